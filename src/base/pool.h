@@ -1,0 +1,31 @@
+/* pool — small records that die together.
+ *
+ * For what malloc is for: names, op lists, primitive handles: things whose number does not
+ * depend on the image. Never tensor data. A pool grows in blocks; nothing is freed but the
+ * whole. One thread at a time.
+ */
+#ifndef BASE_POOL_H
+#define BASE_POOL_H
+
+#include <stddef.h>
+
+struct pool {
+    struct pool_block *head; /* private; a zeroed pool is empty and valid */
+    size_t bytes;            /* asked for so far */
+};
+
+/* Zeroed memory, aligned to 16, valid until pool_finish; NULL where the system refuses. */
+void *pool_alloc(struct pool *pool, size_t bytes);
+
+/* A copy of a string, or NULL. */
+char *pool_string(struct pool *pool, const char *text);
+
+/* A grown copy of an array: old (count elements, may be NULL) is copied into a new array of
+ * capacity elements; the old one stays until the pool ends. Double the capacity each time. */
+void *pool_grow(struct pool *pool, const void *old, size_t count, size_t capacity,
+                size_t element_bytes);
+
+/* Frees everything and leaves the pool empty. */
+void pool_finish(struct pool *pool);
+
+#endif

@@ -1,0 +1,31 @@
+/* compute — the process-wide facts of the compute library: processor, precision, threads.
+ *
+ * compute/ is the only folder that knows oneDNN. What it offers upward:
+ *   weight.h     one operand of a network in the layout that the library executes
+ *   plan.h       a network's run: values, operators, buffers, primitives; made, bound, run
+ *   reference.h  the same operators as plain loops, for tests
+ */
+#ifndef COMPUTE_COMPUTE_H
+#define COMPUTE_COMPUTE_H
+
+#include <stdbool.h>
+
+#include "base/dtype.h"
+#include "base/error.h"
+
+/* Set the number of threads (0: one for each core this process may use) and turn off the
+ * library's primitive cache, which would keep memory after a plan is destroyed. Call once
+ * before anything else here; again to change the number. */
+enum dr_code compute_init(int thread_count, struct dr_error *err) DR_MUST_CHECK;
+int compute_thread_count(void);
+
+/* Does this processor multiply bfloat16 in hardware (AVX512-BF16 or AMX)? */
+bool compute_has_bf16(void);
+
+/* "oneDNN 2.6.3, AVX512-BF16, 2 threads": for the log and docs. Static storage. */
+const char *compute_description(void);
+
+/* Give back what the library and malloc keep after plans were destroyed (malloc_trim). */
+void compute_trim(void);
+
+#endif

@@ -1,0 +1,212 @@
+/* plan — a network's run: what it computes, in which order, where every byte lies.
+ *
+ * Life of a plan:
+ *
+ *   plan_create -> builder calls (plan_input, plan_conv, ...) -> plan_seal
+ *       -> plan_bytes: the exact arena it needs     (nothing mapped yet: this is the estimate)
+ *       -> plan_bind(arena, weights)                (addresses are handed out)
+ *       -> fill plan_data(input); plan_run; read plan_data(output)   ... as often as wanted
+ *       -> plan_destroy
+ *
+ * Model code is one walk of builder calls, written like the network itself; the plan derives
+ * from it each value's first and last use, lays the buffers out (mem/arena_plan.h) and makes
+ * the library's primitives with their scratchpads in the same arena. The list that predicts is
+ * the list that runs. Nothing is allocated and no primitive is made while it runs.
+ *
+ * Values are activations in channels-last memory: [n, h, w, c], dense. A token list
+ * [n, tokens, c] is the same memory with h=1, w=tokens, or any h*w = tokens: a feature map is
+ * a token list without a copy.
+ *
+ * Errors while building are sticky: after the first, builder calls return an invalid value and
+ * do nothing; plan_seal returns that first error. So a network's walk has no error branches.
+ *
+ * Rounding: plan->dtype (f32 or bf16) is the type of values between operators; all sums,
+ * norms, softmax and activations are float32 inside an operator.
+ *
+ * Threads: one thread drives a plan; operators use compute_thread_count() threads inside.
+ */
+#ifndef COMPUTE_PLAN_H
+#define COMPUTE_PLAN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+#include "base/error.h"
+#include "compute/weight.h"
+
+struct plan;
+
+/* A handle to an activation. id 0 is "none" (or invalid, once an error has stuck), so that
+ * zero-initialised options mean none. */
+struct value {
+    int32_t id;
+};
+#define VALUE_NONE ((struct value){0})
+
+struct shape {
+    int32_t n, h, w, c;
+};
+
+enum activation {
+    ACTIVATION_NONE,
+    ACTIVATION_SILU,       /* x * sigmoid(x) */
+    ACTIVATION_GELU,       /* exact, with erf */
+    ACTIVATION_QUICK_GELU, /* x * sigmoid(1.702 x): CLIP-L */
+};
+
+/* ---- making ------------------------------------------------------------------------ */
+
+struct plan_options {
+    const char *name;   /* "unet", "vae decoder": in errors, logs and profiles; borrowed */
+    enum dtype dtype;   /* of values: DTYPE_F32 or DTYPE_BF16 */
+    bool profile;       /* time each operator */
+};
+
+enum dr_code plan_create(struct plan **out, const struct plan_options *options,
+                         struct dr_error *err) DR_MUST_CHECK;
+void plan_destroy(struct plan **plan); /* NULL and *plan == NULL are fine */
+
+/* Values that the caller writes before, or reads after, each run. They keep their place in
+ * the arena for the whole run and between runs; other values do not. */
+struct value plan_input(struct plan *plan, struct shape shape, enum dtype dtype);
+struct value plan_output(struct plan *plan, struct value value, enum dtype dtype); /* converts */
+struct shape plan_shape(const struct plan *plan, struct value value);
+enum dtype plan_dtype(const struct plan *plan, struct value value);
+
+/* Remember an error found by model code (a shape that does not go); sticky as all others. */
+void plan_fail(struct plan *plan, enum dr_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- operators ---------------------------------------------------------------------- */
+
+/* 2-D convolution, weight CONV. Output [n, ho, wo, out]. */
+struct conv_options {
+    const struct weight *weight;
+    const struct weight *bias; /* VECTOR [out] or NULL */
+    int32_t stride;            /* 1 or 2; 0 means 1 */
+    int32_t pad_top, pad_left, pad_bottom, pad_right;
+    struct value residual;     /* added to the result: same shape; or none */
+    bool upsample;             /* nearest x2 of the input first, then this convolution;
+                                * upsample_height/width give the size where it is not 2h, 2w */
+    int32_t upsample_height, upsample_width; /* 0: twice the input */
+    enum dtype dtype;          /* of the result where result_dtype_set; else the plan's */
+    bool dtype_set;
+};
+struct value plan_conv(struct plan *plan, struct value x, const struct conv_options *options);
+
+/* y = act(x W^T + b) + residual, over the last dimension. Weight LINEAR (or a 1x1 convolution).
+ * The product runs in the weight's type: a float32 weight takes a float32 x. */
+struct linear_options {
+    const struct weight *weight;
+    const struct weight *bias; /* VECTOR [out] or NULL */
+    enum activation activation;
+    struct value residual;     /* added to the result: same shape; or none */
+    struct value multiply;     /* result *= this value (after activation); or none */
+    enum dtype dtype;          /* of the result where dtype_set; else the plan's */
+    bool dtype_set;
+};
+struct value plan_linear(struct plan *plan, struct value x,
+                         const struct linear_options *options);
+
+/* Group normalisation over concat(x, second) along channels, then optional SiLU.
+ * Statistics in float32 over each group of one image, two passes or a compensated one; biased
+ * variance. shift: a value [n or 1, 1, 1, c of x] in float32 that is added to x first (the time
+ * embedding of a resnet). The concatenation exists only as the normalised result. */
+struct group_norm_options {
+    const struct weight *scale, *bias; /* VECTOR [c] */
+    int32_t groups;
+    float epsilon;
+    bool silu;
+    struct value second; /* or none */
+    struct value shift;  /* or none */
+};
+struct value plan_group_norm(struct plan *plan, struct value x,
+                             const struct group_norm_options *options);
+
+struct layer_norm_options {
+    const struct weight *scale, *bias; /* VECTOR [c] */
+    float epsilon;
+};
+struct value plan_layer_norm(struct plan *plan, struct value x,
+                             const struct layer_norm_options *options);
+
+/* softmax(q k^T * scale) v in blocks of queries; the whole score matrix never exists.
+ * q: columns [q_column, +heads*head_dim) of value q, k and v likewise: so a fused qkv
+ * projection is used in place. k and v come from one token list (may be of another length than
+ * q's). Output [as q's shape, heads*head_dim], plan's type. */
+struct attention_options {
+    struct value q, k, v;
+    int32_t q_column, k_column, v_column;
+    int32_t heads, head_dim;
+    float scale;
+    bool causal; /* token i sees tokens 0..i */
+};
+struct value plan_attention(struct plan *plan, const struct attention_options *options);
+
+/* GEGLU: x holds [value | gate] along channels, result value * gelu(gate), half as wide. */
+struct value plan_geglu(struct plan *plan, struct value x);
+
+/* act(x), converted to dtype. Small vectors (time embedding). */
+struct value plan_activate(struct plan *plan, struct value x, enum activation activation,
+                           enum dtype dtype);
+
+struct value plan_add(struct plan *plan, struct value a, struct value b);
+
+/* Rows of a TABLE by int32 ids (an input of dtype DTYPE_I32, shape [n,1,t,1]), plus row t of
+ * position (TABLE, at least t rows; may be NULL). Result [n,1,t,width]. An id outside the table
+ * is the caller's error, asserted. */
+struct value plan_embed(struct plan *plan, struct value ids, const struct weight *table,
+                        const struct weight *position);
+
+/* The same memory seen with other dims: n*h*w*c must not change. */
+struct value plan_reshape(struct plan *plan, struct value x, struct shape shape);
+
+/* ---- using -------------------------------------------------------------------------- */
+
+/* Make primitives, lay out buffers. Errors: the first sticky error; DR_NOMEM, DR_UNSUPPORTED. */
+enum dr_code plan_seal(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
+
+/* Arena bytes, exact, scratchpads included. After plan_seal. */
+size_t plan_bytes(const struct plan *plan);
+/* Floating-point operations of one run, 2 for a multiply-add: convolutions, products. */
+double plan_flop(const struct plan *plan);
+
+/* Hand out addresses: arena holds plan_bytes (64-aligned); weights is the component's region
+ * (weight->offset counts from it). May be called again with other addresses. */
+enum dr_code plan_bind(struct plan *plan, void *arena, const void *weights,
+                       struct dr_error *err) DR_MUST_CHECK;
+
+/* Where an input or output lies, dense, in its dtype. After plan_bind. */
+void *plan_data(const struct plan *plan, struct value value);
+
+struct plan_progress {
+    void (*report)(void *cookie, double share_done); /* may be NULL; by share of FLOP */
+    void *cookie;
+    const atomic_bool *cancel; /* may be NULL; looked at between operators */
+};
+
+/* Run all operators. Errors: DR_CANCELLED; DR_FAILED where the library fails.
+ * Cost: no allocation. Same inputs, same plan, same thread count: same bytes. */
+enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
+                      struct dr_error *err) DR_MUST_CHECK;
+
+/* ---- looking ------------------------------------------------------------------------ */
+
+struct plan_op_profile {
+    const char *kind;   /* "conv 3x3", "linear", ... */
+    struct shape shape; /* of the result */
+    int32_t in;         /* input channels */
+    double flop;
+    double seconds;     /* all runs so far */
+    uint64_t runs;
+};
+/* Profiles of all operators in order; count in *count. After plan_seal; the plan owns them. */
+const struct plan_op_profile *plan_profile(const struct plan *plan, size_t *count);
+
+/* The buffers of the plan, for docs and `memory`: asserts their layout (arena_plan_check). */
+void plan_check(const struct plan *plan);
+
+#endif

@@ -1,0 +1,60 @@
+/* weight — one operand of a network, in the layout that the compute library executes.
+ *
+ * A network's weights are one region. A weight knows its shape, its type, its layout, its
+ * bytes, and (once weights_place has run) its offset in that region. Which layout is best is
+ * the library's answer to "any", asked once with a typical size; it depends on the weight's
+ * shape and type alone, never on the image, so that one copy serves every size.
+ *
+ *   kind     source tensor(s)                         in memory
+ *   CONV     [out, in, kh, kw]                        library's blocked layout, f32 or bf16
+ *   LINEAR   [out, in] (or [out, in, 1, 1])           library's blocked layout, f32 or bf16
+ *   VECTOR   [n]                                      plain float32
+ *   TABLE    [rows, width]                            plain, f32 or bf16 (embeddings)
+ *
+ * A 1x1 convolution is a LINEAR: in channels-last memory they are the same product.
+ */
+#ifndef COMPUTE_WEIGHT_H
+#define COMPUTE_WEIGHT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+#include "base/error.h"
+#include "base/pool.h"
+
+enum weight_kind { WEIGHT_CONV, WEIGHT_LINEAR, WEIGHT_VECTOR, WEIGHT_TABLE };
+
+struct weight_layout; /* private: the library's description */
+
+struct weight {
+    enum weight_kind kind;
+    enum dtype dtype; /* DTYPE_F32 or DTYPE_BF16; a VECTOR is always DTYPE_F32 */
+    int32_t out;      /* rows: output channels; VECTOR: n; TABLE: rows */
+    int32_t in;       /* input channels; VECTOR: 1; TABLE: width */
+    int32_t kernel_height, kernel_width; /* 1 unless CONV */
+    size_t bytes;
+    size_t offset; /* in the component's region; set by whoever lays the region out */
+    const struct weight_layout *layout;
+};
+
+struct weight_shape {
+    enum weight_kind kind;
+    enum dtype dtype;
+    int32_t out, in, kernel_height, kernel_width;
+};
+
+/* Decide layout and bytes; records lie in the pool. Errors: DR_UNSUPPORTED, DR_NOMEM. */
+enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape,
+                         struct pool *pool, struct dr_error *err) DR_MUST_CHECK;
+
+/* Bytes of the plain form that weight_store reads: out*in*kh*kw elements of weight->dtype. */
+size_t weight_plain_bytes(const struct weight *weight);
+
+/* Write the operand from its plain row-major form ([out,in,kh,kw], [out,in], [n] or
+ * [rows,width]; elements already in weight->dtype) to target (weight->bytes, 64-aligned).
+ * Deterministic: padding is zeroed, so equal sources give equal bytes. */
+enum dr_code weight_store(const struct weight *weight, const void *plain, void *target,
+                          struct dr_error *err) DR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,70 @@
+/* ledger — the table of every region that this engine holds.
+ *
+ * Why it exists: what memory is for can only be told by who asked for it. Every mapping for
+ * data goes through region.h and is entered here before the system is asked and struck off
+ * after the system has it back. So at any moment, for each region, the ledger's bytes can
+ * be held against the kernel's own figures (kernel_view.h).
+ *
+ * Invariants (ledger_check): the list is sound; private_bytes and mapped_bytes are the sums
+ * over the list; current <= peak; private_bytes <= limit_bytes where a limit is set.
+ *
+ * Threads: one at a time; the engine holds its lock around every call.
+ */
+#ifndef MEM_LEDGER_H
+#define MEM_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* X(NAME, "name"): what a region's bytes are. */
+#define REGION_TAGS(X)                                                                  \
+    X(WEIGHTS, "weights")                                                               \
+    X(ACTIVATIONS, "activations")                                                       \
+    X(LATENTS, "latents")                                                               \
+    X(EMBEDDINGS, "embeddings")                                                         \
+    X(IMAGE, "image")                                                                   \
+    X(SCRATCH, "scratch")
+
+enum region_tag {
+#define X(name, text) REGION_##name,
+    REGION_TAGS(X)
+#undef X
+        REGION_TAG_COUNT
+};
+
+enum region_kind {
+    REGION_PRIVATE, /* anonymous, populated when reserved: bytes = smaps Rss */
+    REGION_MAPPED,  /* a file, read-only and shared: bytes = smaps Size, Rss <= Size */
+};
+
+struct region;
+
+struct ledger {
+    struct region *first; /* in order of creation */
+    struct region *last;
+    size_t count;
+    size_t private_bytes; /* current */
+    size_t mapped_bytes;
+    size_t peak_private_bytes; /* since ledger_reset_peak */
+    size_t peak_mapped_bytes;
+    size_t limit_bytes;     /* most private bytes of regions; 0 = no limit */
+    uint64_t opened_count;  /* regions ever opened */
+    size_t tag_bytes[REGION_TAG_COUNT];      /* current, private and mapped */
+    size_t tag_peak_bytes[REGION_TAG_COUNT]; /* since ledger_reset_peak */
+};
+
+/* A zeroed ledger is a valid empty one without a limit. */
+
+/* Peaks start again from the current figures. */
+void ledger_reset_peak(struct ledger *ledger);
+
+const char *region_tag_name(enum region_tag tag);
+const char *region_kind_name(enum region_kind kind);
+
+/* Walks the invariants; asserts on the first that does not hold. */
+void ledger_check(const struct ledger *ledger);
+
+#endif
