@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/fault.h"
 #include "base/size.h"
 
 /* Enough for few system calls, small enough not to matter beside a component. */
@@ -121,8 +120,6 @@ enum dr_code source_save(struct source *source, struct ledger *ledger, struct dr
 void slot_check(const struct slot *slot)
 {
     assert((slot->weights.data != NULL) == (slot->resident != NULL));
-    assert(!slot->resident || slot->resident == slot->base ||
-           slot->resident == slot->override);
     assert(!slot->resident || slot->resident->digest_known);
     (void)slot;
 }

@@ -14,8 +14,12 @@
  * restored by reading them again, and a read whose digest differs is an error. So a slot never
  * holds the weights of two sources, but for the moment of a switch that fits the budget.
  *
- * Invariants (slot_check): weights is open if and only if resident is base or override; a
- * resident source has a known digest.
+ * A source that leaves the slot while its weights are resident (a job's own VAE at the end of the
+ * job) stays named by `resident` until the next load or release; whoever takes it away sees to
+ * that before the source dies.
+ *
+ * Invariants (slot_check): weights is open if and only if resident is set; a resident source has
+ * a known digest.
  *
  * Threads: the engine's lock is held around every call.
  */
