@@ -76,6 +76,12 @@ static enum dr_code check_slots(const struct job *job, struct dr_error *err)
     const bool lacks_unet = want->wants_sample && !pipeline->unet;
     const bool lacks_vae =
         (want->wants_encode || want->wants_decode) && !job_vae_spec(job);
+    if (want->wants_text && !lacks_text && !lacks_unet &&
+        clip_text_info(pipeline->text).width != unet_info(pipeline->unet).context_width)
+        return error_set(err, DR_INCOMPLETE,
+                         "%.400s: its text encoder gives %d numbers a token, its UNet takes %d",
+                         pipeline->path, (int)clip_text_info(pipeline->text).width,
+                         (int)unet_info(pipeline->unet).context_width);
     if (!lacks_text && !lacks_unet && !lacks_vae) return DR_OK;
     pipeline_lacks(pipeline, lacks, sizeof lacks);
     return error_set(err, DR_INCOMPLETE, "%.400s has %s", pipeline->path, lacks);
@@ -187,6 +193,7 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
     case ACTION_TEXT:
     case ACTION_ENCODE:
     case ACTION_SAMPLE:
+    case ACTION_LATENTS:
     case ACTION_DECODE: break;
     }
 }
@@ -218,6 +225,7 @@ static void add_phases(struct tally *tally, bool one_at_a_time)
         {ACTION_TEXT, ROLE_TEXT, want->wants_text},
         {ACTION_ENCODE, ROLE_VAE, want->wants_encode},
         {ACTION_SAMPLE, ROLE_UNET, want->wants_sample},
+        {ACTION_LATENTS, ROLE_COUNT, want->output_is_latent || want->latent_input},
         {ACTION_DECODE, ROLE_VAE, want->wants_decode},
     };
     const size_t count = sizeof phases / sizeof *phases;
@@ -376,6 +384,7 @@ static enum dr_code execute(struct job *job, const struct action *action, struct
     case ACTION_TEXT: return stage_text(job, err);
     case ACTION_ENCODE: return stage_encode(job, err);
     case ACTION_SAMPLE: return stage_sample(job, err);
+    case ACTION_LATENTS: return stage_latents(job, err);
     case ACTION_DECODE: return stage_decode(job, err);
     case ACTION_REFUND: refund(job); return DR_OK;
     case ACTION_RESTORE: restore(job, action->order); return DR_OK;

@@ -37,6 +37,7 @@ enum action_kind {
     ACTION_TEXT,    /* run: prompts to contexts */
     ACTION_ENCODE,  /* run: the init picture to moments */
     ACTION_SAMPLE,  /* run: noise to latents, all pictures */
+    ACTION_LATENTS, /* read or write the latent file */
     ACTION_DECODE,  /* run: latents to pictures, each written */
     ACTION_REFUND,  /* close the job's regions */
     ACTION_RESTORE, /* the job's own VAE goes, the setting's comes back */

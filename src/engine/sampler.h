@@ -74,6 +74,9 @@ bool schedule_from_name(const char *name, enum schedule_kind *kind);
 /* Does this sampler go with this schedule? */
 bool sampler_accepts(enum sampler_kind kind, enum schedule_kind schedule);
 
+/* The first of its row in CLI.md's table. */
+enum schedule_kind sampler_default_schedule(enum sampler_kind kind);
+
 struct sampler_options {
     enum sampler_kind kind;
     enum schedule_kind schedule;

@@ -273,6 +273,30 @@ enum dr_code stage_sample(struct job *job, struct dr_error *err)
     return code;
 }
 
+/* ---- latent files ------------------------------------------------------------------------ */
+
+enum dr_code stage_latents(struct job *job, struct dr_error *err)
+{
+    const struct job_request *const want = &job->request;
+    const struct latent_head head = {want->batch, job->latent_height, job->latent_width};
+    if (want->latent_input) {
+        const enum dr_code code =
+            latent_file_read(want->latent_input, &head, job->results, err);
+        if (code != DR_OK) return code;
+        if (!latent_is_finite(job->results, job->count * (size_t)want->batch))
+            return error_set(err, DR_NOT_FINITE, "the latents in %.800s hold NaN or infinity",
+                             want->latent_input);
+        return DR_OK;
+    }
+    job->stage = DR_STAGE_WRITE;
+    job_report(job, 0, 0, 0.0);
+    const enum dr_code code = latent_file_write(want->output, job->results, head.n, head.height,
+                                                head.width, err);
+    for (int32_t i = 0; code == DR_OK && i < want->batch; ++i)
+        (void)snprintf(job->images[i].path, sizeof job->images[i].path, "%s", want->output);
+    return code;
+}
+
 /* ---- decoding ---------------------------------------------------------------------------- */
 
 static const char *digest_text(const struct source *source, char out[static DIGEST_HEX])

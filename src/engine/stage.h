@@ -20,6 +20,8 @@ void stage_close_picture(struct job *job);
 enum dr_code stage_text(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 enum dr_code stage_encode(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 enum dr_code stage_sample(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+/* A decode job's latents come from their file; a job whose output is latents writes them. */
+enum dr_code stage_latents(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 enum dr_code stage_decode(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 #endif
