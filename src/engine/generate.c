@@ -211,13 +211,11 @@ static int64_t random_seed(void)
     return (int64_t)seed;
 }
 
-static enum dr_code tokenize(struct dr_engine *engine, const struct dr_generate_options *options,
-                             struct job_request *want, struct dr_error *err)
+static enum dr_code tokenize(struct dr_engine *engine, struct job_request *want,
+                             struct dr_error *err)
 {
     enum dr_code code = engine_tokenizer(engine, err);
     if (code != DR_OK) return code;
-    want->prompt = options->prompt ? options->prompt : "";
-    want->negative = options->negative ? options->negative : "";
     code = tokenizer_encode(engine->tokenizer, want->prompt, -1, &want->tokens, err);
     if (code == DR_OK)
         code = tokenizer_encode(engine->tokenizer, want->negative, -1, &want->negative_tokens,
@@ -233,7 +231,8 @@ static enum dr_code tokenize(struct dr_engine *engine, const struct dr_generate_
     return DR_OK;
 }
 
-enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate_options *options,
+/* All that a forecast needs as well: everything but the output and the tokens. */
+enum dr_code forecast_request(struct dr_engine *engine, const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
     *want = (struct job_request){.wants_text = true,
@@ -245,6 +244,8 @@ enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate
                                  .rng = options->rng,
                                  .init = options->init,
                                  .output = options->output,
+                                 .prompt = options->prompt ? options->prompt : "",
+                                 .negative = options->negative ? options->negative : "",
                                  .strength = options->strength,
                                  .batch = options->batch,
                                  .bits = options->bits,
@@ -258,9 +259,6 @@ enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate
     if (code == DR_OK) code = check_picture_options(options->bits, options->quality, err);
     if (code == DR_OK) code = check_sampler(options, &want->sampler, err);
     if (code == DR_OK) code = pick_size(options, want, err);
-    if (code == DR_OK && options->output)
-        code = check_output(options->output, options->bits, false, err);
-    if (code == DR_OK) code = tokenize(engine, options, want, err);
     if (code != DR_OK) return code;
     want->output_is_latent = options->output && ends_with(options->output, ".safetensors");
     want->wants_decode = !want->output_is_latent || options->image;
@@ -276,6 +274,15 @@ enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate
         (size_t)LATENT_CHANNELS * (size_t)(want->width / 8) * (size_t)(want->height / 8);
     size_t bytes;
     return sampler_bytes(&want->sampler, &bytes, err);
+}
+
+enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate_options *options,
+                              struct job_request *want, struct dr_error *err)
+{
+    enum dr_code code = forecast_request(engine, options, want, err);
+    if (code == DR_OK && options->output)
+        code = check_output(options->output, options->bits, false, err);
+    return code == DR_OK ? tokenize(engine, want, err) : code;
 }
 
 /* ---- the VAE of a job -------------------------------------------------------------------- */

@@ -9,6 +9,10 @@
 enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err) DR_MUST_CHECK;
 
+/* The same for a forecast: no output, no vocabulary needed; prompts count as not cached. */
+enum dr_code forecast_request(struct dr_engine *engine, const struct dr_generate_options *options,
+                              struct job_request *want, struct dr_error *err) DR_MUST_CHECK;
+
 /* A VAE choice that is for one job only. */
 struct job_vae {
     bool said;              /* the job made a choice */
