@@ -231,8 +231,8 @@ struct corrector {
 static struct corrector corrector_of(const struct schedule_step *step, double ratio)
 {
     if (!(ratio > 0)) return (struct corrector){.end = 0.5, .line = 0};
-    const double r =
-        -ratio; /* the earlier point, in steps from the start of this one */
+    /* Where the earlier picture lies, in steps from the start of this one. */
+    const double r = -ratio;
     const double hh = log(step->sigma_next / step->sigma);
     const double b_of_h = step->sigma_next / step->sigma - 1;
     const double phi_2 = b_of_h / hh - 1;
@@ -275,9 +275,9 @@ static bool unipc_update(struct sampler *sampler, const float *answer)
 static bool ddim_update(struct sampler *sampler, const float *answer)
 {
     const struct sampler_state *const state = sampler->state;
-    const struct schedule_level from = schedule_level(sampler_current(sampler)->sigma),
-                                to = schedule_level(
-                                    sampler_current(sampler)->sigma_next);
+    const struct schedule_step *const step = sampler_current(sampler);
+    const struct schedule_level from = schedule_level(step->sigma),
+                                to = schedule_level(step->sigma_next);
     const struct mix picture = picture_of(state->prediction, from);
     const struct mix noise = noise_of(state->prediction, from);
     combine_into(sampler->latent, state->count,
