@@ -1,0 +1,70 @@
+/* image — pictures in files: PNG (8 and 16 bit) and JPEG, in and out.
+ *
+ * In memory a picture is interleaved rows of 8-bit or 16-bit RGB; nothing here allocates it:
+ * the caller reads the head, provides the memory (a region), then reads the pixels. So a file
+ * that claims a huge picture is refused by its head alone.
+ *
+ * Reading: alpha is flattened on white; palettes, grey and 1-4 bit samples become RGB; EXIF
+ * orientation is obeyed (JPEG APP1, PNG eXIf). CMYK JPEG is converted or refused by name.
+ * Writing: into a temporary name beside the target, renamed when whole.
+ */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum { IMAGE_MAX_SIDE = 32768 };
+#define IMAGE_MAX_PIXELS ((int64_t)1 << 28) /* 16384 x 16384 */
+
+enum image_format { IMAGE_PNG, IMAGE_JPEG };
+
+struct image_head {
+    enum image_format format;
+    int32_t width, height; /* as it will be shown: after EXIF orientation */
+    int32_t bits;          /* 8 or 16 a channel, what image_read_pixels gives */
+    int32_t orientation;   /* EXIF 1..8; already taken into account in width and height */
+};
+
+struct image_reader; /* opaque: an open file whose head was read */
+
+/* Open and read the head. The format is told from the content. Errors: DR_NOT_FOUND, DR_IO,
+ * DR_UNSUPPORTED (another format, named), DR_CORRUPT, DR_BAD_INPUT (larger than the limits). */
+enum dr_code image_reader_open(struct image_reader **out, struct image_head *head,
+                               const char *path, struct dr_error *err) DR_MUST_CHECK;
+/* The same on bytes in memory (for the fuzzer); data is borrowed until close. */
+enum dr_code image_reader_open_memory(struct image_reader **out, struct image_head *head,
+                                      const void *data, size_t bytes,
+                                      struct dr_error *err) DR_MUST_CHECK;
+/* Read all pixels into rgb [height, width, 3], float32 in 0..1, caller's memory.
+ * Errors: DR_CORRUPT (truncated and damaged files: never half a picture), DR_IO. */
+enum dr_code image_reader_pixels(struct image_reader *reader, float *rgb,
+                                 struct dr_error *err) DR_MUST_CHECK;
+void image_reader_close(struct image_reader **reader);
+
+struct image_write_options {
+    enum image_format format;
+    int32_t width, height;
+    int32_t bits;        /* 8, or 16 (PNG only) */
+    int32_t quality;     /* JPEG 1..100; 0 means 95, with 4:4:4 */
+    const char *parameters; /* A1111's text, UTF-8, may be NULL: PNG tEXt/iTXt "parameters",
+                             * JPEG EXIF UserComment (UNICODE, as A1111 writes it) */
+};
+
+/* Write rgb [height, width, 3] float32 in 0..1 (clamped; rounded half to even times 255 or
+ * 65535, as diffusers does). Deterministic: same input, same bytes; no time stamp.
+ * Errors: DR_IO (path, errno's text: full disk, no permission); the target is then as before. */
+enum dr_code image_write(const char *path, const struct image_write_options *options,
+                         const float *rgb, struct dr_error *err) DR_MUST_CHECK;
+
+/* PNG or JPEG from a file name's ending, case ignored; false for another. */
+bool image_format_from_path(const char *path, enum image_format *format);
+
+/* The text that image_write stored, or NULL; malloc'ed, caller frees. For inspect and tests. */
+enum dr_code image_read_parameters(const char *path, char **text,
+                                   struct dr_error *err) DR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,110 @@
+/* component — one network's weights: which tensors it needs, and the region they lie in.
+ *
+ *   component_spec   from names and shapes: a list of operands (weight.h), each made of one or
+ *                    more tensors of the file. Made by clip_text.c, unet.c, vae.c. It holds all
+ *                    dimensions; nothing of it depends on the image.
+ *   component        a spec whose weights are in memory: one private, read-only region.
+ *
+ * Loading reads the file with pread in pieces through a small scratch region, digests the bytes
+ * as they pass, converts and packs. So one pass gives the weights and the proof of what they
+ * are. The spec and the file's index stay when the weights are released: that is what a "saved
+ * original" is, and it costs no tensor memory.
+ */
+#ifndef MODEL_COMPONENT_H
+#define MODEL_COMPONENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/pool.h"
+#include "compute/weight.h"
+#include "mem/region.h"
+#include "weights/checkpoint.h"
+
+enum { OPERAND_MAX_PARTS = 4 };
+
+/* One operand: tensors stacked along their first dimension (q, k, v), optionally only the
+ * columns [first_column, first_column + weight.in) of each (a 1x1 kernel over a concatenation
+ * is two operands). */
+struct operand {
+    struct weight weight;
+    int32_t part_count;
+    int32_t parts[OPERAND_MAX_PARTS]; /* indices into index->tensors */
+    int32_t first_column;
+    bool transpose; /* the tensor is stored [in, out] (OpenCLIP's text_projection) */
+};
+
+struct component_spec {
+    const struct component_index *index; /* borrowed from the checkpoint; outlives the spec */
+    struct operand **operands; /* in the order of definition */
+    size_t operand_count;
+    size_t operand_capacity;
+    size_t weights_bytes; /* of the region, exact */
+    size_t scratch_bytes; /* of the load, exact */
+    enum dtype dtype;     /* of weights: DTYPE_BF16 or DTYPE_F32 */
+    struct pool *pool;    /* of the network's spec: operands, layouts and names lie here */
+    /* found while building: what is missing or misshapen, for one message at the end */
+    char problems[768];
+    size_t problem_count;
+};
+
+void component_spec_begin(struct component_spec *spec, const struct component_index *index,
+                          enum dtype dtype, struct pool *pool);
+
+/* What model code says while it walks the network. name may have printf directives for block
+ * numbers. Each returns the operand's weight (address stable), or NULL after noting a problem:
+ * the walk goes on, so that one message lists all that is missing. Expected dims of -1 are taken
+ * from the tensor. */
+struct operand_request {
+    enum weight_kind kind;
+    int32_t out, in;             /* expected; -1: whatever the tensor has */
+    int32_t kernel_height, kernel_width; /* 0: as 1 */
+    enum dtype dtype;            /* where dtype_set; else the spec's (VECTOR: f32) */
+    bool dtype_set;
+    int32_t first_column;        /* with in: a slice of the tensor's columns */
+    bool column_slice;
+    bool transpose;
+    bool optional;               /* NULL without a problem where absent */
+};
+const struct weight *component_need(struct component_spec *spec,
+                                    const struct operand_request *request, const char *name,
+                                    ...) __attribute__((format(printf, 3, 4)));
+/* Several tensors stacked; names is NULL-terminated. */
+const struct weight *component_need_stack(struct component_spec *spec,
+                                          const struct operand_request *request,
+                                          const char *const names[]);
+
+/* Lay out the region; error lists the problems: DR_INCOMPLETE ("vae: 3 tensors are missing:
+ * ..., 1 has another shape: ... is [4,4,1,1], not [8,8,1,1]"). */
+enum dr_code component_spec_end(struct component_spec *spec, struct dr_error *err) DR_MUST_CHECK;
+
+/* The dims of a tensor by canonical name; false where absent. For reading widths. */
+bool component_dims(const struct component_spec *spec, const char *name, int32_t *rank,
+                    int64_t dims[TENSOR_MAX_RANK]);
+
+/* ---- weights in memory ---- */
+
+struct component_progress {
+    void (*report)(void *cookie, double share_done);
+    void *cookie;
+    const atomic_bool *cancel;
+};
+
+struct component_load_options {
+    struct ledger *ledger;
+    const char *name;                  /* "unet", "vae": the region's component */
+    const uint8_t *expected_digest;    /* NULL: whatever it is; else DR_CHANGED if it differs */
+    const struct component_progress *progress; /* may be NULL */
+};
+
+/* Read, digest, convert, pack, seal. On success *weights is an open read-only region and digest
+ * is the component's. On error *weights is closed and the ledger as before. Tensors that no
+ * operand uses are still digested. Peak private bytes while it runs: weights_bytes +
+ * scratch_bytes (page-rounded each). Errors: DR_OVER_BUDGET, DR_NOMEM, DR_IO, DR_CHANGED,
+ * DR_NOT_FINITE (a weight is NaN: names the tensor), DR_CANCELLED. */
+enum dr_code component_load(const struct component_spec *spec,
+                            const struct component_load_options *options,
+                            struct region *weights, uint8_t digest[DIGEST_BYTES],
+                            struct dr_error *err) DR_MUST_CHECK;
+
+#endif

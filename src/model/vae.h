@@ -1,0 +1,64 @@
+/* vae — the KL autoencoder: latents become a picture (develop), a picture becomes latents.
+ *
+ * Original names (encoder., decoder., quant_conv, post_quant_conv). Channels, levels and blocks
+ * are read from the tensors; attention weights may be 1x1 kernels or matrices. Scale factor,
+ * shift, mean and std belong to the VAE: darkroom.vae.* metadata, else the family's.
+ * Reference: diffusers models/autoencoders/autoencoder_kl.py, vae.py; 2112.10752.
+ */
+#ifndef MODEL_VAE_H
+#define MODEL_VAE_H
+
+#include "compute/plan.h"
+#include "model/component.h"
+
+struct vae_spec; /* opaque */
+
+struct vae_info {
+    int32_t latent_channels; /* 4 */
+    int32_t factor;          /* 8: pixels a latent cell */
+    bool has_encoder;
+    float scale_factor;      /* latents = (z - shift) * scale */
+    float shift_factor;
+};
+
+/* family gives the scale factor where the file does not: SD1.x 0.18215, SDXL 0.13025 (for a
+ * stand-alone VAE: the family of the checkpoint that it will serve). A VAE must be complete:
+ * decoder and encoder. Errors: DR_INCOMPLETE, DR_UNSUPPORTED (16 latent channels, ...). */
+enum dr_code vae_spec_create(struct vae_spec **out, const struct component_index *index,
+                             enum family family, enum dtype dtype,
+                             struct dr_error *err) DR_MUST_CHECK;
+void vae_spec_destroy(struct vae_spec **spec);
+const struct component_spec *vae_component(const struct vae_spec *spec);
+struct vae_info vae_info(const struct vae_spec *spec);
+
+struct vae_decode_plan {
+    struct plan *plan;
+    struct value latent; /* input  [n,h,w,4] f32 in the UNet's scale: the plan's caller divides by
+                          * vae_unscale before; see there */
+    struct value image;  /* output [n,8h,8w,3] f32, nominally -1..1, not clamped */
+};
+enum dr_code vae_decode_plan_create(struct vae_decode_plan *out, const struct vae_spec *spec,
+                                    int32_t n, int32_t latent_height, int32_t latent_width,
+                                    bool profile, struct dr_error *err) DR_MUST_CHECK;
+void vae_decode_plan_destroy(struct vae_decode_plan *plan);
+
+struct vae_encode_plan {
+    struct plan *plan;
+    struct value image;   /* input  [n,8h,8w,3] f32 in -1..1 */
+    struct value moments; /* output [n,h,w,8] f32: mean (4), log variance (4, not clamped) */
+};
+enum dr_code vae_encode_plan_create(struct vae_encode_plan *out, const struct vae_spec *spec,
+                                    int32_t n, int32_t latent_height, int32_t latent_width,
+                                    bool profile, struct dr_error *err) DR_MUST_CHECK;
+void vae_encode_plan_destroy(struct vae_encode_plan *plan);
+
+/* In place over count values: from the UNet's scale to the decoder's input (z / s + shift), and
+ * back ((z - shift) * s). */
+void vae_unscale(const struct vae_info *info, float *latent, size_t count);
+void vae_scale(const struct vae_info *info, float *latent, size_t count);
+
+/* Latents from moments: mean, plus exp(clamp(logvar, -30, 20) / 2) * noise where noise is not
+ * NULL. moments [n,h,w,8]; latent and noise [n,h,w,4]. Not scaled yet. */
+void vae_sample(int64_t cells, const float *moments, const float *noise, float *latent);
+
+#endif

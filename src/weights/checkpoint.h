@@ -1,0 +1,82 @@
+/* checkpoint — what a file of tensors is: its family and its components.
+ *
+ * Family and components are told from the tensors' names and ranks, never from the file's name
+ * or size, nor from widths or layer counts: small variants of a layout load like the big ones.
+ *
+ *   prefix                                         component
+ *   model.diffusion_model.                         UNET
+ *   first_stage_model. | vae. | bare encoder./...  VAE
+ *   cond_stage_model.transformer.[text_model.]     TEXT   (SD1.x)
+ *   conditioner.embedders.0.transformer.[...]      TEXT   (SDXL)
+ *   conditioner.embedders.1.model.                 TEXT2  (SDXL)
+ *
+ * A component is the list of its tensors under canonical names: prefix removed (for TEXT also
+ * "text_model."), ema copies and unknown tensors left out. Reference: CLI.md "File metadata",
+ * diffusers loaders/single_file_utils.py for the key names.
+ */
+#ifndef WEIGHTS_CHECKPOINT_H
+#define WEIGHTS_CHECKPOINT_H
+
+#include "weights/tensor_file.h"
+
+enum family { FAMILY_UNKNOWN, FAMILY_SD15, FAMILY_SD2, FAMILY_SDXL, FAMILY_SDXL_REFINER, FAMILY_VAE };
+
+enum component_role { ROLE_TEXT, ROLE_TEXT2, ROLE_UNET, ROLE_VAE, ROLE_COUNT };
+
+/* One tensor of a component, under its canonical name. */
+struct component_tensor {
+    const char *name; /* "input_blocks.0.0.weight", "decoder.conv_in.weight", ... */
+    const struct tensor *tensor;
+};
+
+/* The tensors of one component, sorted by canonical name. count 0: the file has none. */
+struct component_index {
+    enum component_role role;
+    const struct tensor_file *file; /* borrowed */
+    struct component_tensor *tensors;
+    size_t count;
+    uint64_t bytes; /* as stored */
+};
+
+struct checkpoint {
+    struct tensor_file file;
+    enum family family;
+    struct component_index components[ROLE_COUNT];
+    size_t ignored_count;   /* tensors of no component: ema copies, optimizer state, ... */
+    uint64_t ignored_bytes;
+    struct pool pool; /* private */
+};
+
+/* Open a checkpoint or a stand-alone VAE. A file whose tensors belong to nothing known is
+ * DR_UNSUPPORTED, with a few of its names. Unsupported families (SD2, refiner) still open, so
+ * that inspect can tell; loading them is refused above. */
+enum dr_code checkpoint_open(struct checkpoint *checkpoint, const char *path,
+                             struct dr_error *err) DR_MUST_CHECK;
+void checkpoint_close(struct checkpoint *checkpoint); /* zeroed is fine */
+
+const char *family_name(enum family family);         /* "sd15", "sd2", "sdxl", ... */
+const char *component_role_name(enum component_role role); /* "text", "text2", "unet", "vae" */
+
+/* Binary search by canonical name; NULL where there is none. */
+const struct tensor *component_find(const struct component_index *component,
+                                    const char *name);
+
+/* Decode "darkroom.*" metadata: a positive integer or float; false where absent or no number. */
+bool checkpoint_metadata_int(const struct tensor_file *file, const char *key, int32_t *out);
+bool checkpoint_metadata_float(const struct tensor_file *file, const char *key, float *out);
+
+/* ---- digest ---- */
+
+/* A component's digest is a SHA-256 over its tensors sorted by canonical name: for each
+ *     name '\0' dtype-name '\0' dims, each as decimal and ',' '\0' SHA-256 of the stored bytes
+ * 1x1 kernels [o,i,1,1] count as [o,i]. Since it is made of the tensors' own digests they may be
+ * computed in any order, while they are read to be loaded. */
+void component_digest_end(const struct component_index *component,
+                          const uint8_t (*tensor_digests)[DIGEST_BYTES],
+                          uint8_t out[DIGEST_BYTES]);
+/* The whole of it by reading, with a buffer given by the caller (any size >= 4096). */
+enum dr_code component_digest_read(const struct component_index *component, void *buffer,
+                                   size_t buffer_bytes, uint8_t out[DIGEST_BYTES],
+                                   struct dr_error *err) DR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,31 @@
+/* file_identity — is this still the file that was opened?
+ *
+ * A checkpoint that changes under the engine must be an error that names the file, never
+ * silently other weights. Identity is device, inode, size, modification time and a digest of
+ * the header. The digest is made when the file is parsed; the rest is one fstat.
+ */
+#ifndef WEIGHTS_FILE_IDENTITY_H
+#define WEIGHTS_FILE_IDENTITY_H
+
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+
+struct file_identity {
+    uint64_t device, inode;
+    uint64_t bytes;
+    int64_t modified_ns;
+    uint8_t header[DIGEST_BYTES];
+};
+
+/* Everything but header, which becomes zero. Errors: DR_IO. */
+enum dr_code file_identity_read(struct file_identity *identity, int descriptor,
+                                const char *path, struct dr_error *err) DR_MUST_CHECK;
+
+/* Does the open descriptor, and the name, still show the same file? Compares all but header.
+ * Errors: DR_CHANGED names the file and what changed (size from .. to .., replaced, gone). */
+enum dr_code file_identity_check(const struct file_identity *identity, int descriptor,
+                                 const char *path, struct dr_error *err) DR_MUST_CHECK;
+
+#endif

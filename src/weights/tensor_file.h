@@ -1,0 +1,93 @@
+/* tensor_file — the tensors of a checkpoint file, by name, read with pread.
+ *
+ * One noun for every container: .safetensors; a sharded set by its index.json; later pickle
+ * checkpoints and diffusers folders (each is one reader that fills the same table). A file is
+ * never mapped while it is used: one that is cut short is then an error, not a crash.
+ *
+ * The safetensors format: u64 little-endian header length, JSON header, data. As the reference
+ * reader does, this one rejects holes, overlap, trailing bytes, truncation, sizes that do not
+ * match, duplicate names, a header above 100,000,000 bytes, metadata that is no string; it
+ * accepts unsorted keys, padding spaces, scalars, empty tensors.
+ *
+ * Threads: one at a time a file. Names lie in the file's pool and live until close.
+ */
+#ifndef WEIGHTS_TENSOR_FILE_H
+#define WEIGHTS_TENSOR_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+#include "base/error.h"
+#include "base/pool.h"
+#include "weights/file_identity.h"
+
+enum {
+    TENSOR_MAX_RANK = 8,
+    TENSOR_MAX_COUNT = 100000,
+    TENSOR_MAX_NAME_BYTES = 1024,
+};
+
+struct tensor {
+    const char *name; /* as in the file */
+    enum dtype dtype;
+    int32_t rank;
+    int64_t dims[TENSOR_MAX_RANK]; /* outermost first */
+    uint64_t bytes;
+    uint64_t offset;   /* in its shard, from the file's start */
+    int32_t shard_idx; /* which file */
+};
+
+struct tensor_shard {
+    const char *path;
+    int descriptor;
+    struct file_identity identity;
+};
+
+struct tensor_metadata {
+    const char *key, *text;
+};
+
+struct tensor_file {
+    const char *path;   /* as given */
+    const char *format; /* "safetensors", "sharded safetensors" */
+    struct tensor *tensors; /* sorted by name, bytewise */
+    size_t tensor_count;
+    struct tensor_metadata *metadata;
+    size_t metadata_count;
+    struct tensor_shard *shards;
+    size_t shard_count;
+    struct pool pool; /* private */
+};
+
+/* Open and parse. The format is told from the content first, then the name. Errors:
+ * DR_NOT_FOUND, DR_IO, DR_CORRUPT (which tensor, which bytes), DR_UNSUPPORTED (pickle, gguf,
+ * a diffusers folder: named, with what to do). On error *file is zero. */
+enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
+                              struct dr_error *err) DR_MUST_CHECK;
+void tensor_file_close(struct tensor_file *file); /* zeroed is fine */
+
+/* Binary search; NULL where there is none. */
+const struct tensor *tensor_file_find(const struct tensor_file *file, const char *name);
+const char *tensor_file_metadata(const struct tensor_file *file, const char *key);
+
+/* Read bytes [start, start+bytes) of a tensor's data as stored. Errors: DR_IO, DR_CHANGED
+ * (short read: names file, tensor, offset). Fault place: FAULT_READ. */
+enum dr_code tensor_file_read(const struct tensor_file *file, const struct tensor *tensor,
+                              uint64_t start, void *target, size_t bytes,
+                              struct dr_error *err) DR_MUST_CHECK;
+
+/* All shards still the files that were opened? Errors: DR_CHANGED. */
+enum dr_code tensor_file_check(const struct tensor_file *file,
+                               struct dr_error *err) DR_MUST_CHECK;
+
+/* The number of elements; 1 for a scalar. Cannot overflow: checked when parsed. */
+int64_t tensor_element_count(const struct tensor *tensor);
+
+/* The parser on bytes in memory, for the fuzzer: header only, data_bytes as a file would have.*/
+enum dr_code tensor_file_parse_safetensors(struct tensor_file *file, const void *header,
+                                           size_t header_bytes, uint64_t data_bytes,
+                                           struct dr_error *err) DR_MUST_CHECK;
+
+#endif
