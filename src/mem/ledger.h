@@ -58,6 +58,19 @@ struct ledger {
 
 /* A zeroed ledger is a valid empty one without a limit. */
 
+/* What region.c alone calls; everyone else opens, maps, moves and closes regions.
+ * reserve: before the system is asked for region->bytes. Refuses private bytes beyond the
+ * limit (DR_OVER_BUDGET: need, in use, limit) and then leaves all as it was.
+ * withdraw: the system refused; `before` is the ledger as it was before the reserve, and is
+ * what comes back, peaks included. refund: after the system has the bytes back.
+ * replace: the same bytes under another struct. */
+enum dr_code ledger_reserve(struct ledger *ledger, struct region *region,
+                            struct dr_error *err) DR_MUST_CHECK;
+void ledger_withdraw(struct ledger *ledger, struct region *region,
+                     const struct ledger *before);
+void ledger_refund(struct ledger *ledger, struct region *region);
+void ledger_replace(struct ledger *ledger, struct region *old, struct region *new_region);
+
 /* Peaks start again from the current figures. */
 void ledger_reset_peak(struct ledger *ledger);
 

@@ -1,0 +1,384 @@
+/* darkroom/darkroom.h — the engine: checkpoints in, pictures out, and a memory that is proven.
+ *
+ *     struct dr_error err;
+ *     struct dr_engine_options options = dr_engine_options_default();
+ *     struct dr_engine *engine;
+ *     if (dr_engine_open(&engine, &options, &err)) ...
+ *     if (dr_engine_load(engine, "sd15.safetensors", DR_LOAD_EAGER, NULL, &err)) ...
+ *     if (dr_engine_choose_vae(engine, "my-vae.safetensors", 0, NULL, NULL, &err)) ...
+ *
+ *     struct dr_generate_options job = dr_generate_options_default();
+ *     job.prompt = "a lighthouse at dusk";
+ *     job.output = "dusk.png";
+ *     struct dr_generate_result result;
+ *     if (dr_engine_generate(engine, &job, &result, &err)) fprintf(stderr, "%s\n", err.message);
+ *     dr_generate_result_free(&result);
+ *     dr_engine_close(&engine);
+ *
+ * Ownership: strings given to a call are borrowed for the call. Results own their memory where
+ * they have a _free function, else they are plain values.
+ * Threads: one call at a time on an engine (a second is DR_BUSY); dr_engine_cancel may be called
+ * from any thread and from a signal handler.
+ * Errors: see error.h. A call that fails leaves what was active usable, and its memory as it was.
+ */
+#ifndef DARKROOM_DARKROOM_H
+#define DARKROOM_DARKROOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "darkroom/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DR_PATH_BYTES   4096
+#define DR_TEXT_BYTES   512
+#define DR_DIGEST_CHARS 65 /* SHA-256 in hexadecimal, and the end */
+
+/* "0.1.0" */
+DR_API const char *dr_version(void);
+/* Libraries, processor features and threads in one line. After dr_engine_open. */
+DR_API const char *dr_description(void);
+
+/* ---- engine ---------------------------------------------------------------------------- */
+
+struct dr_engine; /* opaque */
+
+enum dr_precision { DR_PRECISION_AUTO, DR_PRECISION_BF16, DR_PRECISION_F32 };
+
+enum dr_log_level { DR_LOG_ERROR, DR_LOG_WARNING, DR_LOG_INFO, DR_LOG_DEBUG };
+
+struct dr_engine_options {
+    enum dr_precision precision;  /* AUTO: bf16 where the processor multiplies it, else f32 */
+    int32_t thread_count;         /* 0: one for each core this process may use */
+    uint64_t budget_bytes;        /* most private bytes; 0: from cgroup and free memory */
+    const char *tokenizer_folder; /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
+    const char *vae_folder;       /* NULL: DARKROOM_VAE_DIR, else XDG data */
+    void (*log)(void *cookie, enum dr_log_level level, const char *line); /* may be NULL */
+    void *log_cookie;
+};
+DR_API struct dr_engine_options dr_engine_options_default(void);
+
+DR_API enum dr_code dr_engine_open(struct dr_engine **out,
+                                   const struct dr_engine_options *options,
+                                   struct dr_error *err) DR_MUST_CHECK;
+/* Releases everything. NULL and *engine == NULL are fine; *engine becomes NULL. */
+DR_API void dr_engine_close(struct dr_engine **engine);
+
+/* Stop the running call at its next step; it returns DR_CANCELLED. Async-signal-safe. */
+DR_API void dr_engine_cancel(struct dr_engine *engine);
+
+/* The most private bytes that the engine may hold (regions; the residual is reported beside).
+ * 0: back to the default. Errors: DR_OVER_BUDGET where more is held now and cannot be let go. */
+DR_API enum dr_code dr_engine_set_budget(struct dr_engine *engine, uint64_t bytes,
+                                         struct dr_error *err) DR_MUST_CHECK;
+
+/* ---- receipts -------------------------------------------------------------------------- */
+
+struct dr_memory_point {
+    uint64_t ledger_private_bytes;
+    uint64_t ledger_mapped_bytes;
+    uint64_t kernel_private_bytes;
+};
+
+/* What a switch, an unload or a job did to memory. */
+struct dr_receipt {
+    uint64_t released_bytes; /* regions closed that had been there before */
+    uint64_t acquired_bytes; /* regions opened that are still there */
+    struct dr_memory_point before, after;
+    double ms;
+    char reason[DR_TEXT_BYTES]; /* what happened and why, in words; warnings included */
+};
+
+/* ---- models ---------------------------------------------------------------------------- */
+
+enum dr_role { DR_ROLE_TEXT, DR_ROLE_TEXT2, DR_ROLE_UNET, DR_ROLE_VAE, DR_ROLE_COUNT };
+DR_API const char *dr_role_name(enum dr_role role); /* "text", "text2", "unet", "vae" */
+
+struct dr_component_info {
+    enum dr_role role;
+    uint64_t tensor_count;
+    uint64_t parameter_count;
+    uint64_t stored_bytes;   /* in the file */
+    uint64_t weights_bytes;  /* in memory, when loaded */
+    char stored_types[64];   /* "F16", "F16 F32" */
+};
+
+struct dr_model_info {
+    char path[DR_PATH_BYTES];
+    char family[16]; /* "sd15", "sdxl", "vae", ... */
+    int32_t component_count;
+    struct dr_component_info components[DR_ROLE_COUNT];
+    char lacks[DR_TEXT_BYTES]; /* "" or "no text encoder: give ..." */
+};
+
+enum dr_load_mode {
+    DR_LOAD_EAGER, /* read all components now, if they fit the budget */
+    DR_LOAD_LAZY,  /* read the index now; components when a job needs them */
+};
+
+struct dr_load_result {
+    struct dr_model_info model;
+    struct dr_receipt receipt;
+};
+
+/* Switch to a checkpoint. The VAE setting is applied to it: what does not fit falls back to the
+ * checkpoint's own, and the receipt says so. Loading the model that is loaded already is a
+ * no-op, unless its file changed. On error the model that was there is there still (where both
+ * did not fit the budget: its components are read again when needed). result may be NULL. */
+DR_API enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
+                                   enum dr_load_mode mode, struct dr_load_result *result,
+                                   struct dr_error *err) DR_MUST_CHECK;
+
+/* DR_NOT_FOUND where no model is loaded. */
+DR_API enum dr_code dr_engine_model(struct dr_engine *engine, struct dr_model_info *model,
+                                    struct dr_error *err) DR_MUST_CHECK;
+
+enum dr_unload_what { DR_UNLOAD_VAE, DR_UNLOAD_MODEL };
+/* Release weights (DR_UNLOAD_MODEL: of all components). Idempotent. The choice of model and VAE
+ * stays: the next job reads again what it needs. */
+DR_API enum dr_code dr_engine_unload(struct dr_engine *engine, enum dr_unload_what what,
+                                     struct dr_receipt *receipt,
+                                     struct dr_error *err) DR_MUST_CHECK;
+
+/* ---- VAE ------------------------------------------------------------------------------- */
+
+struct dr_vae_info {
+    char choice[DR_PATH_BYTES]; /* what was said: "automatic", "none", a name or a path */
+    char source[32];            /* who said it: "job", "setting", "default" */
+    char reason[DR_TEXT_BYTES]; /* why it means what it means, in words */
+    int32_t override_active;    /* 0: the checkpoint's own VAE is the active one */
+    char path[DR_PATH_BYTES];   /* the file that the active one is from */
+    char name[256];             /* its short name, for picture metadata */
+    char digest[DR_DIGEST_CHARS]; /* "" where nothing was read yet */
+    int32_t verified;           /* the bytes in memory were digested when they were read, and
+                                 * for a restored original equal the digest saved before */
+    int32_t resident;
+    float scale_factor;
+};
+
+enum { DR_VAE_FORCE = 1 }; /* flags: skip the latent probe */
+
+/* Choose the VAE: "automatic", "none", a name in the VAE folder, or a path. With a model loaded
+ * this is a request: an explicit file that is missing, unreadable or incomplete fails, and what
+ * was active stays. Without one it is a setting, looked at when a model is loaded.
+ * info and receipt may be NULL. */
+DR_API enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
+                                         unsigned flags, struct dr_vae_info *info,
+                                         struct dr_receipt *receipt,
+                                         struct dr_error *err) DR_MUST_CHECK;
+DR_API enum dr_code dr_engine_vae(struct dr_engine *engine, struct dr_vae_info *info,
+                                  struct dr_error *err) DR_MUST_CHECK;
+
+/* ---- jobs ------------------------------------------------------------------------------ */
+
+enum dr_rng { DR_RNG_CUDA, DR_RNG_CPU };
+enum dr_prediction { DR_PREDICTION_AUTO, DR_PREDICTION_EPS, DR_PREDICTION_V };
+
+enum dr_stage { DR_STAGE_LOAD, DR_STAGE_TEXT, DR_STAGE_ENCODE, DR_STAGE_UNET, DR_STAGE_DECODE,
+                DR_STAGE_WRITE };
+DR_API const char *dr_stage_name(enum dr_stage stage);
+
+struct dr_progress {
+    enum dr_stage stage;
+    int32_t image, image_count; /* 0-based; of the batch */
+    int32_t step, step_count;   /* of the model's evaluations; DR_STAGE_UNET only */
+    double share;               /* of the stage, 0..1 */
+    double elapsed_ms;          /* since the job began */
+};
+
+struct dr_generate_options {
+    const char *prompt;
+    const char *negative;
+    const char *output;      /* .png, .jpg or .safetensors; NULL: only the image callback */
+    int32_t width, height;   /* 0: 512, or the size of init; multiples of 8 */
+    int64_t seed;            /* -1: a random one */
+    int32_t steps;
+    double cfg;
+    const char *sampler;     /* CLI.md's names */
+    const char *scheduler;   /* NULL: the sampler's default */
+    enum dr_prediction prediction;
+    int32_t clip_skip;       /* as A1111 counts: 1 = none */
+    enum dr_rng rng;
+    const char *vae;         /* NULL: the setting; else for this job only */
+    unsigned vae_flags;
+    const char *init;        /* a picture: image to image; NULL: text to image */
+    double strength;
+    int32_t batch;           /* pictures, with seeds seed, seed + 1, ... */
+    int32_t bits;            /* PNG: 8 or 16 */
+    int32_t quality;         /* JPEG */
+    void (*progress)(void *cookie, const struct dr_progress *progress); /* may be NULL */
+    void *progress_cookie;
+    /* Each picture as it is ready: rgb [height, width, 3] float32 in 0..1, borrowed. */
+    void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb, int32_t width,
+                  int32_t height);
+    void *image_cookie;
+};
+DR_API struct dr_generate_options dr_generate_options_default(void);
+
+struct dr_image_info {
+    char path[DR_PATH_BYTES]; /* "" where nothing was written */
+    int64_t seed;
+};
+
+struct dr_generate_result {
+    struct dr_image_info *images;
+    int32_t image_count;
+    int32_t width, height;
+    struct dr_vae_info vae; /* that developed these pictures */
+    double text_ms;          /* encoding of the prompts, 0 where cached */
+    double unet_per_step_ms; /* mean of one (guided) evaluation */
+    double vae_ms;           /* decode of one image, mean */
+    uint64_t planned_private_bytes; /* what the plan said, before anything was reserved */
+    uint64_t peak_private_bytes;    /* what the ledger reached: equal */
+    int32_t cut_tokens, cut_tokens_negative; /* of prompts longer than 75 tokens */
+    char warnings[DR_TEXT_BYTES]; /* "" or sentences */
+    struct dr_receipt receipt;
+};
+DR_API enum dr_code dr_engine_generate(struct dr_engine *engine,
+                                       const struct dr_generate_options *options,
+                                       struct dr_generate_result *result,
+                                       struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_generate_result_free(struct dr_generate_result *result);
+
+/* A picture to latents: the mean of the VAE's distribution times its scale factor, written as
+ * the tensor "latent" [1,4,H/8,W/8]. width, height 0: the picture's, cut to multiples of 8 by
+ * resizing. */
+struct dr_codec_options {
+    const char *input, *output;
+    int32_t width, height; /* encode only */
+    const char *vae;       /* NULL: the setting */
+    unsigned vae_flags;
+    int32_t bits, quality; /* decode only */
+    void (*progress)(void *cookie, const struct dr_progress *progress);
+    void *progress_cookie;
+};
+DR_API struct dr_codec_options dr_codec_options_default(void);
+
+struct dr_codec_result {
+    int32_t image_count, width, height;
+    struct dr_image_info *images; /* decode: the pictures; encode: the latent file */
+    struct dr_vae_info vae;
+    double vae_ms;
+    uint64_t planned_private_bytes, peak_private_bytes;
+    struct dr_receipt receipt;
+};
+DR_API enum dr_code dr_engine_encode(struct dr_engine *engine,
+                                     const struct dr_codec_options *options,
+                                     struct dr_codec_result *result,
+                                     struct dr_error *err) DR_MUST_CHECK;
+DR_API enum dr_code dr_engine_decode(struct dr_engine *engine,
+                                     const struct dr_codec_options *options,
+                                     struct dr_codec_result *result,
+                                     struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_codec_result_free(struct dr_codec_result *result);
+
+/* ---- memory ---------------------------------------------------------------------------- */
+
+enum dr_slot_state { DR_SLOT_ABSENT, DR_SLOT_RELEASED, DR_SLOT_RESIDENT };
+
+struct dr_component_memory {
+    enum dr_role role;
+    char name[64]; /* "unet", "vae (override)" */
+    enum dr_slot_state state;
+    char path[DR_PATH_BYTES];
+    uint64_t private_bytes, mapped_bytes;
+};
+DR_API const char *dr_slot_state_name(enum dr_slot_state state);
+
+struct dr_region_info {
+    uint64_t start;
+    uint64_t bytes;
+    const char *tag;       /* "weights", "activations", ...: static */
+    const char *kind;      /* "private" or "mapped": static */
+    char component[32];
+};
+
+struct dr_memory {
+    int32_t pid;
+    int32_t component_count;
+    struct dr_component_memory components[DR_ROLE_COUNT];
+    struct dr_region_info *regions;
+    size_t region_count;
+    struct { uint64_t private_bytes, mapped_bytes, peak_private_bytes; } ledger;
+    struct { uint64_t private_bytes, mapped_resident_bytes, rss_bytes, pss_bytes; } kernel;
+    /* kernel.private_bytes - ledger.private_bytes, by where the pages lie */
+    struct {
+        uint64_t total_bytes; /* may be 0 where the ledger holds more than is resident */
+        uint64_t image_bytes, heap_bytes, stack_bytes, jit_bytes, other_bytes;
+        uint64_t baseline_bytes; /* of the whole, what was there when the engine opened */
+    } residual;
+    int32_t regions_agree; /* each region against its own lines of smaps */
+    char disagreement[DR_TEXT_BYTES]; /* the first that does not, in words */
+    uint64_t budget_bytes;
+    char budget_reason[DR_TEXT_BYTES];
+};
+DR_API enum dr_code dr_engine_memory(struct dr_engine *engine, struct dr_memory *memory,
+                                     struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_memory_free(struct dr_memory *memory);
+
+/* What would this job need? Decided from the same plan that would run it; nothing is reserved
+ * or read but the file's index. */
+struct dr_forecast {
+    int32_t width, height;
+    struct dr_component_info components[DR_ROLE_COUNT]; /* weights_bytes filled */
+    int32_t component_count;
+    uint64_t text_arena_bytes, unet_arena_bytes, vae_arena_bytes;
+    uint64_t load_scratch_bytes; /* largest, while a component is read */
+    uint64_t resident_peak_bytes; /* all components stay */
+    uint64_t phased_peak_bytes;   /* one component at a time: the least that works */
+    uint64_t budget_bytes;
+    char budget_reason[DR_TEXT_BYTES];
+    char verdict[DR_TEXT_BYTES]; /* "fits with all components resident", ... */
+    int32_t fits;
+    double unet_flop, vae_flop; /* of one evaluation, of one decode */
+};
+DR_API enum dr_code dr_engine_forecast(struct dr_engine *engine,
+                                       const struct dr_generate_options *options,
+                                       struct dr_forecast *forecast,
+                                       struct dr_error *err) DR_MUST_CHECK;
+
+/* ---- looking at files ------------------------------------------------------------------ */
+
+struct dr_inspection {
+    struct dr_model_info model;
+    char format[64];      /* "safetensors", "sharded safetensors" */
+    uint64_t file_bytes;
+    uint64_t tensor_count;
+    uint64_t ignored_count, ignored_bytes; /* tensors of no component */
+    char digests[DR_ROLE_COUNT][DR_DIGEST_CHARS]; /* by role; "" where not asked or absent */
+    struct { char *key, *text; } *metadata;
+    size_t metadata_count;
+    char **vae_neighbours; /* files that `automatic` would look at beside it, that exist */
+    size_t vae_neighbour_count;
+    char automatic[DR_PATH_BYTES]; /* what `automatic` resolves to; "" for the file's own */
+    char automatic_reason[DR_TEXT_BYTES];
+};
+enum { DR_INSPECT_DIGESTS = 1 }; /* flags: read all tensors */
+/* vae_folder: NULL as in dr_engine_options. */
+DR_API enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags,
+                               struct dr_inspection *inspection,
+                               struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_inspection_free(struct dr_inspection *inspection);
+
+/* The generation parameters stored in a picture (A1111's text): malloc'ed, or NULL. */
+DR_API enum dr_code dr_read_parameters(const char *path, char **text,
+                                       struct dr_error *err) DR_MUST_CHECK;
+
+/* "512M", "1.5G": powers of 1024. DR_BAD_INPUT says what is wrong. */
+DR_API enum dr_code dr_parse_bytes(const char *text, uint64_t *bytes,
+                                   struct dr_error *err) DR_MUST_CHECK;
+/* "167.3 MiB" into out; returns out. */
+DR_API char *dr_format_bytes(uint64_t bytes, char out[16]);
+
+/* Names for help, completion and messages: index 0.. until NULL. */
+DR_API const char *dr_sampler_name(int32_t index);
+/* The schedules that go with a sampler, default first: index 0.. until NULL. */
+DR_API const char *dr_sampler_schedule(const char *sampler, int32_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
