@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "compute/compute.h"
 #include "engine/stage.h"
+#include "mem/arena_plan.h"
 
 /* ---- plans ------------------------------------------------------------------------------ */
 

@@ -11,6 +11,7 @@
 #include "engine/latent.h"
 #include "engine/parameters.h"
 #include "image/resize.h"
+#include "mem/arena_plan.h"
 
 /* ---- what the plans' progress goes to ---------------------------------------------------- */
 
@@ -212,7 +213,7 @@ static enum dr_code evaluate(struct job *job, const struct sampler_call *call,
 static enum dr_code sample_image(struct job *job, int32_t idx, struct dr_error *err)
 {
     const enum random_kind kind =
-        job->request.rng == DR_RNG_CPU ? RANDOM_TORCH_CPU : RANDOM_TORCH_CUDA;
+        job->request.rng == DR_RNG_CPU ? RANDOM_CPU : RANDOM_CUDA;
     float *const result = job->results + (size_t)idx * job->count;
     struct random_source random;
     struct sampler sampler;
