@@ -159,11 +159,11 @@ static void keep_picture(struct sampler *sampler, const float *answer)
 }
 
 /* The ratio of the step before to this one, in lambda; 0 where no line can be laid through the
- * last two pictures: at the first step, and where rounding made two levels equal (near 1000
- * steps). */
+ * last two pictures: at the first step, at the last, which is infinitely long, and where rounding
+ * made two levels equal (near 1000 steps). */
 static double step_ratio(const struct sampler *sampler)
 {
-    if (sampler->step == 0) return 0;
+    if (sampler->step == 0 || sampler_is_last(sampler)) return 0;
     const struct schedule_step *const step = sampler_current(sampler);
     if (step->sigma_next >= step->sigma || step->sigma >= step[-1].sigma) return 0;
     return log(step[-1].sigma / step->sigma) / log(step->sigma / step->sigma_next);
@@ -178,7 +178,7 @@ static bool dpmpp_2m_step(struct sampler *sampler)
     const struct schedule_level from = schedule_level(step->sigma),
                                 to = schedule_level(step->sigma_next);
     const double gain = to.alpha * (1 - step->sigma_next / step->sigma);
-    const double ratio = sampler_is_last(sampler) ? 0 : step_ratio(sampler);
+    const double ratio = step_ratio(sampler);
     const double bend = ratio > 0 ? 0.5 * gain / ratio : 0;
     float *const x = sampler->latent;
     if (bend > 0)
@@ -207,7 +207,7 @@ static bool dpmpp_2m_sde_update(struct sampler *sampler, const float *answer)
     const double shrink = step->sigma_next / step->sigma;
     const double left = fmax(1 - shrink * shrink, 0);
     const double gain = to.alpha * left;
-    const double ratio = sampler_is_last(sampler) ? 0 : step_ratio(sampler);
+    const double ratio = step_ratio(sampler);
     const double bend = ratio > 0 ? 0.5 * gain / ratio : 0;
     const double fresh = to.noise * sqrt(left);
     float *const x = sampler->latent;

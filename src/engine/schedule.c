@@ -220,7 +220,7 @@ static double spaced_time(const struct schedule_grid *grid, enum schedule_kind k
     case SCHEDULE_EXPONENTIAL:
     case SCHEDULE_COUNT: break;
     }
-    assert(!"a schedule spaced in time");
+    assert(false && "a schedule spaced in time");
     return 0;
 }
 
