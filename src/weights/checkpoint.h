@@ -19,9 +19,22 @@
 
 #include "weights/tensor_file.h"
 
-enum family { FAMILY_UNKNOWN, FAMILY_SD15, FAMILY_SD2, FAMILY_SDXL, FAMILY_SDXL_REFINER, FAMILY_VAE };
+enum family {
+    FAMILY_UNKNOWN,
+    FAMILY_SD15,
+    FAMILY_SD2,
+    FAMILY_SDXL,
+    FAMILY_SDXL_REFINER,
+    FAMILY_VAE
+};
 
-enum component_role { ROLE_TEXT, ROLE_TEXT2, ROLE_UNET, ROLE_VAE, ROLE_COUNT };
+enum component_role {
+    ROLE_TEXT,
+    ROLE_TEXT2,
+    ROLE_UNET,
+    ROLE_VAE,
+    ROLE_COUNT
+};
 
 /* One tensor of a component, under its canonical name. */
 struct component_tensor {
@@ -42,7 +55,8 @@ struct checkpoint {
     struct tensor_file file;
     enum family family;
     struct component_index components[ROLE_COUNT];
-    size_t ignored_count;   /* tensors of no component: ema copies, optimizer state, ... */
+    size_t
+        ignored_count; /* tensors of no component: ema copies, optimizer state, ... */
     uint64_t ignored_bytes;
     struct pool pool; /* private */
 };
@@ -54,16 +68,19 @@ enum dr_code checkpoint_open(struct checkpoint *checkpoint, const char *path,
                              struct dr_error *err) DR_MUST_CHECK;
 void checkpoint_close(struct checkpoint *checkpoint); /* zeroed is fine */
 
-const char *family_name(enum family family);         /* "sd15", "sd2", "sdxl", ... */
-const char *component_role_name(enum component_role role); /* "text", "text2", "unet", "vae" */
+const char *family_name(enum family family); /* "sd15", "sd2", "sdxl", ... */
+const char *component_role_name(
+    enum component_role role); /* "text", "text2", "unet", "vae" */
 
 /* Binary search by canonical name; NULL where there is none. */
 const struct tensor *component_find(const struct component_index *component,
                                     const char *name);
 
 /* Decode "darkroom.*" metadata: a positive integer or float; false where absent or no number. */
-bool checkpoint_metadata_int(const struct tensor_file *file, const char *key, int32_t *out);
-bool checkpoint_metadata_float(const struct tensor_file *file, const char *key, float *out);
+bool checkpoint_metadata_int(const struct tensor_file *file, const char *key,
+                             int32_t *out);
+bool checkpoint_metadata_float(const struct tensor_file *file, const char *key,
+                               float *out);
 
 /* ---- digest ---- */
 
@@ -75,8 +92,9 @@ void component_digest_end(const struct component_index *component,
                           const uint8_t (*tensor_digests)[DIGEST_BYTES],
                           uint8_t out[DIGEST_BYTES]);
 /* The whole of it by reading, with a buffer given by the caller (any size >= 4096). */
-enum dr_code component_digest_read(const struct component_index *component, void *buffer,
-                                   size_t buffer_bytes, uint8_t out[DIGEST_BYTES],
+enum dr_code component_digest_read(const struct component_index *component,
+                                   void *buffer, size_t buffer_bytes,
+                                   uint8_t out[DIGEST_BYTES],
                                    struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -6,8 +6,13 @@
  *
  * The safetensors format: u64 little-endian header length, JSON header, data. As the reference
  * reader does, this one rejects holes, overlap, trailing bytes, truncation, sizes that do not
- * match, duplicate names, a header above 100,000,000 bytes, metadata that is no string; it
- * accepts unsorted keys, padding spaces, scalars, empty tensors.
+ * match, a header above 100,000,000 bytes, metadata that is no string; it accepts unsorted keys,
+ * padding spaces, scalars, empty tensors, unknown fields. Beyond that it rejects duplicate names,
+ * control characters in names, and JSON that nests deeply or lists more than a table of
+ * TENSOR_MAX_COUNT tensors can, before memory is spent on it.
+ *
+ * A sharded set: index.json maps each name to a shard, a plain file name beside the index.
+ * Index and shards must agree in every name.
  *
  * Threads: one at a time a file. Names lie in the file's pool and live until close.
  */
@@ -45,13 +50,16 @@ struct tensor_shard {
     struct file_identity identity;
 };
 
+/* A text of a file's __metadata__. Texts above 4096 bytes (thumbnails, training logs) are left
+ * out. In a sharded set the index's own texts come first, then each shard's; the first of a
+ * key counts. */
 struct tensor_metadata {
     const char *key, *text;
 };
 
 struct tensor_file {
-    const char *path;   /* as given */
-    const char *format; /* "safetensors", "sharded safetensors" */
+    const char *path;       /* as given */
+    const char *format;     /* "safetensors", "sharded safetensors" */
     struct tensor *tensors; /* sorted by name, bytewise */
     size_t tensor_count;
     struct tensor_metadata *metadata;
@@ -74,9 +82,9 @@ const char *tensor_file_metadata(const struct tensor_file *file, const char *key
 
 /* Read bytes [start, start+bytes) of a tensor's data as stored. Errors: DR_IO, DR_CHANGED
  * (short read: names file, tensor, offset). Fault place: FAULT_READ. */
-enum dr_code tensor_file_read(const struct tensor_file *file, const struct tensor *tensor,
-                              uint64_t start, void *target, size_t bytes,
-                              struct dr_error *err) DR_MUST_CHECK;
+enum dr_code tensor_file_read(const struct tensor_file *file,
+                              const struct tensor *tensor, uint64_t start, void *target,
+                              size_t bytes, struct dr_error *err) DR_MUST_CHECK;
 
 /* All shards still the files that were opened? Errors: DR_CHANGED. */
 enum dr_code tensor_file_check(const struct tensor_file *file,
@@ -85,7 +93,14 @@ enum dr_code tensor_file_check(const struct tensor_file *file,
 /* The number of elements; 1 for a scalar. Cannot overflow: checked when parsed. */
 int64_t tensor_element_count(const struct tensor *tensor);
 
-/* The parser on bytes in memory, for the fuzzer: header only, data_bytes as a file would have.*/
+/* "[320, 4, 3, 3]", for messages; returns out. */
+#define TENSOR_SHAPE_TEXT (TENSOR_MAX_RANK * 22)
+char *tensor_shape_text(const struct tensor *tensor,
+                        char out[static TENSOR_SHAPE_TEXT]);
+
+/* The parser on bytes in memory, for the fuzzer: the header's JSON text alone, with as many bytes
+ * of data behind it as data_bytes says. The result has no shards and is released by
+ * tensor_file_close; it cannot be read from. */
 enum dr_code tensor_file_parse_safetensors(struct tensor_file *file, const void *header,
                                            size_t header_bytes, uint64_t data_bytes,
                                            struct dr_error *err) DR_MUST_CHECK;

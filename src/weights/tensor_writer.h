@@ -19,12 +19,14 @@ struct tensor_writer_item {
 
 /* All tensors are announced first (in the order in which their data follows). */
 enum dr_code tensor_writer_open(struct tensor_writer **out, const char *path,
-                                const struct tensor_writer_item *items, size_t item_count,
-                                const struct tensor_metadata *metadata, size_t metadata_count,
+                                const struct tensor_writer_item *items,
+                                size_t item_count,
+                                const struct tensor_metadata *metadata,
+                                size_t metadata_count,
                                 struct dr_error *err) DR_MUST_CHECK;
 /* Append data, in any pieces. Errors: DR_IO with the path and errno's text. */
-enum dr_code tensor_writer_add(struct tensor_writer *writer, const void *data, size_t bytes,
-                               struct dr_error *err) DR_MUST_CHECK;
+enum dr_code tensor_writer_add(struct tensor_writer *writer, const void *data,
+                               size_t bytes, struct dr_error *err) DR_MUST_CHECK;
 /* Flush, sync, rename; *writer becomes NULL in either case. On error the temporary is gone. */
 enum dr_code tensor_writer_commit(struct tensor_writer **writer,
                                   struct dr_error *err) DR_MUST_CHECK;

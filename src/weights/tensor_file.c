@@ -1,0 +1,371 @@
+/* Opening tells the format from the first bytes, since a wrong extension is common: a pickle
+ * checkpoint named .safetensors, a web page saved in place of a model. */
+#include "weights/tensor_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "weights/tensor_reader.h"
+
+enum {
+    SNIFF_BYTES = 64
+};
+
+/* ---- shards ---- */
+
+enum dr_code tensor_shard_open(struct tensor_shard *shard, const char *path,
+                               struct dr_error *err)
+{
+    struct stat status;
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) {
+        const enum dr_code code =
+            errno == ENOENT || errno == ENOTDIR ? DR_NOT_FOUND : DR_IO;
+        return error_set_errno(err, code, errno, "cannot open %s", path);
+    }
+    enum dr_code code = DR_OK;
+    if (fstat(descriptor, &status))
+        code = error_set_errno(err, DR_IO, errno, "cannot look at %s", path);
+    else if (S_ISDIR(status.st_mode))
+        code = error_set(
+            err, DR_UNSUPPORTED,
+            "%s is a folder, which darkroom does not read yet: give it one "
+            ".safetensors file, or the .safetensors.index.json of a sharded one",
+            path);
+    else if (!S_ISREG(status.st_mode))
+        code = error_set(err, DR_BAD_INPUT, "%s is not a regular file", path);
+    if (!code) code = file_identity_read(&shard->identity, descriptor, path, err);
+    if (code) {
+        close(descriptor);
+        return code;
+    }
+    shard->path = path;
+    shard->descriptor = descriptor;
+    return DR_OK;
+}
+
+enum dr_code tensor_shard_read(const struct tensor_shard *shard, uint64_t offset,
+                               void *target, size_t bytes, struct dr_error *err)
+{
+    char *const out = target;
+    size_t done = 0;
+    if (fault_strikes(FAULT_READ))
+        return error_set_errno(err, DR_IO, EIO, "cannot read %s", shard->path);
+    while (done < bytes) {
+        const ssize_t got =
+            pread(shard->descriptor, out + done, bytes - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            return error_set_errno(err, DR_IO, errno, "cannot read %s", shard->path);
+        if (got == 0)
+            return error_set(
+                err, DR_CHANGED,
+                "%s was cut short while it was in use: it ends at byte %llu, "
+                "before byte %llu",
+                shard->path, (unsigned long long)(offset + done),
+                (unsigned long long)(offset + bytes));
+        done += (size_t)got;
+    }
+    return DR_OK;
+}
+
+static enum dr_code header_length(const struct tensor_shard *shard,
+                                  const unsigned char prefix[8], uint64_t *out,
+                                  struct dr_error *err)
+{
+    uint64_t length = 0;
+    for (int i = 7; i >= 0; --i)
+        length = length << 8 | prefix[i];
+    if (length > HEADER_MAX_BYTES)
+        return error_set(err, DR_CORRUPT,
+                         "it gives its header %llu bytes, more than the format's %d",
+                         (unsigned long long)length, HEADER_MAX_BYTES);
+    if (length > shard->identity.bytes - 8)
+        return error_set(
+            err, DR_CORRUPT,
+            "it is cut short: its header has %llu bytes, the file only %llu; "
+            "fetch it again",
+            (unsigned long long)length, (unsigned long long)shard->identity.bytes);
+    *out = length;
+    return DR_OK;
+}
+
+enum dr_code tensor_shard_parse(struct tensor_list *list, int32_t shard_idx,
+                                struct tensor_shard *shard, struct dr_error *err)
+{
+    unsigned char prefix[8];
+    uint64_t length = 0;
+    if (shard->identity.bytes < sizeof prefix)
+        return error_set(err, DR_CORRUPT,
+                         "%s has %llu bytes, too few for a safetensors file",
+                         shard->path, (unsigned long long)shard->identity.bytes);
+    enum dr_code code = tensor_shard_read(shard, 0, prefix, sizeof prefix, err);
+    if (code) return code;
+    code = header_length(shard, prefix, &length, err);
+    if (code) {
+        error_prefix(err, "%s", shard->path);
+        return code;
+    }
+    char *const header = malloc((size_t)length + 1);
+    if (!header)
+        return error_set(err, DR_NOMEM, "no memory for the header of %s, %llu bytes",
+                         shard->path, (unsigned long long)length);
+    code = tensor_shard_read(shard, sizeof prefix, header, (size_t)length, err);
+    if (!code) {
+        struct digest digest;
+        digest_init(&digest);
+        digest_add(&digest, prefix, sizeof prefix);
+        digest_add(&digest, header, (size_t)length);
+        digest_end(&digest, shard->identity.header);
+        code = safetensors_parse(list, shard_idx, header, (size_t)length,
+                                 shard->identity.bytes - sizeof prefix - length, err);
+        if (code) error_prefix(err, "%s", shard->path);
+    }
+    free(header);
+    return code;
+}
+
+/* ---- formats ---- */
+
+enum format {
+    FORMAT_SAFETENSORS,
+    FORMAT_INDEX,
+    FORMAT_KNOWN,
+    FORMAT_OTHER
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t text_bytes = strlen(text), end_bytes = strlen(end);
+    return text_bytes >= end_bytes && strcmp(text + text_bytes - end_bytes, end) == 0;
+}
+
+/* What a file is that is neither, where its first bytes tell; else NULL. */
+static const char *known_format(const char *start, size_t bytes)
+{
+    static const struct {
+        const char *start;
+        size_t bytes;
+        const char *what;
+    } known[] = {
+        {"PK\003\004",              4,
+         "a PyTorch checkpoint (pickle), which darkroom does not read yet: convert it to "
+         ".safetensors"                                                                    },
+        {"\200\002",                2,
+         "an old PyTorch checkpoint (pickle), which darkroom does not read yet: convert it to "
+         ".safetensors"                                                                    },
+        {"GGUF",                    4,
+         "a GGUF file, which darkroom does not read yet: use a .safetensors file"          },
+        {"\211PNG",                 4,  "a PNG picture, not a model"                       },
+        {"\377\330\377",            3,  "a JPEG picture, not a model"                      },
+        {"version https://git-lfs", 23,
+         "a Git LFS pointer, not the model itself: run git lfs pull, or download the file" },
+        {"<!DOCTYPE",               9,  "a web page, not a model: download the file itself"},
+        {"<!doctype",               9,  "a web page, not a model: download the file itself"},
+        {"<html",                   5,  "a web page, not a model: download the file itself"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i)
+        if (bytes >= known[i].bytes &&
+            memcmp(start, known[i].start, known[i].bytes) == 0)
+            return known[i].what;
+    return NULL;
+}
+
+/* A safetensors length never has its highest byte set; a JSON text always has. A file named
+ * .safetensors goes to that reader, whose errors then say what is wrong with it. */
+static enum format tell_format(const char *start, size_t bytes, const char *path)
+{
+    size_t i = 0;
+    while (i < bytes && start[i] && strchr(" \t\r\n", start[i]))
+        ++i;
+    if (i < bytes && start[i] == '{' && (bytes < 8 || start[7] != 0))
+        return FORMAT_INDEX;
+    if (known_format(start, bytes)) return FORMAT_KNOWN;
+    if ((bytes > 8 && start[8] == '{') || ends_with(path, ".safetensors"))
+        return FORMAT_SAFETENSORS;
+    return FORMAT_OTHER;
+}
+
+static enum dr_code open_single(struct tensor_file *file, struct tensor_list *list,
+                                const struct tensor_shard *first, struct dr_error *err)
+{
+    file->format = "safetensors";
+    file->shards = pool_alloc(&file->pool, sizeof file->shards[0]);
+    if (!file->shards)
+        return error_set(err, DR_NOMEM, "no memory to open %s", file->path);
+    file->shards[0] = *first;
+    file->shards[0].descriptor = dup(first->descriptor);
+    file->shard_count = 1;
+    if (file->shards[0].descriptor < 0)
+        return error_set_errno(err, DR_IO, errno, "cannot open %s", file->path);
+    return tensor_shard_parse(list, 0, &file->shards[0], err);
+}
+
+static enum dr_code open_index(struct tensor_file *file, struct tensor_list *list,
+                               const struct tensor_shard *index, struct dr_error *err)
+{
+    file->format = "sharded safetensors";
+    const uint64_t bytes = index->identity.bytes;
+    if (bytes > HEADER_MAX_BYTES)
+        return error_set(err, DR_CORRUPT, "%s has %llu bytes, too many for an index",
+                         file->path, (unsigned long long)bytes);
+    char *const text = malloc((size_t)bytes + 1);
+    if (!text)
+        return error_set(err, DR_NOMEM, "no memory for %s, %llu bytes", file->path,
+                         (unsigned long long)bytes);
+    enum dr_code code = tensor_shard_read(index, 0, text, (size_t)bytes, err);
+    if (!code) code = shard_index_read(file, list, text, (size_t)bytes, err);
+    free(text);
+    return code;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct tensor *const a = left, *const b = right;
+    return strcmp(a->name, b->name);
+}
+
+/* The list becomes the file's sorted table. */
+static void take_list(struct tensor_file *file, const struct tensor_list *list)
+{
+    file->tensors = list->tensors;
+    file->tensor_count = list->count;
+    file->metadata = list->metadata;
+    file->metadata_count = list->metadata_count;
+    if (file->tensor_count > 0)
+        qsort(file->tensors, file->tensor_count, sizeof file->tensors[0],
+              compare_names);
+}
+
+/* path is in file->pool; first is the open file of that name. */
+static enum dr_code open_format(struct tensor_file *file,
+                                const struct tensor_shard *first, struct dr_error *err)
+{
+    char start[SNIFF_BYTES];
+    const size_t bytes = first->identity.bytes < sizeof start
+                             ? (size_t)first->identity.bytes
+                             : sizeof start;
+    if (bytes == 0) return error_set(err, DR_CORRUPT, "%s is empty", file->path);
+    enum dr_code code = tensor_shard_read(first, 0, start, bytes, err);
+    if (code) return code;
+    struct tensor_list list = {.pool = &file->pool};
+    switch (tell_format(start, bytes, file->path)) {
+    case FORMAT_SAFETENSORS: code = open_single(file, &list, first, err); break;
+    case FORMAT_INDEX: code = open_index(file, &list, first, err); break;
+    case FORMAT_KNOWN:
+        code = error_set(err, DR_UNSUPPORTED, "%s is %s", file->path,
+                         known_format(start, bytes));
+        break;
+    case FORMAT_OTHER:
+        code = error_set(err, DR_UNSUPPORTED,
+                         "%s is in no format that darkroom reads (.safetensors, or the "
+                         ".safetensors.index.json of a sharded model)",
+                         file->path);
+        break;
+    }
+    if (!code) take_list(file, &list);
+    return code;
+}
+
+enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
+                              struct dr_error *err)
+{
+    *file = (struct tensor_file){0};
+    struct tensor_shard first;
+    enum dr_code code = tensor_shard_open(&first, path, err);
+    if (code) return code;
+    file->path = first.path = pool_string(&file->pool, path);
+    code = file->path ? open_format(file, &first, err)
+                      : error_set(err, DR_NOMEM, "no memory to open %s", path);
+    close(first.descriptor);
+    if (code) tensor_file_close(file);
+    return code;
+}
+
+void tensor_file_close(struct tensor_file *file)
+{
+    for (size_t i = 0; i < file->shard_count; ++i)
+        if (file->shards[i].descriptor >= 0) close(file->shards[i].descriptor);
+    pool_finish(&file->pool);
+    *file = (struct tensor_file){0};
+}
+
+/* ---- the table ---- */
+
+const struct tensor *tensor_file_find(const struct tensor_file *file, const char *name)
+{
+    const struct tensor key = {.name = name};
+    if (file->tensor_count == 0) return NULL;
+    return bsearch(&key, file->tensors, file->tensor_count, sizeof file->tensors[0],
+                   compare_names);
+}
+
+const char *tensor_file_metadata(const struct tensor_file *file, const char *key)
+{
+    for (size_t i = 0; i < file->metadata_count; ++i)
+        if (strcmp(file->metadata[i].key, key) == 0) return file->metadata[i].text;
+    return NULL;
+}
+
+enum dr_code tensor_file_read(const struct tensor_file *file,
+                              const struct tensor *tensor, uint64_t start, void *target,
+                              size_t bytes, struct dr_error *err)
+{
+    assert(start <= tensor->bytes && bytes <= tensor->bytes - start);
+    assert((size_t)tensor->shard_idx < file->shard_count);
+    const enum dr_code code =
+        tensor_shard_read(&file->shards[tensor->shard_idx], tensor->offset + start,
+                          target, bytes, err);
+    if (code) error_prefix(err, "tensor %.160s", tensor->name);
+    return code;
+}
+
+enum dr_code tensor_file_check(const struct tensor_file *file, struct dr_error *err)
+{
+    enum dr_code code = DR_OK;
+    for (size_t i = 0; !code && i < file->shard_count; ++i)
+        code =
+            file_identity_check(&file->shards[i].identity, file->shards[i].descriptor,
+                                file->shards[i].path, err);
+    return code;
+}
+
+int64_t tensor_element_count(const struct tensor *tensor)
+{
+    return (int64_t)(tensor->bytes / dtype_bytes(tensor->dtype));
+}
+
+char *tensor_shape_text(const struct tensor *tensor, char out[static TENSOR_SHAPE_TEXT])
+{
+    size_t used = 0;
+    out[used++] = '[';
+    for (int i = 0; i < tensor->rank; ++i)
+        used += (size_t)snprintf(out + used, TENSOR_SHAPE_TEXT - used, "%s%lld",
+                                 i ? ", " : "", (long long)tensor->dims[i]);
+    out[used++] = ']';
+    out[used] = '\0';
+    return out;
+}
+
+enum dr_code tensor_file_parse_safetensors(struct tensor_file *file, const void *header,
+                                           size_t header_bytes, uint64_t data_bytes,
+                                           struct dr_error *err)
+{
+    *file = (struct tensor_file){.format = "safetensors"};
+    struct tensor_list list = {.pool = &file->pool};
+    const enum dr_code code =
+        safetensors_parse(&list, 0, header, header_bytes, data_bytes, err);
+    if (code)
+        tensor_file_close(file);
+    else
+        take_list(file, &list);
+    return code;
+}

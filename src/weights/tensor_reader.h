@@ -1,0 +1,69 @@
+/* tensor_reader — what the reader of each container format fills. Private to weights/.
+ *
+ * A reader appends the tensors of one shard to a list; tensor_file sorts the list when all are
+ * in. Errors of readers speak of the content ("tensor x ..."); who knows the path puts it in
+ * front.
+ */
+#ifndef WEIGHTS_TENSOR_READER_H
+#define WEIGHTS_TENSOR_READER_H
+
+#include <jansson.h>
+
+#include "weights/tensor_file.h"
+
+enum {
+    HEADER_MAX_BYTES = 100000000, /* the reference reader's limit */
+    HEADER_MAX_DEPTH = 16,        /* the format needs 3 */
+    /* What jansson makes of a header is bounded by its values; the format needs at most 11
+     * commas a tensor (4 fields, 8 dims). */
+    HEADER_MAX_COMMAS = 12 * (TENSOR_MAX_COUNT + 1000),
+    METADATA_MAX_TEXT =
+        4096, /* longer texts (thumbnails, training logs) are left out */
+};
+
+struct tensor_list {
+    struct pool *pool;
+    struct tensor *tensors;
+    size_t count, capacity;
+    struct tensor_metadata *metadata;
+    size_t metadata_count, metadata_capacity;
+};
+
+/* Room for count more tensors. */
+enum dr_code tensor_list_reserve(struct tensor_list *list, size_t count,
+                                 struct dr_error *err) DR_MUST_CHECK;
+/* Add what is not there yet; long texts are left out. Text must be a JSON string. */
+enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
+                                  const json_t *text,
+                                  struct dr_error *err) DR_MUST_CHECK;
+
+/* Parse JSON whose shape is bounded first: depth, number of values, no duplicate keys. The
+ * result is released with json_decref. Errors: DR_CORRUPT. */
+enum dr_code header_parse(json_t **out, const char *text, size_t bytes,
+                          struct dr_error *err) DR_MUST_CHECK;
+
+/* Tensors of a safetensors header (JSON text of header_bytes), for a file whose data is
+ * data_bytes long. Checks all rules of the format. Nothing is sorted. */
+enum dr_code safetensors_parse(struct tensor_list *list, int32_t shard_idx,
+                               const char *header, size_t header_bytes,
+                               uint64_t data_bytes, struct dr_error *err) DR_MUST_CHECK;
+
+/* Open a regular file and note its identity; path is borrowed. */
+enum dr_code tensor_shard_open(struct tensor_shard *shard, const char *path,
+                               struct dr_error *err) DR_MUST_CHECK;
+/* Read from the file's start. A short file is DR_CHANGED. Fault place: FAULT_READ. */
+enum dr_code tensor_shard_read(const struct tensor_shard *shard, uint64_t offset,
+                               void *target, size_t bytes,
+                               struct dr_error *err) DR_MUST_CHECK;
+/* Read and parse the header of an open safetensors shard; fills identity.header. */
+enum dr_code tensor_shard_parse(struct tensor_list *list, int32_t shard_idx,
+                                struct tensor_shard *shard,
+                                struct dr_error *err) DR_MUST_CHECK;
+
+/* Read index.json of a sharded set (its text) and all its shards into file, whose path and
+ * pool are set; shards that were opened are closed by tensor_file_close. */
+enum dr_code shard_index_read(struct tensor_file *file, struct tensor_list *list,
+                              const char *text, size_t bytes,
+                              struct dr_error *err) DR_MUST_CHECK;
+
+#endif
