@@ -11,6 +11,7 @@
 #include "model/unet.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "model/outline.h"
 #include "model/resnet.h"
@@ -461,8 +462,9 @@ enum dr_code unet_plan_create(struct unet_plan *out, const struct unet_spec *spe
                              (struct shape){shape->n, shape->height, shape->width,
                                             info->in_channels},
                              DTYPE_F32);
-    unet.time =
-        plan_input(unet.plan, (struct shape){1, 1, 1, info->model_channels}, DTYPE_F32);
+    const int32_t time_rows = info->vector_width > 0 ? shape->n : 1;
+    unet.time = plan_input(
+        unet.plan, (struct shape){time_rows, 1, 1, info->model_channels}, DTYPE_F32);
     unet.context =
         plan_input(unet.plan,
                    (struct shape){shape->n, 1, shape->tokens, info->context_width},
@@ -486,6 +488,15 @@ void unet_plan_destroy(struct unet_plan *plan)
     if (!plan) return;
     plan_destroy(&plan->plan);
     *plan = (struct unet_plan){0};
+}
+
+void unet_plan_set_time(const struct unet_plan *plan, float time)
+{
+    const struct shape shape = plan_shape(plan->plan, plan->time);
+    float *const rows = plan_data(plan->plan, plan->time);
+    unet_time_embedding(time, shape.c, rows);
+    for (int32_t i = 1; i < shape.n; ++i)
+        memcpy(rows + (size_t)i * (size_t)shape.c, rows, (size_t)shape.c * sizeof *rows);
 }
 
 void unet_time_embedding(float time, int32_t width, float *out)
