@@ -3,8 +3,8 @@
 
     peer_openvino.py --threads N --cache FOLDER [--precision bf16|f32] [--convert]
 
---convert writes the UNet and the VAE decoder as OpenVINO's own files (float16 weights) into FOLDER and
-ends; it is done once. The text encoder is not part of this worker: its peak lacks about 0.25 GB.
+--convert writes the UNet and the VAE decoder as OpenVINO's own files into FOLDER and ends; it is done once.
+Their weights are float32, since it would unpack float16 ones anew at each step. The text encoder is not part of this worker: its peak lacks about 0.25 GB.
 """
 import argparse
 import pathlib
@@ -48,7 +48,7 @@ def convert(folder):
         with torch.no_grad():
             model = openvino.convert_model(make().eval(), example_input=example,
                                            input=[tuple(tensor.shape) for tensor in example])
-        openvino.save_model(model, partial / f"{name}.xml", compress_to_fp16=True)
+        openvino.save_model(model, partial / f"{name}.xml", compress_to_fp16=False)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
