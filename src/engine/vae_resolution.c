@@ -21,6 +21,14 @@ static bool is_file(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
+/* One file may be reached by two names (links). */
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
 static bool is_any_of(const char *text, const char *const *words)
 {
     for (; *words; ++words)
@@ -151,6 +159,7 @@ static bool match_name(void *cookie, const char *path, const char *name)
                       (stem_length == search->name_length &&
                        strncmp(name, search->name, stem_length) == 0);
     if (!same) return true;
+    if (search->found_count == 1 && is_same_file(path, search->found[0])) return true;
     if (search->found_count < 2)
         (void)snprintf(search->found[search->found_count], DR_PATH_BYTES, "%s", path);
     ++search->found_count;
@@ -247,10 +256,8 @@ struct first_neighbour {
 static void take_first(void *cookie, const char *path)
 {
     struct first_neighbour *const first = cookie;
-    struct stat found, own;
     /* A checkpoint that lies in the VAE folder itself is not its own VAE. */
-    const bool is_itself = stat(path, &found) == 0 && stat(first->checkpoint, &own) == 0 &&
-                           found.st_dev == own.st_dev && found.st_ino == own.st_ino;
+    const bool is_itself = is_same_file(path, first->checkpoint);
     if (!first->path[0] && !is_itself)
         (void)snprintf(first->path, sizeof first->path, "%s", path);
 }
