@@ -62,8 +62,11 @@ struct layer layer_need_stack(struct component_spec *spec,
                               const struct layer_shape *shape,
                               const struct layer_stack *stack)
 {
-    const struct operand_request weight = weight_request(shape);
-    const struct operand_request bias = bias_request(shape->out);
+    const int32_t count = !stack->names[1] ? 1 : !stack->names[2] ? 2 : 3;
+    const int32_t rows = shape->out < 0 ? -1 : shape->out * count;
+    struct operand_request weight = weight_request(shape);
+    weight.out = rows;
+    const struct operand_request bias = bias_request(rows);
     return (struct layer){
         .weight = need_stacked(spec, &weight, stack, "weight"),
         .bias = stack->without_bias ? NULL : need_stacked(spec, &bias, stack, "bias"),

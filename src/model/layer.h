@@ -42,10 +42,11 @@ struct layer layer_need(struct component_spec *spec, const struct layer_shape *s
 #define LAYER_NORM(channels_) \
     (&(struct layer_shape){WEIGHT_VECTOR, 1, (channels_), false})
 
-/* Two or three layers of one shape stacked along their rows: one product instead of three. */
+/* Up to three layers of one shape stacked along their rows: one product instead of three.
+ * The shape is that of each. */
 struct layer_stack {
     const char *path;     /* names are below it: "<path>.<name>.weight" */
-    const char *names[3]; /* the third may be NULL */
+    const char *names[3]; /* ends early at NULL */
     bool without_bias;
 };
 struct layer layer_need_stack(struct component_spec *spec,

@@ -50,7 +50,9 @@ static void need_shortcut(struct component_spec *spec, struct resnet *resnet,
                           const struct resnet_width *width, const char *path)
 {
     const int32_t in = width_sum(width->in, width->second);
-    const bool split = width->second > 0 && in > 0 && resnet->out > 0;
+    /* Only a tensor as wide as both is split; any other is named with its whole shape. */
+    const bool split = width->second > 0 && in > 0 && resnet->out > 0 &&
+                       outline_dim(spec->index, 1, "%s.weight", path) == in;
     if (!split) {
         resnet->shortcut = layer_need(spec, LAYER_LINEAR(in, resnet->out), "%s", path);
         return;

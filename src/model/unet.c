@@ -19,6 +19,7 @@
 
 enum {
     UNET_MAX_BLOCKS = 64,
+    UNET_MAX_LEVELS = 8,
     SD1_HEADS = 8, /* diffusers single_file_utils.py: v1-inference.yaml num_heads */
     SDXL_HEAD_DIM = 64, /* sd_xl_base.yaml num_head_channels */
     LATENT_CHANNELS = 4,
@@ -187,7 +188,6 @@ static void need_network(struct unet_spec *spec)
     spec->conv_out = layer_need(component, LAYER_CONV(channels, -1), "out.2");
 
     info->levels = spec->input[spec->block_count - 1].level + 1;
-    info->factor = 1 << (info->levels - 1);
     info->out_channels = layer_out(&spec->conv_out);
 }
 
@@ -199,7 +199,6 @@ static enum dr_code read_outline(struct unet_spec *spec,
     struct unet_info *const info = &spec->info;
     info->model_channels = outline_dim(index, 0, "input_blocks.0.0.weight");
     info->in_channels = outline_dim(index, 1, "input_blocks.0.0.weight");
-    info->context_width = -1;
     if (info->in_channels == INPAINT_CHANNELS)
         return error_set(
             err, DR_UNSUPPORTED,
@@ -224,10 +223,10 @@ static enum dr_code read_outline(struct unet_spec *spec,
             spec->block_count, output_count, UNET_MAX_BLOCKS);
     if (spec->block_count == 0) spec->block_count = 1; /* named as missing */
 
+    static const char key[] = "1.transformer_blocks.0.attn2.to_k.weight";
+    info->context_width = outline_dim(index, 1, "middle_block.%s", key);
     for (int32_t i = 1; i < spec->block_count && info->context_width < 0; ++i)
-        info->context_width =
-            outline_dim(index, 1,
-                        "input_blocks.%d.1.transformer_blocks.0.attn2.to_k.weight", i);
+        info->context_width = outline_dim(index, 1, "input_blocks.%d.%s", i, key);
     return DR_OK;
 }
 
@@ -285,12 +284,17 @@ static enum dr_code settle(struct unet_spec *spec, enum family family,
                            struct dr_error *err)
 {
     const struct head_rule rule = head_rule_of(spec->component.index, family);
-    const struct unet_info *const info = &spec->info;
+    struct unet_info *const info = &spec->info;
     if (info->out_channels != info->in_channels)
         return error_set(
             err, DR_UNSUPPORTED,
             "unet: %d output channels; only %d, as many as go in, are supported",
             info->out_channels, info->in_channels);
+    if (info->levels > UNET_MAX_LEVELS)
+        return error_set(err, DR_UNSUPPORTED,
+                         "unet: %d levels; at most %d are supported", info->levels,
+                         UNET_MAX_LEVELS);
+    info->factor = 1 << (info->levels - 1);
     enum dr_code code = settle_block(&spec->middle, rule, err);
     for (int32_t i = 0; i < spec->block_count && !code; ++i) {
         code = settle_block(&spec->input[i], rule, err);
@@ -463,8 +467,9 @@ enum dr_code unet_plan_create(struct unet_plan *out, const struct unet_spec *spe
                                             info->in_channels},
                              DTYPE_F32);
     const int32_t time_rows = info->vector_width > 0 ? shape->n : 1;
-    unet.time = plan_input(
-        unet.plan, (struct shape){time_rows, 1, 1, info->model_channels}, DTYPE_F32);
+    unet.time =
+        plan_input(unet.plan, (struct shape){time_rows, 1, 1, info->model_channels},
+                   DTYPE_F32);
     unet.context =
         plan_input(unet.plan,
                    (struct shape){shape->n, 1, shape->tokens, info->context_width},
@@ -496,7 +501,8 @@ void unet_plan_set_time(const struct unet_plan *plan, float time)
     float *const rows = plan_data(plan->plan, plan->time);
     unet_time_embedding(time, shape.c, rows);
     for (int32_t i = 1; i < shape.n; ++i)
-        memcpy(rows + (size_t)i * (size_t)shape.c, rows, (size_t)shape.c * sizeof *rows);
+        memcpy(rows + (size_t)i * (size_t)shape.c, rows,
+               (size_t)shape.c * sizeof *rows);
 }
 
 void unet_time_embedding(float time, int32_t width, float *out)
