@@ -37,7 +37,7 @@ struct unet_shape {
 struct unet_plan {
     struct plan *plan;
     struct value latent;  /* input  [n,h,w,in] f32, channels-last */
-    struct value time;    /* input  [1,1,1,model_channels] f32: unet_time_embedding */
+    struct value time;    /* input  [1 or n,1,1,model_channels] f32: unet_plan_set_time */
     struct value context; /* input  [n,1,tokens,context_width] f32 */
     struct value vector;  /* input  [n,1,1,vector_width] f32, or none */
     struct value result;  /* output [n,h,w,out] f32 */
@@ -48,7 +48,11 @@ enum dr_code unet_plan_create(struct unet_plan *out, const struct unet_spec *spe
                               struct dr_error *err) DR_MUST_CHECK;
 void unet_plan_destroy(struct unet_plan *plan);
 
-/* The sinusoid of a (maybe fractional) time step: cosines first, max period 10000. */
+/* Write a (maybe fractional) time step's embedding into the bound plan's time input: one row
+ * for all images, or one for each where the network has a vector, which differs by image. */
+void unet_plan_set_time(const struct unet_plan *plan, float time);
+
+/* The sinusoid of a time step (or of one of SDXL's sizes): cosines first, max period 10000. */
 void unet_time_embedding(float time, int32_t width, float *out);
 
 #endif

@@ -1,0 +1,379 @@
+#include "model/clip_text.h"
+
+#include "network.h"
+
+/* float32 against transformers' float32: the promise is 1e-4, and rounding explains 1e-6. */
+static const double golden_bound = 1e-5;
+static const double bf16_bound = 0.03;
+
+static const char sd15_arguments[] = "--family sd15 --size tiny --dtype f32";
+static const char *sd15_path;
+
+struct loaded {
+    struct checkpoint checkpoint;
+    struct clip_text_spec *spec;
+    struct region weights;
+};
+
+static void load(struct loaded *loaded, const char *path, enum dtype dtype)
+{
+    struct dr_error err = {0};
+    network_open(&loaded->checkpoint, path);
+    network_require(clip_text_spec_create(&loaded->spec,
+                                          &loaded->checkpoint.components[ROLE_TEXT],
+                                          dtype, &err) == DR_OK,
+                    "%s", err.message);
+    network_load(clip_text_component(loaded->spec), &loaded->weights);
+}
+
+static void unload(struct loaded *loaded)
+{
+    region_close(&loaded->weights);
+    clip_text_spec_destroy(&loaded->spec);
+    check(loaded->spec == NULL);
+    checkpoint_close(&loaded->checkpoint);
+}
+
+struct bound {
+    struct clip_text_plan text;
+    struct region arena;
+};
+
+static void bind(struct bound *bound, const struct loaded *loaded, int32_t n,
+                 int32_t clip_skip)
+{
+    struct dr_error err = {0};
+    network_require(clip_text_plan_create(&bound->text, loaded->spec, n, clip_skip,
+                                          &err) == DR_OK,
+                    "%s", err.message);
+    network_arena(bound->text.plan, &loaded->weights, &bound->arena);
+}
+
+static void unbind(struct bound *bound)
+{
+    clip_text_plan_destroy(&bound->text);
+    check(bound->text.plan == NULL);
+    region_close(&bound->arena);
+}
+
+static double case_error(const struct loaded *loaded, const struct golden *golden,
+                         int32_t clip_skip, const char *name)
+{
+    struct bound bound = {0};
+    bind(&bound, loaded, 2, clip_skip);
+    golden_fill(golden, NULL, "ids", bound.text.plan, bound.text.ids);
+    network_run(bound.text.plan);
+    const double error =
+        golden_error(golden, NULL, name, bound.text.plan, bound.text.context);
+    unbind(&bound);
+    return error;
+}
+
+static void equals_transformers(void)
+{
+    struct golden golden;
+    struct loaded loaded = {0};
+    golden_open(&golden, "text");
+    golden_check_checkpoint(&golden, sd15_path);
+    load(&loaded, sd15_path, DTYPE_F32);
+    const struct clip_text_info info = clip_text_info(loaded.spec);
+    check_int(info.vocabulary, ==, 600);
+    check_int(info.positions, ==, 77);
+    check_int(info.width, ==, 64);
+    check_int(info.layers, ==, 2);
+    check_int(info.heads, ==, 1);
+    check_int(info.mlp, ==, 256);
+    check_real(case_error(&loaded, &golden, 1, "context_skip1"), <=, golden_bound);
+    check_real(case_error(&loaded, &golden, 2, "context_skip2"), <=, golden_bound);
+    check_real(case_error(&loaded, &golden, 2, "context_skip1"), >, 10 * golden_bound);
+    unload(&loaded);
+    golden_close(&golden);
+}
+
+static void takes_heads_from_metadata(void)
+{
+    struct golden golden;
+    struct loaded loaded = {0};
+    golden_open(&golden, "text");
+    load(&loaded, network_with_metadata(sd15_path, "darkroom.text.heads", "4"),
+         DTYPE_F32);
+    check_int(clip_text_info(loaded.spec).heads, ==, 4);
+    check_real(case_error(&loaded, &golden, 1, "context_heads4"), <=, golden_bound);
+    check_real(case_error(&loaded, &golden, 1, "context_skip1"), >, 10 * golden_bound);
+    unload(&loaded);
+    golden_close(&golden);
+}
+
+static void is_near_in_bf16(void)
+{
+    struct golden golden;
+    struct loaded loaded = {0};
+    golden_open(&golden, "text");
+    load(&loaded, sd15_path, DTYPE_BF16);
+    check_real(case_error(&loaded, &golden, 1, "context_skip1"), <=, bf16_bound);
+    check_real(case_error(&loaded, &golden, 2, "context_skip2"), <=, bf16_bound);
+    unload(&loaded);
+    golden_close(&golden);
+}
+
+static void notices_one_changed_weight(void)
+{
+    static const char *const names[] = {
+        "embeddings.token_embedding.weight",
+        "embeddings.position_embedding.weight",
+        "encoder.layers.0.layer_norm1.bias",
+        "encoder.layers.0.self_attn.q_proj.weight",
+        "encoder.layers.0.self_attn.k_proj.weight",
+        "encoder.layers.1.self_attn.v_proj.bias",
+        "encoder.layers.1.self_attn.out_proj.weight",
+        "encoder.layers.1.mlp.fc1.bias",
+        "encoder.layers.1.mlp.fc2.weight",
+        "final_layer_norm.weight",
+    };
+    struct golden golden;
+    golden_open(&golden, "text");
+    int32_t *const ids = golden_read(&golden, NULL, "ids", NULL);
+    const char *const path =
+        network_checkpoint("--family sd15 --size tiny --dtype f32 --without unet");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
+        struct loaded loaded = {0};
+        const int64_t element =
+            i == 0 ? (int64_t)ids[5] * 64 + 3 : 3; /* a token in use */
+        const float before = network_poke(path, ROLE_TEXT, names[i], element, 8.0F);
+        load(&loaded, path, DTYPE_F32);
+        const double error = case_error(&loaded, &golden, 1, "context_skip1");
+        if (!(error > 10 * golden_bound)) fprintf(stderr, "     %s\n", names[i]);
+        check_real(error, >, 10 * golden_bound);
+        unload(&loaded);
+        (void)network_poke(path, ROLE_TEXT, names[i], element, before);
+    }
+    free(ids);
+    golden_close(&golden);
+}
+
+/* No token sees a later one: the states before a changed token stay, to the byte. */
+static void sees_only_what_stands_before(void)
+{
+    struct golden golden;
+    struct loaded loaded = {0};
+    struct bound bound = {0};
+    const size_t width = 64, changed = 40;
+    golden_open(&golden, "text");
+    load(&loaded, sd15_path, DTYPE_F32);
+    bind(&bound, &loaded, 2, 1);
+    golden_fill(&golden, NULL, "ids", bound.text.plan, bound.text.ids);
+    network_run(bound.text.plan);
+    const size_t count = network_count(plan_shape(bound.text.plan, bound.text.context));
+    float *const kept = malloc(count * sizeof *kept);
+    network_require(kept, "no memory");
+    memcpy(kept, plan_data(bound.text.plan, bound.text.context), count * sizeof *kept);
+
+    int32_t *const ids = plan_data(bound.text.plan, bound.text.ids);
+    ids[changed] = (ids[changed] + 1) % 600;
+    network_run(bound.text.plan);
+    const float *const now = plan_data(bound.text.plan, bound.text.context);
+    check_bytes(kept, now, changed * width * sizeof *kept);
+    check_real(network_relative_error(now + changed * width, kept + changed * width,
+                                      width),
+               >, 0.01);
+    check_bytes(kept + count / 2, now + count / 2, count / 2 * sizeof *kept);
+
+    free(kept);
+    unbind(&bound);
+    unload(&loaded);
+    golden_close(&golden);
+}
+
+static void batch_equals_single(void)
+{
+    struct golden golden;
+    struct loaded loaded = {0};
+    struct bound both = {0}, one = {0};
+    golden_open(&golden, "text");
+    load(&loaded, sd15_path, DTYPE_F32);
+    bind(&both, &loaded, 2, 1);
+    bind(&one, &loaded, 1, 1);
+    golden_fill(&golden, NULL, "ids", both.text.plan, both.text.ids);
+    network_run(both.text.plan);
+    const size_t ids = network_count(plan_shape(one.text.plan, one.text.ids));
+    const size_t states = network_count(plan_shape(one.text.plan, one.text.context));
+    for (size_t i = 0; i < 2; ++i) {
+        memcpy(plan_data(one.text.plan, one.text.ids),
+               (int32_t *)plan_data(both.text.plan, both.text.ids) + i * ids,
+               ids * sizeof(int32_t));
+        network_run(one.text.plan);
+        const double error = network_relative_error(
+            plan_data(one.text.plan, one.text.context),
+            (float *)plan_data(both.text.plan, both.text.context) + i * states, states);
+        check_real(error, <=, 2e-6);
+    }
+    unbind(&one);
+    unbind(&both);
+    unload(&loaded);
+    golden_close(&golden);
+}
+
+static void is_deterministic(void)
+{
+    struct golden golden;
+    golden_open(&golden, "text");
+    for (int i = 0; i < 2; ++i) {
+        struct loaded loaded = {0};
+        struct bound first = {0}, second = {0};
+        load(&loaded, sd15_path, i == 0 ? DTYPE_F32 : DTYPE_BF16);
+        bind(&first, &loaded, 2, 1);
+        bind(&second, &loaded, 2, 1);
+        memset(second.arena.data, 0x5a, plan_bytes(second.text.plan));
+        golden_fill(&golden, NULL, "ids", first.text.plan, first.text.ids);
+        golden_fill(&golden, NULL, "ids", second.text.plan, second.text.ids);
+        network_run(second.text.plan);
+        for (int run = 0; run < 2; ++run) {
+            network_run(first.text.plan);
+            check_bytes(plan_data(first.text.plan, first.text.context),
+                        plan_data(second.text.plan, second.text.context),
+                        network_count(plan_shape(first.text.plan, first.text.context)) *
+                            sizeof(float));
+        }
+        unbind(&second);
+        unbind(&first);
+        unload(&loaded);
+    }
+    golden_close(&golden);
+}
+
+static void plans_exact_bytes(void)
+{
+    const size_t page = region_page_bytes();
+    struct loaded loaded = {0};
+    load(&loaded, sd15_path, DTYPE_BF16);
+    const size_t weights = network_ledger.private_bytes;
+    check_int(weights, ==,
+              (clip_text_component(loaded.spec)->weights_bytes + page - 1) / page *
+                  page);
+    for (int32_t n = 1; n <= 3; ++n) {
+        struct bound bound = {0};
+        bind(&bound, &loaded, n, 1);
+        memset(plan_data(bound.text.plan, bound.text.ids), 0,
+               (size_t)n * 77 * sizeof(int32_t));
+        network_run(bound.text.plan);
+        check_int(network_ledger.private_bytes, ==,
+                  weights + (plan_bytes(bound.text.plan) + page - 1) / page * page);
+        unbind(&bound);
+    }
+    unload(&loaded);
+    check_int(network_ledger.private_bytes, ==, 0);
+}
+
+/* ---- what does not go ------------------------------------------------------------------ */
+
+static void refuses_other_clip_skips(void)
+{
+    static const int32_t skips[] = {0, -1, 3, INT32_MAX, INT32_MIN};
+    struct loaded loaded = {0};
+    load(&loaded, sd15_path, DTYPE_F32);
+    for (size_t i = 0; i < sizeof skips / sizeof skips[0]; ++i) {
+        struct clip_text_plan plan = {0};
+        struct dr_error err = {0};
+        check_int(clip_text_plan_create(&plan, loaded.spec, 1, skips[i], &err), ==,
+                  DR_BAD_INPUT);
+        check_has(err.message, "2 layers");
+        check(plan.plan == NULL);
+    }
+    unload(&loaded);
+}
+
+static void names_missing_tensors(void)
+{
+    static const char *const names[] = {
+        "embeddings.token_embedding.weight",
+        "embeddings.position_embedding.weight",
+        "encoder.layers.0.self_attn.k_proj.bias",
+        "encoder.layers.1.mlp.fc1.weight",
+        "final_layer_norm.bias",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
+        struct checkpoint checkpoint;
+        struct clip_text_spec *spec = NULL;
+        struct dr_error err = {0};
+        char arguments[256];
+        snprintf(arguments, sizeof arguments,
+                 "%s --without unet --drop cond_stage_model.transformer.text_model.%s",
+                 sd15_arguments, names[i]);
+        network_open(&checkpoint, network_checkpoint(arguments));
+        check_int(clip_text_spec_create(&spec, &checkpoint.components[ROLE_TEXT],
+                                        DTYPE_F32, &err),
+                  ==, DR_INCOMPLETE);
+        check(spec == NULL);
+        check_has(err.message, names[i]);
+        fprintf(stderr, "     %s\n", err.message);
+        checkpoint_close(&checkpoint);
+    }
+}
+
+static void refuses_other_shapes(void)
+{
+    const struct {
+        const char *name;
+        int32_t rank;
+        int64_t dims[2];
+    } cases[] = {
+        {"embeddings.position_embedding.weight",     2, {77, 63} },
+        {"encoder.layers.0.self_attn.k_proj.weight", 2, {64, 32} },
+        {"encoder.layers.0.self_attn.k_proj.bias",   1, {63}     },
+        {"encoder.layers.1.mlp.fc2.weight",          2, {64, 255}},
+        {"final_layer_norm.weight",                  1, {65}     },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        struct checkpoint checkpoint;
+        struct clip_text_spec *spec = NULL;
+        struct dr_error err = {0};
+        network_open(&checkpoint, sd15_path);
+        const struct component_index *const index = &checkpoint.components[ROLE_TEXT];
+        const struct tensor *const tensor = component_find(index, cases[i].name);
+        network_require(tensor, "no tensor %s", cases[i].name);
+        struct tensor changed = *tensor;
+        changed.rank = cases[i].rank;
+        memcpy(changed.dims, cases[i].dims, sizeof cases[i].dims);
+        for (size_t j = 0; j < index->count; ++j)
+            if (index->tensors[j].tensor == tensor) index->tensors[j].tensor = &changed;
+        check_int(clip_text_spec_create(&spec, index, DTYPE_F32, &err), ==,
+                  DR_INCOMPLETE);
+        check(spec == NULL);
+        check_has(err.message, cases[i].name);
+        checkpoint_close(&checkpoint);
+    }
+}
+
+static void refuses_what_the_rule_of_heads_forbids(void)
+{
+    struct checkpoint checkpoint;
+    struct clip_text_spec *spec = NULL;
+    struct dr_error err = {0};
+    network_open(&checkpoint,
+                 network_with_metadata(sd15_path, "darkroom.text.heads", "7"));
+    check_int(clip_text_spec_create(&spec, &checkpoint.components[ROLE_TEXT], DTYPE_F32,
+                                    &err),
+              ==, DR_UNSUPPORTED);
+    check_has(err.message, "7 heads");
+    checkpoint_close(&checkpoint);
+}
+
+int main(void)
+{
+    network_start();
+    sd15_path = network_checkpoint(sd15_arguments);
+    check_run(equals_transformers);
+    check_run(takes_heads_from_metadata);
+    check_run(is_near_in_bf16);
+    check_run(notices_one_changed_weight);
+    check_run(sees_only_what_stands_before);
+    check_run(batch_equals_single);
+    check_run(is_deterministic);
+    check_run(plans_exact_bytes);
+    check_run(refuses_other_clip_skips);
+    check_run(names_missing_tensors);
+    check_run(refuses_other_shapes);
+    check_run(refuses_what_the_rule_of_heads_forbids);
+    network_finish();
+    return check_done();
+}

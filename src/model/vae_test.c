@@ -1,0 +1,462 @@
+#include "model/vae.h"
+
+#include "network.h"
+
+/* float32 against diffusers' float32: the promise is 1e-4, and rounding explains 1e-6. */
+static const double golden_bound = 1e-5;
+static const double bf16_bound = 0.04;
+
+static const char sd15_arguments[] = "--family sd15 --size tiny --dtype f32";
+static const char alone_arguments[] =
+    "--family sd15 --size tiny --dtype f32 --part vae";
+static const char *sd15_path;
+
+struct loaded {
+    struct checkpoint checkpoint;
+    struct vae_spec *spec;
+    struct region weights;
+};
+
+static void load(struct loaded *loaded, const char *path, enum dtype dtype)
+{
+    struct dr_error err = {0};
+    network_open(&loaded->checkpoint, path);
+    network_require(vae_spec_create(&loaded->spec,
+                                    &loaded->checkpoint.components[ROLE_VAE],
+                                    FAMILY_SD15, dtype, &err) == DR_OK,
+                    "%s", err.message);
+    network_load(vae_component(loaded->spec), &loaded->weights);
+}
+
+static void unload(struct loaded *loaded)
+{
+    region_close(&loaded->weights);
+    vae_spec_destroy(&loaded->spec);
+    check(loaded->spec == NULL);
+    checkpoint_close(&loaded->checkpoint);
+}
+
+struct size {
+    int32_t n, height, width; /* of the latent */
+};
+
+struct bound_decode {
+    struct vae_decode_plan vae;
+    struct region arena;
+};
+
+struct bound_encode {
+    struct vae_encode_plan vae;
+    struct region arena;
+};
+
+static void bind_decode(struct bound_decode *bound, const struct loaded *loaded,
+                        struct size size)
+{
+    struct dr_error err = {0};
+    network_require(vae_decode_plan_create(&bound->vae, loaded->spec, size.n,
+                                           size.height, size.width, false,
+                                           &err) == DR_OK,
+                    "%s", err.message);
+    network_arena(bound->vae.plan, &loaded->weights, &bound->arena);
+}
+
+static void unbind_decode(struct bound_decode *bound)
+{
+    vae_decode_plan_destroy(&bound->vae);
+    region_close(&bound->arena);
+}
+
+static void bind_encode(struct bound_encode *bound, const struct loaded *loaded,
+                        struct size size)
+{
+    struct dr_error err = {0};
+    network_require(vae_encode_plan_create(&bound->vae, loaded->spec, size.n,
+                                           size.height, size.width, false,
+                                           &err) == DR_OK,
+                    "%s", err.message);
+    network_arena(bound->vae.plan, &loaded->weights, &bound->arena);
+}
+
+static void unbind_encode(struct bound_encode *bound)
+{
+    vae_encode_plan_destroy(&bound->vae);
+    region_close(&bound->arena);
+}
+
+static struct size size_of(const struct golden *golden, const char *group)
+{
+    return (struct size){
+        .n = golden_dim(golden, group, "latent", 0),
+        .height = golden_dim(golden, group, "latent", 1),
+        .width = golden_dim(golden, group, "latent", 2),
+    };
+}
+
+/* Golden latents are the decoder's input: the UNet's scale is taken off already. */
+static double decode_error(const struct loaded *loaded, const struct golden *golden,
+                           const char *group)
+{
+    struct bound_decode bound = {0};
+    bind_decode(&bound, loaded, size_of(golden, group));
+    golden_fill(golden, group, "latent", bound.vae.plan, bound.vae.latent);
+    network_run(bound.vae.plan);
+    const double error =
+        golden_error(golden, group, "decoded", bound.vae.plan, bound.vae.image);
+    unbind_decode(&bound);
+    return error;
+}
+
+static double encode_error(const struct loaded *loaded, const struct golden *golden,
+                           const char *group)
+{
+    struct bound_encode bound = {0};
+    bind_encode(&bound, loaded, size_of(golden, group));
+    golden_fill(golden, group, "image", bound.vae.plan, bound.vae.image);
+    network_run(bound.vae.plan);
+    const double error =
+        golden_error(golden, group, "moments", bound.vae.plan, bound.vae.moments);
+    unbind_encode(&bound);
+    return error;
+}
+
+static void check_cases(const char *path, enum dtype dtype, double bound)
+{
+    struct golden golden;
+    struct loaded loaded = {0};
+    golden_open(&golden, "vae");
+    load(&loaded, path, dtype);
+    check_real(decode_error(&loaded, &golden, "even"), <=, bound);
+    check_real(decode_error(&loaded, &golden, "odd"), <=, bound);
+    check_real(encode_error(&loaded, &golden, "even"), <=, bound);
+    check_real(encode_error(&loaded, &golden, "odd"), <=, bound);
+    unload(&loaded);
+    golden_close(&golden);
+}
+
+static void equals_diffusers(void)
+{
+    struct golden golden;
+    struct loaded loaded = {0};
+    golden_open(&golden, "vae");
+    golden_check_checkpoint(&golden, sd15_path);
+    golden_close(&golden);
+    load(&loaded, sd15_path, DTYPE_F32);
+    const struct vae_info info = vae_info(loaded.spec);
+    check_int(info.latent_channels, ==, 4);
+    check_int(info.factor, ==, 8);
+    check(info.has_encoder);
+    unload(&loaded);
+    check_cases(sd15_path, DTYPE_F32, golden_bound);
+}
+
+static void is_near_in_bf16(void)
+{
+    check_cases(sd15_path, DTYPE_BF16, bf16_bound);
+}
+
+/* Alone, with a prefix, with matrices for the attention: the same numbers. */
+static void takes_all_spellings(void)
+{
+    static const char *const more[] = {"", "--prefix", "--attn-2d"};
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; ++i) {
+        char arguments[128];
+        snprintf(arguments, sizeof arguments, "%s %s", alone_arguments, more[i]);
+        check_cases(network_checkpoint(arguments), DTYPE_F32, golden_bound);
+    }
+}
+
+static void notices_one_changed_weight(void)
+{
+    static const struct {
+        const char *name;
+        bool decoder;
+    } cases[] = {
+        {"post_quant_conv.bias",                   true },
+        {"decoder.conv_in.weight",                 true },
+        {"decoder.mid.block_1.conv2.weight",       true },
+        {"decoder.mid.attn_1.k.weight",            true },
+        {"decoder.mid.attn_1.v.bias",              true },
+        {"decoder.up.1.block.0.nin_shortcut.bias", true },
+        {"decoder.up.2.upsample.conv.weight",      true },
+        {"decoder.up.0.block.2.norm2.bias",        true },
+        {"decoder.norm_out.weight",                true },
+        {"encoder.conv_in.weight",                 false},
+        {"encoder.down.0.downsample.conv.weight",  false},
+        {"encoder.down.3.block.1.conv1.bias",      false},
+        {"encoder.mid.attn_1.q.weight",            false},
+        {"encoder.mid.attn_1.proj_out.weight",     false},
+        {"quant_conv.weight",                      false},
+    };
+    struct golden golden;
+    golden_open(&golden, "vae");
+    const char *const path = network_checkpoint(alone_arguments);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        struct loaded loaded = {0};
+        const float before = network_poke(path, ROLE_VAE, cases[i].name, 1, 8.0F);
+        load(&loaded, path, DTYPE_F32);
+        const double error = cases[i].decoder ? decode_error(&loaded, &golden, "odd")
+                                              : encode_error(&loaded, &golden, "odd");
+        if (!(error > 10 * golden_bound)) fprintf(stderr, "     %s\n", cases[i].name);
+        check_real(error, >, 10 * golden_bound);
+        unload(&loaded);
+        (void)network_poke(path, ROLE_VAE, cases[i].name, 1, before);
+    }
+    golden_close(&golden);
+}
+
+/* Sums are over other blocks of rows, so equal to rounding, not to the byte. */
+static void batch_equals_single(void)
+{
+    struct golden golden;
+    struct loaded loaded = {0};
+    struct bound_decode both = {0}, one = {0};
+    golden_open(&golden, "vae");
+    load(&loaded, sd15_path, DTYPE_F32);
+    struct size size = size_of(&golden, "odd");
+    check_int(size.n, ==, 2);
+    bind_decode(&both, &loaded, size);
+    size.n = 1;
+    bind_decode(&one, &loaded, size);
+    golden_fill(&golden, "odd", "latent", both.vae.plan, both.vae.latent);
+    network_run(both.vae.plan);
+    const size_t cells = network_count(plan_shape(one.vae.plan, one.vae.latent));
+    const size_t pixels = network_count(plan_shape(one.vae.plan, one.vae.image));
+    for (size_t i = 0; i < 2; ++i) {
+        memcpy(plan_data(one.vae.plan, one.vae.latent),
+               (float *)plan_data(both.vae.plan, both.vae.latent) + i * cells,
+               cells * sizeof(float));
+        network_run(one.vae.plan);
+        const double error = network_relative_error(
+            plan_data(one.vae.plan, one.vae.image),
+            (float *)plan_data(both.vae.plan, both.vae.image) + i * pixels, pixels);
+        fprintf(stderr, "     image %zu alone: relative L2 %.3g\n", i, error);
+        check_real(error, <=, 2e-6);
+    }
+    unbind_decode(&one);
+    unbind_decode(&both);
+    unload(&loaded);
+    golden_close(&golden);
+}
+
+static void is_deterministic(void)
+{
+    struct golden golden;
+    golden_open(&golden, "vae");
+    for (int i = 0; i < 2; ++i) {
+        struct loaded loaded = {0};
+        struct bound_decode first = {0}, second = {0};
+        load(&loaded, sd15_path, i == 0 ? DTYPE_F32 : DTYPE_BF16);
+        bind_decode(&first, &loaded, size_of(&golden, "odd"));
+        bind_decode(&second, &loaded, size_of(&golden, "odd"));
+        const size_t bytes =
+            network_count(plan_shape(first.vae.plan, first.vae.image)) * sizeof(float);
+        memset(second.arena.data, 0x5a, plan_bytes(second.vae.plan));
+        golden_fill(&golden, "odd", "latent", first.vae.plan, first.vae.latent);
+        golden_fill(&golden, "odd", "latent", second.vae.plan, second.vae.latent);
+        network_run(second.vae.plan);
+        for (int run = 0; run < 2; ++run) {
+            network_run(first.vae.plan);
+            check_bytes(plan_data(first.vae.plan, first.vae.image),
+                        plan_data(second.vae.plan, second.vae.image), bytes);
+        }
+        unbind_decode(&second);
+        unbind_decode(&first);
+        unload(&loaded);
+    }
+    golden_close(&golden);
+}
+
+static void plans_exact_bytes(void)
+{
+    static const struct size sizes[] = {
+        {1, 8,  8},
+        {2, 5,  7},
+        {1, 1,  1},
+        {1, 17, 3}
+    };
+    const size_t page = region_page_bytes();
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; ++i) {
+        struct loaded loaded = {0};
+        struct bound_decode decode = {0};
+        struct bound_encode encode = {0};
+        load(&loaded, sd15_path, DTYPE_BF16);
+        const size_t weights = network_ledger.private_bytes;
+        check_int(weights, ==,
+                  (vae_component(loaded.spec)->weights_bytes + page - 1) / page * page);
+        bind_decode(&decode, &loaded, sizes[i]);
+        network_run(decode.vae.plan);
+        check_int(network_ledger.private_bytes, ==,
+                  weights + (plan_bytes(decode.vae.plan) + page - 1) / page * page);
+        unbind_decode(&decode);
+        bind_encode(&encode, &loaded, sizes[i]);
+        network_run(encode.vae.plan);
+        check_int(network_ledger.private_bytes, ==,
+                  weights + (plan_bytes(encode.vae.plan) + page - 1) / page * page);
+        unbind_encode(&encode);
+        unload(&loaded);
+        check_int(network_ledger.private_bytes, ==, 0);
+    }
+}
+
+/* ---- scale and sample ------------------------------------------------------------------ */
+
+static struct vae_info info_of(const char *path, enum family family)
+{
+    struct checkpoint checkpoint;
+    struct vae_spec *spec = NULL;
+    struct dr_error err = {0};
+    network_open(&checkpoint, path);
+    network_require(vae_spec_create(&spec, &checkpoint.components[ROLE_VAE], family,
+                                    DTYPE_F32, &err) == DR_OK,
+                    "%s", err.message);
+    const struct vae_info info = vae_info(spec);
+    vae_spec_destroy(&spec);
+    checkpoint_close(&checkpoint);
+    return info;
+}
+
+static void reads_scale(void)
+{
+    const char *const path = network_checkpoint(alone_arguments);
+    check_real(info_of(path, FAMILY_SD15).scale_factor, ==, 0.18215F);
+    check_real(info_of(path, FAMILY_SDXL).scale_factor, ==, 0.13025F);
+    check_real(info_of(path, FAMILY_SD15).shift_factor, ==, 0.0F);
+    const char *const scaled =
+        network_with_metadata(path, "darkroom.vae.scale_factor", "0.5");
+    check_real(info_of(scaled, FAMILY_SDXL).scale_factor, ==, 0.5F);
+    const char *const shifted =
+        network_with_metadata(path, "darkroom.vae.shift_factor", "0.25");
+    const struct vae_info info = info_of(shifted, FAMILY_SD15);
+    check_real(info.shift_factor, ==, 0.25F);
+    check_real(info.scale_factor, ==, 0.18215F);
+
+    float latent[3] = {0.18215F, -1.0F, 0.0F};
+    vae_unscale(&info, latent, 3);
+    check_real(latent[0], ==, 1.25F);
+    check_real(latent[2], ==, 0.25F);
+    vae_scale(&info, latent, 3);
+    check_real(fabsf(latent[1] + 1.0F), <=, 1e-6F);
+}
+
+static void samples_the_distribution(void)
+{
+    const float moments[16] = {1, 2,  3,    4,
+                               0, 2,  -100, 100, /* a cell: mean, log var */
+                               5, -6, 7,    0.5,
+                               0, -2, 0,    0};
+    const float noise[8] = {1, 1, 1, 1, -2, 0.5F, 0, 3};
+    float latent[8];
+    vae_sample(2, moments, NULL, latent);
+    check_real(latent[0], ==, 1.0F);
+    check_real(latent[3], ==, 4.0F);
+    check_real(latent[5], ==, -6.0F);
+    vae_sample(2, moments, noise, latent);
+    check_real(latent[0], ==, 2.0F);
+    check_real(fabsf(latent[1] - (2.0F + expf(1.0F))), <=, 1e-6F);
+    check_real(fabsf(latent[2] - (3.0F + expf(-15.0F))), <=,
+               1e-6F); /* clamped to -30 */
+    check_real(fabsf(latent[3] / (4.0F + expf(10.0F)) - 1.0F), <=, 1e-6F); /* to 20 */
+    check_real(latent[4], ==, 3.0F);
+    check_real(fabsf(latent[5] - (-6.0F + 0.5F * expf(-1.0F))), <=, 1e-6F);
+}
+
+/* ---- what does not go ------------------------------------------------------------------ */
+
+static void names_missing_tensors(void)
+{
+    static const char *const names[] = {
+        "decoder.conv_in.weight",
+        "decoder.mid.attn_1.k.bias",
+        "encoder.conv_out.bias",
+        "decoder.up.3.block.1.conv2.weight",
+        "decoder.up.2.upsample.conv.bias",
+        "quant_conv.weight",
+        "encoder.down.1.block.0.nin_shortcut.weight",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
+        struct checkpoint checkpoint;
+        struct vae_spec *spec = NULL;
+        struct dr_error err = {0};
+        char arguments[192];
+        snprintf(arguments, sizeof arguments, "%s --drop %s", alone_arguments,
+                 names[i]);
+        network_open(&checkpoint, network_checkpoint(arguments));
+        check_int(vae_spec_create(&spec, &checkpoint.components[ROLE_VAE], FAMILY_SD15,
+                                  DTYPE_F32, &err),
+                  ==, DR_INCOMPLETE);
+        check(spec == NULL);
+        check_has(err.message, names[i]);
+        fprintf(stderr, "     %s\n", err.message);
+        checkpoint_close(&checkpoint);
+    }
+}
+
+/* The code and message where one tensor claims other dims. */
+static enum dr_code misshapen(const char *name, int32_t rank, const int64_t *dims,
+                              struct dr_error *err)
+{
+    struct checkpoint checkpoint;
+    struct vae_spec *spec = NULL;
+    network_open(&checkpoint, sd15_path);
+    const struct component_index *const index = &checkpoint.components[ROLE_VAE];
+    const struct tensor *const tensor = component_find(index, name);
+    network_require(tensor, "no tensor %s", name);
+    struct tensor changed = *tensor;
+    changed.rank = rank;
+    memcpy(changed.dims, dims, (size_t)rank * sizeof dims[0]);
+    for (size_t i = 0; i < index->count; ++i)
+        if (index->tensors[i].tensor == tensor) index->tensors[i].tensor = &changed;
+    *err = (struct dr_error){0};
+    const enum dr_code code =
+        vae_spec_create(&spec, index, FAMILY_SD15, DTYPE_F32, err);
+    check(spec == NULL);
+    checkpoint_close(&checkpoint);
+    fprintf(stderr, "     %s\n", err->message);
+    return code;
+}
+
+static void refuses_other_shapes(void)
+{
+    struct dr_error err;
+    const int64_t flux[] = {128, 16, 3, 3};
+    check_int(misshapen("decoder.conv_in.weight", 4, flux, &err), ==, DR_UNSUPPORTED);
+    check_has(err.message, "16 latent channels");
+
+    const struct {
+        const char *name;
+        int32_t rank;
+        int64_t dims[4];
+    } cases[] = {
+        {"post_quant_conv.weight",              4, {4, 4, 3, 3}   },
+        {"decoder.mid.attn_1.q.weight",         4, {128, 64, 1, 1}},
+        {"decoder.mid.attn_1.q.bias",           1, {127}          },
+        {"decoder.conv_out.weight",             4, {4, 32, 3, 3}  },
+        {"encoder.conv_in.weight",              4, {32, 4, 3, 3}  },
+        {"encoder.down.2.block.1.norm1.weight", 1, {64}           },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        check_int(misshapen(cases[i].name, cases[i].rank, cases[i].dims, &err), ==,
+                  DR_INCOMPLETE);
+        check_has(err.message, cases[i].name);
+    }
+}
+
+int main(void)
+{
+    network_start();
+    sd15_path = network_checkpoint(sd15_arguments);
+    check_run(equals_diffusers);
+    check_run(is_near_in_bf16);
+    check_run(takes_all_spellings);
+    check_run(notices_one_changed_weight);
+    check_run(batch_equals_single);
+    check_run(is_deterministic);
+    check_run(plans_exact_bytes);
+    check_run(reads_scale);
+    check_run(samples_the_distribution);
+    check_run(names_missing_tensors);
+    check_run(refuses_other_shapes);
+    network_finish();
+    return check_done();
+}

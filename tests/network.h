@@ -1,0 +1,301 @@
+/* network — what the tests of the networks share.
+ *
+ * A checkpoint is written on the spot by tools/random_checkpoint into a temporary folder, its
+ * weights are loaded as the engine does, and results are held against the golden tensors of
+ * tests/golden (made from diffusers by tools/golden/golden.py, channels-last, float32).
+ *
+ *     network_start();                                     once, in main
+ *     const char *path = network_checkpoint("--family sd15 --size tiny --dtype f32");
+ *     ... network_load, network_arena, network_relative_error ...
+ *     network_finish();
+ *
+ * What cannot go on (no tool, no golden file) ends the program with a message.
+ */
+#ifndef TESTS_NETWORK_H
+#define TESTS_NETWORK_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "check.h"
+#include "compute/compute.h"
+#include "mem/region.h"
+#include "model/component.h"
+#include "weights/checkpoint.h"
+
+static char network_folder[256];
+static struct ledger network_ledger;
+
+#define network_require(condition, ...)                                                 \
+    do {                                                                                \
+        if (!(condition)) {                                                             \
+            fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                             \
+            fprintf(stderr, __VA_ARGS__);                                               \
+            fputc('\n', stderr);                                                        \
+            exit(1);                                                                    \
+        }                                                                               \
+    } while (0)
+
+static inline void network_start(void)
+{
+    const char *const root = getenv("TMPDIR");
+    snprintf(network_folder, sizeof network_folder, "%s/darkroom-test-XXXXXX",
+             root ? root : "/tmp");
+    network_require(mkdtemp(network_folder), "no temporary folder: %s", network_folder);
+    struct dr_error err = {0};
+    network_require(compute_init(0, &err) == DR_OK, "compute: %s", err.message);
+}
+
+static inline void network_finish(void)
+{
+    check_int(network_ledger.count, ==, 0);
+    check_int(network_ledger.private_bytes, ==, 0);
+    char command[sizeof network_folder + 16];
+    snprintf(command, sizeof command, "rm -rf '%s'", network_folder);
+    network_require(system(command) == 0, "%s", command);
+}
+
+static inline const char *network_environment(const char *name)
+{
+    const char *const text = getenv(name);
+    network_require(text, "%s is not set: run this through meson test", name);
+    return text;
+}
+
+/* ---- checkpoints ---- */
+
+/* A new path in the temporary folder; valid for the whole program (a few dozen of them). */
+static inline const char *network_path(const char *suffix)
+{
+    static char paths[64][sizeof network_folder + 64];
+    static size_t count;
+    network_require(count < 64, "too many files");
+    char *const path = paths[count];
+    snprintf(path, sizeof paths[0], "%s/%zu%s", network_folder, count++, suffix);
+    return path;
+}
+
+static inline const char *network_checkpoint(const char *arguments)
+{
+    const char *const path = network_path(".safetensors");
+    char command[1024];
+    snprintf(command, sizeof command, "'%s/tools/random_checkpoint' %s -o '%s' 2>/dev/null",
+             network_environment("DARKROOM_BUILD"), arguments, path);
+    network_require(system(command) == 0, "failed: %s", command);
+    return path;
+}
+
+static inline void network_open(struct checkpoint *checkpoint, const char *path)
+{
+    struct dr_error err = {0};
+    network_require(checkpoint_open(checkpoint, path, &err) == DR_OK, "%s", err.message);
+}
+
+/* A copy of a checkpoint with one metadata entry more, for a file that has none. */
+static inline const char *network_with_metadata(const char *source_path, const char *key,
+                                                const char *text)
+{
+    const char *const target_path = network_path(".safetensors");
+    char entry[256];
+    const int entry_bytes =
+        snprintf(entry, sizeof entry, "{\"__metadata__\":{\"%s\":\"%s\"},", key, text);
+    FILE *const source = fopen(source_path, "rb");
+    FILE *const target = fopen(target_path, "wb");
+    network_require(source && target, "cannot copy %s", source_path);
+    uint64_t header_bytes = 0;
+    network_require(fread(&header_bytes, 8, 1, source) == 1 && fgetc(source) == '{',
+                    "%s: no header", source_path);
+    header_bytes += (uint64_t)entry_bytes - 1; /* our entry has its brace */
+    bool written = fwrite(&header_bytes, 8, 1, target) == 1 &&
+                   fwrite(entry, 1, (size_t)entry_bytes, target) == (size_t)entry_bytes;
+    static char buffer[1 << 16];
+    size_t bytes;
+    while (written && (bytes = fread(buffer, 1, sizeof buffer, source)) > 0)
+        written = fwrite(buffer, 1, bytes, target) == bytes;
+    network_require(fclose(target) == 0 && written, "cannot write %s", target_path);
+    fclose(source);
+    return target_path;
+}
+
+/* Overwrite element idx of a float32 tensor in the file; returns what was there. */
+static inline float network_poke(const char *path, enum component_role role,
+                                 const char *name, int64_t idx, float value)
+{
+    struct checkpoint checkpoint;
+    network_open(&checkpoint, path);
+    const struct tensor *const tensor = component_find(&checkpoint.components[role], name);
+    network_require(tensor && tensor->dtype == DTYPE_F32, "no float32 tensor %s", name);
+    const off_t offset = (off_t)tensor->offset + (off_t)idx * 4;
+    checkpoint_close(&checkpoint);
+
+    float before = 0;
+    const int descriptor = open(path, O_RDWR);
+    network_require(descriptor >= 0 && pread(descriptor, &before, 4, offset) == 4 &&
+                        pwrite(descriptor, &value, 4, offset) == 4,
+                    "cannot change %s", path);
+    close(descriptor);
+    return before;
+}
+
+/* ---- weights and runs ---- */
+
+static inline void network_load(const struct component_spec *spec, struct region *weights)
+{
+    const struct component_load_options options = {.ledger = &network_ledger, .name = "test"};
+    uint8_t digest[DIGEST_BYTES];
+    struct dr_error err = {0};
+    network_require(component_load(spec, &options, weights, digest, &err) == DR_OK, "%s",
+                    err.message);
+}
+
+/* An arena of exactly the planned bytes, bound to the weights. */
+static inline void network_arena(struct plan *plan, const struct region *weights,
+                                 struct region *arena)
+{
+    const struct region_options options = {
+        .bytes = plan_bytes(plan),
+        .tag = REGION_ACTIVATIONS,
+        .component = "test",
+    };
+    struct dr_error err = {0};
+    network_require(region_open(arena, &network_ledger, &options, &err) == DR_OK &&
+                        plan_bind(plan, arena->data, weights->data, &err) == DR_OK,
+                    "%s", err.message);
+    plan_check(plan);
+}
+
+static inline void network_run(struct plan *plan)
+{
+    struct dr_error err = {0};
+    network_require(plan_run(plan, NULL, &err) == DR_OK, "%s", err.message);
+}
+
+static inline size_t network_count(struct shape shape)
+{
+    return (size_t)shape.n * (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
+}
+
+/* ---- golden tensors ---- */
+
+struct golden {
+    struct tensor_file file;
+};
+
+static inline void golden_open(struct golden *golden, const char *name)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/tests/golden/%s.safetensors",
+             network_environment("DARKROOM_SOURCE"), name);
+    struct dr_error err = {0};
+    network_require(tensor_file_open(&golden->file, path, &err) == DR_OK, "%s", err.message);
+}
+
+static inline void golden_close(struct golden *golden)
+{
+    tensor_file_close(&golden->file);
+}
+
+/* The tensor "<group>.<name>" (or "<name>" where group is NULL); freed by the caller. */
+static inline void *golden_read(const struct golden *golden, const char *group,
+                                const char *name, size_t *count)
+{
+    char full[128];
+    snprintf(full, sizeof full, "%s%s%s", group ? group : "", group ? "." : "", name);
+    const struct tensor *const tensor = tensor_file_find(&golden->file, full);
+    network_require(tensor && dtype_bytes(tensor->dtype) == 4, "%s: no tensor %s",
+                    golden->file.path, full);
+    void *const data = malloc(tensor->bytes);
+    struct dr_error err = {0};
+    network_require(data && tensor_file_read(&golden->file, tensor, 0, data,
+                                             (size_t)tensor->bytes, &err) == DR_OK,
+                    "%s", err.message);
+    if (count) *count = (size_t)tensor_element_count(tensor);
+    return data;
+}
+
+/* Dimension axis of a golden tensor. */
+static inline int32_t golden_dim(const struct golden *golden, const char *group,
+                                 const char *name, int32_t axis)
+{
+    char full[128];
+    snprintf(full, sizeof full, "%s.%s", group, name);
+    const struct tensor *const tensor = tensor_file_find(&golden->file, full);
+    network_require(tensor && axis < tensor->rank, "no tensor %s", full);
+    return (int32_t)tensor->dims[axis];
+}
+
+/* Copy a golden tensor into an input of a bound plan. */
+static inline void golden_fill(const struct golden *golden, const char *group,
+                               const char *name, struct plan *plan, struct value input)
+{
+    size_t count = 0;
+    void *const data = golden_read(golden, group, name, &count);
+    const size_t expected = network_count(plan_shape(plan, input));
+    network_require(count == expected, "%s is of %zu values, the plan wants %zu", name, count,
+                    expected);
+    memcpy(plan_data(plan, input), data, count * 4);
+    free(data);
+}
+
+static inline double network_relative_error(const float *result, const float *expected,
+                                            size_t count)
+{
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const double d = (double)result[i] - (double)expected[i];
+        difference += d * d;
+        norm += (double)expected[i] * (double)expected[i];
+    }
+    return sqrt(difference / norm); /* NaN stays NaN, and no bound holds for it */
+}
+
+/* Relative L2 error of an output against a golden tensor; printed, with the first values. */
+static inline double golden_error(const struct golden *golden, const char *group,
+                                  const char *name, const struct plan *plan,
+                                  struct value output)
+{
+    size_t count = 0;
+    float *const expected = golden_read(golden, group, name, &count);
+    const float *const result = plan_data(plan, output);
+    network_require(count == network_count(plan_shape(plan, output)),
+                    "%s has %zu values, the plan's output %zu", name, count,
+                    network_count(plan_shape(plan, output)));
+    const double error = network_relative_error(result, expected, count);
+    fprintf(stderr, "     %s%s%s: relative L2 %.3g (first %.6g %.6g, golden %.6g %.6g)\n",
+            group ? group : "", group ? "." : "", name, error, (double)result[0],
+            (double)result[1], (double)expected[0], (double)expected[1]);
+    free(expected);
+    return error;
+}
+
+/* Is this the checkpoint that the golden tensors were made from? Else every case would fail
+ * without saying why. */
+static inline void golden_check_checkpoint(const struct golden *golden, const char *path)
+{
+    struct digest digest;
+    digest_init(&digest);
+    FILE *const file = fopen(path, "rb");
+    network_require(file, "cannot read %s", path);
+    static unsigned char buffer[1 << 16];
+    size_t bytes;
+    while ((bytes = fread(buffer, 1, sizeof buffer, file)) > 0)
+        digest_add(&digest, buffer, bytes);
+    fclose(file);
+    uint8_t result[DIGEST_BYTES];
+    char text[DIGEST_HEX];
+    digest_end(&digest, result);
+    const char *const expected =
+        tensor_file_metadata(&golden->file, "checkpoint_sha256");
+    network_require(expected && strcmp(digest_hex(result, text), expected) == 0,
+                    "random_checkpoint writes another file than the one that %s was made "
+                    "from; run tools/golden/golden.py",
+                    golden->file.path);
+}
+
+#endif
