@@ -27,6 +27,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "engine/schedule.h"
 
 /* X(NAME, "name on the command line") */
 #define SAMPLERS(X)                                                                     \
@@ -39,16 +40,6 @@
     X(DDIM, "ddim")                                                                     \
     X(LCM, "lcm")
 
-#define SCHEDULES(X)                                                                    \
-    X(DEFAULT, "default")          /* the sampler's first in CLI.md's table */          \
-    X(NORMAL, "normal")                                                                 \
-    X(KARRAS, "karras")                                                                 \
-    X(EXPONENTIAL, "exponential")                                                       \
-    X(SGM_UNIFORM, "sgm-uniform")                                                       \
-    X(LEADING, "leading")                                                               \
-    X(TRAILING, "trailing")                                                             \
-    X(LCM, "lcm")
-
 enum sampler_kind {
 #define X(name, text) SAMPLER_##name,
     SAMPLERS(X)
@@ -56,23 +47,18 @@ enum sampler_kind {
         SAMPLER_COUNT
 };
 
-enum schedule_kind {
-#define X(name, text) SCHEDULE_##name,
-    SCHEDULES(X)
-#undef X
-        SCHEDULE_COUNT
-};
-
 enum prediction_kind { PREDICTION_EPSILON, PREDICTION_V };
 
 enum { SAMPLER_MAX_STEPS = 1000 };
 
 const char *sampler_name(enum sampler_kind kind);
-const char *schedule_name(enum schedule_kind kind);
+/* False, *kind untouched, where no sampler has the name. */
 bool sampler_from_name(const char *name, enum sampler_kind *kind);
-bool schedule_from_name(const char *name, enum schedule_kind *kind);
-/* Does this sampler go with this schedule? */
+/* Does this sampler go with this schedule? The default always does. */
 bool sampler_accepts(enum sampler_kind kind, enum schedule_kind schedule);
+
+/* The first of its row in CLI.md's table. */
+enum schedule_kind sampler_default_schedule(enum sampler_kind kind);
 
 struct sampler_options {
     enum sampler_kind kind;
@@ -82,8 +68,8 @@ struct sampler_options {
     float strength;   /* 1: from pure noise; below: image-to-image, starts at step
                        * steps - min((int)(steps*strength), steps) */
     bool image_to_image; /* strength applies, start from a given latent */
-    bool zero_terminal_snr;
-    size_t count;     /* floats of one latent */
+    bool zero_terminal_snr; /* the model was trained to start from noise alone */
+    size_t count;     /* floats of the latent; of all of a batch that shares the noise */
 };
 
 struct sampler_state; /* private; in sampler.c */
@@ -102,13 +88,16 @@ struct sampler_call {
 };
 
 /* Bytes of memory that sampler_init needs, exact; 64-aligned. Errors: DR_BAD_INPUT: steps out
- * of range, a pair that does not go (lists the ones that do), strength outside 0..1 or one that
- * leaves no step. */
+ * of range (LCM takes at most 50), a pair that does not go (lists the ones that do), strength
+ * outside 0..1 or one that leaves no step, no or too many floats, noise prediction where zero
+ * terminal SNR leaves ddim or lcm nothing to predict it from. */
 enum dr_code sampler_bytes(const struct sampler_options *options, size_t *bytes,
                            struct dr_error *err) DR_MUST_CHECK;
 
 /* memory: sampler_bytes bytes, 64-aligned, the caller's, until the run ends. noise: where the
- * stochastic samplers draw from, once a step, in diffusers' order; borrowed. */
+ * stochastic samplers draw from, once a step, in diffusers' order (euler-a and dpmpp-2m-sde
+ * at the last step too, where it has no weight; lcm not); borrowed until the run ends, may be
+ * NULL for the others. The same errors as sampler_bytes; the sampler is untouched then. */
 enum dr_code sampler_init(struct sampler *sampler, const struct sampler_options *options,
                           void *memory, struct random_source *noise,
                           struct dr_error *err) DR_MUST_CHECK;
@@ -118,16 +107,19 @@ enum dr_code sampler_init(struct sampler *sampler, const struct sampler_options 
  * is mixed in for the starting step (add_noise). noise may be NULL for text-to-image. */
 void sampler_start(struct sampler *sampler, const float *noise);
 
-/* The next evaluation wanted; false when done. */
+/* The next evaluation wanted; false when done. Asked again before sampler_take it says the
+ * same. call->input stays as it is until sampler_take. */
 bool sampler_next(struct sampler *sampler, struct sampler_call *call);
-/* The model's answer [count] (epsilon or v, guidance applied) to the last call. */
+/* The model's answer [count] (epsilon or v, guidance applied) to the last call; may not be
+ * memory of the sampler's. */
 void sampler_take(struct sampler *sampler, const float *prediction);
 
-/* Model evaluations in all, for progress. */
+/* Model evaluations in all, for progress: heun has two a step but one in the last. */
 int32_t sampler_call_count(const struct sampler *sampler);
 
-/* The time steps and sigmas of a schedule, for tests and `--verbose`: arrays of steps (+1 for
- * sigmas) doubles; returns the number of steps. */
+/* The time steps and sigmas of the whole schedule, whatever the strength, for tests and
+ * `--verbose`: arrays of steps (+1 for sigmas, where the last step ends) doubles; returns the
+ * number of steps, 0 for options that sampler_bytes refuses or out of memory. */
 int32_t sampler_table(const struct sampler_options *options, double *times, double *sigmas);
 
 #endif

@@ -17,16 +17,21 @@
 
 #include "base/error.h"
 
-enum { IMAGE_MAX_SIDE = 32768 };
+enum {
+    IMAGE_MAX_SIDE = 32768
+};
 #define IMAGE_MAX_PIXELS ((int64_t)1 << 28) /* 16384 x 16384 */
 
-enum image_format { IMAGE_PNG, IMAGE_JPEG };
+enum image_format {
+    IMAGE_PNG,
+    IMAGE_JPEG
+};
 
 struct image_head {
     enum image_format format;
     int32_t width, height; /* as it will be shown: after EXIF orientation */
     int32_t bits;          /* 8 or 16 a channel, what image_read_pixels gives */
-    int32_t orientation;   /* EXIF 1..8; already taken into account in width and height */
+    int32_t orientation; /* EXIF 1..8; already taken into account in width and height */
 };
 
 struct image_reader; /* opaque: an open file whose head was read */
@@ -36,9 +41,9 @@ struct image_reader; /* opaque: an open file whose head was read */
 enum dr_code image_reader_open(struct image_reader **out, struct image_head *head,
                                const char *path, struct dr_error *err) DR_MUST_CHECK;
 /* The same on bytes in memory (for the fuzzer); data is borrowed until close. */
-enum dr_code image_reader_open_memory(struct image_reader **out, struct image_head *head,
-                                      const void *data, size_t bytes,
-                                      struct dr_error *err) DR_MUST_CHECK;
+enum dr_code image_reader_open_memory(struct image_reader **out,
+                                      struct image_head *head, const void *data,
+                                      size_t bytes, struct dr_error *err) DR_MUST_CHECK;
 /* Read all pixels into rgb [height, width, 3], float32 in 0..1, caller's memory.
  * Errors: DR_CORRUPT (truncated and damaged files: never half a picture), DR_IO. */
 enum dr_code image_reader_pixels(struct image_reader *reader, float *rgb,
@@ -48,9 +53,10 @@ void image_reader_close(struct image_reader **reader);
 struct image_write_options {
     enum image_format format;
     int32_t width, height;
-    int32_t bits;        /* 8, or 16 (PNG only) */
-    int32_t quality;     /* JPEG 1..100; 0 means 95, with 4:4:4 */
-    const char *parameters; /* A1111's text, UTF-8, may be NULL: PNG tEXt/iTXt "parameters",
+    int32_t bits;    /* 8, or 16 (PNG only) */
+    int32_t quality; /* JPEG 1..100; 0 means 95, with 4:4:4 */
+    const char
+        *parameters; /* A1111's text, UTF-8, may be NULL: PNG tEXt/iTXt "parameters",
                              * JPEG EXIF UserComment (UNICODE, as A1111 writes it) */
 };
 

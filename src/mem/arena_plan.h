@@ -4,9 +4,10 @@
  * do not overlap in memory; others may share it. The same offsets are used to predict and to
  * execute: there is no second computation that could differ.
  *
- * Method: largest first, each at the lowest offset that is free over its whole life (as the
- * offset calculation of Pisarchyk and Lee, arXiv 2001.03288, "greedy by size"). Ties are
- * broken by index, so the layout is the same on every machine.
+ * Method: one item after another, each at the lowest offset that is free over its whole life
+ * (as the offset calculation of Pisarchyk and Lee, arXiv 2001.03288), in three orders:
+ * largest first, largest times longest first, longest first. The smallest arena wins. Ties
+ * are broken by index, so the layout is the same on every machine.
  */
 #ifndef MEM_ARENA_PLAN_H
 #define MEM_ARENA_PLAN_H

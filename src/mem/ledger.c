@@ -60,7 +60,7 @@ enum dr_code ledger_reserve(struct ledger *ledger, struct region *region,
     *(ledger->last ? &ledger->last->next : &ledger->first) = region;
     ledger->last = region;
     ++ledger->count;
-    ++ledger->opened_count;
+    region->serial = ++ledger->opened_count;
 
     ledger->peak_private_bytes =
         larger(ledger->peak_private_bytes, ledger->private_bytes);

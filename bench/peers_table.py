@@ -1,0 +1,353 @@
+#!/usr/bin/env python3
+"""Runs the engines of bench/peers in turns and prints them side by side.
+
+Each engine runs in a process of its own. A round starts every engine once: load, one warm-up of each
+kind with the process's private memory watched (smaps_rollup, Pss_Anon + Pss_Shmem), then the timed
+repetitions with nothing else running: a few steps, of which the mean counts, and one decode. Every second
+round goes backwards through the engines.
+
+A shared machine only ever makes a time longer. So a round's figure is its best repetition, an engine's
+figure the best round's, and a ratio the median over the rounds of that round's ratio.
+
+Standard library only; bench/peers gives it the Python of the virtual environment for the workers.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BENCH = ROOT / "bench"
+WATCH_SECONDS = 0.05
+
+
+def say(text):
+    print(f"peers: {text}", file=sys.stderr, flush=True)
+
+
+class EngineFailed(Exception):
+    pass
+
+
+def private_bytes(pid):
+    """Anonymous and shared-memory bytes of a process; 0 once it is gone."""
+    total = 0
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+            for line in rollup:
+                if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
+                    total += int(line.split()[1]) * 1024
+    except OSError:
+        return 0
+    return total
+
+
+class Watch:
+    """The peak of a process's private memory while the block runs."""
+
+    def __init__(self, pid):
+        self.pid, self.peak, self._done = pid, 0, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        while True:
+            self.peak = max(self.peak, private_bytes(self.pid))
+            if self._done.wait(WATCH_SECONDS):
+                return
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+
+
+class Process:
+    """A child that answers each line on its stdin with one JSON object on its stdout."""
+
+    def __init__(self, name, command, threads, log):
+        self.name, self.log = name, log
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), TOKENIZERS_PARALLELISM="false")
+        with open(log, "a", encoding="utf-8") as stderr:
+            self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                                          text=True, bufsize=1, env=environment, cwd=ROOT)
+
+    def send(self, line):
+        try:
+            self.child.stdin.write(line + "\n")
+        except BrokenPipeError:
+            raise self.failed("ended too early") from None
+
+    def read(self):
+        line = self.child.stdout.readline()
+        if not line:
+            raise self.failed("ended too early")
+        try:
+            return json.loads(line)
+        except json.JSONDecodeError:
+            raise self.failed(f"answered what is no JSON: {line[:200]!r}") from None
+
+    def ask(self, line):
+        self.send(line)
+        return self.read()
+
+    def failed(self, what):
+        return EngineFailed(f"{self.name} {what}; its words are in {self.log}")
+
+    def end(self):
+        try:
+            self.child.stdin.close()
+            self.child.wait(timeout=60)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self.child.kill()
+            self.child.wait()
+        self.child.stdout.close()
+
+
+class PeerEngine:
+    """A worker of bench/peer_worker.py."""
+
+    def __init__(self, name, arguments):
+        self.name, self.arguments = name, arguments
+
+    def prepare(self, options):
+        if self.arguments[0] != "peer_openvino.py":
+            return
+        folder = options.cache / "openvino"
+        if not (folder / "vae.xml").exists():
+            say("converting the networks to OpenVINO's format (once)")
+            with open(options.out / "openvino-convert.log", "w", encoding="utf-8") as log:
+                subprocess.run(self._command(options) + ["--convert"], check=True, cwd=ROOT, stdout=log, stderr=log)
+
+    def _command(self, options):
+        command = [sys.executable, str(BENCH / self.arguments[0]), "--threads", str(options.threads)]
+        if self.arguments[0] == "peer_openvino.py":
+            command += ["--cache", str(options.cache / "openvino")]
+        return command + self.arguments[1:]
+
+    def run(self, options):
+        process = Process(self.name, self._command(options), options.threads, options.out / f"{self.name}.log")
+        try:
+            begin = time.monotonic()
+            with Watch(process.child.pid) as loading:
+                version = process.read()["version"]
+            load_s = time.monotonic() - begin
+            with Watch(process.child.pid) as working:
+                process.ask("unet 1")
+                process.ask("vae 1")
+            unet_ms, vae_ms = [], []
+            for _ in range(options.repetitions):
+                unet_ms.append(statistics.mean(process.ask(f"unet {options.steps}")["ms"]))
+                vae_ms.append(process.ask("vae 1")["ms"][0])
+            return {"version": version, "load_s": load_s, "load_peak_bytes": loading.peak,
+                    "private_peak_bytes": working.peak, "unet_ms": unet_ms, "vae_ms": vae_ms}
+        finally:
+            process.end()
+
+
+class DarkroomEngine:
+    """build/darkroom shell --json, on a random checkpoint of full size."""
+
+    def __init__(self, name, precision):
+        self.name, self.precision = name, precision
+
+    def prepare(self, options):
+        path = self._checkpoint(options)
+        if path.exists():
+            return
+        say(f"writing {path} (once)")
+        partial = path.with_suffix(".partial")
+        subprocess.run([str(ROOT / "build/tools/random_checkpoint"), "--family", "sd15", "--size", "full",
+                        "--seed", "1", "-o", str(partial)], check=True, cwd=ROOT, stdout=sys.stderr)
+        partial.rename(path)
+
+    @staticmethod
+    def _checkpoint(options):
+        return options.cache / "sd15-full.safetensors"
+
+    @staticmethod
+    def _tokenizer():
+        return os.environ.get("DARKROOM_TOKENIZER") or str(ROOT / "tests/data/tiny-tokenizer")
+
+    def run(self, options):
+        command = [str(ROOT / "build/darkroom"), "shell", "--json", "--precision", self.precision,
+                   "--threads", str(options.threads), "--tokenizer", self._tokenizer()]
+        process = Process(self.name, command, options.threads, options.out / f"{self.name}.log")
+        try:
+            return self._measure(process, options)
+        finally:
+            process.end()
+
+    def _measure(self, process, options):
+        def command(words):
+            answer = process.ask(" ".join(shlex.quote(str(word)) for word in words))
+            if not answer["ok"]:
+                raise EngineFailed(f"{self.name}: {words[0]}: {answer['error']['message']}")
+            return answer
+
+        def generate(steps):
+            return command(["generate", "-p", "a lighthouse at dusk", "-n", "fog", "-W", 512, "-H", 512, "--seed", 7,
+                            "--cfg", 7, "--sampler", "euler", "--steps", steps, "-o", picture])
+
+        with tempfile.TemporaryDirectory() as folder:
+            picture = os.path.join(folder, "picture.png")
+            begin = time.monotonic()
+            with Watch(process.child.pid) as loading:
+                command(["model", self._checkpoint(options)])
+            load_s = time.monotonic() - begin
+            with Watch(process.child.pid) as working:
+                warm = generate(1)
+            timings = [generate(options.steps)["timings_ms"] for _ in range(options.repetitions)]
+            return {"version": "darkroom " + commit(), "load_s": load_s, "load_peak_bytes": loading.peak,
+                    "private_peak_bytes": working.peak,
+                    "ledger_peak_private_bytes": warm.get("peak_private_bytes"),
+                    "unet_ms": [timing["unet_per_step"] for timing in timings],
+                    "vae_ms": [timing["vae"] for timing in timings],
+                    "text_ms": [timing["text"] for timing in timings]}
+
+
+ENGINES = {engine.name: engine for engine in (
+    DarkroomEngine("darkroom-bf16", "bf16"),
+    DarkroomEngine("darkroom-f32", "f32"),
+    PeerEngine("openvino-bf16", ["peer_openvino.py", "--precision", "bf16"]),
+    PeerEngine("diffusers-bf16", ["peer_diffusers.py", "--dtype", "bfloat16"]),
+    PeerEngine("diffusers-bf16-nhwc", ["peer_diffusers.py", "--dtype", "bfloat16", "--channels-last"]),
+    PeerEngine("diffusers-f32", ["peer_diffusers.py", "--dtype", "float32"]),
+)}
+
+
+def commit():
+    known = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True,
+                           check=False)
+    return known.stdout.strip() or "unknown"
+
+
+def machine():
+    model, flags = platform.machine(), set()
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
+        for line in cpuinfo:
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                model = value.strip()
+            elif key.strip() == "flags":
+                flags = set(value.split())
+                break
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
+    return {"processor": model, "flags": known, "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+
+
+def ratio(rounds, engine, base, key):
+    """The median over the rounds of engine's time as a multiple of base's in the same round."""
+    pairs = [(each[engine], each[base]) for each in rounds if engine in each and base in each]
+    return statistics.median(min(mine[key]) / min(other[key]) for mine, other in pairs)
+
+
+def summarise(rounds, names, base):
+    rows = []
+    for name in names:
+        runs = [each[name] for each in rounds if name in each]
+        if not runs:
+            continue
+        rows.append({
+            "engine": name, "version": runs[0]["version"],
+            "unet_ms": min(min(run["unet_ms"]) for run in runs),
+            "vae_ms": min(min(run["vae_ms"]) for run in runs),
+            "private_peak_bytes": max(run["private_peak_bytes"] for run in runs),
+            "load_peak_bytes": max(run["load_peak_bytes"] for run in runs),
+            "unet_ratio": ratio(rounds, name, base, "unet_ms"),
+            "vae_ratio": ratio(rounds, name, base, "vae_ms")})
+    return rows
+
+
+def print_table(rows, base):
+    heads = ["engine", "guided step", "ratio", "VAE decode", "ratio", "private peak", "while loading"]
+    lines = [heads]
+    for row in rows:
+        lines.append([row["engine"], f"{row['unet_ms'] / 1000:.2f} s", f"{row['unet_ratio']:.2f}",
+                      f"{row['vae_ms'] / 1000:.2f} s", f"{row['vae_ratio']:.2f}",
+                      f"{row['private_peak_bytes'] / 1e9:.2f} GB", f"{row['load_peak_bytes'] / 1e9:.2f} GB"])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        print("  ".join([line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]))
+    print(f"\n512x512, SD1.5's shapes, random weights. A ratio is the time as a multiple of {base}'s in the same round:")
+    print("above 1 is slower. Private: Pss_Anon + Pss_Shmem, the whole process; OpenVINO's lacks the text encoder.")
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(prog="bench/peers", description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="one round with fewer repetitions")
+    parser.add_argument("--rounds", type=int, help="how often each engine has its turn (default 3; quick 1)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
+                        help="threads of each engine (default: all cores)")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="which, separated by commas (default all)")
+    parser.add_argument("--list", action="store_true", help="print the engines' names and end")
+    options = parser.parse_args()
+    options.names = options.engines.split(",")
+    unknown = [name for name in options.names if name not in ENGINES]
+    if unknown:
+        parser.error(f"no engine is called {unknown[0]!r}; there are {', '.join(ENGINES)}")
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.steps, options.repetitions = (1, 2) if options.quick else (2, 2)
+    options.out = ROOT / "out" / "bench"
+    return options
+
+
+def run_rounds(options):
+    rounds, failures = [], {}
+    for index in range(options.rounds):
+        results = {}
+        for name in options.names if index % 2 == 0 else reversed(options.names):
+            if name in failures:
+                continue
+            say(f"round {index + 1} of {options.rounds}: {name}")
+            try:
+                results[name] = ENGINES[name].run(options)
+            except EngineFailed as failure:
+                failures[name] = str(failure)
+                say(failure)
+        rounds.append(results)
+    return rounds, failures
+
+
+def main():
+    options = parse_options()
+    if options.list:
+        print("\n".join(ENGINES))
+        return 0
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.names:
+        ENGINES[name].prepare(options)
+        (options.out / f"{name}.log").unlink(missing_ok=True)
+    record = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+              "command": "bench/peers " + shlex.join(sys.argv[3:]), "commit": commit(), "machine": machine(),
+              "threads": options.threads}
+    rounds, failures = run_rounds(options)
+    present = [name for name in options.names if any(name in each for each in rounds)]
+    if not present:
+        say("no engine came to its end")
+        return 1
+    rows = summarise(rounds, present, present[0])
+    record |= {"ratios_to": present[0], "summary": rows, "rounds": rounds, "failures": failures}
+    path = options.out / "peers.json"
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print_table(rows, present[0])
+    for name, why in failures.items():
+        print(f"{name} failed: {why}")
+    say(f"written: {path.relative_to(ROOT)}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,375 @@
+/* Attention in blocks of queries and keys; no score leaves the cache (Rabe and Staats, arXiv
+ * 2112.05682; Dao et al., arXiv 2205.14135, without their GPU's tiling).
+ *
+ * A wave is a few heads of one or more images:
+ *   pack   keys and values of the wave go, block of keys by block, into the layout that the
+ *          library's product wants of its right-hand matrix;
+ *   task   one block of queries of one head: for each block of keys
+ *              scores = q k^T          a product, float32
+ *              probabilities           kernels.softmax, in the plan's type
+ *              sums += probabilities v a product, float32
+ *          and at the end sums / total, rounded into the result.
+ *
+ * Blocks are equal pieces of the tokens, so one product of each kind serves them all: rest
+ * queries and keys are zero rows, whose scores are never looked at.
+ *
+ * Packed bytes are one wave's. A wave has enough tasks to feed the threads; which head is in
+ * which wave changes nothing in the numbers.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "compute/compute.h"
+#include "compute/plan_private.h"
+#include "compute/team.h"
+
+#define MOST_QUERIES   128
+#define MOST_KEYS      512
+#define TASKS_A_THREAD 4
+
+enum { ATTENTION_Q, ATTENTION_K, ATTENTION_V };
+
+struct attention {
+    struct attention_options options;
+    enum dtype type;
+    int32_t query_tokens, key_tokens;
+    int32_t queries, query_blocks; /* of a block, of a head */
+    int32_t keys, key_blocks;
+    int32_t heads, wave_heads; /* over all images */
+    struct weight_layout key_layout, value_layout; /* [dim, keys], [keys, dim] */
+    const struct product *score_product, *sum_product;
+    /* scratch: the wave's packed blocks, then the lanes */
+    size_t key_bytes, value_bytes, head_bytes;
+    size_t query_bytes, score_bytes, probability_bytes, sum_bytes, row_bytes, lane_bytes;
+};
+
+struct run {
+    const struct plan *plan;
+    const struct op *op;
+    const struct attention *attention;
+    unsigned char *packed, *lanes;
+    int32_t first_head; /* of the wave */
+    atomic_bool failed;
+};
+
+/* ---- making ------------------------------------------------------------------------- */
+
+static void choose_blocks(struct attention *a)
+{
+    a->query_blocks = (a->query_tokens + MOST_QUERIES - 1) / MOST_QUERIES;
+    a->queries = (a->query_tokens + a->query_blocks - 1) / a->query_blocks;
+    a->key_blocks = (a->key_tokens + MOST_KEYS - 1) / MOST_KEYS;
+    a->keys = (a->key_tokens + a->key_blocks - 1) / a->key_blocks;
+    const int32_t wanted = TASKS_A_THREAD * compute_thread_count();
+    a->wave_heads = (wanted + a->query_blocks - 1) / a->query_blocks;
+    if (a->wave_heads > a->heads) a->wave_heads = a->heads;
+}
+
+static enum dr_code get_products(struct plan *plan, struct attention *a, struct dr_error *err)
+{
+    const int32_t dim = a->options.head_dim;
+    enum dr_code code = layout_choose(&a->key_layout, a->type, dim, a->keys, err);
+    if (code == DR_OK) code = layout_choose(&a->value_layout, a->type, a->keys, dim, err);
+    const struct product_shape scores = {.rows = a->queries, .result = DTYPE_F32};
+    const struct product_shape sums = {.rows = a->queries, .result = DTYPE_F32, .add = true};
+    if (code == DR_OK)
+        code = product_get(&plan->products, &scores, &a->key_layout, &a->score_product, err);
+    if (code == DR_OK)
+        code = product_get(&plan->products, &sums, &a->value_layout, &a->sum_product, err);
+    return code;
+}
+
+static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *err)
+{
+    struct attention *const a = op->state;
+    choose_blocks(a);
+    const enum dr_code code = get_products(plan, a, err);
+    if (code != DR_OK) return code;
+    const size_t queries = (size_t)a->queries, keys = (size_t)a->keys;
+    const size_t dim = (size_t)a->options.head_dim, element = dtype_bytes(a->type);
+    a->key_bytes = size_align(a->key_layout.bytes, 64);
+    a->value_bytes = size_align(a->value_layout.bytes, 64);
+    a->head_bytes = (a->key_bytes + a->value_bytes) * (size_t)a->key_blocks;
+    a->query_bytes = size_align(queries * dim * element, 64);
+    a->score_bytes = size_align(queries * keys * sizeof(float), 64);
+    a->probability_bytes = a->type == DTYPE_F32 ? 0 : size_align(queries * keys * element, 64);
+    a->sum_bytes = size_align(queries * dim * sizeof(float), 64);
+    a->row_bytes = size_align(queries * sizeof(float), 64); /* peak, total, valid */
+    size_t product_bytes = a->score_product->scratch_bytes;
+    if (a->sum_product->scratch_bytes > product_bytes)
+        product_bytes = a->sum_product->scratch_bytes;
+    a->lane_bytes = a->query_bytes + a->score_bytes + a->probability_bytes + a->sum_bytes +
+                    3 * a->row_bytes + product_bytes;
+    op->scratch_bytes = a->head_bytes * (size_t)a->wave_heads +
+                        a->lane_bytes * (size_t)compute_thread_count();
+    op->flop = 4.0 * a->heads * a->query_tokens * a->key_tokens * a->options.head_dim;
+    return DR_OK;
+}
+
+/* ---- packing ------------------------------------------------------------------------ */
+
+/* The first number of a token's head in value `which`. */
+static const unsigned char *head_of(const struct run *run, int which, int32_t image,
+                                    int32_t token, int32_t head)
+{
+    const struct attention_options *const o = &run->attention->options;
+    const int32_t columns[] = {o->q_column, o->k_column, o->v_column};
+    const struct plan_value *const v = &run->plan->values[run->op->inputs[which].id];
+    const int64_t row = (int64_t)image * v->shape.h * v->shape.w + token;
+    const size_t at = (size_t)row * (size_t)v->shape.c +
+                      (size_t)(columns[which] + head * o->head_dim);
+    return (const unsigned char *)plan_address(run->plan, run->op->inputs[which]) +
+           at * dtype_bytes(v->dtype);
+}
+
+static size_t token_step(const struct run *run, int which)
+{
+    return (size_t)run->plan->values[run->op->inputs[which].id].shape.c;
+}
+
+/* Task: one block of keys of one head of the wave. */
+static void pack_block(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct run *const run = context;
+    const struct attention *const a = run->attention;
+    const int32_t slot = (int32_t)(task_idx / a->key_blocks);
+    const int32_t block = (int32_t)(task_idx % a->key_blocks);
+    const int32_t whole = run->first_head + slot;
+    const int32_t image = whole / a->options.heads, head = whole % a->options.heads;
+    const int32_t first = block * a->keys, left = a->key_tokens - first;
+    const int32_t count = left < a->keys ? left : a->keys;
+    unsigned char *const keys = run->packed + (size_t)slot * a->head_bytes +
+                                (size_t)block * (a->key_bytes + a->value_bytes);
+    unsigned char *const values = keys + a->key_bytes;
+    if (a->key_layout.padded || count < a->keys) memset(keys, 0, a->key_layout.bytes);
+    if (a->value_layout.padded || count < a->keys) memset(values, 0, a->value_layout.bytes);
+    if (count <= 0) return;
+    const struct layout_part key_part = {
+        .source = head_of(run, ATTENTION_K, image, first, head),
+        .in_step = 1,
+        .out_step = token_step(run, ATTENTION_K),
+        .in_count = a->options.head_dim,
+        .out_count = count,
+    };
+    layout_pack(&a->key_layout, &key_part, keys);
+    const struct layout_part value_part = {
+        .source = head_of(run, ATTENTION_V, image, first, head),
+        .in_step = token_step(run, ATTENTION_V),
+        .out_step = 1,
+        .in_count = count,
+        .out_count = a->options.head_dim,
+    };
+    layout_pack(&a->value_layout, &value_part, values);
+}
+
+/* ---- a block of queries ------------------------------------------------------------- */
+
+struct task {
+    int32_t image, head, slot;
+    int32_t first, count; /* queries */
+    unsigned char *query, *scores, *probabilities, *sums, *scratch;
+    float *peak, *total;
+    int32_t *valid;
+};
+
+static struct task task_of(const struct run *run, int64_t task_idx, int lane)
+{
+    const struct attention *const a = run->attention;
+    const int32_t slot = (int32_t)(task_idx / a->query_blocks);
+    const int32_t first = (int32_t)(task_idx % a->query_blocks) * a->queries;
+    const int32_t left = a->query_tokens - first;
+    const int32_t whole = run->first_head + slot;
+    unsigned char *at = run->lanes + (size_t)lane * a->lane_bytes;
+    struct task task = {
+        .image = whole / a->options.heads,
+        .head = whole % a->options.heads,
+        .slot = slot,
+        .first = first,
+        .count = left < 0 ? 0 : left < a->queries ? left : a->queries,
+        .query = at,
+    };
+    task.scores = at += a->query_bytes;
+    task.probabilities = at += a->score_bytes;
+    if (a->type == DTYPE_F32) task.probabilities = task.scores;
+    task.sums = at += a->probability_bytes;
+    task.peak = (void *)(at += a->sum_bytes);
+    task.total = (void *)(at += a->row_bytes);
+    task.valid = (void *)(at += a->row_bytes);
+    task.scratch = at + a->row_bytes;
+    return task;
+}
+
+static void begin_task(const struct run *run, const struct task *task)
+{
+    const struct attention *const a = run->attention;
+    const size_t bytes = (size_t)a->options.head_dim * dtype_bytes(a->type);
+    for (int32_t i = 0; i < task->count; ++i)
+        memcpy(task->query + (size_t)i * bytes,
+               head_of(run, ATTENTION_Q, task->image, task->first + i, task->head), bytes);
+    memset(task->query + (size_t)task->count * bytes, 0,
+           (size_t)(a->queries - task->count) * bytes);
+    memset(task->sums, 0, (size_t)a->queries * (size_t)a->options.head_dim * sizeof(float));
+    for (int32_t i = 0; i < a->queries; ++i) {
+        task->peak[i] = -INFINITY;
+        task->total[i] = 0;
+    }
+}
+
+/* How many keys of the block each query sees; the most of them. */
+static int32_t count_valid(const struct attention *a, const struct task *task, int32_t first_key)
+{
+    const int32_t left = a->key_tokens - first_key;
+    const int32_t all = left < 0 ? 0 : left < a->keys ? left : a->keys;
+    int32_t most = 0;
+    for (int32_t i = 0; i < a->queries; ++i) {
+        int32_t seen = i < task->count ? all : 0;
+        if (a->options.causal && task->first + i + 1 - first_key < seen)
+            seen = task->first + i + 1 - first_key;
+        task->valid[i] = seen < 0 ? 0 : seen;
+        if (task->valid[i] > most) most = task->valid[i];
+    }
+    return most;
+}
+
+static bool run_keys(const struct run *run, const struct task *task, int32_t block, int lane)
+{
+    const struct attention *const a = run->attention;
+    if (count_valid(a, task, block * a->keys) == 0) return true;
+    const unsigned char *const keys = run->packed + (size_t)task->slot * a->head_bytes +
+                                      (size_t)block * (a->key_bytes + a->value_bytes);
+    const struct product_call score_call = {.source = task->query,
+                                            .operand = keys,
+                                            .result = task->scores,
+                                            .scratch = task->scratch};
+    if (!product_run(a->score_product, lane, &score_call)) return false;
+    const struct kernel_softmax softmax = {
+        .scores = (const void *)task->scores,
+        .probabilities = task->probabilities,
+        .type = a->type,
+        .rows = (size_t)a->queries,
+        .keys = (size_t)a->keys,
+        .dim = (size_t)a->options.head_dim,
+        .valid = task->valid,
+        .factor = a->options.scale * 1.44269504f,
+        .peak = task->peak,
+        .total = task->total,
+        .sums = (void *)task->sums,
+    };
+    run->plan->kernels->softmax(&softmax);
+    const struct product_call sum_call = {.source = task->probabilities,
+                                          .operand = keys + a->key_bytes,
+                                          .result = task->sums,
+                                          .scratch = task->scratch};
+    return product_run(a->sum_product, lane, &sum_call);
+}
+
+static void end_task(const struct run *run, const struct task *task)
+{
+    const struct attention *const a = run->attention;
+    const struct plan_value *const result = &run->plan->values[run->op->result.id];
+    const size_t dim = (size_t)a->options.head_dim, element = dtype_bytes(result->dtype);
+    const float *const sums = (const void *)task->sums;
+    const int64_t row = (int64_t)task->image * a->query_tokens + task->first;
+    unsigned char *const target =
+        (unsigned char *)plan_address(run->plan, run->op->result) +
+        ((size_t)row * (size_t)result->shape.c + (size_t)task->head * dim) * element;
+    for (int32_t i = 0; i < task->count; ++i)
+        run->plan->kernels->scale(target + (size_t)i * (size_t)result->shape.c * element,
+                                  result->dtype, sums + (size_t)i * dim, 1.0f / task->total[i],
+                                  dim);
+}
+
+static void run_task(void *context, int64_t task_idx, int lane)
+{
+    struct run *const run = context;
+    const struct task task = task_of(run, task_idx, lane);
+    begin_task(run, &task);
+    for (int32_t block = 0; block < run->attention->key_blocks; ++block)
+        if (!run_keys(run, &task, block, lane)) {
+            atomic_store(&run->failed, true);
+            return;
+        }
+    end_task(run, &task);
+}
+
+static bool run_attention(const struct plan *plan, const struct op *op)
+{
+    const struct attention *const a = op->state;
+    struct run run = {.plan = plan, .op = op, .attention = a, .packed = plan_scratch(plan, op)};
+    run.lanes = run.packed + a->head_bytes * (size_t)a->wave_heads;
+    for (int32_t head = 0; head < a->heads; head += a->wave_heads) {
+        const int32_t left = a->heads - head;
+        const int32_t count = left < a->wave_heads ? left : a->wave_heads;
+        run.first_head = head;
+        team_run((int64_t)count * a->key_blocks, pack_block, &run);
+        team_run((int64_t)count * a->query_blocks, run_task, &run);
+    }
+    return !atomic_load(&run.failed);
+}
+
+static const struct op_class attention_class = {
+    .kind = "attention", .prepare = prepare, .run = run_attention};
+
+/* ---- building ----------------------------------------------------------------------- */
+
+static bool check(struct plan *plan, const struct attention_options *options)
+{
+    if (!plan_has(plan, options->q, "attention's q") ||
+        !plan_has(plan, options->k, "attention's k") ||
+        !plan_has(plan, options->v, "attention's v"))
+        return false;
+    const struct shape q = plan_shape(plan, options->q), k = plan_shape(plan, options->k);
+    const struct shape v = plan_shape(plan, options->v);
+    const int64_t width = (int64_t)options->heads * options->head_dim;
+    if (options->heads < 1 || options->head_dim < 1 || options->q_column < 0 ||
+        options->k_column < 0 || options->v_column < 0 || options->q_column + width > q.c ||
+        options->k_column + width > k.c || options->v_column + width > v.c) {
+        plan_fail(plan, DR_BAD_INPUT,
+                  "attention of %d heads of %d in values of %d, %d and %d channels",
+                  options->heads, options->head_dim, q.c, k.c, v.c);
+        return false;
+    }
+    if (k.n != q.n || v.n != q.n || k.h * k.w != v.h * v.w) {
+        plan_fail(plan, DR_BAD_INPUT,
+                  "attention of %d x %d queries, %d x %d keys and %d x %d values", q.n, q.h * q.w,
+                  k.n, k.h * k.w, v.n, v.h * v.w);
+        return false;
+    }
+    if (plan_dtype(plan, options->q) != plan->dtype || plan_dtype(plan, options->k) != plan->dtype ||
+        plan_dtype(plan, options->v) != plan->dtype) {
+        plan_fail(plan, DR_BAD_INPUT, "attention's values must be in the plan's %s",
+                  dtype_name(plan->dtype));
+        return false;
+    }
+    return true;
+}
+
+struct value plan_attention(struct plan *plan, const struct attention_options *options)
+{
+    if (!check(plan, options)) return VALUE_NONE;
+    struct attention *const a = plan_record(plan, sizeof *a);
+    struct shape shape = plan_shape(plan, options->q);
+    const struct shape k = plan_shape(plan, options->k);
+    const int32_t query_tokens = shape.h * shape.w;
+    shape.c = options->heads * options->head_dim;
+    const struct value result = plan_value_new(plan, shape, plan->dtype);
+    if (plan_failed(plan)) return VALUE_NONE;
+    *a = (struct attention){
+        .options = *options,
+        .type = plan->dtype,
+        .query_tokens = query_tokens,
+        .key_tokens = k.h * k.w,
+        .heads = shape.n * options->heads,
+    };
+    return plan_add_op(plan, &(struct op){
+        .class = &attention_class,
+        .inputs = {[ATTENTION_Q] = options->q,
+                   [ATTENTION_K] = options->k,
+                   [ATTENTION_V] = options->v},
+        .result = result,
+        .state = a,
+        .inplace = NOT_INPLACE,
+    });
+}

@@ -1,0 +1,118 @@
+#include "compute/compute.h"
+
+#include <malloc.h>
+#include <omp.h>
+#include <stdio.h>
+
+#include "compute/kernels.h"
+#include "compute/library.h"
+
+/* Facts of the process, set by compute_init: the engine is never destroyed. */
+static struct {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    int thread_count;
+    char description[96];
+} library;
+
+dnnl_engine_t library_engine(void)
+{
+    return library.engine;
+}
+
+dnnl_stream_t library_stream(void)
+{
+    return library.stream;
+}
+
+dnnl_data_type_t library_type(enum dtype type)
+{
+    return type == DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+int library_begin_single(void)
+{
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    return before;
+}
+
+void library_end_single(int before)
+{
+    omp_set_num_threads(before);
+}
+
+enum dr_code library_check(dnnl_status_t status, const char *what, struct dr_error *err)
+{
+    if (status == dnnl_success) return DR_OK;
+    if (status == dnnl_out_of_memory)
+        return error_set(err, DR_NOMEM, "%s: the system refused memory", what);
+    if (status == dnnl_unimplemented)
+        return error_set(err, DR_UNSUPPORTED, "%s: oneDNN does not do this here", what);
+    return error_set(err, DR_FAILED, "%s: oneDNN failed with status %d", what, (int)status);
+}
+
+static const char *instruction_set(void)
+{
+    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    const struct {
+        unsigned isa;
+        const char *name;
+    } names[] = {
+        {dnnl_cpu_isa_avx512_core_amx,  "AMX"        },
+        {dnnl_cpu_isa_avx512_core_bf16, "AVX512-BF16"},
+        {dnnl_cpu_isa_avx512_core,      "AVX512"     },
+        {dnnl_cpu_isa_avx2,             "AVX2"       },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        if ((isa & names[i].isa) == names[i].isa) return names[i].name;
+    return "SSE4.1";
+}
+
+enum dr_code compute_init(int thread_count, struct dr_error *err)
+{
+    if (thread_count < 0 || thread_count > 1024)
+        return error_set(err, DR_BAD_INPUT, "%d threads: give 1 to 1024, or 0 for one a core",
+                         thread_count);
+    library.thread_count = thread_count > 0 ? thread_count : omp_get_num_procs();
+    omp_set_num_threads(library.thread_count);
+    omp_set_dynamic(0);
+    if (!library.engine) {
+        enum dr_code code = library_check(dnnl_set_primitive_cache_capacity(0),
+                                          "primitive cache", err);
+        if (code == DR_OK)
+            code = library_check(dnnl_engine_create(&library.engine, dnnl_cpu, 0), "engine",
+                                 err);
+        if (code == DR_OK)
+            code = library_check(dnnl_stream_create(&library.stream, library.engine,
+                                                    dnnl_stream_default_flags),
+                                 "stream", err);
+        if (code != DR_OK) return code;
+    }
+    const dnnl_version_t *const version = dnnl_version();
+    (void)snprintf(library.description, sizeof library.description,
+                   "oneDNN %d.%d.%d, %s, %d threads", version->major, version->minor,
+                   version->patch, instruction_set(), library.thread_count);
+    return DR_OK;
+}
+
+int compute_thread_count(void)
+{
+    return library.thread_count;
+}
+
+bool compute_has_bf16(void)
+{
+    const unsigned bf16 = dnnl_cpu_isa_avx512_core_bf16;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & bf16) == bf16;
+}
+
+const char *compute_description(void)
+{
+    return library.description;
+}
+
+void compute_trim(void)
+{
+    (void)malloc_trim(0);
+}

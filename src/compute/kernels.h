@@ -1,0 +1,97 @@
+/* kernels — the few loops that the library lacks, as one table of functions.
+ *
+ * The same source (kernel_loops.c) is compiled once for each kind of processor; kernels_choose
+ * picks the best table that this one runs, once. Nothing else in compute/ knows which it is.
+ *
+ * Contract of every kernel: arrays are dense unless a stride is named; a `type` is DTYPE_F32
+ * or DTYPE_BF16; sums are float32; no alignment is needed and no byte outside the arrays is
+ * touched; a NaN that goes in comes out, so that a broken network is noticed and not drawn.
+ * Results do not depend on how rows are split over threads.
+ *
+ * exp: below 2 ulp over [-87.3, 88.3], clamped to that range outside (never 0, never
+ * infinite: what a sigmoid or softmax makes of it differs by less than 1e-37). erf: absolute
+ * error below 2e-7 (Abramowitz and Stegun, 7.1.26).
+ */
+#ifndef COMPUTE_KERNELS_H
+#define COMPUTE_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+#include "compute/plan.h"
+
+/* target = act(source) * multiply + residual, element by element. multiply and residual may
+ * be NULL. target may be any of the others where their types are equal. */
+struct kernel_finish {
+    void *target;
+    const void *source, *multiply, *residual;
+    enum dtype target_type, source_type, multiply_type, residual_type;
+    enum activation activation;
+};
+
+/* target = value * gelu(gate). */
+struct kernel_gate {
+    void *target;
+    const void *value, *gate;
+    enum dtype target_type, source_type;
+};
+
+/* target[pixel][channel] = act(source[pixel][channel] * scale[channel] + offset[channel]).
+ * Strides in elements between pixels. */
+struct kernel_affine {
+    void *target;
+    const void *source;
+    enum dtype target_type, source_type;
+    size_t pixels, channels, target_stride, source_stride;
+    const float *scale, *offset;
+    bool silu;
+};
+
+/* Each row of c numbers: (x - mean) / sqrt(variance + epsilon) * scale + bias. */
+struct kernel_layer_norm {
+    void *target;
+    const void *source;
+    enum dtype target_type, source_type;
+    size_t rows, c;
+    const float *scale, *bias;
+    float epsilon;
+};
+
+/* One block of keys for a block of queries: scores become probabilities relative to the
+ * largest score seen so far (Milakov and Gimelshein, arXiv 1805.02867): where a row's peak
+ * grows, its total and its row of sums shrink by exp(old - new). */
+struct kernel_softmax {
+    const float *scores;  /* [rows][keys] */
+    void *probabilities;  /* [rows][keys] of type; may be scores where type is float32 */
+    enum dtype type;
+    size_t rows, keys, dim;
+    const int32_t *valid; /* [rows]: keys past these get probability 0 */
+    float factor;         /* scale * log2(e) */
+    float *peak, *total;  /* [rows]; peak begins as -infinity, total as 0 */
+    float *sums;          /* [rows][dim] of float32 */
+};
+
+struct kernels {
+    const char *name;
+    void (*finish)(const struct kernel_finish *arguments, size_t count);
+    void (*gate)(const struct kernel_gate *arguments, size_t count);
+    void (*affine)(const struct kernel_affine *arguments);
+    /* Mean and sum of squared differences from it, for each channel of pixels [pixels][c]. */
+    void (*channel_stats)(const void *pixels, enum dtype type, size_t pixel_count, size_t c,
+                          float *mean, float *squares);
+    void (*layer_norm)(const struct kernel_layer_norm *arguments);
+    void (*softmax)(const struct kernel_softmax *arguments);
+    /* target[i] = source[i] * factor */
+    void (*scale)(void *target, enum dtype type, const float *source, float factor,
+                  size_t count);
+};
+
+/* The best table for this processor within what the library itself may use. */
+const struct kernels *kernels_choose(void);
+
+/* All tables that this processor can run, best first, ended by NULL: for tests. */
+const struct kernels *const *kernels_all(void);
+
+#endif

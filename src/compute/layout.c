@@ -1,0 +1,150 @@
+#include "compute/layout.h"
+
+#include <stdio.h>
+
+#include "compute/library.h"
+
+/* The row count that the library is asked with. Its answer has been the same for 1 to 8192. */
+#define TYPICAL_ROWS 128
+
+static dnnl_status_t ask_library(struct weight_layout *layout, dnnl_format_tag_t tag)
+{
+    const dnnl_data_type_t type = library_type(layout->type);
+    dnnl_memory_desc_t rows, operand, result;
+    const dnnl_dims_t row_dims = {TYPICAL_ROWS, layout->in};
+    const dnnl_dims_t operand_dims = {layout->in, layout->out};
+    const dnnl_dims_t result_dims = {TYPICAL_ROWS, layout->out};
+    dnnl_matmul_desc_t product;
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&rows, 2, row_dims, type, dnnl_ab);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_tag(&operand, 2, operand_dims, type, tag);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_tag(&result, 2, result_dims, type, dnnl_ab);
+    if (status == dnnl_success)
+        status = dnnl_matmul_desc_init(&product, &rows, &operand, NULL, &result);
+    dnnl_primitive_desc_t made = NULL;
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(&made, &product, NULL, library_engine(), NULL);
+    if (status != dnnl_success) return status;
+    layout->desc = *dnnl_primitive_desc_query_md(made, dnnl_query_weights_md, 0);
+    layout->bytes = dnnl_memory_desc_get_size(&layout->desc);
+    return dnnl_primitive_desc_destroy(made);
+}
+
+/* Reads the blocks of dimension dim (0: in, 1: out) from the innermost outwards. False where
+ * they are larger than this module reads. */
+static bool read_blocks(const dnnl_memory_desc_t *desc, int dim, int32_t *block,
+                        uint16_t place[static LAYOUT_BLOCK])
+{
+    const dnnl_blocking_desc_t *const blocking = &desc->format_desc.blocking;
+    dnnl_dim_t size = 1, step = 1;
+    place[0] = 0;
+    for (int i = blocking->inner_nblks; i-- > 0;) {
+        const dnnl_dim_t inner = blocking->inner_blks[i];
+        if (blocking->inner_idxs[i] == dim) {
+            if (size * inner > LAYOUT_BLOCK || step * inner > UINT16_MAX) return false;
+            for (dnnl_dim_t k = size; k < size * inner; ++k)
+                place[k] = (uint16_t)(place[k % size] + k / size * step);
+            size *= inner;
+        }
+        step *= inner;
+    }
+    *block = (int32_t)size;
+    return true;
+}
+
+static bool read_layout(struct weight_layout *layout)
+{
+    const dnnl_memory_desc_t *const desc = &layout->desc;
+    if (desc->format_kind != dnnl_blocked || desc->extra.flags != 0 || desc->offset0 != 0)
+        return false;
+    if (!read_blocks(desc, 0, &layout->in_block, layout->in_place) ||
+        !read_blocks(desc, 1, &layout->out_block, layout->out_place))
+        return false;
+    layout->in_stride = (size_t)desc->format_desc.blocking.strides[0];
+    layout->out_stride = (size_t)desc->format_desc.blocking.strides[1];
+    layout->padded = desc->padded_dims[0] != layout->in || desc->padded_dims[1] != layout->out;
+    return true;
+}
+
+enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_t in,
+                           int32_t out, struct dr_error *err)
+{
+    *layout = (struct weight_layout){.type = type, .in = in, .out = out};
+    const int before = library_begin_single();
+    dnnl_status_t status = ask_library(layout, dnnl_format_tag_any);
+    if (status == dnnl_success && !read_layout(layout)) {
+        status = ask_library(layout, dnnl_ab);
+        if (status == dnnl_success && !read_layout(layout)) status = dnnl_unimplemented;
+    }
+    library_end_single(before);
+    if (status == dnnl_success) return DR_OK;
+    char what[96];
+    (void)snprintf(what, sizeof what, "operand of %d inputs and %d outputs in %s", in, out,
+                   dtype_name(type));
+    return library_check(status, what, err);
+}
+
+/* One output's inputs. The place of an input is its block's and its own inside the block. */
+static void pack_line16(const struct weight_layout *layout, const struct layout_part *part,
+                        const uint16_t *from, uint16_t *to)
+{
+    int32_t in = part->in_first;
+    const int32_t end = in + part->in_count;
+    while (in < end) {
+        const int32_t block = in / layout->in_block, start = block * layout->in_block;
+        const int32_t stop = start + layout->in_block < end ? start + layout->in_block : end;
+        uint16_t *const place = to + (size_t)block * layout->in_stride;
+        for (; in < stop; ++in, from += part->in_step)
+            place[layout->in_place[in - start]] = *from;
+    }
+}
+
+static void pack_line32(const struct weight_layout *layout, const struct layout_part *part,
+                        const uint32_t *from, uint32_t *to)
+{
+    int32_t in = part->in_first;
+    const int32_t end = in + part->in_count;
+    while (in < end) {
+        const int32_t block = in / layout->in_block, start = block * layout->in_block;
+        const int32_t stop = start + layout->in_block < end ? start + layout->in_block : end;
+        uint32_t *const place = to + (size_t)block * layout->in_stride;
+        for (; in < stop; ++in, from += part->in_step)
+            place[layout->in_place[in - start]] = *from;
+    }
+}
+
+void layout_pack(const struct weight_layout *layout, const struct layout_part *part,
+                 void *target)
+{
+    for (int32_t o = 0; o < part->out_count; ++o) {
+        const size_t from = (size_t)o * part->out_step;
+        const size_t to = layout_out(layout, part->out_first + o);
+        if (layout->type == DTYPE_BF16)
+            pack_line16(layout, part, (const uint16_t *)part->source + from,
+                        (uint16_t *)target + to);
+        else
+            pack_line32(layout, part, (const uint32_t *)part->source + from,
+                        (uint32_t *)target + to);
+    }
+}
+
+bool layout_slice(const struct weight_layout *layout, int32_t first, int32_t count,
+                  struct weight_layout *slice, size_t *offset)
+{
+    const size_t panel = (size_t)layout->desc.padded_dims[0] * (size_t)layout->out_block;
+    if (first == 0 && count == layout->out) {
+        *slice = *layout;
+        *offset = 0;
+        return true;
+    }
+    if (layout->out_block == 1 || layout->out_stride != panel) return false;
+    if (first % layout->out_block != 0 || count % layout->out_block != 0) return false;
+    *slice = *layout;
+    slice->out = count;
+    slice->desc.dims[1] = count;
+    slice->desc.padded_dims[1] = count;
+    slice->bytes = panel / (size_t)layout->out_block * (size_t)count * dtype_bytes(layout->type);
+    *offset = (size_t)(first / layout->out_block) * layout->out_stride * dtype_bytes(layout->type);
+    return true;
+}

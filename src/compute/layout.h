@@ -1,0 +1,68 @@
+/* layout — how the library wants the right-hand matrix of a product to lie.
+ *
+ * Every product in compute/ is rows x operand: [rows, in] times [in, out]. The library's
+ * answer to "any" for the operand, on AVX-512 machines, is blocked:
+ *
+ *     [out / 64] [in / 32] [16] [64] [2]      bfloat16: pairs of inputs lie together
+ *     [out / 64] [in / 16] [16] [64]          float32
+ *
+ * elsewhere plain. It depends on type, in and out alone (asked with one row count; products
+ * of other row counts are then made with it, and checked not to be slow ones). Blocks of
+ * both dimensions never mix, so an element's place is a sum: place(in) + place(out). That is
+ * all that packing needs to know.
+ */
+#ifndef COMPUTE_LAYOUT_H
+#define COMPUTE_LAYOUT_H
+
+#include <dnnl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+#include "base/error.h"
+
+#define LAYOUT_BLOCK 64 /* the largest block of one dimension that is read here */
+
+struct weight_layout {
+    dnnl_memory_desc_t desc; /* dims [in, out] */
+    enum dtype type;
+    int32_t in, out;
+    size_t bytes;
+    bool padded; /* some elements belong to no input or output: kept zero */
+    int32_t in_block, out_block;
+    size_t in_stride, out_stride; /* elements from block to block */
+    uint16_t in_place[LAYOUT_BLOCK], out_place[LAYOUT_BLOCK]; /* inside a block */
+};
+
+enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_t in,
+                           int32_t out, struct dr_error *err) DR_MUST_CHECK;
+
+/* Where an element lies, counted in elements. */
+static inline size_t layout_in(const struct weight_layout *layout, int32_t in)
+{
+    return (size_t)(in / layout->in_block) * layout->in_stride +
+           layout->in_place[in % layout->in_block];
+}
+static inline size_t layout_out(const struct weight_layout *layout, int32_t out)
+{
+    return (size_t)(out / layout->out_block) * layout->out_stride +
+           layout->out_place[out % layout->out_block];
+}
+
+/* A part of a plain matrix to be put into its places: element (in, out) of the part comes
+ * from source[in * in_step + out * out_step] and goes to (in_first + in, out_first + out). */
+struct layout_part {
+    const void *source;
+    size_t in_step, out_step; /* elements */
+    int32_t in_first, out_first, in_count, out_count;
+};
+void layout_pack(const struct weight_layout *layout, const struct layout_part *part,
+                 void *target);
+
+/* The layout of outputs [first, first + count) alone, where that is one dense piece; its
+ * byte offset in *offset. False where the layout does not allow it. */
+bool layout_slice(const struct weight_layout *layout, int32_t first, int32_t count,
+                  struct weight_layout *slice, size_t *offset);
+
+#endif

@@ -1,0 +1,28 @@
+/* library — the one handle to oneDNN that compute/ shares.
+ *
+ * Primitives are made for one thread and run by many (product.h): the engine and the stream
+ * hold no state between calls on a CPU, so all threads use the same.
+ */
+#ifndef COMPUTE_LIBRARY_H
+#define COMPUTE_LIBRARY_H
+
+#include <dnnl.h>
+
+#include "base/dtype.h"
+#include "base/error.h"
+
+/* Valid after compute_init. */
+dnnl_engine_t library_engine(void);
+dnnl_stream_t library_stream(void);
+
+dnnl_data_type_t library_type(enum dtype type); /* DTYPE_F32 or DTYPE_BF16 */
+
+/* Primitives made between these two are made for one thread. Returns what to pass back. */
+int library_begin_single(void);
+void library_end_single(int before);
+
+/* DR_OK for success; DR_NOMEM, DR_UNSUPPORTED or DR_FAILED with "what: the library says". */
+enum dr_code library_check(dnnl_status_t status, const char *what,
+                           struct dr_error *err) DR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,242 @@
+/* plan_fixture — what the tests of operators share: seeded numbers, weights, and a plan whose
+ * arena ends where memory ends, so that a byte past it is a fault.
+ */
+#ifndef COMPUTE_PLAN_FIXTURE_H
+#define COMPUTE_PLAN_FIXTURE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* MAP_ANONYMOUS; include this header first */
+#endif
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "compute/compute.h"
+#include "compute/plan.h"
+#include "compute/reference.h"
+
+/* ---- numbers ---- */
+
+static uint64_t fixture_state = 1;
+
+static inline void fixture_seed(uint64_t fallback)
+{
+    const char *const text = getenv("DARKROOM_SEED");
+    fixture_state = text ? strtoull(text, NULL, 10) : fallback;
+    fprintf(stderr, "seed %llu\n", (unsigned long long)fixture_state);
+}
+
+static inline uint64_t fixture_bits(void) /* splitmix64 */
+{
+    uint64_t z = (fixture_state += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+static inline int32_t fixture_int(int32_t low, int32_t high) /* both included */
+{
+    return low + (int32_t)(fixture_bits() % (uint64_t)(high - low + 1));
+}
+
+static inline float fixture_real(void) /* about normal: mean 0, spread 1 */
+{
+    double sum = 0;
+    for (int i = 0; i < 6; ++i)
+        sum += (double)(fixture_bits() >> 11) * 0x1p-53 - 0.5;
+    return (float)(sum * 1.41421356);
+}
+
+/* Numbers that dtype holds exactly, as float32. */
+static inline float *fixture_reals(size_t count, float spread, enum dtype dtype)
+{
+    float *const numbers = malloc(count * sizeof *numbers + 1);
+    for (size_t i = 0; i < count; ++i) {
+        numbers[i] = spread * fixture_real();
+        if (dtype == DTYPE_BF16)
+            numbers[i] = dtype_f32_from_bf16(dtype_bf16_from_f32(numbers[i]));
+    }
+    return numbers;
+}
+
+static inline size_t shape_count(struct shape s)
+{
+    return (size_t)s.n * (size_t)s.h * (size_t)s.w * (size_t)s.c;
+}
+
+/* Relative L2 distance of got (in dtype) from want. */
+static inline double fixture_distance(const void *got, enum dtype dtype, const float *want,
+                                      size_t count)
+{
+    double away = 0, size = 1e-30;
+    for (size_t i = 0; i < count; ++i) {
+        const double g = dtype == DTYPE_F32
+                             ? (double)((const float *)got)[i]
+                             : (double)dtype_f32_from_bf16(((const uint16_t *)got)[i]);
+        away += (g - (double)want[i]) * (g - (double)want[i]);
+        size += (double)want[i] * (double)want[i];
+    }
+    return sqrt(away / size);
+}
+
+/* bfloat16 keeps 8 bits: rounding moves a number by up to 2^-9, evenly spread numbers by
+ * 2^-9 / sqrt(3) = 1.1e-3 or a little more in the mean square. */
+#define ROUNDING_BF16 2e-3
+#define ROUNDING_F32  3e-6
+
+static inline double fixture_tolerance(enum dtype dtype)
+{
+    return dtype == DTYPE_BF16 ? ROUNDING_BF16 : ROUNDING_F32;
+}
+
+/* ---- memory that ends at a page that cannot be touched ---- */
+
+struct guarded {
+    unsigned char *map, *data;
+    size_t map_bytes, bytes;
+};
+
+static inline struct guarded guarded_open(size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct guarded g = {.bytes = bytes};
+    const size_t body = (bytes + page - 1) / page * page;
+    g.map_bytes = body + 2 * page;
+    g.map = mmap(NULL, g.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (g.map == MAP_FAILED) abort();
+    if (mprotect(g.map, page, PROT_NONE) || mprotect(g.map + page + body, page, PROT_NONE))
+        abort();
+    g.data = g.map + page + body - bytes;
+    memset(g.map + page, 0xA5, body); /* what is not written shows: not zero, and NaN-like */
+    return g;
+}
+
+static inline void guarded_close(struct guarded *g)
+{
+    if (g->map) munmap(g->map, g->map_bytes);
+    *g = (struct guarded){0};
+}
+
+/* ---- a plan with weights ---- */
+
+#define FIXTURE_WEIGHTS 32
+
+struct fixture {
+    enum dtype dtype;
+    struct pool pool;
+    struct weight weights[FIXTURE_WEIGHTS];
+    float *plain[FIXTURE_WEIGHTS];
+    size_t weight_count;
+    struct plan *plan;
+    struct guarded arena, region;
+};
+
+static inline void fixture_begin(struct fixture *f, enum dtype dtype)
+{
+    *f = (struct fixture){.dtype = dtype};
+    struct dr_error err = {0};
+    check_int(plan_create(&f->plan, &(struct plan_options){.name = "test", .dtype = dtype}, &err),
+              ==, DR_OK);
+}
+
+/* A weight of random numbers, kept as float32 in f->plain[]. */
+static inline const struct weight *fixture_weight(struct fixture *f, struct weight_shape shape,
+                                                  float spread, float centre)
+{
+    struct dr_error err = {0};
+    struct weight *const weight = &f->weights[f->weight_count];
+    check_int(weight_init(weight, &shape, &f->pool, &err), ==, DR_OK);
+    const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->dtype);
+    float *const plain = fixture_reals(count, spread, weight->dtype);
+    for (size_t i = 0; i < count; ++i)
+        plain[i] += centre;
+    f->plain[f->weight_count++] = plain;
+    return weight;
+}
+
+static inline const struct weight *fixture_vector(struct fixture *f, int32_t n, float centre)
+{
+    return fixture_weight(f, (struct weight_shape){WEIGHT_VECTOR, DTYPE_F32, n, 1, 1, 1}, 0.3f,
+                          centre);
+}
+
+static inline float *fixture_plain(const struct fixture *f, const struct weight *weight)
+{
+    return weight ? f->plain[weight - f->weights] : NULL;
+}
+
+/* Seal, place the weights and the arena. */
+static inline void fixture_seal(struct fixture *f)
+{
+    struct dr_error err = {0};
+    if (plan_seal(f->plan, &err) != DR_OK) {
+        check_fail_at("seal: %s", err.message);
+        abort();
+    }
+    size_t bytes = 0;
+    for (size_t i = 0; i < f->weight_count; ++i) {
+        f->weights[i].offset = bytes;
+        bytes += (f->weights[i].bytes + 63) / 64 * 64;
+    }
+    f->region = guarded_open(bytes);
+    for (size_t i = 0; i < f->weight_count; ++i) {
+        struct weight *const weight = &f->weights[i];
+        const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->dtype);
+        void *const plain = malloc(weight_plain_bytes(weight));
+        if (weight->dtype == DTYPE_BF16)
+            dtype_to_bf16(f->plain[i], DTYPE_F32, plain, count);
+        else
+            memcpy(plain, f->plain[i], count * sizeof(float));
+        check_int(weight_store(weight, plain, f->region.data + weight->offset, &err), ==, DR_OK);
+        free(plain);
+    }
+    if (f->region.map) /* weights are mapped read-only in the engine */
+        mprotect(f->region.map, f->region.map_bytes, PROT_READ);
+    f->arena = guarded_open(plan_bytes(f->plan));
+    check_int(plan_bind(f->plan, f->arena.data, f->region.data, &err), ==, DR_OK);
+    plan_check(f->plan);
+}
+
+static inline void fixture_fill(const struct fixture *f, struct value input, const float *numbers)
+{
+    const size_t count = shape_count(plan_shape(f->plan, input));
+    if (plan_dtype(f->plan, input) == DTYPE_BF16)
+        dtype_to_bf16(numbers, DTYPE_F32, plan_data(f->plan, input), count);
+    else
+        memcpy(plan_data(f->plan, input), numbers, count * sizeof *numbers);
+}
+
+static inline void fixture_run(const struct fixture *f)
+{
+    struct dr_error err = {0};
+    if (plan_run(f->plan, NULL, &err) != DR_OK) check_fail_at("run: %s", err.message);
+}
+
+/* Hold an output against what it should be. */
+static inline void fixture_compare(const struct fixture *f, struct value output,
+                                   const float *want, double tolerance, const char *what)
+{
+    const size_t count = shape_count(plan_shape(f->plan, output));
+    const double distance = fixture_distance(plan_data(f->plan, output),
+                                             plan_dtype(f->plan, output), want, count);
+    if (!(distance <= tolerance))
+        check_fail_at("%s: relative distance %.3g, at most %.3g", what, distance, tolerance);
+}
+
+static inline void fixture_end(struct fixture *f)
+{
+    plan_destroy(&f->plan);
+    for (size_t i = 0; i < f->weight_count; ++i)
+        free(f->plain[i]);
+    pool_finish(&f->pool);
+    guarded_close(&f->arena);
+    guarded_close(&f->region);
+}
+
+#endif

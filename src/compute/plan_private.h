@@ -1,0 +1,119 @@
+/* plan_private — the insides of a plan, for plan*.c and the operator files.
+ *
+ * Values point to buffers: a reshaped value is another view of the same buffer. An operator
+ * is a class (its functions), its values, and a record of its own. plan_seal walks the
+ * operators once: lives of buffers, buffers that an operator may take over from an input
+ * ("in place"), prepare() of each, which makes its products and says what scratch it needs,
+ * then the layout.
+ */
+#ifndef COMPUTE_PLAN_PRIVATE_H
+#define COMPUTE_PLAN_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "base/pool.h"
+#include "compute/kernels.h"
+#include "compute/plan.h"
+#include "compute/product.h"
+#include "mem/arena_plan.h"
+
+#define OP_INPUTS  4
+#define NOT_INPLACE (-1)
+
+struct plan_value {
+    struct shape shape;
+    enum dtype dtype;
+    int32_t buffer;
+};
+
+struct plan_buffer {
+    size_t bytes;
+    int32_t first, last; /* operators that write it first, and use it last */
+    int32_t reads;       /* by operators */
+    int32_t owner;       /* the buffer whose memory it has: itself, or one taken over */
+    bool pinned;         /* input or output */
+    bool given;          /* input: written before the first operator */
+    size_t item;         /* of the arena plan, where owner is itself */
+};
+
+struct op;
+struct op_class {
+    const char *kind;
+    /* Make products, set op->scratch_bytes and op->flop. */
+    enum dr_code (*prepare)(struct plan *plan, struct op *op, struct dr_error *err);
+    /* False where the library failed. */
+    bool (*run)(const struct plan *plan, const struct op *op);
+};
+
+struct op {
+    const struct op_class *class;
+    struct value inputs[OP_INPUTS]; /* none: id 0 */
+    struct value result;
+    void *state;
+    int32_t inplace; /* the input that result may overwrite element by element */
+    bool taken;      /* it does */
+    size_t scratch_bytes;
+    size_t scratch_item;
+    double flop;
+};
+
+enum plan_phase { PLAN_BUILDING, PLAN_SEALED, PLAN_BOUND };
+
+struct plan {
+    struct pool pool; /* holds this struct too */
+    const char *name;
+    enum dtype dtype;
+    bool profile;
+    enum plan_phase phase;
+    struct dr_error error; /* the first; code DR_OK while there is none */
+
+    struct plan_value *values; /* [0] is none */
+    size_t value_count, value_capacity;
+    struct plan_buffer *buffers;
+    size_t buffer_count, buffer_capacity;
+    struct op *ops;
+    size_t op_count, op_capacity;
+
+    struct product_set products;
+    struct arena_item *items;
+    size_t item_count;
+    size_t bytes;
+    double flop;
+    struct plan_op_profile *profiles;
+
+    unsigned char *arena;
+    const unsigned char *weights;
+    const struct kernels *kernels;
+};
+
+/* ---- for operators, while building ---- */
+
+/* Record memory, zeroed; NULL (and the error sticks) where there is none. */
+void *plan_record(struct plan *plan, size_t bytes);
+/* A new value with its own buffer. */
+struct value plan_value_new(struct plan *plan, struct shape shape, enum dtype dtype);
+/* Add the operator; returns op->result, or none where an error has stuck. */
+struct value plan_add_op(struct plan *plan, const struct op *op);
+bool plan_failed(const struct plan *plan);
+/* Does the handle name a value of this plan? Fails the plan where not. */
+bool plan_has(struct plan *plan, struct value value, const char *what);
+/* Fails the plan unless the weight is there, of this kind and with these sizes (0: any). */
+bool plan_has_vector(struct plan *plan, const struct weight *weight, int32_t n,
+                     const char *what);
+
+static inline int64_t shape_rows(struct shape shape)
+{
+    return (int64_t)shape.n * shape.h * shape.w;
+}
+static inline bool shape_equal(struct shape a, struct shape b)
+{
+    return a.n == b.n && a.h == b.h && a.w == b.w && a.c == b.c;
+}
+
+/* ---- for operators, while running ---- */
+
+void *plan_address(const struct plan *plan, struct value value);
+void *plan_scratch(const struct plan *plan, const struct op *op);
+const void *plan_weight(const struct plan *plan, const struct weight *weight);
+
+#endif

@@ -1,0 +1,220 @@
+/* From a list of operators to an arena.
+ *
+ * Time is the index of the operator. A buffer lives from the operator that writes it to the
+ * last that reads it; inputs and outputs live from first to last; scratch for its operator
+ * alone. Where an operator works element by element and its input is read for the last time,
+ * the result takes over the input's buffer: one pass over memory and one buffer less.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "compute/linear.h"
+#include "compute/plan_private.h"
+#include "compute/pointwise.h"
+
+static struct plan_buffer *buffer_of(const struct plan *plan, struct value value)
+{
+    return &plan->buffers[plan->values[value.id].buffer];
+}
+
+/* ---- joining ------------------------------------------------------------------------ */
+
+static size_t count_reads(const struct plan *plan, const struct plan_buffer *buffer)
+{
+    size_t reads = 0;
+    for (size_t i = 0; i < plan->op_count; ++i)
+        for (int k = 0; k < OP_INPUTS; ++k)
+            reads += plan->ops[i].inputs[k].id != 0 &&
+                     buffer_of(plan, plan->ops[i].inputs[k]) == buffer;
+    return reads;
+}
+
+/* A GEGLU that alone reads the result of a linear is done in the linear's cache: its wide
+ * input, the largest value of a transformer, then never exists. */
+static bool join_gate(struct plan *plan, size_t gate)
+{
+    const struct value wide = plan->ops[gate].inputs[0];
+    struct plan_buffer *const buffer = buffer_of(plan, wide);
+    if (buffer->pinned || count_reads(plan, buffer) != 1) return false;
+    for (size_t i = 0; i < gate; ++i) {
+        if (buffer_of(plan, plan->ops[i].result) != buffer) continue;
+        if (!linear_gate(&plan->ops[i], plan->ops[gate].result)) return false;
+        buffer->bytes = 0;
+        return true;
+    }
+    return false;
+}
+
+static void join_gates(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->op_count; ++i)
+        if (pointwise_is_gate(&plan->ops[i]) && join_gate(plan, i)) {
+            memmove(&plan->ops[i], &plan->ops[i + 1],
+                    (plan->op_count - i - 1) * sizeof *plan->ops);
+            --plan->op_count;
+            --i;
+        }
+}
+
+/* ---- lives -------------------------------------------------------------------------- */
+
+static void find_lives(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        const struct op *const op = &plan->ops[i];
+        for (int k = 0; k < OP_INPUTS; ++k) {
+            if (op->inputs[k].id == 0) continue;
+            struct plan_buffer *const buffer = buffer_of(plan, op->inputs[k]);
+            assert(buffer->given || buffer->first >= 0); /* written before it is read */
+            buffer->last = (int32_t)i;
+            ++buffer->reads;
+        }
+        struct plan_buffer *const result = buffer_of(plan, op->result);
+        result->first = (int32_t)i;
+        if (result->last < result->first) result->last = result->first;
+    }
+    const int32_t end = plan->op_count > 0 ? (int32_t)plan->op_count - 1 : 0;
+    for (size_t i = 0; i < plan->buffer_count; ++i) {
+        struct plan_buffer *const buffer = &plan->buffers[i];
+        if (buffer->pinned || buffer->first < 0) {
+            buffer->first = 0;
+            buffer->last = end;
+        }
+    }
+}
+
+/* May the result of operator i lie where its input k lies? Not where that is still needed,
+ * where the caller looks at it, or where another input of the operator is the same memory. */
+static bool may_take(const struct plan *plan, size_t i, int k)
+{
+    const struct op *const op = &plan->ops[i];
+    const struct value input = op->inputs[k];
+    const struct plan_buffer *const from = buffer_of(plan, input);
+    const struct plan_buffer *const to = buffer_of(plan, op->result);
+    if (plan->values[input.id].dtype != plan->values[op->result.id].dtype) return false;
+    if (from->bytes != to->bytes || to->pinned || from == to) return false;
+    const struct plan_buffer *const owner = &plan->buffers[from->owner];
+    if (owner->pinned || owner->last != (int32_t)i) return false;
+    for (int other = 0; other < OP_INPUTS; ++other)
+        if (other != k && op->inputs[other].id != 0 &&
+            buffer_of(plan, op->inputs[other])->owner == from->owner)
+            return false;
+    return true;
+}
+
+static void take_over(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        struct op *const op = &plan->ops[i];
+        if (op->inplace == NOT_INPLACE || op->inputs[op->inplace].id == 0) continue;
+        if (!may_take(plan, i, op->inplace)) continue;
+        struct plan_buffer *const to = buffer_of(plan, op->result);
+        to->owner = buffer_of(plan, op->inputs[op->inplace])->owner;
+        plan->buffers[to->owner].last = to->last;
+        op->taken = true;
+    }
+}
+
+/* ---- layout ------------------------------------------------------------------------- */
+
+static enum dr_code prepare_ops(struct plan *plan, struct dr_error *err)
+{
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        struct op *const op = &plan->ops[i];
+        const enum dr_code code = op->class->prepare(plan, op, err);
+        if (code != DR_OK) {
+            error_prefix(err, "%s: %s", plan->name, op->class->kind);
+            return code;
+        }
+        plan->flop += op->flop;
+    }
+    return DR_OK;
+}
+
+static enum dr_code place(struct plan *plan, struct dr_error *err)
+{
+    const size_t most = plan->buffer_count + plan->op_count + 1;
+    plan->items = pool_alloc(&plan->pool, most * sizeof *plan->items);
+    size_t *const scratch = pool_alloc(&plan->pool, most * sizeof *scratch);
+    if (!plan->items || !scratch)
+        return error_set(err, DR_NOMEM, "%s: no memory for the arena's table", plan->name);
+    for (size_t i = 0; i < plan->buffer_count; ++i) {
+        struct plan_buffer *const buffer = &plan->buffers[i];
+        if (buffer->owner != (int32_t)i) continue;
+        buffer->item = plan->item_count;
+        plan->items[plan->item_count++] = (struct arena_item){
+            .bytes = buffer->bytes, .first = buffer->first, .last = buffer->last};
+    }
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        plan->ops[i].scratch_item = plan->item_count;
+        plan->items[plan->item_count++] = (struct arena_item){
+            .bytes = plan->ops[i].scratch_bytes, .first = (int32_t)i, .last = (int32_t)i};
+    }
+    return arena_plan_place(plan->items, plan->item_count, scratch, &plan->bytes, err);
+}
+
+static enum dr_code make_profiles(struct plan *plan, struct dr_error *err)
+{
+    plan->profiles = pool_alloc(&plan->pool, (plan->op_count + 1) * sizeof *plan->profiles);
+    if (!plan->profiles)
+        return error_set(err, DR_NOMEM, "%s: no memory for the profile", plan->name);
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        const struct op *const op = &plan->ops[i];
+        plan->profiles[i] = (struct plan_op_profile){
+            .kind = op->class->kind,
+            .shape = plan->values[op->result.id].shape,
+            .in = plan->values[op->inputs[0].id].shape.c,
+            .flop = op->flop,
+        };
+    }
+    return DR_OK;
+}
+
+enum dr_code plan_seal(struct plan *plan, struct dr_error *err)
+{
+    assert(plan->phase == PLAN_BUILDING);
+    if (plan_failed(plan)) {
+        if (err) *err = plan->error;
+        return plan->error.code;
+    }
+    join_gates(plan);
+    find_lives(plan);
+    take_over(plan);
+    struct dr_error failure = {.code = DR_OK};
+    enum dr_code code = prepare_ops(plan, &failure);
+    if (code == DR_OK) code = place(plan, &failure);
+    if (code == DR_OK) code = make_profiles(plan, &failure);
+    if (code != DR_OK) {
+        plan->error = failure;
+        if (err) *err = failure;
+        return code;
+    }
+    plan->phase = PLAN_SEALED;
+    plan_check(plan);
+    return DR_OK;
+}
+
+size_t plan_bytes(const struct plan *plan)
+{
+    assert(plan->phase != PLAN_BUILDING);
+    return plan->bytes;
+}
+
+double plan_flop(const struct plan *plan)
+{
+    return plan->flop;
+}
+
+void plan_check(const struct plan *plan)
+{
+    assert(plan->phase != PLAN_BUILDING);
+    arena_plan_check(plan->items, plan->item_count, plan->bytes);
+    for (size_t i = 0; i < plan->buffer_count; ++i) {
+        const struct plan_buffer *const buffer = &plan->buffers[i];
+        const struct plan_buffer *const owner = &plan->buffers[buffer->owner];
+        assert(owner->owner == buffer->owner); /* owners own themselves */
+        assert(owner->bytes == buffer->bytes);
+        assert(owner->first <= buffer->first && owner->last >= buffer->last);
+        assert(plan->items[owner->item].bytes == buffer->bytes);
+    }
+}

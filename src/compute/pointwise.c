@@ -1,0 +1,318 @@
+/* Operators that look at each row or number alone: layer norm, GEGLU, activation, sum, and
+ * the rows of an embedding table. Tasks are pieces of PIECE_NUMBERS numbers or so.
+ */
+#include <assert.h>
+
+#include "compute/plan_private.h"
+#include "compute/pointwise.h"
+#include "compute/team.h"
+
+#define PIECE_NUMBERS 32768
+
+struct pointwise {
+    struct layer_norm_options norm;
+    enum activation activation;
+    const struct weight *table, *position;
+    int32_t tokens; /* of an embedding's row */
+};
+
+struct run {
+    const struct plan *plan;
+    const struct op *op;
+    const struct pointwise *record;
+    int64_t rows, piece_rows;
+    size_t width; /* of the result's rows */
+};
+
+/* Rows of a task: [first, first + count). */
+struct piece {
+    size_t first, count;
+};
+
+static struct piece piece_of(const struct run *run, int64_t task_idx)
+{
+    const int64_t first = task_idx * run->piece_rows, left = run->rows - first;
+    return (struct piece){(size_t)first,
+                          (size_t)(left < run->piece_rows ? left : run->piece_rows)};
+}
+
+static bool run_pieces(const struct plan *plan, const struct op *op, team_task *task)
+{
+    const struct shape shape = plan->values[op->result.id].shape;
+    struct run run = {.plan = plan,
+                      .op = op,
+                      .record = op->state,
+                      .rows = shape_rows(shape),
+                      .width = (size_t)shape.c};
+    run.piece_rows = PIECE_NUMBERS / shape.c > 0 ? PIECE_NUMBERS / shape.c : 1;
+    team_run((run.rows + run.piece_rows - 1) / run.piece_rows, task, &run);
+    return true;
+}
+
+static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *err)
+{
+    (void)plan;
+    (void)op;
+    (void)err;
+    return DR_OK;
+}
+
+static unsigned char *row_of(const struct run *run, struct value value, size_t row)
+{
+    const struct plan_value *const v = &run->plan->values[value.id];
+    return (unsigned char *)plan_address(run->plan, value) +
+           row * (size_t)v->shape.c * dtype_bytes(v->dtype);
+}
+
+static enum dtype type_of(const struct run *run, struct value value)
+{
+    return run->plan->values[value.id].dtype;
+}
+
+/* ---- layer norm --------------------------------------------------------------------- */
+
+static void norm_piece(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct run *const run = context;
+    const struct op *const op = run->op;
+    const struct piece piece = piece_of(run, task_idx);
+    const struct kernel_layer_norm arguments = {
+        .target = row_of(run, op->result, piece.first),
+        .source = row_of(run, op->inputs[0], piece.first),
+        .target_type = type_of(run, op->result),
+        .source_type = type_of(run, op->inputs[0]),
+        .rows = piece.count,
+        .c = run->width,
+        .scale = plan_weight(run->plan, run->record->norm.scale),
+        .bias = plan_weight(run->plan, run->record->norm.bias),
+        .epsilon = run->record->norm.epsilon,
+    };
+    run->plan->kernels->layer_norm(&arguments);
+}
+
+static bool run_norm(const struct plan *plan, const struct op *op)
+{
+    return run_pieces(plan, op, norm_piece);
+}
+
+static const struct op_class layer_norm_class = {
+    .kind = "layer norm", .prepare = prepare, .run = run_norm};
+
+struct value plan_layer_norm(struct plan *plan, struct value x,
+                             const struct layer_norm_options *options)
+{
+    if (!plan_has(plan, x, "a layer norm")) return VALUE_NONE;
+    const struct shape shape = plan_shape(plan, x);
+    if (!plan_has_vector(plan, options->scale, shape.c, "a layer norm's scale") ||
+        !plan_has_vector(plan, options->bias, shape.c, "a layer norm's bias"))
+        return VALUE_NONE;
+    struct pointwise *const record = plan_record(plan, sizeof *record);
+    const struct value result = plan_value_new(plan, shape, plan->dtype);
+    if (plan_failed(plan)) return VALUE_NONE;
+    record->norm = *options;
+    return plan_add_op(plan, &(struct op){.class = &layer_norm_class,
+                                          .inputs = {x},
+                                          .result = result,
+                                          .state = record,
+                                          .inplace = 0});
+}
+
+/* ---- GEGLU -------------------------------------------------------------------------- */
+
+static void gate_piece(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct run *const run = context;
+    const struct op *const op = run->op;
+    const struct piece piece = piece_of(run, task_idx);
+    const size_t half_bytes = run->width * dtype_bytes(type_of(run, op->inputs[0]));
+    for (size_t row = piece.first; row < piece.first + piece.count; ++row) {
+        const unsigned char *const source = row_of(run, op->inputs[0], row);
+        const struct kernel_gate arguments = {
+            .target = row_of(run, op->result, row),
+            .value = source,
+            .gate = source + half_bytes,
+            .target_type = type_of(run, op->result),
+            .source_type = type_of(run, op->inputs[0]),
+        };
+        run->plan->kernels->gate(&arguments, run->width);
+    }
+}
+
+static bool run_gate(const struct plan *plan, const struct op *op)
+{
+    return run_pieces(plan, op, gate_piece);
+}
+
+static const struct op_class gate_class = {.kind = "geglu", .prepare = prepare, .run = run_gate};
+
+bool pointwise_is_gate(const struct op *op)
+{
+    return op->class == &gate_class;
+}
+
+struct value plan_geglu(struct plan *plan, struct value x)
+{
+    if (!plan_has(plan, x, "a GEGLU")) return VALUE_NONE;
+    struct shape shape = plan_shape(plan, x);
+    if (shape.c % 2 != 0) {
+        plan_fail(plan, DR_BAD_INPUT, "a GEGLU of %d channels: they must be even", shape.c);
+        return VALUE_NONE;
+    }
+    shape.c /= 2;
+    struct pointwise *const record = plan_record(plan, sizeof *record);
+    const struct value result = plan_value_new(plan, shape, plan->dtype);
+    if (plan_failed(plan)) return VALUE_NONE;
+    return plan_add_op(plan, &(struct op){.class = &gate_class,
+                                          .inputs = {x},
+                                          .result = result,
+                                          .state = record,
+                                          .inplace = NOT_INPLACE});
+}
+
+/* ---- activation, conversion, sum ---------------------------------------------------- */
+
+static void finish_piece(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct run *const run = context;
+    const struct op *const op = run->op;
+    const struct piece piece = piece_of(run, task_idx);
+    const struct value other = op->inputs[1];
+    const struct kernel_finish arguments = {
+        .target = row_of(run, op->result, piece.first),
+        .source = row_of(run, op->inputs[0], piece.first),
+        .residual = other.id ? row_of(run, other, piece.first) : NULL,
+        .target_type = type_of(run, op->result),
+        .source_type = type_of(run, op->inputs[0]),
+        .residual_type = type_of(run, other),
+        .activation = run->record->activation,
+    };
+    run->plan->kernels->finish(&arguments, piece.count * run->width);
+}
+
+static bool run_finish(const struct plan *plan, const struct op *op)
+{
+    return run_pieces(plan, op, finish_piece);
+}
+
+static const struct op_class activate_class = {
+    .kind = "activation", .prepare = prepare, .run = run_finish};
+static const struct op_class add_class = {.kind = "sum", .prepare = prepare, .run = run_finish};
+
+static bool is_network_type(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 || dtype == DTYPE_BF16;
+}
+
+struct value plan_activate(struct plan *plan, struct value x, enum activation activation,
+                           enum dtype dtype)
+{
+    if (!plan_has(plan, x, "an activation")) return VALUE_NONE;
+    if (!is_network_type(dtype) || !is_network_type(plan_dtype(plan, x))) {
+        plan_fail(plan, DR_BAD_INPUT, "an activation from %s to %s: F32 and BF16 only",
+                  dtype_name(plan_dtype(plan, x)), dtype_name(dtype));
+        return VALUE_NONE;
+    }
+    struct pointwise *const record = plan_record(plan, sizeof *record);
+    const struct value result = plan_value_new(plan, plan_shape(plan, x), dtype);
+    if (plan_failed(plan)) return VALUE_NONE;
+    record->activation = activation;
+    return plan_add_op(plan, &(struct op){.class = &activate_class,
+                                          .inputs = {x},
+                                          .result = result,
+                                          .state = record,
+                                          .inplace = 0});
+}
+
+struct value plan_add(struct plan *plan, struct value a, struct value b)
+{
+    if (!plan_has(plan, a, "a sum") || !plan_has(plan, b, "a sum")) return VALUE_NONE;
+    const struct shape one = plan_shape(plan, a), two = plan_shape(plan, b);
+    if (!shape_equal(one, two)) {
+        plan_fail(plan, DR_BAD_INPUT, "a sum of %d x %d x %d x %d and %d x %d x %d x %d", one.n,
+                  one.h, one.w, one.c, two.n, two.h, two.w, two.c);
+        return VALUE_NONE;
+    }
+    struct pointwise *const record = plan_record(plan, sizeof *record);
+    const struct value result = plan_value_new(plan, one, plan->dtype);
+    if (plan_failed(plan)) return VALUE_NONE;
+    return plan_add_op(plan, &(struct op){.class = &add_class,
+                                          .inputs = {a, b},
+                                          .result = result,
+                                          .state = record,
+                                          .inplace = 0});
+}
+
+/* ---- embedding ---------------------------------------------------------------------- */
+
+static const unsigned char *table_row(const struct run *run, const struct weight *table,
+                                      int32_t row)
+{
+    assert(row >= 0 && row < table->out);
+    return (const unsigned char *)plan_weight(run->plan, table) +
+           (size_t)row * (size_t)table->in * dtype_bytes(table->dtype);
+}
+
+static void embed_piece(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct run *const run = context;
+    const struct pointwise *const record = run->record;
+    const struct op *const op = run->op;
+    const struct piece piece = piece_of(run, task_idx);
+    const int32_t *const ids = plan_address(run->plan, op->inputs[0]);
+    for (size_t row = piece.first; row < piece.first + piece.count; ++row) {
+        struct kernel_finish arguments = {
+            .target = row_of(run, op->result, row),
+            .source = table_row(run, record->table, ids[row]),
+            .target_type = type_of(run, op->result),
+            .source_type = record->table->dtype,
+        };
+        if (record->position) {
+            arguments.residual =
+                table_row(run, record->position, (int32_t)(row % (size_t)record->tokens));
+            arguments.residual_type = record->position->dtype;
+        }
+        run->plan->kernels->finish(&arguments, run->width);
+    }
+}
+
+static bool run_embed(const struct plan *plan, const struct op *op)
+{
+    return run_pieces(plan, op, embed_piece);
+}
+
+static const struct op_class embed_class = {
+    .kind = "embedding", .prepare = prepare, .run = run_embed};
+
+struct value plan_embed(struct plan *plan, struct value ids, const struct weight *table,
+                        const struct weight *position)
+{
+    if (!plan_has(plan, ids, "an embedding")) return VALUE_NONE;
+    struct shape shape = plan_shape(plan, ids);
+    if (plan_dtype(plan, ids) != DTYPE_I32 || shape.c != 1 || !table ||
+        table->kind != WEIGHT_TABLE) {
+        plan_fail(plan, DR_BAD_INPUT, "an embedding needs a table and ids in I32, one a token");
+        return VALUE_NONE;
+    }
+    const int32_t tokens = shape.h * shape.w;
+    if (position && (position->kind != WEIGHT_TABLE || position->in != table->in ||
+                     position->out < tokens)) {
+        plan_fail(plan, DR_BAD_INPUT,
+                  "an embedding of %d tokens, %d wide, got %d positions, %d wide", tokens,
+                  table->in, position->out, position->in);
+        return VALUE_NONE;
+    }
+    shape.c = table->in;
+    struct pointwise *const record = plan_record(plan, sizeof *record);
+    const struct value result = plan_value_new(plan, shape, plan->dtype);
+    if (plan_failed(plan)) return VALUE_NONE;
+    *record = (struct pointwise){.table = table, .position = position, .tokens = tokens};
+    return plan_add_op(plan, &(struct op){.class = &embed_class,
+                                          .inputs = {ids},
+                                          .result = result,
+                                          .state = record,
+                                          .inplace = NOT_INPLACE});
+}

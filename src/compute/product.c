@@ -1,0 +1,183 @@
+#include "compute/product.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "compute/compute.h"
+#include "compute/library.h"
+
+static bool is_that(const struct product *product, const struct product_shape *shape,
+                    const struct weight_layout *layout)
+{
+    return product->shape.rows == shape->rows && product->shape.result == shape->result &&
+           product->shape.bias == shape->bias && product->shape.add == shape->add &&
+           product->in == layout->in && product->out == layout->out &&
+           product->type == layout->type &&
+           dnnl_memory_desc_equal(&product->operand, &layout->desc);
+}
+
+struct description {
+    dnnl_memory_desc_t source, bias, result;
+    dnnl_matmul_desc_t product;
+    dnnl_primitive_attr_t attributes;
+    dnnl_primitive_desc_t made;
+};
+
+static dnnl_status_t describe_matrices(struct description *d, const struct product *product)
+{
+    const dnnl_dims_t source = {product->shape.rows, product->in};
+    const dnnl_dims_t result = {product->shape.rows, product->out};
+    const dnnl_dims_t bias = {1, product->out};
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(
+        &d->source, 2, source, library_type(product->type), dnnl_ab);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_tag(&d->result, 2, result,
+                                              library_type(product->shape.result), dnnl_ab);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_tag(&d->bias, 2, bias, dnnl_f32, dnnl_ab);
+    if (status == dnnl_success)
+        status = dnnl_matmul_desc_init(&d->product, &d->source, &product->operand,
+                                       product->shape.bias ? &d->bias : NULL, &d->result);
+    return status;
+}
+
+static dnnl_status_t describe_attributes(struct description *d, bool add)
+{
+    dnnl_status_t status = dnnl_primitive_attr_create(&d->attributes);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_scratchpad_mode(d->attributes,
+                                                         dnnl_scratchpad_mode_user);
+    if (status != dnnl_success || !add) return status;
+    dnnl_post_ops_t after = NULL;
+    status = dnnl_post_ops_create(&after);
+    if (status == dnnl_success) status = dnnl_post_ops_append_sum(after, 1.0f);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(d->attributes, after);
+    (void)dnnl_post_ops_destroy(after);
+    return status;
+}
+
+static dnnl_status_t make_lane(struct product_lane *lane, const struct product *product,
+                               const struct description *d,
+                               const dnnl_memory_desc_t *scratch)
+{
+    const dnnl_engine_t engine = library_engine();
+    dnnl_status_t status =
+        dnnl_memory_create(&lane->source, &d->source, engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&lane->operand, &product->operand, engine,
+                                    DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&lane->bias, &d->bias, engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&lane->result, &d->result, engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&lane->scratch, scratch, engine, DNNL_MEMORY_NONE);
+    return status;
+}
+
+static dnnl_status_t make_primitive(struct product *product, struct description *d)
+{
+    dnnl_status_t status = describe_matrices(d, product);
+    if (status == dnnl_success) status = describe_attributes(d, product->shape.add);
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(&d->made, &d->product, d->attributes,
+                                            library_engine(), NULL);
+    if (status != dnnl_success) return status;
+    /* The reference loops take anything, a thousand times slower: better not at all. */
+    const char *name = NULL;
+    status = dnnl_primitive_desc_query(d->made, dnnl_query_impl_info_str, 0, &name);
+    if (status == dnnl_success && (!name || strncmp(name, "ref", 3) == 0))
+        status = dnnl_unimplemented;
+    if (status == dnnl_success) status = dnnl_primitive_create(&product->primitive, d->made);
+    if (status != dnnl_success) return status;
+    const dnnl_memory_desc_t *const scratch =
+        dnnl_primitive_desc_query_md(d->made, dnnl_query_scratchpad_md, 0);
+    product->scratch_bytes = size_align(dnnl_memory_desc_get_size(scratch), 64);
+    for (int i = 0; i < product->lane_count && status == dnnl_success; ++i)
+        status = make_lane(&product->lanes[i], product, d, scratch);
+    return status;
+}
+
+enum dr_code product_get(struct product_set *set, const struct product_shape *shape,
+                         const struct weight_layout *layout, const struct product **out,
+                         struct dr_error *err)
+{
+    for (const struct product *product = set->first; product; product = product->next)
+        if (is_that(product, shape, layout)) {
+            *out = product;
+            return DR_OK;
+        }
+    const int lane_count = compute_thread_count();
+    struct product *const product = pool_alloc(set->pool, sizeof *product);
+    struct product_lane *const lanes =
+        pool_alloc(set->pool, (size_t)lane_count * sizeof *lanes);
+    if (!product || !lanes) return error_set(err, DR_NOMEM, "no memory for a product's record");
+    *product = (struct product){
+        .shape = *shape,
+        .in = layout->in,
+        .out = layout->out,
+        .type = layout->type,
+        .operand = layout->desc,
+        .lanes = lanes,
+        .lane_count = lane_count,
+        .next = set->first,
+    };
+    set->first = product; /* so that what was made before a failure is destroyed too */
+    struct description d = {.made = NULL};
+    const int before = library_begin_single();
+    const dnnl_status_t status = make_primitive(product, &d);
+    library_end_single(before);
+    (void)dnnl_primitive_desc_destroy(d.made);
+    (void)dnnl_primitive_attr_destroy(d.attributes);
+    char what[128];
+    (void)snprintf(what, sizeof what, "product of %d rows, %d inputs, %d outputs in %s",
+                   shape->rows, layout->in, layout->out, dtype_name(layout->type));
+    *out = product;
+    return library_check(status, what, err);
+}
+
+void product_set_finish(struct product_set *set)
+{
+    for (struct product *product = set->first; product; product = product->next) {
+        for (int i = 0; i < product->lane_count; ++i) {
+            const struct product_lane *const lane = &product->lanes[i];
+            (void)dnnl_memory_destroy(lane->source);
+            (void)dnnl_memory_destroy(lane->operand);
+            (void)dnnl_memory_destroy(lane->bias);
+            (void)dnnl_memory_destroy(lane->result);
+            (void)dnnl_memory_destroy(lane->scratch);
+        }
+        (void)dnnl_primitive_destroy(product->primitive);
+    }
+    set->first = NULL;
+}
+
+/* The library's handles are not const; it does not write what a product only reads. */
+static bool point(dnnl_memory_t memory, const void *data)
+{
+    union {
+        const void *borrowed;
+        void *handle;
+    } either = {.borrowed = data};
+    return dnnl_memory_set_data_handle(memory, either.handle) == dnnl_success;
+}
+
+bool product_run(const struct product *product, int lane_idx, const struct product_call *call)
+{
+    const struct product_lane *const lane = &product->lanes[lane_idx];
+    if (!point(lane->source, call->source) || !point(lane->operand, call->operand) ||
+        !point(lane->result, call->result) || !point(lane->scratch, call->scratch))
+        return false;
+    const dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_SRC,        lane->source },
+        {DNNL_ARG_WEIGHTS,    lane->operand},
+        {DNNL_ARG_DST,        lane->result },
+        {DNNL_ARG_SCRATCHPAD, lane->scratch},
+        {DNNL_ARG_BIAS,       lane->bias   },
+    };
+    if (product->shape.bias && !point(lane->bias, call->bias)) return false;
+    return dnnl_primitive_execute(product->primitive, library_stream(),
+                                  product->shape.bias ? 5 : 4, arguments) == dnnl_success;
+}

@@ -1,0 +1,262 @@
+#include "compute/projection.h"
+
+#include <assert.h>
+
+#include "base/size.h"
+#include "compute/compute.h"
+#include "compute/team.h"
+
+/* Blocks of this many rows keep the library at its best rate (64 to 256 are alike) while the
+ * gathered rows stay in a core's second-level cache. */
+#define MOST_ROWS       128
+#define FEWEST_ROWS     16
+#define GATHERED_BYTES  (1u << 20)
+#define STAGE_OUTPUTS   512
+
+static int32_t choose_block(int64_t rows, size_t gathered_row_bytes)
+{
+    int64_t most = MOST_ROWS;
+    while (most > FEWEST_ROWS && (size_t)most * gathered_row_bytes > GATHERED_BYTES)
+        most /= 2;
+    const int64_t threads = compute_thread_count();
+    int64_t blocks = (rows + most - 1) / most;
+    blocks = (blocks + threads - 1) / threads * threads;
+    while (blocks > 1 && rows / blocks < FEWEST_ROWS)
+        --blocks;
+    return (int32_t)((rows + blocks - 1) / blocks);
+}
+
+/* The widest chunk of whole panels that divides the outputs; all of them where the layout
+ * has no panels. */
+static int32_t choose_chunk(const struct weight_layout *layout, int32_t outputs)
+{
+    struct weight_layout slice;
+    size_t offset = 0;
+    for (int32_t chunk = STAGE_OUTPUTS; chunk >= LAYOUT_BLOCK; chunk -= LAYOUT_BLOCK)
+        if (outputs % chunk == 0 && layout_slice(layout, 0, chunk, &slice, &offset))
+            return chunk;
+    return outputs;
+}
+
+bool projection_can_gate(const struct weight *weight)
+{
+    struct weight_layout slice;
+    size_t offset = 0;
+    const int32_t half = weight->out / 2;
+    return weight->out % 2 == 0 && layout_slice(weight->layout, half, half, &slice, &offset);
+}
+
+static enum dr_code get_products(struct plan *plan, struct projection *p,
+                                 const struct product_shape *like, struct dr_error *err)
+{
+    struct weight_layout slice;
+    size_t offset = 0;
+    const bool possible = layout_slice(p->weight->layout, 0, p->chunk, &slice, &offset);
+    assert(possible);
+    (void)possible;
+    struct product_shape shape = *like;
+    shape.rows = p->block_rows;
+    enum dr_code code = product_get(&plan->products, &shape, &slice, &p->products[0], err);
+    const int64_t rest = p->rows - (p->blocks - 1) * p->block_rows;
+    shape.rows = (int32_t)rest;
+    if (code == DR_OK)
+        code = product_get(&plan->products, &shape, &slice, &p->products[1], err);
+    return code;
+}
+
+enum dr_code projection_prepare(struct plan *plan, struct op *op, struct projection *p,
+                                struct dr_error *err)
+{
+    const struct weight_layout *const layout = p->weight->layout;
+    const enum dtype result = plan->values[op->result.id].dtype;
+    const bool residual = op->inputs[PROJECTION_RESIDUAL].id != 0;
+    const bool multiply = op->inputs[PROJECTION_MULTIPLY].id != 0;
+    p->rows = shape_rows(plan->values[op->result.id].shape);
+    const size_t row_bytes = (size_t)layout->in * dtype_bytes(layout->type);
+    p->block_rows = choose_block(p->rows, p->gather ? row_bytes : 0);
+    p->blocks = (p->rows + p->block_rows - 1) / p->block_rows;
+    p->staged = p->gated || multiply || p->activation != ACTIVATION_NONE ||
+                (layout->type == DTYPE_F32 && result != DTYPE_F32);
+    p->chunk = layout->out;
+    if (p->gated)
+        p->chunk = choose_chunk(layout, layout->out / 2);
+    else if (p->staged)
+        p->chunk = choose_chunk(layout, layout->out);
+    const struct product_shape shape = {
+        .result = p->staged ? DTYPE_F32 : result,
+        .bias = p->bias != NULL,
+        .add = residual && !p->staged,
+    };
+    const enum dr_code code = get_products(plan, p, &shape, err);
+    if (code != DR_OK) return code;
+    size_t product_bytes = p->products[0]->scratch_bytes;
+    if (p->products[1]->scratch_bytes > product_bytes)
+        product_bytes = p->products[1]->scratch_bytes;
+    const size_t block_rows = (size_t)p->block_rows;
+    p->gathered_bytes = p->gather ? size_align(block_rows * row_bytes, 64) : 0;
+    p->stage_bytes = p->staged ? size_align(block_rows * (size_t)p->chunk * sizeof(float), 64) : 0;
+    p->lane_bytes = p->gathered_bytes + p->stage_bytes * (p->gated ? 2 : 1) + product_bytes;
+    const size_t lanes = (size_t)compute_thread_count();
+    op->scratch_bytes = p->lane_bytes * lanes;
+    op->flop = 2.0 * (double)p->rows * layout->in * layout->out;
+    return DR_OK;
+}
+
+/* ---- running ------------------------------------------------------------------------ */
+
+struct run {
+    const struct plan *plan;
+    const struct op *op;
+    const struct projection *projection;
+    atomic_bool failed;
+};
+
+struct block {
+    int64_t first;
+    int32_t rows;
+    const struct product *product;
+    const void *source;
+    unsigned char *stage, *scratch;
+};
+
+static const unsigned char *row_of(const struct plan *plan, struct value value, int64_t row,
+                                   int32_t column)
+{
+    const struct plan_value *const v = &plan->values[value.id];
+    const size_t at = (size_t)row * (size_t)v->shape.c + (size_t)column;
+    return (const unsigned char *)plan_address(plan, value) + at * dtype_bytes(v->dtype);
+}
+
+static unsigned char *result_row(const struct run *run, int64_t row, int32_t column)
+{
+    const struct plan_value *const v = &run->plan->values[run->op->result.id];
+    const size_t at = (size_t)row * (size_t)v->shape.c + (size_t)column;
+    return (unsigned char *)plan_address(run->plan, run->op->result) +
+           at * dtype_bytes(v->dtype);
+}
+
+static bool multiply_slice(const struct run *run, const struct block *block, int lane,
+                           int32_t output, void *result)
+{
+    const struct projection *const p = run->projection;
+    const struct weight_layout *const layout = p->weight->layout;
+    const size_t panel = layout_out(layout, output);
+    const unsigned char *const operand = plan_weight(run->plan, p->weight);
+    const float *const bias = p->bias ? plan_weight(run->plan, p->bias) : NULL;
+    const struct product_call call = {
+        .source = block->source,
+        .operand = operand + panel * dtype_bytes(layout->type),
+        .bias = bias ? bias + output : NULL,
+        .result = result,
+        .scratch = block->scratch,
+    };
+    return product_run(block->product, lane, &call);
+}
+
+/* The product writes the result itself; a residual is put there first. */
+static bool run_direct(const struct run *run, const struct block *block, int lane)
+{
+    const struct plan *const plan = run->plan;
+    const struct value residual = run->op->inputs[PROJECTION_RESIDUAL];
+    unsigned char *const result = result_row(run, block->first, 0);
+    if (residual.id != 0 && !run->op->taken) {
+        const struct plan_value *const v = &plan->values[residual.id];
+        const struct kernel_finish copy = {
+            .target = result,
+            .target_type = plan->values[run->op->result.id].dtype,
+            .source = row_of(plan, residual, block->first, 0),
+            .source_type = v->dtype,
+        };
+        plan->kernels->finish(&copy, (size_t)block->rows * (size_t)v->shape.c);
+    }
+    return multiply_slice(run, block, lane, 0, result);
+}
+
+static void finish_chunk(const struct run *run, const struct block *block, int32_t output)
+{
+    const struct projection *const p = run->projection;
+    const struct plan *const plan = run->plan;
+    const struct value residual = run->op->inputs[PROJECTION_RESIDUAL];
+    const struct value multiply = run->op->inputs[PROJECTION_MULTIPLY];
+    for (int32_t r = 0; r < block->rows; ++r) {
+        const int64_t row = block->first + r;
+        const struct kernel_finish arguments = {
+            .target = result_row(run, row, output),
+            .source = (const float *)(const void *)block->stage + (size_t)r * (size_t)p->chunk,
+            .multiply = multiply.id ? row_of(plan, multiply, row, output) : NULL,
+            .residual = residual.id ? row_of(plan, residual, row, output) : NULL,
+            .target_type = plan->values[run->op->result.id].dtype,
+            .source_type = DTYPE_F32,
+            .multiply_type = plan->values[multiply.id].dtype,
+            .residual_type = plan->values[residual.id].dtype,
+            .activation = p->activation,
+        };
+        plan->kernels->finish(&arguments, (size_t)p->chunk);
+    }
+}
+
+static void gate_chunk(const struct run *run, const struct block *block, int32_t output)
+{
+    const struct projection *const p = run->projection;
+    const float *const value = (const void *)block->stage;
+    const float *const gate = (const void *)(block->stage + p->stage_bytes);
+    for (int32_t r = 0; r < block->rows; ++r) {
+        const size_t at = (size_t)r * (size_t)p->chunk;
+        const struct kernel_gate arguments = {
+            .target = result_row(run, block->first + r, output),
+            .value = value + at,
+            .gate = gate + at,
+            .target_type = run->plan->values[run->op->result.id].dtype,
+            .source_type = DTYPE_F32,
+        };
+        run->plan->kernels->gate(&arguments, (size_t)p->chunk);
+    }
+}
+
+static bool run_staged(const struct run *run, const struct block *block, int lane)
+{
+    const struct projection *const p = run->projection;
+    const int32_t outputs = p->gated ? p->weight->out / 2 : p->weight->out;
+    for (int32_t output = 0; output < outputs; output += p->chunk) {
+        if (!multiply_slice(run, block, lane, output, block->stage)) return false;
+        if (!p->gated) {
+            finish_chunk(run, block, output);
+            continue;
+        }
+        if (!multiply_slice(run, block, lane, outputs + output, block->stage + p->stage_bytes))
+            return false;
+        gate_chunk(run, block, output);
+    }
+    return true;
+}
+
+static void run_block(void *context, int64_t task_idx, int lane)
+{
+    struct run *const run = context;
+    const struct projection *const p = run->projection;
+    unsigned char *const scratch =
+        (unsigned char *)plan_scratch(run->plan, run->op) + (size_t)lane * p->lane_bytes;
+    struct block block = {
+        .first = task_idx * p->block_rows,
+        .product = p->products[task_idx == p->blocks - 1],
+        .stage = scratch + p->gathered_bytes,
+    };
+    block.rows = block.product->shape.rows;
+    block.scratch = block.stage + p->stage_bytes * (p->gated ? 2 : 1);
+    if (p->gather) {
+        p->gather(p->gather_context, block.first, block.rows, scratch);
+        block.source = scratch;
+    } else {
+        block.source = row_of(run->plan, run->op->inputs[PROJECTION_X], block.first, 0);
+    }
+    const bool well = p->staged ? run_staged(run, &block, lane) : run_direct(run, &block, lane);
+    if (!well) atomic_store(&run->failed, true);
+}
+
+bool projection_run(const struct plan *plan, const struct op *op,
+                    const struct projection *projection)
+{
+    struct run run = {.plan = plan, .op = op, .projection = projection};
+    team_run(projection->blocks, run_block, &run);
+    return !atomic_load(&run.failed);
+}

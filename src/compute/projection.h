@@ -1,0 +1,48 @@
+/* projection — rows times a weight, in blocks of rows: what convolutions and linears share.
+ *
+ *   a block of rows  --gather-->  [rows][in]  --product-->  [rows][out]  --finish-->  result
+ *
+ * One task of the team is one block: its rows are gathered into the lane's scratch (a linear
+ * uses them where they lie), multiplied under one thread, and written. Bias and residual are
+ * the product's own epilogue; what the library does less well (activations, a factor, other
+ * types) is done from a float32 stage that never leaves the cache.
+ *
+ * How an output number is summed depends on the weight alone, not on the block that its row
+ * falls in; see projection_test.
+ */
+#ifndef COMPUTE_PROJECTION_H
+#define COMPUTE_PROJECTION_H
+
+#include "compute/plan_private.h"
+
+/* Write rows [first, first + count) of the left-hand matrix, dense, to target. */
+typedef void projection_gather(const void *context, int64_t first, int32_t count,
+                               void *target);
+
+/* The operator's inputs. */
+enum { PROJECTION_X, PROJECTION_RESIDUAL, PROJECTION_MULTIPLY };
+
+struct projection {
+    const struct weight *weight, *bias; /* bias may be NULL */
+    enum activation activation;
+    bool gated; /* the weight's outputs are [value | gate]: value * gelu(gate), half as wide */
+    projection_gather *gather; /* NULL: the rows lie as they are */
+    const void *gather_context;
+    /* found by projection_prepare */
+    int64_t rows, blocks;
+    int32_t block_rows;
+    bool staged;
+    int32_t chunk;                     /* outputs at a time */
+    const struct product *products[2]; /* for whole blocks, and for the last */
+    size_t gathered_bytes, stage_bytes, lane_bytes; /* of scratch, for one lane */
+};
+
+enum dr_code projection_prepare(struct plan *plan, struct op *op, struct projection *projection,
+                                struct dr_error *err);
+bool projection_run(const struct plan *plan, const struct op *op,
+                    const struct projection *projection);
+
+/* Can this weight's outputs be halved for `gated`? */
+bool projection_can_gate(const struct weight *weight);
+
+#endif

@@ -1,0 +1,124 @@
+/* A convolution kernel is stored as the operand of a product too: its inputs are the numbers
+ * under the kernel's window, [kh][kw][in], one row of them for each output pixel (conv.c).
+ *
+ * Why not the layouts that the library's own convolution picks: it picks another one for
+ * almost every image size (blocks of 64, 48, 32 or 16 outputs), takes no other, and falls to
+ * its reference loops, a thousand times slower, when it is given the wrong one. A weight has
+ * one layout for its life.
+ */
+#include "compute/weight.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "compute/layout.h"
+#include "compute/team.h"
+
+#define OUTPUTS_PER_TASK 64
+
+static bool is_product(enum weight_kind kind)
+{
+    return kind == WEIGHT_CONV || kind == WEIGHT_LINEAR;
+}
+
+static enum dr_code check_shape(const struct weight_shape *shape, size_t *elements,
+                                struct dr_error *err)
+{
+    const bool typed = shape->dtype == DTYPE_F32 || shape->dtype == DTYPE_BF16;
+    if (!typed || (shape->kind == WEIGHT_VECTOR && shape->dtype != DTYPE_F32))
+        return error_set(err, DR_UNSUPPORTED, "a weight of type %s: networks run in F32 or BF16",
+                         dtype_name(shape->dtype));
+    if (shape->out < 1 || shape->in < 1 || shape->kernel_height < 1 || shape->kernel_width < 1)
+        return error_set(err, DR_BAD_INPUT, "a weight of %d x %d x %d x %d: sizes begin at 1",
+                         shape->out, shape->in, shape->kernel_height, shape->kernel_width);
+    size_t window = 0;
+    if (!size_mul((size_t)shape->in, (size_t)shape->kernel_height, &window) ||
+        !size_mul(window, (size_t)shape->kernel_width, &window) || window > INT32_MAX ||
+        !size_mul(window, (size_t)shape->out, elements) || *elements > SIZE_MAX / 16)
+        return error_set(err, DR_UNSUPPORTED, "a weight of %d x %d x %d x %d is too large",
+                         shape->out, shape->in, shape->kernel_height, shape->kernel_width);
+    return DR_OK;
+}
+
+enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape,
+                         struct pool *pool, struct dr_error *err)
+{
+    struct weight made = {
+        .kind = shape->kind,
+        .dtype = shape->dtype,
+        .out = shape->out,
+        .in = shape->in,
+        .kernel_height = shape->kernel_height > 0 ? shape->kernel_height : 1,
+        .kernel_width = shape->kernel_width > 0 ? shape->kernel_width : 1,
+    };
+    struct weight_shape full = *shape;
+    full.kernel_height = made.kernel_height;
+    full.kernel_width = made.kernel_width;
+    if (shape->kind == WEIGHT_VECTOR && shape->in == 0) made.in = full.in = 1;
+    size_t elements = 0;
+    enum dr_code code = check_shape(&full, &elements, err);
+    if (code != DR_OK) return code;
+    made.bytes = elements * dtype_bytes(made.dtype);
+    if (is_product(made.kind)) {
+        struct weight_layout *const layout = pool_alloc(pool, sizeof *layout);
+        if (!layout) return error_set(err, DR_NOMEM, "no memory for a weight's layout");
+        code = layout_choose(layout, made.dtype, made.in * made.kernel_height * made.kernel_width,
+                             made.out, err);
+        if (code != DR_OK) return code;
+        made.bytes = layout->bytes;
+        made.layout = layout;
+    }
+    *weight = made;
+    return DR_OK;
+}
+
+size_t weight_plain_bytes(const struct weight *weight)
+{
+    return (size_t)weight->out * (size_t)weight->in * (size_t)weight->kernel_height *
+           (size_t)weight->kernel_width * dtype_bytes(weight->dtype);
+}
+
+struct store {
+    const struct weight *weight;
+    const unsigned char *plain;
+    void *target;
+};
+
+static void store_outputs(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct store *const store = context;
+    const struct weight *const weight = store->weight;
+    const int32_t window = weight->kernel_height * weight->kernel_width;
+    const int32_t first = (int32_t)task_idx * OUTPUTS_PER_TASK;
+    const int32_t left = weight->out - first;
+    const size_t line = (size_t)weight->in * (size_t)window;
+    const size_t element = dtype_bytes(weight->dtype);
+    for (int32_t tap = 0; tap < window; ++tap) {
+        const struct layout_part part = {
+            .source = store->plain + ((size_t)first * line + (size_t)tap) * element,
+            .in_step = (size_t)window,
+            .out_step = line,
+            .in_first = tap * weight->in,
+            .out_first = first,
+            .in_count = weight->in,
+            .out_count = left < OUTPUTS_PER_TASK ? left : OUTPUTS_PER_TASK,
+        };
+        layout_pack(weight->layout, &part, store->target);
+    }
+}
+
+enum dr_code weight_store(const struct weight *weight, const void *plain, void *target,
+                          struct dr_error *err)
+{
+    if (!plain || !target) return error_set(err, DR_BAD_INPUT, "a weight without bytes");
+    if (!is_product(weight->kind)) {
+        memcpy(target, plain, weight->bytes);
+        return DR_OK;
+    }
+    if (weight->layout->padded) memset(target, 0, weight->bytes);
+    struct store store = {.weight = weight, .plain = plain, .target = target};
+    team_run((weight->out + OUTPUTS_PER_TASK - 1) / OUTPUTS_PER_TASK, store_outputs, &store);
+    return DR_OK;
+}

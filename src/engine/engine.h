@@ -1,0 +1,84 @@
+/* engine — the state behind struct dr_engine. The interface is darkroom/darkroom.h.
+ *
+ *     engine.c     open, close, budget, load, unload, the VAE choice: everything that switches
+ *     generate.c   jobs: options checked, made into a job, run, answered
+ *     report.c     looking: memory, forecasts, inspection
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "darkroom/darkroom.h"
+#include "engine/pipeline.h"
+#include "mem/kernel_view.h"
+#include "model/tokenizer.h"
+
+/* What the engine may hold beside its regions: primitives and JIT code of a job's plans, the
+ * tokenizer, the files' indices, the heap's slack. Taken off the budget on top of the baseline;
+ * a test holds real runs against it (docs/MEMORY.md). */
+#define ENGINE_RESIDUAL_BYTES ((size_t)48 << 20)
+
+struct dr_engine {
+    enum dtype dtype;
+    struct ledger ledger;
+    struct pipeline *pipeline; /* NULL: no model */
+    bool eager;                /* the model was loaded with its weights */
+    struct tokenizer *tokenizer;
+    char tokenizer_path[DR_PATH_BYTES]; /* that it was opened from */
+    char tokenizer_folder[DR_PATH_BYTES]; /* option, or "" */
+    char vae_folder[DR_PATH_BYTES];       /* resolved at open; "" none */
+    char vae_choice[DR_PATH_BYTES];       /* the setting; "" never said */
+    size_t budget_bytes;
+    char budget_reason[DR_TEXT_BYTES];
+    struct memory_limit machine;
+    size_t baseline_bytes; /* kernel private bytes when the engine opened */
+    atomic_bool cancel;
+    atomic_flag busy;
+    void (*log)(void *cookie, enum dr_log_level level, const char *line);
+    void *log_cookie;
+};
+
+/* Each public call on an engine stands between these two. Errors: DR_BUSY. */
+enum dr_code engine_enter(struct dr_engine *engine, struct dr_error *err) DR_MUST_CHECK;
+void engine_leave(struct dr_engine *engine);
+
+void engine_log(const struct dr_engine *engine, enum dr_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- receipts ---- */
+
+struct receipt_start {
+    struct dr_memory_point before;
+    uint64_t opened_count;
+    double started_ms;
+};
+struct receipt_start receipt_begin(const struct dr_engine *engine);
+/* Fills all but the reason, which is taken as it is given. receipt may be NULL. */
+void receipt_end(const struct dr_engine *engine, const struct receipt_start *start,
+                 const char *reason, struct dr_receipt *receipt);
+
+/* ---- shared by generate.c and report.c ---- */
+
+/* The tokenizer for the loaded model, opened where it is not. Errors: DR_NOT_FOUND lists where
+ * it was looked for. */
+enum dr_code engine_tokenizer(struct dr_engine *engine, struct dr_error *err) DR_MUST_CHECK;
+
+/* What a VAE choice means for the loaded model. */
+enum dr_code engine_resolve_vae(const struct dr_engine *engine, const char *choice,
+                                struct vae_resolution *resolution,
+                                struct dr_error *err) DR_MUST_CHECK;
+
+/* source: "job", "setting", "default"; file: the override that is meant, NULL: base. */
+void engine_describe_vae(const struct dr_engine *engine, const char *choice, const char *source,
+                         const struct vae_resolution *resolution, const struct vae_file *file,
+                         struct dr_vae_info *info);
+void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info);
+
+void engine_describe_model(const struct checkpoint *checkpoint, const char *path,
+                           struct dr_model_info *info);
+
+/* The VAE folder that options and environment give; "" where none. */
+void engine_find_vae_folder(const char *option, char *folder, size_t folder_bytes);
+
+#endif

@@ -1,0 +1,594 @@
+/* Jobs: options are checked and made into a job_request; the job does the rest (job.h). */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "engine/engine.h"
+#include "engine/generate.h"
+#include "engine/latent.h"
+
+enum { MAX_SIDE = 8192, MAX_BATCH = 256, DEFAULT_SIDE = 512 };
+
+const char *dr_stage_name(enum dr_stage stage)
+{
+    switch (stage) {
+    case DR_STAGE_LOAD: return "load";
+    case DR_STAGE_TEXT: return "text";
+    case DR_STAGE_ENCODE: return "encode";
+    case DR_STAGE_UNET: return "unet";
+    case DR_STAGE_DECODE: return "decode";
+    case DR_STAGE_WRITE: return "write";
+    }
+    return "";
+}
+
+const char *dr_sampler_name(int32_t index)
+{
+    return index >= 0 && index < SAMPLER_COUNT ? sampler_name((enum sampler_kind)index) : NULL;
+}
+
+const char *dr_sampler_schedule(const char *sampler, int32_t index)
+{
+    enum sampler_kind kind;
+    if (!sampler_from_name(sampler, &kind)) return NULL;
+    int32_t seen = 0;
+    const enum schedule_kind first = sampler_default_schedule(kind);
+    if (index == 0) return schedule_name(first);
+    for (int i = SCHEDULE_DEFAULT + 1; i < SCHEDULE_COUNT; ++i) {
+        const enum schedule_kind schedule = (enum schedule_kind)i;
+        if (schedule == first || !sampler_accepts(kind, schedule)) continue;
+        if (++seen == index) return schedule_name(schedule);
+    }
+    return NULL;
+}
+
+struct dr_generate_options dr_generate_options_default(void)
+{
+    return (struct dr_generate_options){
+        .prompt = "",
+        .negative = "",
+        .seed = -1,
+        .steps = 20,
+        .cfg = 7.0,
+        .sampler = "euler-a",
+        .clip_skip = 1,
+        .strength = 0.75,
+        .batch = 1,
+        .bits = 8,
+        .quality = 95,
+    };
+}
+
+struct dr_codec_options dr_codec_options_default(void)
+{
+    return (struct dr_codec_options){.bits = 8, .quality = 95};
+}
+
+/* ---- checking options -------------------------------------------------------------------- */
+
+static enum dr_code check_side(const char *what, int32_t pixels, struct dr_error *err)
+{
+    if (pixels >= 64 && pixels <= MAX_SIDE && pixels % 8 == 0) return DR_OK;
+    if (pixels < 64 || pixels > MAX_SIDE)
+        return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give 64 to %d", what,
+                         (int)pixels, MAX_SIDE);
+    return error_set(err, DR_BAD_INPUT,
+                     "the %s is %d pixels; it must be a multiple of 8, such as %d or %d", what,
+                     (int)pixels, (int)(pixels / 8 * 8), (int)(pixels / 8 * 8 + 8));
+}
+
+static enum dr_code check_numbers(const struct dr_generate_options *options, struct dr_error *err)
+{
+    if (options->steps < 1 || options->steps > SAMPLER_MAX_STEPS)
+        return error_set(err, DR_BAD_INPUT, "%d steps: give 1 to %d", (int)options->steps,
+                         SAMPLER_MAX_STEPS);
+    if (!isfinite(options->cfg) || options->cfg < 0.0 || options->cfg > 1000.0)
+        return error_set(err, DR_BAD_INPUT, "cfg is %g; give 0 to 1000 (1 is no guidance)",
+                         options->cfg);
+    if (options->batch < 1 || options->batch > MAX_BATCH)
+        return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d", (int)options->batch,
+                         MAX_BATCH);
+    if (options->seed < -1)
+        return error_set(err, DR_BAD_INPUT, "the seed is %lld; give 0 or more, or -1 for a random one",
+                         (long long)options->seed);
+    if (options->seed > INT64_MAX - MAX_BATCH)
+        return error_set(err, DR_BAD_INPUT, "the seed is %lld; give at most %lld",
+                         (long long)options->seed, (long long)(INT64_MAX - MAX_BATCH));
+    if (options->init && (!isfinite(options->strength) || options->strength <= 0.0 ||
+                          options->strength > 1.0))
+        return error_set(err, DR_BAD_INPUT, "the strength is %g; give more than 0, at most 1",
+                         options->strength);
+    return DR_OK;
+}
+
+static enum dr_code check_picture_options(int32_t bits, int32_t quality, struct dr_error *err)
+{
+    if (bits != 8 && bits != 16)
+        return error_set(err, DR_BAD_INPUT, "%d bits a channel: give 8 or 16", (int)bits);
+    if (quality < 1 || quality > 100)
+        return error_set(err, DR_BAD_INPUT, "a JPEG quality of %d: give 1 to 100", (int)quality);
+    return DR_OK;
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    const size_t a = strlen(text), b = strlen(ending);
+    return a >= b && strcasecmp(text + a - b, ending) == 0;
+}
+
+/* Can this file be written, as far as one can tell before minutes of work? */
+static enum dr_code check_output(const char *path, int32_t bits, bool latent_only,
+                                 struct dr_error *err)
+{
+    enum image_format format;
+    struct stat status;
+    char folder[DR_PATH_BYTES];
+    if (strlen(path) >= DR_PATH_BYTES - 16)
+        return error_set(err, DR_BAD_INPUT, "the output's path is too long");
+    const bool is_latent = ends_with(path, ".safetensors");
+    const bool is_picture = image_format_from_path(path, &format);
+    if (latent_only && !is_latent)
+        return error_set(err, DR_BAD_INPUT, "%.600s: latents go to a .safetensors file", path);
+    if (!is_latent && !is_picture)
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s: the output's ending says what is written: .png, .jpg or "
+                         ".safetensors (latents)",
+                         path);
+    if (is_picture && format == IMAGE_JPEG && bits == 16)
+        return error_set(err, DR_BAD_INPUT, "%.600s: JPEG has 8 bits a channel; write a .png",
+                         path);
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return error_set(err, DR_BAD_INPUT, "%.600s is a folder; name a file", path);
+    const int length = (int)(path_name(path) - path);
+    (void)snprintf(folder, sizeof folder, "%.*s", length ? length : 1, length ? path : ".");
+    if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
+        return error_set(err, DR_NOT_FOUND, "there is no folder %.600s to write %.200s in", folder,
+                         path_name(path));
+    if (access(folder, W_OK) != 0)
+        return error_set(err, DR_IO, "the folder %.600s is not writable", folder);
+    return DR_OK;
+}
+
+static enum dr_code check_sampler(const struct dr_generate_options *options,
+                                  struct sampler_options *sampler, struct dr_error *err)
+{
+    char names[256] = "";
+    if (!sampler_from_name(options->sampler ? options->sampler : "", &sampler->kind)) {
+        for (int i = 0; i < SAMPLER_COUNT; ++i) {
+            const size_t used = strlen(names);
+            (void)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                           sampler_name((enum sampler_kind)i));
+        }
+        return error_set(err, DR_BAD_INPUT, "there is no sampler \"%.80s\"; there are %s",
+                         options->sampler ? options->sampler : "", names);
+    }
+    sampler->schedule = SCHEDULE_DEFAULT;
+    if (options->scheduler && !schedule_from_name(options->scheduler, &sampler->schedule)) {
+        for (int i = SCHEDULE_DEFAULT + 1; i < SCHEDULE_COUNT; ++i) {
+            const size_t used = strlen(names);
+            (void)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
+                           schedule_name((enum schedule_kind)i));
+        }
+        return error_set(err, DR_BAD_INPUT, "there is no scheduler \"%.80s\"; there are %s",
+                         options->scheduler, names);
+    }
+    if (sampler->schedule == SCHEDULE_DEFAULT)
+        sampler->schedule = sampler_default_schedule(sampler->kind);
+    return DR_OK;
+}
+
+static enum dr_code pick_size(const struct dr_generate_options *options, struct job_request *want,
+                              struct dr_error *err)
+{
+    want->width = options->width ? options->width : DEFAULT_SIDE;
+    want->height = options->height ? options->height : DEFAULT_SIDE;
+    if (options->init && (!options->width || !options->height)) {
+        struct image_reader *reader = NULL;
+        struct image_head head;
+        const enum dr_code code = image_reader_open(&reader, &head, options->init, err);
+        if (code != DR_OK) return code;
+        image_reader_close(&reader);
+        if (!options->width) want->width = head.width / 8 * 8;
+        if (!options->height) want->height = head.height / 8 * 8;
+    }
+    const enum dr_code code = check_side("width", want->width, err);
+    return code == DR_OK ? check_side("height", want->height, err) : code;
+}
+
+static int64_t random_seed(void)
+{
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint32_t)(clock_ms() * 1000.0);
+    return (int64_t)seed;
+}
+
+static enum dr_code tokenize(struct dr_engine *engine, struct job_request *want,
+                             struct dr_error *err)
+{
+    enum dr_code code = engine_tokenizer(engine, err);
+    if (code != DR_OK) return code;
+    code = tokenizer_encode(engine->tokenizer, want->prompt, -1, &want->tokens, err);
+    if (code == DR_OK)
+        code = tokenizer_encode(engine->tokenizer, want->negative, -1, &want->negative_tokens,
+                                err);
+    if (code != DR_OK || !engine->pipeline->text) return code;
+    const int32_t known = clip_text_info(engine->pipeline->text).vocabulary;
+    if (tokenizer_vocabulary(engine->tokenizer) > known)
+        return error_set(err, DR_BAD_INPUT,
+                         "the vocabulary in %.400s has %d tokens, the text encoder of %.300s "
+                         "knows %d: it belongs to another model; give --tokenizer",
+                         engine->tokenizer_path, (int)tokenizer_vocabulary(engine->tokenizer),
+                         engine->pipeline->path, (int)known);
+    return DR_OK;
+}
+
+/* All that a forecast needs as well: everything but the output and the tokens. */
+enum dr_code forecast_request(struct dr_engine *engine, const struct dr_generate_options *options,
+                              struct job_request *want, struct dr_error *err)
+{
+    *want = (struct job_request){.wants_text = true,
+                                 .wants_sample = true,
+                                 .wants_encode = options->init != NULL,
+                                 .guided = options->cfg > 1.0,
+                                 .cfg = (float)options->cfg,
+                                 .clip_skip = options->clip_skip,
+                                 .rng = options->rng,
+                                 .init = options->init,
+                                 .output = options->output,
+                                 .prompt = options->prompt ? options->prompt : "",
+                                 .negative = options->negative ? options->negative : "",
+                                 .strength = options->strength,
+                                 .batch = options->batch,
+                                 .bits = options->bits,
+                                 .quality = options->quality,
+                                 .progress = options->progress,
+                                 .progress_cookie = options->progress_cookie,
+                                 .image = options->image,
+                                 .image_cookie = options->image_cookie};
+    if (!engine->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
+    enum dr_code code = check_numbers(options, err);
+    if (code == DR_OK) code = check_picture_options(options->bits, options->quality, err);
+    if (code == DR_OK) code = check_sampler(options, &want->sampler, err);
+    if (code == DR_OK) code = pick_size(options, want, err);
+    if (code != DR_OK) return code;
+    want->output_is_latent = options->output && ends_with(options->output, ".safetensors");
+    want->wants_decode = !want->output_is_latent || options->image;
+    want->seed = options->seed >= 0 ? options->seed : random_seed();
+    want->sampler.steps = options->steps;
+    want->sampler.prediction = options->prediction == DR_PREDICTION_AUTO
+                                   ? engine->pipeline->prediction
+                               : options->prediction == DR_PREDICTION_V ? PREDICTION_V
+                                                                        : PREDICTION_EPSILON;
+    want->sampler.image_to_image = options->init != NULL;
+    want->sampler.strength = options->init ? (float)options->strength : 1.0F;
+    want->sampler.count =
+        (size_t)LATENT_CHANNELS * (size_t)(want->width / 8) * (size_t)(want->height / 8);
+    size_t bytes;
+    return sampler_bytes(&want->sampler, &bytes, err);
+}
+
+enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate_options *options,
+                              struct job_request *want, struct dr_error *err)
+{
+    enum dr_code code = forecast_request(engine, options, want, err);
+    if (code == DR_OK && options->output)
+        code = check_output(options->output, options->bits, false, err);
+    return code == DR_OK ? tokenize(engine, want, err) : code;
+}
+
+/* ---- the VAE of a job -------------------------------------------------------------------- */
+
+/* Which VAE a job's own choice means. Where it is the setting's, job->vae stays NULL. An
+ * explicit choice that fails is the job's failure; a damaged neighbour is base, and said. */
+enum dr_code job_vae_open(struct dr_engine *engine, const char *choice, struct job_vae *vae,
+                          struct dr_error *err)
+{
+    *vae = (struct job_vae){0};
+    if (!choice) return DR_OK;
+    struct pipeline *const pipeline = engine->pipeline;
+    struct vae_resolution *const resolution = &vae->resolution;
+    vae->said = true;
+    enum dr_code code = engine_resolve_vae(engine, choice, resolution, err);
+    if (code != DR_OK) return code;
+    if (!resolution->is_base && vae_file_is(pipeline->override, resolution->path)) return DR_OK;
+    if (!resolution->is_base) {
+        struct dr_error why;
+        code = vae_file_open(&vae->file, resolution->path, pipeline->checkpoint.family,
+                             engine->dtype, &why);
+        if (code != DR_OK && resolution->is_explicit) {
+            if (err) *err = why;
+            return code;
+        }
+        if (code != DR_OK) {
+            *resolution = (struct vae_resolution){.is_base = true};
+            (void)snprintf(resolution->reason, sizeof resolution->reason,
+                           "the checkpoint's own VAE, since its neighbour is unusable: %.350s",
+                           why.message);
+        }
+    }
+    vae->to_base = resolution->is_base && pipeline->override != NULL;
+    if (!vae->file) return DR_OK;
+    code = source_save(pipeline->slots[ROLE_VAE].base, &engine->ledger, err);
+    if (code != DR_OK) vae_file_close(&vae->file);
+    return code;
+}
+
+static void describe_job_vae(const struct dr_engine *engine, const char *choice,
+                             const struct job_vae *vae, struct dr_vae_info *info)
+{
+    if (!vae->said) {
+        engine_describe_setting(engine, info);
+        return;
+    }
+    const struct vae_file *const file = vae->file      ? vae->file
+                                        : vae->to_base ? NULL
+                                                       : engine->pipeline->override;
+    engine_describe_vae(engine, choice, "job", &vae->resolution, file, info);
+}
+
+/* ---- running ----------------------------------------------------------------------------- */
+
+/* "x.png", "x-2.png", "x-3.png", ... */
+static void output_path(const char *output, int32_t idx, char path[static DR_PATH_BYTES])
+{
+    const char *const name = path_name(output);
+    const char *const dot = strrchr(name, '.');
+    if (idx == 0 || !dot)
+        (void)snprintf(path, DR_PATH_BYTES, "%s", output);
+    else
+        (void)snprintf(path, DR_PATH_BYTES, "%.*s-%d%s", (int)(dot - output), output,
+                       (int)idx + 1, dot);
+}
+
+static struct dr_image_info *make_images(const struct job_request *want)
+{
+    struct dr_image_info *const images = calloc((size_t)want->batch, sizeof *images);
+    if (!images) return NULL;
+    for (int32_t i = 0; i < want->batch; ++i) {
+        images[i].seed = want->seed + i;
+        if (want->output && !want->output_is_latent) output_path(want->output, i, images[i].path);
+    }
+    return images;
+}
+
+/* What the three public calls share: from a request to a finished job. */
+struct job_outcome {
+    struct dr_image_info *images;
+    int32_t image_count;
+    struct dr_vae_info vae;
+    uint64_t planned_bytes, peak_bytes;
+    double text_ms, unet_ms, vae_ms;
+    int32_t unet_calls, vae_runs;
+    char warning[DR_TEXT_BYTES];
+    const char *how;
+};
+
+static const char *residency_words(enum job_residency residency)
+{
+    switch (residency) {
+    case JOB_RESIDENT: return "all components stayed loaded";
+    case JOB_LEAN: return "what the job did not need was released first, to fit the budget";
+    case JOB_PHASED: return "one component at a time was loaded, to fit the budget";
+    case JOB_RESIDENCY_COUNT: break;
+    }
+    return "";
+}
+
+static enum dr_code run_request(struct dr_engine *engine, const struct job_request *want,
+                                const char *choice, struct job_outcome *outcome,
+                                struct dr_error *err)
+{
+    struct job_vae vae;
+    enum dr_code code = job_vae_open(engine, choice, &vae, err);
+    if (code != DR_OK) return code;
+    struct job job = {.context = {.pipeline = engine->pipeline,
+                                  .ledger = &engine->ledger,
+                                  .cancel = &engine->cancel,
+                                  .dtype = engine->dtype},
+                      .request = *want,
+                      .vae = vae.file,
+                      .vae_to_base = vae.to_base};
+    job.images = make_images(want);
+    if (!job.images) code = error_set(err, DR_NOMEM, "no memory for the list of pictures");
+    if (code == DR_OK) code = job_prepare(&job, err);
+    if (code == DR_OK) code = job_admit(&job, err);
+    ledger_reset_peak(&engine->ledger);
+    if (code == DR_OK) code = job_run(&job, err);
+    outcome->planned_bytes = job.planned_bytes;
+    outcome->peak_bytes = engine->ledger.peak_private_bytes;
+    if (code == DR_OK) {
+        describe_job_vae(engine, choice, &vae, &outcome->vae);
+        /* It was verified when it ran; by now the job's own VAE is released again. */
+        outcome->vae.verified = outcome->vae.digest[0] != '\0';
+        outcome->images = job.images;
+        outcome->image_count = want->batch;
+        outcome->text_ms = job.text_ms;
+        outcome->unet_ms = job.unet_ms;
+        outcome->vae_ms = job.vae_ms;
+        outcome->unet_calls = job.unet_calls;
+        outcome->vae_runs = job.vae_runs;
+        outcome->how = residency_words(job.residency);
+        (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job.warning);
+    } else {
+        free(job.images);
+    }
+    job_finish(&job);
+    vae_file_close(&vae.file);
+    return code;
+}
+
+static void append_sentence(char *text, size_t text_bytes, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void append_sentence(char *text, size_t text_bytes, const char *format, ...)
+{
+    const size_t used = strlen(text);
+    va_list arguments;
+    if (used && used + 1 < text_bytes) (void)strncat(text, " ", text_bytes - used - 1);
+    const size_t start = strlen(text);
+    va_start(arguments, format);
+    (void)vsnprintf(text + start, text_bytes - start, format, arguments);
+    va_end(arguments);
+}
+
+static void warn_of_cuts(const struct dr_engine *engine, const struct job_request *want,
+                         struct dr_generate_result *result)
+{
+    char words[120];
+    const struct {
+        const struct token_list *tokens;
+        const char *what, *text;
+    } prompts[] = {{&want->tokens, "prompt", want->prompt},
+                   {&want->negative_tokens, "negative prompt", want->negative}};
+    for (int i = 0; i < 2; ++i) {
+        if (prompts[i].tokens->cut_count == 0) continue;
+        tokenizer_cut_text(engine->tokenizer, prompts[i].text, words, sizeof words);
+        append_sentence(result->warnings, sizeof result->warnings,
+                        "The %s is longer than 75 tokens: %d were cut, from \"%s\".",
+                        prompts[i].what, (int)prompts[i].tokens->cut_count, words);
+    }
+}
+
+enum dr_code dr_engine_generate(struct dr_engine *engine,
+                                const struct dr_generate_options *options,
+                                struct dr_generate_result *result, struct dr_error *err)
+{
+    struct job_request want;
+    struct job_outcome outcome = {0};
+    char reason[DR_TEXT_BYTES];
+    *result = (struct dr_generate_result){0};
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    const struct receipt_start start = receipt_begin(engine);
+    code = generate_request(engine, options, &want, err);
+    if (code == DR_OK) code = run_request(engine, &want, options->vae, &outcome, err);
+    if (code == DR_OK) {
+        result->images = outcome.images;
+        result->image_count = outcome.image_count;
+        result->width = want.width;
+        result->height = want.height;
+        result->vae = outcome.vae;
+        result->text_ms = outcome.text_ms;
+        result->unet_per_step_ms =
+            outcome.unet_calls ? outcome.unet_ms / outcome.unet_calls : 0.0;
+        result->vae_ms = outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : 0.0;
+        result->planned_private_bytes = outcome.planned_bytes;
+        result->peak_private_bytes = outcome.peak_bytes;
+        result->cut_tokens = want.tokens.cut_count;
+        result->cut_tokens_negative = want.negative_tokens.cut_count;
+        warn_of_cuts(engine, &want, result);
+        if (outcome.warning[0])
+            append_sentence(result->warnings, sizeof result->warnings, "%s", outcome.warning);
+        (void)snprintf(reason, sizeof reason, "%s; VAE: %.380s", outcome.how,
+                       outcome.vae.reason);
+    }
+    receipt_end(engine, &start, code == DR_OK ? reason : "",
+                code == DR_OK ? &result->receipt : NULL);
+    engine_leave(engine);
+    return code;
+}
+
+void dr_generate_result_free(struct dr_generate_result *result)
+{
+    if (!result) return;
+    free(result->images);
+    *result = (struct dr_generate_result){0};
+}
+
+/* ---- encode and decode ------------------------------------------------------------------- */
+
+static enum dr_code codec_request(struct dr_engine *engine, const struct dr_codec_options *options,
+                                  bool encodes, struct job_request *want, struct dr_error *err)
+{
+    *want = (struct job_request){.wants_encode = encodes,
+                                 .wants_decode = !encodes,
+                                 .batch = 1,
+                                 .output = options->output,
+                                 .output_is_latent = encodes,
+                                 .bits = options->bits,
+                                 .quality = options->quality,
+                                 .progress = options->progress,
+                                 .progress_cookie = options->progress_cookie};
+    if (!engine->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
+    if (!options->input || !options->output)
+        return error_set(err, DR_BAD_INPUT, "no %s file was given",
+                         options->input ? "output" : "input");
+    enum dr_code code = check_picture_options(options->bits, options->quality, err);
+    if (code == DR_OK) code = check_output(options->output, options->bits, encodes, err);
+    if (code == DR_OK && !encodes && ends_with(options->output, ".safetensors"))
+        code = error_set(err, DR_BAD_INPUT, "%.600s: decode writes a picture, .png or .jpg",
+                         options->output);
+    if (code != DR_OK) return code;
+    if (encodes) {
+        const struct dr_generate_options size = {
+            .width = options->width, .height = options->height, .init = options->input};
+        want->init = options->input;
+        return pick_size(&size, want, err);
+    }
+    struct latent_head head;
+    code = latent_file_head(options->input, &head, err);
+    if (code != DR_OK) return code;
+    want->latent_input = options->input;
+    want->batch = head.n;
+    want->width = head.width * 8;
+    want->height = head.height * 8;
+    return DR_OK;
+}
+
+static enum dr_code run_codec(struct dr_engine *engine, const struct dr_codec_options *options,
+                              bool encodes, struct dr_codec_result *result, struct dr_error *err)
+{
+    struct job_request want;
+    struct job_outcome outcome = {0};
+    char reason[DR_TEXT_BYTES];
+    *result = (struct dr_codec_result){0};
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    const struct receipt_start start = receipt_begin(engine);
+    code = codec_request(engine, options, encodes, &want, err);
+    if (code == DR_OK) code = run_request(engine, &want, options->vae, &outcome, err);
+    if (code == DR_OK) {
+        result->images = outcome.images;
+        result->image_count = outcome.image_count;
+        result->width = want.width;
+        result->height = want.height;
+        result->vae = outcome.vae;
+        result->vae_ms =
+            outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : outcome.vae_ms;
+        result->planned_private_bytes = outcome.planned_bytes;
+        result->peak_private_bytes = outcome.peak_bytes;
+        (void)snprintf(reason, sizeof reason, "%s; VAE: %.380s", outcome.how,
+                       outcome.vae.reason);
+    }
+    receipt_end(engine, &start, code == DR_OK ? reason : "",
+                code == DR_OK ? &result->receipt : NULL);
+    engine_leave(engine);
+    return code;
+}
+
+enum dr_code dr_engine_encode(struct dr_engine *engine, const struct dr_codec_options *options,
+                              struct dr_codec_result *result, struct dr_error *err)
+{
+    return run_codec(engine, options, true, result, err);
+}
+
+enum dr_code dr_engine_decode(struct dr_engine *engine, const struct dr_codec_options *options,
+                              struct dr_codec_result *result, struct dr_error *err)
+{
+    return run_codec(engine, options, false, result, err);
+}
+
+void dr_codec_result_free(struct dr_codec_result *result)
+{
+    if (!result) return;
+    free(result->images);
+    *result = (struct dr_codec_result){0};
+}

@@ -1,0 +1,447 @@
+#include "engine/job.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/size.h"
+#include "compute/compute.h"
+#include "engine/stage.h"
+#include "mem/arena_plan.h"
+
+/* ---- plans ------------------------------------------------------------------------------ */
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static enum dr_code make_plans(struct job *job, struct dr_error *err)
+{
+    const struct job_request *const want = &job->request;
+    struct pipeline *const pipeline = job->context.pipeline;
+    const struct vae_spec *const vae = job_vae_spec(job);
+    enum dr_code code = DR_OK;
+    if (want->wants_text)
+        code = clip_text_plan_create(&job->text_plan, pipeline->text, 1, want->clip_skip, err);
+    if (code == DR_OK && want->wants_sample) {
+        const struct unet_shape shape = {.n = want->guided ? 2 : 1,
+                                         .height = job->latent_height,
+                                         .width = job->latent_width,
+                                         .tokens = TOKENIZER_POSITIONS};
+        code = unet_plan_create(&job->unet_plan, pipeline->unet, &shape, false, err);
+    }
+    if (code == DR_OK && want->wants_encode)
+        code = vae_encode_plan_create(&job->encode_plan, vae, 1, job->latent_height,
+                                      job->latent_width, false, err);
+    if (code == DR_OK && want->wants_decode)
+        code = vae_decode_plan_create(&job->decode_plan, vae, 1, job->latent_height,
+                                      job->latent_width, false, err);
+    return code;
+}
+
+static size_t plan_bytes_or_zero(const struct plan *plan)
+{
+    return plan ? plan_bytes(plan) : 0;
+}
+
+/* One walk: with base NULL it counts, with base set it hands out addresses. */
+static size_t carve_latents(struct job *job, unsigned char *base)
+{
+    const struct job_request *const want = &job->request;
+    size_t used = 0, sampler_memory = 0;
+    if (want->wants_sample) (void)!sampler_bytes(&want->sampler, &sampler_memory, NULL);
+    const struct {
+        void **pointer;
+        size_t bytes;
+    } parts[] = {
+        {&job->sampler_memory, sampler_memory},
+        {(void **)&job->results, sizeof(float) * job->count * (size_t)want->batch},
+        {(void **)&job->noise, want->wants_sample ? sizeof(float) * job->count : 0},
+        {(void **)&job->prediction, want->wants_sample ? sizeof(float) * job->count : 0},
+        {(void **)&job->moments, want->wants_encode ? 2 * sizeof(float) * job->count : 0},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) {
+        if (base) *parts[i].pointer = base + used;
+        used += size_align(parts[i].bytes, ARENA_ALIGN);
+    }
+    return used;
+}
+
+static enum dr_code check_slots(const struct job *job, struct dr_error *err)
+{
+    const struct job_request *const want = &job->request;
+    const struct pipeline *const pipeline = job->context.pipeline;
+    char lacks[DR_TEXT_BYTES];
+    const bool lacks_text = want->wants_text && !pipeline->text;
+    const bool lacks_unet = want->wants_sample && !pipeline->unet;
+    const bool lacks_vae =
+        (want->wants_encode || want->wants_decode) && !job_vae_spec(job);
+    if (want->wants_text && !lacks_text && !lacks_unet &&
+        clip_text_info(pipeline->text).width != unet_info(pipeline->unet).context_width)
+        return error_set(err, DR_INCOMPLETE,
+                         "%.400s: its text encoder gives %d numbers a token, its UNet takes %d",
+                         pipeline->path, (int)clip_text_info(pipeline->text).width,
+                         (int)unet_info(pipeline->unet).context_width);
+    if (!lacks_text && !lacks_unet && !lacks_vae) return DR_OK;
+    pipeline_lacks(pipeline, lacks, sizeof lacks);
+    return error_set(err, DR_INCOMPLETE, "%.400s has %s", pipeline->path, lacks);
+}
+
+enum dr_code job_prepare(struct job *job, struct dr_error *err)
+{
+    struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    job->started_ms = clock_ms();
+    job->vae_was_resident = slot->resident != NULL;
+    if (job->vae || job->vae_to_base) {
+        slot->override = job->vae ? &job->vae->source : NULL;
+        job->vae_differs = true;
+    }
+    job->latent_width = job->request.width / 8;
+    job->latent_height = job->request.height / 8;
+    job->count = (size_t)4 * (size_t)job->latent_width * (size_t)job->latent_height;
+    enum dr_code code = check_slots(job, err);
+    if (code == DR_OK && job->request.wants_encode)
+        code = stage_open_picture(job, &job->picture_bytes, err);
+    if (code == DR_OK) code = make_plans(job, err);
+    if (code != DR_OK) return code;
+    job->arena_bytes = larger(larger(plan_bytes_or_zero(job->text_plan.plan),
+                                     plan_bytes_or_zero(job->unet_plan.plan)),
+                              larger(plan_bytes_or_zero(job->encode_plan.plan),
+                                     plan_bytes_or_zero(job->decode_plan.plan)));
+    job->latents_bytes = carve_latents(job, NULL);
+    return DR_OK;
+}
+
+/* ---- the list, added up ------------------------------------------------------------------ */
+
+/* What memory would be if the list so far were executed. */
+struct tally {
+    struct job *job;
+    size_t now, peak;
+    const struct source *resident[ROLE_COUNT];
+    size_t resident_bytes[ROLE_COUNT];
+};
+
+static void tally_rise(struct tally *tally, size_t bytes)
+{
+    tally->now += bytes;
+    if (tally->now > tally->peak) tally->peak = tally->now;
+}
+
+static size_t pages(size_t bytes)
+{
+    return size_align(bytes, region_page_bytes());
+}
+
+static size_t job_region_bytes(const struct job *job)
+{
+    return pages(job->arena_bytes) + pages(job->latents_bytes) + pages(job->picture_bytes);
+}
+
+static size_t prompt_row_bytes(const struct job *job)
+{
+    const struct clip_text_info info = clip_text_info(job->context.pipeline->text);
+    return sizeof(float) * TOKENIZER_POSITIONS * (size_t)info.width;
+}
+
+static void tally_load(struct tally *tally, enum component_role role, enum slot_order order,
+                       const struct source *wanted)
+{
+    if (tally->resident[role] == wanted) return;
+    const size_t old = tally->resident_bytes[role];
+    const size_t weights = source_weights_bytes(wanted);
+    const size_t scratch = source_scratch_bytes(wanted);
+    if (order == SLOT_RELEASE_FIRST) tally->now -= old;
+    tally_rise(tally, weights + scratch);
+    tally->now -= scratch;
+    if (order == SLOT_SWAP) tally->now -= old;
+    tally->resident[role] = wanted;
+    tally->resident_bytes[role] = weights;
+}
+
+static void tally_release(struct tally *tally, enum component_role role)
+{
+    tally->now -= tally->resident_bytes[role];
+    tally->resident[role] = NULL;
+    tally->resident_bytes[role] = 0;
+}
+
+static const struct source *setting_vae(const struct job *job)
+{
+    const struct pipeline *const pipeline = job->context.pipeline;
+    return pipeline->override ? &pipeline->override->source : pipeline->slots[ROLE_VAE].base;
+}
+
+/* Append an action and do to the tally what it will do to the ledger. */
+static void add(struct tally *tally, enum action_kind kind, enum component_role role,
+                enum slot_order order)
+{
+    struct job *const job = tally->job;
+    assert(job->action_count < JOB_MAX_ACTIONS);
+    job->actions[job->action_count++] = (struct action){kind, role, order};
+    switch (kind) {
+    case ACTION_LOAD:
+        tally_load(tally, role, order, slot_active(&job->context.pipeline->slots[role]));
+        break;
+    case ACTION_RELEASE: tally_release(tally, role); break;
+    case ACTION_PROMPTS: tally_rise(tally, prompt_cache_bytes(prompt_row_bytes(job))); break;
+    case ACTION_RESERVE: tally_rise(tally, job_region_bytes(job)); break;
+    case ACTION_REFUND: tally->now -= job_region_bytes(job); break;
+    case ACTION_RESTORE:
+        if (setting_vae(job)) tally_load(tally, ROLE_VAE, order, setting_vae(job));
+        break;
+    case ACTION_TEXT:
+    case ACTION_ENCODE:
+    case ACTION_SAMPLE:
+    case ACTION_LATENTS:
+    case ACTION_DECODE: break;
+    }
+}
+
+static bool job_needs(const struct job *job, enum component_role role)
+{
+    const struct job_request *const want = &job->request;
+    switch (role) {
+    case ROLE_TEXT: return want->wants_text && !stage_prompts_are_cached(job);
+    case ROLE_UNET: return want->wants_sample;
+    case ROLE_VAE: return want->wants_encode || want->wants_decode;
+    case ROLE_TEXT2:
+    case ROLE_COUNT: break;
+    }
+    return false;
+}
+
+struct phase {
+    enum action_kind kind;
+    enum component_role role;
+    bool wanted;
+};
+
+static void add_phases(struct tally *tally, bool one_at_a_time)
+{
+    const struct job *const job = tally->job;
+    const struct job_request *const want = &job->request;
+    const struct phase phases[] = {
+        {ACTION_TEXT, ROLE_TEXT, want->wants_text},
+        {ACTION_ENCODE, ROLE_VAE, want->wants_encode},
+        {ACTION_SAMPLE, ROLE_UNET, want->wants_sample},
+        {ACTION_LATENTS, ROLE_COUNT, want->output_is_latent || want->latent_input},
+        {ACTION_DECODE, ROLE_VAE, want->wants_decode},
+    };
+    const size_t count = sizeof phases / sizeof *phases;
+    for (size_t i = 0; i < count; ++i) {
+        if (!phases[i].wanted) continue;
+        const bool needed = job_needs(job, phases[i].role);
+        if (one_at_a_time && needed)
+            add(tally, ACTION_LOAD, phases[i].role, SLOT_RELEASE_FIRST);
+        add(tally, phases[i].kind, phases[i].role, SLOT_SWAP);
+        if (one_at_a_time && needed && phases[i].kind != ACTION_DECODE)
+            add(tally, ACTION_RELEASE, phases[i].role, SLOT_SWAP);
+    }
+}
+
+void job_plan(struct job *job, enum job_residency residency)
+{
+    const struct pipeline *const pipeline = job->context.pipeline;
+    struct tally tally = {.job = job,
+                          .now = job->context.ledger->private_bytes,
+                          .peak = job->context.ledger->private_bytes};
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        tally.resident[role] = pipeline->slots[role].resident;
+        tally.resident_bytes[role] = pipeline->slots[role].weights.bytes;
+    }
+    job->residency = residency;
+    job->action_count = 0;
+    const enum slot_order order = residency == JOB_RESIDENT ? SLOT_SWAP : SLOT_RELEASE_FIRST;
+    for (int i = 0; i < ROLE_COUNT; ++i) {
+        const enum component_role role = (enum component_role)i;
+        const bool goes = residency == JOB_PHASED ||
+                          (residency == JOB_LEAN && !job_needs(job, role));
+        if (goes && tally.resident[role]) add(&tally, ACTION_RELEASE, role, order);
+    }
+    for (int i = 0; i < ROLE_COUNT; ++i) {
+        const enum component_role role = (enum component_role)i;
+        if (residency != JOB_PHASED && job_needs(job, role))
+            add(&tally, ACTION_LOAD, role, order);
+    }
+    if (job->request.wants_text && !pipeline->prompts.rows.data)
+        add(&tally, ACTION_PROMPTS, ROLE_TEXT, order);
+    add(&tally, ACTION_RESERVE, ROLE_COUNT, order);
+    add_phases(&tally, residency == JOB_PHASED);
+    add(&tally, ACTION_REFUND, ROLE_COUNT, order);
+    if (job->vae_differs) {
+        if (residency == JOB_PHASED || !job->vae_was_resident)
+            add(&tally, ACTION_RELEASE, ROLE_VAE, order);
+        else
+            add(&tally, ACTION_RESTORE, ROLE_VAE, order);
+    }
+    job->planned_bytes = tally.peak;
+}
+
+enum dr_code job_admit(struct job *job, struct dr_error *err)
+{
+    const struct ledger *const ledger = job->context.ledger;
+    size_t least = SIZE_MAX;
+    for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
+        job_plan(job, (enum job_residency)i);
+        if (!ledger->limit_bytes || job->planned_bytes <= ledger->limit_bytes) return DR_OK;
+        if (job->planned_bytes < least) least = job->planned_bytes;
+    }
+    char need[16], have[16], limit[16];
+    return error_set(
+        err, DR_OVER_BUDGET,
+        "%dx%d needs %s (%zu bytes) of private memory with one component loaded at a time; the "
+        "budget leaves %s (%zu bytes) for weights and buffers, %s (%zu bytes) are in use now; "
+        "make the picture smaller or the budget larger",
+        (int)job->request.width, (int)job->request.height, size_format(least, need), least,
+        size_format(ledger->limit_bytes, limit), ledger->limit_bytes,
+        size_format(ledger->private_bytes, have), ledger->private_bytes);
+}
+
+/* ---- the list, executed ------------------------------------------------------------------ */
+
+static void report_load(void *cookie, double share)
+{
+    job_report(cookie, 0, 0, share);
+}
+
+static enum dr_code load(struct job *job, enum component_role role, enum slot_order order,
+                         struct dr_error *err)
+{
+    const struct component_progress progress = {report_load, job, job->context.cancel};
+    const struct slot_load_options options = {
+        .ledger = job->context.ledger, .order = order, .progress = &progress};
+    job->stage = DR_STAGE_LOAD;
+    return slot_load(&job->context.pipeline->slots[role], &options, err);
+}
+
+static enum dr_code open_region(struct job *job, struct region *region, size_t bytes,
+                                enum region_tag tag, struct dr_error *err)
+{
+    if (bytes == 0) return DR_OK;
+    const struct region_options options = {.bytes = bytes, .tag = tag, .component = "job"};
+    return region_open(region, job->context.ledger, &options, err);
+}
+
+static enum dr_code reserve(struct job *job, struct dr_error *err)
+{
+    enum dr_code code =
+        open_region(job, &job->arena, job->arena_bytes, REGION_ACTIVATIONS, err);
+    if (code == DR_OK)
+        code = open_region(job, &job->latents, job->latents_bytes, REGION_LATENTS, err);
+    if (code == DR_OK)
+        code = open_region(job, &job->picture, job->picture_bytes, REGION_IMAGE, err);
+    if (code == DR_OK) (void)carve_latents(job, job->latents.data);
+    return code;
+}
+
+static void refund(struct job *job)
+{
+    region_close(&job->arena);
+    region_close(&job->latents);
+    region_close(&job->picture);
+}
+
+/* Point the slot at the setting's VAE again. Its weights follow by a load. */
+static void restore_reference(struct job *job)
+{
+    struct pipeline *const pipeline = job->context.pipeline;
+    if (!job->vae_differs) return;
+    pipeline->slots[ROLE_VAE].override =
+        pipeline->override ? &pipeline->override->source : NULL;
+    job->vae_differs = false;
+}
+
+/* The job's own VAE goes and the setting's comes back. The pictures are done by now: a failure
+ * here is a warning, and the VAE is read again when it is needed. */
+static void restore(struct job *job, enum slot_order order)
+{
+    struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    const struct slot_load_options options = {.ledger = job->context.ledger, .order = order};
+    struct dr_error problem;
+    restore_reference(job);
+    if (!slot_active(slot)) {
+        slot_release(slot);
+        return;
+    }
+    if (slot_load(slot, &options, &problem) == DR_OK) return;
+    slot_release(slot);
+    (void)snprintf(job->warning, sizeof job->warning,
+                   "the VAE could not be restored at once: %.400s", problem.message);
+}
+
+static enum dr_code execute(struct job *job, const struct action *action, struct dr_error *err)
+{
+    switch (action->kind) {
+    case ACTION_LOAD: return load(job, action->role, action->order, err);
+    case ACTION_RELEASE:
+        slot_release(&job->context.pipeline->slots[action->role]);
+        return DR_OK;
+    case ACTION_PROMPTS:
+        return prompt_cache_open(&job->context.pipeline->prompts, job->context.ledger,
+                                 prompt_row_bytes(job), err);
+    case ACTION_RESERVE: return reserve(job, err);
+    case ACTION_TEXT: return stage_text(job, err);
+    case ACTION_ENCODE: return stage_encode(job, err);
+    case ACTION_SAMPLE: return stage_sample(job, err);
+    case ACTION_LATENTS: return stage_latents(job, err);
+    case ACTION_DECODE: return stage_decode(job, err);
+    case ACTION_REFUND: refund(job); return DR_OK;
+    case ACTION_RESTORE: restore(job, action->order); return DR_OK;
+    }
+    return DR_OK;
+}
+
+enum dr_code job_run(struct job *job, struct dr_error *err)
+{
+    for (int32_t i = 0; i < job->action_count; ++i) {
+        if (atomic_load(job->context.cancel))
+            return error_set(err, DR_CANCELLED, "cancelled before it was done");
+        const enum dr_code code = execute(job, &job->actions[i], err);
+        if (code != DR_OK) return code;
+    }
+    return DR_OK;
+}
+
+void job_finish(struct job *job)
+{
+    struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    refund(job);
+    clip_text_plan_destroy(&job->text_plan);
+    unet_plan_destroy(&job->unet_plan);
+    vae_encode_plan_destroy(&job->encode_plan);
+    vae_decode_plan_destroy(&job->decode_plan);
+    stage_close_picture(job);
+    restore_reference(job);
+    if (slot->resident && slot->resident != slot_active(slot)) slot_release(slot);
+    if (job->vae_was_resident && !slot->resident && job->residency != JOB_PHASED &&
+        slot_active(slot)) {
+        const struct slot_load_options options = {.ledger = job->context.ledger};
+        (void)!slot_load(slot, &options, NULL);
+    }
+    compute_trim();
+}
+
+const struct vae_spec *job_vae_spec(const struct job *job)
+{
+    const struct pipeline *const pipeline = job->context.pipeline;
+    if (job->vae) return job->vae->spec;
+    if (pipeline->override && !job->vae_to_base) return pipeline->override->spec;
+    return pipeline->vae;
+}
+
+void job_report(const struct job *job, int32_t image, int32_t step, double share)
+{
+    if (!job->request.progress) return;
+    const struct dr_progress progress = {
+        .stage = job->stage,
+        .image = image,
+        .image_count = job->request.batch,
+        .step = step,
+        .step_count = job->calls_total,
+        .share = share,
+        .elapsed_ms = clock_ms() - job->started_ms,
+    };
+    job->request.progress(job->request.progress_cookie, &progress);
+}

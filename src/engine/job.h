@@ -1,0 +1,152 @@
+/* job — one piece of work, from its exact plan to its last byte given back.
+ *
+ *     job_prepare   makes the networks' plans (compute/plan.h) and the list of actions
+ *     job_admit     adds the list up; picks the first residency that fits the limit, or refuses
+ *     job_run       executes the same list
+ *     job_finish    gives everything back, on every path
+ *
+ * A job is a list of actions: load this, reserve that, run the text encoder, ... The forecast
+ * of its private memory is that list, added up; running it is that list, executed. There is no
+ * second computation that could differ, so planned bytes equal the ledger's peak.
+ *
+ * Three residencies, tried in order; the pictures are the same bytes in each:
+ *   RESIDENT  what is loaded stays, what the job needs is loaded beside it
+ *   LEAN      what the job does not need is released first
+ *   PHASED    one component at a time: text encoder, VAE encoder, UNet, VAE decoder
+ *
+ * Threads: the engine's lock is held.
+ */
+#ifndef ENGINE_JOB_H
+#define ENGINE_JOB_H
+
+#include <stdatomic.h>
+
+#include "darkroom/darkroom.h"
+#include "engine/pipeline.h"
+#include "engine/sampler.h"
+#include "image/image.h"
+#include "model/tokenizer.h"
+
+enum job_residency { JOB_RESIDENT, JOB_LEAN, JOB_PHASED, JOB_RESIDENCY_COUNT };
+
+enum action_kind {
+    ACTION_LOAD,    /* slot_load of a role, in the order given */
+    ACTION_RELEASE, /* slot_release of a role */
+    ACTION_PROMPTS, /* open the prompt cache */
+    ACTION_RESERVE, /* open the job's regions */
+    ACTION_TEXT,    /* run: prompts to contexts */
+    ACTION_ENCODE,  /* run: the init picture to moments */
+    ACTION_SAMPLE,  /* run: noise to latents, all pictures */
+    ACTION_LATENTS, /* read or write the latent file */
+    ACTION_DECODE,  /* run: latents to pictures, each written */
+    ACTION_REFUND,  /* close the job's regions */
+    ACTION_RESTORE, /* the job's own VAE goes, the setting's comes back */
+};
+
+struct action {
+    enum action_kind kind;
+    enum component_role role;
+    enum slot_order order;
+};
+
+enum { JOB_MAX_ACTIONS = 24 };
+
+/* What is wanted; filled by generate.c from checked options. */
+struct job_request {
+    bool wants_text, wants_encode, wants_sample, wants_decode;
+    int32_t width, height;   /* of the picture */
+    int32_t batch;
+    int64_t seed;
+    bool guided;             /* cfg > 1: negative and prompt in one batch */
+    float cfg;
+    int32_t clip_skip;
+    enum dr_rng rng;
+    struct sampler_options sampler;
+    struct token_list tokens, negative_tokens;
+    const char *init;        /* path, or NULL */
+    const char *output;      /* path, or NULL */
+    bool output_is_latent;
+    const char *latent_input; /* decode: path */
+    const char *prompt, *negative; /* never NULL where wants_text */
+    double strength;
+    int32_t bits, quality;
+    void (*progress)(void *cookie, const struct dr_progress *progress);
+    void *progress_cookie;
+    void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb, int32_t width,
+                  int32_t height);
+    void *image_cookie;
+};
+
+/* What the engine lends to its job. */
+struct job_context {
+    struct pipeline *pipeline;
+    struct ledger *ledger;
+    const atomic_bool *cancel;
+    enum dtype dtype;
+};
+
+struct job {
+    struct job_context context;
+    struct job_request request;
+    struct vae_file *vae; /* the job's own VAE, lent by the caller; NULL: the setting's */
+    bool vae_differs;     /* vae is in the slot in place of the setting's */
+    bool vae_to_base;     /* the job said none: base, though the setting has an override */
+    bool vae_was_resident;
+
+    struct clip_text_plan text_plan;
+    struct unet_plan unet_plan;
+    struct vae_encode_plan encode_plan;
+    struct vae_decode_plan decode_plan;
+    struct image_reader *reader; /* of the init picture, its head read */
+    struct image_head head;
+    size_t arena_bytes, latents_bytes, picture_bytes;
+
+    struct action actions[JOB_MAX_ACTIONS];
+    int32_t action_count;
+    enum job_residency residency;
+    size_t planned_bytes; /* peak of the ledger's private bytes, by the list */
+
+    struct region arena, latents, picture;
+    /* carved from latents; shapes: count = 4 * h * w floats, channels first */
+    size_t count;
+    int32_t latent_width, latent_height;
+    void *sampler_memory;
+    float *results;    /* [batch, count] */
+    float *noise;      /* [count] */
+    float *prediction; /* [count] */
+    float *moments;    /* [h, w, 8] */
+
+    /* results */
+    double text_ms, unet_ms, vae_ms; /* sums */
+    int32_t unet_calls, vae_runs;
+    int32_t calls_done, calls_total;
+    double started_ms;
+    struct dr_image_info *images; /* [batch], caller's */
+    enum dr_stage stage;
+    char warning[DR_TEXT_BYTES]; /* "" or what went wrong after the pictures were done */
+};
+
+/* Make plans for what the request wants. The job's VAE (if any) is put into the slot. On error
+ * job_finish still has to be called. */
+enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+
+/* Add up one residency; fills actions and planned_bytes. */
+void job_plan(struct job *job, enum job_residency residency);
+
+/* Pick the first residency whose peak is within the ledger's limit. Errors: DR_OVER_BUDGET with
+ * need, have and limit. */
+enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+
+enum dr_code job_run(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+
+/* Regions closed, plans destroyed, the setting's VAE back in its slot (and resident where it
+ * was; a failure there leaves it released, to be read when it is needed). */
+void job_finish(struct job *job);
+
+/* The spec of the VAE that this job uses; NULL: there is none. */
+const struct vae_spec *job_vae_spec(const struct job *job);
+
+/* Tell the caller how far it is. */
+void job_report(const struct job *job, int32_t image, int32_t step, double share);
+
+#endif

@@ -1,0 +1,158 @@
+#include "engine/pipeline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const slot_names[ROLE_COUNT] = {
+    [ROLE_TEXT] = "text", [ROLE_TEXT2] = "text2", [ROLE_UNET] = "unet", [ROLE_VAE] = "vae"};
+
+static void note_problem(struct pipeline *pipeline, const struct dr_error *err)
+{
+    const size_t used = strlen(pipeline->problems);
+    (void)snprintf(pipeline->problems + used, sizeof pipeline->problems - used, "%s%s",
+                   used ? "; " : "", err->message);
+}
+
+static void set_base(struct pipeline *pipeline, enum component_role role,
+                     const struct component_spec *spec)
+{
+    pipeline->sources[role] = (struct source){.spec = spec, .path = pipeline->path};
+    pipeline->slots[role].base = &pipeline->sources[role];
+}
+
+/* A text encoder or VAE that is broken is as one that is missing: the rest is usable. An
+ * unusable UNet is the checkpoint's failure. */
+static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
+                               struct dr_error *err)
+{
+    const struct component_index *const parts = pipeline->checkpoint.components;
+    const enum family family = pipeline->checkpoint.family;
+    struct dr_error problem;
+    if (parts[ROLE_UNET].count) {
+        const enum dr_code code =
+            unet_spec_create(&pipeline->unet, &parts[ROLE_UNET], family, dtype, err);
+        if (code != DR_OK) {
+            error_prefix(err, "%.300s", pipeline->path);
+            return code;
+        }
+        set_base(pipeline, ROLE_UNET, unet_component(pipeline->unet));
+    }
+    if (parts[ROLE_TEXT].count) {
+        if (clip_text_spec_create(&pipeline->text, &parts[ROLE_TEXT], dtype, &problem) == DR_OK)
+            set_base(pipeline, ROLE_TEXT, clip_text_component(pipeline->text));
+        else
+            note_problem(pipeline, &problem);
+    }
+    if (parts[ROLE_VAE].count) {
+        if (vae_spec_create(&pipeline->vae, &parts[ROLE_VAE], family, dtype, &problem) == DR_OK)
+            set_base(pipeline, ROLE_VAE, vae_component(pipeline->vae));
+        else
+            note_problem(pipeline, &problem);
+    }
+    return DR_OK;
+}
+
+static enum dr_code check_family(const struct pipeline *pipeline, struct dr_error *err)
+{
+    const enum family family = pipeline->checkpoint.family;
+    if (family == FAMILY_SD15) return DR_OK;
+    if (family == FAMILY_VAE)
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s is a VAE, not a checkpoint; choose it with --vae",
+                         pipeline->path);
+    return error_set(err, DR_UNSUPPORTED,
+                     "%.600s is a checkpoint of the family %s, which this version does not run; "
+                     "it runs sd15",
+                     pipeline->path, family_name(family));
+}
+
+static void read_prediction(struct pipeline *pipeline)
+{
+    const char *const said =
+        tensor_file_metadata(&pipeline->checkpoint.file, "darkroom.prediction");
+    pipeline->prediction = said && said[0] == 'v' ? PREDICTION_V : PREDICTION_EPSILON;
+}
+
+enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype dtype,
+                           struct dr_error *err)
+{
+    if (strlen(path) >= DR_PATH_BYTES)
+        return error_set(err, DR_BAD_INPUT, "the model's path is longer than %d bytes",
+                         DR_PATH_BYTES - 1);
+    struct pipeline *pipeline = calloc(1, sizeof *pipeline);
+    if (!pipeline) return error_set(err, DR_NOMEM, "no memory to open %.400s", path);
+    (void)snprintf(pipeline->path, sizeof pipeline->path, "%s", path);
+    path_stem(path, pipeline->name, sizeof pipeline->name);
+    for (int role = 0; role < ROLE_COUNT; ++role)
+        pipeline->slots[role].name = slot_names[role];
+    enum dr_code code = checkpoint_open(&pipeline->checkpoint, path, err);
+    if (code == DR_OK) code = check_family(pipeline, err);
+    if (code == DR_OK) code = open_specs(pipeline, dtype, err);
+    if (code == DR_OK) read_prediction(pipeline);
+    if (code == DR_OK && !pipeline->slots[ROLE_UNET].base && !pipeline->slots[ROLE_VAE].base &&
+        !pipeline->slots[ROLE_TEXT].base)
+        code = error_set(err, DR_INCOMPLETE, "%.300s has no usable component: %.500s", path,
+                         pipeline->problems);
+    if (code != DR_OK) pipeline_close(&pipeline);
+    *out = pipeline;
+    return code;
+}
+
+void pipeline_close(struct pipeline **pipeline)
+{
+    if (!pipeline || !*pipeline) return;
+    struct pipeline *const p = *pipeline;
+    (void)pipeline_release(p);
+    vae_file_close(&p->override);
+    clip_text_spec_destroy(&p->text);
+    unet_spec_destroy(&p->unet);
+    vae_spec_destroy(&p->vae);
+    checkpoint_close(&p->checkpoint);
+    free(p);
+    *pipeline = NULL;
+}
+
+void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_bytes)
+{
+    const bool has_text = pipeline->slots[ROLE_TEXT].base != NULL;
+    const bool has_unet = pipeline->slots[ROLE_UNET].base != NULL;
+    const bool has_vae = pipeline->slots[ROLE_VAE].base != NULL;
+    (void)snprintf(text, text_bytes, "%s%s%s%s%s",
+                   has_text ? "" : "no text encoder: prompts cannot be encoded. ",
+                   has_unet ? "" : "no UNet: it can encode and decode, not generate. ",
+                   has_vae ? "" : "no VAE of its own: choose one with --vae. ",
+                   pipeline->problems[0] ? "Unusable: " : "", pipeline->problems);
+}
+
+struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline, struct vae_file *file_take)
+{
+    struct vae_file *const before = pipeline->override;
+    pipeline->override = file_take;
+    pipeline->slots[ROLE_VAE].override = file_take ? &file_take->source : NULL;
+    return before;
+}
+
+struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline)
+{
+    struct pipeline_bytes bytes = {0};
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        const struct slot *const slot = &pipeline->slots[role];
+        const struct source *const active = slot_active(slot);
+        bytes.resident += slot->weights.bytes;
+        if (!active || slot->resident == active) continue;
+        bytes.missing += source_weights_bytes(active);
+        const size_t scratch = source_scratch_bytes(active);
+        if (scratch > bytes.scratch) bytes.scratch = scratch;
+    }
+    return bytes;
+}
+
+size_t pipeline_release(struct pipeline *pipeline)
+{
+    size_t bytes = pipeline->prompts.rows.bytes;
+    prompt_cache_close(&pipeline->prompts);
+    for (int role = 0; role < ROLE_COUNT; ++role)
+        bytes += slot_release(&pipeline->slots[role]);
+    return bytes;
+}

@@ -1,0 +1,65 @@
+/* pipeline — an opened checkpoint: its specs, and a slot for each of its components.
+ *
+ * Opening reads the index alone (names and shapes), so that a bad file is refused before
+ * anything that runs is touched. Weights come when slots are loaded.
+ *
+ * The pipeline also owns the VAE override that the setting resolved to, and the prompts encoded
+ * with its text encoder: both belong to this checkpoint and go with it.
+ */
+#ifndef ENGINE_PIPELINE_H
+#define ENGINE_PIPELINE_H
+
+#include "darkroom/darkroom.h"
+#include "engine/prompt_cache.h"
+#include "engine/sampler.h"
+#include "engine/slot.h"
+#include "engine/vae_file.h"
+#include "engine/vae_resolution.h"
+#include "model/clip_text.h"
+#include "model/unet.h"
+#include "model/vae.h"
+
+struct pipeline {
+    char path[DR_PATH_BYTES];
+    char name[256]; /* stem of the path */
+    struct checkpoint checkpoint;
+    struct clip_text_spec *text; /* NULL: the checkpoint has none */
+    struct unet_spec *unet;
+    struct vae_spec *vae; /* its own; NULL: none */
+    struct source sources[ROLE_COUNT];
+    struct slot slots[ROLE_COUNT];
+    enum prediction_kind prediction; /* what the file says, else epsilon */
+    struct prompt_cache prompts;
+    /* what the VAE setting means for this checkpoint */
+    struct vae_resolution resolution;
+    struct vae_file *override; /* owned; NULL: base */
+    char problems[DR_TEXT_BYTES]; /* components that are there but unusable, in words */
+};
+
+/* Errors: checkpoint_open's; DR_UNSUPPORTED (a family or UNet that is not run yet);
+ * DR_INCOMPLETE where nothing of it is usable. A component that is missing or broken leaves
+ * its slot without a base; pipeline_lacks says which. */
+enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype dtype,
+                           struct dr_error *err) DR_MUST_CHECK;
+
+/* Releases weights, override and files. NULL and *pipeline == NULL are fine. */
+void pipeline_close(struct pipeline **pipeline);
+
+/* "" or a sentence: which components the checkpoint lacks and what to do. */
+void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_bytes);
+
+/* Make `file` (taken; NULL: base) the setting's override. Returns the one before, now the
+ * caller's. The slot's weights are not touched: slot_load does that. */
+struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline, struct vae_file *file_take);
+
+/* Private bytes of all resident weights; of all weights if resident; the largest load scratch
+ * of those not resident. */
+struct pipeline_bytes {
+    size_t resident, missing, scratch;
+};
+struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline);
+
+/* Release all weights and prompts; returns the bytes. Idempotent. */
+size_t pipeline_release(struct pipeline *pipeline);
+
+#endif

@@ -1,0 +1,48 @@
+/* prompt_cache — encoded prompts, kept exactly, so that the text encoder may be released.
+ *
+ * One small region of CAPACITY rows of [77, width] float32. A row is found by its token ids and
+ * clip skip; model and precision are the pipeline's, with which the cache lives and dies. A hit
+ * is the very bytes that the encoder wrote. The least recently used row is replaced.
+ */
+#ifndef ENGINE_PROMPT_CACHE_H
+#define ENGINE_PROMPT_CACHE_H
+
+#include "mem/region.h"
+#include "model/tokenizer.h"
+
+enum { PROMPT_CACHE_CAPACITY = 8 };
+
+struct prompt_cache_key {
+    int32_t ids[TOKENIZER_POSITIONS];
+    int32_t clip_skip;
+};
+
+struct prompt_cache {
+    struct region rows; /* closed: empty */
+    size_t row_bytes;
+    struct prompt_cache_key keys[PROMPT_CACHE_CAPACITY];
+    uint64_t used[PROMPT_CACHE_CAPACITY]; /* 0: empty; else the clock of its last use */
+    uint64_t clock;
+};
+
+/* A zeroed cache is empty. */
+
+/* Whole pages that prompt_cache_open will map for this row size. */
+size_t prompt_cache_bytes(size_t row_bytes);
+
+enum dr_code prompt_cache_open(struct prompt_cache *cache, struct ledger *ledger,
+                               size_t row_bytes, struct dr_error *err) DR_MUST_CHECK;
+
+/* The row of this key, or NULL. Counts as a use. */
+const float *prompt_cache_find(struct prompt_cache *cache, const struct prompt_cache_key *key);
+
+/* A row to write for this key, in place of the least recently used one. */
+float *prompt_cache_add(struct prompt_cache *cache, const struct prompt_cache_key *key);
+
+/* Forget a row that was added but could not be written (an encoder that failed). */
+void prompt_cache_forget(struct prompt_cache *cache, const struct prompt_cache_key *key);
+
+/* Forget all and unmap. */
+void prompt_cache_close(struct prompt_cache *cache);
+
+#endif

@@ -1,0 +1,125 @@
+#include "engine/slot.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/size.h"
+
+/* Enough for few system calls, small enough not to matter beside a component. */
+enum { SAVE_BUFFER_BYTES = 1 << 20 };
+
+struct source *slot_active(const struct slot *slot)
+{
+    return slot->override ? slot->override : slot->base;
+}
+
+size_t source_weights_bytes(const struct source *source)
+{
+    return source ? size_align(source->spec->weights_bytes, region_page_bytes()) : 0;
+}
+
+size_t source_scratch_bytes(const struct source *source)
+{
+    return source ? size_align(source->spec->scratch_bytes, region_page_bytes()) : 0;
+}
+
+static enum dr_code load_source(struct source *source, const char *name,
+                                const struct slot_load_options *options,
+                                struct region *weights, struct dr_error *err)
+{
+    uint8_t digest[DIGEST_BYTES];
+    const struct component_load_options load = {
+        .ledger = options->ledger,
+        .name = name,
+        .expected_digest = source->digest_known ? source->digest : NULL,
+        .progress = options->progress,
+    };
+    const enum dr_code code = component_load(source->spec, &load, weights, digest, err);
+    if (code != DR_OK) return code;
+    if (!source->digest_known) {
+        memcpy(source->digest, digest, sizeof digest);
+        source->digest_known = true;
+    }
+    return DR_OK;
+}
+
+static enum dr_code load_by_swap(struct slot *slot, const struct slot_load_options *options,
+                                 struct dr_error *err)
+{
+    struct region fresh = {0};
+    struct source *const wanted = slot_active(slot);
+    const enum dr_code code = load_source(wanted, slot->name, options, &fresh, err);
+    if (code != DR_OK) return code;
+    region_close(&slot->weights);
+    region_move(&slot->weights, &fresh);
+    slot->resident = wanted;
+    return DR_OK;
+}
+
+static enum dr_code load_after_release(struct slot *slot,
+                                       const struct slot_load_options *options,
+                                       struct dr_error *err)
+{
+    struct source *const old = slot->resident;
+    struct source *const wanted = slot_active(slot);
+    slot_release(slot);
+    const enum dr_code code = load_source(wanted, slot->name, options, &slot->weights, err);
+    if (code == DR_OK) {
+        slot->resident = wanted;
+        return DR_OK;
+    }
+    if (!old) return code;
+    /* The way back must not be stopped by the same cancel that stopped the way there. */
+    const struct slot_load_options back = {.ledger = options->ledger, .order = options->order};
+    if (load_source(old, slot->name, &back, &slot->weights, NULL) == DR_OK)
+        slot->resident = old;
+    else
+        error_prefix(err, "the %s is released and will be read again when it is needed",
+                     slot->name);
+    return code;
+}
+
+enum dr_code slot_load(struct slot *slot, const struct slot_load_options *options,
+                       struct dr_error *err)
+{
+    slot_check(slot);
+    struct source *const wanted = slot_active(slot);
+    if (!wanted)
+        return error_set(err, DR_NOT_FOUND, "the checkpoint has no %s of its own", slot->name);
+    if (slot->resident == wanted) return DR_OK;
+    const enum dr_code code = options->order == SLOT_SWAP || !slot->resident
+                                  ? load_by_swap(slot, options, err)
+                                  : load_after_release(slot, options, err);
+    slot_check(slot);
+    return code;
+}
+
+size_t slot_release(struct slot *slot)
+{
+    const size_t bytes = slot->weights.bytes;
+    region_close(&slot->weights);
+    slot->resident = NULL;
+    return bytes;
+}
+
+enum dr_code source_save(struct source *source, struct ledger *ledger, struct dr_error *err)
+{
+    if (!source || source->digest_known) return DR_OK;
+    struct region buffer = {0};
+    const struct region_options options = {
+        .bytes = SAVE_BUFFER_BYTES, .tag = REGION_SCRATCH, .component = "digest"};
+    enum dr_code code = region_open(&buffer, ledger, &options, err);
+    if (code != DR_OK) return code;
+    code = component_digest_read(source->spec->index, buffer.data, buffer.bytes,
+                                 source->digest, err);
+    region_close(&buffer);
+    source->digest_known = code == DR_OK;
+    return code;
+}
+
+void slot_check(const struct slot *slot)
+{
+    assert((slot->weights.data != NULL) == (slot->resident != NULL));
+    assert(!slot->resident || slot->resident->digest_known);
+    (void)slot;
+}

@@ -1,0 +1,405 @@
+#include "engine/stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/size.h"
+#include "compute/compute.h"
+#include "engine/latent.h"
+#include "engine/parameters.h"
+#include "image/resize.h"
+#include "mem/arena_plan.h"
+
+/* ---- what the plans' progress goes to ---------------------------------------------------- */
+
+struct stage_progress {
+    const struct job *job;
+    int32_t image;
+};
+
+static void report_share(void *cookie, double share)
+{
+    const struct stage_progress *const progress = cookie;
+    job_report(progress->job, progress->image, 0, share);
+}
+
+static struct plan_progress plan_progress_of(struct stage_progress *cookie)
+{
+    return (struct plan_progress){report_share, cookie, cookie->job->context.cancel};
+}
+
+static const void *weights_of(const struct job *job, enum component_role role)
+{
+    return job->context.pipeline->slots[role].weights.data;
+}
+
+/* ---- text -------------------------------------------------------------------------------- */
+
+static struct prompt_cache_key prompt_key(const struct job *job, const struct token_list *tokens)
+{
+    struct prompt_cache_key key = {.clip_skip = job->request.clip_skip};
+    memcpy(key.ids, tokens->ids, sizeof key.ids);
+    return key;
+}
+
+bool stage_prompts_are_cached(const struct job *job)
+{
+    struct prompt_cache *const cache = &job->context.pipeline->prompts;
+    const struct prompt_cache_key key = prompt_key(job, &job->request.tokens);
+    if (!prompt_cache_find(cache, &key)) return false;
+    if (!job->request.guided) return true;
+    const struct prompt_cache_key negative = prompt_key(job, &job->request.negative_tokens);
+    return prompt_cache_find(cache, &negative) != NULL;
+}
+
+static enum dr_code encode_prompt(struct job *job, const struct token_list *tokens,
+                                  struct dr_error *err)
+{
+    struct prompt_cache *const cache = &job->context.pipeline->prompts;
+    const struct clip_text_plan *const text = &job->text_plan;
+    const struct prompt_cache_key key = prompt_key(job, tokens);
+    if (prompt_cache_find(cache, &key)) return DR_OK;
+    enum dr_code code =
+        plan_bind(text->plan, job->arena.data, weights_of(job, ROLE_TEXT), err);
+    if (code != DR_OK) return code;
+    memcpy(plan_data(text->plan, text->ids), tokens->ids, sizeof tokens->ids);
+    struct stage_progress cookie = {job, 0};
+    const struct plan_progress progress = plan_progress_of(&cookie);
+    code = plan_run(text->plan, &progress, err);
+    if (code != DR_OK) return code;
+    const float *const context = plan_data(text->plan, text->context);
+    if (!latent_is_finite(context, cache->row_bytes / sizeof(float)))
+        return error_set(err, DR_NOT_FINITE,
+                         "the text encoder's result is not finite (NaN or infinity): its weights "
+                         "in %.400s are damaged",
+                         job->context.pipeline->path);
+    memcpy(prompt_cache_add(cache, &key), context, cache->row_bytes);
+    return DR_OK;
+}
+
+enum dr_code stage_text(struct job *job, struct dr_error *err)
+{
+    const double started = clock_ms();
+    job->stage = DR_STAGE_TEXT;
+    enum dr_code code = encode_prompt(job, &job->request.tokens, err);
+    if (code == DR_OK && job->request.guided)
+        code = encode_prompt(job, &job->request.negative_tokens, err);
+    job->text_ms = clock_ms() - started;
+    return code;
+}
+
+/* ---- init picture ------------------------------------------------------------------------ */
+
+static struct resize_shape resize_of(const struct job *job)
+{
+    return (struct resize_shape){.source_width = job->head.width,
+                                 .source_height = job->head.height,
+                                 .target_width = job->request.width,
+                                 .target_height = job->request.height};
+}
+
+static size_t picture_pixels_bytes(const struct job *job)
+{
+    return sizeof(float) * 3 * (size_t)job->head.width * (size_t)job->head.height;
+}
+
+enum dr_code stage_open_picture(struct job *job, size_t *bytes, struct dr_error *err)
+{
+    const enum dr_code code =
+        image_reader_open(&job->reader, &job->head, job->request.init, err);
+    if (code != DR_OK) return code;
+    const struct resize_shape shape = resize_of(job);
+    *bytes = size_align(picture_pixels_bytes(job), ARENA_ALIGN) + resize_scratch_bytes(&shape);
+    return DR_OK;
+}
+
+void stage_close_picture(struct job *job)
+{
+    image_reader_close(&job->reader);
+}
+
+enum dr_code stage_encode(struct job *job, struct dr_error *err)
+{
+    const struct vae_encode_plan *const encode = &job->encode_plan;
+    const struct resize_shape shape = resize_of(job);
+    float *const pixels = (void *)job->picture.data;
+    void *const scratch =
+        job->picture.data + size_align(picture_pixels_bytes(job), ARENA_ALIGN);
+    job->stage = DR_STAGE_ENCODE;
+    enum dr_code code = image_reader_pixels(job->reader, pixels, err);
+    if (code == DR_OK)
+        code = plan_bind(encode->plan, job->arena.data, weights_of(job, ROLE_VAE), err);
+    if (code != DR_OK) return code;
+    float *const image = plan_data(encode->plan, encode->image);
+    const size_t samples = 3 * (size_t)job->request.width * (size_t)job->request.height;
+    resize_run(&shape, pixels, image, scratch);
+    for (size_t i = 0; i < samples; ++i) {
+        const float clamped = image[i] < 0.0F ? 0.0F : image[i] > 1.0F ? 1.0F : image[i];
+        image[i] = 2.0F * clamped - 1.0F;
+    }
+    struct stage_progress cookie = {job, 0};
+    const struct plan_progress progress = plan_progress_of(&cookie);
+    const double started = clock_ms();
+    code = plan_run(encode->plan, &progress, err);
+    if (code != DR_OK) return code;
+    if (!job->request.wants_sample) job->vae_ms += clock_ms() - started;
+    const float *const moments = plan_data(encode->plan, encode->moments);
+    if (!latent_is_finite(moments, 2 * job->count))
+        return error_set(err, DR_NOT_FINITE,
+                         "the VAE encoder's result is not finite (NaN or infinity) for %.600s",
+                         job->request.init);
+    memcpy(job->moments, moments, 2 * sizeof(float) * job->count);
+    if (job->request.wants_sample) return DR_OK;
+    /* An encode job wants the mean of the distribution, scaled. */
+    const struct vae_info info = vae_info(job_vae_spec(job));
+    float *const mean = plan_data(encode->plan, encode->image);
+    vae_sample((int64_t)job->count / LATENT_CHANNELS, job->moments, NULL, mean);
+    vae_scale(&info, mean, job->count);
+    latent_to_channels_first(mean, job->results, job->count / LATENT_CHANNELS);
+    return DR_OK;
+}
+
+/* ---- sampling ---------------------------------------------------------------------------- */
+
+/* The start of one picture: noise, or the init picture's latent with noise mixed in. */
+static void start_image(struct job *job, struct sampler *sampler, struct random_source *random,
+                        float *result)
+{
+    const size_t cells = job->count / LATENT_CHANNELS;
+    if (!job->request.wants_encode) {
+        random_normal(random, sampler->latent, job->count);
+        sampler_start(sampler, NULL);
+        return;
+    }
+    const struct vae_info info = vae_info(job_vae_spec(job));
+    random_normal(random, job->noise, job->count);
+    latent_to_channels_last(job->noise, job->prediction, cells);
+    vae_sample((int64_t)cells, job->moments, job->prediction, result);
+    vae_scale(&info, result, job->count);
+    latent_to_channels_first(result, sampler->latent, cells);
+    random_normal(random, job->noise, job->count);
+    sampler_start(sampler, job->noise);
+}
+
+/* One guided evaluation: call.input -> job->prediction, both channels first. */
+static enum dr_code evaluate(struct job *job, const struct sampler_call *call,
+                             struct dr_error *err)
+{
+    const struct unet_plan *const unet = &job->unet_plan;
+    const struct unet_info info = unet_info(job->context.pipeline->unet);
+    const size_t cells = job->count / LATENT_CHANNELS;
+    float *const latent = plan_data(unet->plan, unet->latent);
+    const struct plan_progress progress = {NULL, NULL, job->context.cancel};
+    latent_to_channels_last(call->input, latent, cells);
+    if (job->request.guided)
+        memcpy(latent + job->count, latent, sizeof(float) * job->count);
+    unet_time_embedding(call->time, info.model_channels, plan_data(unet->plan, unet->time));
+    const enum dr_code code = plan_run(unet->plan, &progress, err);
+    if (code != DR_OK) return code;
+    float *const result = plan_data(unet->plan, unet->result);
+    if (job->request.guided) {
+        const float *const conditional = result + job->count;
+        const float cfg = job->request.cfg;
+        for (size_t i = 0; i < job->count; ++i)
+            result[i] += cfg * (conditional[i] - result[i]);
+    }
+    latent_to_channels_first(result, job->prediction, cells);
+    return DR_OK;
+}
+
+static enum dr_code sample_image(struct job *job, int32_t idx, struct dr_error *err)
+{
+    const enum random_kind kind =
+        job->request.rng == DR_RNG_CPU ? RANDOM_CPU : RANDOM_CUDA;
+    float *const result = job->results + (size_t)idx * job->count;
+    struct random_source random;
+    struct sampler sampler;
+    struct sampler_call call;
+    random_init(&random, kind, (uint64_t)job->images[idx].seed);
+    enum dr_code code =
+        sampler_init(&sampler, &job->request.sampler, job->sampler_memory, &random, err);
+    if (code != DR_OK) return code;
+    start_image(job, &sampler, &random, result);
+    job->calls_total = sampler_call_count(&sampler);
+    for (int32_t done = 0; sampler_next(&sampler, &call); ++done) {
+        const double started = clock_ms();
+        job_report(job, idx, done, (double)done / job->calls_total);
+        if (atomic_load(job->context.cancel))
+            return error_set(err, DR_CANCELLED, "cancelled at step %d of %d of picture %d",
+                             (int)done + 1, (int)job->calls_total, (int)idx + 1);
+        code = evaluate(job, &call, err);
+        if (code == DR_CANCELLED)
+            return error_set(err, code, "cancelled at step %d of %d of picture %d",
+                             (int)done + 1, (int)job->calls_total, (int)idx + 1);
+        if (code != DR_OK) return code;
+        if (!latent_is_finite(job->prediction, job->count))
+            return error_set(err, DR_NOT_FINITE,
+                             "the UNet's result is not finite (NaN or infinity) at step %d of %d",
+                             (int)done + 1, (int)job->calls_total);
+        sampler_take(&sampler, job->prediction);
+        job->unet_ms += clock_ms() - started;
+        ++job->unet_calls;
+    }
+    job_report(job, idx, job->calls_total, 1.0);
+    memcpy(result, sampler.latent, sizeof(float) * job->count);
+    return DR_OK;
+}
+
+static void copy_contexts(struct job *job)
+{
+    const struct unet_plan *const unet = &job->unet_plan;
+    struct prompt_cache *const cache = &job->context.pipeline->prompts;
+    const struct prompt_cache_key prompt = prompt_key(job, &job->request.tokens);
+    const struct prompt_cache_key negative = prompt_key(job, &job->request.negative_tokens);
+    unsigned char *const context = plan_data(unet->plan, unet->context);
+    /* The batch is [negative, prompt], as everywhere in this field. */
+    if (job->request.guided)
+        memcpy(context, prompt_cache_find(cache, &negative), cache->row_bytes);
+    memcpy(context + (job->request.guided ? cache->row_bytes : 0),
+           prompt_cache_find(cache, &prompt), cache->row_bytes);
+}
+
+enum dr_code stage_sample(struct job *job, struct dr_error *err)
+{
+    job->stage = DR_STAGE_UNET;
+    enum dr_code code =
+        plan_bind(job->unet_plan.plan, job->arena.data, weights_of(job, ROLE_UNET), err);
+    if (code != DR_OK) return code;
+    copy_contexts(job);
+    for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
+        code = sample_image(job, i, err);
+    return code;
+}
+
+/* ---- latent files ------------------------------------------------------------------------ */
+
+enum dr_code stage_latents(struct job *job, struct dr_error *err)
+{
+    const struct job_request *const want = &job->request;
+    const struct latent_head head = {want->batch, job->latent_height, job->latent_width};
+    if (want->latent_input) {
+        const enum dr_code code =
+            latent_file_read(want->latent_input, &head, job->results, err);
+        if (code != DR_OK) return code;
+        if (!latent_is_finite(job->results, job->count * (size_t)want->batch))
+            return error_set(err, DR_NOT_FINITE, "the latents in %.800s hold NaN or infinity",
+                             want->latent_input);
+        return DR_OK;
+    }
+    job->stage = DR_STAGE_WRITE;
+    job_report(job, 0, 0, 0.0);
+    const enum dr_code code = latent_file_write(want->output, job->results, head.n, head.height,
+                                                head.width, err);
+    for (int32_t i = 0; code == DR_OK && i < want->batch; ++i)
+        (void)snprintf(job->images[i].path, sizeof job->images[i].path, "%s", want->output);
+    return code;
+}
+
+/* ---- decoding ---------------------------------------------------------------------------- */
+
+static const char *digest_text(const struct source *source, char out[static DIGEST_HEX])
+{
+    out[0] = '\0';
+    if (source && source->digest_known) digest_hex(source->digest, out);
+    return out;
+}
+
+/* A1111's text, malloc'ed (its length is the prompt's). NULL for a decode job. */
+static char *parameters_text(const struct job *job, int32_t idx)
+{
+    const struct job_request *const want = &job->request;
+    const struct pipeline *const pipeline = job->context.pipeline;
+    const struct source *const vae = pipeline->slots[ROLE_VAE].resident;
+    char model_digest[DIGEST_HEX], vae_digest[DIGEST_HEX];
+    if (!want->wants_sample) return NULL;
+    const bool own = vae == pipeline->slots[ROLE_VAE].base;
+    const struct parameters parameters = {
+        .prompt = want->prompt,
+        .negative = want->negative,
+        .steps = want->sampler.steps,
+        .width = want->width,
+        .height = want->height,
+        .clip_skip = want->clip_skip,
+        .sampler = want->sampler.kind,
+        .schedule = want->sampler.schedule,
+        .cfg = (double)want->cfg,
+        .seed = job->images[idx].seed,
+        .model_name = pipeline->name,
+        .model_digest = digest_text(pipeline->slots[ROLE_UNET].base, model_digest),
+        .vae_name = own ? "built-in" : path_name(vae->path),
+        .vae_digest = digest_text(vae, vae_digest),
+        .prediction = want->sampler.prediction,
+        .rng = want->rng,
+        .image_to_image = want->wants_encode,
+        .strength = want->strength,
+        .precision = job->context.dtype == DTYPE_BF16 ? "bf16" : "f32",
+    };
+    const size_t bytes = parameters_format(&parameters, NULL, 0) + 1;
+    char *const text = malloc(bytes);
+    if (text) (void)parameters_format(&parameters, text, bytes);
+    return text;
+}
+
+static enum dr_code write_picture(struct job *job, int32_t idx, const float *rgb,
+                                  struct dr_error *err)
+{
+    const struct job_request *const want = &job->request;
+    if (want->image)
+        want->image(want->image_cookie, idx, job->images[idx].seed, rgb, want->width,
+                    want->height);
+    if (!job->images[idx].path[0]) return DR_OK;
+    job->stage = DR_STAGE_WRITE;
+    job_report(job, idx, 0, 0.0);
+    char *const text = parameters_text(job, idx);
+    struct image_write_options options = {.width = want->width,
+                                          .height = want->height,
+                                          .bits = want->bits,
+                                          .quality = want->quality,
+                                          .parameters = text};
+    (void)image_format_from_path(job->images[idx].path, &options.format);
+    const enum dr_code code = image_write(job->images[idx].path, &options, rgb, err);
+    free(text);
+    return code;
+}
+
+static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *err)
+{
+    const struct vae_decode_plan *const decode = &job->decode_plan;
+    const struct vae_info info = vae_info(job_vae_spec(job));
+    struct stage_progress cookie = {job, idx};
+    const struct plan_progress progress = plan_progress_of(&cookie);
+    float *const latent = plan_data(decode->plan, decode->latent);
+    const double started = clock_ms();
+    job->stage = DR_STAGE_DECODE;
+    latent_to_channels_last(job->results + (size_t)idx * job->count, latent,
+                            job->count / LATENT_CHANNELS);
+    vae_unscale(&info, latent, job->count);
+    const enum dr_code code = plan_run(decode->plan, &progress, err);
+    if (code != DR_OK) return code;
+    job->vae_ms += clock_ms() - started;
+    ++job->vae_runs;
+    float *const rgb = plan_data(decode->plan, decode->image);
+    const size_t samples = 3 * (size_t)job->request.width * (size_t)job->request.height;
+    if (!latent_is_finite(rgb, samples))
+        return error_set(err, DR_NOT_FINITE,
+                         "the VAE decoder's result is not finite (NaN or infinity) for picture "
+                         "%d; another VAE, or --precision f32, may help",
+                         (int)idx + 1);
+    for (size_t i = 0; i < samples; ++i) {
+        const float value = rgb[i] * 0.5F + 0.5F;
+        rgb[i] = value < 0.0F ? 0.0F : value > 1.0F ? 1.0F : value;
+    }
+    return write_picture(job, idx, rgb, err);
+}
+
+enum dr_code stage_decode(struct job *job, struct dr_error *err)
+{
+    enum dr_code code =
+        plan_bind(job->decode_plan.plan, job->arena.data, weights_of(job, ROLE_VAE), err);
+    for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
+        code = decode_image(job, i, err);
+    return code;
+}

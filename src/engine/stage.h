@@ -1,0 +1,27 @@
+/* stage — what a job runs: prompts to contexts, picture to moments, noise to latents, latents to
+ * pictures. Each works in the job's regions, which are reserved; none allocates.
+ *
+ * All stages end with a look for NaN and infinity: a result that is not finite is an error that
+ * names the stage, never a black picture called success.
+ */
+#ifndef ENGINE_STAGE_H
+#define ENGINE_STAGE_H
+
+#include "engine/job.h"
+
+/* Are both prompts (the negative one only where guided) in the cache? */
+bool stage_prompts_are_cached(const struct job *job);
+
+/* Open the init picture, read its head, and say how many bytes its pixels and the resize take. */
+enum dr_code stage_open_picture(struct job *job, size_t *bytes,
+                                struct dr_error *err) DR_MUST_CHECK;
+void stage_close_picture(struct job *job);
+
+enum dr_code stage_text(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code stage_encode(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code stage_sample(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+/* A decode job's latents come from their file; a job whose output is latents writes them. */
+enum dr_code stage_latents(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code stage_decode(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+
+#endif

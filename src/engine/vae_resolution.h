@@ -1,0 +1,54 @@
+/* vae_resolution — what a VAE choice means: the checkpoint's own, or a file; and why.
+ *
+ * A function of the choice, the checkpoint's path, the VAE folder and what files are there. It
+ * changes nothing and opens no file; whether the file is whole and fits is asked later.
+ *
+ *     choice                              means
+ *     none, default, built-in (any case)  base
+ *     automatic, auto (any case)          <stem>.vae.safetensors|ckpt|pt beside the checkpoint;
+ *                                         else <stem>.* or <stem>.vae.* in the VAE folder;
+ *                                         else base
+ *     a name                              that file in the VAE folder or below, with or without
+ *                                         its extension; two candidates are an error
+ *     a path (has a '/', or names a       that file
+ *     file here and none in the folder)
+ *
+ * Source: DESIGN.md 5; what goes wrong elsewhere: docs/REGRESSIONS.md.
+ */
+#ifndef ENGINE_VAE_RESOLUTION_H
+#define ENGINE_VAE_RESOLUTION_H
+
+#include <stdbool.h>
+
+#include "darkroom/darkroom.h"
+
+struct vae_resolution_request {
+    const char *choice;     /* NULL means automatic */
+    const char *checkpoint; /* path */
+    const char *vae_folder; /* may be NULL or absent: no folder */
+};
+
+struct vae_resolution {
+    bool is_base;
+    bool is_explicit;         /* a name or a path was said: failures are errors, not warnings */
+    char path[DR_PATH_BYTES]; /* of the file, where not base */
+    char reason[DR_TEXT_BYTES];
+};
+
+/* Errors: DR_NOT_FOUND (says where it looked), DR_BAD_INPUT (two candidates: lists both; an
+ * empty or overlong choice). */
+enum dr_code vae_resolve(struct vae_resolution *resolution,
+                         const struct vae_resolution_request *request,
+                         struct dr_error *err) DR_MUST_CHECK;
+
+/* "sd15" of "/models/sd15.safetensors": the name without folder and the last extension. */
+void path_stem(const char *path, char *stem, size_t stem_bytes);
+/* "sd15.safetensors": a pointer into path. */
+const char *path_name(const char *path);
+
+/* Every file that `automatic` would look at beside the checkpoint and in the folder, and that
+ * exists; calls found for each in order of preference. For inspect. */
+void vae_neighbours(const struct vae_resolution_request *request,
+                    void (*found)(void *cookie, const char *path), void *cookie);
+
+#endif

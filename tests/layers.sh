@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# No #include points upward, a library is known to its own layers only, and no two files share a name.
+#
+#   layers.sh SOURCE_ROOT
+#
+# The layers: base < mem < image, weights < compute < model < engine < cli. image and weights stand side by
+# side and do not know each other. cli sees include/darkroom/ and itself: what the program can do, an embedder can.
+# Tests (x_test.c) may use what tests/ offers, and the libraries, beside their own layer.
+set -euo pipefail
+
+cd "$1"
+failed=0
+fail() {
+    echo "$*" >&2
+    failed=1
+}
+
+# layer: the layers that it may include, itself among them.
+declare -A below=(
+    [base]="base"
+    [mem]="base mem"
+    [image]="base mem image"
+    [weights]="base mem weights"
+    [compute]="base mem image weights compute"
+    [model]="base mem image weights compute model"
+    [engine]="base mem image weights compute model engine"
+    [cli]="cli"
+)
+# a library's header: the layers that may include it.
+declare -A owners=(
+    [dnnl.h]="compute"
+    [omp.h]="compute"
+    [png.h]="image"
+    [jpeglib.h]="image"
+    [jansson.h]="weights model cli"
+    [utf8proc.h]="model"
+    [openssl/evp.h]="base"
+    [openssl/sha.h]="base"
+    [sys/mman.h]="mem"
+)
+
+looked_at=0
+while IFS=: read -r file line text; do
+    layer=${file#src/}
+    layer=${layer%%/*}
+    looked_at=$((looked_at + 1))
+    if [[ -z ${below[$layer]-} ]]; then
+        fail "$file: src/$layer is no layer"
+        continue
+    fi
+    header=${text#*[\"<]}
+    header=${header%%[\">]*}
+    target=${header%%/*}
+    if [[ -n ${owners[$header]-} && $file != *_test.c && " ${owners[$header]} " != *" $layer "* ]]; then
+        fail "$file:$line: $header is for ${owners[$header]} only"
+    fi
+    [[ $text == *'"'* ]] || continue
+    case $target in
+        darkroom | check.h) ;;
+        *)
+            if [[ -z ${below[$target]-} ]]; then
+                fail "$file:$line: \"$header\" does not begin with a layer"
+            elif [[ " ${below[$layer]} " != *" $target "* ]]; then
+                fail "$file:$line: $layer may not include \"$header\": it knows ${below[$layer]}"
+            fi
+            ;;
+    esac
+done < <(grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include' src)
+
+[[ $looked_at -ge 50 ]] || fail "only $looked_at #include lines found: is $1 the source root?"
+
+while IFS= read -r line; do
+    fail "a public header may include public headers only: $line"
+done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' include | grep -v '"darkroom/' || true)
+
+while IFS= read -r name; do
+    fail "two files are called $name: $(find src -name "$name" | tr '\n' ' ')"
+done < <(find src -name '*.[ch]' -printf '%f\n' | sort | uniq -d)
+
+echo "$looked_at #include lines looked at"
+exit "$failed"

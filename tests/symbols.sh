@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Who allocates: compute and model call neither malloc nor mmap, and mem alone maps memory.
+#
+#   symbols.sh BUILD_ROOT
+#
+# What a job needs is planned and reserved when it is admitted. An operator or a network that could allocate would break
+# that quietly; so the linker's own view of the objects is asked. Test programs are not looked at.
+set -euo pipefail
+
+cd "$1"
+failed=0
+looked_at=0
+
+# undefined_symbols LIBRARY: lines `OBJECT SYMBOL`, without what other objects of the layers define.
+undefined_symbols() {
+    nm --undefined-only --print-file-name --format=posix "$1" | sed -E 's/^[^[]*\[([^]]*)\]: ([^ ]+) .*/\1 \2/'
+}
+
+# forbid PATTERN WHY LAYER...: in each layer's library and in those of its variants for other processors.
+forbid() {
+    local pattern=$1 why=$2 layer library found
+    shift 2
+    for layer in "$@"; do
+        for library in "libdarkroom_$layer".a $(compgen -G "src/$layer/*.a"); do
+            if [[ ! -f $library ]]; then
+                echo "there is no $library in $PWD" >&2
+                failed=1
+                continue
+            fi
+            looked_at=$((looked_at + 1))
+            found=$(undefined_symbols "$library" | grep -E " ($pattern)(@.*)?$" || true)
+            if [[ -n $found ]]; then
+                printf '%s: %s:\n%s\n' "$library" "$why" "$found" >&2
+                failed=1
+            fi
+        done
+    done
+}
+
+allocating='malloc|calloc|realloc|reallocarray|free|aligned_alloc|posix_memalign|memalign|strn?dup|v?asprintf'
+mapping='mmap|mmap64|munmap|mremap|mprotect|brk|sbrk|shmat|shm_open|memfd_create'
+
+forbid "$allocating" "an operator or a network allocates (base/pool.h for records, mem/region.h for data)" compute model
+forbid "$mapping" "maps memory, which only mem may" base image weights compute model engine
+
+# The check must be able to see: mem does map.
+if [[ $(undefined_symbols libdarkroom_mem.a) != *' mmap'* ]]; then
+    echo "mem does not seem to map memory: this check sees nothing" >&2
+    failed=1
+fi
+echo "$looked_at libraries looked at"
+exit "$failed"

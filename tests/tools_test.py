@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Tests of the Python tools that the scripts rely on: test_summary.py, memory_table.py and bench/peers_table.py.
+
+    tools_test.py SOURCE_ROOT
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
+sys.path.insert(0, str(ROOT / "bench"))
+
+
+def run(tool, *arguments):
+    return subprocess.run([sys.executable, str(ROOT / tool), *map(str, arguments)], capture_output=True, text=True,
+                          check=False)
+
+
+def record(name, result, **more):
+    return {"name": name, "result": result, "returncode": 0, "duration": 0.1, "stdout": "", "stderr": "", **more}
+
+
+class TestSummary(unittest.TestCase):
+    def summarise(self, tests, records, *arguments, log=None, left_out=""):
+        """tests: [(name, suite)] as defined; records: what the log says of those that ran."""
+        with tempfile.TemporaryDirectory() as folder:
+            build = pathlib.Path(folder)
+            (build / "meson-info").mkdir()
+            (build / "meson-logs").mkdir()
+            (build / "meson-info/intro-tests.json").write_text(
+                json.dumps([{"name": name, "suite": [f"darkroom:{suite}"]} for name, suite in tests]))
+            if log is None:
+                log = "".join(json.dumps(item) + "\n" for item in records)
+            (build / "meson-logs/testlog.json").write_text(log)
+            done = run("tools/test_summary.py", f"release={build}{left_out}", *arguments)
+        return done.stdout, done.stdout.splitlines()[-1], done.returncode
+
+    def test_all_passed(self):
+        _, last, code = self.summarise([("a", "base"), ("b", "mem")], [record("a", "OK"), record("b", "OK")])
+        self.assertEqual((last, code), ("2 passed, 0 failed", 0))
+
+    def test_skip_is_said_with_its_reason(self):
+        out, last, code = self.summarise([("a", "base"), ("b", "base")], [
+            record("a", "OK"), record("b", "SKIP", stdout="one\nskipped: no vocabulary here\n")])
+        self.assertEqual((last, code), ("1 passed, 0 failed, 1 skipped", 0))
+        self.assertIn("skipped: no vocabulary here", out)
+
+    def test_failures_of_every_kind(self):
+        kinds = ["FAIL", "TIMEOUT", "ERROR", "INTERRUPT", "UNEXPECTEDPASS"]
+        out, last, code = self.summarise([(kind, "base") for kind in kinds], [
+            record(kind, kind, stdout="\n".join(f"line {number}" for number in range(200))) for kind in kinds])
+        self.assertEqual((last, code), ("0 passed, 5 failed", 1))
+        self.assertIn("line 199", out)
+        self.assertNotIn("line 100\n", out)
+
+    def test_what_did_not_run_failed(self):
+        _, last, code = self.summarise([("a", "base"), ("b", "base"), ("c", "base")], [record("a", "OK")])
+        self.assertEqual((last, code), ("1 passed, 2 failed", 1))
+
+    def test_suites_left_out_are_not_missed(self):
+        _, last, code = self.summarise([("a", "base"), ("b", "structure")], [record("a", "OK")],
+                                       left_out=":end-to-end,structure")
+        self.assertEqual((last, code), ("1 passed, 0 failed", 0))
+
+    def test_nothing_ran(self):
+        _, last, code = self.summarise([], [])
+        self.assertEqual((last, code), ("0 passed, 0 failed", 1))
+
+    def test_a_failed_build_counts(self):
+        _, last, code = self.summarise([("a", "base")], [record("a", "OK")], "--stage-failed", "the build")
+        self.assertEqual((last, code), ("1 passed, 1 failed", 1))
+
+    def test_a_log_cut_short(self):
+        whole = json.dumps(record("a", "OK")) + "\n"
+        _, last, code = self.summarise([("a", "base"), ("b", "base")], [], log=whole + whole[:20])
+        self.assertEqual((last, code), ("1 passed, 1 failed", 1))
+
+
+def memory(private, agree=True, **more):
+    return {"ok": True, "command": "memory", "regions": [{}] * 3, "regions_agree": agree,
+            "ledger": {"private_bytes": private, "mapped_bytes": 0}, "kernel": {"private_bytes": private + 1000},
+            "residual": {"libc": {"heap_bytes": 1000}}, "components": [], **more}
+
+
+class MemoryTable(unittest.TestCase):
+    def show(self, answers, *labels):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as session:
+            session.write("".join(json.dumps(answer) + "\n" for answer in answers))
+            session.flush()
+            return run("tools/memory_table.py", session.name, *labels)
+
+    def test_columns_and_change(self):
+        vae = {"name": "vae", "role": "override", "private_bytes": 234567, "mapped_bytes": 0}
+        done = self.show([memory(1000000), memory(1234567, components=[vae]), memory(1000001)],
+                         "before", "during", "after")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {line.strip().split("  ")[0]: line.split() for line in done.stdout.splitlines()}
+        self.assertEqual(rows["vae, override, private"][-4:], ["-", "234,567", "-", "0"])
+        self.assertEqual(rows["libc heap"][-1], "0")
+        self.assertIn("1,000,000  1,234,567  1,000,001            +1", done.stdout)
+        widths = {len(line) for line in done.stdout.splitlines() if "," in line and not line.endswith("yes")}
+        self.assertEqual(len(widths), 1, done.stdout)
+
+    def test_disagreement_fails(self):
+        done = self.show([memory(1), memory(2, agree=False)])
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("NO", done.stdout)
+
+    def test_a_failed_command_is_named(self):
+        done = self.show([{"ok": False, "command": "vae", "error": {"code": "not_found", "message": "no such VAE"}},
+                          memory(1)])
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("vae failed: no such VAE", done.stderr)
+
+    def test_no_memory_answer(self):
+        self.assertEqual(self.show([]).returncode, 1)
+
+
+class PeersTable(unittest.TestCase):
+    def test_ratio_is_taken_within_a_round(self):
+        import peers_table
+
+        def engine(unet_ms):
+            return {"version": "1", "unet_ms": unet_ms, "vae_ms": [1], "private_peak_bytes": 1, "load_peak_bytes": 1}
+
+        # The machine is twice as slow in the second round, and a repetition of the third was disturbed.
+        rounds = [{"a": engine([100]), "b": engine([150])}, {"a": engine([200]), "b": engine([300])},
+                  {"a": engine([100, 900]), "b": engine([700, 160])}]
+        rows = peers_table.summarise(rounds, ["a", "b"], "a")
+        self.assertEqual(rows[1]["unet_ratio"], 1.5)
+        self.assertEqual(rows[1]["unet_ms"], 150)
+
+    def test_private_bytes_of_a_process_of_ours(self):
+        import peers_table
+        import os
+        self.assertGreater(peers_table.private_bytes(os.getpid()), 1 << 20)
+        self.assertEqual(peers_table.private_bytes(0x7FFFFFF0), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
