@@ -21,7 +21,9 @@
 #include "mem/region.h"
 #include "weights/checkpoint.h"
 
-enum { OPERAND_MAX_PARTS = 4 };
+enum {
+    OPERAND_MAX_PARTS = 4
+};
 
 /* One operand: tensors stacked along their first dimension (q, k, v), optionally only the
  * columns [first_column, first_column + weight.in) of each (a 1x1 kernel over a concatenation
@@ -34,49 +36,67 @@ struct operand {
     bool transpose; /* the tensor is stored [in, out] (OpenCLIP's text_projection) */
 };
 
+/* Names for one message at the end, the first few of count. */
+struct problem_list {
+    char text[416];
+    size_t count;
+};
+
 struct component_spec {
-    const struct component_index *index; /* borrowed from the checkpoint; outlives the spec */
+    const struct component_index
+        *index;                /* borrowed from the checkpoint; outlives the spec */
     struct operand **operands; /* in the order of definition */
     size_t operand_count;
     size_t operand_capacity;
     size_t weights_bytes; /* of the region, exact */
     size_t scratch_bytes; /* of the load, exact */
+    size_t chunk_bytes;   /* of one read; two such buffers lie in the scratch */
+    size_t plain_bytes;   /* of the largest operand's plain form */
     enum dtype dtype;     /* of weights: DTYPE_BF16 or DTYPE_F32 */
-    struct pool *pool;    /* of the network's spec: operands, layouts and names lie here */
-    /* found while building: what is missing or misshapen, for one message at the end */
-    char problems[768];
-    size_t problem_count;
+    struct pool *pool; /* of the network's spec: operands, layouts and names lie here */
+    /* found while building */
+    struct problem_list missing;
+    struct problem_list misshapen;
+    struct dr_error
+        failure; /* the first error that is not about the file: no memory, ... */
 };
 
-void component_spec_begin(struct component_spec *spec, const struct component_index *index,
-                          enum dtype dtype, struct pool *pool);
+void component_spec_begin(struct component_spec *spec,
+                          const struct component_index *index, enum dtype dtype,
+                          struct pool *pool);
 
 /* What model code says while it walks the network. name may have printf directives for block
  * numbers. Each returns the operand's weight (address stable), or NULL after noting a problem:
  * the walk goes on, so that one message lists all that is missing. Expected dims of -1 are taken
- * from the tensor. */
+ * from the tensor. A tensor that is there but has another shape, no elements or integer values
+ * is a problem too. */
 struct operand_request {
     enum weight_kind kind;
-    int32_t out, in;             /* expected; -1: whatever the tensor has */
+    int32_t out, in; /* expected; -1: whatever the tensor has. VECTOR: in is not
+                                  * looked at. A stack: out of all parts together */
     int32_t kernel_height, kernel_width; /* 0: as 1 */
-    enum dtype dtype;            /* where dtype_set; else the spec's (VECTOR: f32) */
+    enum dtype dtype; /* where dtype_set; else the spec's (VECTOR: f32) */
     bool dtype_set;
-    int32_t first_column;        /* with in: a slice of the tensor's columns */
+    int32_t first_column; /* with in: a slice of the tensor's columns */
     bool column_slice;
     bool transpose;
-    bool optional;               /* NULL without a problem where absent */
+    bool optional; /* NULL without a problem where absent */
 };
 const struct weight *component_need(struct component_spec *spec,
-                                    const struct operand_request *request, const char *name,
-                                    ...) __attribute__((format(printf, 3, 4)));
-/* Several tensors stacked; names is NULL-terminated. */
+                                    const struct operand_request *request,
+                                    const char *name, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Several tensors of one shape stacked; names is NULL-terminated, at most OPERAND_MAX_PARTS. An
+ * optional stack is absent only where all of its tensors are. */
 const struct weight *component_need_stack(struct component_spec *spec,
                                           const struct operand_request *request,
                                           const char *const names[]);
 
-/* Lay out the region; error lists the problems: DR_INCOMPLETE ("vae: 3 tensors are missing:
- * ..., 1 has another shape: ... is [4,4,1,1], not [8,8,1,1]"). */
-enum dr_code component_spec_end(struct component_spec *spec, struct dr_error *err) DR_MUST_CHECK;
+/* Lay out the region. Errors: DR_INCOMPLETE lists the problems ("vae of FILE: 3 tensors are
+ * missing: ...; 1 has another shape: ... is F16 [4, 4, 1, 1], not [8, 8, 1, 1]"); DR_NOMEM and
+ * what weight_init says. */
+enum dr_code component_spec_end(struct component_spec *spec,
+                                struct dr_error *err) DR_MUST_CHECK;
 
 /* The dims of a tensor by canonical name; false where absent. For reading widths. */
 bool component_dims(const struct component_spec *spec, const char *name, int32_t *rank,
@@ -85,23 +105,28 @@ bool component_dims(const struct component_spec *spec, const char *name, int32_t
 /* ---- weights in memory ---- */
 
 struct component_progress {
-    void (*report)(void *cookie, double share_done);
+    void (*report)(void *cookie,
+                   double share_done); /* on the calling thread; may be NULL */
     void *cookie;
-    const atomic_bool *cancel;
+    const atomic_bool *cancel; /* looked at before each piece; may be NULL */
 };
 
 struct component_load_options {
     struct ledger *ledger;
-    const char *name;                  /* "unet", "vae": the region's component */
-    const uint8_t *expected_digest;    /* NULL: whatever it is; else DR_CHANGED if it differs */
+    const char *name; /* "unet", "vae": the region's component */
+    const uint8_t
+        *expected_digest; /* NULL: whatever it is; else DR_CHANGED if it differs */
     const struct component_progress *progress; /* may be NULL */
 };
 
 /* Read, digest, convert, pack, seal. On success *weights is an open read-only region and digest
  * is the component's. On error *weights is closed and the ledger as before. Tensors that no
  * operand uses are still digested. Peak private bytes while it runs: weights_bytes +
- * scratch_bytes (page-rounded each). Errors: DR_OVER_BUDGET, DR_NOMEM, DR_IO, DR_CHANGED,
- * DR_NOT_FINITE (a weight is NaN: names the tensor), DR_CANCELLED. */
+ * scratch_bytes (page-rounded each). The file's identity is checked before and after. Errors:
+ * DR_OVER_BUDGET, DR_NOMEM, DR_IO, DR_CHANGED, DR_NOT_FINITE (a weight is NaN or infinite, or
+ * becomes so in the weight's type: names the tensor), DR_CANCELLED.
+ * Fault places: FAULT_REGION, FAULT_READ (each piece), FAULT_VERIFY (the digest at the end).
+ * Threads: the calling one and compute's team; compute_init has been called. */
 enum dr_code component_load(const struct component_spec *spec,
                             const struct component_load_options *options,
                             struct region *weights, uint8_t digest[DIGEST_BYTES],

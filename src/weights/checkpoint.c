@@ -14,23 +14,23 @@
 
 /* Where a component can lie. family: what having one says; FAMILY_UNKNOWN says nothing. */
 static const struct source {
-    const char *prefix;
     enum component_role role;
     enum key_layout layout;
     enum family family;
+    const char *prefix;
 } sources[] = {
-    {"conditioner.embedders.1.model.",                  ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL        },
-    {"conditioner.embedders.0.model.",                  ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL_REFINER},
-    {"conditioner.embedders.0.transformer.text_model.", ROLE_TEXT,  KEYS_CLIP,
-     FAMILY_SDXL                                                                                       },
-    {"conditioner.embedders.0.transformer.",            ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL        },
-    {"cond_stage_model.model.",                         ROLE_TEXT,  KEYS_OPEN_CLIP, FAMILY_SD2         },
-    {"cond_stage_model.transformer.text_model.",        ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15        },
-    {"cond_stage_model.transformer.",                   ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15        },
-    {"model.diffusion_model.",                          ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN     },
-    {"first_stage_model.",                              ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN     },
-    {"vae.",                                            ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN     },
-    {"",                                                ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN     },
+    {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL,         "conditioner.embedders.1.model."          },
+    {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL_REFINER, "conditioner.embedders.0.model."          },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,
+     "conditioner.embedders.0.transformer.text_model."                                          },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,         "conditioner.embedders.0.transformer."    },
+    {ROLE_TEXT,  KEYS_OPEN_CLIP, FAMILY_SD2,          "cond_stage_model.model."                 },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         "cond_stage_model.transformer.text_model."},
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         "cond_stage_model.transformer."           },
+    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      "model.diffusion_model."                  },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      "first_stage_model."                      },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      "vae."                                    },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      ""                                        },
 };
 enum {
     SOURCE_COUNT = sizeof sources / sizeof sources[0]

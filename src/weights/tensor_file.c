@@ -179,7 +179,8 @@ static const char *known_format(const char *start, size_t bytes)
     return NULL;
 }
 
-/* A safetensors length never has its highest byte set; a JSON text always has. A file named
+/* A safetensors length never has its highest byte set; a JSON text always has. A good beginning
+ * goes before the others' marks: a length of 640 is also how an old pickle starts. A file named
  * .safetensors goes to that reader, whose errors then say what is wrong with it. */
 static enum format tell_format(const char *start, size_t bytes, const char *path)
 {
@@ -188,10 +189,11 @@ static enum format tell_format(const char *start, size_t bytes, const char *path
         ++i;
     if (i < bytes && start[i] == '{' && (bytes < 8 || start[7] != 0))
         return FORMAT_INDEX;
+    const bool is_brace = bytes > 8 && start[8] == '{';
+    if (is_brace && start[7] == 0) return FORMAT_SAFETENSORS;
     if (known_format(start, bytes)) return FORMAT_KNOWN;
-    if ((bytes > 8 && start[8] == '{') || ends_with(path, ".safetensors"))
-        return FORMAT_SAFETENSORS;
-    return FORMAT_OTHER;
+    return is_brace || ends_with(path, ".safetensors") ? FORMAT_SAFETENSORS
+                                                       : FORMAT_OTHER;
 }
 
 static enum dr_code open_single(struct tensor_file *file, struct tensor_list *list,

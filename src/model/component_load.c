@@ -1,0 +1,446 @@
+/* Loading: one pass over the file's bytes gives the weights and the proof of what they are.
+ *
+ *   file --pread--> chunk --SHA-256--+                      (the tensor's digest)
+ *                     |              '--> next chunk, while this one is
+ *                     '--converted--> plain operand --weight_store--> region
+ *
+ * Tensors are cut into pieces of one chunk. While a piece is converted by one thread, the next is
+ * read and digested by another: digesting is the slowest part (one tensor's SHA-256 cannot be
+ * split), so all else hides behind it. A stored operand uses all threads.
+ *
+ * The scratch region: [chunk 0][chunk 1][plain operand][a digest a tensor][a flag a tensor].
+ *
+ * A tensor that two operands take columns of is read and digested for each; both readings must
+ * give the same digest, so that no byte goes into a weight that was not also in the proof.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "compute/team.h"
+#include "model/component.h"
+
+enum {
+    BLOCK_ELEMENTS = 512
+}; /* of a transposition's detour */
+
+/* A run of one tensor's bytes. */
+struct piece {
+    const struct operand *operand; /* NULL: a tensor that no operand uses */
+    int32_t part;                  /* which of the operand's tensors */
+    int32_t tensor_idx;
+    uint64_t start;
+    size_t bytes;
+    bool is_last; /* of the tensor */
+};
+
+struct loader {
+    const struct component_spec *spec;
+    const struct component_load_options *options;
+    struct region *weights;
+    unsigned char *chunks[2];
+    unsigned char *plain;
+    uint8_t (*digests)[DIGEST_BYTES];
+    uint8_t *is_digested;
+    uint64_t done_bytes, total_bytes;
+    /* where the cutting stands */
+    size_t operand_idx;
+    int32_t part;
+    int32_t unused_idx;
+    uint64_t start;
+};
+
+/* ---- cutting ---- */
+
+static const struct tensor *piece_tensor(const struct loader *loader,
+                                         const struct piece *piece)
+{
+    return loader->spec->index->tensors[piece->tensor_idx].tensor;
+}
+
+/* The tensor that is next, or false at the end: all operands' parts, then what no operand
+ * used. The flags of used tensors are all set by then, since each is read before. */
+static bool find_tensor(struct loader *loader, struct piece *piece)
+{
+    const struct component_spec *const spec = loader->spec;
+    if (loader->operand_idx < spec->operand_count) {
+        piece->operand = spec->operands[loader->operand_idx];
+        piece->part = loader->part;
+        piece->tensor_idx = piece->operand->parts[loader->part];
+        return true;
+    }
+    const int32_t count = (int32_t)spec->index->count;
+    while (loader->unused_idx < count && loader->is_digested[loader->unused_idx] &&
+           loader->start == 0)
+        ++loader->unused_idx;
+    piece->tensor_idx = loader->unused_idx;
+    return loader->unused_idx < count;
+}
+
+static void step_tensor(struct loader *loader)
+{
+    loader->start = 0;
+    if (loader->operand_idx == loader->spec->operand_count) {
+        ++loader->unused_idx;
+        return;
+    }
+    if (++loader->part < loader->spec->operands[loader->operand_idx]->part_count)
+        return;
+    loader->part = 0;
+    ++loader->operand_idx;
+}
+
+static bool next_piece(struct loader *loader, struct piece *piece)
+{
+    *piece = (struct piece){0};
+    if (!find_tensor(loader, piece)) return false;
+    const uint64_t left = piece_tensor(loader, piece)->bytes - loader->start;
+    const size_t most = loader->spec->chunk_bytes;
+    piece->start = loader->start;
+    piece->bytes = left < most ? (size_t)left : most;
+    piece->is_last = left <= most;
+    loader->start += piece->bytes;
+    if (piece->is_last) step_tensor(loader);
+    return true;
+}
+
+/* ---- converting ---- */
+
+/* Any infinity or NaN among count values? One OR over all, so that it is a vector loop. */
+static bool is_finite_f32(const float *values, size_t count)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < count; ++i) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bad |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return !bad;
+}
+
+static bool is_finite_bf16(const uint16_t *values, size_t count)
+{
+    uint16_t bad = 0;
+    for (size_t i = 0; i < count; ++i)
+        bad = (uint16_t)(bad | ((values[i] & 0x7f80u) == 0x7f80u));
+    return !bad;
+}
+
+/* Convert count values into the weight's type; false where one is not finite. */
+static bool convert(const struct weight *weight, enum dtype type, const void *source,
+                    void *target, size_t count)
+{
+    if (weight->dtype == DTYPE_BF16) {
+        dtype_to_bf16(source, type, target, count);
+        return is_finite_bf16(target, count);
+    }
+    dtype_to_f32(source, type, target, count);
+    return is_finite_f32(target, count);
+}
+
+/* What converting needs of a piece: elements [first, first + count) of a tensor, of whose rows
+ * (row_elements each) the columns from skip on, kept_elements many, go to target. */
+struct run {
+    const struct operand *operand;
+    enum dtype type;
+    const unsigned char *source;
+    unsigned char *target; /* of the tensor's first kept element */
+    uint64_t first, count;
+    uint64_t row_elements, skip, kept_elements;
+};
+
+static bool convert_rows(const struct run *run)
+{
+    const struct weight *const weight = &run->operand->weight;
+    const size_t source_bytes = dtype_bytes(run->type),
+                 target_bytes = dtype_bytes(weight->dtype);
+    const uint64_t end = run->first + run->count;
+    bool finite = true;
+    for (uint64_t row = run->first / run->row_elements; row * run->row_elements < end;
+         ++row) {
+        const uint64_t kept = row * run->row_elements + run->skip;
+        const uint64_t low = kept > run->first ? kept : run->first;
+        const uint64_t high =
+            kept + run->kept_elements < end ? kept + run->kept_elements : end;
+        if (low >= high) continue;
+        finite &=
+            convert(weight, run->type, run->source + (low - run->first) * source_bytes,
+                    run->target +
+                        (row * run->kept_elements + low - kept) * target_bytes,
+                    (size_t)(high - low));
+    }
+    return finite;
+}
+
+/* The tensor is [in, out]: element (i, o) goes to (o, i). By way of a small block. */
+static bool convert_transposed(const struct run *run)
+{
+    const struct weight *const weight = &run->operand->weight;
+    const size_t source_bytes = dtype_bytes(run->type),
+                 target_bytes = dtype_bytes(weight->dtype);
+    const uint64_t in = (uint64_t)weight->in, out = (uint64_t)weight->out;
+    float block[BLOCK_ELEMENTS]; /* holds either type */
+    bool finite = true;
+    for (uint64_t done = 0; done < run->count; done += BLOCK_ELEMENTS) {
+        const uint64_t left = run->count - done;
+        const size_t count = left < BLOCK_ELEMENTS ? (size_t)left : BLOCK_ELEMENTS;
+        finite &=
+            convert(weight, run->type, run->source + done * source_bytes, block, count);
+        for (size_t k = 0; k < count; ++k) {
+            const uint64_t element = run->first + done + k;
+            const uint64_t place = element % out * in + element / out;
+            memcpy(run->target + place * target_bytes,
+                   (const unsigned char *)block + k * target_bytes, target_bytes);
+        }
+    }
+    return finite;
+}
+
+static bool convert_piece(const struct loader *loader, const struct piece *piece,
+                          const unsigned char *chunk)
+{
+    const struct operand *const operand = piece->operand;
+    const struct weight *const weight = &operand->weight;
+    const struct tensor *const tensor = piece_tensor(loader, piece);
+    const uint64_t kernel =
+        (uint64_t)weight->kernel_height * (uint64_t)weight->kernel_width;
+    const uint64_t columns = tensor->rank > 1 ? (uint64_t)tensor->dims[1] : 1;
+    const uint64_t part_bytes =
+        weight_plain_bytes(weight) / (uint64_t)operand->part_count;
+    const size_t element_bytes = dtype_bytes(tensor->dtype);
+    struct run run = {
+        .operand = operand,
+        .type = tensor->dtype,
+        .source = chunk,
+        .target = loader->plain + (uint64_t)piece->part * part_bytes,
+        .first = piece->start / element_bytes,
+        .count = piece->bytes / element_bytes,
+        .row_elements = columns * kernel,
+        .skip = (uint64_t)operand->first_column * kernel,
+        .kept_elements = (uint64_t)weight->in * kernel,
+    };
+    if (operand->transpose) return convert_transposed(&run);
+    if (run.kept_elements == run.row_elements) /* all of it: as one row */
+        run.row_elements = run.kept_elements = (uint64_t)tensor_element_count(tensor);
+    return convert_rows(&run);
+}
+
+/* ---- one turn of the pipeline ---- */
+
+/* Two tasks: 0 reads and digests `incoming`, 1 converts `current`. */
+struct turn {
+    struct loader *loader;
+    const struct piece *incoming, *current; /* NULL: nothing to do */
+    unsigned char *incoming_chunk;
+    const unsigned char *current_chunk;
+    struct digest *digest;
+    struct dr_error read_error;
+    enum dr_code read_code;
+    bool finite;
+};
+
+static void run_task(void *context, int64_t task_idx, int lane)
+{
+    struct turn *const turn = context;
+    const struct piece *const incoming = turn->incoming, *const current = turn->current;
+    (void)lane;
+    if (task_idx == 0 && incoming) {
+        turn->read_code =
+            tensor_file_read(turn->loader->spec->index->file,
+                             piece_tensor(turn->loader, incoming), incoming->start,
+                             turn->incoming_chunk, incoming->bytes, &turn->read_error);
+        if (!turn->read_code)
+            digest_add(turn->digest, turn->incoming_chunk, incoming->bytes);
+    }
+    if (task_idx == 1 && current && current->operand)
+        turn->finite = convert_piece(turn->loader, current, turn->current_chunk);
+}
+
+/* The digest of a whole tensor is known: keep it, or hold it against the first reading's. */
+static enum dr_code keep_digest(struct loader *loader, const struct piece *piece,
+                                const uint8_t digest[DIGEST_BYTES],
+                                struct dr_error *err)
+{
+    const int32_t i = piece->tensor_idx;
+    if (loader->is_digested[i] && memcmp(loader->digests[i], digest, DIGEST_BYTES) != 0)
+        return error_set(err, DR_CHANGED,
+                         "%s changed while it was read: tensor %s; load it again",
+                         loader->spec->index->file->path,
+                         loader->spec->index->tensors[i].name);
+    memcpy(loader->digests[i], digest, DIGEST_BYTES);
+    loader->is_digested[i] = 1;
+    return DR_OK;
+}
+
+static enum dr_code finish_incoming(struct turn *turn, struct dr_error *err)
+{
+    uint8_t digest[DIGEST_BYTES];
+    if (turn->read_code) {
+        if (err) *err = turn->read_error;
+        return turn->read_code;
+    }
+    turn->loader->done_bytes += turn->incoming->bytes;
+    if (!turn->incoming->is_last) return DR_OK;
+    digest_end(turn->digest, digest);
+    return keep_digest(turn->loader, turn->incoming, digest, err);
+}
+
+static enum dr_code finish_current(struct turn *turn, struct dr_error *err)
+{
+    const struct loader *const loader = turn->loader;
+    const struct piece *const piece = turn->current;
+    if (!piece->operand) return DR_OK;
+    if (!turn->finite)
+        return error_set(err, DR_NOT_FINITE,
+                         "tensor %s of %s has values that are NaN or infinite in %s",
+                         loader->spec->index->tensors[piece->tensor_idx].name,
+                         loader->spec->index->file->path,
+                         dtype_name(piece->operand->weight.dtype));
+    if (!piece->is_last || piece->part + 1 < piece->operand->part_count) return DR_OK;
+    const struct weight *const weight = &piece->operand->weight;
+    return weight_store(weight, loader->plain, loader->weights->data + weight->offset,
+                        err);
+}
+
+/* Cancelled? And tell how far it is. */
+static enum dr_code look_up(const struct loader *loader, struct dr_error *err)
+{
+    const struct component_progress *const progress = loader->options->progress;
+    if (!progress) return DR_OK;
+    if (progress->cancel && atomic_load(progress->cancel))
+        return error_set(err, DR_CANCELLED, "loading %s was cancelled",
+                         loader->options->name);
+    if (progress->report && loader->total_bytes > 0)
+        progress->report(progress->cookie,
+                         (double)loader->done_bytes / (double)loader->total_bytes);
+    return DR_OK;
+}
+
+/* Read everything, in turns: each takes in one piece and converts the one before. */
+static enum dr_code run_turns(struct loader *loader, struct dr_error *err)
+{
+    struct piece pieces[2];
+    struct digest digest = {0};
+    int incoming_idx = 0;
+    bool has_current = false;
+    enum dr_code code = DR_OK;
+    for (bool has_incoming = true; !code && (has_incoming || has_current);) {
+        code = look_up(loader, err);
+        if (code) break;
+        struct piece *const incoming = &pieces[incoming_idx];
+        has_incoming = next_piece(loader, incoming);
+        if (has_incoming && incoming->start == 0) digest_init(&digest);
+        struct turn turn = {
+            .loader = loader,
+            .incoming = has_incoming ? incoming : NULL,
+            .current = has_current ? &pieces[!incoming_idx] : NULL,
+            .incoming_chunk = loader->chunks[incoming_idx],
+            .current_chunk = loader->chunks[!incoming_idx],
+            .digest = &digest,
+            .finite = true,
+        };
+        team_run(2, run_task, &turn);
+        if (has_current) code = finish_current(&turn, err);
+        if (!code && has_incoming) code = finish_incoming(&turn, err);
+        has_current = has_incoming;
+        incoming_idx = !incoming_idx;
+    }
+    if (digest.context) digest_end(&digest, NULL);
+    return code;
+}
+
+/* ---- the whole ---- */
+
+static void carve(struct loader *loader, const struct region *scratch)
+{
+    const struct component_spec *const spec = loader->spec;
+    unsigned char *at = scratch->data;
+    loader->chunks[0] = at;
+    at += spec->chunk_bytes;
+    loader->chunks[1] = at;
+    at += spec->chunk_bytes;
+    loader->plain = at;
+    at += spec->plain_bytes;
+    loader->digests = (uint8_t(*)[DIGEST_BYTES])at;
+    at += spec->index->count * DIGEST_BYTES;
+    loader->is_digested = at;
+    at += spec->index->count;
+    assert((size_t)(at - scratch->data) == spec->scratch_bytes);
+}
+
+/* Each reading counts: a tensor with two operands twice, one with none once. */
+static uint64_t count_bytes(const struct component_spec *spec)
+{
+    uint64_t bytes = spec->index->bytes;
+    for (size_t i = 0; i < spec->operand_count; ++i)
+        if (spec->operands[i]->first_column > 0)
+            bytes += spec->index->tensors[spec->operands[i]->parts[0]].tensor->bytes;
+    return bytes;
+}
+
+static enum dr_code verify(const struct loader *loader,
+                           const uint8_t digest[DIGEST_BYTES], struct dr_error *err)
+{
+    const uint8_t *const expected = loader->options->expected_digest;
+    char is[DIGEST_HEX], was[DIGEST_HEX];
+    if (fault_strikes(FAULT_VERIFY))
+        return error_set(err, DR_CHANGED, "%s of %s could not be verified",
+                         loader->options->name, loader->spec->index->file->path);
+    if (!expected || memcmp(expected, digest, DIGEST_BYTES) == 0) return DR_OK;
+    return error_set(
+        err, DR_CHANGED,
+        "%s of %s is not what it was: its digest is %.16s..., it was %.16s...",
+        loader->options->name, loader->spec->index->file->path, digest_hex(digest, is),
+        digest_hex(expected, was));
+}
+
+static enum dr_code fill(struct loader *loader, uint8_t digest[DIGEST_BYTES],
+                         struct dr_error *err)
+{
+    const struct component_index *const index = loader->spec->index;
+    enum dr_code code = tensor_file_check(index->file, err);
+    if (!code) code = run_turns(loader, err);
+    if (!code) code = tensor_file_check(index->file, err);
+    if (code) return code;
+    component_digest_end(index, (const uint8_t(*)[DIGEST_BYTES])loader->digests,
+                         digest);
+    return verify(loader, digest, err);
+}
+
+enum dr_code component_load(const struct component_spec *spec,
+                            const struct component_load_options *options,
+                            struct region *weights, uint8_t digest[DIGEST_BYTES],
+                            struct dr_error *err)
+{
+    uint8_t found[DIGEST_BYTES];
+    struct region scratch = {0};
+    *weights = (struct region){0};
+    struct loader loader = {.spec = spec,
+                            .options = options,
+                            .weights = weights,
+                            .total_bytes = count_bytes(spec)};
+    enum dr_code code =
+        region_open(weights, options->ledger,
+                    &(struct region_options){.bytes = spec->weights_bytes,
+                                             .tag = REGION_WEIGHTS,
+                                             .component = options->name},
+                    err);
+    if (!code)
+        code = region_open(&scratch, options->ledger,
+                           &(struct region_options){.bytes = spec->scratch_bytes,
+                                                    .tag = REGION_SCRATCH,
+                                                    .component = options->name},
+                           err);
+    if (!code) {
+        carve(&loader, &scratch);
+        code = fill(&loader, found, err);
+    }
+    region_close(&scratch);
+    if (code) {
+        region_close(weights);
+        return code;
+    }
+    region_seal(weights);
+    memcpy(digest, found, DIGEST_BYTES);
+    return DR_OK;
+}
