@@ -6,7 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum value_kind { TEXT, INT32, INT64, REAL, BYTES, FLAG, WORD };
+enum value_kind {
+    TEXT,
+    INT32,
+    INT64,
+    REAL,
+    BYTES,
+    FLAG,
+    WORD
+};
 
 struct option {
     const char *name; /* without the dashes */
@@ -14,7 +22,8 @@ struct option {
     enum value_kind kind;
     size_t offset;
     unsigned commands;
-    const char *value; /* in help; for WORD the words, '|' between, in the order of the enum */
+    const char
+        *value; /* in help; for WORD the words, '|' between, in the order of the enum */
     const char *help;
 };
 
@@ -22,56 +31,68 @@ struct option {
 #define JOBS      (FOR_GENERATE | FOR_MEMORY)
 #define CODECS    (FOR_ENCODE | FOR_DECODE)
 #define START     FOR_ENGINE_START
-#define ALL                                                                             \
+#define ALL \
     (FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY | FOR_SHELL)
 
 static const struct option table[] = {
-    {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL, "FILE", "the checkpoint"},
-    {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT", "what to show"},
-    {"negative", 'n', TEXT, AT(negative), FOR_GENERATE, "TEXT", "what not to show"},
-    {"output", 'o', TEXT, AT(output), FOR_GENERATE | CODECS, "FILE",
-     ".png, .jpg, or .safetensors for latents (default darkroom-SEED.png)"},
-    {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE, "PIXELS", "a multiple of 8 (default 512)"},
-    {"height", 'H', INT32, AT(height), JOBS | FOR_ENCODE, "PIXELS",
-     "a multiple of 8 (default 512)"},
-    {"seed", 's', INT64, AT(seed), FOR_GENERATE, "N", "of the noise (default -1: a random one)"},
-    {"steps", 0, INT32, AT(steps), JOBS, "N", "sampling steps (default 20)"},
-    {"cfg", 0, REAL, AT(cfg), JOBS, "X", "guidance; 1 is none (default 7)"},
-    {"sampler", 0, TEXT, AT(sampler), JOBS, "NAME",
-     "euler, euler-a (default), heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm"},
-    {"scheduler", 0, TEXT, AT(scheduler), JOBS, "NAME",
-     "normal, karras, exponential, sgm-uniform, leading, trailing (default by sampler)"},
-    {"prediction", 0, WORD, AT(prediction), JOBS, "auto|eps|v",
-     "what the UNet predicts (default auto: the file says)"},
-    {"clip-skip", 0, INT32, AT(clip_skip), JOBS, "N", "last layers left out, 1 is none (default 1)"},
-    {"vae", 0, TEXT, AT(vae), JOBS | CODECS, "CHOICE",
-     "automatic, none, a name in the VAE folder, or a path; for this job only"},
-    {"vae-dir", 0, TEXT, AT(vae_dir), START | FOR_INSPECT, "DIR",
-     "the VAE folder (default DARKROOM_VAE_DIR, else the data folder)"},
-    {"init", 0, TEXT, AT(init), JOBS, "IMAGE", "start from this picture (image to image)"},
-    {"strength", 0, REAL, AT(strength), JOBS, "X", "how far from the picture, 0 to 1 (default 0.75)"},
-    {"batch", 0, INT32, AT(batch), JOBS, "N", "pictures, with seeds N, N+1, ... (default 1)"},
-    {"rng", 0, WORD, AT(rng), FOR_GENERATE | FOR_SHELL, "cuda|cpu",
-     "whose noise a seed means (default cuda)"},
-    {"bits", 0, INT32, AT(bits), FOR_GENERATE | FOR_DECODE, "8|16", "a channel in PNG (default 8)"},
-    {"quality", 0, INT32, AT(quality), FOR_GENERATE | FOR_DECODE, "N", "of JPEG (default 95)"},
-    {"precision", 0, WORD, AT(precision), START, "auto|bf16|f32",
-     "of the networks (default auto: bf16 where the processor has it)"},
-    {"threads", 0, INT32, AT(threads), START, "N", "0 is all cores (default 0)"},
-    {"tokenizer", 0, TEXT, AT(tokenizer), START, "DIR",
+    {"model",      'm', TEXT,  AT(model),      JOBS | CODECS | FOR_SHELL, "FILE",
+     "the checkpoint"                                                                                                          },
+    {"prompt",     'p', TEXT,  AT(prompt),     FOR_GENERATE,              "TEXT",          "what to show"                      },
+    {"negative",   'n', TEXT,  AT(negative),   FOR_GENERATE,              "TEXT",          "what not to show"                  },
+    {"output",     'o', TEXT,  AT(output),     FOR_GENERATE | CODECS,     "FILE",
+     ".png, .jpg, or .safetensors for latents (default darkroom-SEED.png)"                                                     },
+    {"width",      'W', INT32, AT(width),      JOBS | FOR_ENCODE,         "PIXELS",
+     "a multiple of 8 (default 512)"                                                                                           },
+    {"height",     'H', INT32, AT(height),     JOBS | FOR_ENCODE,         "PIXELS",
+     "a multiple of 8 (default 512)"                                                                                           },
+    {"seed",       's', INT64, AT(seed),       FOR_GENERATE,              "N",
+     "of the noise (default -1: a random one)"                                                                                 },
+    {"steps",      0,   INT32, AT(steps),      JOBS,                      "N",             "sampling steps (default 20)"       },
+    {"cfg",        0,   REAL,  AT(cfg),        JOBS,                      "X",             "guidance; 1 is none (default 7)"   },
+    {"sampler",    0,   TEXT,  AT(sampler),    JOBS,                      "NAME",
+     "euler, euler-a (default), heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm"                                                },
+    {"scheduler",  0,   TEXT,  AT(scheduler),  JOBS,                      "NAME",
+     "normal, karras, exponential, sgm-uniform, leading, trailing (default by sampler)"                                        },
+    {"prediction", 0,   WORD,  AT(prediction), JOBS,                      "auto|eps|v",
+     "what the UNet predicts (default auto: the file says)"                                                                    },
+    {"clip-skip",  0,   INT32, AT(clip_skip),  JOBS,                      "N",
+     "last layers left out, 1 is none (default 1)"                                                                             },
+    {"vae",        0,   TEXT,  AT(vae),        JOBS | CODECS,             "CHOICE",
+     "automatic, none, a name in the VAE folder, or a path; for this job only"                                                 },
+    {"vae-dir",    0,   TEXT,  AT(vae_dir),    START | FOR_INSPECT,       "DIR",
+     "the VAE folder (default DARKROOM_VAE_DIR, else the data folder)"                                                         },
+    {"init",       0,   TEXT,  AT(init),       JOBS,                      "IMAGE",
+     "start from this picture (image to image)"                                                                                },
+    {"strength",   0,   REAL,  AT(strength),   JOBS,                      "X",
+     "how far from the picture, 0 to 1 (default 0.75)"                                                                         },
+    {"batch",      0,   INT32, AT(batch),      JOBS,                      "N",
+     "pictures, with seeds N, N+1, ... (default 1)"                                                                            },
+    {"rng",        0,   WORD,  AT(rng),        FOR_GENERATE | FOR_SHELL,  "cuda|cpu",
+     "whose noise a seed means (default cuda)"                                                                                 },
+    {"bits",       0,   INT32, AT(bits),       FOR_GENERATE | FOR_DECODE, "8|16",
+     "a channel in PNG (default 8)"                                                                                            },
+    {"quality",    0,   INT32, AT(quality),    FOR_GENERATE | FOR_DECODE, "N",
+     "of JPEG (default 95)"                                                                                                    },
+    {"precision",  0,   WORD,  AT(precision),  START,                     "auto|bf16|f32",
+     "of the networks (default auto: bf16 where the processor has it)"                                                         },
+    {"threads",    0,   INT32, AT(threads),    START,                     "N",             "0 is all cores (default 0)"        },
+    {"tokenizer",  0,   TEXT,  AT(tokenizer),  START,                     "DIR",
      "folder of vocab.json and merges.txt (default DARKROOM_TOKENIZER, else tokenizer/ beside the "
-     "model, else the data folder)"},
-    {"budget", 0, BYTES, AT(budget), START, "SIZE",
-     "most private memory, such as 2G (default: nine tenths of what is free)"},
-    {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE, NULL,
-     "take a VAE that would be refused as foreign"},
-    {"digest", 0, FLAG, AT(digests), FOR_INSPECT, NULL, "read all tensors and show their digests"},
-    {"json", 0, FLAG, AT(json), ALL, NULL, "answers as JSON on standard output"},
-    {"verbose", 'v', FLAG, AT(verbose), ALL, NULL, "say more on standard error"},
-    {"quiet", 'q', FLAG, AT(quiet), ALL, NULL, "no progress and no warnings"},
-    {"help", 'h', FLAG, AT(help), ALL | FOR_VAE | FOR_PLAIN, NULL, "this text"},
+     "model, else the data folder)"                                                                                            },
+    {"budget",     0,   BYTES, AT(budget),     START,                     "SIZE",
+     "most private memory, such as 2G (default: nine tenths of what is free)"                                                  },
+    {"force",      0,   FLAG,  AT(force),      JOBS | CODECS | FOR_VAE,   NULL,
+     "take a VAE that would be refused as foreign"                                                                             },
+    {"digest",     0,   FLAG,  AT(digests),    FOR_INSPECT,               NULL,
+     "read all tensors and show their digests"                                                                                 },
+    {"json",       0,   FLAG,  AT(json),       ALL,                       NULL,            "answers as JSON on standard output"},
+    {"verbose",    'v', FLAG,  AT(verbose),    ALL,                       NULL,            "say more on standard error"        },
+    {"quiet",      'q', FLAG,  AT(quiet),      ALL,                       NULL,            "no progress and no warnings"       },
+    {"help",       'h', FLAG,  AT(help),       ALL | FOR_VAE | FOR_PLAIN, NULL,            "this text"                         },
 };
-enum { TABLE_COUNT = sizeof table / sizeof *table };
+enum {
+    TABLE_COUNT = sizeof table / sizeof *table
+};
 
 struct options options_default(void)
 {
@@ -138,8 +159,8 @@ static bool parse_word(const char *words, const char *text, int *out)
     return false;
 }
 
-static enum dr_code store(struct options *options, const struct option *option, const char *text,
-                          struct dr_error *err)
+static enum dr_code store(struct options *options, const struct option *option,
+                          const char *text, struct dr_error *err)
 {
     void *const field = (char *)options + option->offset;
     int64_t integer = 0;
@@ -152,17 +173,20 @@ static enum dr_code store(struct options *options, const struct option *option, 
     case BYTES: return dr_parse_bytes(text, field, err);
     case INT32:
         if (!parse_integer(text, INT32_MIN, INT32_MAX, &integer))
-            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
+            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name,
+                        text);
         *(int32_t *)field = (int32_t)integer;
         return DR_OK;
     case INT64:
         if (!parse_integer(text, INT64_MIN, INT64_MAX, &integer))
-            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
+            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name,
+                        text);
         *(int64_t *)field = integer;
         return DR_OK;
     case WORD:
         if (parse_word(option->value, text, field)) return DR_OK;
-        return fail(err, "--%s takes %s, not \"%.80s\"", option->name, option->value, text);
+        return fail(err, "--%s takes %s, not \"%.80s\"", option->name, option->value,
+                    text);
     }
     return DR_OK;
 }
@@ -170,7 +194,8 @@ static enum dr_code store(struct options *options, const struct option *option, 
 static const struct option *find_long(const char *name, size_t length)
 {
     for (int i = 0; i < TABLE_COUNT; ++i)
-        if (strlen(table[i].name) == length && strncmp(table[i].name, name, length) == 0)
+        if (strlen(table[i].name) == length &&
+            strncmp(table[i].name, name, length) == 0)
             return &table[i];
     return NULL;
 }
@@ -207,15 +232,19 @@ enum dr_code options_parse(struct options *options, unsigned command, int count,
         const bool is_long = word[1] == '-';
         const char *const equals = is_long ? strchr(word, '=') : NULL;
         const struct option *const option =
-            is_long ? find_long(word + 2, equals ? (size_t)(equals - word - 2) : strlen(word + 2))
+            is_long ? find_long(word + 2,
+                                equals ? (size_t)(equals - word - 2) : strlen(word + 2))
                     : find_short(word[1]);
         if (!option || !(option->commands & command))
-            return fail(err, "there is no option %.80s here; --help lists those that are", word);
+            return fail(err,
+                        "there is no option %.80s here; --help lists those that are",
+                        word);
         const char *value = equals ? equals + 1 : !is_long && word[2] ? word + 2 : NULL;
         if (option->kind == FLAG && value)
             return fail(err, "--%s takes no value", option->name);
         if (option->kind != FLAG && !value) {
-            if (i + 1 == count) return fail(err, "--%s needs a value: %s", option->name, option->value);
+            if (i + 1 == count)
+                return fail(err, "--%s needs a value: %s", option->name, option->value);
             value = words[++i];
         }
         const enum dr_code code = store(options, option, value, err);
@@ -230,12 +259,13 @@ void options_print_help(FILE *stream, unsigned command)
     for (int i = 0; i < TABLE_COUNT; ++i) {
         char left[64];
         if (!(table[i].commands & command)) continue;
-        const int wrote =
-            table[i].letter
-                ? snprintf(left, sizeof left, "-%c, --%s", table[i].letter, table[i].name)
-                : snprintf(left, sizeof left, "    --%s", table[i].name);
+        const int wrote = table[i].letter
+                              ? snprintf(left, sizeof left, "-%c, --%s",
+                                         table[i].letter, table[i].name)
+                              : snprintf(left, sizeof left, "    --%s", table[i].name);
         if (table[i].value && wrote > 0)
-            (void)snprintf(left + wrote, sizeof left - (size_t)wrote, " %s", table[i].value);
+            (void)snprintf(left + wrote, sizeof left - (size_t)wrote, " %s",
+                           table[i].value);
         fprintf(stream, "  %-30s %s\n", left, table[i].help);
     }
 }

@@ -12,7 +12,9 @@
 
 #include <darkroom/darkroom.h>
 
-enum { OPTIONS_MAX_OPERANDS = 8 };
+enum {
+    OPTIONS_MAX_OPERANDS = 8
+};
 
 /* Which commands take an option: bits. */
 enum {
@@ -51,7 +53,8 @@ struct options options_default(void);
 /* Parse words (without the command's name). Strings stay borrowed. Errors: DR_BAD_INPUT names
  * the option and what it takes. "--" ends options. */
 enum dr_code options_parse(struct options *options, unsigned command, int count,
-                           const char *const *words, struct dr_error *err) DR_MUST_CHECK;
+                           const char *const *words,
+                           struct dr_error *err) DR_MUST_CHECK;
 
 /* The options of a command, a line each, two columns. */
 void options_print_help(FILE *stream, unsigned command);
