@@ -18,18 +18,19 @@
 
 #define MIB ((size_t)1 << 20)
 
+/* SLACK is what two readings of an idle process may differ by: a stack page, a page of the
+ * heap; with the sanitizer its shadow and the stacks that it makes for each frame as well. */
 #if defined(__SANITIZE_ADDRESS__)
 enum {
     SANITIZED = 1
 };
+#define SLACK ((size_t)512 * 1024)
 #else
 enum {
     SANITIZED = 0
 };
-#endif
-
-/* What two readings of an idle process may differ by: a stack page, a page of the heap. */
 #define SLACK ((size_t)16 * 1024)
+#endif
 
 static struct kernel_view view_of(const struct ledger *ledger)
 {
