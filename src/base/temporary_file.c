@@ -64,7 +64,7 @@ static enum dr_code fail_errno(struct dr_error *err, int errno_value,
     char *const folder = folder_of(target);
     const enum dr_code code =
         error_set_errno(err, DR_IO, errno_value, "%s: cannot write in folder %s",
-                        target, folder ? folder : "of it");
+                        target, folder ? folder : "?");
     free(folder);
     return code;
 }
