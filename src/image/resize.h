@@ -2,8 +2,9 @@
  *
  * Lanczos (a = 3) with the filter widened when shrinking, as Pillow's and diffusers'
  * image processor do, separable; edges renormalised. Values are float32, weights and sums
- * double: within a float's last place of Pillow's mode "F". (diffusers resizes 8-bit pictures,
- * rounded after each of the two passes; so its result lies within about 1/255 of this one.)
+ * double: within a float's last place of Pillow's mode "F". diffusers resizes 8-bit pictures,
+ * rounded and clamped after each of the two passes: within about 1/255 of this one on smooth
+ * parts, more at hard edges, whose overshoot is kept here.
  * The same size gives the same values. Threads: any, no globals; nothing is allocated.
  */
 #ifndef IMAGE_RESIZE_H
