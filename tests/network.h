@@ -25,6 +25,7 @@
 #include "base/digest.h"
 #include "check.h"
 #include "compute/compute.h"
+#include "compute/plan.h"
 #include "mem/region.h"
 #include "model/component.h"
 #include "weights/checkpoint.h"
@@ -97,23 +98,26 @@ static inline void network_open(struct checkpoint *checkpoint, const char *path)
     network_require(checkpoint_open(checkpoint, path, &err) == DR_OK, "%s", err.message);
 }
 
-/* A copy of a checkpoint with one metadata entry more, for a file that has none. */
+/* A copy of a file of random_checkpoint's with one metadata entry more. Its header begins with
+ * the metadata, so the entry goes right behind that beginning. */
 static inline const char *network_with_metadata(const char *source_path, const char *key,
                                                 const char *text)
 {
+    static const char beginning[] = "{\"__metadata__\":{";
+    enum { BEGINNING_BYTES = sizeof beginning - 1 };
     const char *const target_path = network_path(".safetensors");
-    char entry[256];
-    const int entry_bytes =
-        snprintf(entry, sizeof entry, "{\"__metadata__\":{\"%s\":\"%s\"},", key, text);
+    char found[sizeof beginning] = "", entry[256];
+    snprintf(entry, sizeof entry, "%s\"%s\":\"%s\",", beginning, key, text);
     FILE *const source = fopen(source_path, "rb");
     FILE *const target = fopen(target_path, "wb");
     network_require(source && target, "cannot copy %s", source_path);
     uint64_t header_bytes = 0;
-    network_require(fread(&header_bytes, 8, 1, source) == 1 && fgetc(source) == '{',
-                    "%s: no header", source_path);
-    header_bytes += (uint64_t)entry_bytes - 1; /* our entry has its brace */
-    bool written = fwrite(&header_bytes, 8, 1, target) == 1 &&
-                   fwrite(entry, 1, (size_t)entry_bytes, target) == (size_t)entry_bytes;
+    network_require(fread(&header_bytes, 8, 1, source) == 1 &&
+                        fread(found, BEGINNING_BYTES, 1, source) == 1 &&
+                        strcmp(found, beginning) == 0,
+                    "%s: its header does not begin with metadata", source_path);
+    header_bytes += strlen(entry) - BEGINNING_BYTES;
+    bool written = fwrite(&header_bytes, 8, 1, target) == 1 && fputs(entry, target) >= 0;
     static char buffer[1 << 16];
     size_t bytes;
     while (written && (bytes = fread(buffer, 1, sizeof buffer, source)) > 0)

@@ -24,6 +24,7 @@ import transformers
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders import single_file_utils
 from diffusers.models.embeddings import get_timestep_embedding
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -51,6 +52,8 @@ class Checkpoint:
             "transformers": transformers.__version__,
             "torch": torch.__version__,
         }
+        with safe_open(self.path, "pt") as file:
+            self.head_dim = int(file.metadata().get("darkroom.unet.head_dim", 0))
         tensors = load_file(self.path)
         self.tensors = {
             name: tensor.float() if tensor.is_floating_point() else tensor
@@ -232,7 +235,7 @@ def make_unet(checkpoint, folder, size, family):
             torch.tensor([TIME]), 320, flip_sin_to_cos=True, downscale_freq_shift=0
         ),
     )
-    model = unet_model(checkpoint, family)
+    model = unet_model(checkpoint, family, checkpoint.head_dim)
     if size == "tiny":
         run_unet(golden, model, "even", 16, 16)
         run_unet(golden, model, "odd", 9, 11)
