@@ -21,8 +21,10 @@
 #include "model/component.h"
 
 enum {
-    BLOCK_ELEMENTS = 512
-}; /* of a transposition's detour */
+    BLOCK_ELEMENTS = 512, /* of a transposition's detour */
+    ALONE_BYTES =
+        128 * 1024, /* up to here waking another thread costs more than it saves */
+};
 
 /* A run of one tensor's bytes. */
 struct piece {
@@ -256,6 +258,18 @@ static void run_task(void *context, int64_t task_idx, int lane)
         turn->finite = convert_piece(turn->loader, current, turn->current_chunk);
 }
 
+static void run_turn(struct turn *turn)
+{
+    const size_t incoming_bytes = turn->incoming ? turn->incoming->bytes : 0;
+    const size_t current_bytes = turn->current ? turn->current->bytes : 0;
+    if (incoming_bytes > ALONE_BYTES && current_bytes > ALONE_BYTES) {
+        team_run(2, run_task, turn);
+        return;
+    }
+    run_task(turn, 0, 0);
+    run_task(turn, 1, 0);
+}
+
 /* The digest of a whole tensor is known: keep it, or hold it against the first reading's. */
 static enum dr_code keep_digest(struct loader *loader, const struct piece *piece,
                                 const uint8_t digest[DIGEST_BYTES],
@@ -339,7 +353,7 @@ static enum dr_code run_turns(struct loader *loader, struct dr_error *err)
             .digest = &digest,
             .finite = true,
         };
-        team_run(2, run_task, &turn);
+        run_turn(&turn);
         if (has_current) code = finish_current(&turn, err);
         if (!code && has_incoming) code = finish_incoming(&turn, err);
         has_current = has_incoming;

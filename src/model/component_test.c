@@ -314,8 +314,17 @@ static void build_spec(struct sample *sample, enum dtype dtype, struct component
 }
 /* clang-format on */
 
+/* Pieces of other sizes: their borders fall anywhere in rows and operands. */
+static void set_chunk(struct component_spec *spec, size_t bytes)
+{
+    if (bytes >= spec->chunk_bytes) return;
+    spec->scratch_bytes -= 2 * (spec->chunk_bytes - bytes);
+    spec->chunk_bytes = bytes;
+}
+
 static void loads_every_type(void)
 {
+    static const size_t chunks[] = {64, 4096 - 64, 192 * 1024, SIZE_MAX};
     static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16,    DTYPE_F16,
                                        DTYPE_F64, DTYPE_F8_E4M3, DTYPE_F8_E5M2};
     fprintf(stderr, "seed %" PRIu64 "\n", random_state);
@@ -329,6 +338,7 @@ static void loads_every_type(void)
         uint8_t digest[DIGEST_BYTES];
         fill_sample(&sample, types[i / 2]);
         build_spec(&sample, dtype, &spec, expected);
+        set_chunk(&spec, chunks[i / 2 % 4]);
         check_int(load(&spec, &ledger, NULL, &weights, digest), ==, DR_OK);
         check_str(error.message, "");
         check_int(ledger.private_bytes, ==, pages(spec.weights_bytes));
@@ -364,6 +374,7 @@ static void begin(struct fixture *fixture)
     *fixture = (struct fixture){0};
     fill_sample(&fixture->sample, DTYPE_F16);
     build_spec(&fixture->sample, DTYPE_BF16, &fixture->spec, fixture->expected);
+    set_chunk(&fixture->spec, 192 * 1024);
 }
 
 static bool has_struck; /* an armed fault, in the last try_load */
@@ -562,7 +573,7 @@ static void notices_changes_while_loading(void)
     begin(&fixture);
     struct disturbance nothing = {.kind = DISTURB_NOTHING};
     check_int(load_disturbed(&fixture, &nothing), ==, DR_OK);
-    check_int(nothing.report_count, >=, 15);
+    check_int(nothing.report_count, >, 20);
     check_real(nothing.last_share, ==, 1.0);
     struct disturbance cancel = {.kind = DISTURB_CANCEL, .at_share = 0.3};
     check_int(load_disturbed(&fixture, &cancel), ==, DR_CANCELLED);
