@@ -15,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "library_rate.h"
+
 #include "compute/compute.h"
 #include "mem/region.h"
 #include "model/clip_text.h"
@@ -332,6 +334,15 @@ static void print_table(const struct plan *plan, bool detail)
     free(rows);
 }
 
+/* The yardstick, in the same run: the library's convolutions, each at its best. */
+static double library_rate(int bf16)
+{
+    double rates[6];
+    for (size_t i = 0; i < 6; ++i)
+        rates[i] = library_conv_rate(&library_convs[i], bf16, 3);
+    return library_median(rates);
+}
+
 static void run(struct network *network, const struct options *options)
 {
     struct dr_error err = {0};
@@ -347,6 +358,9 @@ static void run(struct network *network, const struct options *options)
     const double flop = plan_flop(network->plan);
     printf("%.1f GFLOP: best %.3f s (%.1f GFLOP/s), mean of %d runs %.3f s\n",
            flop / 1e9, best, flop / 1e9 / best, options->runs, sum / options->runs);
+    const double rate = library_rate(options->dtype == DTYPE_BF16);
+    printf("library's own rate %.1f GFLOP/s; this is %.2f of it\n", rate / 1e9,
+           flop / best / rate);
 }
 
 int main(int count, char **arguments)

@@ -294,24 +294,28 @@ static void affine(const struct kernel_affine *arguments)
 /* ---- norms -------------------------------------------------------------------------- */
 
 /* Two passes over a block of channels, so that no large mean hides a small spread. The first
- * reads from memory, the second from the cache. */
+ * reads from memory, the second from the cache. What the second finds left of the mean is the
+ * first one's rounding error, and is taken out of both results. */
 INLINE void stats_of(const void *pixels, enum dtype type, size_t pixel_count, size_t c,
                      size_t first, size_t vectors, size_t rest, float *mean, float *squares)
 {
-    floats sum[4] = {{0}}, spread[4] = {{0}};
+    const float share = 1.0f / (float)pixel_count;
+    floats sum[4] = {{0}}, left[4] = {{0}}, spread[4] = {{0}};
     for (size_t p = 0; p < pixel_count; ++p)
         for (size_t v = 0; v < vectors; ++v)
             sum[v] += load_some(pixels, type, p * c + first + v * LANES, rest);
     for (size_t v = 0; v < vectors; ++v)
-        sum[v] /= (float)pixel_count;
+        sum[v] *= share;
     for (size_t p = 0; p < pixel_count; ++p)
         for (size_t v = 0; v < vectors; ++v) {
             const floats x = load_some(pixels, type, p * c + first + v * LANES, rest);
             const floats away = x - sum[v];
+            left[v] += away;
             spread[v] += away * away;
         }
     for (size_t v = 0; v < vectors; ++v) {
-        store_some(mean, DTYPE_F32, first + v * LANES, sum[v], rest);
+        spread[v] -= left[v] * left[v] * share;
+        store_some(mean, DTYPE_F32, first + v * LANES, sum[v] + left[v] * share, rest);
         store_some(squares, DTYPE_F32, first + v * LANES, spread[v], rest);
     }
 }

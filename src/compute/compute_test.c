@@ -1,0 +1,55 @@
+#include "compute/plan_fixture.h"
+
+#include "compute/team.h"
+
+static void refuses_odd_thread_counts(void)
+{
+    struct dr_error err = {0};
+    check_int(compute_init(-1, &err), ==, DR_BAD_INPUT);
+    check_has(err.message, "-1 threads");
+    check_int(compute_init(100000, &err), ==, DR_BAD_INPUT);
+}
+
+static void takes_the_asked_thread_count(void)
+{
+    struct dr_error err = {0};
+    check_int(compute_init(3, &err), ==, DR_OK);
+    check_int(compute_thread_count(), ==, 3);
+    check_has(compute_description(), "3 threads");
+    check_int(compute_init(0, &err), ==, DR_OK);
+    check_int(compute_thread_count(), >=, 1);
+}
+
+struct count {
+    atomic_int runs[1000];
+    atomic_int lanes_wrong;
+};
+
+static void count_task(void *context, int64_t task_idx, int lane)
+{
+    struct count *const count = context;
+    atomic_fetch_add(&count->runs[task_idx], 1);
+    if (lane < 0 || lane >= compute_thread_count()) atomic_fetch_add(&count->lanes_wrong, 1);
+}
+
+static void runs_each_task_once(void)
+{
+    static struct count count;
+    struct dr_error err = {0};
+    for (int threads = 1; threads < 6; ++threads) {
+        check_int(compute_init(threads, &err), ==, DR_OK);
+        team_run(1000, count_task, &count);
+        for (int i = 0; i < 1000; ++i)
+            check_int(atomic_load(&count.runs[i]), ==, threads);
+        check_int(atomic_load(&count.lanes_wrong), ==, 0);
+    }
+    team_run(0, count_task, &count);
+}
+
+int main(void)
+{
+    check_run(refuses_odd_thread_counts);
+    check_run(takes_the_asked_thread_count);
+    check_run(runs_each_task_once);
+    return check_done();
+}

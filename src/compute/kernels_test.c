@@ -1,0 +1,279 @@
+/* Every table that this processor runs, held against plain loops in double. */
+#include "compute/plan_fixture.h"
+
+#include <float.h>
+
+#include "compute/kernels.h"
+
+typedef void kernel_case(const struct kernels *kernels);
+
+static void for_all(kernel_case *one)
+{
+    for (const struct kernels *const *table = kernels_all(); *table; ++table)
+        one(*table);
+}
+
+/* count numbers in dtype at the very end of memory. */
+static struct guarded packed(const float *numbers, size_t count, enum dtype dtype)
+{
+    struct guarded g = guarded_open(count * dtype_bytes(dtype));
+    if (dtype == DTYPE_BF16)
+        dtype_to_bf16(numbers, DTYPE_F32, (uint16_t *)(void *)g.data, count);
+    else
+        memcpy(g.data, numbers, count * sizeof *numbers);
+    return g;
+}
+
+static float unpacked(const struct guarded *g, enum dtype dtype, size_t i)
+{
+    if (dtype == DTYPE_F32) return ((const float *)(const void *)g->data)[i];
+    return dtype_f32_from_bf16(((const uint16_t *)(const void *)g->data)[i]);
+}
+
+static double within(enum dtype dtype, double f32_bound)
+{
+    return dtype == DTYPE_BF16 ? 0x1p-8 + f32_bound : f32_bound;
+}
+
+static void finish_case(const struct kernels *kernels)
+{
+    for (int round = 0; round < 300; ++round) {
+        const size_t count = (size_t)fixture_int(1, round % 2 ? 17 : 200);
+        const enum dtype from = round & 2 ? DTYPE_BF16 : DTYPE_F32;
+        const enum dtype to = round & 4 ? DTYPE_BF16 : DTYPE_F32;
+        const enum activation activation = (enum activation)fixture_int(0, 3);
+        const bool multiply = fixture_int(0, 1), residual = fixture_int(0, 1);
+        const float spread = round % 5 ? 3.0f : 60.0f;
+        float *const x = fixture_reals(count, spread, from);
+        float *const m = fixture_reals(count, 1, to), *const r = fixture_reals(count, 1, from);
+        struct guarded xs = packed(x, count, from), ms = packed(m, count, to);
+        struct guarded rs = packed(r, count, from), ys = guarded_open(count * dtype_bytes(to));
+        const struct kernel_finish arguments = {.target = ys.data,
+                                                .source = xs.data,
+                                                .multiply = multiply ? ms.data : NULL,
+                                                .residual = residual ? rs.data : NULL,
+                                                .target_type = to,
+                                                .source_type = from,
+                                                .multiply_type = to,
+                                                .residual_type = from,
+                                                .activation = activation};
+        kernels->finish(&arguments, count);
+        for (size_t i = 0; i < count; ++i) {
+            double want = (double)reference_activation(activation, x[i]);
+            double size = fabs(want) + 1e-7 * (double)fabsf(x[i]) + 1e-30;
+            if (multiply) want *= (double)m[i], size *= (double)fabsf(m[i]);
+            if (residual) want += (double)r[i], size += (double)fabsf(r[i]);
+            const double away = fabs((double)unpacked(&ys, to, i) - want);
+            if (!(away <= within(to, 2e-6) * size + 4e-7 * (double)fabsf(x[i])))
+                check_fail_at("%s: activation %d of %.9g: %.9g, not %.9g", kernels->name,
+                              (int)activation, (double)x[i], (double)unpacked(&ys, to, i), want);
+        }
+        free(x);
+        free(m);
+        free(r);
+        guarded_close(&xs);
+        guarded_close(&ms);
+        guarded_close(&rs);
+        guarded_close(&ys);
+    }
+}
+
+static void finishes(void)
+{
+    for_all(finish_case);
+}
+
+/* The largest and smallest numbers, zeros, infinities, NaN: what PyTorch would give, but for
+ * infinities and denormals, which a bfloat16 conversion may flush. */
+static void extremes_case(const struct kernels *kernels)
+{
+    const float numbers[] = {0.0f,     -0.0f,     1e-30f, -1e-30f, FLT_MAX, -FLT_MAX,
+                             1e4f,     -1e4f,     88.0f,  -88.0f,  NAN,     -NAN,
+                             INFINITY, -INFINITY, 1.0f,   -1.0f,   NAN};
+    const size_t count = sizeof numbers / sizeof *numbers;
+    for (int activation = 0; activation <= ACTIVATION_QUICK_GELU; ++activation)
+        for (int type = 0; type < 2; ++type) {
+            const enum dtype to = type ? DTYPE_BF16 : DTYPE_F32;
+            struct guarded xs = packed(numbers, count, DTYPE_F32);
+            struct guarded ys = guarded_open(count * dtype_bytes(to));
+            const struct kernel_finish arguments = {.target = ys.data,
+                                                    .source = xs.data,
+                                                    .target_type = to,
+                                                    .source_type = DTYPE_F32,
+                                                    .activation = (enum activation)activation};
+            kernels->finish(&arguments, count);
+            for (size_t i = 0; i < count; ++i) {
+                const float got = unpacked(&ys, to, i);
+                if (isnan(numbers[i])) {
+                    if (!isnan(got)) check_fail_at("%s: a NaN became %g", kernels->name, (double)got);
+                    continue;
+                }
+                if (isinf(numbers[i]) || fabsf(numbers[i]) > 3.3e38f) continue;
+                const double want =
+                    (double)reference_activation((enum activation)activation, numbers[i]);
+                if (!(fabs((double)got - want) <= within(to, 1e-6) * fabs(want) + 1e-29))
+                    check_fail_at("%s: activation %d of %g: %g, not %g", kernels->name, activation,
+                                  (double)numbers[i], (double)got, want);
+            }
+            guarded_close(&xs);
+            guarded_close(&ys);
+        }
+}
+
+static void bears_extremes(void)
+{
+    for_all(extremes_case);
+}
+
+/* Conversion to bfloat16 and back is base/dtype's, bit for bit, over all kinds of numbers but
+ * denormals (the processor's own instruction takes those as zero). */
+static void conversion_case(const struct kernels *kernels)
+{
+    enum { COUNT = 4096 };
+    float *const numbers = malloc(COUNT * sizeof *numbers);
+    for (size_t i = 0; i < COUNT; ++i) {
+        uint32_t bits = (uint32_t)fixture_bits();
+        if (i % 3 == 0) bits = (bits & 0xFFFF0000u) | 0x8000u; /* a tie */
+        if ((bits & 0x7F800000u) == 0) bits = 0;
+        memcpy(&numbers[i], &bits, sizeof bits);
+    }
+    uint16_t *const got = malloc(COUNT * sizeof *got), *const want = malloc(COUNT * sizeof *want);
+    const struct kernel_finish arguments = {.target = got,
+                                            .source = numbers,
+                                            .target_type = DTYPE_BF16,
+                                            .source_type = DTYPE_F32};
+    kernels->finish(&arguments, COUNT);
+    dtype_to_bf16(numbers, DTYPE_F32, want, COUNT);
+    for (size_t i = 0; i < COUNT; ++i) {
+        const bool both_nan = isnan(numbers[i]) && isnan(dtype_f32_from_bf16(got[i]));
+        if (got[i] != want[i] && !both_nan)
+            check_fail_at("%s: %a became %04x, not %04x", kernels->name, (double)numbers[i], got[i],
+                          want[i]);
+    }
+    free(numbers);
+    free(got);
+    free(want);
+}
+
+static void converts(void)
+{
+    for_all(conversion_case);
+}
+
+static void stats_case(const struct kernels *kernels)
+{
+    for (int round = 0; round < 100; ++round) {
+        const size_t pixels = (size_t)fixture_int(1, 60), c = (size_t)fixture_int(1, 150);
+        const enum dtype dtype = round & 1 ? DTYPE_BF16 : DTYPE_F32;
+        float *const x = fixture_reals(pixels * c, 1, dtype);
+        struct guarded xs = packed(x, pixels * c, dtype);
+        struct guarded means = guarded_open(c * sizeof(float));
+        struct guarded squares = guarded_open(c * sizeof(float));
+        kernels->channel_stats(xs.data, dtype, pixels, c, (float *)(void *)means.data,
+                               (float *)(void *)squares.data);
+        for (size_t k = 0; k < c; ++k) {
+            double mean = 0, sum = 0;
+            for (size_t p = 0; p < pixels; ++p)
+                mean += (double)x[p * c + k] / (double)pixels;
+            for (size_t p = 0; p < pixels; ++p)
+                sum += ((double)x[p * c + k] - mean) * ((double)x[p * c + k] - mean);
+            check_real(fabs((double)unpacked(&means, DTYPE_F32, k) - mean), <, 1e-6);
+            check_real(fabs((double)unpacked(&squares, DTYPE_F32, k) - sum), <, 1e-5 * (sum + 0.1));
+        }
+        free(x);
+        guarded_close(&xs);
+        guarded_close(&means);
+        guarded_close(&squares);
+    }
+}
+
+static void measures_channels(void)
+{
+    for_all(stats_case);
+}
+
+/* Two blocks of keys, one after the other, against the whole softmax. */
+static void softmax_case(const struct kernels *kernels)
+{
+    for (int round = 0; round < 100; ++round) {
+        enum { ROWS = 3, DIM = 5 };
+        const size_t keys = (size_t)fixture_int(1, round % 2 ? 17 : 130);
+        const enum dtype dtype = round & 4 ? DTYPE_BF16 : DTYPE_F32;
+        const float scale = 0.3f;
+        float peak[ROWS], total[ROWS] = {0}, sums[ROWS * DIM];
+        double rescaled[ROWS], want_total[ROWS] = {0}, most[ROWS];
+        int32_t valid[ROWS];
+        for (int r = 0; r < ROWS; ++r) {
+            peak[r] = -INFINITY;
+            most[r] = -INFINITY;
+            rescaled[r] = 1;
+            valid[r] = fixture_int(0, (int32_t)keys);
+        }
+        for (int i = 0; i < ROWS * DIM; ++i)
+            sums[i] = 1;
+        for (int block = 0; block < 2; ++block) {
+            float *const scores = fixture_reals(ROWS * keys, round % 3 ? 3 : 40, DTYPE_F32);
+            struct guarded from = packed(scores, ROWS * keys, DTYPE_F32);
+            struct guarded to = guarded_open(ROWS * keys * dtype_bytes(dtype));
+            const struct kernel_softmax arguments = {.scores = (float *)(void *)from.data,
+                                                     .probabilities = to.data,
+                                                     .type = dtype,
+                                                     .rows = ROWS,
+                                                     .keys = keys,
+                                                     .dim = DIM,
+                                                     .valid = valid,
+                                                     .factor = scale * 1.44269504f,
+                                                     .peak = peak,
+                                                     .total = total,
+                                                     .sums = sums};
+            kernels->softmax(&arguments);
+            for (int r = 0; r < ROWS; ++r) {
+                double top = most[r];
+                for (int32_t k = 0; k < valid[r]; ++k)
+                    top = fmax(top, (double)scores[(size_t)r * keys + (size_t)k]);
+                if (top > most[r]) {
+                    const double shrink = exp((most[r] - top) * (double)scale);
+                    rescaled[r] *= shrink;
+                    want_total[r] *= shrink;
+                    most[r] = top;
+                }
+                for (size_t k = 0; k < keys; ++k) {
+                    const size_t at = (size_t)r * keys + k;
+                    const bool seen = (int32_t)k < valid[r];
+                    const double p = seen ? exp(((double)scores[at] - top) * (double)scale) : 0;
+                    want_total[r] += p;
+                    check_real(fabs((double)unpacked(&to, dtype, at) - p), <=,
+                               within(dtype, dtype == DTYPE_BF16 ? 2e-4 : 2e-5) * p + 1e-30);
+                }
+            }
+            free(scores);
+            guarded_close(&from);
+            guarded_close(&to);
+        }
+        for (int r = 0; r < ROWS; ++r) {
+            check_real(fabs((double)total[r] - want_total[r]), <=, 2e-4 * want_total[r]);
+            for (int i = 0; i < DIM; ++i)
+                check_real(fabs((double)sums[r * DIM + i] - rescaled[r]), <=, 1e-5);
+        }
+    }
+}
+
+static void weighs_scores(void)
+{
+    for_all(softmax_case);
+}
+
+int main(void)
+{
+    struct dr_error err;
+    if (compute_init(0, &err) != DR_OK) return 1;
+    fixture_seed(3008);
+    for (const struct kernels *const *table = kernels_all(); *table; ++table)
+        fprintf(stderr, "table %s\n", (*table)->name);
+    check_run(finishes);
+    check_run(bears_extremes);
+    check_run(converts);
+    check_run(measures_channels);
+    check_run(weighs_scores);
+    return check_done();
+}
