@@ -44,10 +44,11 @@ LATENT = 64  # 512 / 8
 def fill_randomly(module, seed):
     """Weights as tools/random_checkpoint draws them: normal with 0.7/sqrt(fan in), norms around 1, the rest 0.02."""
     generator = torch.Generator().manual_seed(seed)
-    # One draw serves every tensor: a timing does not depend on the values as long as they are finite.
+    # One draw serves every tensor, since a timing does not depend on the values as long as they are finite. Each
+    # begins elsewhere in it: equal tensors would be stored once by an engine that looks for them.
     draw = torch.randn(1 << 22, generator=generator)
     with torch.no_grad():
-        for name, parameter in module.named_parameters():
+        for index, (name, parameter) in enumerate(module.named_parameters()):
             count = parameter.numel()
             if parameter.dim() >= 2 and "embedding" not in name:
                 spread, centre = 0.7 / (count / parameter.shape[0]) ** 0.5, 0.0
@@ -56,9 +57,11 @@ def fill_randomly(module, seed):
             else:
                 spread, centre = 0.02, 0.0
             flat = parameter.view(-1)
-            for begin in range(0, count, draw.numel()):
-                end = min(begin + draw.numel(), count)
-                flat[begin:end] = draw[: end - begin] * spread + centre
+            begin, start = 0, index * 4099 % draw.numel()
+            while begin < count:
+                piece = draw[start : start + count - begin]
+                flat[begin : begin + piece.numel()] = piece * spread + centre
+                begin, start = begin + piece.numel(), 0
     return module
 
 

@@ -5,7 +5,7 @@
 #
 # The layers: base < mem < image, weights < compute < model < engine < cli. image and weights stand side by
 # side and do not know each other. cli sees include/darkroom/ and itself: what the program can do, an embedder can.
-# Tests (x_test.c) may use what tests/ offers, and the libraries, beside their own layer.
+# Tests (x_test.c, and x_fixture.h for several of them) may also use what tests/ offers, and any library.
 set -euo pipefail
 
 cd "$1"
@@ -51,20 +51,23 @@ while IFS=: read -r file line text; do
     header=${text#*[\"<]}
     header=${header%%[\">]*}
     target=${header%%/*}
-    if [[ -n ${owners[$header]-} && $file != *_test.c && " ${owners[$header]} " != *" $layer "* ]]; then
+    of_tests=no
+    [[ $file != *_test.c && $file != *_fixture.h ]] || of_tests=yes
+    if [[ -n ${owners[$header]-} && $of_tests == no && " ${owners[$header]} " != *" $layer "* ]]; then
         fail "$file:$line: $header is for ${owners[$header]} only"
     fi
     [[ $text == *'"'* ]] || continue
-    case $target in
-        darkroom | check.h) ;;
-        *)
-            if [[ -z ${below[$target]-} ]]; then
-                fail "$file:$line: \"$header\" does not begin with a layer"
-            elif [[ " ${below[$layer]} " != *" $target "* ]]; then
-                fail "$file:$line: $layer may not include \"$header\": it knows ${below[$layer]}"
-            fi
-            ;;
-    esac
+    if [[ $target == darkroom ]]; then
+        continue
+    elif [[ $target == "$header" ]]; then
+        # No folder: a file of tests/, for a test; or one of the program's own.
+        [[ $of_tests == yes && -f tests/$header ]] || [[ $layer == cli && -f src/cli/$header ]] ||
+            fail "$file:$line: \"$header\" does not begin with a layer"
+    elif [[ -z ${below[$target]-} ]]; then
+        fail "$file:$line: \"$header\" does not begin with a layer"
+    elif [[ " ${below[$layer]} " != *" $target "* ]]; then
+        fail "$file:$line: $layer may not include \"$header\": it knows ${below[$layer]}"
+    fi
 done < <(grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include' src)
 
 [[ $looked_at -ge 50 ]] || fail "only $looked_at #include lines found: is $1 the source root?"

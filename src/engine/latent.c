@@ -86,7 +86,7 @@ enum dr_code latent_file_read(const char *path, const struct latent_head *head, 
                               struct dr_error *err)
 {
     struct tensor_file file;
-    struct latent_head now;
+    struct latent_head now = {0};
     enum dr_code code = tensor_file_open(&file, path, err);
     if (code != DR_OK) return code;
     code = read_head(&file, path, &now, err);

@@ -11,9 +11,9 @@ enum dr_code vae_file_open(struct vae_file **out, const char *path, enum family 
     struct vae_file *file = calloc(1, sizeof *file);
     if (!file) return error_set(err, DR_NOMEM, "no memory to open %.400s", path);
     (void)snprintf(file->path, sizeof file->path, "%s", path);
+    const struct component_index *const index = &file->checkpoint.components[ROLE_VAE];
     enum dr_code code = checkpoint_open(&file->checkpoint, path, err);
     if (code != DR_OK) goto out;
-    const struct component_index *const index = &file->checkpoint.components[ROLE_VAE];
     if (index->count == 0) {
         code = error_set(err, DR_INCOMPLETE, "%.600s has no VAE: it is a %s file", path,
                          family_name(file->checkpoint.family));

@@ -9,6 +9,8 @@ enum {
     TAG_ORIENTATION = 0x0112,
     TAG_EXIF_DIRECTORY = 0x8769,
     TAG_USER_COMMENT = 0x9286,
+    TYPE_BYTE = 1,
+    TYPE_ASCII = 2,
     TYPE_SHORT = 3,
     TYPE_LONG = 4,
     TYPE_UNDEFINED = 7,
@@ -116,7 +118,11 @@ static bool find_comment(const struct tiff *tiff, const uint8_t **comment,
     if (entry.type != TYPE_LONG || entry.count != 1) return false;
     const size_t directory = read32(tiff, entry.value);
     if (!find_tag(tiff, directory, TAG_USER_COMMENT, &entry)) return false;
-    if (entry.type != TYPE_UNDEFINED || entry.count < CODE_BYTES) return false;
+    /* UNDEFINED is the standard's type; Pillow writes BYTE. */
+    if (entry.type != TYPE_UNDEFINED && entry.type != TYPE_BYTE &&
+        entry.type != TYPE_ASCII)
+        return false;
+    if (entry.count < CODE_BYTES) return false;
     const size_t place = read32(tiff, entry.value);
     if (place > tiff->bytes || entry.count > tiff->bytes - place) return false;
     *comment = tiff->data + place;

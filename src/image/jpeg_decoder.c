@@ -41,7 +41,7 @@ struct jpeg_state {
     size_t handed; /* bytes of the source that the library has, used or not */
     bool created;
     uint32_t components_seen; /* one bit a component that had a scan */
-    bool too_many_scans;
+    bool several_scans, too_many_scans;
     uint8_t *exif; /* the first EXIF block, without its prefix */
     size_t exif_bytes;
     /* for the pixels step */
@@ -153,7 +153,8 @@ static void on_progress(j_common_ptr jpeg)
         state->components_seen |= 1u << in->cur_comp_info[i]->component_index;
 }
 
-/* Run a step; false when libjpeg gave up in it. */
+/* Run a step; false when libjpeg gave up in it. Only steps may call functions of libjpeg that
+ * can fail: outside of them there is nowhere to jump to. */
 static bool jpeg_try(struct jpeg_state *state, void (*step)(struct jpeg_state *))
 {
     if (setjmp(state->jump) != 0) return false;
@@ -219,13 +220,15 @@ static void step_head(struct jpeg_state *state)
     jpeg->progress = &state->progress;
     jpeg_set_marker_processor(jpeg, JPEG_APP0 + 1, on_app1);
     (void)jpeg_read_header(jpeg, TRUE);
+    state->several_scans = jpeg_has_multiple_scans(jpeg);
 }
 
 /* What the decoder would hold for a picture of several scans. */
-static enum dr_code check_coefficients(struct jpeg_state *state, struct dr_error *err)
+static enum dr_code check_coefficients(const struct jpeg_state *state,
+                                       struct dr_error *err)
 {
-    j_decompress_ptr const jpeg = &state->jpeg;
-    if (!jpeg_has_multiple_scans(jpeg)) return DR_OK;
+    const struct jpeg_decompress_struct *const jpeg = &state->jpeg;
+    if (!state->several_scans) return DR_OK;
     uint64_t bytes = 0;
     for (int i = 0; i < jpeg->num_components; ++i) {
         const jpeg_component_info *const component = &jpeg->comp_info[i];
@@ -330,7 +333,7 @@ static enum dr_code decoder_pixels(void *opaque, const struct pixel_place *place
     state->place = *place;
     if (!jpeg_try(state, step_pixels)) return fail(state, err);
     const uint32_t all = (1u << state->jpeg.num_components) - 1;
-    if (jpeg_has_multiple_scans(&state->jpeg) && state->components_seen != all)
+    if (state->several_scans && state->components_seen != all)
         return error_set(err, DR_CORRUPT,
                          "%s: damaged JPEG: a colour component is missing",
                          state->source->name);

@@ -17,8 +17,9 @@
 
 #define MIB ((size_t)1 << 20)
 
-static const struct region_options unet = {
-    .bytes = 3 * 4096, .tag = REGION_WEIGHTS, .component = "unet"};
+static const struct region_options unet = {.bytes = 3 * 4096,
+                                           .tag = REGION_WEIGHTS,
+                                           .component = "unet"};
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -103,7 +104,8 @@ static void refuses_no_bytes_and_too_many(void)
     options.bytes = 0;
     check_int(region_open(&region, &ledger, &options, &err), ==, DR_BAD_INPUT);
     check(region.data == NULL);
-    static const size_t huge[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX / 2, (size_t)1 << 60};
+    static const size_t huge[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX / 2,
+                                  (size_t)1 << 60};
     for (size_t i = 0; i < sizeof huge / sizeof *huge; ++i) {
         options.bytes = huge[i];
         check_int(region_open(&region, &ledger, &options, &err), ==, DR_NOMEM);
@@ -248,7 +250,9 @@ static void guards_both_ends_and_seals(void)
     check_int(touch(gone, 0), ==, SIGSEGV);
 }
 
-enum { SLOTS = 12 };
+enum {
+    SLOTS = 12
+};
 
 /* The naive model: what should be open, and in which order it was opened. */
 struct model {
@@ -302,8 +306,9 @@ static void try_open(struct model *model, struct ledger *ledger, struct region *
     const size_t bytes = (options.bytes + page - 1) / page * page;
     const size_t private_sum = model_sum(model, REGION_PRIVATE);
     const enum dr_code code =
-        kind == REGION_MAPPED ? region_map(&regions[slot], ledger, file, 0, &options, NULL)
-                              : region_open(&regions[slot], ledger, &options, NULL);
+        kind == REGION_MAPPED
+            ? region_map(&regions[slot], ledger, file, 0, &options, NULL)
+            : region_open(&regions[slot], ledger, &options, NULL);
     if (kind == REGION_PRIVATE && private_sum + bytes > ledger->limit_bytes) {
         check_int(code, ==, DR_OVER_BUDGET);
         return;
@@ -313,12 +318,14 @@ static void try_open(struct model *model, struct ledger *ledger, struct region *
     model->tag[slot] = options.tag;
     model->kind[slot] = kind;
     model->order[slot] = ledger->opened_count;
-    const size_t sums[] = {model_sum(model, REGION_PRIVATE), model_sum(model, REGION_MAPPED)};
+    const size_t sums[] = {model_sum(model, REGION_PRIVATE),
+                           model_sum(model, REGION_MAPPED)};
     if (sums[0] > model->peak_private) model->peak_private = sums[0];
     if (sums[1] > model->peak_mapped) model->peak_mapped = sums[1];
 }
 
-static void move_slot(struct model *model, struct region *regions, size_t from, size_t to)
+static void move_slot(struct model *model, struct region *regions, size_t from,
+                      size_t to)
 {
     region_move(&regions[to], &regions[from]);
     model->bytes[to] = model->bytes[from];
@@ -361,8 +368,8 @@ static void follows_a_naive_model(void)
 }
 
 /* A job of several regions that undoes itself on the first failure. */
-static enum dr_code open_several(struct ledger *ledger, struct region regions[4], int file,
-                                 struct dr_error *err)
+static enum dr_code open_several(struct ledger *ledger, struct region regions[4],
+                                 int file, struct dr_error *err)
 {
     struct region_options options = unet;
     enum dr_code code = region_open(&regions[0], ledger, &options, err);

@@ -1,0 +1,190 @@
+/* What tests of the engine share: tiny random checkpoints in a folder of their own, pictures made
+ * and compared, and the look at memory that follows every step.
+ *
+ * The checkpoints come from tools/random_checkpoint in the build folder (DARKROOM_BUILD), the
+ * vocabulary from tests/data/tiny-tokenizer (DARKROOM_SOURCE): both are set by the build.
+ */
+#ifndef ENGINE_ENGINE_FIXTURE_H
+#define ENGINE_ENGINE_FIXTURE_H
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "darkroom/darkroom.h"
+
+static char fixture_root[256];
+static struct dr_error problem;
+
+static inline const char *in_root(const char *name)
+{
+    static char paths[8][600];
+    static int next;
+    char *const path = paths[next++ % 8];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", fixture_root, name);
+    return path;
+}
+
+static inline void run_command(const char *format, const char *a, const char *b, const char *c)
+{
+    char command[2048];
+    (void)snprintf(command, sizeof command, format, a, b, c);
+    const int status = system(command);
+    if (status != 0) {
+        fprintf(stderr, "cannot run: %s\n", command);
+        exit(1);
+    }
+}
+
+/* options as random_checkpoint takes them */
+static inline void make_checkpoint(const char *name, const char *options)
+{
+    const char *const build = getenv("DARKROOM_BUILD");
+    run_command("'%s/tools/random_checkpoint' %s -o '%s'", build ? build : "build", options,
+                in_root(name));
+}
+
+static inline void fixture_begin(void)
+{
+    (void)snprintf(fixture_root, sizeof fixture_root, "%s/darkroom-engine-XXXXXX",
+                   getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    if (!mkdtemp(fixture_root)) exit(1);
+    (void)mkdir(in_root("vae"), 0777);
+    make_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
+    make_checkpoint("b.safetensors", "--family sd15 --size tiny --seed 2");
+    make_checkpoint("vae/sharp.safetensors", "--family sd15 --size tiny --part vae --seed 3");
+    make_checkpoint("vae/soft.safetensors", "--family sd15 --size tiny --part vae --seed 4");
+}
+
+static inline void fixture_end(void)
+{
+    run_command("rm -rf '%s'%s%s", fixture_root, "", "");
+}
+
+static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,
+                                                 enum dr_precision precision)
+{
+    static char tokenizer[600];
+    const char *const source = getenv("DARKROOM_SOURCE");
+    struct dr_engine *engine = NULL;
+    struct dr_engine_options options = dr_engine_options_default();
+    (void)snprintf(tokenizer, sizeof tokenizer, "%s/tests/data/tiny-tokenizer",
+                   source ? source : ".");
+    options.tokenizer_folder = tokenizer;
+    options.vae_folder = in_root("vae");
+    options.budget_bytes = budget_bytes;
+    options.precision = precision;
+    const enum dr_code code = dr_engine_open(&engine, &options, &problem);
+    if (code != DR_OK) {
+        fprintf(stderr, "cannot open an engine: %s\n", problem.message);
+        exit(1);
+    }
+    return engine;
+}
+
+static inline struct dr_engine *open_engine(void)
+{
+    return open_engine_with(0, DR_PRECISION_AUTO);
+}
+
+/* Every region agrees with the kernel, and the slots with the regions. Returns the ledger's
+ * private bytes. */
+static inline uint64_t check_memory(struct dr_engine *engine)
+{
+    struct dr_memory memory;
+    const enum dr_code code = dr_engine_memory(engine, &memory, &problem);
+    check_int(code, ==, DR_OK);
+    if (code != DR_OK) return 0;
+    uint64_t regions = 0;
+    for (size_t i = 0; i < memory.region_count; ++i)
+        regions += memory.regions[i].bytes;
+    check_int(regions, ==, memory.ledger.private_bytes + memory.ledger.mapped_bytes);
+#ifndef __SANITIZE_ADDRESS__
+    if (!memory.regions_agree) check_str(memory.disagreement, "");
+    check(memory.regions_agree);
+#endif
+    const uint64_t bytes = memory.ledger.private_bytes;
+    dr_memory_free(&memory);
+    return bytes;
+}
+
+static inline void load(struct dr_engine *engine, const char *name)
+{
+    const enum dr_code code =
+        dr_engine_load(engine, in_root(name), DR_LOAD_EAGER, NULL, &problem);
+    if (code != DR_OK) check_str(problem.message, "");
+    check_int(code, ==, DR_OK);
+    (void)check_memory(engine);
+}
+
+static inline enum dr_code choose(struct dr_engine *engine, const char *choice)
+{
+    struct dr_vae_info info;
+    struct dr_receipt receipt;
+    problem = (struct dr_error){0};
+    const enum dr_code code =
+        dr_engine_choose_vae(engine, choice, 0, &info, &receipt, &problem);
+    (void)check_memory(engine);
+    return code;
+}
+
+/* A small picture with a fixed seed; vae, init: NULL for none. */
+static inline enum dr_code picture_with(struct dr_engine *engine, const char *name,
+                                        const char *vae, const char *init)
+{
+    struct dr_generate_result result;
+    struct dr_generate_options options = dr_generate_options_default();
+    options.prompt = "a red circle";
+    options.negative = "fog";
+    options.output = in_root(name);
+    options.width = options.height = 64;
+    options.steps = 2;
+    options.seed = 7;
+    options.vae = vae;
+    options.init = init;
+    problem = (struct dr_error){0};
+    const enum dr_code code = dr_engine_generate(engine, &options, &result, &problem);
+    if (code == DR_OK) {
+        check_int(result.planned_private_bytes, ==, result.peak_private_bytes);
+        dr_generate_result_free(&result);
+    }
+    (void)check_memory(engine);
+    return code;
+}
+
+static inline void picture(struct dr_engine *engine, const char *name)
+{
+    const enum dr_code code = picture_with(engine, name, NULL, NULL);
+    if (code != DR_OK) check_str(problem.message, "");
+    check_int(code, ==, DR_OK);
+}
+
+static inline unsigned char *read_file(const char *path, size_t *bytes)
+{
+    FILE *const file = fopen(path, "rb");
+    unsigned char *const data = malloc(1 << 22);
+    *bytes = file && data ? fread(data, 1, 1 << 22, file) : 0;
+    if (file) (void)fclose(file);
+    return data;
+}
+
+static inline int same_file(const char *a, const char *b)
+{
+    size_t bytes_a, bytes_b;
+    unsigned char *const data_a = read_file(in_root(a), &bytes_a);
+    unsigned char *const data_b = read_file(in_root(b), &bytes_b);
+    const int same = bytes_a > 0 && bytes_a == bytes_b && memcmp(data_a, data_b, bytes_a) == 0;
+    free(data_a);
+    free(data_b);
+    return same;
+}
+
+static inline struct dr_vae_info vae_state(struct dr_engine *engine)
+{
+    struct dr_vae_info info = {0};
+    check_int(dr_engine_vae(engine, &info, &problem), ==, DR_OK);
+    return info;
+}
+
+#endif

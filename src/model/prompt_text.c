@@ -1,0 +1,232 @@
+/* One buffer. Its size is that of the decomposed prompt, counted by the walk that fills it
+ * (decompose with points NULL counts). Composition shrinks what is in it. Lower case makes two
+ * points of each U+0130, but such a point was composed from two. So the composed prompt is
+ * moved to the buffer's end and lower-cased to its start: the writer never passes the reader.
+ */
+#include "model/prompt_text.h"
+
+#include "model/code_point.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+#define EOS_LITERAL "<|endoftext|>"
+#define BOS_LITERAL "<|startoftext|>"
+
+/* ---- UTF-8 ---- */
+
+struct lead {
+    int length;                     /* of the sequence; 0: no lead byte */
+    uint8_t second_min, second_max; /* the others are 0x80..0xBF */
+};
+
+/* Unicode's table 3-7: well-formed byte sequences. */
+static struct lead lead_of(uint8_t byte)
+{
+    if (byte < 0x80) return (struct lead){1, 0, 0};
+    if (byte < 0xC2 || byte > 0xF4) return (struct lead){0, 0, 0};
+    if (byte < 0xE0) return (struct lead){2, 0x80, 0xBF};
+    if (byte < 0xF0)
+        return (struct lead){3, byte == 0xE0 ? 0xA0 : 0x80, byte == 0xED ? 0x9F : 0xBF};
+    return (struct lead){4, byte == 0xF0 ? 0x90 : 0x80, byte == 0xF4 ? 0x8F : 0xBF};
+}
+
+/* Decode one point at text, which ends with a zero byte; returns the bytes it took. The
+ * longest start of a sequence that could still have become one is one replacement. */
+static size_t decode(const uint8_t *text, int32_t *point)
+{
+    const struct lead lead = lead_of(text[0]);
+    *point = CODE_POINT_REPLACEMENT;
+    if (lead.length == 0) return 1;
+    if (lead.length == 1) {
+        *point = text[0];
+        return 1;
+    }
+    if (text[1] < lead.second_min || text[1] > lead.second_max) return 1;
+    int32_t value = text[0] & (0x7F >> lead.length);
+    value = value << 6 | (text[1] & 0x3F);
+    for (int i = 2; i < lead.length; ++i) {
+        if ((text[i] & 0xC0) != 0x80) return (size_t)i;
+        value = value << 6 | (text[i] & 0x3F);
+    }
+    *point = value;
+    return (size_t)lead.length;
+}
+
+int prompt_text_utf8(int32_t point, uint8_t out[4])
+{
+    return (int)utf8proc_encode_char(point, out);
+}
+
+/* ---- decomposition ---- */
+
+/* Decode and decompose the whole text, with EOS literals as one point. Counts where points is
+ * NULL, else writes; the same walk, so both agree. */
+static size_t decompose(const uint8_t *text, int32_t *points)
+{
+    size_t count = 0;
+    while (*text) {
+        int32_t *const out = points ? points + count : NULL;
+        if (*text == '<' &&
+            strncmp((const char *)text, EOS_LITERAL, strlen(EOS_LITERAL)) == 0) {
+            if (out) *out = PROMPT_TEXT_EOS;
+            text += strlen(EOS_LITERAL);
+            ++count;
+            continue;
+        }
+        int32_t point;
+        text += decode(text, &point);
+        count += (size_t)code_point_decompose(point, out);
+    }
+    return count;
+}
+
+static int combining(int32_t point)
+{
+    return point == PROMPT_TEXT_EOS ? 0 : code_point_combining(point);
+}
+
+static void sort_short(int32_t *marks, size_t count)
+{
+    for (size_t i = 1; i < count; ++i) {
+        const int32_t mark = marks[i];
+        const int class = combining(mark);
+        size_t to = i;
+        for (; to > 0 && combining(marks[to - 1]) > class; --to)
+            marks[to] = marks[to - 1];
+        marks[to] = mark;
+    }
+}
+
+enum {
+    SHORT_RUN = 16,
+    COMBINING_CLASSES = 256
+};
+
+static bool sort_long(int32_t *marks, size_t count)
+{
+    struct pool pool = {0};
+    int32_t *const sorted = pool_grow(&pool, NULL, 0, count, sizeof *sorted);
+    if (!sorted) return false;
+    size_t start[COMBINING_CLASSES + 1] = {0};
+    for (size_t i = 0; i < count; ++i)
+        ++start[combining(marks[i]) + 1];
+    for (int class = 0; class < COMBINING_CLASSES; ++class)
+        start[class + 1] += start[class];
+    for (size_t i = 0; i < count; ++i)
+        sorted[start[combining(marks[i])]++] = marks[i];
+    memcpy(marks, sorted, count * sizeof *marks);
+    pool_finish(&pool);
+    return true;
+}
+
+/* Unicode's canonical ordering: each run of marks by combining class, stable. */
+static bool order_marks(int32_t *points, size_t count)
+{
+    size_t i = 0;
+    while (i < count) {
+        if (combining(points[i]) == 0) {
+            ++i;
+            continue;
+        }
+        const size_t first = i;
+        while (i < count && combining(points[i]) != 0)
+            ++i;
+        if (i - first <= SHORT_RUN)
+            sort_short(points + first, i - first);
+        else if (!sort_long(points + first, i - first))
+            return false;
+    }
+    return true;
+}
+
+/* ---- composition ---- */
+
+static bool parts(int32_t point)
+{
+    return point == PROMPT_TEXT_EOS || code_point_is_late(point);
+}
+
+/* Compose each stretch between points that part; returns the new count. */
+static size_t compose(int32_t *points, size_t count)
+{
+    const utf8proc_option_t options = UTF8PROC_COMPOSE | UTF8PROC_STABLE;
+    size_t composed = 0, i = 0;
+    while (i < count) {
+        const size_t first = i;
+        while (i < count && !parts(points[i]))
+            ++i;
+        /* Cannot fail: every point is one of Unicode's, and nothing is allocated. */
+        const size_t length =
+            (size_t)utf8proc_normalize_utf32(points + first,
+                                             (utf8proc_ssize_t)(i - first), options);
+        memmove(points + composed, points + first, length * sizeof *points);
+        composed += length;
+        if (i < count) points[composed++] = points[i++];
+    }
+    return composed;
+}
+
+/* ---- lower case, and the second literal ---- */
+
+static size_t lower(const int32_t *source, size_t count, int32_t *target)
+{
+    size_t written = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const int32_t point = source[i];
+        target[written++] = point == PROMPT_TEXT_EOS ? point : code_point_lower(point);
+        if (point == CODE_POINT_I_DOT) target[written++] = CODE_POINT_DOT_ABOVE;
+    }
+    return written;
+}
+
+static bool is_bos_at(const int32_t *points, size_t count)
+{
+    static const char literal[] = BOS_LITERAL;
+    if (count < sizeof literal - 1) return false;
+    for (size_t i = 0; i < sizeof literal - 1; ++i)
+        if (points[i] != literal[i]) return false;
+    return true;
+}
+
+static size_t take_bos(int32_t *points, size_t count)
+{
+    size_t written = 0;
+    for (size_t i = 0; i < count; ++written) {
+        const bool is_bos = is_bos_at(points + i, count - i);
+        points[written] = is_bos ? (int32_t)PROMPT_TEXT_BOS : points[i];
+        i += is_bos ? strlen(BOS_LITERAL) : 1;
+    }
+    return written;
+}
+
+enum dr_code prompt_text_init(struct prompt_text *text, const char *utf8,
+                              struct dr_error *err)
+{
+    *text = (struct prompt_text){0};
+    const size_t bytes = strlen(utf8);
+    if (bytes > PROMPT_TEXT_MAX_BYTES)
+        return error_set(err, DR_BAD_INPUT,
+                         "the prompt has %zu bytes; at most %d are read: shorten it",
+                         bytes, PROMPT_TEXT_MAX_BYTES);
+
+    const size_t capacity = decompose((const uint8_t *)utf8, NULL);
+    int32_t *const points = pool_grow(&text->pool, NULL, 0, capacity, sizeof *points);
+    if (points) (void)decompose((const uint8_t *)utf8, points);
+    if (!points || !order_marks(points, capacity)) {
+        prompt_text_finish(text);
+        return error_set(err, DR_NOMEM, "no memory for a prompt of %zu bytes", bytes);
+    }
+    const size_t composed = compose(points, capacity);
+    int32_t *const tail = points + (capacity - composed);
+    memmove(tail, points, composed * sizeof *points);
+    text->points = points;
+    text->count = take_bos(points, lower(tail, composed, points));
+    return DR_OK;
+}
+
+void prompt_text_finish(struct prompt_text *text)
+{
+    pool_finish(&text->pool);
+    *text = (struct prompt_text){0};
+}

@@ -1,0 +1,49 @@
+/* prompt_text — a prompt as the code points that the tokenizer splits into words.
+ *
+ *     bytes --decode--> --"<|endoftext|>" taken out--> --NFC--> --lower case-->
+ *           --"<|startoftext|>" taken out--> points
+ *
+ * The two literals stand for the tokens EOS and BOS. The reference looks for the first before
+ * and for the second after it normalises, so "<|StartOfText|>" is a BOS while "<|EndOfText|>"
+ * is plain text, and a literal EOS parts an accent from its letter. White space stays as it
+ * is: the words are the same as with runs of it made one.
+ *
+ * Memory: 4 bytes a code point of the decomposed prompt, at most 1 MiB * 4 * 1.5.
+ * Time: linear (the canonical order is found by counting where a run of marks is long).
+ * Ownership: init/finish; the caller's struct. One thread at a time.
+ */
+#ifndef MODEL_PROMPT_TEXT_H
+#define MODEL_PROMPT_TEXT_H
+
+#include "base/error.h"
+#include "base/pool.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Points above Unicode: the literals. */
+enum {
+    PROMPT_TEXT_EOS = 0x110000,
+    PROMPT_TEXT_BOS
+};
+
+enum {
+    PROMPT_TEXT_MAX_BYTES = 1024 * 1024
+};
+
+struct prompt_text {
+    int32_t *points;
+    size_t count;
+    struct pool pool; /* private */
+};
+
+/* utf8 is decoded as Python's errors="replace" does. On error *text is as finish leaves it.
+ * Errors: DR_BAD_INPUT above PROMPT_TEXT_MAX_BYTES, DR_NOMEM. */
+enum dr_code prompt_text_init(struct prompt_text *text, const char *utf8,
+                              struct dr_error *err) DR_MUST_CHECK;
+void prompt_text_finish(struct prompt_text *text);
+
+/* UTF-8 of one point (no literal) into out; its length, 1 to 4. */
+int prompt_text_utf8(int32_t point, uint8_t out[4]);
+
+#endif
