@@ -191,11 +191,16 @@ struct golden {
     struct tensor_file file;
 };
 
+/* Of tests/golden, or of the folder in DARKROOM_GOLDEN. */
 static inline void golden_open(struct golden *golden, const char *name)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s/tests/golden/%s.safetensors",
-             network_environment("DARKROOM_SOURCE"), name);
+    const char *const folder = getenv("DARKROOM_GOLDEN");
+    if (folder)
+        snprintf(path, sizeof path, "%s/%s.safetensors", folder, name);
+    else
+        snprintf(path, sizeof path, "%s/tests/golden/%s.safetensors",
+                 network_environment("DARKROOM_SOURCE"), name);
     struct dr_error err = {0};
     network_require(tensor_file_open(&golden->file, path, &err) == DR_OK, "%s", err.message);
 }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const struct {
     const char *name;
     int http, exit_code;
@@ -27,18 +29,11 @@ int dr_code_http(enum dr_code code)
     return codes[code].http;
 }
 
-/* Cut a UTF-8 string that filled its buffer back to its last whole character. */
+/* A message that filled its field may end in the middle of a character. */
 static void cut_whole(char *text, size_t capacity)
 {
-    size_t end = strlen(text);
-    if (end + 1 < capacity) return;
-    size_t start = end;
-    while (start > 0 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
-        --start;
-    if (start == 0) return;
-    const unsigned char lead = (unsigned char)text[start - 1];
-    const size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (start - 1 + length > end) text[start - 1] = '\0';
+    const size_t length = strlen(text);
+    if (length + 1 == capacity) text[utf8_cut(text, length)] = '\0';
 }
 
 static void set_message(struct dr_error *err, enum dr_code code, const char *format,

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/utf8.h"
 
 static const char suffix[] = ".darkroom-part";
 
@@ -64,7 +65,7 @@ static enum dr_code fail_errno(struct dr_error *err, int errno_value,
     char *const folder = folder_of(target);
     const enum dr_code code =
         error_set_errno(err, DR_IO, errno_value, "%s: cannot write in folder %s",
-                        target, folder ? folder : "of it");
+                        target, folder ? folder : "?");
     free(folder);
     return code;
 }
@@ -80,12 +81,8 @@ static size_t name_bytes_that_fit(const char *target, const struct split *split)
     if (split->folder_bytes < PATH_MAX && room > PATH_MAX - 1 - split->folder_bytes)
         room = PATH_MAX - 1 - split->folder_bytes;
     room = room > PART_EXTRA_BYTES ? room - PART_EXTRA_BYTES : 0;
-    size_t bytes = strlen(split->name);
-    if (bytes <= room) return bytes;
-    bytes = room;
-    while (bytes > 0 && ((unsigned char)split->name[bytes] & 0xC0) == 0x80)
-        --bytes;
-    return bytes;
+    const size_t bytes = strlen(split->name);
+    return bytes <= room ? bytes : utf8_cut(split->name, room);
 }
 
 static char *part_path(const char *target, int serial)

@@ -40,8 +40,8 @@ enum dr_code temporary_file_open(struct temporary_file *file, const char *target
                                  struct dr_error *err) DR_MUST_CHECK;
 /* write(2) until all is written. Errors: DR_IO ("no space left", ...), and the temporary is
  * removed. FAULT_WRITE. */
-enum dr_code temporary_file_write(struct temporary_file *file, const void *data, size_t bytes,
-                                  struct dr_error *err) DR_MUST_CHECK;
+enum dr_code temporary_file_write(struct temporary_file *file, const void *data,
+                                  size_t bytes, struct dr_error *err) DR_MUST_CHECK;
 /* fsync, rename, close. On error the temporary is removed. FAULT_WRITE. */
 enum dr_code temporary_file_commit(struct temporary_file *file,
                                    struct dr_error *err) DR_MUST_CHECK;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum value_kind { TEXT, INT32, INT64, REAL, BYTES, FLAG, WORD };
+enum value_kind { TEXT, INT32, INT64, REAL, BYTES, FLAG, COUNT, WORD };
 
 struct option {
     const char *name; /* without the dashes */
@@ -21,9 +21,8 @@ struct option {
 #define AT(field) offsetof(struct options, field)
 #define JOBS      (FOR_GENERATE | FOR_MEMORY)
 #define CODECS    (FOR_ENCODE | FOR_DECODE)
-#define START     FOR_ENGINE_START
-#define ALL                                                                             \
-    (FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY | FOR_SHELL)
+#define ENGINE    (FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_MEMORY | FOR_SHELL)
+#define START     (ENGINE | AT_START)
 
 static const struct option table[] = {
     {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL, "FILE", "the checkpoint"},
@@ -61,15 +60,15 @@ static const struct option table[] = {
     {"tokenizer", 0, TEXT, AT(tokenizer), START, "DIR",
      "folder of vocab.json and merges.txt (default DARKROOM_TOKENIZER, else tokenizer/ beside the "
      "model, else the data folder)"},
-    {"budget", 0, BYTES, AT(budget), START, "SIZE",
+    {"budget", 0, BYTES, AT(budget), ENGINE, "SIZE",
      "most private memory, such as 2G (default: nine tenths of what is free)"},
     {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE, NULL,
      "take a VAE that would be refused as foreign"},
     {"digest", 0, FLAG, AT(digests), FOR_INSPECT, NULL, "read all tensors and show their digests"},
-    {"json", 0, FLAG, AT(json), ALL, NULL, "answers as JSON on standard output"},
-    {"verbose", 'v', FLAG, AT(verbose), ALL, NULL, "say more on standard error"},
-    {"quiet", 'q', FLAG, AT(quiet), ALL, NULL, "no progress and no warnings"},
-    {"help", 'h', FLAG, AT(help), ALL | FOR_VAE | FOR_PLAIN, NULL, "this text"},
+    {"json", 0, FLAG, AT(json), FOR_ALL, NULL, "answers as JSON on standard output, a line each"},
+    {"verbose", 'v', COUNT, AT(verbose), FOR_ALL, NULL, "say more on standard error; twice: all"},
+    {"quiet", 'q', FLAG, AT(quiet), FOR_ALL, NULL, "no progress and no warnings"},
+    {"help", 'h', FLAG, AT(help), FOR_ALL, NULL, "this text"},
 };
 enum { TABLE_COUNT = sizeof table / sizeof *table };
 
@@ -138,6 +137,14 @@ static bool parse_word(const char *words, const char *text, int *out)
     return false;
 }
 
+static enum dr_code store_bytes(const struct option *option, const char *text, uint64_t *bytes,
+                                struct dr_error *err)
+{
+    struct dr_error why;
+    if (dr_parse_bytes(text, bytes, &why) == DR_OK) return DR_OK;
+    return fail(err, "--%s: %s", option->name, why.message);
+}
+
 static enum dr_code store(struct options *options, const struct option *option, const char *text,
                           struct dr_error *err)
 {
@@ -145,11 +152,12 @@ static enum dr_code store(struct options *options, const struct option *option, 
     int64_t integer = 0;
     switch (option->kind) {
     case FLAG: *(bool *)field = true; return DR_OK;
+    case COUNT: ++*(int32_t *)field; return DR_OK;
     case TEXT: *(const char **)field = text; return DR_OK;
     case REAL:
         if (parse_real(text, field)) return DR_OK;
         return fail(err, "--%s takes a number, not \"%.80s\"", option->name, text);
-    case BYTES: return dr_parse_bytes(text, field, err);
+    case BYTES: return store_bytes(option, text, field, err);
     case INT32:
         if (!parse_integer(text, INT32_MIN, INT32_MAX, &integer))
             return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
@@ -184,8 +192,64 @@ static const struct option *find_short(char letter)
 
 static void note_said(struct options *options, const struct option *option)
 {
-    if (option->offset == AT(rng)) options->rng_said = true;
+    if (option->offset == AT(budget)) options->budget_said = true;
     if (option->offset == AT(strength)) options->strength_said = true;
+}
+
+static bool takes_value(const struct option *option)
+{
+    return option->kind != FLAG && option->kind != COUNT;
+}
+
+/* Which option a word names; where it carries a value ("--seed=7", "-s7"), *value is that. */
+static const struct option *find(const char *word, const char **value)
+{
+    if (word[1] == '-') {
+        const char *const name = word + 2, *const equals = strchr(name, '=');
+        *value = equals ? equals + 1 : NULL;
+        return find_long(name, equals ? (size_t)(equals - name) : strlen(name));
+    }
+    *value = word[2] ? word + 2 : NULL;
+    return find_short(word[1]);
+}
+
+static enum dr_code check_place(const struct option *option, unsigned command, const char *word,
+                                struct dr_error *err)
+{
+    if (!option || !(option->commands & command & FOR_ALL))
+        return fail(err, "there is no option %.80s here; --help lists those that are", word);
+    if ((command & IN_SHELL) && (option->commands & AT_START))
+        return fail(err,
+                    "--%s is fixed when the shell starts: end it and run darkroom shell --%s %s",
+                    option->name, option->name, option->value);
+    return DR_OK;
+}
+
+/* One word that begins with a dash; *idx moves to its value where that is the next word. */
+static enum dr_code take_option(struct options *options, unsigned command, int count,
+                                const char *const *words, int *idx, struct dr_error *err)
+{
+    const char *const word = words[*idx], *value;
+    const struct option *const option = find(word, &value);
+    const enum dr_code code = check_place(option, command, word, err);
+    if (code != DR_OK) return code;
+    if (!takes_value(option) && value && word[1] == '-')
+        return fail(err, "--%s takes no value", option->name);
+    if (!takes_value(option) && value)
+        return fail(err, "-%c takes no value; give each option a dash of its own, not %.80s",
+                    option->letter, word);
+    if (takes_value(option) && !value) {
+        if (*idx + 1 == count)
+            return fail(err, "--%s needs a value: %s", option->name, option->value);
+        value = words[++*idx];
+    }
+    note_said(options, option);
+    return store(options, option, value, err);
+}
+
+static bool is_negative_number(const char *word)
+{
+    return word[0] == '-' && ((word[1] >= '0' && word[1] <= '9') || word[1] == '.');
 }
 
 enum dr_code options_parse(struct options *options, unsigned command, int count,
@@ -194,42 +258,33 @@ enum dr_code options_parse(struct options *options, unsigned command, int count,
     bool ended = false;
     for (int i = 0; i < count; ++i) {
         const char *const word = words[i];
-        if (ended || word[0] != '-' || !word[1]) {
-            if (options->operand_count == OPTIONS_MAX_OPERANDS)
-                return fail(err, "too many words: \"%.80s\"", word);
-            options->operands[options->operand_count++] = word;
-            continue;
-        }
-        if (strcmp(word, "--") == 0) {
+        if (!ended && strcmp(word, "--") == 0) {
             ended = true;
-            continue;
+        } else if (ended || word[0] != '-' || !word[1] || is_negative_number(word)) {
+            if (options->operand_count == OPTIONS_MAX_OPERANDS)
+                return fail(err, "too many words, from \"%.80s\"; quote a text of several words",
+                            word);
+            options->operands[options->operand_count++] = word;
+        } else {
+            const enum dr_code code = take_option(options, command, count, words, &i, err);
+            if (code != DR_OK) return code;
         }
-        const bool is_long = word[1] == '-';
-        const char *const equals = is_long ? strchr(word, '=') : NULL;
-        const struct option *const option =
-            is_long ? find_long(word + 2, equals ? (size_t)(equals - word - 2) : strlen(word + 2))
-                    : find_short(word[1]);
-        if (!option || !(option->commands & command))
-            return fail(err, "there is no option %.80s here; --help lists those that are", word);
-        const char *value = equals ? equals + 1 : !is_long && word[2] ? word + 2 : NULL;
-        if (option->kind == FLAG && value)
-            return fail(err, "--%s takes no value", option->name);
-        if (option->kind != FLAG && !value) {
-            if (i + 1 == count) return fail(err, "--%s needs a value: %s", option->name, option->value);
-            value = words[++i];
-        }
-        const enum dr_code code = store(options, option, value, err);
-        if (code != DR_OK) return code;
-        note_said(options, option);
     }
     return DR_OK;
+}
+
+/* Is the option listed for this command? */
+static bool is_listed(const struct option *option, unsigned command)
+{
+    if (!(option->commands & command & FOR_ALL)) return false;
+    return !((command & IN_SHELL) && (option->commands & AT_START));
 }
 
 void options_print_help(FILE *stream, unsigned command)
 {
     for (int i = 0; i < TABLE_COUNT; ++i) {
         char left[64];
-        if (!(table[i].commands & command)) continue;
+        if (!is_listed(&table[i], command)) continue;
         const int wrote =
             table[i].letter
                 ? snprintf(left, sizeof left, "-%c, --%s", table[i].letter, table[i].name)
@@ -242,6 +297,51 @@ void options_print_help(FILE *stream, unsigned command)
 
 void options_print_names(FILE *stream, unsigned command)
 {
-    for (int i = 0; i < TABLE_COUNT; ++i)
-        if (table[i].commands & command) fprintf(stream, "--%s\n", table[i].name);
+    for (int i = 0; i < TABLE_COUNT; ++i) {
+        if (!is_listed(&table[i], command)) continue;
+        fprintf(stream, "--%s\n", table[i].name);
+        if (table[i].letter) fprintf(stream, "-%c\n", table[i].letter);
+    }
+}
+
+static bool is_said_before(const char *sampler, int32_t idx)
+{
+    const char *const name = dr_sampler_schedule(sampler, idx);
+    for (int32_t k = 0; dr_sampler_name(k) && strcmp(dr_sampler_name(k), sampler) != 0; ++k)
+        for (int32_t i = 0; dr_sampler_schedule(dr_sampler_name(k), i); ++i)
+            if (strcmp(dr_sampler_schedule(dr_sampler_name(k), i), name) == 0) return true;
+    return false;
+}
+
+static void print_schedules(FILE *stream)
+{
+    for (int32_t k = 0; dr_sampler_name(k); ++k)
+        for (int32_t i = 0; dr_sampler_schedule(dr_sampler_name(k), i); ++i)
+            if (!is_said_before(dr_sampler_name(k), i))
+                fprintf(stream, "%s\n", dr_sampler_schedule(dr_sampler_name(k), i));
+}
+
+void options_print_values(FILE *stream, const char *word)
+{
+    const char *value;
+    const struct option *const option =
+        word[0] == '-' && word[1] ? find(word, &value) : NULL;
+    if (!option || !takes_value(option)) return;
+    if (option->offset == AT(sampler)) {
+        for (int32_t i = 0; dr_sampler_name(i); ++i)
+            fprintf(stream, "%s\n", dr_sampler_name(i));
+    } else if (option->offset == AT(scheduler)) {
+        print_schedules(stream);
+    } else if (option->offset == AT(vae)) {
+        fputs("automatic\nnone\nFILE\n", stream);
+    } else if (option->kind == TEXT && strcmp(option->value, "DIR") == 0) {
+        fputs("DIR\n", stream);
+    } else if (option->kind == TEXT && (strcmp(option->value, "FILE") == 0 ||
+                                        strcmp(option->value, "IMAGE") == 0)) {
+        fputs("FILE\n", stream);
+    } else if (strchr(option->value, '|')) {
+        for (const char *c = option->value; *c; ++c)
+            fputc(*c == '|' ? '\n' : *c, stream);
+        fputc('\n', stream);
+    }
 }

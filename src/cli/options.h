@@ -12,7 +12,9 @@
 
 #include <darkroom/darkroom.h>
 
-enum { OPTIONS_MAX_OPERANDS = 8 };
+enum {
+    OPTIONS_MAX_OPERANDS = 8
+};
 
 /* Which commands take an option: bits. */
 enum {
@@ -24,7 +26,10 @@ enum {
     FOR_SHELL = 32,
     FOR_VAE = 64,    /* the shell's own commands */
     FOR_PLAIN = 128, /* shell commands without options */
-    FOR_ENGINE_START = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_MEMORY | FOR_SHELL,
+    FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY | FOR_SHELL |
+              FOR_VAE | FOR_PLAIN,
+    IN_SHELL = 256, /* beside a command's bit: a line of the shell, whose engine is open */
+    AT_START = 512, /* beside an option's bits: fixed when the engine opens */
 };
 
 struct options {
@@ -40,23 +45,30 @@ struct options {
     double cfg, strength;
     int rng, prediction; /* enum dr_rng, enum dr_prediction */
     /* talk */
-    bool force, json, verbose, quiet, help, digests;
-    bool rng_said, strength_said;
+    bool force, json, quiet, help, digests;
+    int32_t verbose; /* how often it was said */
+    bool budget_said, strength_said;
     const char *operands[OPTIONS_MAX_OPERANDS];
     int operand_count;
 };
 
 struct options options_default(void);
 
-/* Parse words (without the command's name). Strings stay borrowed. Errors: DR_BAD_INPUT names
- * the option and what it takes. "--" ends options. */
+/* Parse words (without the command's name) for a command's bit, with IN_SHELL or without. Strings
+ * stay borrowed. Errors: DR_BAD_INPUT names the option and what it takes; options may be half
+ * filled then. "--" ends options; a negative number is a value, never an option. */
 enum dr_code options_parse(struct options *options, unsigned command, int count,
-                           const char *const *words, struct dr_error *err) DR_MUST_CHECK;
+                           const char *const *words,
+                           struct dr_error *err) DR_MUST_CHECK;
 
 /* The options of a command, a line each, two columns. */
 void options_print_help(FILE *stream, unsigned command);
 
-/* Long names of a command's options, one a line: for completion. */
+/* Names of a command's options, one a line: for completion. */
 void options_print_names(FILE *stream, unsigned command);
+
+/* What completes the value of an option, "--sampler" or "-o": words, one a line; the line FILE or
+ * DIR stands for what the folders hold. */
+void options_print_values(FILE *stream, const char *option);
 
 #endif

@@ -28,7 +28,8 @@ static enum dr_code take_word(char **read, char **write, struct dr_error *err)
             else
                 *to++ = *from;
         } else if (*from == '\\' && (!quote || strchr("\"\\$`", from[1]))) {
-            if (!from[1]) return fail(err, "the line ends in a backslash that keeps nothing");
+            if (!from[1])
+                return fail(err, "the line ends in a backslash that keeps nothing");
             *to++ = *++from;
         } else if (*from == '"' || (*from == '\'' && !quote)) {
             quote = quote ? '\0' : *from;
@@ -52,7 +53,8 @@ enum dr_code words_split(struct words *words, char *line, struct dr_error *err)
         while (is_blank(*read))
             ++read;
         if (!*read || *read == '#') break;
-        if (words->count == WORDS_MAX_COUNT) return fail(err, "the line has more than 256 words");
+        if (words->count == WORDS_MAX_COUNT)
+            return fail(err, "the line has more than 256 words");
         char *const word = write;
         const enum dr_code code = take_word(&read, &write, err);
         if (code != DR_OK) return code;

@@ -7,7 +7,9 @@
 
 #include <darkroom/error.h>
 
-enum { WORDS_MAX_COUNT = 256 };
+enum {
+    WORDS_MAX_COUNT = 256
+};
 
 struct words {
     const char *list[WORDS_MAX_COUNT + 1]; /* NULL-terminated; pointers into the line */
@@ -16,6 +18,7 @@ struct words {
 
 /* line is changed: words are unquoted in place and terminated. Errors: DR_BAD_INPUT (a quote
  * that is not closed, a backslash at the end, too many words). */
-enum dr_code words_split(struct words *words, char *line, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code words_split(struct words *words, char *line,
+                         struct dr_error *err) DR_MUST_CHECK;
 
 #endif

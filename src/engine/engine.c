@@ -33,7 +33,8 @@ struct dr_engine_options dr_engine_options_default(void)
     return (struct dr_engine_options){.precision = DR_PRECISION_AUTO};
 }
 
-void engine_log(const struct dr_engine *engine, enum dr_log_level level, const char *format, ...)
+void engine_log(const struct dr_engine *engine, enum dr_log_level level,
+                const char *format, ...)
 {
     if (!engine->log) return;
     char line[DR_PATH_BYTES + DR_TEXT_BYTES];
@@ -47,7 +48,8 @@ void engine_log(const struct dr_engine *engine, enum dr_log_level level, const c
 enum dr_code engine_enter(struct dr_engine *engine, struct dr_error *err)
 {
     if (atomic_flag_test_and_set(&engine->busy))
-        return error_set(err, DR_BUSY, "the engine is busy with another call; try again");
+        return error_set(err, DR_BUSY,
+                         "the engine is busy with another call; try again");
     atomic_store(&engine->cancel, false);
     return DR_OK;
 }
@@ -69,7 +71,8 @@ static struct dr_memory_point memory_point(const struct dr_engine *engine)
 {
     struct kernel_totals totals = {0};
     (void)!kernel_totals_read(&totals, NULL);
-    return (struct dr_memory_point){.ledger_private_bytes = engine->ledger.private_bytes,
+    return (struct dr_memory_point){.ledger_private_bytes =
+                                        engine->ledger.private_bytes,
                                     .ledger_mapped_bytes = engine->ledger.mapped_bytes,
                                     .kernel_private_bytes = totals.private_bytes};
 }
@@ -87,7 +90,8 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
     compute_trim();
     if (!receipt) return;
     const double ended_ms = clock_ms();
-    *receipt = (struct dr_receipt){.before = start->before, .after = memory_point(engine)};
+    *receipt =
+        (struct dr_receipt){.before = start->before, .after = memory_point(engine)};
     /* Regions are numbered as they are opened: those above the mark are new. */
     for (const struct region *r = engine->ledger.first; r; r = r->next)
         if (r->serial > start->opened_count) receipt->acquired_bytes += r->bytes;
@@ -123,23 +127,26 @@ void engine_find_vae_folder(const char *option, char *folder, size_t folder_byte
         data_folder("vae", folder, folder_bytes);
 }
 
-static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes, struct dr_error *err)
+static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
+                              struct dr_error *err)
 {
     size_t budget = (size_t)bytes;
     char reason[DR_TEXT_BYTES];
     if (bytes == 0) {
         const size_t least = engine->machine.bytes;
         budget = least - least / 10;
-        (void)snprintf(reason, sizeof reason, "%.160s, less a tenth", engine->machine.reason);
+        (void)snprintf(reason, sizeof reason, "%.160s, less a tenth",
+                       engine->machine.reason);
     } else {
         (void)snprintf(reason, sizeof reason, "as given");
     }
     const size_t beside = engine->baseline_bytes + ENGINE_RESIDUAL_BYTES;
     if (budget <= beside)
-        return error_set(err, DR_OVER_BUDGET,
-                         "a budget of %zu bytes leaves nothing for pictures: the process itself "
-                         "needs %zu bytes (%zu at start, up to %zu for primitives and heap)",
-                         budget, beside, engine->baseline_bytes, ENGINE_RESIDUAL_BYTES);
+        return error_set(
+            err, DR_OVER_BUDGET,
+            "a budget of %zu bytes leaves nothing for pictures: the process itself "
+            "needs %zu bytes (%zu at start, up to %zu for primitives and heap)",
+            budget, beside, engine->baseline_bytes, ENGINE_RESIDUAL_BYTES);
     const size_t limit = budget - beside;
     if (engine->ledger.private_bytes > limit && engine->pipeline)
         (void)pipeline_release(engine->pipeline);
@@ -154,14 +161,16 @@ static enum dr_code choose_dtype(enum dr_precision precision, enum dtype *dtype,
 {
     const bool has_bf16 = compute_has_bf16();
     if (precision == DR_PRECISION_BF16 && !has_bf16)
-        return error_set(err, DR_UNSUPPORTED,
-                         "this processor does not multiply bfloat16 (it has no AVX512-BF16); use "
-                         "--precision f32 or auto");
+        return error_set(
+            err, DR_UNSUPPORTED,
+            "this processor does not multiply bfloat16 (it has no AVX512-BF16); use "
+            "--precision f32 or auto");
     *dtype = precision != DR_PRECISION_F32 && has_bf16 ? DTYPE_BF16 : DTYPE_F32;
     return DR_OK;
 }
 
-enum dr_code dr_engine_open(struct dr_engine **out, const struct dr_engine_options *options,
+enum dr_code dr_engine_open(struct dr_engine **out,
+                            const struct dr_engine_options *options,
                             struct dr_error *err)
 {
     *out = NULL;
@@ -177,7 +186,8 @@ enum dr_code dr_engine_open(struct dr_engine **out, const struct dr_engine_optio
     if (options->tokenizer_folder)
         (void)snprintf(engine->tokenizer_folder, sizeof engine->tokenizer_folder, "%s",
                        options->tokenizer_folder);
-    engine_find_vae_folder(options->vae_folder, engine->vae_folder, sizeof engine->vae_folder);
+    engine_find_vae_folder(options->vae_folder, engine->vae_folder,
+                           sizeof engine->vae_folder);
     struct kernel_totals totals = {0};
     enum dr_code code = compute_init(options->thread_count, err);
     if (code == DR_OK) code = choose_dtype(options->precision, &engine->dtype, err);
@@ -219,11 +229,13 @@ static bool has_vocabulary(const char *folder)
     return length > 0 && (size_t)length < sizeof path && access(path, R_OK) == 0;
 }
 
-static bool find_tokenizer(const struct dr_engine *engine, char *folder, size_t folder_bytes)
+static bool find_tokenizer(const struct dr_engine *engine, char *folder,
+                           size_t folder_bytes)
 {
     const char *const environment = getenv("DARKROOM_TOKENIZER");
     const char *const model = engine->pipeline->path;
-    const char *const said = engine->tokenizer_folder[0] ? engine->tokenizer_folder : environment;
+    const char *const said =
+        engine->tokenizer_folder[0] ? engine->tokenizer_folder : environment;
     if (said && *said) {
         /* What was said is what is meant: its absence is an error, not a reason to look on. */
         (void)snprintf(folder, folder_bytes, "%s", said);
@@ -257,7 +269,8 @@ enum dr_code engine_tokenizer(struct dr_engine *engine, struct dr_error *err)
 
 /* ---- describing -------------------------------------------------------------------------- */
 
-static void describe_component(const struct component_index *index, struct dr_component_info *info)
+static void describe_component(const struct component_index *index,
+                               struct dr_component_info *info)
 {
     bool seen[DTYPE_BOOL + 1] = {false};
     *info = (struct dr_component_info){.role = (enum dr_role)index->role,
@@ -268,8 +281,8 @@ static void describe_component(const struct component_index *index, struct dr_co
         info->parameter_count += (uint64_t)tensor_element_count(tensor);
         if (!seen[tensor->dtype]) {
             const size_t used = strlen(info->stored_types);
-            (void)snprintf(info->stored_types + used, sizeof info->stored_types - used, "%s%s",
-                           used ? " " : "", dtype_name(tensor->dtype));
+            (void)snprintf(info->stored_types + used, sizeof info->stored_types - used,
+                           "%s%s", used ? " " : "", dtype_name(tensor->dtype));
         }
         seen[tensor->dtype] = true;
     }
@@ -280,26 +293,29 @@ void engine_describe_model(const struct checkpoint *checkpoint, const char *path
 {
     *info = (struct dr_model_info){0};
     (void)snprintf(info->path, sizeof info->path, "%s", path);
-    (void)snprintf(info->family, sizeof info->family, "%s", family_name(checkpoint->family));
+    (void)snprintf(info->family, sizeof info->family, "%s",
+                   family_name(checkpoint->family));
     for (int role = 0; role < ROLE_COUNT; ++role)
         if (checkpoint->components[role].count)
             describe_component(&checkpoint->components[role],
                                &info->components[info->component_count++]);
 }
 
-static void describe_pipeline(const struct pipeline *pipeline, struct dr_model_info *info)
+static void describe_pipeline(const struct pipeline *pipeline,
+                              struct dr_model_info *info)
 {
     engine_describe_model(&pipeline->checkpoint, pipeline->path, info);
     pipeline_lacks(pipeline, info->lacks, sizeof info->lacks);
     for (int i = 0; i < info->component_count; ++i) {
-        const struct source *const base = pipeline->slots[info->components[i].role].base;
+        const struct source *const base =
+            pipeline->slots[info->components[i].role].base;
         info->components[i].weights_bytes = source_weights_bytes(base);
     }
 }
 
-void engine_describe_vae(const struct dr_engine *engine, const char *choice, const char *source,
-                         const struct vae_resolution *resolution, const struct vae_file *file,
-                         struct dr_vae_info *info)
+void engine_describe_vae(const struct dr_engine *engine, const char *choice,
+                         const char *source, const struct vae_resolution *resolution,
+                         const struct vae_file *file, struct dr_vae_info *info)
 {
     const struct pipeline *const pipeline = engine->pipeline;
     const struct slot *const slot = &pipeline->slots[ROLE_VAE];
@@ -328,14 +344,15 @@ void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info 
 {
     engine_describe_vae(engine, setting_choice(engine),
                         engine->vae_choice[0] ? "setting" : "default",
-                        &engine->pipeline->resolution, engine->pipeline->override, info);
+                        &engine->pipeline->resolution, engine->pipeline->override,
+                        info);
 }
 
 /* ---- the VAE setting --------------------------------------------------------------------- */
 
-static enum dr_code resolve_for(const struct dr_engine *engine, const struct pipeline *pipeline,
-                                const char *choice, struct vae_resolution *resolution,
-                                struct dr_error *err)
+static enum dr_code resolve_for(const struct dr_engine *engine,
+                                const struct pipeline *pipeline, const char *choice,
+                                struct vae_resolution *resolution, struct dr_error *err)
 {
     const struct vae_resolution_request request = {.choice = choice,
                                                    .checkpoint = pipeline->path,
@@ -365,13 +382,14 @@ static void apply_setting(const struct dr_engine *engine, struct pipeline *pipel
     struct dr_error why = {0};
     struct vae_file *file = NULL;
     struct vae_resolution *const resolution = &pipeline->resolution;
-    if (resolve_for(engine, pipeline, setting_choice(engine), resolution, &why) != DR_OK) {
+    if (resolve_for(engine, pipeline, setting_choice(engine), resolution, &why) !=
+        DR_OK) {
         fall_back(resolution, &why);
         return;
     }
     if (resolution->is_base) return;
-    if (vae_file_open(&file, resolution->path, pipeline->checkpoint.family, engine->dtype,
-                      &why) != DR_OK) {
+    if (vae_file_open(&file, resolution->path, pipeline->checkpoint.family,
+                      engine->dtype, &why) != DR_OK) {
         fall_back(resolution, &why);
         return;
     }
@@ -436,8 +454,8 @@ static enum dr_code choose_vae(struct dr_engine *engine, const char *choice, cha
     }
     if (!resolution.is_base) {
         struct dr_error why;
-        code = vae_file_open(&file, resolution.path, pipeline->checkpoint.family, engine->dtype,
-                             &why);
+        code = vae_file_open(&file, resolution.path, pipeline->checkpoint.family,
+                             engine->dtype, &why);
         if (code != DR_OK && resolution.is_explicit) {
             if (err) *err = why;
             return code;
@@ -451,11 +469,12 @@ static enum dr_code choose_vae(struct dr_engine *engine, const char *choice, cha
     return DR_OK;
 }
 
-enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice, unsigned flags,
-                                  struct dr_vae_info *info, struct dr_receipt *receipt,
-                                  struct dr_error *err)
+enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
+                                  unsigned flags, struct dr_vae_info *info,
+                                  struct dr_receipt *receipt, struct dr_error *err)
 {
-    (void)flags; /* DR_VAE_FORCE allows what the latent probe refuses; nothing is refused yet */
+    (void)
+        flags; /* DR_VAE_FORCE allows what the latent probe refuses; nothing is refused yet */
     char note[DR_TEXT_BYTES] = "a setting, looked at when a model is loaded";
     if (!choice || !*choice || strlen(choice) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT,
@@ -515,16 +534,17 @@ static enum dr_code load_slots(struct dr_engine *engine, struct pipeline *pipeli
 
 /* Load a pipeline's weights; an override that came from the setting and cannot be read falls
  * back to base, as any setting that does not fit. */
-static enum dr_code load_or_fall_back(struct dr_engine *engine, struct pipeline *pipeline,
-                                      struct dr_error *err)
+static enum dr_code load_or_fall_back(struct dr_engine *engine,
+                                      struct pipeline *pipeline, struct dr_error *err)
 {
     struct dr_error why = {0};
-    enum dr_code code = source_save(
-        pipeline->override ? pipeline->slots[ROLE_VAE].base : NULL, &engine->ledger, err);
+    enum dr_code code =
+        source_save(pipeline->override ? pipeline->slots[ROLE_VAE].base : NULL,
+                    &engine->ledger, err);
     if (code != DR_OK) return code;
     code = load_slots(engine, pipeline, &why);
-    const bool vae_failed = code != DR_OK && code != DR_CANCELLED && pipeline->override &&
-                            !pipeline->slots[ROLE_VAE].resident &&
+    const bool vae_failed = code != DR_OK && code != DR_CANCELLED &&
+                            pipeline->override && !pipeline->slots[ROLE_VAE].resident &&
                             pipeline->slots[ROLE_UNET].resident;
     if (vae_failed) {
         struct vae_file *unusable = pipeline_exchange_vae(pipeline, NULL);
@@ -538,8 +558,9 @@ static enum dr_code load_or_fall_back(struct dr_engine *engine, struct pipeline 
 
 /* The weights of the new pipeline, beside the old one's where both fit, else after them. On
  * error the old one is resident again, as far as it can be. */
-static enum dr_code load_beside_or_after(struct dr_engine *engine, struct pipeline *fresh,
-                                         char *note, size_t note_bytes, struct dr_error *err)
+static enum dr_code load_beside_or_after(struct dr_engine *engine,
+                                         struct pipeline *fresh, char *note,
+                                         size_t note_bytes, struct dr_error *err)
 {
     struct pipeline *const old = engine->pipeline;
     const struct pipeline_bytes bytes = pipeline_measure(fresh);
@@ -547,9 +568,10 @@ static enum dr_code load_beside_or_after(struct dr_engine *engine, struct pipeli
     bool released = false;
     if (!fits_beside(engine, need) && old) released = pipeline_release(old) > 0;
     if (!fits_beside(engine, need)) {
-        (void)snprintf(note, note_bytes,
-                       "its components do not fit the budget all at once, each is read when a "
-                       "job needs it; ");
+        (void)snprintf(
+            note, note_bytes,
+            "its components do not fit the budget all at once, each is read when a "
+            "job needs it; ");
         return DR_OK;
     }
     const enum dr_code code = load_or_fall_back(engine, fresh, err);
@@ -571,7 +593,8 @@ static enum dr_code load_model(struct dr_engine *engine, const char *path, char 
 {
     if (is_loaded_already(engine, path)) {
         const struct pipeline_bytes bytes = pipeline_measure(engine->pipeline);
-        const bool reads = engine->eager && fits_beside(engine, bytes.missing + bytes.scratch);
+        const bool reads =
+            engine->eager && fits_beside(engine, bytes.missing + bytes.scratch);
         (void)snprintf(note, note_bytes, "this model is loaded already; ");
         return reads ? load_slots(engine, engine->pipeline, err) : DR_OK;
     }
@@ -579,7 +602,8 @@ static enum dr_code load_model(struct dr_engine *engine, const char *path, char 
     enum dr_code code = pipeline_open(&fresh, path, engine->dtype, err);
     if (code != DR_OK) return code;
     apply_setting(engine, fresh);
-    if (engine->eager) code = load_beside_or_after(engine, fresh, note, note_bytes, err);
+    if (engine->eager)
+        code = load_beside_or_after(engine, fresh, note, note_bytes, err);
     if (code != DR_OK) {
         pipeline_close(&fresh);
         return code;
@@ -589,8 +613,9 @@ static enum dr_code load_model(struct dr_engine *engine, const char *path, char 
     return DR_OK;
 }
 
-enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, enum dr_load_mode mode,
-                            struct dr_load_result *result, struct dr_error *err)
+enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
+                            enum dr_load_mode mode, struct dr_load_result *result,
+                            struct dr_error *err)
 {
     char note[DR_TEXT_BYTES] = "", reason[DR_TEXT_BYTES];
     if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no model path was given");
@@ -635,10 +660,12 @@ enum dr_code dr_engine_unload(struct dr_engine *engine, enum dr_unload_what what
     size_t bytes = 0;
     if (engine->pipeline && what == DR_UNLOAD_VAE)
         bytes = slot_release(&engine->pipeline->slots[ROLE_VAE]);
-    if (engine->pipeline && what == DR_UNLOAD_MODEL) bytes = pipeline_release(engine->pipeline);
+    if (engine->pipeline && what == DR_UNLOAD_MODEL)
+        bytes = pipeline_release(engine->pipeline);
     if (what == DR_UNLOAD_MODEL) tokenizer_close(&engine->tokenizer);
     receipt_end(engine, &start,
-                bytes ? "released; what a job needs is read again" : "nothing was loaded",
+                bytes ? "released; what a job needs is read again"
+                      : "nothing was loaded",
                 receipt);
     engine_leave(engine);
     return code;

@@ -25,7 +25,7 @@ struct dr_engine {
     struct pipeline *pipeline; /* NULL: no model */
     bool eager;                /* the model was loaded with its weights */
     struct tokenizer *tokenizer;
-    char tokenizer_path[DR_PATH_BYTES]; /* that it was opened from */
+    char tokenizer_path[DR_PATH_BYTES];   /* that it was opened from */
     char tokenizer_folder[DR_PATH_BYTES]; /* option, or "" */
     char vae_folder[DR_PATH_BYTES];       /* resolved at open; "" none */
     char vae_choice[DR_PATH_BYTES];       /* the setting; "" never said */
@@ -43,8 +43,8 @@ struct dr_engine {
 enum dr_code engine_enter(struct dr_engine *engine, struct dr_error *err) DR_MUST_CHECK;
 void engine_leave(struct dr_engine *engine);
 
-void engine_log(const struct dr_engine *engine, enum dr_log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void engine_log(const struct dr_engine *engine, enum dr_log_level level,
+                const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- receipts ---- */
 
@@ -62,7 +62,8 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
 
 /* The tokenizer for the loaded model, opened where it is not. Errors: DR_NOT_FOUND lists where
  * it was looked for. */
-enum dr_code engine_tokenizer(struct dr_engine *engine, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code engine_tokenizer(struct dr_engine *engine,
+                              struct dr_error *err) DR_MUST_CHECK;
 
 /* What a VAE choice means for the loaded model. */
 enum dr_code engine_resolve_vae(const struct dr_engine *engine, const char *choice,
@@ -70,9 +71,9 @@ enum dr_code engine_resolve_vae(const struct dr_engine *engine, const char *choi
                                 struct dr_error *err) DR_MUST_CHECK;
 
 /* source: "job", "setting", "default"; file: the override that is meant, NULL: base. */
-void engine_describe_vae(const struct dr_engine *engine, const char *choice, const char *source,
-                         const struct vae_resolution *resolution, const struct vae_file *file,
-                         struct dr_vae_info *info);
+void engine_describe_vae(const struct dr_engine *engine, const char *choice,
+                         const char *source, const struct vae_resolution *resolution,
+                         const struct vae_file *file, struct dr_vae_info *info);
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info);
 
 void engine_describe_model(const struct checkpoint *checkpoint, const char *path,

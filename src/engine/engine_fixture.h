@@ -7,6 +7,7 @@
 #ifndef ENGINE_ENGINE_FIXTURE_H
 #define ENGINE_ENGINE_FIXTURE_H
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,23 +27,26 @@ static inline const char *in_root(const char *name)
     return path;
 }
 
-static inline void run_command(const char *format, const char *a, const char *b, const char *c)
+static inline void run_command(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+static inline void run_command(const char *format, ...)
 {
-    char command[2048];
-    (void)snprintf(command, sizeof command, format, a, b, c);
-    const int status = system(command);
-    if (status != 0) {
-        fprintf(stderr, "cannot run: %s\n", command);
-        exit(1);
-    }
+    char command[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(command, sizeof command, format, arguments);
+    va_end(arguments);
+    if (system(command) == 0) return;
+    fprintf(stderr, "cannot run: %s\n", command);
+    exit(1);
 }
 
 /* options as random_checkpoint takes them */
 static inline void make_checkpoint(const char *name, const char *options)
 {
     const char *const build = getenv("DARKROOM_BUILD");
-    run_command("'%s/tools/random_checkpoint' %s -o '%s'", build ? build : "build", options,
-                in_root(name));
+    run_command("'%s/tools/random_checkpoint' %s -o '%s'", build ? build : "build",
+                options, in_root(name));
 }
 
 static inline void fixture_begin(void)
@@ -53,13 +57,15 @@ static inline void fixture_begin(void)
     (void)mkdir(in_root("vae"), 0777);
     make_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
     make_checkpoint("b.safetensors", "--family sd15 --size tiny --seed 2");
-    make_checkpoint("vae/sharp.safetensors", "--family sd15 --size tiny --part vae --seed 3");
-    make_checkpoint("vae/soft.safetensors", "--family sd15 --size tiny --part vae --seed 4");
+    make_checkpoint("vae/sharp.safetensors",
+                    "--family sd15 --size tiny --part vae --seed 3");
+    make_checkpoint("vae/soft.safetensors",
+                    "--family sd15 --size tiny --part vae --seed 4");
 }
 
 static inline void fixture_end(void)
 {
-    run_command("rm -rf '%s'%s%s", fixture_root, "", "");
+    run_command("rm -rf '%s'", fixture_root);
 }
 
 static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,
@@ -75,6 +81,8 @@ static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,
     options.vae_folder = in_root("vae");
     options.budget_bytes = budget_bytes;
     options.precision = precision;
+    /* Networks this small gain nothing from threads, and tests run beside each other. */
+    options.thread_count = 1;
     const enum dr_code code = dr_engine_open(&engine, &options, &problem);
     if (code != DR_OK) {
         fprintf(stderr, "cannot open an engine: %s\n", problem.message);
@@ -174,7 +182,8 @@ static inline int same_file(const char *a, const char *b)
     size_t bytes_a, bytes_b;
     unsigned char *const data_a = read_file(in_root(a), &bytes_a);
     unsigned char *const data_b = read_file(in_root(b), &bytes_b);
-    const int same = bytes_a > 0 && bytes_a == bytes_b && memcmp(data_a, data_b, bytes_a) == 0;
+    const int same =
+        bytes_a > 0 && bytes_a == bytes_b && memcmp(data_a, data_b, bytes_a) == 0;
     free(data_a);
     free(data_b);
     return same;

@@ -15,7 +15,11 @@
 #include "engine/generate.h"
 #include "engine/latent.h"
 
-enum { MAX_SIDE = 8192, MAX_BATCH = 256, DEFAULT_SIDE = 512 };
+enum {
+    MAX_SIDE = 8192,
+    MAX_BATCH = 256,
+    DEFAULT_SIDE = 512
+};
 
 const char *dr_stage_name(enum dr_stage stage)
 {
@@ -32,7 +36,8 @@ const char *dr_stage_name(enum dr_stage stage)
 
 const char *dr_sampler_name(int32_t index)
 {
-    return index >= 0 && index < SAMPLER_COUNT ? sampler_name((enum sampler_kind)index) : NULL;
+    return index >= 0 && index < SAMPLER_COUNT ? sampler_name((enum sampler_kind)index)
+                                               : NULL;
 }
 
 const char *dr_sampler_schedule(const char *sampler, int32_t index)
@@ -80,41 +85,48 @@ static enum dr_code check_side(const char *what, int32_t pixels, struct dr_error
     if (pixels < 64 || pixels > MAX_SIDE)
         return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give 64 to %d", what,
                          (int)pixels, MAX_SIDE);
-    return error_set(err, DR_BAD_INPUT,
-                     "the %s is %d pixels; it must be a multiple of 8, such as %d or %d", what,
-                     (int)pixels, (int)(pixels / 8 * 8), (int)(pixels / 8 * 8 + 8));
+    return error_set(
+        err, DR_BAD_INPUT,
+        "the %s is %d pixels; it must be a multiple of 8, such as %d or %d", what,
+        (int)pixels, (int)(pixels / 8 * 8), (int)(pixels / 8 * 8 + 8));
 }
 
-static enum dr_code check_numbers(const struct dr_generate_options *options, struct dr_error *err)
+static enum dr_code check_numbers(const struct dr_generate_options *options,
+                                  struct dr_error *err)
 {
     if (options->steps < 1 || options->steps > SAMPLER_MAX_STEPS)
-        return error_set(err, DR_BAD_INPUT, "%d steps: give 1 to %d", (int)options->steps,
-                         SAMPLER_MAX_STEPS);
+        return error_set(err, DR_BAD_INPUT, "%d steps: give 1 to %d",
+                         (int)options->steps, SAMPLER_MAX_STEPS);
     if (!isfinite(options->cfg) || options->cfg < 0.0 || options->cfg > 1000.0)
-        return error_set(err, DR_BAD_INPUT, "cfg is %g; give 0 to 1000 (1 is no guidance)",
-                         options->cfg);
+        return error_set(err, DR_BAD_INPUT,
+                         "cfg is %g; give 0 to 1000 (1 is no guidance)", options->cfg);
     if (options->batch < 1 || options->batch > MAX_BATCH)
-        return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d", (int)options->batch,
-                         MAX_BATCH);
+        return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d",
+                         (int)options->batch, MAX_BATCH);
     if (options->seed < -1)
-        return error_set(err, DR_BAD_INPUT, "the seed is %lld; give 0 or more, or -1 for a random one",
+        return error_set(err, DR_BAD_INPUT,
+                         "the seed is %lld; give 0 or more, or -1 for a random one",
                          (long long)options->seed);
     if (options->seed > INT64_MAX - MAX_BATCH)
         return error_set(err, DR_BAD_INPUT, "the seed is %lld; give at most %lld",
                          (long long)options->seed, (long long)(INT64_MAX - MAX_BATCH));
     if (options->init && (!isfinite(options->strength) || options->strength <= 0.0 ||
                           options->strength > 1.0))
-        return error_set(err, DR_BAD_INPUT, "the strength is %g; give more than 0, at most 1",
+        return error_set(err, DR_BAD_INPUT,
+                         "the strength is %g; give more than 0, at most 1",
                          options->strength);
     return DR_OK;
 }
 
-static enum dr_code check_picture_options(int32_t bits, int32_t quality, struct dr_error *err)
+static enum dr_code check_picture_options(int32_t bits, int32_t quality,
+                                          struct dr_error *err)
 {
     if (bits != 8 && bits != 16)
-        return error_set(err, DR_BAD_INPUT, "%d bits a channel: give 8 or 16", (int)bits);
+        return error_set(err, DR_BAD_INPUT, "%d bits a channel: give 8 or 16",
+                         (int)bits);
     if (quality < 1 || quality > 100)
-        return error_set(err, DR_BAD_INPUT, "a JPEG quality of %d: give 1 to 100", (int)quality);
+        return error_set(err, DR_BAD_INPUT, "a JPEG quality of %d: give 1 to 100",
+                         (int)quality);
     return DR_OK;
 }
 
@@ -136,21 +148,25 @@ static enum dr_code check_output(const char *path, int32_t bits, bool latent_onl
     const bool is_latent = ends_with(path, ".safetensors");
     const bool is_picture = image_format_from_path(path, &format);
     if (latent_only && !is_latent)
-        return error_set(err, DR_BAD_INPUT, "%.600s: latents go to a .safetensors file", path);
+        return error_set(err, DR_BAD_INPUT, "%.600s: latents go to a .safetensors file",
+                         path);
     if (!is_latent && !is_picture)
-        return error_set(err, DR_BAD_INPUT,
-                         "%.600s: the output's ending says what is written: .png, .jpg or "
-                         ".safetensors (latents)",
-                         path);
+        return error_set(
+            err, DR_BAD_INPUT,
+            "%.600s: the output's ending says what is written: .png, .jpg or "
+            ".safetensors (latents)",
+            path);
     if (is_picture && format == IMAGE_JPEG && bits == 16)
-        return error_set(err, DR_BAD_INPUT, "%.600s: JPEG has 8 bits a channel; write a .png",
-                         path);
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s: JPEG has 8 bits a channel; write a .png", path);
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
         return error_set(err, DR_BAD_INPUT, "%.600s is a folder; name a file", path);
     const int length = (int)(path_name(path) - path);
-    (void)snprintf(folder, sizeof folder, "%.*s", length ? length : 1, length ? path : ".");
+    (void)snprintf(folder, sizeof folder, "%.*s", length ? length : 1,
+                   length ? path : ".");
     if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
-        return error_set(err, DR_NOT_FOUND, "there is no folder %.600s to write %.200s in", folder,
+        return error_set(err, DR_NOT_FOUND,
+                         "there is no folder %.600s to write %.200s in", folder,
                          path_name(path));
     if (access(folder, W_OK) != 0)
         return error_set(err, DR_IO, "the folder %.600s is not writable", folder);
@@ -167,17 +183,20 @@ static enum dr_code check_sampler(const struct dr_generate_options *options,
             (void)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
                            sampler_name((enum sampler_kind)i));
         }
-        return error_set(err, DR_BAD_INPUT, "there is no sampler \"%.80s\"; there are %s",
+        return error_set(err, DR_BAD_INPUT,
+                         "there is no sampler \"%.80s\"; there are %s",
                          options->sampler ? options->sampler : "", names);
     }
     sampler->schedule = SCHEDULE_DEFAULT;
-    if (options->scheduler && !schedule_from_name(options->scheduler, &sampler->schedule)) {
+    if (options->scheduler &&
+        !schedule_from_name(options->scheduler, &sampler->schedule)) {
         for (int i = SCHEDULE_DEFAULT + 1; i < SCHEDULE_COUNT; ++i) {
             const size_t used = strlen(names);
             (void)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
                            schedule_name((enum schedule_kind)i));
         }
-        return error_set(err, DR_BAD_INPUT, "there is no scheduler \"%.80s\"; there are %s",
+        return error_set(err, DR_BAD_INPUT,
+                         "there is no scheduler \"%.80s\"; there are %s",
                          options->scheduler, names);
     }
     if (sampler->schedule == SCHEDULE_DEFAULT)
@@ -185,8 +204,8 @@ static enum dr_code check_sampler(const struct dr_generate_options *options,
     return DR_OK;
 }
 
-static enum dr_code pick_size(const struct dr_generate_options *options, struct job_request *want,
-                              struct dr_error *err)
+static enum dr_code pick_size(const struct dr_generate_options *options,
+                              struct job_request *want, struct dr_error *err)
 {
     want->width = options->width ? options->width : DEFAULT_SIDE;
     want->height = options->height ? options->height : DEFAULT_SIDE;
@@ -218,21 +237,23 @@ static enum dr_code tokenize(struct dr_engine *engine, struct job_request *want,
     if (code != DR_OK) return code;
     code = tokenizer_encode(engine->tokenizer, want->prompt, -1, &want->tokens, err);
     if (code == DR_OK)
-        code = tokenizer_encode(engine->tokenizer, want->negative, -1, &want->negative_tokens,
-                                err);
+        code = tokenizer_encode(engine->tokenizer, want->negative, -1,
+                                &want->negative_tokens, err);
     if (code != DR_OK || !engine->pipeline->text) return code;
     const int32_t known = clip_text_info(engine->pipeline->text).vocabulary;
     if (tokenizer_vocabulary(engine->tokenizer) > known)
-        return error_set(err, DR_BAD_INPUT,
-                         "the vocabulary in %.400s has %d tokens, the text encoder of %.300s "
-                         "knows %d: it belongs to another model; give --tokenizer",
-                         engine->tokenizer_path, (int)tokenizer_vocabulary(engine->tokenizer),
-                         engine->pipeline->path, (int)known);
+        return error_set(
+            err, DR_BAD_INPUT,
+            "the vocabulary in %.400s has %d tokens, the text encoder of %.300s "
+            "knows %d: it belongs to another model; give --tokenizer",
+            engine->tokenizer_path, (int)tokenizer_vocabulary(engine->tokenizer),
+            engine->pipeline->path, (int)known);
     return DR_OK;
 }
 
 /* All that a forecast needs as well: everything but the output and the tokens. */
-enum dr_code forecast_request(struct dr_engine *engine, const struct dr_generate_options *options,
+enum dr_code forecast_request(struct dr_engine *engine,
+                              const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
     *want = (struct job_request){.wants_text = true,
@@ -256,27 +277,30 @@ enum dr_code forecast_request(struct dr_engine *engine, const struct dr_generate
                                  .image_cookie = options->image_cookie};
     if (!engine->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
     enum dr_code code = check_numbers(options, err);
-    if (code == DR_OK) code = check_picture_options(options->bits, options->quality, err);
+    if (code == DR_OK)
+        code = check_picture_options(options->bits, options->quality, err);
     if (code == DR_OK) code = check_sampler(options, &want->sampler, err);
     if (code == DR_OK) code = pick_size(options, want, err);
     if (code != DR_OK) return code;
-    want->output_is_latent = options->output && ends_with(options->output, ".safetensors");
+    want->output_is_latent =
+        options->output && ends_with(options->output, ".safetensors");
     want->wants_decode = !want->output_is_latent || options->image;
     want->seed = options->seed >= 0 ? options->seed : random_seed();
     want->sampler.steps = options->steps;
-    want->sampler.prediction = options->prediction == DR_PREDICTION_AUTO
-                                   ? engine->pipeline->prediction
-                               : options->prediction == DR_PREDICTION_V ? PREDICTION_V
-                                                                        : PREDICTION_EPSILON;
+    want->sampler.prediction =
+        options->prediction == DR_PREDICTION_AUTO ? engine->pipeline->prediction
+        : options->prediction == DR_PREDICTION_V  ? PREDICTION_V
+                                                  : PREDICTION_EPSILON;
     want->sampler.image_to_image = options->init != NULL;
     want->sampler.strength = options->init ? (float)options->strength : 1.0F;
-    want->sampler.count =
-        (size_t)LATENT_CHANNELS * (size_t)(want->width / 8) * (size_t)(want->height / 8);
+    want->sampler.count = (size_t)LATENT_CHANNELS * (size_t)(want->width / 8) *
+                          (size_t)(want->height / 8);
     size_t bytes;
     return sampler_bytes(&want->sampler, &bytes, err);
 }
 
-enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate_options *options,
+enum dr_code generate_request(struct dr_engine *engine,
+                              const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
     enum dr_code code = forecast_request(engine, options, want, err);
@@ -289,8 +313,8 @@ enum dr_code generate_request(struct dr_engine *engine, const struct dr_generate
 
 /* Which VAE a job's own choice means. Where it is the setting's, job->vae stays NULL. An
  * explicit choice that fails is the job's failure; a damaged neighbour is base, and said. */
-enum dr_code job_vae_open(struct dr_engine *engine, const char *choice, struct job_vae *vae,
-                          struct dr_error *err)
+enum dr_code job_vae_open(struct dr_engine *engine, const char *choice,
+                          struct job_vae *vae, struct dr_error *err)
 {
     *vae = (struct job_vae){0};
     if (!choice) return DR_OK;
@@ -299,7 +323,8 @@ enum dr_code job_vae_open(struct dr_engine *engine, const char *choice, struct j
     vae->said = true;
     enum dr_code code = engine_resolve_vae(engine, choice, resolution, err);
     if (code != DR_OK) return code;
-    if (!resolution->is_base && vae_file_is(pipeline->override, resolution->path)) return DR_OK;
+    if (!resolution->is_base && vae_file_is(pipeline->override, resolution->path))
+        return DR_OK;
     if (!resolution->is_base) {
         struct dr_error why;
         code = vae_file_open(&vae->file, resolution->path, pipeline->checkpoint.family,
@@ -310,9 +335,10 @@ enum dr_code job_vae_open(struct dr_engine *engine, const char *choice, struct j
         }
         if (code != DR_OK) {
             *resolution = (struct vae_resolution){.is_base = true};
-            (void)snprintf(resolution->reason, sizeof resolution->reason,
-                           "the checkpoint's own VAE, since its neighbour is unusable: %.350s",
-                           why.message);
+            (void)snprintf(
+                resolution->reason, sizeof resolution->reason,
+                "the checkpoint's own VAE, since its neighbour is unusable: %.350s",
+                why.message);
         }
     }
     vae->to_base = resolution->is_base && pipeline->override != NULL;
@@ -338,7 +364,8 @@ static void describe_job_vae(const struct dr_engine *engine, const char *choice,
 /* ---- running ----------------------------------------------------------------------------- */
 
 /* "x.png", "x-2.png", "x-3.png", ... */
-static void output_path(const char *output, int32_t idx, char path[static DR_PATH_BYTES])
+static void output_path(const char *output, int32_t idx,
+                        char path[static DR_PATH_BYTES])
 {
     const char *const name = path_name(output);
     const char *const dot = strrchr(name, '.');
@@ -355,7 +382,8 @@ static struct dr_image_info *make_images(const struct job_request *want)
     if (!images) return NULL;
     for (int32_t i = 0; i < want->batch; ++i) {
         images[i].seed = want->seed + i;
-        if (want->output && !want->output_is_latent) output_path(want->output, i, images[i].path);
+        if (want->output && !want->output_is_latent)
+            output_path(want->output, i, images[i].path);
     }
     return images;
 }
@@ -376,29 +404,33 @@ static const char *residency_words(enum job_residency residency)
 {
     switch (residency) {
     case JOB_RESIDENT: return "all components stayed loaded";
-    case JOB_LEAN: return "what the job did not need was released first, to fit the budget";
+    case JOB_LEAN:
+        return "what the job did not need was released first, to fit the budget";
     case JOB_PHASED: return "one component at a time was loaded, to fit the budget";
     case JOB_RESIDENCY_COUNT: break;
     }
     return "";
 }
 
-static enum dr_code run_request(struct dr_engine *engine, const struct job_request *want,
-                                const char *choice, struct job_outcome *outcome,
-                                struct dr_error *err)
+static enum dr_code run_request(struct dr_engine *engine,
+                                const struct job_request *want, const char *choice,
+                                struct job_outcome *outcome, struct dr_error *err)
 {
     struct job_vae vae;
     enum dr_code code = job_vae_open(engine, choice, &vae, err);
     if (code != DR_OK) return code;
-    struct job job = {.context = {.pipeline = engine->pipeline,
-                                  .ledger = &engine->ledger,
-                                  .cancel = &engine->cancel,
-                                  .dtype = engine->dtype},
-                      .request = *want,
-                      .vae = vae.file,
-                      .vae_to_base = vae.to_base};
+    struct job job = {
+        .context = {.pipeline = engine->pipeline,
+                    .ledger = &engine->ledger,
+                    .cancel = &engine->cancel,
+                    .dtype = engine->dtype},
+        .request = *want,
+        .vae = vae.file,
+        .vae_to_base = vae.to_base
+    };
     job.images = make_images(want);
-    if (!job.images) code = error_set(err, DR_NOMEM, "no memory for the list of pictures");
+    if (!job.images)
+        code = error_set(err, DR_NOMEM, "no memory for the list of pictures");
     if (code == DR_OK) code = job_prepare(&job, err);
     if (code == DR_OK) code = job_admit(&job, err);
     ledger_reset_peak(&engine->ledger);
@@ -446,8 +478,10 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
     const struct {
         const struct token_list *tokens;
         const char *what, *text;
-    } prompts[] = {{&want->tokens, "prompt", want->prompt},
-                   {&want->negative_tokens, "negative prompt", want->negative}};
+    } prompts[] = {
+        {&want->tokens,          "prompt",          want->prompt  },
+        {&want->negative_tokens, "negative prompt", want->negative}
+    };
     for (int i = 0; i < 2; ++i) {
         if (prompts[i].tokens->cut_count == 0) continue;
         tokenizer_cut_text(engine->tokenizer, prompts[i].text, words, sizeof words);
@@ -486,7 +520,8 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
         result->cut_tokens_negative = want.negative_tokens.cut_count;
         warn_of_cuts(engine, &want, result);
         if (outcome.warning[0])
-            append_sentence(result->warnings, sizeof result->warnings, "%s", outcome.warning);
+            append_sentence(result->warnings, sizeof result->warnings, "%s",
+                            outcome.warning);
         (void)snprintf(reason, sizeof reason, "%s; VAE: %.380s", outcome.how,
                        outcome.vae.reason);
     }
@@ -505,8 +540,9 @@ void dr_generate_result_free(struct dr_generate_result *result)
 
 /* ---- encode and decode ------------------------------------------------------------------- */
 
-static enum dr_code codec_request(struct dr_engine *engine, const struct dr_codec_options *options,
-                                  bool encodes, struct job_request *want, struct dr_error *err)
+static enum dr_code codec_request(struct dr_engine *engine,
+                                  const struct dr_codec_options *options, bool encodes,
+                                  struct job_request *want, struct dr_error *err)
 {
     *want = (struct job_request){.wants_encode = encodes,
                                  .wants_decode = !encodes,
@@ -522,14 +558,17 @@ static enum dr_code codec_request(struct dr_engine *engine, const struct dr_code
         return error_set(err, DR_BAD_INPUT, "no %s file was given",
                          options->input ? "output" : "input");
     enum dr_code code = check_picture_options(options->bits, options->quality, err);
-    if (code == DR_OK) code = check_output(options->output, options->bits, encodes, err);
+    if (code == DR_OK)
+        code = check_output(options->output, options->bits, encodes, err);
     if (code == DR_OK && !encodes && ends_with(options->output, ".safetensors"))
-        code = error_set(err, DR_BAD_INPUT, "%.600s: decode writes a picture, .png or .jpg",
-                         options->output);
+        code =
+            error_set(err, DR_BAD_INPUT,
+                      "%.600s: decode writes a picture, .png or .jpg", options->output);
     if (code != DR_OK) return code;
     if (encodes) {
-        const struct dr_generate_options size = {
-            .width = options->width, .height = options->height, .init = options->input};
+        const struct dr_generate_options size = {.width = options->width,
+                                                 .height = options->height,
+                                                 .init = options->input};
         want->init = options->input;
         return pick_size(&size, want, err);
     }
@@ -543,8 +582,9 @@ static enum dr_code codec_request(struct dr_engine *engine, const struct dr_code
     return DR_OK;
 }
 
-static enum dr_code run_codec(struct dr_engine *engine, const struct dr_codec_options *options,
-                              bool encodes, struct dr_codec_result *result, struct dr_error *err)
+static enum dr_code run_codec(struct dr_engine *engine,
+                              const struct dr_codec_options *options, bool encodes,
+                              struct dr_codec_result *result, struct dr_error *err)
 {
     struct job_request want;
     struct job_outcome outcome = {0};
@@ -574,13 +614,15 @@ static enum dr_code run_codec(struct dr_engine *engine, const struct dr_codec_op
     return code;
 }
 
-enum dr_code dr_engine_encode(struct dr_engine *engine, const struct dr_codec_options *options,
+enum dr_code dr_engine_encode(struct dr_engine *engine,
+                              const struct dr_codec_options *options,
                               struct dr_codec_result *result, struct dr_error *err)
 {
     return run_codec(engine, options, true, result, err);
 }
 
-enum dr_code dr_engine_decode(struct dr_engine *engine, const struct dr_codec_options *options,
+enum dr_code dr_engine_decode(struct dr_engine *engine,
+                              const struct dr_codec_options *options,
                               struct dr_codec_result *result, struct dr_error *err)
 {
     return run_codec(engine, options, false, result, err);

@@ -23,7 +23,8 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
     const struct vae_spec *const vae = job_vae_spec(job);
     enum dr_code code = DR_OK;
     if (want->wants_text)
-        code = clip_text_plan_create(&job->text_plan, pipeline->text, 1, want->clip_skip, err);
+        code = clip_text_plan_create(&job->text_plan, pipeline->text, 1,
+                                     want->clip_skip, err);
     if (code == DR_OK && want->wants_sample) {
         const struct unet_shape shape = {.n = want->guided ? 2 : 1,
                                          .height = job->latent_height,
@@ -55,11 +56,13 @@ static size_t carve_latents(struct job *job, unsigned char *base)
         void **pointer;
         size_t bytes;
     } parts[] = {
-        {&job->sampler_memory, sampler_memory},
-        {(void **)&job->results, sizeof(float) * job->count * (size_t)want->batch},
-        {(void **)&job->noise, want->wants_sample ? sizeof(float) * job->count : 0},
-        {(void **)&job->prediction, want->wants_sample ? sizeof(float) * job->count : 0},
-        {(void **)&job->moments, want->wants_encode ? 2 * sizeof(float) * job->count : 0},
+        {&job->sampler_memory,      sampler_memory                                     },
+        {(void **)&job->results,    sizeof(float) * job->count * (size_t)want->batch   },
+        {(void **)&job->noise,      want->wants_sample ? sizeof(float) * job->count : 0},
+        {(void **)&job->prediction,
+         want->wants_sample ? sizeof(float) * job->count : 0                           },
+        {(void **)&job->moments,
+         want->wants_encode ? 2 * sizeof(float) * job->count : 0                       },
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) {
         if (base) *parts[i].pointer = base + used;
@@ -79,10 +82,11 @@ static enum dr_code check_slots(const struct job *job, struct dr_error *err)
         (want->wants_encode || want->wants_decode) && !job_vae_spec(job);
     if (want->wants_text && !lacks_text && !lacks_unet &&
         clip_text_info(pipeline->text).width != unet_info(pipeline->unet).context_width)
-        return error_set(err, DR_INCOMPLETE,
-                         "%.400s: its text encoder gives %d numbers a token, its UNet takes %d",
-                         pipeline->path, (int)clip_text_info(pipeline->text).width,
-                         (int)unet_info(pipeline->unet).context_width);
+        return error_set(
+            err, DR_INCOMPLETE,
+            "%.400s: its text encoder gives %d numbers a token, its UNet takes %d",
+            pipeline->path, (int)clip_text_info(pipeline->text).width,
+            (int)unet_info(pipeline->unet).context_width);
     if (!lacks_text && !lacks_unet && !lacks_vae) return DR_OK;
     pipeline_lacks(pipeline, lacks, sizeof lacks);
     return error_set(err, DR_INCOMPLETE, "%.400s has %s", pipeline->path, lacks);
@@ -136,7 +140,8 @@ static size_t pages(size_t bytes)
 
 static size_t job_region_bytes(const struct job *job)
 {
-    return pages(job->arena_bytes) + pages(job->latents_bytes) + pages(job->picture_bytes);
+    return pages(job->arena_bytes) + pages(job->latents_bytes) +
+           pages(job->picture_bytes);
 }
 
 static size_t prompt_row_bytes(const struct job *job)
@@ -145,8 +150,8 @@ static size_t prompt_row_bytes(const struct job *job)
     return sizeof(float) * TOKENIZER_POSITIONS * (size_t)info.width;
 }
 
-static void tally_load(struct tally *tally, enum component_role role, enum slot_order order,
-                       const struct source *wanted)
+static void tally_load(struct tally *tally, enum component_role role,
+                       enum slot_order order, const struct source *wanted)
 {
     if (tally->resident[role] == wanted) return;
     const size_t old = tally->resident_bytes[role];
@@ -170,7 +175,8 @@ static void tally_release(struct tally *tally, enum component_role role)
 static const struct source *setting_vae(const struct job *job)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
-    return pipeline->override ? &pipeline->override->source : pipeline->slots[ROLE_VAE].base;
+    return pipeline->override ? &pipeline->override->source
+                              : pipeline->slots[ROLE_VAE].base;
 }
 
 /* Append an action and do to the tally what it will do to the ledger. */
@@ -182,10 +188,13 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
     job->actions[job->action_count++] = (struct action){kind, role, order};
     switch (kind) {
     case ACTION_LOAD:
-        tally_load(tally, role, order, slot_active(&job->context.pipeline->slots[role]));
+        tally_load(tally, role, order,
+                   slot_active(&job->context.pipeline->slots[role]));
         break;
     case ACTION_RELEASE: tally_release(tally, role); break;
-    case ACTION_PROMPTS: tally_rise(tally, prompt_cache_bytes(prompt_row_bytes(job))); break;
+    case ACTION_PROMPTS:
+        tally_rise(tally, prompt_cache_bytes(prompt_row_bytes(job)));
+        break;
     case ACTION_RESERVE: tally_rise(tally, job_region_bytes(job)); break;
     case ACTION_REFUND: tally->now -= job_region_bytes(job); break;
     case ACTION_RESTORE:
@@ -223,11 +232,11 @@ static void add_phases(struct tally *tally, bool one_at_a_time)
     const struct job *const job = tally->job;
     const struct job_request *const want = &job->request;
     const struct phase phases[] = {
-        {ACTION_TEXT, ROLE_TEXT, want->wants_text},
-        {ACTION_ENCODE, ROLE_VAE, want->wants_encode},
-        {ACTION_SAMPLE, ROLE_UNET, want->wants_sample},
+        {ACTION_TEXT,    ROLE_TEXT,  want->wants_text                            },
+        {ACTION_ENCODE,  ROLE_VAE,   want->wants_encode                          },
+        {ACTION_SAMPLE,  ROLE_UNET,  want->wants_sample                          },
         {ACTION_LATENTS, ROLE_COUNT, want->output_is_latent || want->latent_input},
-        {ACTION_DECODE, ROLE_VAE, want->wants_decode},
+        {ACTION_DECODE,  ROLE_VAE,   want->wants_decode                          },
     };
     const size_t count = sizeof phases / sizeof *phases;
     for (size_t i = 0; i < count; ++i) {
@@ -253,11 +262,12 @@ void job_plan(struct job *job, enum job_residency residency)
     }
     job->residency = residency;
     job->action_count = 0;
-    const enum slot_order order = residency == JOB_RESIDENT ? SLOT_SWAP : SLOT_RELEASE_FIRST;
+    const enum slot_order order =
+        residency == JOB_RESIDENT ? SLOT_SWAP : SLOT_RELEASE_FIRST;
     for (int i = 0; i < ROLE_COUNT; ++i) {
         const enum component_role role = (enum component_role)i;
-        const bool goes = residency == JOB_PHASED ||
-                          (residency == JOB_LEAN && !job_needs(job, role));
+        const bool goes =
+            residency == JOB_PHASED || (residency == JOB_LEAN && !job_needs(job, role));
         if (goes && tally.resident[role]) add(&tally, ACTION_RELEASE, role, order);
     }
     for (int i = 0; i < ROLE_COUNT; ++i) {
@@ -285,7 +295,8 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
     size_t least = SIZE_MAX;
     for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
         job_plan(job, (enum job_residency)i);
-        if (!ledger->limit_bytes || job->planned_bytes <= ledger->limit_bytes) return DR_OK;
+        if (!ledger->limit_bytes || job->planned_bytes <= ledger->limit_bytes)
+            return DR_OK;
         if (job->planned_bytes < least) least = job->planned_bytes;
     }
     char need[16], have[16], limit[16];
@@ -294,8 +305,8 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
         "%dx%d needs %s (%zu bytes) of private memory with one component loaded at a time; the "
         "budget leaves %s (%zu bytes) for weights and buffers, %s (%zu bytes) are in use now; "
         "make the picture smaller or the budget larger",
-        (int)job->request.width, (int)job->request.height, size_format(least, need), least,
-        size_format(ledger->limit_bytes, limit), ledger->limit_bytes,
+        (int)job->request.width, (int)job->request.height, size_format(least, need),
+        least, size_format(ledger->limit_bytes, limit), ledger->limit_bytes,
         size_format(ledger->private_bytes, have), ledger->private_bytes);
 }
 
@@ -306,12 +317,13 @@ static void report_load(void *cookie, double share)
     job_report(cookie, 0, 0, share);
 }
 
-static enum dr_code load(struct job *job, enum component_role role, enum slot_order order,
-                         struct dr_error *err)
+static enum dr_code load(struct job *job, enum component_role role,
+                         enum slot_order order, struct dr_error *err)
 {
     const struct component_progress progress = {report_load, job, job->context.cancel};
-    const struct slot_load_options options = {
-        .ledger = job->context.ledger, .order = order, .progress = &progress};
+    const struct slot_load_options options = {.ledger = job->context.ledger,
+                                              .order = order,
+                                              .progress = &progress};
     job->stage = DR_STAGE_LOAD;
     return slot_load(&job->context.pipeline->slots[role], &options, err);
 }
@@ -320,7 +332,9 @@ static enum dr_code open_region(struct job *job, struct region *region, size_t b
                                 enum region_tag tag, struct dr_error *err)
 {
     if (bytes == 0) return DR_OK;
-    const struct region_options options = {.bytes = bytes, .tag = tag, .component = "job"};
+    const struct region_options options = {.bytes = bytes,
+                                           .tag = tag,
+                                           .component = "job"};
     return region_open(region, job->context.ledger, &options, err);
 }
 
@@ -358,7 +372,8 @@ static void restore_reference(struct job *job)
 static void restore(struct job *job, enum slot_order order)
 {
     struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
-    const struct slot_load_options options = {.ledger = job->context.ledger, .order = order};
+    const struct slot_load_options options = {.ledger = job->context.ledger,
+                                              .order = order};
     struct dr_error problem;
     restore_reference(job);
     if (!slot_active(slot)) {
@@ -371,7 +386,8 @@ static void restore(struct job *job, enum slot_order order)
                    "the VAE could not be restored at once: %.400s", problem.message);
 }
 
-static enum dr_code execute(struct job *job, const struct action *action, struct dr_error *err)
+static enum dr_code execute(struct job *job, const struct action *action,
+                            struct dr_error *err)
 {
     switch (action->kind) {
     case ACTION_LOAD: return load(job, action->role, action->order, err);

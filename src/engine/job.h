@@ -27,7 +27,12 @@
 #include "image/image.h"
 #include "model/tokenizer.h"
 
-enum job_residency { JOB_RESIDENT, JOB_LEAN, JOB_PHASED, JOB_RESIDENCY_COUNT };
+enum job_residency {
+    JOB_RESIDENT,
+    JOB_LEAN,
+    JOB_PHASED,
+    JOB_RESIDENCY_COUNT
+};
 
 enum action_kind {
     ACTION_LOAD,    /* slot_load of a role, in the order given */
@@ -49,31 +54,33 @@ struct action {
     enum slot_order order;
 };
 
-enum { JOB_MAX_ACTIONS = 24 };
+enum {
+    JOB_MAX_ACTIONS = 24
+};
 
 /* What is wanted; filled by generate.c from checked options. */
 struct job_request {
     bool wants_text, wants_encode, wants_sample, wants_decode;
-    int32_t width, height;   /* of the picture */
+    int32_t width, height; /* of the picture */
     int32_t batch;
     int64_t seed;
-    bool guided;             /* cfg > 1: negative and prompt in one batch */
+    bool guided; /* cfg > 1: negative and prompt in one batch */
     float cfg;
     int32_t clip_skip;
     enum dr_rng rng;
     struct sampler_options sampler;
     struct token_list tokens, negative_tokens;
-    const char *init;        /* path, or NULL */
-    const char *output;      /* path, or NULL */
+    const char *init;   /* path, or NULL */
+    const char *output; /* path, or NULL */
     bool output_is_latent;
-    const char *latent_input; /* decode: path */
+    const char *latent_input;      /* decode: path */
     const char *prompt, *negative; /* never NULL where wants_text */
     double strength;
     int32_t bits, quality;
     void (*progress)(void *cookie, const struct dr_progress *progress);
     void *progress_cookie;
-    void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb, int32_t width,
-                  int32_t height);
+    void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb,
+                  int32_t width, int32_t height);
     void *image_cookie;
 };
 
@@ -88,9 +95,10 @@ struct job_context {
 struct job {
     struct job_context context;
     struct job_request request;
-    struct vae_file *vae; /* the job's own VAE, lent by the caller; NULL: the setting's */
-    bool vae_differs;     /* vae is in the slot in place of the setting's */
-    bool vae_to_base;     /* the job said none: base, though the setting has an override */
+    struct vae_file
+        *vae;         /* the job's own VAE, lent by the caller; NULL: the setting's */
+    bool vae_differs; /* vae is in the slot in place of the setting's */
+    bool vae_to_base; /* the job said none: base, though the setting has an override */
     bool vae_was_resident;
 
     struct clip_text_plan text_plan;
@@ -123,7 +131,8 @@ struct job {
     double started_ms;
     struct dr_image_info *images; /* [batch], caller's */
     enum dr_stage stage;
-    char warning[DR_TEXT_BYTES]; /* "" or what went wrong after the pictures were done */
+    char
+        warning[DR_TEXT_BYTES]; /* "" or what went wrong after the pictures were done */
 };
 
 /* Make plans for what the request wants. The job's VAE (if any) is put into the slot. On error

@@ -12,7 +12,9 @@
 
 #include "base/error.h"
 
-enum { LATENT_CHANNELS = 4 };
+enum {
+    LATENT_CHANNELS = 4
+};
 
 /* cells = h * w; source and target may not overlap. */
 void latent_to_channels_last(const float *source, float *target, size_t cells);
@@ -22,8 +24,9 @@ void latent_to_channels_first(const float *source, float *target, size_t cells);
 bool latent_is_finite(const float *values, size_t count);
 
 /* A latent file: one float32 tensor "latent" [n, 4, h, w] in the UNet's scale. */
-enum dr_code latent_file_write(const char *path, const float *latents, int32_t n, int32_t height,
-                               int32_t width, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code latent_file_write(const char *path, const float *latents, int32_t n,
+                               int32_t height, int32_t width,
+                               struct dr_error *err) DR_MUST_CHECK;
 
 /* The head alone: how many, how large. Errors: DR_BAD_INPUT where it is no latent file. */
 struct latent_head {
@@ -32,7 +35,7 @@ struct latent_head {
 enum dr_code latent_file_head(const char *path, struct latent_head *head,
                               struct dr_error *err) DR_MUST_CHECK;
 /* All latents into memory of n*4*h*w floats, as the head said. DR_CHANGED if it no longer does. */
-enum dr_code latent_file_read(const char *path, const struct latent_head *head, float *latents,
-                              struct dr_error *err) DR_MUST_CHECK;
+enum dr_code latent_file_read(const char *path, const struct latent_head *head,
+                              float *latents, struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -5,16 +5,20 @@
 
 /* Names by which A1111 and its clients know samplers and schedules. */
 static const char *const sampler_labels[SAMPLER_COUNT] = {
-    [SAMPLER_EULER] = "Euler",       [SAMPLER_EULER_A] = "Euler a",
-    [SAMPLER_HEUN] = "Heun",         [SAMPLER_DPMPP_2M] = "DPM++ 2M",
-    [SAMPLER_DPMPP_2M_SDE] = "DPM++ 2M SDE", [SAMPLER_UNIPC] = "UniPC",
-    [SAMPLER_DDIM] = "DDIM",         [SAMPLER_LCM] = "LCM",
+    [SAMPLER_EULER] = "Euler",
+    [SAMPLER_EULER_A] = "Euler a",
+    [SAMPLER_HEUN] = "Heun",
+    [SAMPLER_DPMPP_2M] = "DPM++ 2M",
+    [SAMPLER_DPMPP_2M_SDE] = "DPM++ 2M SDE",
+    [SAMPLER_UNIPC] = "UniPC",
+    [SAMPLER_DDIM] = "DDIM",
+    [SAMPLER_LCM] = "LCM",
 };
 static const char *const schedule_labels[SCHEDULE_COUNT] = {
-    [SCHEDULE_DEFAULT] = "Automatic", [SCHEDULE_NORMAL] = "Normal",
-    [SCHEDULE_KARRAS] = "Karras",     [SCHEDULE_EXPONENTIAL] = "Exponential",
+    [SCHEDULE_DEFAULT] = "Automatic",       [SCHEDULE_NORMAL] = "Normal",
+    [SCHEDULE_KARRAS] = "Karras",           [SCHEDULE_EXPONENTIAL] = "Exponential",
     [SCHEDULE_SGM_UNIFORM] = "SGM Uniform", [SCHEDULE_LEADING] = "Leading",
-    [SCHEDULE_TRAILING] = "Trailing", [SCHEDULE_LCM] = "LCM",
+    [SCHEDULE_TRAILING] = "Trailing",       [SCHEDULE_LCM] = "LCM",
 };
 
 /* snprintf that continues: used grows by what the whole would take. */
@@ -22,12 +26,13 @@ struct appender {
     char *text;
     size_t bytes, used;
 };
-#define APPEND(out, ...)                                                                \
-    do {                                                                                \
-        const size_t room = (out)->used < (out)->bytes ? (out)->bytes - (out)->used : 0; \
-        const int wrote =                                                               \
-            snprintf(room ? (out)->text + (out)->used : NULL, room, __VA_ARGS__);       \
-        if (wrote > 0) (out)->used += (size_t)wrote;                                    \
+#define APPEND(out, ...)                                                          \
+    do {                                                                          \
+        const size_t room =                                                       \
+            (out)->used < (out)->bytes ? (out)->bytes - (out)->used : 0;          \
+        const int wrote =                                                         \
+            snprintf(room ? (out)->text + (out)->used : NULL, room, __VA_ARGS__); \
+        if (wrote > 0) (out)->used += (size_t)wrote;                              \
     } while (0)
 
 /* A value with a comma, colon or line break is quoted as a JSON string, as A1111 does. */
@@ -49,17 +54,19 @@ static void append_value(struct appender *out, const char *value)
     APPEND(out, "\"");
 }
 
-size_t parameters_format(const struct parameters *parameters, char *text, size_t text_bytes)
+size_t parameters_format(const struct parameters *parameters, char *text,
+                         size_t text_bytes)
 {
     struct appender out = {text, text_bytes, 0};
     const struct parameters *const p = parameters;
     APPEND(&out, "%s\n", p->prompt);
     if (p->negative[0]) APPEND(&out, "Negative prompt: %s\n", p->negative);
-    APPEND(&out, "Steps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %lld, ",
-           (int)p->steps, sampler_labels[p->sampler], schedule_labels[p->schedule], p->cfg,
-           (long long)p->seed);
-    APPEND(&out, "Size: %dx%d, Model hash: %.10s, Model: ", (int)p->width, (int)p->height,
-           p->model_digest);
+    APPEND(&out,
+           "Steps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %lld, ",
+           (int)p->steps, sampler_labels[p->sampler], schedule_labels[p->schedule],
+           p->cfg, (long long)p->seed);
+    APPEND(&out, "Size: %dx%d, Model hash: %.10s, Model: ", (int)p->width,
+           (int)p->height, p->model_digest);
     append_value(&out, p->model_name);
     APPEND(&out, ", VAE hash: %.10s, VAE: ", p->vae_digest);
     append_value(&out, p->vae_name);

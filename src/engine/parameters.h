@@ -35,6 +35,7 @@ struct parameters {
 
 /* Writes at most text_bytes with the end; returns the bytes that the whole text takes without
  * the end (as snprintf does). */
-size_t parameters_format(const struct parameters *parameters, char *text, size_t text_bytes);
+size_t parameters_format(const struct parameters *parameters, char *text,
+                         size_t text_bytes);
 
 #endif

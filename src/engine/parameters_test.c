@@ -29,10 +29,12 @@ static void the_text_is_as_clients_read_it(void)
     const struct parameters parameters = example();
     const size_t length = parameters_format(&parameters, text, sizeof text);
     check_int(length, ==, strlen(text));
-    check_has(text, "a lighthouse, at dusk\nNegative prompt: fog\nSteps: 20, Sampler: Euler a, "
-                    "Schedule type: Karras, CFG scale: 7.5, Seed: 42, Size: 512x768, "
-                    "Model hash: 0123456789, Model: sd15, VAE hash: fedcba9876, "
-                    "VAE: my.vae.safetensors, RNG: GPU, Precision: bf16, Version: darkroom ");
+    check_has(
+        text,
+        "a lighthouse, at dusk\nNegative prompt: fog\nSteps: 20, Sampler: Euler a, "
+        "Schedule type: Karras, CFG scale: 7.5, Seed: 42, Size: 512x768, "
+        "Model hash: 0123456789, Model: sd15, VAE hash: fedcba9876, "
+        "VAE: my.vae.safetensors, RNG: GPU, Precision: bf16, Version: darkroom ");
 }
 
 static void what_does_not_apply_is_left_out(void)

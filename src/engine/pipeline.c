@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const slot_names[ROLE_COUNT] = {
-    [ROLE_TEXT] = "text", [ROLE_TEXT2] = "text2", [ROLE_UNET] = "unet", [ROLE_VAE] = "vae"};
+static const char *const slot_names[ROLE_COUNT] = {[ROLE_TEXT] = "text",
+                                                   [ROLE_TEXT2] = "text2",
+                                                   [ROLE_UNET] = "unet",
+                                                   [ROLE_VAE] = "vae"};
 
 static void note_problem(struct pipeline *pipeline, const struct dr_error *err)
 {
@@ -39,13 +41,15 @@ static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
         set_base(pipeline, ROLE_UNET, unet_component(pipeline->unet));
     }
     if (parts[ROLE_TEXT].count) {
-        if (clip_text_spec_create(&pipeline->text, &parts[ROLE_TEXT], dtype, &problem) == DR_OK)
+        if (clip_text_spec_create(&pipeline->text, &parts[ROLE_TEXT], dtype,
+                                  &problem) == DR_OK)
             set_base(pipeline, ROLE_TEXT, clip_text_component(pipeline->text));
         else
             note_problem(pipeline, &problem);
     }
     if (parts[ROLE_VAE].count) {
-        if (vae_spec_create(&pipeline->vae, &parts[ROLE_VAE], family, dtype, &problem) == DR_OK)
+        if (vae_spec_create(&pipeline->vae, &parts[ROLE_VAE], family, dtype,
+                            &problem) == DR_OK)
             set_base(pipeline, ROLE_VAE, vae_component(pipeline->vae));
         else
             note_problem(pipeline, &problem);
@@ -61,10 +65,11 @@ static enum dr_code check_family(const struct pipeline *pipeline, struct dr_erro
         return error_set(err, DR_BAD_INPUT,
                          "%.600s is a VAE, not a checkpoint; choose it with --vae",
                          pipeline->path);
-    return error_set(err, DR_UNSUPPORTED,
-                     "%.600s is a checkpoint of the family %s, which this version does not run; "
-                     "it runs sd15",
-                     pipeline->path, family_name(family));
+    return error_set(
+        err, DR_UNSUPPORTED,
+        "%.600s is a checkpoint of the family %s, which this version does not run; "
+        "it runs sd15",
+        pipeline->path, family_name(family));
 }
 
 static void read_prediction(struct pipeline *pipeline)
@@ -90,10 +95,10 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype d
     if (code == DR_OK) code = check_family(pipeline, err);
     if (code == DR_OK) code = open_specs(pipeline, dtype, err);
     if (code == DR_OK) read_prediction(pipeline);
-    if (code == DR_OK && !pipeline->slots[ROLE_UNET].base && !pipeline->slots[ROLE_VAE].base &&
-        !pipeline->slots[ROLE_TEXT].base)
-        code = error_set(err, DR_INCOMPLETE, "%.300s has no usable component: %.500s", path,
-                         pipeline->problems);
+    if (code == DR_OK && !pipeline->slots[ROLE_UNET].base &&
+        !pipeline->slots[ROLE_VAE].base && !pipeline->slots[ROLE_TEXT].base)
+        code = error_set(err, DR_INCOMPLETE, "%.300s has no usable component: %.500s",
+                         path, pipeline->problems);
     if (code != DR_OK) pipeline_close(&pipeline);
     *out = pipeline;
     return code;
@@ -125,7 +130,8 @@ void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_byt
                    pipeline->problems[0] ? "Unusable: " : "", pipeline->problems);
 }
 
-struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline, struct vae_file *file_take)
+struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline,
+                                       struct vae_file *file_take)
 {
     struct vae_file *const before = pipeline->override;
     pipeline->override = file_take;

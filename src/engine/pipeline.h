@@ -32,7 +32,7 @@ struct pipeline {
     struct prompt_cache prompts;
     /* what the VAE setting means for this checkpoint */
     struct vae_resolution resolution;
-    struct vae_file *override; /* owned; NULL: base */
+    struct vae_file *override;    /* owned; NULL: base */
     char problems[DR_TEXT_BYTES]; /* components that are there but unusable, in words */
 };
 
@@ -50,7 +50,8 @@ void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_byt
 
 /* Make `file` (taken; NULL: base) the setting's override. Returns the one before, now the
  * caller's. The slot's weights are not touched: slot_load does that. */
-struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline, struct vae_file *file_take);
+struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline,
+                                       struct vae_file *file_take);
 
 /* Private bytes of all resident weights; of all weights if resident; the largest load scratch
  * of those not resident. */

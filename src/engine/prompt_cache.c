@@ -25,7 +25,8 @@ static float *row_at(const struct prompt_cache *cache, int idx)
     return (float *)(void *)(cache->rows.data + (size_t)idx * cache->row_bytes);
 }
 
-static int find_row(const struct prompt_cache *cache, const struct prompt_cache_key *key)
+static int find_row(const struct prompt_cache *cache,
+                    const struct prompt_cache_key *key)
 {
     if (!cache->rows.data) return -1;
     for (int i = 0; i < PROMPT_CACHE_CAPACITY; ++i)
@@ -33,7 +34,8 @@ static int find_row(const struct prompt_cache *cache, const struct prompt_cache_
     return -1;
 }
 
-const float *prompt_cache_find(struct prompt_cache *cache, const struct prompt_cache_key *key)
+const float *prompt_cache_find(struct prompt_cache *cache,
+                               const struct prompt_cache_key *key)
 {
     const int idx = find_row(cache, key);
     if (idx < 0) return NULL;

@@ -10,7 +10,9 @@
 #include "mem/region.h"
 #include "model/tokenizer.h"
 
-enum { PROMPT_CACHE_CAPACITY = 8 };
+enum {
+    PROMPT_CACHE_CAPACITY = 8
+};
 
 struct prompt_cache_key {
     int32_t ids[TOKENIZER_POSITIONS];
@@ -34,13 +36,15 @@ enum dr_code prompt_cache_open(struct prompt_cache *cache, struct ledger *ledger
                                size_t row_bytes, struct dr_error *err) DR_MUST_CHECK;
 
 /* The row of this key, or NULL. Counts as a use. */
-const float *prompt_cache_find(struct prompt_cache *cache, const struct prompt_cache_key *key);
+const float *prompt_cache_find(struct prompt_cache *cache,
+                               const struct prompt_cache_key *key);
 
 /* A row to write for this key, in place of the least recently used one. */
 float *prompt_cache_add(struct prompt_cache *cache, const struct prompt_cache_key *key);
 
 /* Forget a row that was added but could not be written (an encoder that failed). */
-void prompt_cache_forget(struct prompt_cache *cache, const struct prompt_cache_key *key);
+void prompt_cache_forget(struct prompt_cache *cache,
+                         const struct prompt_cache_key *key);
 
 /* Forget all and unmap. */
 void prompt_cache_close(struct prompt_cache *cache);

@@ -30,24 +30,26 @@ static void report_components(const struct pipeline *pipeline, struct dr_memory 
         const struct slot *const slot = &pipeline->slots[i];
         const struct source *const active = slot_active(slot);
         if (!active && i != ROLE_VAE) continue;
-        struct dr_component_memory *const part = &memory->components[memory->component_count++];
-        *part = (struct dr_component_memory){
-            .role = (enum dr_role)i,
-            .state = !active          ? DR_SLOT_ABSENT
-                     : slot->resident ? DR_SLOT_RESIDENT
-                                      : DR_SLOT_RELEASED,
-            .private_bytes = slot->weights.bytes};
+        struct dr_component_memory *const part =
+            &memory->components[memory->component_count++];
+        *part =
+            (struct dr_component_memory){.role = (enum dr_role)i,
+                                         .state = !active          ? DR_SLOT_ABSENT
+                                                  : slot->resident ? DR_SLOT_RESIDENT
+                                                                   : DR_SLOT_RELEASED,
+                                         .private_bytes = slot->weights.bytes};
         (void)snprintf(part->name, sizeof part->name, "%s%s", slot->name,
                        slot->override ? " (override)" : "");
         (void)snprintf(part->path, sizeof part->path, "%s", active ? active->path : "");
     }
 }
 
-static enum dr_code report_regions(const struct ledger *ledger, struct dr_memory *memory,
-                                   struct dr_error *err)
+static enum dr_code report_regions(const struct ledger *ledger,
+                                   struct dr_memory *memory, struct dr_error *err)
 {
     memory->regions = calloc(ledger->count + 1, sizeof *memory->regions);
-    if (!memory->regions) return error_set(err, DR_NOMEM, "no memory for the list of regions");
+    if (!memory->regions)
+        return error_set(err, DR_NOMEM, "no memory for the list of regions");
     for (const struct region *r = ledger->first; r; r = r->next) {
         struct dr_region_info *const info = &memory->regions[memory->region_count++];
         *info = (struct dr_region_info){.start = (uint64_t)(uintptr_t)r->data,
@@ -116,7 +118,8 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
                               struct dr_forecast *forecast)
 {
     const struct pipeline *const pipeline = engine->pipeline;
-    const struct plan *const text = job->text_plan.plan, *const unet = job->unet_plan.plan;
+    const struct plan *const text = job->text_plan.plan, *const unet =
+                                                             job->unet_plan.plan;
     const struct plan *const decode = job->decode_plan.plan;
     const struct plan *const encode = job->encode_plan.plan;
     for (int i = 0; i < ROLE_COUNT; ++i) {
@@ -144,7 +147,8 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
     forecast->resident_peak_bytes = job->planned_bytes;
 }
 
-static void judge(const struct dr_engine *engine, struct job *job, struct dr_forecast *forecast)
+static void judge(const struct dr_engine *engine, struct job *job,
+                  struct dr_forecast *forecast)
 {
     static const char *const verdicts[] = {
         [JOB_RESIDENT] = "fits with all components resident",
@@ -165,10 +169,12 @@ static enum dr_code make_forecast(struct dr_engine *engine,
                                   const struct dr_generate_options *options,
                                   struct dr_forecast *forecast, struct dr_error *err)
 {
-    struct job job = {.context = {.pipeline = engine->pipeline,
-                                  .ledger = &engine->ledger,
-                                  .cancel = &engine->cancel,
-                                  .dtype = engine->dtype}};
+    struct job job = {
+        .context = {.pipeline = engine->pipeline,
+                    .ledger = &engine->ledger,
+                    .cancel = &engine->cancel,
+                    .dtype = engine->dtype}
+    };
     struct job_vae vae = {0};
     enum dr_code code = forecast_request(engine, options, &job.request, err);
     if (code != DR_OK) return code;
@@ -202,11 +208,12 @@ enum dr_code dr_engine_forecast(struct dr_engine *engine,
 
 /* ---- inspection -------------------------------------------------------------------------- */
 
-static enum dr_code copy_metadata(const struct tensor_file *file, struct dr_inspection *out,
-                                  struct dr_error *err)
+static enum dr_code copy_metadata(const struct tensor_file *file,
+                                  struct dr_inspection *out, struct dr_error *err)
 {
     out->metadata = calloc(file->metadata_count + 1, sizeof *out->metadata);
-    if (!out->metadata) return error_set(err, DR_NOMEM, "no memory for the file's metadata");
+    if (!out->metadata)
+        return error_set(err, DR_NOMEM, "no memory for the file's metadata");
     for (size_t i = 0; i < file->metadata_count; ++i) {
         out->metadata[i].key = strdup(file->metadata[i].key);
         out->metadata[i].text = strdup(file->metadata[i].text);
@@ -220,28 +227,31 @@ static enum dr_code copy_metadata(const struct tensor_file *file, struct dr_insp
 static void add_neighbour(void *cookie, const char *path)
 {
     struct dr_inspection *const out = cookie;
-    char **const grown = realloc(out->vae_neighbours,
-                                 (out->vae_neighbour_count + 1) * sizeof *out->vae_neighbours);
+    char **const grown = realloc(out->vae_neighbours, (out->vae_neighbour_count + 1) *
+                                                          sizeof *out->vae_neighbours);
     if (!grown) return;
     out->vae_neighbours = grown;
     grown[out->vae_neighbour_count] = strdup(path);
     if (grown[out->vae_neighbour_count]) ++out->vae_neighbour_count;
 }
 
-static enum dr_code read_digests(const struct checkpoint *checkpoint, struct dr_inspection *out,
-                                 struct dr_error *err)
+static enum dr_code read_digests(const struct checkpoint *checkpoint,
+                                 struct dr_inspection *out, struct dr_error *err)
 {
-    enum { BUFFER_BYTES = 1 << 20 };
+    enum {
+        BUFFER_BYTES = 1 << 20
+    };
     struct ledger ledger = {0};
     struct region buffer = {0};
-    const struct region_options options = {
-        .bytes = BUFFER_BYTES, .tag = REGION_SCRATCH, .component = "digest"};
+    const struct region_options options = {.bytes = BUFFER_BYTES,
+                                           .tag = REGION_SCRATCH,
+                                           .component = "digest"};
     enum dr_code code = region_open(&buffer, &ledger, &options, err);
     for (int i = 0; code == DR_OK && i < ROLE_COUNT; ++i) {
         uint8_t digest[DIGEST_BYTES];
         if (!checkpoint->components[i].count) continue;
-        code = component_digest_read(&checkpoint->components[i], buffer.data, buffer.bytes,
-                                     digest, err);
+        code = component_digest_read(&checkpoint->components[i], buffer.data,
+                                     buffer.bytes, digest, err);
         if (code == DR_OK) digest_hex(digest, out->digests[i]);
     }
     region_close(&buffer);
@@ -254,12 +264,14 @@ static void inspect_neighbours(const char *path, const char *vae_folder,
     char folder[DR_PATH_BYTES];
     struct vae_resolution resolution;
     engine_find_vae_folder(vae_folder, folder, sizeof folder);
-    const struct vae_resolution_request request = {
-        .choice = "automatic", .checkpoint = path, .vae_folder = folder};
+    const struct vae_resolution_request request = {.choice = "automatic",
+                                                   .checkpoint = path,
+                                                   .vae_folder = folder};
     vae_neighbours(&request, add_neighbour, out);
     if (vae_resolve(&resolution, &request, NULL) != DR_OK) return;
     (void)snprintf(out->automatic, sizeof out->automatic, "%s", resolution.path);
-    (void)snprintf(out->automatic_reason, sizeof out->automatic_reason, "%s", resolution.reason);
+    (void)snprintf(out->automatic_reason, sizeof out->automatic_reason, "%s",
+                   resolution.reason);
 }
 
 enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags,
@@ -274,7 +286,8 @@ enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags
     enum dr_code code = checkpoint_open(&checkpoint, path, err);
     if (code != DR_OK) return code;
     engine_describe_model(&checkpoint, path, &inspection->model);
-    (void)snprintf(inspection->format, sizeof inspection->format, "%s", checkpoint.file.format);
+    (void)snprintf(inspection->format, sizeof inspection->format, "%s",
+                   checkpoint.file.format);
     for (size_t i = 0; i < checkpoint.file.shard_count; ++i)
         inspection->file_bytes += checkpoint.file.shards[i].identity.bytes;
     inspection->tensor_count = checkpoint.file.tensor_count;
@@ -315,10 +328,11 @@ enum dr_code dr_parse_bytes(const char *text, uint64_t *bytes, struct dr_error *
 {
     size_t size;
     if (!size_parse(text, &size))
-        return error_set(err, DR_BAD_INPUT,
-                         "\"%.80s\" is no size; give bytes, or a number with K, M or G, such as "
-                         "512M",
-                         text);
+        return error_set(
+            err, DR_BAD_INPUT,
+            "\"%.80s\" is no size; give bytes, or a number with K, M or G, such as "
+            "512M",
+            text);
     *bytes = size;
     return DR_OK;
 }

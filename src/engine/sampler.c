@@ -48,12 +48,18 @@ bool sampler_accepts(enum sampler_kind kind, enum schedule_kind schedule)
     return false;
 }
 
+enum schedule_kind sampler_default_schedule(enum sampler_kind kind)
+{
+    assert(kind < SAMPLER_COUNT);
+    return sampler_rules[kind].schedules[0];
+}
+
 /* ---- Options ---- */
 
 static enum schedule_kind schedule_of(const struct sampler_options *options)
 {
     return options->schedule == SCHEDULE_DEFAULT
-               ? sampler_rules[options->kind].schedules[0]
+               ? sampler_default_schedule(options->kind)
                : options->schedule;
 }
 

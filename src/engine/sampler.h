@@ -30,26 +30,31 @@
 #include "engine/schedule.h"
 
 /* X(NAME, "name on the command line") */
-#define SAMPLERS(X)                                                                     \
-    X(EULER, "euler")                                                                   \
-    X(EULER_A, "euler-a")                                                               \
-    X(HEUN, "heun")                                                                     \
-    X(DPMPP_2M, "dpmpp-2m")                                                             \
-    X(DPMPP_2M_SDE, "dpmpp-2m-sde")                                                     \
-    X(UNIPC, "unipc")                                                                   \
-    X(DDIM, "ddim")                                                                     \
+#define SAMPLERS(X)                 \
+    X(EULER, "euler")               \
+    X(EULER_A, "euler-a")           \
+    X(HEUN, "heun")                 \
+    X(DPMPP_2M, "dpmpp-2m")         \
+    X(DPMPP_2M_SDE, "dpmpp-2m-sde") \
+    X(UNIPC, "unipc")               \
+    X(DDIM, "ddim")                 \
     X(LCM, "lcm")
 
 enum sampler_kind {
 #define X(name, text) SAMPLER_##name,
     SAMPLERS(X)
 #undef X
-        SAMPLER_COUNT
+    SAMPLER_COUNT
 };
 
-enum prediction_kind { PREDICTION_EPSILON, PREDICTION_V };
+enum prediction_kind {
+    PREDICTION_EPSILON,
+    PREDICTION_V
+};
 
-enum { SAMPLER_MAX_STEPS = 1000 };
+enum {
+    SAMPLER_MAX_STEPS = 1000
+};
 
 const char *sampler_name(enum sampler_kind kind);
 /* False, *kind untouched, where no sampler has the name. */
@@ -64,20 +69,21 @@ struct sampler_options {
     enum sampler_kind kind;
     enum schedule_kind schedule;
     enum prediction_kind prediction;
-    int32_t steps;    /* 1..SAMPLER_MAX_STEPS */
-    float strength;   /* 1: from pure noise; below: image-to-image, starts at step
+    int32_t steps;          /* 1..SAMPLER_MAX_STEPS */
+    float strength;         /* 1: from pure noise; below: image-to-image, starts at step
                        * steps - min((int)(steps*strength), steps) */
-    bool image_to_image; /* strength applies, start from a given latent */
+    bool image_to_image;    /* strength applies, start from a given latent */
     bool zero_terminal_snr; /* the model was trained to start from noise alone */
-    size_t count;     /* floats of the latent; of all of a batch that shares the noise */
+    size_t count; /* floats of the latent; of all of a batch that shares the noise */
 };
 
 struct sampler_state; /* private; in sampler.c */
 
 struct sampler {
-    float *latent; /* [count], the state x; starts as the caller fills it (see sampler_start) */
-    int32_t step;        /* current, 0-based; model calls may be more (heun) */
-    int32_t step_count;  /* that will be taken */
+    float *
+        latent; /* [count], the state x; starts as the caller fills it (see sampler_start) */
+    int32_t step;       /* current, 0-based; model calls may be more (heun) */
+    int32_t step_count; /* that will be taken */
     struct sampler_state *state;
 };
 
@@ -98,8 +104,9 @@ enum dr_code sampler_bytes(const struct sampler_options *options, size_t *bytes,
  * stochastic samplers draw from, once a step, in diffusers' order (euler-a and dpmpp-2m-sde
  * at the last step too, where it has no weight; lcm not); borrowed until the run ends, may be
  * NULL for the others. The same errors as sampler_bytes; the sampler is untouched then. */
-enum dr_code sampler_init(struct sampler *sampler, const struct sampler_options *options,
-                          void *memory, struct random_source *noise,
+enum dr_code sampler_init(struct sampler *sampler,
+                          const struct sampler_options *options, void *memory,
+                          struct random_source *noise,
                           struct dr_error *err) DR_MUST_CHECK;
 
 /* Begin. Text-to-image: s.latent holds standard normal noise, which is multiplied by the
@@ -120,6 +127,7 @@ int32_t sampler_call_count(const struct sampler *sampler);
 /* The time steps and sigmas of the whole schedule, whatever the strength, for tests and
  * `--verbose`: arrays of steps (+1 for sigmas, where the last step ends) doubles; returns the
  * number of steps, 0 for options that sampler_bytes refuses or out of memory. */
-int32_t sampler_table(const struct sampler_options *options, double *times, double *sigmas);
+int32_t sampler_table(const struct sampler_options *options, double *times,
+                      double *sigmas);
 
 #endif

@@ -6,7 +6,9 @@
 #include "base/size.h"
 
 /* Enough for few system calls, small enough not to matter beside a component. */
-enum { SAVE_BUFFER_BYTES = 1 << 20 };
+enum {
+    SAVE_BUFFER_BYTES = 1 << 20
+};
 
 struct source *slot_active(const struct slot *slot)
 {
@@ -43,7 +45,8 @@ static enum dr_code load_source(struct source *source, const char *name,
     return DR_OK;
 }
 
-static enum dr_code load_by_swap(struct slot *slot, const struct slot_load_options *options,
+static enum dr_code load_by_swap(struct slot *slot,
+                                 const struct slot_load_options *options,
                                  struct dr_error *err)
 {
     struct region fresh = {0};
@@ -63,14 +66,16 @@ static enum dr_code load_after_release(struct slot *slot,
     struct source *const old = slot->resident;
     struct source *const wanted = slot_active(slot);
     slot_release(slot);
-    const enum dr_code code = load_source(wanted, slot->name, options, &slot->weights, err);
+    const enum dr_code code =
+        load_source(wanted, slot->name, options, &slot->weights, err);
     if (code == DR_OK) {
         slot->resident = wanted;
         return DR_OK;
     }
     if (!old) return code;
     /* The way back must not be stopped by the same cancel that stopped the way there. */
-    const struct slot_load_options back = {.ledger = options->ledger, .order = options->order};
+    const struct slot_load_options back = {.ledger = options->ledger,
+                                           .order = options->order};
     if (load_source(old, slot->name, &back, &slot->weights, NULL) == DR_OK)
         slot->resident = old;
     else
@@ -85,7 +90,8 @@ enum dr_code slot_load(struct slot *slot, const struct slot_load_options *option
     slot_check(slot);
     struct source *const wanted = slot_active(slot);
     if (!wanted)
-        return error_set(err, DR_NOT_FOUND, "the checkpoint has no %s of its own", slot->name);
+        return error_set(err, DR_NOT_FOUND, "the checkpoint has no %s of its own",
+                         slot->name);
     if (slot->resident == wanted) return DR_OK;
     const enum dr_code code = options->order == SLOT_SWAP || !slot->resident
                                   ? load_by_swap(slot, options, err)
@@ -102,12 +108,14 @@ size_t slot_release(struct slot *slot)
     return bytes;
 }
 
-enum dr_code source_save(struct source *source, struct ledger *ledger, struct dr_error *err)
+enum dr_code source_save(struct source *source, struct ledger *ledger,
+                         struct dr_error *err)
 {
     if (!source || source->digest_known) return DR_OK;
     struct region buffer = {0};
-    const struct region_options options = {
-        .bytes = SAVE_BUFFER_BYTES, .tag = REGION_SCRATCH, .component = "digest"};
+    const struct region_options options = {.bytes = SAVE_BUFFER_BYTES,
+                                           .tag = REGION_SCRATCH,
+                                           .component = "digest"};
     enum dr_code code = region_open(&buffer, ledger, &options, err);
     if (code != DR_OK) return code;
     code = component_digest_read(source->spec->index, buffer.data, buffer.bytes,

@@ -38,7 +38,8 @@ static const void *weights_of(const struct job *job, enum component_role role)
 
 /* ---- text -------------------------------------------------------------------------------- */
 
-static struct prompt_cache_key prompt_key(const struct job *job, const struct token_list *tokens)
+static struct prompt_cache_key prompt_key(const struct job *job,
+                                          const struct token_list *tokens)
 {
     struct prompt_cache_key key = {.clip_skip = job->request.clip_skip};
     memcpy(key.ids, tokens->ids, sizeof key.ids);
@@ -51,7 +52,8 @@ bool stage_prompts_are_cached(const struct job *job)
     const struct prompt_cache_key key = prompt_key(job, &job->request.tokens);
     if (!prompt_cache_find(cache, &key)) return false;
     if (!job->request.guided) return true;
-    const struct prompt_cache_key negative = prompt_key(job, &job->request.negative_tokens);
+    const struct prompt_cache_key negative =
+        prompt_key(job, &job->request.negative_tokens);
     return prompt_cache_find(cache, &negative) != NULL;
 }
 
@@ -72,10 +74,11 @@ static enum dr_code encode_prompt(struct job *job, const struct token_list *toke
     if (code != DR_OK) return code;
     const float *const context = plan_data(text->plan, text->context);
     if (!latent_is_finite(context, cache->row_bytes / sizeof(float)))
-        return error_set(err, DR_NOT_FINITE,
-                         "the text encoder's result is not finite (NaN or infinity): its weights "
-                         "in %.400s are damaged",
-                         job->context.pipeline->path);
+        return error_set(
+            err, DR_NOT_FINITE,
+            "the text encoder's result is not finite (NaN or infinity): its weights "
+            "in %.400s are damaged",
+            job->context.pipeline->path);
     memcpy(prompt_cache_add(cache, &key), context, cache->row_bytes);
     return DR_OK;
 }
@@ -112,7 +115,8 @@ enum dr_code stage_open_picture(struct job *job, size_t *bytes, struct dr_error 
         image_reader_open(&job->reader, &job->head, job->request.init, err);
     if (code != DR_OK) return code;
     const struct resize_shape shape = resize_of(job);
-    *bytes = size_align(picture_pixels_bytes(job), ARENA_ALIGN) + resize_scratch_bytes(&shape);
+    *bytes = size_align(picture_pixels_bytes(job), ARENA_ALIGN) +
+             resize_scratch_bytes(&shape);
     return DR_OK;
 }
 
@@ -137,7 +141,9 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     const size_t samples = 3 * (size_t)job->request.width * (size_t)job->request.height;
     resize_run(&shape, pixels, image, scratch);
     for (size_t i = 0; i < samples; ++i) {
-        const float clamped = image[i] < 0.0F ? 0.0F : image[i] > 1.0F ? 1.0F : image[i];
+        const float clamped = image[i] < 0.0F   ? 0.0F
+                              : image[i] > 1.0F ? 1.0F
+                                                : image[i];
         image[i] = 2.0F * clamped - 1.0F;
     }
     struct stage_progress cookie = {job, 0};
@@ -148,9 +154,10 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     if (!job->request.wants_sample) job->vae_ms += clock_ms() - started;
     const float *const moments = plan_data(encode->plan, encode->moments);
     if (!latent_is_finite(moments, 2 * job->count))
-        return error_set(err, DR_NOT_FINITE,
-                         "the VAE encoder's result is not finite (NaN or infinity) for %.600s",
-                         job->request.init);
+        return error_set(
+            err, DR_NOT_FINITE,
+            "the VAE encoder's result is not finite (NaN or infinity) for %.600s",
+            job->request.init);
     memcpy(job->moments, moments, 2 * sizeof(float) * job->count);
     if (job->request.wants_sample) return DR_OK;
     /* An encode job wants the mean of the distribution, scaled. */
@@ -165,8 +172,8 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
 /* ---- sampling ---------------------------------------------------------------------------- */
 
 /* The start of one picture: noise, or the init picture's latent with noise mixed in. */
-static void start_image(struct job *job, struct sampler *sampler, struct random_source *random,
-                        float *result)
+static void start_image(struct job *job, struct sampler *sampler,
+                        struct random_source *random, float *result)
 {
     const size_t cells = job->count / LATENT_CHANNELS;
     if (!job->request.wants_encode) {
@@ -196,7 +203,8 @@ static enum dr_code evaluate(struct job *job, const struct sampler_call *call,
     latent_to_channels_last(call->input, latent, cells);
     if (job->request.guided)
         memcpy(latent + job->count, latent, sizeof(float) * job->count);
-    unet_time_embedding(call->time, info.model_channels, plan_data(unet->plan, unet->time));
+    unet_time_embedding(call->time, info.model_channels,
+                        plan_data(unet->plan, unet->time));
     const enum dr_code code = plan_run(unet->plan, &progress, err);
     if (code != DR_OK) return code;
     float *const result = plan_data(unet->plan, unet->result);
@@ -219,8 +227,8 @@ static enum dr_code sample_image(struct job *job, int32_t idx, struct dr_error *
     struct sampler sampler;
     struct sampler_call call;
     random_init(&random, kind, (uint64_t)job->images[idx].seed);
-    enum dr_code code =
-        sampler_init(&sampler, &job->request.sampler, job->sampler_memory, &random, err);
+    enum dr_code code = sampler_init(&sampler, &job->request.sampler,
+                                     job->sampler_memory, &random, err);
     if (code != DR_OK) return code;
     start_image(job, &sampler, &random, result);
     job->calls_total = sampler_call_count(&sampler);
@@ -228,17 +236,19 @@ static enum dr_code sample_image(struct job *job, int32_t idx, struct dr_error *
         const double started = clock_ms();
         job_report(job, idx, done, (double)done / job->calls_total);
         if (atomic_load(job->context.cancel))
-            return error_set(err, DR_CANCELLED, "cancelled at step %d of %d of picture %d",
-                             (int)done + 1, (int)job->calls_total, (int)idx + 1);
+            return error_set(err, DR_CANCELLED,
+                             "cancelled at step %d of %d of picture %d", (int)done + 1,
+                             (int)job->calls_total, (int)idx + 1);
         code = evaluate(job, &call, err);
         if (code == DR_CANCELLED)
             return error_set(err, code, "cancelled at step %d of %d of picture %d",
                              (int)done + 1, (int)job->calls_total, (int)idx + 1);
         if (code != DR_OK) return code;
         if (!latent_is_finite(job->prediction, job->count))
-            return error_set(err, DR_NOT_FINITE,
-                             "the UNet's result is not finite (NaN or infinity) at step %d of %d",
-                             (int)done + 1, (int)job->calls_total);
+            return error_set(
+                err, DR_NOT_FINITE,
+                "the UNet's result is not finite (NaN or infinity) at step %d of %d",
+                (int)done + 1, (int)job->calls_total);
         sampler_take(&sampler, job->prediction);
         job->unet_ms += clock_ms() - started;
         ++job->unet_calls;
@@ -253,7 +263,8 @@ static void copy_contexts(struct job *job)
     const struct unet_plan *const unet = &job->unet_plan;
     struct prompt_cache *const cache = &job->context.pipeline->prompts;
     const struct prompt_cache_key prompt = prompt_key(job, &job->request.tokens);
-    const struct prompt_cache_key negative = prompt_key(job, &job->request.negative_tokens);
+    const struct prompt_cache_key negative =
+        prompt_key(job, &job->request.negative_tokens);
     unsigned char *const context = plan_data(unet->plan, unet->context);
     /* The batch is [negative, prompt], as everywhere in this field. */
     if (job->request.guided)
@@ -265,8 +276,8 @@ static void copy_contexts(struct job *job)
 enum dr_code stage_sample(struct job *job, struct dr_error *err)
 {
     job->stage = DR_STAGE_UNET;
-    enum dr_code code =
-        plan_bind(job->unet_plan.plan, job->arena.data, weights_of(job, ROLE_UNET), err);
+    enum dr_code code = plan_bind(job->unet_plan.plan, job->arena.data,
+                                  weights_of(job, ROLE_UNET), err);
     if (code != DR_OK) return code;
     copy_contexts(job);
     for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
@@ -279,22 +290,25 @@ enum dr_code stage_sample(struct job *job, struct dr_error *err)
 enum dr_code stage_latents(struct job *job, struct dr_error *err)
 {
     const struct job_request *const want = &job->request;
-    const struct latent_head head = {want->batch, job->latent_height, job->latent_width};
+    const struct latent_head head = {want->batch, job->latent_height,
+                                     job->latent_width};
     if (want->latent_input) {
         const enum dr_code code =
             latent_file_read(want->latent_input, &head, job->results, err);
         if (code != DR_OK) return code;
         if (!latent_is_finite(job->results, job->count * (size_t)want->batch))
-            return error_set(err, DR_NOT_FINITE, "the latents in %.800s hold NaN or infinity",
+            return error_set(err, DR_NOT_FINITE,
+                             "the latents in %.800s hold NaN or infinity",
                              want->latent_input);
         return DR_OK;
     }
     job->stage = DR_STAGE_WRITE;
     job_report(job, 0, 0, 0.0);
-    const enum dr_code code = latent_file_write(want->output, job->results, head.n, head.height,
-                                                head.width, err);
+    const enum dr_code code = latent_file_write(want->output, job->results, head.n,
+                                                head.height, head.width, err);
     for (int32_t i = 0; code == DR_OK && i < want->batch; ++i)
-        (void)snprintf(job->images[i].path, sizeof job->images[i].path, "%s", want->output);
+        (void)snprintf(job->images[i].path, sizeof job->images[i].path, "%s",
+                       want->output);
     return code;
 }
 
@@ -384,10 +398,11 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
     float *const rgb = plan_data(decode->plan, decode->image);
     const size_t samples = 3 * (size_t)job->request.width * (size_t)job->request.height;
     if (!latent_is_finite(rgb, samples))
-        return error_set(err, DR_NOT_FINITE,
-                         "the VAE decoder's result is not finite (NaN or infinity) for picture "
-                         "%d; another VAE, or --precision f32, may help",
-                         (int)idx + 1);
+        return error_set(
+            err, DR_NOT_FINITE,
+            "the VAE decoder's result is not finite (NaN or infinity) for picture "
+            "%d; another VAE, or --precision f32, may help",
+            (int)idx + 1);
     for (size_t i = 0; i < samples; ++i) {
         const float value = rgb[i] * 0.5F + 0.5F;
         rgb[i] = value < 0.0F ? 0.0F : value > 1.0F ? 1.0F : value;
@@ -397,8 +412,8 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
 
 enum dr_code stage_decode(struct job *job, struct dr_error *err)
 {
-    enum dr_code code =
-        plan_bind(job->decode_plan.plan, job->arena.data, weights_of(job, ROLE_VAE), err);
+    enum dr_code code = plan_bind(job->decode_plan.plan, job->arena.data,
+                                  weights_of(job, ROLE_VAE), err);
     for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
         code = decode_image(job, i, err);
     return code;

@@ -9,10 +9,15 @@
 
 #include "base/error.h"
 
-enum { FOLDER_DEPTH = 6, FOLDER_FILES = 20000 };
+enum {
+    FOLDER_DEPTH = 6,
+    FOLDER_FILES = 20000
+};
 
-static const char *const beside_endings[] = {".vae.safetensors", ".vae.ckpt", ".vae.pt"};
-static const char *const vae_endings[] = {".safetensors", ".ckpt", ".pt", ".pth", ".bin"};
+static const char *const beside_endings[] = {".vae.safetensors", ".vae.ckpt",
+                                             ".vae.pt"};
+static const char *const vae_endings[] = {".safetensors", ".ckpt", ".pt", ".pth",
+                                          ".bin"};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static bool is_file(const char *path)
@@ -174,30 +179,36 @@ static enum dr_code resolve_name(struct vae_resolution *resolution,
                                  .name_length = strlen(request->choice)};
     folder_visit(request->vae_folder, &(struct folder_walk){match_name, &search, 0});
     if (search.found_count > 1)
-        return error_set(err, DR_BAD_INPUT,
-                         "\"%.200s\" names more than one VAE: %.300s and %.300s; say which by "
-                         "its path",
-                         request->choice, search.found[0], search.found[1]);
+        return error_set(
+            err, DR_BAD_INPUT,
+            "\"%.200s\" names more than one VAE: %.300s and %.300s; say which by "
+            "its path",
+            request->choice, search.found[0], search.found[1]);
     if (search.found_count == 1) {
-        (void)snprintf(resolution->path, sizeof resolution->path, "%s", search.found[0]);
+        (void)snprintf(resolution->path, sizeof resolution->path, "%s",
+                       search.found[0]);
         (void)snprintf(resolution->reason, sizeof resolution->reason,
-                       "chosen by name, in the VAE folder: %.400s", path_name(search.found[0]));
+                       "chosen by name, in the VAE folder: %.400s",
+                       path_name(search.found[0]));
         return DR_OK;
     }
     if (is_file(request->choice)) {
-        (void)snprintf(resolution->path, sizeof resolution->path, "%s", request->choice);
-        (void)snprintf(resolution->reason, sizeof resolution->reason, "chosen by path: %.400s",
+        (void)snprintf(resolution->path, sizeof resolution->path, "%s",
                        request->choice);
+        (void)snprintf(resolution->reason, sizeof resolution->reason,
+                       "chosen by path: %.400s", request->choice);
         return DR_OK;
     }
     if (!request->vae_folder || !*request->vae_folder)
-        return error_set(err, DR_NOT_FOUND,
-                         "no VAE \"%.200s\": there is no such file, and no VAE folder is set "
-                         "(--vae-dir)",
-                         request->choice);
-    return error_set(err, DR_NOT_FOUND,
-                     "no VAE \"%.200s\" in the VAE folder %.400s, nor a file of that name here",
-                     request->choice, request->vae_folder);
+        return error_set(
+            err, DR_NOT_FOUND,
+            "no VAE \"%.200s\": there is no such file, and no VAE folder is set "
+            "(--vae-dir)",
+            request->choice);
+    return error_set(
+        err, DR_NOT_FOUND,
+        "no VAE \"%.200s\" in the VAE folder %.400s, nor a file of that name here",
+        request->choice, request->vae_folder);
 }
 
 /* ---- automatic -------------------------------------------------------------------------- */
@@ -243,7 +254,8 @@ void vae_neighbours(const struct vae_resolution_request *request,
         const int length = snprintf(path, sizeof path, "%s%s%s%s", folder,
                                     strcmp(folder, "/") == 0 ? "" : "/", search.stem,
                                     beside_endings[i]);
-        if (length > 0 && (size_t)length < sizeof path && is_file(path)) found(cookie, path);
+        if (length > 0 && (size_t)length < sizeof path && is_file(path))
+            found(cookie, path);
     }
     folder_visit(request->vae_folder, &(struct folder_walk){match_stem, &search, 0});
 }
@@ -277,7 +289,8 @@ static void resolve_automatic(struct vae_resolution *resolution,
     folder_of(request->checkpoint, own_folder, sizeof own_folder);
     folder_of(first.path, found_folder, sizeof found_folder);
     (void)snprintf(resolution->path, sizeof resolution->path, "%s", first.path);
-    (void)snprintf(resolution->reason, sizeof resolution->reason, "automatic, %s: %.400s",
+    (void)snprintf(resolution->reason, sizeof resolution->reason,
+                   "automatic, %s: %.400s",
                    strcmp(own_folder, found_folder) == 0 ? "beside the checkpoint"
                                                          : "in the VAE folder",
                    path_name(first.path));
@@ -286,7 +299,8 @@ static void resolve_automatic(struct vae_resolution *resolution,
 /* ---- the function ----------------------------------------------------------------------- */
 
 enum dr_code vae_resolve(struct vae_resolution *resolution,
-                         const struct vae_resolution_request *request, struct dr_error *err)
+                         const struct vae_resolution_request *request,
+                         struct dr_error *err)
 {
     static const char *const none[] = {"none", "default", "built-in", NULL};
     static const char *const automatic[] = {"automatic", "auto", NULL};
@@ -311,7 +325,7 @@ enum dr_code vae_resolve(struct vae_resolution *resolution,
     if (!is_file(choice))
         return error_set(err, DR_NOT_FOUND, "no VAE file %.800s", choice);
     (void)snprintf(resolution->path, sizeof resolution->path, "%s", choice);
-    (void)snprintf(resolution->reason, sizeof resolution->reason, "chosen by path: %.400s",
-                   choice);
+    (void)snprintf(resolution->reason, sizeof resolution->reason,
+                   "chosen by path: %.400s", choice);
     return DR_OK;
 }

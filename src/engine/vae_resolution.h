@@ -30,7 +30,7 @@ struct vae_resolution_request {
 
 struct vae_resolution {
     bool is_base;
-    bool is_explicit;         /* a name or a path was said: failures are errors, not warnings */
+    bool is_explicit; /* a name or a path was said: failures are errors, not warnings */
     char path[DR_PATH_BYTES]; /* of the file, where not base */
     char reason[DR_TEXT_BYTES];
 };

@@ -63,8 +63,8 @@ static enum dr_code resolve(const char *choice)
 
 static void none_is_base_in_any_case(void)
 {
-    static const char *const words[] = {"none", "None", "NONE", "default", "Default",
-                                        "built-in", "Built-In"};
+    static const char *const words[] = {"none",    "None",     "NONE",    "default",
+                                        "Default", "built-in", "Built-In"};
     begin();
     touch("models/m.vae.safetensors"); /* an explicit none beats a neighbour */
     touch("vae/none.safetensors");     /* and a file of that name */
@@ -103,8 +103,8 @@ static void automatic_prefers_beside_then_folder_then_base(void)
 static void automatic_takes_whole_stems_only(void)
 {
     begin();
-    touch("vae/m2.safetensors");        /* A1111 would take it: a prefix match */
-    touch("vae/m.txt");                 /* no VAE ending */
+    touch("vae/m2.safetensors"); /* A1111 would take it: a prefix match */
+    touch("vae/m.txt");          /* no VAE ending */
     touch("vae/m.vae.other.safetensors");
     check_int(resolve("automatic"), ==, DR_OK);
     check(found.is_base);
@@ -195,7 +195,8 @@ static void silly_choices_are_refused_in_words(void)
 static void a_missing_folder_is_no_folder(void)
 {
     begin();
-    const struct vae_resolution_request request = {"some", "m.safetensors", "/does/not/exist"};
+    const struct vae_resolution_request request = {"some", "m.safetensors",
+                                                   "/does/not/exist"};
     check_int(vae_resolve(&found, &request, &problem), ==, DR_NOT_FOUND);
     const struct vae_resolution_request unset = {"some", "m.safetensors", NULL};
     check_int(vae_resolve(&found, &unset, &problem), ==, DR_NOT_FOUND);

@@ -33,11 +33,14 @@ static void the_override_is_released_at_once(void)
     struct dr_receipt receipt;
     load(engine, "a.safetensors");
     const uint64_t before = check_memory(engine);
-    check_int(dr_engine_choose_vae(engine, "sharp", 0, NULL, &receipt, &problem), ==, DR_OK);
+    check_int(dr_engine_choose_vae(engine, "sharp", 0, NULL, &receipt, &problem), ==,
+              DR_OK);
     check_int(receipt.acquired_bytes, >, 0);
-    check_int(receipt.released_bytes, ==, receipt.acquired_bytes); /* the base's, same shapes */
+    check_int(receipt.released_bytes, ==,
+              receipt.acquired_bytes); /* the base's, same shapes */
     check_int(check_memory(engine), ==, before);
-    check_int(dr_engine_choose_vae(engine, "none", 0, NULL, &receipt, &problem), ==, DR_OK);
+    check_int(dr_engine_choose_vae(engine, "none", 0, NULL, &receipt, &problem), ==,
+              DR_OK);
     check_int(receipt.released_bytes, ==, receipt.acquired_bytes);
     check_int(check_memory(engine), ==, before);
     dr_engine_close(&engine);
@@ -111,8 +114,8 @@ static void the_same_vae_again_reads_nothing(void)
     load(engine, "a.safetensors");
     check_int(choose(engine, "sharp"), ==, DR_OK);
     fault_arm(1U << FAULT_READ | 1U << FAULT_REGION, 1, FAULT_FROM_THEN_ON);
-    check_int(dr_engine_choose_vae(engine, in_root("vae/sharp.safetensors"), 0, NULL, &receipt,
-                                   &problem),
+    check_int(dr_engine_choose_vae(engine, in_root("vae/sharp.safetensors"), 0, NULL,
+                                   &receipt, &problem),
               ==, DR_OK);
     check(!fault_has_struck());
     fault_disarm();
@@ -220,7 +223,8 @@ static void a_cancelled_job_leaves_the_setting(void)
         options.vae = "sharp";
         options.progress = cancel_at;
         options.progress_cookie = &canceller;
-        check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_CANCELLED);
+        check_int(dr_engine_generate(engine, &options, &result, &problem), ==,
+                  DR_CANCELLED);
         check_int(access(in_root("cancelled.png"), F_OK), ==, -1);
         check_int(check_memory(engine), ==, bytes);
         check(!vae_state(engine).override_active);
@@ -255,15 +259,14 @@ static void a_model_switch_takes_the_setting_along(void)
 static void a_failed_choice_changes_nothing(void)
 {
     struct dr_engine *engine = open_engine();
-    char command[700];
     load(engine, "a.safetensors");
     picture(engine, "A.png");
-    (void)snprintf(command, sizeof command, "head -c 20000 '%s' >'%s'",
-                   in_root("vae/sharp.safetensors"), in_root("vae/short.safetensors"));
-    check_int(system(command), ==, 0);
+    run_command("head -c 20000 '%s' >'%s'", in_root("vae/sharp.safetensors"),
+                in_root("vae/short.safetensors"));
     make_checkpoint("vae/text-only.safetensors",
                     "--family sd15 --size tiny --without vae --without unet --seed 5");
-    static const char *const bad[] = {"missing", "short", "text-only", "/no/such/file.safetensors"};
+    static const char *const bad[] = {"missing", "short", "text-only",
+                                      "/no/such/file.safetensors"};
     const uint64_t bytes = check_memory(engine);
     for (int pass = 0; pass < 2; ++pass) {
         for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
@@ -289,12 +292,10 @@ static void a_failed_choice_changes_nothing(void)
 static void automatic_follows_the_files(void)
 {
     struct dr_engine *engine = open_engine();
-    char command[1400];
     load(engine, "a.safetensors");
     picture(engine, "A.png");
-    (void)snprintf(command, sizeof command, "cp '%s' '%s'", in_root("vae/sharp.safetensors"),
-                   in_root("a.vae.safetensors"));
-    check_int(system(command), ==, 0);
+    run_command("cp '%s' '%s'", in_root("vae/sharp.safetensors"),
+                in_root("a.vae.safetensors"));
     check_int(choose(engine, "automatic"), ==, DR_OK);
     check(vae_state(engine).override_active);
     check_has(vae_state(engine).reason, "beside the checkpoint: a.vae.safetensors");
@@ -306,9 +307,8 @@ static void automatic_follows_the_files(void)
     picture(engine, "C.png");
     check(same_file("A.png", "C.png"));
     /* a damaged neighbour is no request: base, and said */
-    (void)snprintf(command, sizeof command, "head -c 999 '%s' >'%s'",
-                   in_root("vae/sharp.safetensors"), in_root("a.vae.safetensors"));
-    check_int(system(command), ==, 0);
+    run_command("head -c 999 '%s' >'%s'", in_root("vae/sharp.safetensors"),
+                in_root("a.vae.safetensors"));
     check_int(choose(engine, "automatic"), ==, DR_OK);
     check(!vae_state(engine).override_active);
     check_has(vae_state(engine).reason, "a.vae.safetensors");
@@ -326,13 +326,16 @@ static void a_setting_that_does_not_fit_falls_back(void)
     load(engine, "a.safetensors");
     check_int(choose(engine, "sharp"), ==, DR_OK);
     picture(engine, "B.png");
-    check_int(rename(in_root("vae/sharp.safetensors"), in_root("vae/hidden.bin")), ==, 0);
-    check_int(dr_engine_load(engine, in_root("b.safetensors"), DR_LOAD_EAGER, &result, &problem),
+    check_int(rename(in_root("vae/sharp.safetensors"), in_root("vae/hidden.bin")), ==,
+              0);
+    check_int(dr_engine_load(engine, in_root("b.safetensors"), DR_LOAD_EAGER, &result,
+                             &problem),
               ==, DR_OK);
     check_has(result.receipt.reason, "the checkpoint's own VAE");
     check_has(result.receipt.reason, "sharp");
     check(!vae_state(engine).override_active);
-    check_int(rename(in_root("vae/hidden.bin"), in_root("vae/sharp.safetensors")), ==, 0);
+    check_int(rename(in_root("vae/hidden.bin"), in_root("vae/sharp.safetensors")), ==,
+              0);
     load(engine, "a.safetensors");
     check(vae_state(engine).override_active);
     picture(engine, "D.png");
@@ -345,16 +348,13 @@ static void a_setting_that_does_not_fit_falls_back(void)
 static void a_changed_checkpoint_is_no_original(void)
 {
     struct dr_engine *engine = open_engine();
-    char command[1400];
-    (void)snprintf(command, sizeof command, "cp '%s' '%s'", in_root("a.safetensors"),
-                   in_root("changes.safetensors"));
-    check_int(system(command), ==, 0);
+    run_command("cp '%s' '%s'", in_root("a.safetensors"),
+                in_root("changes.safetensors"));
     load(engine, "changes.safetensors");
     check_int(choose(engine, "sharp"), ==, DR_OK);
     picture(engine, "B.png");
-    (void)snprintf(command, sizeof command, "cat '%s' >'%s'", in_root("b.safetensors"),
-                   in_root("changes.safetensors"));
-    check_int(system(command), ==, 0);
+    run_command("cat '%s' >'%s'", in_root("b.safetensors"),
+                in_root("changes.safetensors"));
     check_int(choose(engine, "none"), ==, DR_CHANGED);
     check_has(problem.message, "changes.safetensors");
     check(vae_state(engine).override_active);
@@ -368,10 +368,7 @@ static void a_changed_checkpoint_is_no_original(void)
 static void a_flipped_byte_is_no_original(void)
 {
     struct dr_engine *engine = open_engine();
-    char command[1400];
-    (void)snprintf(command, sizeof command, "cp '%s' '%s'", in_root("a.safetensors"),
-                   in_root("flips.safetensors"));
-    check_int(system(command), ==, 0);
+    run_command("cp '%s' '%s'", in_root("a.safetensors"), in_root("flips.safetensors"));
     load(engine, "flips.safetensors");
     check_int(choose(engine, "sharp"), ==, DR_OK);
     fault_arm(1U << FAULT_VERIFY, 1, FAULT_ONCE);
@@ -440,9 +437,10 @@ static void a_failed_model_switch_leaves_the_old_model(void)
     const uint64_t bytes = check_memory(engine);
     int n = 1;
     for (; n < 3000; n += 1 + n / 3) {
-        fault_arm(1U << FAULT_REGION | 1U << FAULT_READ | 1U << FAULT_VERIFY, n, FAULT_ONCE);
-        const enum dr_code code =
-            dr_engine_load(engine, in_root("b.safetensors"), DR_LOAD_EAGER, NULL, &problem);
+        fault_arm(1U << FAULT_REGION | 1U << FAULT_READ | 1U << FAULT_VERIFY, n,
+                  FAULT_ONCE);
+        const enum dr_code code = dr_engine_load(engine, in_root("b.safetensors"),
+                                                 DR_LOAD_EAGER, NULL, &problem);
         const int struck = fault_has_struck();
         fault_disarm();
         if (code == DR_OK) {

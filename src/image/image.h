@@ -5,8 +5,15 @@
  * that claims a huge picture is refused by its head alone.
  *
  * Reading: alpha is flattened on white; palettes, grey and 1-4 bit samples become RGB; EXIF
- * orientation is obeyed (JPEG APP1, PNG eXIf). CMYK JPEG is converted or refused by name.
+ * orientation is obeyed (JPEG APP1, PNG eXIf, wherever it stands). CMYK JPEG is taken as Adobe
+ * writes it and converted plainly. Colour profiles and gamma are not looked at, as in Pillow.
+ * A progressive JPEG needs all its coefficients in the library's memory while it is read, so
+ * one that would need more than 256 MiB is refused by its head.
  * Writing: into a temporary name beside the target, renamed when whole.
+ *
+ * Ownership: a reader owns its file until it is closed. Threads: one reader, one thread at a
+ * time; no globals. Memory: rows and the libraries' own, some hundred KiB; see above for
+ * progressive JPEG.
  */
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
@@ -44,8 +51,10 @@ enum dr_code image_reader_open(struct image_reader **out, struct image_head *hea
 enum dr_code image_reader_open_memory(struct image_reader **out,
                                       struct image_head *head, const void *data,
                                       size_t bytes, struct dr_error *err) DR_MUST_CHECK;
-/* Read all pixels into rgb [height, width, 3], float32 in 0..1, caller's memory.
- * Errors: DR_CORRUPT (truncated and damaged files: never half a picture), DR_IO. */
+/* Read all pixels, once for each reader, into rgb [height, width, 3], float32 in 0..1,
+ * caller's memory, unspecified on error.
+ * Errors: DR_CORRUPT (truncated and damaged files: never half a picture), DR_IO, DR_BAD_INPUT
+ * (a JPEG of more than 100 scans), DR_NOMEM. */
 enum dr_code image_reader_pixels(struct image_reader *reader, float *rgb,
                                  struct dr_error *err) DR_MUST_CHECK;
 void image_reader_close(struct image_reader **reader);
@@ -57,19 +66,23 @@ struct image_write_options {
     int32_t quality; /* JPEG 1..100; 0 means 95, with 4:4:4 */
     const char
         *parameters; /* A1111's text, UTF-8, may be NULL: PNG tEXt/iTXt "parameters",
-                             * JPEG EXIF UserComment (UNICODE, as A1111 writes it) */
+                             * JPEG EXIF UserComment (UNICODE, as A1111 writes it; at most some
+                             * 32,000 characters). Bytes that are no UTF-8 become U+FFFD. */
 };
 
 /* Write rgb [height, width, 3] float32 in 0..1 (clamped; rounded half to even times 255 or
  * 65535, as diffusers does). Deterministic: same input, same bytes; no time stamp.
- * Errors: DR_IO (path, errno's text: full disk, no permission); the target is then as before. */
+ * Errors: DR_IO (path, errno's text: full disk, no permission), DR_NOT_FINITE (NaN or infinity
+ * in rgb; the row is named), DR_BAD_INPUT (options; a text too long for JPEG), DR_NOMEM. The
+ * target is then as before. */
 enum dr_code image_write(const char *path, const struct image_write_options *options,
                          const float *rgb, struct dr_error *err) DR_MUST_CHECK;
 
 /* PNG or JPEG from a file name's ending, case ignored; false for another. */
 bool image_format_from_path(const char *path, enum image_format *format);
 
-/* The text that image_write stored, or NULL; malloc'ed, caller frees. For inspect and tests. */
+/* The text that image_write (or A1111) stored, or NULL; malloc'ed, caller frees. For inspect
+ * and tests. PNG: tEXt, zTXt or iTXt before the pixels. Errors: as image_reader_open. */
 enum dr_code image_read_parameters(const char *path, char **text,
                                    struct dr_error *err) DR_MUST_CHECK;
 

@@ -555,6 +555,25 @@ static void pictures_of_others(void)
     }
 }
 
+/* 16 KB that unpack to 16 MB of text: not unpacked, and the picture is still read. */
+static void text_bomb(void)
+{
+    char path[4096];
+    const char *const root = getenv("DARKROOM_SOURCE");
+    (void)snprintf(path, sizeof path, "%s/tests/corpus/image/text-bomb.png",
+                   root ? root : ".");
+    char *text = NULL;
+    check_int(image_read_parameters(path, &text, NULL), ==, DR_OK);
+    check(text == NULL);
+    struct image_reader *reader = NULL;
+    struct image_head head;
+    float rgb[3] = {1, 1, 1};
+    check_int(image_reader_open(&reader, &head, path, NULL), ==, DR_OK);
+    check_int(image_reader_pixels(reader, rgb, NULL), ==, DR_OK);
+    check(rgb[0] == 0.0f && rgb[1] == 0.0f && rgb[2] == 0.0f);
+    image_reader_close(&reader);
+}
+
 int main(void)
 {
     strcpy(folder, "/tmp/darkroom-image-XXXXXX");
@@ -573,6 +592,7 @@ int main(void)
     check_run(other_formats_are_named);
     check_run(formats_from_names);
     check_run(pictures_of_others);
+    check_run(text_bomb);
     check_int(rmdir(folder), ==, 0);
     return check_done();
 }

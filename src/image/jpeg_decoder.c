@@ -39,7 +39,6 @@ struct jpeg_state {
     struct jpeg_progress_mgr progress;
     struct image_source *source;
     size_t handed; /* bytes of the source that the library has, used or not */
-    bool created;
     uint32_t components_seen; /* one bit a component that had a scan */
     bool several_scans, too_many_scans;
     uint8_t *exif; /* the first EXIF block, without its prefix */
@@ -205,7 +204,6 @@ static void step_head(struct jpeg_state *state)
     state->errors.emit_message = on_message;
     state->errors.output_message = on_output;
     jpeg_create_decompress(jpeg);
-    state->created = true;
     jpeg->mem->max_memory_to_use =
         COEFFICIENTS_MOST_BYTES + COEFFICIENTS_MOST_BYTES / 4;
     state->reading = (struct jpeg_source_mgr){
@@ -272,7 +270,7 @@ static void decoder_close(void *opaque)
 {
     struct jpeg_state *const state = opaque;
     if (!state) return;
-    if (state->created) jpeg_destroy_decompress(&state->jpeg);
+    jpeg_destroy_decompress(&state->jpeg); /* a zeroed or half-created one is fine */
     free(state->exif);
     free(state->row);
     free(state);

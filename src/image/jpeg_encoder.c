@@ -30,7 +30,6 @@ struct jpeg_state {
     struct image_sink *sink;
     const struct image_write_options *options;
     const float *rgb;
-    bool created;
     uint8_t *exif; /* with its prefix */
     size_t exif_bytes;
     uint8_t *row;
@@ -98,7 +97,6 @@ static void create(struct jpeg_state *state)
     state->errors.emit_message = on_message;
     state->errors.output_message = on_output;
     jpeg_create_compress(jpeg);
-    state->created = true;
     state->writing = (struct jpeg_destination_mgr){
         .init_destination = on_start,
         .empty_output_buffer = on_full,
@@ -173,7 +171,9 @@ static enum dr_code write_picture(struct jpeg_state *state, struct dr_error *err
         if (state->sink->code != DR_OK) return state->sink->code;
         char text[JMSG_LENGTH_MAX];
         state->errors.format_message((j_common_ptr)&state->jpeg, text);
-        return error_set(err, DR_FAILED, "%s: writing the JPEG: %s", name, text);
+        const bool memory = state->errors.msg_code == JERR_OUT_OF_MEMORY;
+        return error_set(err, memory ? DR_NOMEM : DR_FAILED, "%s: writing the JPEG: %s",
+                         name, text);
     }
     if (state->bad_row < 0) return DR_OK;
     return error_set(
@@ -196,7 +196,7 @@ static enum dr_code encoder_write(struct image_sink *sink,
     state->bad_row = -1;
     enum dr_code code = prepare_exif(state, err);
     if (code == DR_OK) code = write_picture(state, err);
-    if (state->created) jpeg_destroy_compress(&state->jpeg);
+    jpeg_destroy_compress(&state->jpeg); /* a zeroed or half-created one is fine */
     free(state->exif);
     free(state->row);
     free(state);

@@ -3,19 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 enum {
     REPLACEMENT = 0xFFFD,
     CHARACTER_MOST = 0x10FFFF,
     UTF8_MOST_BYTES = 4
 };
-
-/* Bytes of the character that a lead byte begins; 0 for a byte that begins none. */
-static size_t lead_length(uint8_t lead)
-{
-    if (lead < 0x80) return 1;
-    if (lead < 0xC2) return 0;
-    return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-}
 
 static bool is_surrogate(uint32_t character)
 {
@@ -25,21 +19,15 @@ static bool is_surrogate(uint32_t character)
 uint32_t parameters_text_next(const char **text, size_t *bytes)
 {
     static const uint8_t lead_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     const uint8_t *const in = (const uint8_t *)*text;
-    const size_t length = lead_length(in[0]);
+    const size_t length = utf8_length(*text, *bytes);
     uint32_t character = length ? in[0] & lead_bits[length] : REPLACEMENT;
-    bool whole = length > 0 && length <= *bytes;
-    for (size_t i = 1; whole && i < length; ++i) {
-        whole = (in[i] & 0xC0) == 0x80;
+    for (size_t i = 1; i < length; ++i)
         character = character << 6 | (in[i] & 0x3F);
-    }
-    whole = whole && character >= least[length] && character <= CHARACTER_MOST &&
-            !is_surrogate(character);
-    const size_t used = whole ? length : 1;
+    const size_t used = length ? length : 1;
     *text += used;
     *bytes -= used;
-    return whole ? character : REPLACEMENT;
+    return character;
 }
 
 static char *put_utf8(char *out, uint32_t character)

@@ -101,30 +101,36 @@ static enum dr_code check_head(struct image_source *source, struct dr_error *err
     return image_check_size(source->name, big32(head + 16), big32(head + 20), err);
 }
 
-static int32_t read_orientation(struct image_source *source, size_t bytes)
+static enum dr_code read_orientation(struct image_source *source, size_t bytes,
+                                     int32_t *orientation, struct dr_error *err)
 {
-    uint8_t *const exif = bytes <= EXIF_MOST_BYTES ? malloc(bytes + 1) : NULL;
-    if (!exif) return 1;
-    const int32_t orientation =
-        image_source_read(source, exif, bytes) ? exif_orientation(exif, bytes) : 1;
+    if (bytes > EXIF_MOST_BYTES) return DR_OK;
+    uint8_t *const exif = malloc(bytes + 1);
+    if (!exif)
+        return error_set(err, DR_NOMEM, "%s: no memory for its EXIF", source->name);
+    if (image_source_read(source, exif, bytes))
+        *orientation = exif_orientation(exif, bytes);
     free(exif);
-    return orientation;
+    return DR_OK;
 }
 
 /* eXIf may stand behind the pixels, where libpng would find it too late; so look for it
  * first. Whatever is damaged here is found again, and said, by the decoding itself. */
-static int32_t scan_orientation(struct image_source *source)
+static enum dr_code scan_orientation(struct image_source *source, int32_t *orientation,
+                                     struct dr_error *err)
 {
+    *orientation = 1;
     image_source_seek(source, SIGNATURE_BYTES);
     for (int chunk = 0; chunk < SCAN_MOST_CHUNKS; ++chunk) {
         uint8_t head[8];
-        if (!image_source_read(source, head, sizeof head)) return 1;
+        if (!image_source_read(source, head, sizeof head)) return DR_OK;
         const uint32_t bytes = big32(head);
-        if (memcmp(head + 4, "IEND", 4) == 0) return 1;
-        if (memcmp(head + 4, "eXIf", 4) == 0) return read_orientation(source, bytes);
+        if (memcmp(head + 4, "IEND", 4) == 0) return DR_OK;
+        if (memcmp(head + 4, "eXIf", 4) == 0)
+            return read_orientation(source, bytes, orientation, err);
         image_source_skip(source, (uint64_t)bytes + 4);
     }
-    return 1;
+    return DR_OK;
 }
 
 static void step_head(struct png_state *state)
@@ -188,8 +194,9 @@ static enum dr_code decoder_open(void **opaque, struct image_source *source,
     *opaque = state;
     state->source = source;
     state->want = want;
-    const int32_t orientation =
-        want == IMAGE_WANT_PIXELS ? scan_orientation(source) : 1;
+    int32_t orientation = 1;
+    if (want == IMAGE_WANT_PIXELS) code = scan_orientation(source, &orientation, err);
+    if (code != DR_OK) return code;
     image_source_seek(source, 0);
     if (!png_try(state, step_head)) return fail(state, err);
     code = read_layout(state, err);

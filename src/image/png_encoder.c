@@ -133,10 +133,11 @@ static enum dr_code encoder_write(struct image_sink *sink,
     if (!state->row || !prepare_text(state))
         code = error_set(err, DR_NOMEM, "%s: no memory for a row", sink->name);
     else if (!png_try(state, step_write))
-        code = sink->code != DR_OK
-                   ? sink->code
-                   : error_set(err, DR_FAILED, "%s: writing the PNG: %s", sink->name,
-                               state->message);
+        /* The options are checked, so what is left to fail is memory; libpng has many words
+         * for it. */
+        code = sink->code != DR_OK ? sink->code
+                                   : error_set(err, DR_NOMEM, "%s: writing the PNG: %s",
+                                               sink->name, state->message);
     else if (state->bad_row >= 0)
         code = error_set(
             err, DR_NOT_FINITE,

@@ -1,7 +1,11 @@
 /* resize — a picture in another size, for --init.
  *
  * Lanczos (a = 3) with the filter widened when shrinking, as Pillow's and diffusers'
- * image processor do, separable, in float32; edges renormalised.
+ * image processor do, separable; edges renormalised. Values are float32, weights and sums
+ * double: within a float's last place of Pillow's mode "F". diffusers resizes 8-bit pictures,
+ * rounded and clamped after each of the two passes: within about 1/255 of this one on smooth
+ * parts, more at hard edges, whose overshoot is kept here.
+ * The same size gives the same values. Threads: any, no globals; nothing is allocated.
  */
 #ifndef IMAGE_RESIZE_H
 #define IMAGE_RESIZE_H
@@ -13,10 +17,12 @@ struct resize_shape {
     int32_t source_width, source_height, target_width, target_height;
 };
 
-/* Bytes of scratch that resize_run needs. */
+/* Bytes of scratch that resize_run needs, aligned to 16: for the most part the picture at the
+ * source's height and the target's width. */
 size_t resize_scratch_bytes(const struct resize_shape *shape);
 
-/* source [sh, sw, 3] float32 -> target [th, tw, 3]; values are not clamped. */
+/* source [sh, sw, 3] float32 -> target [th, tw, 3]; values are not clamped, and
+ * Lanczos overshoots beside edges. The three memories may not overlap. Sizes are 1 or more. */
 void resize_run(const struct resize_shape *shape, const float *source, float *target,
                 void *scratch);
 

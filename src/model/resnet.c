@@ -81,11 +81,12 @@ struct resnet resnet_need(struct component_spec *spec, const struct resnet_names
         layer_need(spec, LAYER_NORM(resnet.out), "%s.%s", path, names->norm2);
     resnet.conv2 = layer_need(spec, LAYER_CONV(resnet.out, resnet.out), "%s.%s", path,
                               names->conv2);
-    if (in != resnet.out || width->second > 0) {
-        const struct outline_path shortcut =
-            outline_path("%s.%s", path, names->shortcut);
+    /* Where a width is not known, what is missing is told already. */
+    const struct outline_path shortcut = outline_path("%s.%s", path, names->shortcut);
+    const bool known = in > 0 && resnet.out > 0;
+    if (known ? in != resnet.out || width->second > 0
+              : outline_has(spec->index, "%s.", shortcut.text))
         need_shortcut(spec, &resnet, width, shortcut.text);
-    }
     return resnet;
 }
 

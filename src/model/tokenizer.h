@@ -2,11 +2,12 @@
  *
  *     prompt --prompt_text--> code points --pattern--> words --vocabulary--> ids
  *
- * Equal to Hugging Face's CLIPTokenizer (transformers 5, which is tokenizers' BPE with CLIP's
+ * Equal to Hugging Face's CLIPTokenizer of transformers 5 (tokenizers' BPE, set up by CLIP's
  * tokenizer_config.json) on every string, tested on a list: NFC, white space, lower case, split
- * by CLIP's pattern, byte-level BPE with "</w>". Older editions differ: up to transformers 4
- * the slow one also repaired text with ftfy where that was installed, and the literals
- * "<|startoftext|>" and "<|endoftext|>" were both found after lower case.
+ * by CLIP's pattern, byte-level BPE with "</w>". CLIPTokenizerFast of transformers 4 differs in
+ * letters younger than Unicode 15 and in that it finds "<|endoftext|>" in any case; the slow one
+ * of transformers 4 cleaned the text (control characters dropped, CJK parted, or all of it
+ * repaired by ftfy where installed), so it is another tokenizer and no reference here.
  * Reference: transformers tokenization_clip.py; OpenAI CLIP simple_tokenizer.py (2103.00020).
  *
  * Read-only once open: any number of threads may encode. Encoding takes, and gives back, about

@@ -1,0 +1,350 @@
+#include "answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- text -------------------------------------------------------------------------------- */
+
+/* The length of the UTF-8 character at text, 0 where there is none: overlong forms, surrogates
+ * and what lies above U+10FFFF are none (RFC 3629). */
+static size_t character_bytes(const unsigned char *text)
+{
+    static const struct {
+        unsigned char low, high, second_low, second_high, bytes;
+    } forms[] = {
+        {0x01, 0x7F, 0x00, 0x00, 1}, {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
+        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
+        {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; ++i) {
+        if (text[0] < forms[i].low || text[0] > forms[i].high) continue;
+        if (forms[i].bytes == 1) return 1;
+        if (text[1] < forms[i].second_low || text[1] > forms[i].second_high) return 0;
+        for (size_t k = 2; k < forms[i].bytes; ++k)
+            if ((text[k] & 0xC0) != 0x80) return 0;
+        return forms[i].bytes;
+    }
+    return 0;
+}
+
+static char *valid_utf8(const char *text)
+{
+    static const char replacement[3] = "\xEF\xBF\xBD";
+    char *const valid = malloc(3 * strlen(text) + 1);
+    if (!valid) return NULL;
+    char *to = valid;
+    while (*text) {
+        const size_t bytes = character_bytes((const unsigned char *)text);
+        memcpy(to, bytes ? text : replacement, bytes ? bytes : sizeof replacement);
+        to += bytes ? bytes : sizeof replacement;
+        text += bytes ? bytes : 1;
+    }
+    *to = '\0';
+    return valid;
+}
+
+json_t *answer_text(const char *text)
+{
+    json_t *const plain = json_string(text);
+    if (plain) return plain;
+    char *const valid = valid_utf8(text);
+    json_t *const mended = valid ? json_string_nocheck(valid) : NULL;
+    free(valid);
+    return mended;
+}
+
+void answer_set_text(json_t *object, const char *key, const char *text)
+{
+    (void)json_object_set_new(object, key, answer_text(text));
+}
+
+void answer_set_bytes(json_t *object, const char *key, uint64_t bytes)
+{
+    (void)json_object_set_new(object, key, json_integer((json_int_t)bytes));
+}
+
+static void set_real(json_t *object, const char *key, double value)
+{
+    (void)json_object_set_new(object, key, json_real(value));
+}
+
+static void set_flag(json_t *object, const char *key, int value)
+{
+    (void)json_object_set_new(object, key, json_boolean(value));
+}
+
+/* ---- structs ----------------------------------------------------------------------------- */
+
+json_t *answer_error(const struct dr_error *err)
+{
+    json_t *const object = json_object();
+    answer_set_text(object, "code", dr_code_name(err->code));
+    answer_set_text(object, "message", err->message);
+    return object;
+}
+
+static json_t *memory_point(const struct dr_memory_point *point)
+{
+    json_t *const object = json_object();
+    answer_set_bytes(object, "private_bytes", point->ledger_private_bytes);
+    answer_set_bytes(object, "mapped_bytes", point->ledger_mapped_bytes);
+    answer_set_bytes(object, "kernel_private_bytes", point->kernel_private_bytes);
+    return object;
+}
+
+json_t *answer_receipt(const struct dr_receipt *receipt)
+{
+    json_t *const object = json_object();
+    answer_set_bytes(object, "released_bytes", receipt->released_bytes);
+    answer_set_bytes(object, "acquired_bytes", receipt->acquired_bytes);
+    (void)json_object_set_new(object, "before", memory_point(&receipt->before));
+    (void)json_object_set_new(object, "after", memory_point(&receipt->after));
+    set_real(object, "ms", receipt->ms);
+    answer_set_text(object, "reason", receipt->reason);
+    return object;
+}
+
+static json_t *component(const struct dr_component_info *info, const char *digest)
+{
+    json_t *const object = json_object();
+    answer_set_text(object, "role", dr_role_name(info->role));
+    answer_set_bytes(object, "tensor_count", info->tensor_count);
+    if (info->parameter_count)
+        answer_set_bytes(object, "parameter_count", info->parameter_count);
+    if (info->stored_types[0]) answer_set_text(object, "stored_types", info->stored_types);
+    answer_set_bytes(object, "stored_bytes", info->stored_bytes);
+    if (info->weights_bytes) answer_set_bytes(object, "weights_bytes", info->weights_bytes);
+    if (digest && *digest) answer_set_text(object, "digest", digest);
+    return object;
+}
+
+static json_t *components(const struct dr_component_info *list, int32_t count,
+                          const char digests[][DR_DIGEST_CHARS])
+{
+    json_t *const array = json_array();
+    for (int32_t i = 0; i < count; ++i)
+        (void)json_array_append_new(array,
+                                    component(&list[i], digests ? digests[list[i].role] : NULL));
+    return array;
+}
+
+json_t *answer_model(const struct dr_model_info *model)
+{
+    json_t *const object = json_object();
+    answer_set_text(object, "path", model->path);
+    answer_set_text(object, "family", model->family);
+    (void)json_object_set_new(object, "components",
+                              components(model->components, model->component_count, NULL));
+    if (model->lacks[0]) answer_set_text(object, "lacks", model->lacks);
+    return object;
+}
+
+json_t *answer_vae(const struct dr_vae_info *vae)
+{
+    json_t *const object = json_object();
+    answer_set_text(object, "choice", vae->choice);
+    answer_set_text(object, "source", vae->source);
+    answer_set_text(object, "reason", vae->reason);
+    answer_set_text(object, "active", vae->override_active ? "override" : "base");
+    answer_set_text(object, "name", vae->name);
+    answer_set_text(object, "path", vae->path);
+    answer_set_text(object, "digest", vae->digest);
+    set_flag(object, "verified", vae->verified);
+    set_flag(object, "resident", vae->resident);
+    set_real(object, "scale_factor", (double)vae->scale_factor);
+    return object;
+}
+
+json_t *answer_images(const struct dr_image_info *images, int32_t count)
+{
+    json_t *const array = json_array();
+    for (int32_t i = 0; i < count; ++i) {
+        json_t *const image = json_object();
+        answer_set_text(image, "path", images[i].path);
+        (void)json_object_set_new(image, "seed", json_integer(images[i].seed));
+        (void)json_array_append_new(array, image);
+    }
+    return array;
+}
+
+json_t *answer_timings(const struct dr_generate_result *result)
+{
+    json_t *const object = json_object();
+    set_real(object, "text", result->text_ms);
+    set_real(object, "unet_per_step", result->unet_per_step_ms);
+    set_real(object, "vae", result->vae_ms);
+    return object;
+}
+
+json_t *answer_budget(uint64_t bytes, const char *reason)
+{
+    json_t *const object = json_object();
+    answer_set_bytes(object, "bytes", bytes);
+    answer_set_text(object, "reason", reason);
+    return object;
+}
+
+json_t *answer_forecast(const struct dr_forecast *forecast)
+{
+    json_t *const object = json_object();
+    (void)json_object_set_new(object, "width", json_integer(forecast->width));
+    (void)json_object_set_new(object, "height", json_integer(forecast->height));
+    (void)json_object_set_new(
+        object, "components",
+        components(forecast->components, forecast->component_count, NULL));
+    answer_set_bytes(object, "text_arena_bytes", forecast->text_arena_bytes);
+    answer_set_bytes(object, "unet_arena_bytes", forecast->unet_arena_bytes);
+    answer_set_bytes(object, "vae_arena_bytes", forecast->vae_arena_bytes);
+    answer_set_bytes(object, "load_scratch_bytes", forecast->load_scratch_bytes);
+    answer_set_bytes(object, "resident_peak_bytes", forecast->resident_peak_bytes);
+    answer_set_bytes(object, "phased_peak_bytes", forecast->phased_peak_bytes);
+    set_real(object, "unet_flop", forecast->unet_flop);
+    set_real(object, "vae_flop", forecast->vae_flop);
+    set_flag(object, "fits", forecast->fits);
+    answer_set_text(object, "verdict", forecast->verdict);
+    return object;
+}
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+static json_t *component_memory(const struct dr_component_memory *part)
+{
+    json_t *const object = json_object();
+    answer_set_text(object, "name", part->name);
+    answer_set_text(object, "role", dr_role_name(part->role));
+    answer_set_text(object, "state", dr_slot_state_name(part->state));
+    answer_set_text(object, "path", part->path);
+    answer_set_bytes(object, "private_bytes", part->private_bytes);
+    answer_set_bytes(object, "mapped_bytes", part->mapped_bytes);
+    return object;
+}
+
+static json_t *region(const struct dr_region_info *info)
+{
+    json_t *const object = json_object();
+    answer_set_bytes(object, "start", info->start);
+    answer_set_bytes(object, "bytes", info->bytes);
+    answer_set_text(object, "tag", info->tag);
+    answer_set_text(object, "component", info->component);
+    answer_set_text(object, "kind", info->kind);
+    return object;
+}
+
+static void add_totals(json_t *answer, const struct dr_memory *memory)
+{
+    json_t *const ledger = json_object(), *const kernel = json_object();
+    answer_set_bytes(ledger, "private_bytes", memory->ledger.private_bytes);
+    answer_set_bytes(ledger, "mapped_bytes", memory->ledger.mapped_bytes);
+    answer_set_bytes(ledger, "peak_private_bytes", memory->ledger.peak_private_bytes);
+    answer_set_bytes(kernel, "private_bytes", memory->kernel.private_bytes);
+    answer_set_bytes(kernel, "mapped_resident_bytes", memory->kernel.mapped_resident_bytes);
+    answer_set_bytes(kernel, "rss_bytes", memory->kernel.rss_bytes);
+    answer_set_bytes(kernel, "pss_bytes", memory->kernel.pss_bytes);
+    (void)json_object_set_new(answer, "ledger", ledger);
+    (void)json_object_set_new(answer, "kernel", kernel);
+}
+
+static void add_residual(json_t *answer, const struct dr_memory *memory)
+{
+    json_t *const residual = json_object();
+    answer_set_bytes(residual, "total_bytes", memory->residual.total_bytes);
+    answer_set_bytes(residual, "image_bytes", memory->residual.image_bytes);
+    answer_set_bytes(residual, "heap_bytes", memory->residual.heap_bytes);
+    answer_set_bytes(residual, "stack_bytes", memory->residual.stack_bytes);
+    answer_set_bytes(residual, "jit_bytes", memory->residual.jit_bytes);
+    answer_set_bytes(residual, "other_bytes", memory->residual.other_bytes);
+    answer_set_bytes(residual, "baseline_bytes", memory->residual.baseline_bytes);
+    (void)json_object_set_new(answer, "residual", residual);
+}
+
+void answer_add_memory(json_t *answer, const struct dr_memory *memory)
+{
+    json_t *const parts = json_array(), *const regions = json_array();
+    for (int32_t i = 0; i < memory->component_count; ++i)
+        (void)json_array_append_new(parts, component_memory(&memory->components[i]));
+    for (size_t i = 0; i < memory->region_count; ++i)
+        (void)json_array_append_new(regions, region(&memory->regions[i]));
+    (void)json_object_set_new(answer, "pid", json_integer(memory->pid));
+    (void)json_object_set_new(answer, "components", parts);
+    (void)json_object_set_new(answer, "regions", regions);
+    add_totals(answer, memory);
+    add_residual(answer, memory);
+    set_flag(answer, "regions_agree", memory->regions_agree);
+    if (memory->disagreement[0]) answer_set_text(answer, "disagreement", memory->disagreement);
+    (void)json_object_set_new(answer, "budget",
+                              answer_budget(memory->budget_bytes, memory->budget_reason));
+}
+
+/* ---- inspection -------------------------------------------------------------------------- */
+
+static json_t *digests(const struct dr_inspection *inspection)
+{
+    json_t *const object = json_object();
+    for (int role = 0; role < DR_ROLE_COUNT; ++role)
+        if (inspection->digests[role][0])
+            answer_set_text(object, dr_role_name((enum dr_role)role), inspection->digests[role]);
+    return object;
+}
+
+static json_t *metadata(const struct dr_inspection *inspection)
+{
+    json_t *const object = json_object();
+    for (size_t i = 0; i < inspection->metadata_count; ++i) {
+        char *const key = valid_utf8(inspection->metadata[i].key);
+        if (key) answer_set_text(object, key, inspection->metadata[i].text);
+        free(key);
+    }
+    return object;
+}
+
+static void add_vae_neighbours(json_t *answer, const struct dr_inspection *inspection)
+{
+    json_t *const neighbours = json_array(), *const automatic = json_object();
+    for (size_t i = 0; i < inspection->vae_neighbour_count; ++i)
+        (void)json_array_append_new(neighbours, answer_text(inspection->vae_neighbours[i]));
+    answer_set_text(automatic, "active", inspection->automatic[0] ? "override" : "base");
+    answer_set_text(automatic, "path", inspection->automatic);
+    answer_set_text(automatic, "reason", inspection->automatic_reason);
+    (void)json_object_set_new(answer, "vae_neighbours", neighbours);
+    (void)json_object_set_new(answer, "automatic", automatic);
+}
+
+void answer_add_inspection(json_t *answer, const struct dr_inspection *inspection)
+{
+    const struct dr_model_info *const model = &inspection->model;
+    answer_set_text(answer, "path", model->path);
+    answer_set_text(answer, "family", model->family);
+    answer_set_text(answer, "format", inspection->format);
+    answer_set_bytes(answer, "file_bytes", inspection->file_bytes);
+    answer_set_bytes(answer, "tensor_count", inspection->tensor_count);
+    (void)json_object_set_new(
+        answer, "components",
+        components(model->components, model->component_count, inspection->digests));
+    if (inspection->ignored_count) {
+        json_t *const ignored = json_object();
+        answer_set_bytes(ignored, "tensor_count", inspection->ignored_count);
+        answer_set_bytes(ignored, "bytes", inspection->ignored_bytes);
+        (void)json_object_set_new(answer, "ignored", ignored);
+    }
+    if (model->lacks[0]) answer_set_text(answer, "lacks", model->lacks);
+    json_t *const all_digests = digests(inspection);
+    if (json_object_size(all_digests) > 0)
+        (void)json_object_set(answer, "digests", all_digests);
+    json_decref(all_digests);
+    (void)json_object_set_new(answer, "metadata", metadata(inspection));
+    if (inspection->automatic_reason[0]) add_vae_neighbours(answer, inspection);
+}
+
+/* ---- printing ---------------------------------------------------------------------------- */
+
+bool answer_print(const json_t *answer, FILE *stream)
+{
+    char *const line = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(7)) : NULL;
+    fputs(line ? line
+               : "{\"ok\":false,\"error\":{\"code\":\"no_memory\",\"message\":\"no memory for the "
+                 "answer\"}}",
+          stream);
+    free(line);
+    fputc('\n', stream);
+    return fflush(stream) == 0 && !ferror(stream);
+}

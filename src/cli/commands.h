@@ -1,0 +1,45 @@
+/* commands — what the program can do, each thing once: for the command line and for the shell.
+ *
+ * A command gets its options parsed and fills the answer's fields; the session measures the time,
+ * and prints. Between two calls of the engine a command asks interrupt_seen, since a signal that
+ * came between them cancelled nothing.
+ */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <darkroom/darkroom.h>
+#include <jansson.h>
+
+#include "session.h"
+
+/* Where a command can be typed: bits. */
+enum { ON_COMMAND_LINE = 1, ON_SHELL_LINE = 2 };
+
+typedef enum dr_code command_run(struct session *session, const struct options *options,
+                                 json_t *fields, struct dr_error *err);
+
+struct command {
+    const char *name;
+    unsigned where;
+    unsigned bit;           /* its options: FOR_... of options.h */
+    int least, most;        /* operands */
+    const char *operands;   /* in the usage line: "IN.png" */
+    const char *summary;    /* a line of help */
+    bool needs_engine;
+    command_run *run;       /* NULL: `shell`, which main runs */
+};
+
+/* NULL where there is none of that name there. */
+const struct command *command_find(const char *name, unsigned where);
+/* In the order of help, until NULL. */
+const struct command *command_at(int idx);
+
+/* The usage and options of one command. */
+void command_print_help(FILE *stream, const struct command *command, unsigned where);
+/* All commands, a line each. */
+void command_print_list(FILE *stream, unsigned where);
+
+#endif

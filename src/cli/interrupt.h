@@ -1,0 +1,40 @@
+/* interrupt — what Ctrl-C (SIGINT) and SIGTERM do.
+ *
+ *     nothing runs                 the program ends: interrupt_ended() is true
+ *     a command runs               the engine is told to cancel; the command answers `cancelled`
+ *     it runs and cancels already  the signal's own death, for a user who will not wait
+ *     it runs without an engine    the same: there is nothing to cancel and nothing to clean up
+ *
+ * SIGTERM does all that and ends the program after the command. SIGPIPE is ignored: a reader who
+ * went away shows as a write error. System calls are not restarted (no SA_RESTART), and a pipe
+ * carries the signal to whoever polls, so that none is lost between a look and a wait.
+ *
+ * State is global since a signal handler has no other; main sets it up once. interrupt_begin and
+ * interrupt_end are called by one thread; the handler may run in any.
+ */
+#ifndef CLI_INTERRUPT_H
+#define CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+#include <darkroom/darkroom.h>
+
+/* Errors: DR_IO where the system gives no pipe. */
+enum dr_code interrupt_install(struct dr_error *err) DR_MUST_CHECK;
+
+/* A command begins; `engine` (may be NULL) is what a signal cancels, and must outlive the
+ * command. It may be given later, while the command runs. */
+void interrupt_begin(struct dr_engine *engine);
+void interrupt_watch(struct dr_engine *engine);
+void interrupt_end(void);
+
+/* A signal came since interrupt_begin. */
+bool interrupt_seen(void);
+
+/* The program should end: SIGTERM at any time, SIGINT while nothing ran. */
+bool interrupt_ended(void);
+
+/* Readable from the first signal on: for poll. */
+int interrupt_fd(void);
+
+#endif

@@ -1,0 +1,347 @@
+#include "listing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <darkroom/darkroom.h>
+
+enum { MAX_COLUMNS = 12, CELL_BYTES = 64, INDENT = 2, MAX_LABEL = 24 };
+
+struct listing {
+    FILE *stream;
+    enum listing_detail detail;
+};
+
+/* ---- names and values -------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *ending)
+{
+    const size_t a = strlen(text), b = strlen(ending);
+    return a >= b && strcmp(text + a - b, ending) == 0;
+}
+
+/* "stored_bytes" is shown as "stored", "unet_per_step" as "unet per step". */
+static void label_of(const char *key, char label[CELL_BYTES])
+{
+    static const char *const endings[] = {"_bytes", "_ms", "_count"};
+    (void)snprintf(label, CELL_BYTES, "%s", key);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; ++i)
+        if (ends_with(label, endings[i])) label[strlen(label) - strlen(endings[i])] = '\0';
+    if (strcmp(key, "tensor_count") == 0 || strcmp(key, "parameter_count") == 0)
+        (void)strncat(label, "s", CELL_BYTES - strlen(label) - 1);
+    for (char *c = label; *c; ++c)
+        if (*c == '_') *c = ' ';
+}
+
+/* 1607000000000 -> "1.607 T" */
+static void format_scaled(double value, char *out, size_t out_bytes)
+{
+    static const char *const scales[] = {"", " k", " M", " G", " T", " P"};
+    size_t scale = 0;
+    for (; value >= 999.95 && scale + 1 < sizeof scales / sizeof *scales; ++scale)
+        value /= 1000.0;
+    (void)snprintf(out, out_bytes, scale == 0 ? "%.0f%s" : "%.4g%s", value, scales[scale]);
+}
+
+static void format_ms(double ms, char *out, size_t out_bytes)
+{
+    if (ms >= 1000.0)
+        (void)snprintf(out, out_bytes, "%.2f s", ms / 1000.0);
+    else
+        (void)snprintf(out, out_bytes, ms >= 10.0 ? "%.0f ms" : "%.1f ms", ms);
+}
+
+static void format_number(const char *key, const json_t *value, bool is_time, char *out,
+                          size_t out_bytes)
+{
+    const double real = json_number_value(value);
+    const long long integer = (long long)json_integer_value(value);
+    char size[16];
+    if (strcmp(key, "bytes") == 0 || ends_with(key, "_bytes"))
+        (void)snprintf(out, out_bytes, "%s", dr_format_bytes((uint64_t)integer, size));
+    else if (is_time || strcmp(key, "ms") == 0 || ends_with(key, "_ms"))
+        format_ms(real, out, out_bytes);
+    else if (ends_with(key, "_flop"))
+        format_scaled(real, out, out_bytes);
+    else if (strcmp(key, "parameter_count") == 0)
+        format_scaled(real, out, out_bytes);
+    else if (strcmp(key, "start") == 0)
+        (void)snprintf(out, out_bytes, "%#llx", (unsigned long long)integer);
+    else if (json_is_integer(value))
+        (void)snprintf(out, out_bytes, "%lld", integer);
+    else
+        (void)snprintf(out, out_bytes, "%.6g", real);
+}
+
+static void print_text(const struct listing *listing, const char *text, int indent)
+{
+    for (; *text; ++text) {
+        const unsigned char c = (unsigned char)*text;
+        if (c == '\n')
+            fprintf(listing->stream, "\n%*s", text[1] ? indent : 0, "");
+        else
+            fputc(c < 0x20 && c != '\t' ? '?' : c == 0x7F ? '?' : c, listing->stream);
+    }
+}
+
+/* Anything but arrays and objects. `indent` is where a text's next lines begin. */
+static void print_scalar(const struct listing *listing, const char *key, const json_t *value,
+                         bool is_time, int indent)
+{
+    char number[CELL_BYTES];
+    if (json_is_string(value)) {
+        print_text(listing, json_string_value(value), indent);
+    } else if (json_is_boolean(value)) {
+        fputs(json_is_true(value) ? "yes" : "no", listing->stream);
+    } else if (json_is_number(value)) {
+        format_number(key, value, is_time, number, sizeof number);
+        fputs(number, listing->stream);
+    } else {
+        fputs("none", listing->stream);
+    }
+}
+
+static bool is_empty(const json_t *value)
+{
+    return (json_is_string(value) && !*json_string_value(value)) ||
+           (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0);
+}
+
+/* ---- tables ------------------------------------------------------------------------------ */
+
+struct table {
+    const char *keys[MAX_COLUMNS];
+    int widths[MAX_COLUMNS], count;
+};
+
+/* Characters that a terminal shows: continuation bytes of UTF-8 take no column. */
+static int columns_of(const char *text)
+{
+    int columns = 0;
+    for (; *text; ++text)
+        columns += ((unsigned char)*text & 0xC0) != 0x80;
+    return columns;
+}
+
+static const char *cell_of(const json_t *row, const char *key, char number[CELL_BYTES])
+{
+    const json_t *const value = json_object_get(row, key);
+    if (!value) return "";
+    if (json_is_string(value)) return json_string_value(value);
+    if (json_is_boolean(value)) return json_is_true(value) ? "yes" : "no";
+    format_number(key, value, false, number, CELL_BYTES);
+    return number;
+}
+
+static void measure(json_t *rows, struct table *table)
+{
+    size_t idx;
+    json_t *row, *value;
+    const char *key;
+    char number[CELL_BYTES];
+    *table = (struct table){0};
+    json_array_foreach (rows, idx, row) {
+        json_object_foreach (row, key, value) {
+            int column = 0;
+            while (column < table->count && strcmp(table->keys[column], key) != 0)
+                ++column;
+            if (column == MAX_COLUMNS || (column == table->count && is_empty(value))) continue;
+            if (column == table->count) {
+                label_of(key, number);
+                table->keys[table->count] = key;
+                table->widths[table->count++] = columns_of(number);
+            }
+            const int width = columns_of(cell_of(row, key, number));
+            if (width > table->widths[column]) table->widths[column] = width;
+        }
+    }
+}
+
+static void print_cell(const struct listing *listing, const struct table *table, int column,
+                       const char *text, bool to_the_right)
+{
+    const int pad = table->widths[column] - columns_of(text);
+    const bool is_last = column + 1 == table->count;
+    if (to_the_right) fprintf(listing->stream, "%*s", pad, "");
+    print_text(listing, text, 0);
+    if (!is_last) fprintf(listing->stream, "%*s", to_the_right ? 2 : pad + 2, "");
+}
+
+static void print_table(const struct listing *listing, json_t *rows, int indent)
+{
+    struct table table;
+    size_t idx;
+    json_t *row;
+    char number[CELL_BYTES];
+    measure(rows, &table);
+    const json_t *const first = json_array_get(rows, 0);
+    fprintf(listing->stream, "%*s", indent, "");
+    for (int column = 0; column < table.count; ++column) {
+        label_of(table.keys[column], number);
+        print_cell(listing, &table, column, number,
+                   json_is_number(json_object_get(first, table.keys[column])));
+    }
+    fputc('\n', listing->stream);
+    json_array_foreach (rows, idx, row) {
+        fprintf(listing->stream, "%*s", indent, "");
+        for (int column = 0; column < table.count; ++column)
+            print_cell(listing, &table, column, cell_of(row, table.keys[column], number),
+                       json_is_number(json_object_get(row, table.keys[column])));
+        fputc('\n', listing->stream);
+    }
+}
+
+/* ---- receipts and VAEs, in short --------------------------------------------------------- */
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    const char *const text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static void print_bytes(const struct listing *listing, const char *before, const json_t *object,
+                        const char *key, const char *after)
+{
+    char size[16];
+    const json_int_t bytes = json_integer_value(json_object_get(object, key));
+    fprintf(listing->stream, "%s%s%s", before, dr_format_bytes((uint64_t)bytes, size), after);
+}
+
+static void print_receipt(const struct listing *listing, const json_t *receipt, int indent)
+{
+    const json_t *const before = json_object_get(receipt, "before");
+    const json_t *const after = json_object_get(receipt, "after");
+    char time[CELL_BYTES];
+    format_ms(json_number_value(json_object_get(receipt, "ms")), time, sizeof time);
+    print_bytes(listing, "released ", receipt, "released_bytes", ", ");
+    print_bytes(listing, "acquired ", receipt, "acquired_bytes", " in ");
+    fprintf(listing->stream, "%s\n%*s", time, indent, "");
+    print_bytes(listing, "private ", before, "private_bytes", " before, ");
+    print_bytes(listing, "", after, "private_bytes", " after; by the kernel ");
+    print_bytes(listing, "", before, "kernel_private_bytes", ", ");
+    print_bytes(listing, "", after, "kernel_private_bytes", "");
+    if (*text_at(receipt, "reason")) {
+        fprintf(listing->stream, "\n%*s", indent, "");
+        print_text(listing, text_at(receipt, "reason"), indent);
+    }
+    fputc('\n', listing->stream);
+}
+
+static void print_vae(const struct listing *listing, const json_t *vae, int indent)
+{
+    const bool is_override = strcmp(text_at(vae, "active"), "override") == 0;
+    if (is_override)
+        print_text(listing, text_at(vae, "path"), indent);
+    else
+        fputs("the checkpoint's own", listing->stream);
+    fputs(" (", listing->stream);
+    print_text(listing, text_at(vae, "choice"), indent);
+    fprintf(listing->stream, ", %s)\n%*s", text_at(vae, "source"), indent, "");
+    print_text(listing, text_at(vae, "reason"), indent);
+    fputc('\n', listing->stream);
+}
+
+/* ---- objects ----------------------------------------------------------------------------- */
+
+static bool is_short_form(const struct listing *listing, const char *key, const json_t *value)
+{
+    return listing->detail == LISTING_BRIEF && json_is_object(value) &&
+           (strcmp(key, "vae") == 0 || ends_with(key, "receipt"));
+}
+
+static void print_lines(const struct listing *listing, json_t *array, int indent)
+{
+    size_t idx;
+    json_t *item;
+    json_array_foreach (array, idx, item) {
+        fprintf(listing->stream, "%*s", indent, "");
+        print_scalar(listing, "", item, false, indent);
+        fputc('\n', listing->stream);
+    }
+}
+
+/* How the members of an object are to be read. */
+enum manner { PLAIN, TIMES, VERBATIM };
+
+static void member_label(enum manner manner, const char *key, char label[CELL_BYTES])
+{
+    if (manner == VERBATIM)
+        (void)snprintf(label, CELL_BYTES, "%s", key);
+    else
+        label_of(key, label);
+}
+
+static int label_width(const struct listing *listing, enum manner manner, json_t *object)
+{
+    const char *key;
+    json_t *value;
+    char label[CELL_BYTES];
+    int width = 0;
+    json_object_foreach (object, key, value) {
+        const bool is_block = json_is_object(value) || json_is_array(value);
+        if (is_empty(value) || (is_block && !is_short_form(listing, key, value))) continue;
+        member_label(manner, key, label);
+        if (columns_of(label) > width) width = columns_of(label);
+    }
+    return width < MAX_LABEL ? width : MAX_LABEL;
+}
+
+static void print_object(const struct listing *listing, json_t *object, enum manner manner,
+                         int indent);
+
+/* An array, or an object that is not shown in short: below its label, indented. The depth is that
+ * of the answers that answer.c builds: three. */
+static void print_block(const struct listing *listing, const char *key, json_t *value,
+                        int indent)
+{
+    fputc('\n', listing->stream);
+    if (json_is_object(value))
+        print_object(listing, value,
+                     ends_with(key, "_ms")             ? TIMES
+                     : strcmp(key, "metadata") == 0 ? VERBATIM
+                                                       : PLAIN,
+                     indent + INDENT);
+    else if (json_is_object(json_array_get(value, 0)))
+        print_table(listing, value, indent + INDENT);
+    else
+        print_lines(listing, value, indent + INDENT);
+}
+
+static void print_object(const struct listing *listing, json_t *object, enum manner manner,
+                         int indent)
+{
+    const char *key;
+    json_t *value;
+    char label[CELL_BYTES];
+    const int width = label_width(listing, manner, object);
+    json_object_foreach (object, key, value) {
+        if (is_empty(value)) continue;
+        member_label(manner, key, label);
+        fprintf(listing->stream, "%*s", indent, "");
+        print_text(listing, label, indent);
+        const bool is_short = is_short_form(listing, key, value);
+        if (!is_short && (json_is_object(value) || json_is_array(value))) {
+            print_block(listing, key, value, indent);
+            continue;
+        }
+        const int pad = width > columns_of(label) ? width - columns_of(label) : 0;
+        const int column = indent + width + 2;
+        fprintf(listing->stream, "%*s", pad + 2, "");
+        if (is_short && ends_with(key, "receipt")) {
+            print_receipt(listing, value, column);
+        } else if (is_short) {
+            print_vae(listing, value, column);
+        } else {
+            print_scalar(listing, key, value, manner == TIMES, column);
+            fputc('\n', listing->stream);
+        }
+    }
+}
+
+bool listing_print(json_t *answer, enum listing_detail detail, FILE *stream)
+{
+    const struct listing listing = {stream, detail};
+    print_object(&listing, answer, PLAIN, 0);
+    return fflush(stream) == 0 && !ferror(stream);
+}

@@ -1,0 +1,203 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "answer.h"
+#include "commands.h"
+#include "interrupt.h"
+#include "listing.h"
+
+void session_init(struct session *session, enum session_kind kind, const struct options *start)
+{
+    *session = (struct session){.kind = kind, .start = *start};
+    talk_init(&session->talk, stderr);
+    talk_begin(&session->talk, start->json, start->quiet, start->verbose);
+}
+
+void session_finish(struct session *session)
+{
+    talk_end(&session->talk);
+    dr_engine_close(&session->engine);
+}
+
+enum dr_code session_open(struct session *session, struct dr_error *err)
+{
+    if (session->engine) return DR_OK;
+    const struct options *const start = &session->start;
+    struct dr_engine_options options = dr_engine_options_default();
+    options.precision = (enum dr_precision)start->precision;
+    options.thread_count = start->threads;
+    options.budget_bytes = start->budget;
+    options.tokenizer_folder = start->tokenizer;
+    options.vae_folder = start->vae_dir;
+    options.log = talk_log;
+    options.log_cookie = &session->talk;
+    const enum dr_code code = dr_engine_open(&session->engine, &options, err);
+    if (code == DR_OK) talk_log(&session->talk, DR_LOG_INFO, dr_description());
+    return code;
+}
+
+static double now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+static bool answer_as_json(const char *name, double ms, const struct dr_error *err,
+                           json_t *fields)
+{
+    json_t *const answer = json_object();
+    (void)json_object_set_new(answer, "ok", json_boolean(!err));
+    answer_set_text(answer, "command", name);
+    (void)json_object_set_new(answer, "ms", json_real(ms));
+    if (err)
+        (void)json_object_set_new(answer, "error", answer_error(err));
+    else
+        (void)json_object_update(answer, fields);
+    const bool is_written = answer_print(answer, stdout);
+    json_decref(answer);
+    return is_written;
+}
+
+static void say_failure(const struct session *session, const char *name,
+                        const struct dr_error *err)
+{
+    const bool is_shell = session->kind == SESSION_SHELL;
+    fprintf(stderr, "%s%s%s: %s\n", is_shell ? "" : "darkroom", is_shell || !*name ? "" : " ",
+            is_shell && !*name ? "shell" : name, err->message);
+}
+
+static bool answer_as_text(const struct session *session, bool full, json_t *fields)
+{
+    const char *const help = json_string_value(json_object_get(fields, "help"));
+    if (help) return fputs(help, stdout) >= 0 && fflush(stdout) == 0;
+    const bool is_written =
+        listing_print(fields, full ? LISTING_FULL : LISTING_BRIEF, stdout);
+    /* Blank lines part the answers of a person's session. */
+    if (session->kind == SESSION_SHELL && session->talk.is_terminal) fputc('\n', stdout);
+    return is_written && fflush(stdout) == 0;
+}
+
+/* err: NULL for success. */
+static void answer(struct session *session, const char *name, const struct options *options,
+                   double ms, const struct dr_error *err, json_t *fields)
+{
+    bool is_written = true;
+    if (err) ++session->failed_count;
+    if (options->json)
+        is_written = answer_as_json(name, ms, err, fields);
+    else if (err)
+        say_failure(session, name, err);
+    else
+        is_written = answer_as_text(session, options->verbose > 0, fields);
+    if (is_written || session->output_failed) return;
+    session->output_failed = true;
+    fprintf(stderr, "darkroom: standard output takes no more: the answer is lost\n");
+}
+
+void session_refuse(struct session *session, const char *name, const struct dr_error *err)
+{
+    answer(session, name, &session->start, 0.0, err, NULL);
+}
+
+/* ---- commands ---------------------------------------------------------------------------- */
+
+/* What a command's options are before its words are read. In the shell the model of the start
+ * is loaded and its budget set already. */
+static struct options default_options(const struct session *session)
+{
+    struct options options = session->start;
+    options.operand_count = 0;
+    options.help = false;
+    options.model = NULL;
+    options.budget_said = false;
+    return options;
+}
+
+static enum dr_code check_operands(const struct command *command, const struct options *options,
+                                   struct dr_error *err)
+{
+    if (options->operand_count >= command->least && options->operand_count <= command->most)
+        return DR_OK;
+    err->code = DR_BAD_INPUT;
+    if (options->operand_count < command->least)
+        (void)snprintf(err->message, sizeof err->message, "%s needs %s; see %s --help",
+                       command->name, command->operands, command->name);
+    else
+        (void)snprintf(err->message, sizeof err->message,
+                       "%s does not take \"%.80s\"; quote a text of several words, or see %s "
+                       "--help",
+                       command->name, options->operands[command->most], command->name);
+    return DR_BAD_INPUT;
+}
+
+static enum dr_code find(const struct session *session, const char *name,
+                         const struct command **command, struct dr_error *err)
+{
+    const bool is_shell = session->kind == SESSION_SHELL;
+    *command = command_find(name, is_shell ? ON_SHELL_LINE : ON_COMMAND_LINE);
+    if (*command) return DR_OK;
+    err->code = DR_BAD_INPUT;
+    (void)snprintf(err->message, sizeof err->message,
+                   "there is no command \"%.80s\"; %s lists those that are", name,
+                   is_shell ? "help" : "darkroom --help");
+    return DR_BAD_INPUT;
+}
+
+static enum dr_code run(struct session *session, const struct command *command,
+                        const struct options *options, json_t *fields, struct dr_error *err)
+{
+    if (command->needs_engine) {
+        const enum dr_code code = session_open(session, err);
+        if (code != DR_OK) return code;
+        session->talk.engine = session->engine;
+        interrupt_watch(session->engine);
+    }
+    return command->run(session, options, fields, err);
+}
+
+/* `COMMAND --help` is `help COMMAND`. */
+static enum dr_code run_parsed(struct session *session, const struct command *command,
+                               struct options *options, json_t *fields, struct dr_error *err)
+{
+    const bool is_shell = session->kind == SESSION_SHELL;
+    if (options->help) {
+        options->operands[0] = command->name;
+        options->operand_count = 1;
+        command = command_find("help", is_shell ? ON_SHELL_LINE : ON_COMMAND_LINE);
+        return command->run(session, options, fields, err);
+    }
+    const enum dr_code code = check_operands(command, options, err);
+    return code == DR_OK ? run(session, command, options, fields, err) : code;
+}
+
+enum dr_code session_run(struct session *session, const char *name, int count,
+                         const char *const *words)
+{
+    const double started_ms = now_ms();
+    const bool is_shell = session->kind == SESSION_SHELL;
+    struct options options = is_shell ? default_options(session) : session->start;
+    const struct command *command;
+    struct dr_error err = {0};
+    json_t *const fields = json_object();
+    enum dr_code code = find(session, name, &command, &err);
+    if (code == DR_OK)
+        code = options_parse(&options, command->bit | (is_shell ? IN_SHELL : 0), count, words,
+                             &err);
+    talk_begin(&session->talk, options.json, options.quiet, options.verbose);
+    if (!is_shell) session->start = options; /* the engine opens by them */
+    interrupt_begin(session->engine);
+    if (code == DR_OK) code = run_parsed(session, command, &options, fields, &err);
+    interrupt_end();
+    talk_end(&session->talk);
+    answer(session, name, &options, now_ms() - started_ms, code == DR_OK ? NULL : &err, fields);
+    json_decref(fields);
+    talk_begin(&session->talk, session->start.json, session->start.quiet,
+               session->start.verbose);
+    return code;
+}

@@ -1,0 +1,16 @@
+/* shell — one engine, one command a line: until quit, the end of the input, or Ctrl-C.
+ *
+ * A line is split as a POSIX shell would (words.h); blank lines and comments are no commands and
+ * get no answer. A line that cannot be read as words is answered with an error, as a command that
+ * failed. The prompt is for a terminal only, on standard error.
+ */
+#ifndef CLI_SHELL_H
+#define CLI_SHELL_H
+
+#include "session.h"
+
+/* count, words: what follows `darkroom shell`. Returns the program's exit code: 0, or 1 where any
+ * command failed, or that of the start's own failure. */
+int shell_run(int count, const char *const *words);
+
+#endif
