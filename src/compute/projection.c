@@ -11,7 +11,7 @@
  * are read in order, which its prefetcher hides. */
 #define MOST_ROWS       128
 #define FEWEST_ROWS     16
-#define GATHERED_BYTES  (3u << 20)
+#define GATHERED_BYTES  (6u << 20)
 #define STAGE_OUTPUTS   512
 
 static int32_t choose_block(int64_t rows, size_t gathered_row_bytes)
