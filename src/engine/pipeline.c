@@ -41,7 +41,7 @@ static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
         set_base(pipeline, ROLE_UNET, unet_component(pipeline->unet));
     }
     if (parts[ROLE_TEXT].count) {
-        if (clip_text_spec_create(&pipeline->text, &parts[ROLE_TEXT], dtype,
+        if (clip_text_spec_create(&pipeline->text, &parts[ROLE_TEXT], family, dtype,
                                   &problem) == DR_OK)
             set_base(pipeline, ROLE_TEXT, clip_text_component(pipeline->text));
         else
