@@ -1,7 +1,10 @@
 /* Where the time goes: the operators of compute/ at the shapes of an SD1.5 guided step at
  * 512x512 (batch 2) and of its VAE decoder, each beside the library's own convolution rate.
  *
- *     compute_bench [f32] [PART OF A NAME]
+ *     compute_bench [f32] [single] [PART OF A NAME]
+ *
+ * `single` runs on one thread and counts its processor time instead of the clock's: the
+ * shares are then right on a busy machine too, but say nothing about how threads share work.
  *
  * Each figure is the best of several runs: what the code can do, not what a busy machine made
  * of it. Numbers are small and random, so that nothing overflows or is denormal.
@@ -81,10 +84,12 @@ struct made {
     double bytes; /* read and written by a norm or a sum */
 };
 
+static clockid_t clock_used = CLOCK_MONOTONIC;
+
 static double now_seconds(void)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(clock_used, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
@@ -244,7 +249,7 @@ static double library_rate(int bf16)
 {
     double rates[6];
     for (int i = 0; i < 6; ++i) {
-        rates[i] = library_conv_rate(&library_convs[i], bf16, 5);
+        rates[i] = library_conv_rate(&library_convs[i], bf16, 5, clock_used);
         printf("  library's conv %4d->%-4d @%-3d %*s%7.1f GFLOP/s\n", library_convs[i].in,
                library_convs[i].out, library_convs[i].side, 15, "", rates[i] * 1e-9);
     }
@@ -256,14 +261,16 @@ static double library_rate(int bf16)
 int main(int count, char **arguments)
 {
     struct dr_error err;
-    if (compute_init(0, &err) != DR_OK) die(&err);
     enum dtype dtype = compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32;
     const char *part = "";
     for (int i = 1; i < count; ++i)
         if (strcmp(arguments[i], "f32") == 0)
             dtype = DTYPE_F32;
+        else if (strcmp(arguments[i], "single") == 0)
+            clock_used = CLOCK_PROCESS_CPUTIME_ID;
         else
             part = arguments[i];
+    if (compute_init(clock_used == CLOCK_MONOTONIC ? 0 : 1, &err) != DR_OK) die(&err);
     printf("%s, %s\n", compute_description(), dtype_name(dtype));
     const double rate = library_rate(dtype == DTYPE_BF16);
     for (size_t i = 0; i < sizeof benches / sizeof *benches; ++i) {

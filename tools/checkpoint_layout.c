@@ -17,8 +17,8 @@ static void *need(void *memory)
 }
 
 /* Add one tensor: the layout's prefix, then a printf name. dims are filled by the caller. */
-static struct layout_tensor *add(struct layout *layout, enum fill fill,
-                                 const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static struct layout_tensor *add(
+    struct layout *layout, enum fill fill, const char *format, va_list arguments)
 {
     if (layout->count == layout->capacity) {
         layout->capacity = layout->capacity ? 2 * layout->capacity : 256;

@@ -38,7 +38,9 @@ def plain(name):
 def component_rows(memory):
     rows = {}
     for component in memory.get("components", []):
-        name = component["name"] + (f", {component['role']}" if component.get("role") else "")
+        # A role that the name already says ("vae (override)", of role vae) is not said twice.
+        name, role = component["name"], component.get("role") or ""
+        name += "" if role in name else f", {role}"
         for kind in ("private", "mapped"):
             label = f"{name}, {kind}"
             rows[label] = rows.get(label, 0) + component.get(f"{kind}_bytes", 0)

@@ -4,11 +4,8 @@
  * are normal with standard deviation 0.7 / sqrt(fan in), norm weights 1 +- 0.05, biases and
  * embeddings 0.02: activations stay finite and a prompt changes the result.
  *
- * Values: counter-based, element i of a tensor is a function of (seed, name without prefix, i):
- * the sum of the four 16-bit parts of a mixed 64-bit counter, an integer, times one float. So
- * a file is the same on every machine and for any number of threads, and one VAE has the same
- * values with any prefix, inside a checkpoint or alone. The file is written in pieces, straight to
- * its place, under a temporary name.
+ * Values depend on the seed, the tensor's name and the element alone (checkpoint_values.h). The
+ * file is written in pieces, straight to its place, under a temporary name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,18 +17,13 @@
 #include <unistd.h>
 
 #include "checkpoint_layout.h"
+#include "checkpoint_values.h"
 
 enum {
     PIECE_ELEMENTS = 1 << 20,
     MAX_NAMED = 16
 };
 
-enum type {
-    TYPE_F32,
-    TYPE_F16,
-    TYPE_BF16,
-    TYPE_I64
-};
 static const char *const type_names[] = {"F32", "F16", "BF16", "I64"};
 static const int type_bytes[] = {4, 2, 2, 8};
 
@@ -294,97 +286,6 @@ static int64_t bytes_of(const struct layout_tensor *tensor,
     return layout_elements(tensor) * type_bytes[type_of(tensor, options)];
 }
 
-/* ---- values ---- */
-
-static uint64_t mix(
-    uint64_t x) /* the finaliser of splitmix64 (Steele, Lea, Flood 2014) */
-{
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
-static uint64_t tensor_key(const struct layout_tensor *tensor, uint64_t seed)
-{
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a over the name without its prefix */
-    for (const char *c = tensor->name + tensor->prefix_bytes; *c; ++c)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    return mix(hash ^ mix(seed + 0x9e3779b97f4a7c15u));
-}
-
-/* Elements [start, start+count): centre + unit * (an integer with mean 0, sd 37837.23). */
-static void normal(uint64_t key, int64_t start, int64_t count, float centre, float unit,
-                   float *target)
-{
-    for (int64_t i = 0; i < count; ++i) {
-        const uint64_t x = mix(key + (uint64_t)(start + i) * 0x9e3779b97f4a7c15u);
-        const int32_t sum = (int32_t)(x & 0xffff) + (int32_t)(x >> 16 & 0xffff) +
-                            (int32_t)(x >> 32 & 0xffff) + (int32_t)(x >> 48);
-        target[i] = centre + unit * (float)(sum - 2 * 0xffff);
-    }
-}
-
-/* Sums and square roots only, so the buffers too are the same everywhere. */
-static void schedule(enum fill fill, float *target, int64_t count)
-{
-    double alpha_bar = 1.0;
-    for (int64_t i = 0; i < count; ++i) {
-        const double low = sqrt(0.00085), high = sqrt(0.012), before = alpha_bar;
-        const double root = low + (high - low) * (double)i / (double)(count - 1);
-        alpha_bar *= 1.0 - root * root;
-        target[i] = (float)(fill == FILL_BETA               ? root * root
-                            : fill == FILL_ALPHA_BAR        ? alpha_bar
-                            : fill == FILL_ALPHA_BAR_BEFORE ? before
-                            : fill == FILL_SQRT_ALPHA_BAR   ? sqrt(alpha_bar)
-                                                            : sqrt(1.0 - alpha_bar));
-    }
-}
-
-static void fill_floats(const struct layout_tensor *tensor, uint64_t seed,
-                        int64_t start, int64_t count, float *target)
-{
-    const double unit = 1.0 / 37837.23; /* sqrt(4 * (2^32 - 1) / 12) */
-    double deviation = 0.02;
-    switch (tensor->fill) {
-    case FILL_WEIGHT: deviation = 0.7 / sqrt((double)tensor->fan_in); break;
-    case FILL_NORM: deviation = 0.05; break;
-    case FILL_SMALL: break;
-    case FILL_CONSTANT: *target = (float)tensor->constant; return;
-    case FILL_BETA:
-    case FILL_ALPHA_BAR:
-    case FILL_ALPHA_BAR_BEFORE:
-    case FILL_SQRT_ALPHA_BAR:
-    case FILL_SQRT_BETA_BAR: schedule(tensor->fill, target, count); return;
-    case FILL_POSITIONS: return;
-    }
-    normal(tensor_key(tensor, seed), start, count,
-           tensor->fill == FILL_NORM ? 1.0F : 0.0F, (float)(deviation * unit), target);
-}
-
-/* Round to nearest even. Values are far below float16's largest. */
-static uint16_t half_from(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    const uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
-    if (size > 0x7f800000) return (uint16_t)(sign | 0x7e00);
-    if (size <
-        0x38800000) { /* below 2^-14: 0.5 has the step 2^-24 that subnormals have */
-        const float moved = fabsf(value) + 0.5F;
-        memcpy(&bits, &moved, 4);
-        return (uint16_t)(sign | (bits - 0x3f000000));
-    }
-    return (uint16_t)(sign | (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13);
-}
-
-static uint16_t brain_from(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fc0;
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 /* ---- the file ---- */
 
 struct piece {
@@ -397,29 +298,13 @@ struct piece {
 static void fill_piece(const struct piece *piece, const struct options *options,
                        float *floats, void *target)
 {
-    const enum type type = type_of(piece->tensor, options);
-    uint16_t *shorts = target;
-    int64_t *longs = target;
-    fill_floats(piece->tensor, options->seed, piece->start, piece->count, floats);
+    const struct value_run run = {.start = piece->start, .count = piece->count};
+    values_fill(piece->tensor, options->seed, &run, floats);
     const int64_t middle = layout_elements(piece->tensor) / 2 - piece->start;
     if (middle >= 0 && middle < piece->count &&
         named(options->nan, options->nan_count, piece->tensor->name))
         floats[middle] = NAN;
-    switch (type) {
-    case TYPE_F32: memcpy(target, floats, (size_t)piece->count * 4); break;
-    case TYPE_F16:
-        for (int64_t i = 0; i < piece->count; ++i)
-            shorts[i] = half_from(floats[i]);
-        break;
-    case TYPE_BF16:
-        for (int64_t i = 0; i < piece->count; ++i)
-            shorts[i] = brain_from(floats[i]);
-        break;
-    case TYPE_I64:
-        for (int64_t i = 0; i < piece->count; ++i)
-            longs[i] = piece->start + i;
-        break;
-    }
+    values_convert(floats, &run, type_of(piece->tensor, options), target);
 }
 
 static bool write_at(int descriptor, const char *data, size_t bytes, off_t offset)

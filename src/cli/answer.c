@@ -109,8 +109,9 @@ static json_t *component(const struct dr_component_info *info, const char *diges
     json_t *const object = json_object();
     answer_set_text(object, "role", dr_role_name(info->role));
     answer_set_bytes(object, "tensor_count", info->tensor_count);
-    answer_set_bytes(object, "parameter_count", info->parameter_count);
-    answer_set_text(object, "stored_types", info->stored_types);
+    if (info->parameter_count)
+        answer_set_bytes(object, "parameter_count", info->parameter_count);
+    if (info->stored_types[0]) answer_set_text(object, "stored_types", info->stored_types);
     answer_set_bytes(object, "stored_bytes", info->stored_bytes);
     if (info->weights_bytes) answer_set_bytes(object, "weights_bytes", info->weights_bytes);
     if (digest && *digest) answer_set_text(object, "digest", digest);
@@ -320,8 +321,10 @@ void answer_add_inspection(json_t *answer, const struct dr_inspection *inspectio
         answer, "components",
         components(model->components, model->component_count, inspection->digests));
     if (inspection->ignored_count) {
-        answer_set_bytes(answer, "ignored_count", inspection->ignored_count);
-        answer_set_bytes(answer, "ignored_bytes", inspection->ignored_bytes);
+        json_t *const ignored = json_object();
+        answer_set_bytes(ignored, "tensor_count", inspection->ignored_count);
+        answer_set_bytes(ignored, "bytes", inspection->ignored_bytes);
+        (void)json_object_set_new(answer, "ignored", ignored);
     }
     if (model->lacks[0]) answer_set_text(answer, "lacks", model->lacks);
     json_t *const all_digests = digests(inspection);

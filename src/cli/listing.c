@@ -244,9 +244,9 @@ static void print_vae(const struct listing *listing, const json_t *vae, int inde
 
 /* ---- objects ----------------------------------------------------------------------------- */
 
-static bool is_short_form(const struct listing *listing, const char *key)
+static bool is_short_form(const struct listing *listing, const char *key, const json_t *value)
 {
-    return listing->detail == LISTING_BRIEF &&
+    return listing->detail == LISTING_BRIEF && json_is_object(value) &&
            (strcmp(key, "vae") == 0 || ends_with(key, "receipt"));
 }
 
@@ -280,7 +280,7 @@ static int label_width(const struct listing *listing, enum manner manner, json_t
     int width = 0;
     json_object_foreach (object, key, value) {
         const bool is_block = json_is_object(value) || json_is_array(value);
-        if (is_empty(value) || (is_block && !is_short_form(listing, key))) continue;
+        if (is_empty(value) || (is_block && !is_short_form(listing, key, value))) continue;
         member_label(manner, key, label);
         if (columns_of(label) > width) width = columns_of(label);
     }
@@ -320,7 +320,7 @@ static void print_object(const struct listing *listing, json_t *object, enum man
         member_label(manner, key, label);
         fprintf(listing->stream, "%*s", indent, "");
         print_text(listing, label, indent);
-        const bool is_short = is_short_form(listing, key);
+        const bool is_short = is_short_form(listing, key, value);
         if (!is_short && (json_is_object(value) || json_is_array(value))) {
             print_block(listing, key, value, indent);
             continue;

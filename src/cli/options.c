@@ -273,6 +273,13 @@ enum dr_code options_parse(struct options *options, unsigned command, int count,
     return DR_OK;
 }
 
+bool options_say_json(int count, const char *const *words)
+{
+    for (int i = 0; i < count; ++i)
+        if (strcmp(words[i], "--json") == 0) return true;
+    return false;
+}
+
 /* Is the option listed for this command? */
 static bool is_listed(const struct option *option, unsigned command)
 {

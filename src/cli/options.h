@@ -61,6 +61,9 @@ enum dr_code options_parse(struct options *options, unsigned command, int count,
                            const char *const *words,
                            struct dr_error *err) DR_MUST_CHECK;
 
+/* Is "--json" among the words? For an answer to words that do not parse. */
+bool options_say_json(int count, const char *const *words);
+
 /* The options of a command, a line each, two columns. */
 void options_print_help(FILE *stream, unsigned command);
 

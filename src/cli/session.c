@@ -189,6 +189,7 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     if (code == DR_OK)
         code = options_parse(&options, command->bit | (is_shell ? IN_SHELL : 0), count, words,
                              &err);
+    if (code != DR_OK) options.json |= options_say_json(count, words);
     talk_begin(&session->talk, options.json, options.quiet, options.verbose);
     if (!is_shell) session->start = options; /* the engine opens by them */
     interrupt_begin(session->engine);

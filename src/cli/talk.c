@@ -13,7 +13,7 @@
 #define JSON_MS 250.0
 #define LINE_MS 5000.0
 
-enum { DEFAULT_COLUMNS = 80, LEAST_BAR = 10, MOST_BAR = 40 };
+enum { DEFAULT_COLUMNS = 80, LEAST_BAR = 10, MOST_BAR = 40, STAGE_COLUMNS = 7, WORD_COLUMNS = 50 };
 
 void talk_init(struct talk *talk, FILE *stream)
 {
@@ -140,7 +140,7 @@ static void describe(const struct talk *talk, const struct dr_progress *p, char 
     const double ms = pace_ms(talk, p);
     if (p->stage == DR_STAGE_UNET)
         (void)snprintf(steps, sizeof steps, "  %d/%d", (int)p->step, (int)p->step_count);
-    else if (p->share > 0.0 && p->share < 1.0)
+    else if (p->share >= 0.01 && p->share < 1.0)
         (void)snprintf(steps, sizeof steps, "  %d%%", (int)(p->share * 100.0));
     if (ms > 0.0)
         (void)snprintf(pace, sizeof pace, "  %.*f s/step  %s left", ms < 100.0 ? 3 : 2,
@@ -163,13 +163,15 @@ static void show_bar(struct talk *talk, const struct dr_progress *p)
 {
     char words[192], bar[MOST_BAR + 1];
     describe(talk, p, words, sizeof words);
-    /* The last column stays free: some terminals wrap when it is written. */
+    /* The last column stays free: some terminals wrap when it is written. The bar's width does
+     * not depend on the words, or it would jump. */
     const int columns = terminal_columns(talk) - 1;
-    int width = columns - 7 - 2 - (int)strlen(words);
+    const int room = columns - STAGE_COLUMNS;
+    int width = room - 2 - WORD_COLUMNS;
     if (width > MOST_BAR) width = MOST_BAR;
-    if (width < LEAST_BAR) {
-        fprintf(talk->stream, "\r\033[K%-6s %.*s", dr_stage_name(p->stage),
-                columns > 7 ? columns - 7 : 0, words);
+    if (width < LEAST_BAR || (int)strlen(words) > WORD_COLUMNS) {
+        fprintf(talk->stream, "\r\033[K%-6s %.*s", dr_stage_name(p->stage), room > 0 ? room : 0,
+                words);
     } else {
         const int full = (int)(p->share * width + 0.5);
         for (int i = 0; i < width; ++i)

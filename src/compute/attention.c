@@ -2,19 +2,22 @@
  * 2112.05682; Dao et al., arXiv 2205.14135, without their GPU's tiling).
  *
  * A wave is a few heads of one or more images:
- *   pack   keys and values of the wave go, block of keys by block, into the layout that the
- *          library's product wants of its right-hand matrix;
+ *   pack   keys of the wave are copied together, values turned, block of keys by block
  *   task   one block of queries of one head: for each block of keys
- *              scores = q k^T          a product, float32
- *              probabilities           kernels.softmax, in the plan's type
- *              sums += probabilities v a product, float32
- *          and at the end sums / total, rounded into the result.
+ *              scores [keys][queries]  = keys [keys][dim] x queries [dim][queries]
+ *              probabilities           = kernels.softmax(scores), in the plan's type
+ *              sums [dim][queries]    += values [dim][keys] x probabilities [keys][queries]
+ *          and at the end the sums / total, turned back and rounded into the result.
+ *
+ * Why on its side, with queries as columns: a vector of the processor holds the scores of 16
+ * queries, so softmax adds and compares vectors whole; and the head's dimension, 40 in
+ * SD1.5's largest level, becomes a row count. As columns it would fill 40 of 48 lanes: the
+ * products then run at 0.8 of the rate that they reach so.
  *
  * Blocks are equal pieces of the tokens, so one product of each kind serves them all: rest
- * queries and keys are zero rows, whose scores are never looked at.
- *
- * Packed bytes are one wave's. A wave has enough tasks to feed the threads; which head is in
- * which wave changes nothing in the numbers.
+ * queries are zeros, rest keys have probability 0. Packed bytes are one wave's. A wave has
+ * enough tasks to feed the threads; which head is in which wave changes nothing in the
+ * numbers.
  */
 #include <math.h>
 #include <string.h>
@@ -37,10 +40,12 @@ struct attention {
     int32_t queries, query_blocks; /* of a block, of a head */
     int32_t keys, key_blocks;
     int32_t heads, wave_heads; /* over all images */
-    struct weight_layout key_layout, value_layout; /* [dim, keys], [keys, dim] */
+    struct weight_layout query_layout, probability_layout; /* [dim, queries], [keys, queries] */
+    struct layout_lines query_lines, probability_lines;
+    bool query_has_lines;
     const struct product *score_product, *sum_product;
     /* scratch: the wave's packed blocks, then the lanes */
-    size_t key_bytes, value_bytes, head_bytes;
+    size_t key_bytes, head_bytes;
     size_t query_bytes, score_bytes, probability_bytes, sum_bytes, row_bytes, lane_bytes;
 };
 
@@ -55,28 +60,48 @@ struct run {
 
 /* ---- making ------------------------------------------------------------------------- */
 
+static int32_t round_up(int32_t count, int32_t step)
+{
+    return (count + step - 1) / step * step;
+}
+
 static void choose_blocks(struct attention *a)
 {
     a->query_blocks = (a->query_tokens + MOST_QUERIES - 1) / MOST_QUERIES;
-    a->queries = (a->query_tokens + a->query_blocks - 1) / a->query_blocks;
+    a->queries = round_up((a->query_tokens + a->query_blocks - 1) / a->query_blocks, 16);
+    a->query_blocks = (a->query_tokens + a->queries - 1) / a->queries;
     a->key_blocks = (a->key_tokens + MOST_KEYS - 1) / MOST_KEYS;
     a->keys = (a->key_tokens + a->key_blocks - 1) / a->key_blocks;
+    a->key_blocks = (a->key_tokens + a->keys - 1) / a->keys;
     const int32_t wanted = TASKS_A_THREAD * compute_thread_count();
     a->wave_heads = (wanted + a->query_blocks - 1) / a->query_blocks;
     if (a->wave_heads > a->heads) a->wave_heads = a->heads;
 }
 
+static enum dr_code choose_layouts(struct attention *a, struct dr_error *err)
+{
+    struct weight_layout *const p = &a->probability_layout;
+    enum dr_code code = layout_choose(&a->query_layout, a->type, a->options.head_dim,
+                                      a->queries, err);
+    if (code == DR_OK) code = layout_choose(p, a->type, a->keys, a->queries, err);
+    if (code != DR_OK) return code;
+    a->query_has_lines = layout_lines(&a->query_layout, &a->query_lines);
+    if (layout_lines(p, &a->probability_lines)) return DR_OK;
+    code = layout_plain(p, a->type, a->keys, a->queries, err);
+    if (code == DR_OK && !layout_lines(p, &a->probability_lines))
+        code = error_set(err, DR_UNSUPPORTED, "no layout for probabilities");
+    return code;
+}
+
 static enum dr_code get_products(struct plan *plan, struct attention *a, struct dr_error *err)
 {
-    const int32_t dim = a->options.head_dim;
-    enum dr_code code = layout_choose(&a->key_layout, a->type, dim, a->keys, err);
-    if (code == DR_OK) code = layout_choose(&a->value_layout, a->type, a->keys, dim, err);
-    const struct product_shape scores = {.rows = a->queries, .result = DTYPE_F32};
-    const struct product_shape sums = {.rows = a->queries, .result = DTYPE_F32, .add = true};
+    const struct product_shape scores = {.rows = a->keys, .result = DTYPE_F32};
+    const struct product_shape sums = {
+        .rows = a->options.head_dim, .result = DTYPE_F32, .add = true};
+    enum dr_code code =
+        product_get(&plan->products, &scores, &a->query_layout, &a->score_product, err);
     if (code == DR_OK)
-        code = product_get(&plan->products, &scores, &a->key_layout, &a->score_product, err);
-    if (code == DR_OK)
-        code = product_get(&plan->products, &sums, &a->value_layout, &a->sum_product, err);
+        code = product_get(&plan->products, &sums, &a->probability_layout, &a->sum_product, err);
     return code;
 }
 
@@ -84,23 +109,23 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
 {
     struct attention *const a = op->state;
     choose_blocks(a);
-    const enum dr_code code = get_products(plan, a, err);
+    enum dr_code code = choose_layouts(a, err);
+    if (code == DR_OK) code = get_products(plan, a, err);
     if (code != DR_OK) return code;
     const size_t queries = (size_t)a->queries, keys = (size_t)a->keys;
-    const size_t dim = (size_t)a->options.head_dim, element = dtype_bytes(a->type);
-    a->key_bytes = size_align(a->key_layout.bytes, 64);
-    a->value_bytes = size_align(a->value_layout.bytes, 64);
-    a->head_bytes = (a->key_bytes + a->value_bytes) * (size_t)a->key_blocks;
-    a->query_bytes = size_align(queries * dim * element, 64);
+    const size_t dim = (size_t)a->options.head_dim;
+    a->key_bytes = size_align(keys * dim * dtype_bytes(a->type), 64);
+    a->head_bytes = 2 * a->key_bytes * (size_t)a->key_blocks;
+    a->query_bytes = size_align(a->query_layout.bytes, 64);
     a->score_bytes = size_align(queries * keys * sizeof(float), 64);
-    a->probability_bytes = a->type == DTYPE_F32 ? 0 : size_align(queries * keys * element, 64);
+    a->probability_bytes = size_align(a->probability_layout.bytes, 64);
     a->sum_bytes = size_align(queries * dim * sizeof(float), 64);
-    a->row_bytes = size_align(queries * sizeof(float), 64); /* peak, total, valid */
+    a->row_bytes = size_align(queries * sizeof(float), 64); /* peak, total */
     size_t product_bytes = a->score_product->scratch_bytes;
     if (a->sum_product->scratch_bytes > product_bytes)
         product_bytes = a->sum_product->scratch_bytes;
     a->lane_bytes = a->query_bytes + a->score_bytes + a->probability_bytes + a->sum_bytes +
-                    3 * a->row_bytes + product_bytes;
+                    2 * a->row_bytes + product_bytes;
     op->scratch_bytes = a->head_bytes * (size_t)a->wave_heads +
                         a->lane_bytes * (size_t)compute_thread_count();
     op->flop = 4.0 * a->heads * a->query_tokens * a->key_tokens * a->options.head_dim;
@@ -128,7 +153,13 @@ static size_t token_step(const struct run *run, int which)
     return (size_t)run->plan->values[run->op->inputs[which].id].shape.c;
 }
 
-/* Task: one block of keys of one head of the wave. */
+static unsigned char *packed_keys(const struct run *run, int32_t slot, int32_t block)
+{
+    const struct attention *const a = run->attention;
+    return run->packed + (size_t)slot * a->head_bytes + (size_t)block * 2 * a->key_bytes;
+}
+
+/* Task: one block of keys of one head of the wave: [keys][dim], then values [dim][keys]. */
 static void pack_block(void *context, int64_t task_idx, int lane)
 {
     (void)lane;
@@ -139,29 +170,26 @@ static void pack_block(void *context, int64_t task_idx, int lane)
     const int32_t whole = run->first_head + slot;
     const int32_t image = whole / a->options.heads, head = whole % a->options.heads;
     const int32_t first = block * a->keys, left = a->key_tokens - first;
-    const int32_t count = left < a->keys ? left : a->keys;
-    unsigned char *const keys = run->packed + (size_t)slot * a->head_bytes +
-                                (size_t)block * (a->key_bytes + a->value_bytes);
-    unsigned char *const values = keys + a->key_bytes;
-    if (a->key_layout.padded || count < a->keys) memset(keys, 0, a->key_layout.bytes);
-    if (a->value_layout.padded || count < a->keys) memset(values, 0, a->value_layout.bytes);
-    if (count <= 0) return;
-    const struct layout_part key_part = {
-        .source = head_of(run, ATTENTION_K, image, first, head),
-        .in_step = 1,
-        .out_step = token_step(run, ATTENTION_K),
-        .in_count = a->options.head_dim,
-        .out_count = count,
-    };
-    layout_pack(&a->key_layout, &key_part, keys);
-    const struct layout_part value_part = {
+    const size_t count = (size_t)(left < a->keys ? left : a->keys), keys = (size_t)a->keys;
+    const size_t dim = (size_t)a->options.head_dim, element = dtype_bytes(a->type);
+    unsigned char *const packed = packed_keys(run, slot, block);
+    unsigned char *const turned = packed + a->key_bytes;
+    for (size_t i = 0; i < count; ++i)
+        memcpy(packed + i * dim * element,
+               head_of(run, ATTENTION_K, image, first + (int32_t)i, head), dim * element);
+    memset(packed + count * dim * element, 0, (keys - count) * dim * element);
+    if (count < keys) memset(turned, 0, keys * dim * element);
+    const struct kernel_turn turn = {
+        .target = turned,
         .source = head_of(run, ATTENTION_V, image, first, head),
-        .in_step = token_step(run, ATTENTION_V),
-        .out_step = 1,
-        .in_count = count,
-        .out_count = a->options.head_dim,
+        .target_type = a->type,
+        .source_type = a->type,
+        .rows = count,
+        .columns = dim,
+        .target_stride = keys * element,
+        .source_stride = token_step(run, ATTENTION_V) * element,
     };
-    layout_pack(&a->value_layout, &value_part, values);
+    run->plan->kernels->turn(&turn);
 }
 
 /* ---- a block of queries ------------------------------------------------------------- */
@@ -171,7 +199,6 @@ struct task {
     int32_t first, count; /* queries */
     unsigned char *query, *scores, *probabilities, *sums, *scratch;
     float *peak, *total;
-    int32_t *valid;
 };
 
 static struct task task_of(const struct run *run, int64_t task_idx, int lane)
@@ -187,79 +214,110 @@ static struct task task_of(const struct run *run, int64_t task_idx, int lane)
         .head = whole % a->options.heads,
         .slot = slot,
         .first = first,
-        .count = left < 0 ? 0 : left < a->queries ? left : a->queries,
+        .count = left < a->queries ? left : a->queries,
         .query = at,
     };
     task.scores = at += a->query_bytes;
     task.probabilities = at += a->score_bytes;
-    if (a->type == DTYPE_F32) task.probabilities = task.scores;
     task.sums = at += a->probability_bytes;
     task.peak = (void *)(at += a->sum_bytes);
     task.total = (void *)(at += a->row_bytes);
-    task.valid = (void *)(at += a->row_bytes);
     task.scratch = at + a->row_bytes;
     return task;
+}
+
+/* Queries as the operand [dim][queries]. Where that lies in lines it is a turned copy: of
+ * float32 numbers, or of pairs of bfloat16, which move like one. */
+static void pack_queries(const struct run *run, const struct task *task)
+{
+    const struct attention *const a = run->attention;
+    const struct layout_lines *const lines = &a->query_lines;
+    const size_t dim = (size_t)a->options.head_dim, element = dtype_bytes(a->type);
+    const size_t count = (size_t)task->count, side = lines->paired ? 2 : 1;
+    if (a->query_layout.padded || task->count < a->queries)
+        memset(task->query, 0, a->query_layout.bytes);
+    if (!a->query_has_lines || side * element != sizeof(float) || dim % side != 0) {
+        const struct layout_part part = {
+            .source = head_of(run, ATTENTION_Q, task->image, task->first, task->head),
+            .in_step = 1,
+            .out_step = token_step(run, ATTENTION_Q),
+            .in_count = a->options.head_dim,
+            .out_count = task->count,
+        };
+        layout_pack(&a->query_layout, &part, task->query);
+        return;
+    }
+    for (size_t query = 0; query < count; query += lines->panel_out) {
+        const size_t left = count - query;
+        const struct kernel_turn turn = {
+            .target = task->query + query / lines->panel_out * lines->panel_step * element,
+            .source = head_of(run, ATTENTION_Q, task->image, task->first + (int32_t)query,
+                              task->head),
+            .target_type = DTYPE_F32,
+            .source_type = DTYPE_F32,
+            .rows = left < lines->panel_out ? left : lines->panel_out,
+            .columns = dim / side,
+            .target_stride = lines->in_step * element,
+            .source_stride = token_step(run, ATTENTION_Q) * element,
+        };
+        run->plan->kernels->turn(&turn);
+    }
 }
 
 static void begin_task(const struct run *run, const struct task *task)
 {
     const struct attention *const a = run->attention;
-    const size_t bytes = (size_t)a->options.head_dim * dtype_bytes(a->type);
-    for (int32_t i = 0; i < task->count; ++i)
-        memcpy(task->query + (size_t)i * bytes,
-               head_of(run, ATTENTION_Q, task->image, task->first + i, task->head), bytes);
-    memset(task->query + (size_t)task->count * bytes, 0,
-           (size_t)(a->queries - task->count) * bytes);
-    memset(task->sums, 0, (size_t)a->queries * (size_t)a->options.head_dim * sizeof(float));
+    pack_queries(run, task);
+    if (a->probability_layout.padded)
+        memset(task->probabilities, 0, a->probability_layout.bytes);
+    memset(task->sums, 0, a->sum_bytes);
     for (int32_t i = 0; i < a->queries; ++i) {
         task->peak[i] = -INFINITY;
         task->total[i] = 0;
     }
 }
 
-/* How many keys of the block each query sees; the most of them. */
-static int32_t count_valid(const struct attention *a, const struct task *task, int32_t first_key)
-{
-    const int32_t left = a->key_tokens - first_key;
-    const int32_t all = left < 0 ? 0 : left < a->keys ? left : a->keys;
-    int32_t most = 0;
-    for (int32_t i = 0; i < a->queries; ++i) {
-        int32_t seen = i < task->count ? all : 0;
-        if (a->options.causal && task->first + i + 1 - first_key < seen)
-            seen = task->first + i + 1 - first_key;
-        task->valid[i] = seen < 0 ? 0 : seen;
-        if (task->valid[i] > most) most = task->valid[i];
-    }
-    return most;
-}
-
-static bool run_keys(const struct run *run, const struct task *task, int32_t block, int lane)
+static void weigh_keys(const struct run *run, const struct task *task, int32_t first_key)
 {
     const struct attention *const a = run->attention;
-    if (count_valid(a, task, block * a->keys) == 0) return true;
-    const unsigned char *const keys = run->packed + (size_t)task->slot * a->head_bytes +
-                                      (size_t)block * (a->key_bytes + a->value_bytes);
-    const struct product_call score_call = {.source = task->query,
-                                            .operand = keys,
-                                            .result = task->scores,
-                                            .scratch = task->scratch};
-    if (!product_run(a->score_product, lane, &score_call)) return false;
+    const struct layout_lines *const lines = &a->probability_lines;
+    const int32_t left = a->key_tokens - first_key;
     const struct kernel_softmax softmax = {
         .scores = (const void *)task->scores,
         .probabilities = task->probabilities,
         .type = a->type,
-        .rows = (size_t)a->queries,
+        .paired = lines->paired,
+        .key_step = lines->in_step,
+        .panel_queries = lines->panel_out,
+        .panel_step = lines->panel_step,
         .keys = (size_t)a->keys,
+        .queries = (size_t)a->queries,
         .dim = (size_t)a->options.head_dim,
-        .valid = task->valid,
+        .seen = left < a->keys ? left : a->keys,
+        .causal = a->options.causal,
+        .first_seen = task->first + 1 - first_key,
         .factor = a->options.scale * 1.44269504f,
         .peak = task->peak,
         .total = task->total,
         .sums = (void *)task->sums,
     };
     run->plan->kernels->softmax(&softmax);
-    const struct product_call sum_call = {.source = task->probabilities,
-                                          .operand = keys + a->key_bytes,
+}
+
+static bool run_keys(const struct run *run, const struct task *task, int32_t block, int lane)
+{
+    const struct attention *const a = run->attention;
+    const int32_t first_key = block * a->keys;
+    if (a->options.causal && first_key >= task->first + task->count) return true;
+    const unsigned char *const keys = packed_keys(run, task->slot, block);
+    const struct product_call score_call = {.source = keys,
+                                            .operand = task->query,
+                                            .result = task->scores,
+                                            .scratch = task->scratch};
+    if (!product_run(a->score_product, lane, &score_call)) return false;
+    weigh_keys(run, task, first_key);
+    const struct product_call sum_call = {.source = keys + a->key_bytes,
+                                          .operand = task->probabilities,
                                           .result = task->sums,
                                           .scratch = task->scratch};
     return product_run(a->sum_product, lane, &sum_call);
@@ -270,15 +328,22 @@ static void end_task(const struct run *run, const struct task *task)
     const struct attention *const a = run->attention;
     const struct plan_value *const result = &run->plan->values[run->op->result.id];
     const size_t dim = (size_t)a->options.head_dim, element = dtype_bytes(result->dtype);
-    const float *const sums = (const void *)task->sums;
     const int64_t row = (int64_t)task->image * a->query_tokens + task->first;
-    unsigned char *const target =
-        (unsigned char *)plan_address(run->plan, run->op->result) +
-        ((size_t)row * (size_t)result->shape.c + (size_t)task->head * dim) * element;
+    const size_t at = (size_t)row * (size_t)result->shape.c + (size_t)task->head * dim;
     for (int32_t i = 0; i < task->count; ++i)
-        run->plan->kernels->scale(target + (size_t)i * (size_t)result->shape.c * element,
-                                  result->dtype, sums + (size_t)i * dim, 1.0f / task->total[i],
-                                  dim);
+        task->total[i] = 1.0f / task->total[i];
+    const struct kernel_turn turn = {
+        .target = (unsigned char *)plan_address(run->plan, run->op->result) + at * element,
+        .source = task->sums,
+        .target_type = result->dtype,
+        .source_type = DTYPE_F32,
+        .rows = dim,
+        .columns = (size_t)task->count,
+        .target_stride = (size_t)result->shape.c * element,
+        .source_stride = (size_t)a->queries * sizeof(float),
+        .factor = task->total,
+    };
+    run->plan->kernels->turn(&turn);
 }
 
 static void run_task(void *context, int64_t task_idx, int lane)

@@ -8,7 +8,7 @@
  * touched; a NaN that goes in comes out, so that a broken network is noticed and not drawn.
  * Results do not depend on how rows are split over threads.
  *
- * exp: below 2 ulp over [-87.3, 88.3], clamped to that range outside (never 0, never
+ * exp: below 2 ulp over [-87.3, 86.9], clamped to that range outside (never 0, never
  * infinite: what a sigmoid or softmax makes of it differs by less than 1e-37). erf: absolute
  * error below 2e-7 (Abramowitz and Stegun, 7.1.26).
  */
@@ -60,17 +60,39 @@ struct kernel_layer_norm {
 };
 
 /* One block of keys for a block of queries: scores become probabilities relative to the
- * largest score seen so far (Milakov and Gimelshein, arXiv 1805.02867): where a row's peak
- * grows, its total and its row of sums shrink by exp(old - new). */
+ * largest score seen so far (Milakov and Gimelshein, arXiv 1805.02867): where a query's peak
+ * grows, its total and its sums shrink by exp(old - new). Queries are the columns, so that a
+ * vector holds 16 of them and nothing is ever added across a vector.
+ *
+ * Probabilities are the operand of the next product and go where its layout wants them:
+ * key k of query q to key_step * k + q of its panel, or, `paired` (bfloat16), keys 2j and
+ * 2j + 1 of query q side by side at key_step * j + 2 q. Panels of panel_queries queries are
+ * panel_step apart. All counted in elements. */
 struct kernel_softmax {
-    const float *scores;  /* [rows][keys] */
-    void *probabilities;  /* [rows][keys] of type; may be scores where type is float32 */
+    const float *scores; /* [keys][queries] */
+    void *probabilities;
     enum dtype type;
-    size_t rows, keys, dim;
-    const int32_t *valid; /* [rows]: keys past these get probability 0 */
+    bool paired;
+    size_t key_step, panel_queries, panel_step;
+    size_t keys, queries; /* queries: a multiple of 16, as are those of a panel */
+    size_t dim;
+    int32_t seen;       /* keys that exist: those past get probability 0 */
+    bool causal;        /* query q sees keys below first_seen + q only */
+    int32_t first_seen;
     float factor;         /* scale * log2(e) */
-    float *peak, *total;  /* [rows]; peak begins as -infinity, total as 0 */
-    float *sums;          /* [rows][dim] of float32 */
+    float *peak, *total;  /* [queries]; peak begins as -infinity, total as 0 */
+    float *sums;          /* [dim][queries] */
+};
+
+/* target[column][row] = source[row][column] * factor[column]; factor may be NULL: then numbers
+ * of one type are moved and not touched. Strides in bytes, from row to row and from column to
+ * column. */
+struct kernel_turn {
+    void *target;
+    const void *source;
+    enum dtype target_type, source_type;
+    size_t rows, columns, target_stride, source_stride;
+    const float *factor;
 };
 
 struct kernels {
@@ -83,9 +105,7 @@ struct kernels {
                           float *mean, float *squares);
     void (*layer_norm)(const struct kernel_layer_norm *arguments);
     void (*softmax)(const struct kernel_softmax *arguments);
-    /* target[i] = source[i] * factor */
-    void (*scale)(void *target, enum dtype type, const float *source, float factor,
-                  size_t count);
+    void (*turn)(const struct kernel_turn *arguments);
 };
 
 /* The best table for this processor within what the library itself may use. */

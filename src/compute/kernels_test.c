@@ -192,57 +192,78 @@ static void measures_channels(void)
     for_all(stats_case);
 }
 
+/* Where kernel_softmax puts the probability of a key and a query. */
+static size_t place_of(const struct kernel_softmax *a, size_t key, size_t query)
+{
+    const size_t panel = query / a->panel_queries * a->panel_step, q = query % a->panel_queries;
+    return a->paired ? panel + key / 2 * a->key_step + 2 * q + key % 2
+                     : panel + key * a->key_step + q;
+}
+
 /* Two blocks of keys, one after the other, against the whole softmax. */
 static void softmax_case(const struct kernels *kernels)
 {
-    for (int round = 0; round < 100; ++round) {
-        enum { ROWS = 3, DIM = 5 };
+    enum { MOST = 144, DIM = 5 };
+    for (int round = 0; round < 150; ++round) {
         const size_t keys = (size_t)fixture_int(1, round % 2 ? 17 : 130);
+        const size_t queries = 16 * (size_t)fixture_int(1, 9);
         const enum dtype dtype = round & 4 ? DTYPE_BF16 : DTYPE_F32;
+        const bool paired = dtype == DTYPE_BF16 && fixture_int(0, 1), causal = fixture_int(0, 1);
+        const size_t panel = fixture_int(0, 1) ? 64 : queries, lines = paired ? (keys + 1) / 2 : keys;
+        const size_t side = paired ? 2 : 1;
         const float scale = 0.3f;
-        float peak[ROWS], total[ROWS] = {0}, sums[ROWS * DIM];
-        double rescaled[ROWS], want_total[ROWS] = {0}, most[ROWS];
-        int32_t valid[ROWS];
-        for (int r = 0; r < ROWS; ++r) {
-            peak[r] = -INFINITY;
-            most[r] = -INFINITY;
-            rescaled[r] = 1;
-            valid[r] = fixture_int(0, (int32_t)keys);
+        float peak[MOST], total[MOST] = {0}, sums[MOST * DIM];
+        double rescaled[MOST], want_total[MOST] = {0}, most[MOST];
+        for (size_t q = 0; q < queries; ++q) {
+            peak[q] = -INFINITY;
+            most[q] = -INFINITY;
+            rescaled[q] = 1;
         }
-        for (int i = 0; i < ROWS * DIM; ++i)
+        for (size_t i = 0; i < queries * DIM; ++i)
             sums[i] = 1;
         for (int block = 0; block < 2; ++block) {
-            float *const scores = fixture_reals(ROWS * keys, round % 3 ? 3 : 40, DTYPE_F32);
-            struct guarded from = packed(scores, ROWS * keys, DTYPE_F32);
-            struct guarded to = guarded_open(ROWS * keys * dtype_bytes(dtype));
-            const struct kernel_softmax arguments = {.scores = (float *)(void *)from.data,
-                                                     .probabilities = to.data,
-                                                     .type = dtype,
-                                                     .rows = ROWS,
-                                                     .keys = keys,
-                                                     .dim = DIM,
-                                                     .valid = valid,
-                                                     .factor = scale * 1.44269504f,
-                                                     .peak = peak,
-                                                     .total = total,
-                                                     .sums = sums};
+            float *const scores = fixture_reals(queries * keys, round % 3 ? 3 : 40, DTYPE_F32);
+            struct guarded from = packed(scores, queries * keys, DTYPE_F32);
+            const size_t panels = (queries + panel - 1) / panel;
+            struct guarded to = guarded_open(panels * panel * lines * side * dtype_bytes(dtype));
+            const struct kernel_softmax arguments = {
+                .scores = (float *)(void *)from.data,
+                .probabilities = to.data,
+                .type = dtype,
+                .paired = paired,
+                .key_step = panel * side,
+                .panel_queries = panel,
+                .panel_step = panel * side * lines,
+                .keys = keys,
+                .queries = queries,
+                .dim = DIM,
+                .seen = fixture_int(1, (int32_t)keys),
+                .causal = causal,
+                .first_seen = fixture_int(1, 9),
+                .factor = scale * 1.44269504f,
+                .peak = peak,
+                .total = total,
+                .sums = sums};
             kernels->softmax(&arguments);
-            for (int r = 0; r < ROWS; ++r) {
-                double top = most[r];
-                for (int32_t k = 0; k < valid[r]; ++k)
-                    top = fmax(top, (double)scores[(size_t)r * keys + (size_t)k]);
-                if (top > most[r]) {
-                    const double shrink = exp((most[r] - top) * (double)scale);
-                    rescaled[r] *= shrink;
-                    want_total[r] *= shrink;
-                    most[r] = top;
+            for (size_t q = 0; q < queries; ++q) {
+                size_t sees = (size_t)arguments.seen;
+                if (causal && (size_t)arguments.first_seen + q < sees)
+                    sees = (size_t)arguments.first_seen + q;
+                double top = most[q];
+                for (size_t k = 0; k < sees; ++k)
+                    top = fmax(top, (double)scores[k * queries + q]);
+                if (top > most[q]) {
+                    const double less = exp((most[q] - top) * (double)scale);
+                    rescaled[q] *= less;
+                    want_total[q] *= less;
+                    most[q] = top;
                 }
                 for (size_t k = 0; k < keys; ++k) {
-                    const size_t at = (size_t)r * keys + k;
-                    const bool seen = (int32_t)k < valid[r];
-                    const double p = seen ? exp(((double)scores[at] - top) * (double)scale) : 0;
-                    want_total[r] += p;
-                    check_real(fabs((double)unpacked(&to, dtype, at) - p), <=,
+                    const double score = (double)scores[k * queries + q];
+                    const double p = k < sees ? exp((score - top) * (double)scale) : 0;
+                    const float got = unpacked(&to, dtype, place_of(&arguments, k, q));
+                    want_total[q] += p;
+                    check_real(fabs((double)got - p), <=,
                                within(dtype, dtype == DTYPE_BF16 ? 2e-4 : 2e-5) * p + 1e-30);
                 }
             }
@@ -250,10 +271,10 @@ static void softmax_case(const struct kernels *kernels)
             guarded_close(&from);
             guarded_close(&to);
         }
-        for (int r = 0; r < ROWS; ++r) {
-            check_real(fabs((double)total[r] - want_total[r]), <=, 2e-4 * want_total[r]);
-            for (int i = 0; i < DIM; ++i)
-                check_real(fabs((double)sums[r * DIM + i] - rescaled[r]), <=, 1e-5);
+        for (size_t q = 0; q < queries; ++q) {
+            check_real(fabs((double)total[q] - want_total[q]), <=, 2e-4 * want_total[q]);
+            for (size_t i = 0; i < DIM; ++i)
+                check_real(fabs((double)sums[i * queries + q] - rescaled[q]), <=, 1e-5);
         }
     }
 }
@@ -261,6 +282,47 @@ static void softmax_case(const struct kernels *kernels)
 static void weighs_scores(void)
 {
     for_all(softmax_case);
+}
+
+static void turn_case(const struct kernels *kernels)
+{
+    for (int round = 0; round < 100; ++round) {
+        const size_t rows = (size_t)fixture_int(1, 40), columns = (size_t)fixture_int(1, 40);
+        const enum dtype from = round & 1 ? DTYPE_BF16 : DTYPE_F32;
+        const enum dtype to = round & 2 ? DTYPE_BF16 : DTYPE_F32;
+        float *const x = fixture_reals(rows * columns, 1, from);
+        float *const factor = fixture_reals(columns, 1, DTYPE_F32);
+        struct guarded xs = packed(x, rows * columns, from), fs = packed(factor, columns, DTYPE_F32);
+        struct guarded ys = guarded_open(rows * columns * dtype_bytes(to));
+        const bool scaled = fixture_int(0, 1);
+        const struct kernel_turn arguments = {.target = ys.data,
+                                              .source = xs.data,
+                                              .target_type = to,
+                                              .source_type = from,
+                                              .rows = rows,
+                                              .columns = columns,
+                                              .target_stride = rows * dtype_bytes(to),
+                                              .source_stride = columns * dtype_bytes(from),
+                                              .factor = scaled ? (float *)(void *)fs.data : NULL};
+        kernels->turn(&arguments);
+        for (size_t r = 0; r < rows; ++r)
+            for (size_t c = 0; c < columns; ++c) {
+                const double want =
+                    (double)x[r * columns + c] * (scaled ? (double)factor[c] : 1.0);
+                check_real(fabs((double)unpacked(&ys, to, c * rows + r) - want), <=,
+                           within(to, 1e-7) * fabs(want));
+            }
+        free(x);
+        free(factor);
+        guarded_close(&xs);
+        guarded_close(&fs);
+        guarded_close(&ys);
+    }
+}
+
+static void turns(void)
+{
+    for_all(turn_case);
 }
 
 int main(void)
@@ -275,5 +337,6 @@ int main(void)
     check_run(converts);
     check_run(measures_channels);
     check_run(weighs_scores);
+    check_run(turns);
     return check_done();
 }

@@ -67,12 +67,13 @@ static bool read_layout(struct weight_layout *layout)
     return true;
 }
 
-enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_t in,
-                           int32_t out, struct dr_error *err)
+static enum dr_code make_layout(struct weight_layout *layout, dnnl_format_tag_t tag,
+                                struct dr_error *err)
 {
-    *layout = (struct weight_layout){.type = type, .in = in, .out = out};
+    const int32_t in = layout->in, out = layout->out;
+    const enum dtype type = layout->type;
     const int before = library_begin_single();
-    dnnl_status_t status = ask_library(layout, dnnl_format_tag_any);
+    dnnl_status_t status = ask_library(layout, tag);
     if (status == dnnl_success && !read_layout(layout)) {
         status = ask_library(layout, dnnl_ab);
         if (status == dnnl_success && !read_layout(layout)) status = dnnl_unimplemented;
@@ -83,6 +84,42 @@ enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_
     (void)snprintf(what, sizeof what, "operand of %d inputs and %d outputs in %s", in, out,
                    dtype_name(type));
     return library_check(status, what, err);
+}
+
+enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_t in,
+                           int32_t out, struct dr_error *err)
+{
+    *layout = (struct weight_layout){.type = type, .in = in, .out = out};
+    return make_layout(layout, dnnl_format_tag_any, err);
+}
+
+enum dr_code layout_plain(struct weight_layout *layout, enum dtype type, int32_t in,
+                          int32_t out, struct dr_error *err)
+{
+    *layout = (struct weight_layout){.type = type, .in = in, .out = out};
+    return make_layout(layout, dnnl_ab, err);
+}
+
+bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines)
+{
+    if (layout->in_block == 1 && layout->out_block == 1) {
+        *lines = (struct layout_lines){
+            .in_step = layout->in_stride, .panel_out = (size_t)layout->out, .panel_step = 0};
+        return layout->out_stride == 1;
+    }
+    const bool paired = layout->in_block > 1 && layout->in_place[1] == 1;
+    const int32_t side = paired ? 2 : 1;
+    if (layout->out_block % 16 != 0 || layout->in_block % side != 0) return false;
+    for (int32_t i = 0; i < layout->out_block; ++i)
+        if (layout->out_place[i] != side * i) return false;
+    const size_t step = layout->in_block > side ? layout->in_place[side] : layout->in_stride;
+    for (int32_t i = 0; i < layout->in_block; ++i)
+        if (layout->in_place[i] != (size_t)(i / side) * step + (size_t)(i % side)) return false;
+    *lines = (struct layout_lines){.paired = paired,
+                                   .in_step = step,
+                                   .panel_out = (size_t)layout->out_block,
+                                   .panel_step = layout->out_stride};
+    return layout->in_stride == (size_t)(layout->in_block / side) * step;
 }
 
 /* One output's inputs. The place of an input is its block's and its own inside the block. */

@@ -38,6 +38,20 @@ struct weight_layout {
 enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_t in,
                            int32_t out, struct dr_error *err) DR_MUST_CHECK;
 
+/* Plain rows of outputs, [in][out]: any library takes this. */
+enum dr_code layout_plain(struct weight_layout *layout, enum dtype type, int32_t in,
+                          int32_t out, struct dr_error *err) DR_MUST_CHECK;
+
+/* A layout in which the outputs of one input lie in a line, or those of two inputs side by
+ * side in one (`paired`), as kernel_softmax writes them. False where it is none. */
+struct layout_lines {
+    bool paired;
+    size_t in_step;    /* elements from one line to the next */
+    size_t panel_out;  /* outputs of a line */
+    size_t panel_step; /* elements to the lines of the next outputs */
+};
+bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines);
+
 /* Where an element lies, counted in elements. */
 static inline size_t layout_in(const struct weight_layout *layout, int32_t in)
 {

@@ -6,11 +6,12 @@
 #include "compute/compute.h"
 #include "compute/team.h"
 
-/* Blocks of this many rows keep the library at its best rate (64 to 256 are alike) while the
- * gathered rows stay in a core's second-level cache. */
+/* Blocks of this many rows keep the library at its best rate: fewer read the weight too often,
+ * more do not fit the caches. The gathered rows may be larger than a core's own cache: they
+ * are read in order, which its prefetcher hides. */
 #define MOST_ROWS       128
 #define FEWEST_ROWS     16
-#define GATHERED_BYTES  (1u << 20)
+#define GATHERED_BYTES  (6u << 20)
 #define STAGE_OUTPUTS   512
 
 static int32_t choose_block(int64_t rows, size_t gathered_row_bytes)

@@ -367,12 +367,14 @@ enum dr_code engine_resolve_vae(const struct dr_engine *engine, const char *choi
 }
 
 /* Fall back to the checkpoint's own VAE: `why` becomes the resolution's reason. */
-static void fall_back(struct vae_resolution *resolution, const struct dr_error *why)
+static void fall_back(const struct dr_engine *engine, struct vae_resolution *resolution,
+                      const struct dr_error *why)
 {
     *resolution = (struct vae_resolution){.is_base = true};
     (void)snprintf(resolution->reason, sizeof resolution->reason,
                    "the checkpoint's own VAE, since the choice does not fit: %.380s",
                    why->message);
+    engine_log(engine, DR_LOG_WARNING, "%s", resolution->reason);
 }
 
 /* Apply the setting to a pipeline that was just opened: nothing is loaded yet. What does not
@@ -384,13 +386,13 @@ static void apply_setting(const struct dr_engine *engine, struct pipeline *pipel
     struct vae_resolution *const resolution = &pipeline->resolution;
     if (resolve_for(engine, pipeline, setting_choice(engine), resolution, &why) !=
         DR_OK) {
-        fall_back(resolution, &why);
+        fall_back(engine, resolution, &why);
         return;
     }
     if (resolution->is_base) return;
     if (vae_file_open(&file, resolution->path, pipeline->checkpoint.family,
                       engine->dtype, &why) != DR_OK) {
-        fall_back(resolution, &why);
+        fall_back(engine, resolution, &why);
         return;
     }
     (void)pipeline_exchange_vae(pipeline, file);
@@ -403,15 +405,21 @@ static bool fits_beside(const struct dr_engine *engine, size_t bytes)
     return !limit || (bytes <= limit && engine->ledger.private_bytes <= limit - bytes);
 }
 
+/* Bring the slot in line with the choice. A VAE that has no room beside the components that are
+ * loaded is left to the job that needs it, which can release those. */
 static enum dr_code load_vae(struct dr_engine *engine, struct dr_error *err)
 {
     struct slot *const slot = &engine->pipeline->slots[ROLE_VAE];
     const struct source *const active = slot_active(slot);
-    if (!active || (!engine->eager && !slot->resident)) {
-        if (!active) slot_release(slot);
+    if (active && slot->resident == active) return DR_OK;
+    const size_t bytes = source_weights_bytes(active) + source_scratch_bytes(active);
+    const bool is_wanted = active && (engine->eager || slot->resident);
+    const size_t limit = engine->ledger.limit_bytes;
+    const size_t others = engine->ledger.private_bytes - slot->weights.bytes;
+    if (!is_wanted || (limit && (bytes > limit || others > limit - bytes))) {
+        slot_release(slot);
         return DR_OK;
     }
-    const size_t bytes = source_weights_bytes(active) + source_scratch_bytes(active);
     const struct slot_load_options options = {
         .ledger = &engine->ledger,
         .order = fits_beside(engine, bytes) ? SLOT_SWAP : SLOT_RELEASE_FIRST,
@@ -428,7 +436,11 @@ static enum dr_code switch_vae(struct dr_engine *engine, struct vae_file *file_t
     struct pipeline *const pipeline = engine->pipeline;
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
     enum dr_code code = DR_OK;
-    if (file_take) code = source_save(slot->base, &engine->ledger, err);
+    if (file_take) {
+        if (!fits_beside(engine, source_save_bytes(slot->base)))
+            (void)pipeline_release(pipeline);
+        code = source_save(slot->base, &engine->ledger, err);
+    }
     struct vae_file *const before = pipeline_exchange_vae(pipeline, file_take);
     if (code == DR_OK) code = load_vae(engine, err);
     struct vae_file *unwanted = before;
@@ -447,10 +459,12 @@ static enum dr_code choose_vae(struct dr_engine *engine, const char *choice, cha
     enum dr_code code = engine_resolve_vae(engine, choice, &resolution, err);
     if (code != DR_OK) return code;
     if (!resolution.is_base && vae_file_is(pipeline->override, resolution.path)) {
+        code = load_vae(engine, err);
+        if (code != DR_OK) return code;
         pipeline->resolution = resolution;
         (void)snprintf(note, note_bytes, "%.400s; it is the active VAE already",
                        resolution.reason);
-        return load_vae(engine, err);
+        return DR_OK;
     }
     if (!resolution.is_base) {
         struct dr_error why;
@@ -460,7 +474,7 @@ static enum dr_code choose_vae(struct dr_engine *engine, const char *choice, cha
             if (err) *err = why;
             return code;
         }
-        if (code != DR_OK) fall_back(&resolution, &why);
+        if (code != DR_OK) fall_back(engine, &resolution, &why);
     }
     code = switch_vae(engine, file, err);
     if (code != DR_OK) return code;
@@ -515,59 +529,81 @@ enum dr_code dr_engine_vae(struct dr_engine *engine, struct dr_vae_info *info,
 
 /* ---- models ------------------------------------------------------------------------------ */
 
+/* Which roles: a bit each. cancel may be NULL. */
 static enum dr_code load_slots(struct dr_engine *engine, struct pipeline *pipeline,
+                               unsigned roles, const atomic_bool *cancel,
                                struct dr_error *err)
 {
-    const struct slot_load_options options = {
-        .ledger = &engine->ledger,
-        .order = SLOT_SWAP,
-        .progress = &(struct component_progress){.cancel = &engine->cancel},
-    };
+    const struct component_progress progress = {.cancel = cancel};
+    const struct slot_load_options options = {.ledger = &engine->ledger,
+                                              .order = SLOT_SWAP,
+                                              .progress = &progress};
     for (int role = 0; role < ROLE_COUNT; ++role) {
         struct slot *const slot = &pipeline->slots[role];
-        if (!slot_active(slot)) continue;
+        if (!(roles & 1U << role) || !slot_active(slot)) continue;
         const enum dr_code code = slot_load(slot, &options, err);
         if (code != DR_OK) return code;
     }
     return DR_OK;
 }
 
+enum {
+    ALL_ROLES = (1 << ROLE_COUNT) - 1
+};
+
 /* Load a pipeline's weights; an override that came from the setting and cannot be read falls
  * back to base, as any setting that does not fit. */
 static enum dr_code load_or_fall_back(struct dr_engine *engine,
                                       struct pipeline *pipeline, struct dr_error *err)
 {
+    struct slot *const vae = &pipeline->slots[ROLE_VAE];
+    const unsigned others = ALL_ROLES & ~(1U << ROLE_VAE);
     struct dr_error why = {0};
-    enum dr_code code =
-        source_save(pipeline->override ? pipeline->slots[ROLE_VAE].base : NULL,
-                    &engine->ledger, err);
+    enum dr_code code = DR_OK;
+    if (pipeline->override) code = source_save(vae->base, &engine->ledger, err);
+    if (code == DR_OK)
+        code = load_slots(engine, pipeline, others, &engine->cancel, err);
     if (code != DR_OK) return code;
-    code = load_slots(engine, pipeline, &why);
-    const bool vae_failed = code != DR_OK && code != DR_CANCELLED &&
-                            pipeline->override && !pipeline->slots[ROLE_VAE].resident &&
-                            pipeline->slots[ROLE_UNET].resident;
-    if (vae_failed) {
+    code = load_slots(engine, pipeline, 1U << ROLE_VAE, &engine->cancel, &why);
+    if (code != DR_OK && code != DR_CANCELLED && pipeline->override) {
         struct vae_file *unusable = pipeline_exchange_vae(pipeline, NULL);
+        if (vae->resident == &unusable->source) slot_release(vae);
         vae_file_close(&unusable);
-        fall_back(&pipeline->resolution, &why);
-        return load_slots(engine, pipeline, err);
+        fall_back(engine, &pipeline->resolution, &why);
+        return load_slots(engine, pipeline, 1U << ROLE_VAE, &engine->cancel, err);
     }
     if (code != DR_OK && err) *err = why;
     return code;
 }
 
+static unsigned resident_roles(const struct pipeline *pipeline)
+{
+    unsigned roles = 0;
+    for (int role = 0; pipeline && role < ROLE_COUNT; ++role)
+        if (pipeline->slots[role].resident) roles |= 1U << role;
+    return roles;
+}
+
+static bool fits_whole(const struct dr_engine *engine, const struct pipeline *pipeline)
+{
+    const struct pipeline_bytes bytes = pipeline_measure(pipeline);
+    return fits_beside(engine, bytes.missing + bytes.scratch);
+}
+
 /* The weights of the new pipeline, beside the old one's where both fit, else after them. On
- * error the old one is resident again, as far as it can be. */
+ * error what the old one had loaded is read again, as far as that goes; a cancel that stopped
+ * the way there does not stop the way back. */
 static enum dr_code load_beside_or_after(struct dr_engine *engine,
                                          struct pipeline *fresh, char *note,
                                          size_t note_bytes, struct dr_error *err)
 {
     struct pipeline *const old = engine->pipeline;
-    const struct pipeline_bytes bytes = pipeline_measure(fresh);
-    const size_t need = bytes.missing + bytes.scratch;
-    bool released = false;
-    if (!fits_beside(engine, need) && old) released = pipeline_release(old) > 0;
-    if (!fits_beside(engine, need)) {
+    unsigned released = 0;
+    if (!fits_whole(engine, fresh) && old) {
+        released = resident_roles(old);
+        (void)pipeline_release(old);
+    }
+    if (!fits_whole(engine, fresh)) {
         (void)snprintf(
             note, note_bytes,
             "its components do not fit the budget all at once, each is read when a "
@@ -577,8 +613,20 @@ static enum dr_code load_beside_or_after(struct dr_engine *engine,
     const enum dr_code code = load_or_fall_back(engine, fresh, err);
     if (code != DR_OK && released) {
         (void)pipeline_release(fresh);
-        (void)!load_slots(engine, old, NULL);
+        (void)!load_slots(engine, old, released, NULL, NULL);
     }
+    return code;
+}
+
+/* What the model lacks in memory; on error it is as it was. */
+static enum dr_code load_rest(struct dr_engine *engine, struct dr_error *err)
+{
+    struct pipeline *const pipeline = engine->pipeline;
+    const unsigned before = resident_roles(pipeline);
+    if (!fits_whole(engine, pipeline)) return DR_OK;
+    const enum dr_code code = load_or_fall_back(engine, pipeline, err);
+    for (int role = 0; code != DR_OK && role < ROLE_COUNT; ++role)
+        if (!(before & 1U << role)) (void)slot_release(&pipeline->slots[role]);
     return code;
 }
 
@@ -592,11 +640,8 @@ static enum dr_code load_model(struct dr_engine *engine, const char *path, char 
                                size_t note_bytes, struct dr_error *err)
 {
     if (is_loaded_already(engine, path)) {
-        const struct pipeline_bytes bytes = pipeline_measure(engine->pipeline);
-        const bool reads =
-            engine->eager && fits_beside(engine, bytes.missing + bytes.scratch);
         (void)snprintf(note, note_bytes, "this model is loaded already; ");
-        return reads ? load_slots(engine, engine->pipeline, err) : DR_OK;
+        return engine->eager ? load_rest(engine, err) : DR_OK;
     }
     struct pipeline *fresh = NULL;
     enum dr_code code = pipeline_open(&fresh, path, engine->dtype, err);

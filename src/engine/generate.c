@@ -1,4 +1,5 @@
 /* Jobs: options are checked and made into a job_request; the job does the rest (job.h). */
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/temporary_file.h"
 #include "engine/engine.h"
 #include "engine/generate.h"
 #include "engine/latent.h"
@@ -136,13 +138,63 @@ static bool ends_with(const char *text, const char *ending)
     return a >= b && strcasecmp(text + a - b, ending) == 0;
 }
 
-/* Can this file be written, as far as one can tell before minutes of work? */
-static enum dr_code check_output(const char *path, int32_t bits, bool latent_only,
-                                 struct dr_error *err)
+/* "x.png", "x-2.png", "x-3.png", ... */
+static void output_path(const char *output, int32_t idx,
+                        char path[static DR_PATH_BYTES])
 {
-    enum image_format format;
+    const char *const name = path_name(output);
+    const char *const dot = strrchr(name, '.');
+    if (idx == 0 || !dot)
+        (void)snprintf(path, DR_PATH_BYTES, "%s", output);
+    else
+        (void)snprintf(path, DR_PATH_BYTES, "%.*s-%d%s", (int)(dot - output), output,
+                       (int)idx + 1, dot);
+}
+
+/* What is there may be replaced where it is a file that may be written. */
+static enum dr_code check_target(const char *path, struct dr_error *err)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return errno == ENAMETOOLONG
+                   ? error_set(err, DR_BAD_INPUT,
+                               "%.600s: the name is longer than the file system takes",
+                               path)
+                   : DR_OK;
+    if (S_ISDIR(status.st_mode))
+        return error_set(err, DR_BAD_INPUT, "%.600s is a folder; name a file", path);
+    if (!S_ISREG(status.st_mode))
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s is no regular file; name a file to write or replace",
+                         path);
+    if (access(path, W_OK) != 0)
+        return error_set(err, DR_IO, "%.600s is there and may not be written", path);
+    return DR_OK;
+}
+
+static enum dr_code check_folder(const char *path, struct dr_error *err)
+{
     struct stat status;
     char folder[DR_PATH_BYTES];
+    const int length = (int)(path_name(path) - path);
+    (void)snprintf(folder, sizeof folder, "%.*s", length ? length : 1,
+                   length ? path : ".");
+    if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
+        return error_set(err, DR_NOT_FOUND,
+                         "there is no folder %.600s to write %.200s in", folder,
+                         path_name(path));
+    if (access(folder, W_OK) != 0)
+        return error_set(err, DR_IO, "the folder %.600s is not writable", folder);
+    /* What writers that were killed left there. */
+    (void)temporary_file_sweep(folder);
+    return DR_OK;
+}
+
+/* Can these files be written, as far as one can tell before minutes of work? */
+static enum dr_code check_output(const char *path, int32_t bits, int32_t batch,
+                                 bool latent_only, struct dr_error *err)
+{
+    enum image_format format;
     if (strlen(path) >= DR_PATH_BYTES - 16)
         return error_set(err, DR_BAD_INPUT, "the output's path is too long");
     const bool is_latent = ends_with(path, ".safetensors");
@@ -159,18 +211,13 @@ static enum dr_code check_output(const char *path, int32_t bits, bool latent_onl
     if (is_picture && format == IMAGE_JPEG && bits == 16)
         return error_set(err, DR_BAD_INPUT,
                          "%.600s: JPEG has 8 bits a channel; write a .png", path);
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        return error_set(err, DR_BAD_INPUT, "%.600s is a folder; name a file", path);
-    const int length = (int)(path_name(path) - path);
-    (void)snprintf(folder, sizeof folder, "%.*s", length ? length : 1,
-                   length ? path : ".");
-    if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
-        return error_set(err, DR_NOT_FOUND,
-                         "there is no folder %.600s to write %.200s in", folder,
-                         path_name(path));
-    if (access(folder, W_OK) != 0)
-        return error_set(err, DR_IO, "the folder %.600s is not writable", folder);
-    return DR_OK;
+    enum dr_code code = check_folder(path, err);
+    for (int32_t i = 0; code == DR_OK && i < (is_latent ? 1 : batch); ++i) {
+        char each[DR_PATH_BYTES];
+        output_path(path, i, each);
+        code = check_target(each, err);
+    }
+    return code;
 }
 
 static enum dr_code check_sampler(const struct dr_generate_options *options,
@@ -233,13 +280,15 @@ static int64_t random_seed(void)
 static enum dr_code tokenize(struct dr_engine *engine, struct job_request *want,
                              struct dr_error *err)
 {
+    /* Without a text encoder there is nothing to tokenize for: job_prepare says what it lacks. */
+    if (!engine->pipeline->text) return DR_OK;
     enum dr_code code = engine_tokenizer(engine, err);
     if (code != DR_OK) return code;
     code = tokenizer_encode(engine->tokenizer, want->prompt, -1, &want->tokens, err);
     if (code == DR_OK)
         code = tokenizer_encode(engine->tokenizer, want->negative, -1,
                                 &want->negative_tokens, err);
-    if (code != DR_OK || !engine->pipeline->text) return code;
+    if (code != DR_OK) return code;
     const int32_t known = clip_text_info(engine->pipeline->text).vocabulary;
     if (tokenizer_vocabulary(engine->tokenizer) > known)
         return error_set(
@@ -305,7 +354,7 @@ enum dr_code generate_request(struct dr_engine *engine,
 {
     enum dr_code code = forecast_request(engine, options, want, err);
     if (code == DR_OK && options->output)
-        code = check_output(options->output, options->bits, false, err);
+        code = check_output(options->output, options->bits, options->batch, false, err);
     return code == DR_OK ? tokenize(engine, want, err) : code;
 }
 
@@ -339,13 +388,11 @@ enum dr_code job_vae_open(struct dr_engine *engine, const char *choice,
                 resolution->reason, sizeof resolution->reason,
                 "the checkpoint's own VAE, since its neighbour is unusable: %.350s",
                 why.message);
+            engine_log(engine, DR_LOG_WARNING, "%s", resolution->reason);
         }
     }
     vae->to_base = resolution->is_base && pipeline->override != NULL;
-    if (!vae->file) return DR_OK;
-    code = source_save(pipeline->slots[ROLE_VAE].base, &engine->ledger, err);
-    if (code != DR_OK) vae_file_close(&vae->file);
-    return code;
+    return DR_OK;
 }
 
 static void describe_job_vae(const struct dr_engine *engine, const char *choice,
@@ -362,19 +409,6 @@ static void describe_job_vae(const struct dr_engine *engine, const char *choice,
 }
 
 /* ---- running ----------------------------------------------------------------------------- */
-
-/* "x.png", "x-2.png", "x-3.png", ... */
-static void output_path(const char *output, int32_t idx,
-                        char path[static DR_PATH_BYTES])
-{
-    const char *const name = path_name(output);
-    const char *const dot = strrchr(name, '.');
-    if (idx == 0 || !dot)
-        (void)snprintf(path, DR_PATH_BYTES, "%s", output);
-    else
-        (void)snprintf(path, DR_PATH_BYTES, "%.*s-%d%s", (int)(dot - output), output,
-                       (int)idx + 1, dot);
-}
 
 static struct dr_image_info *make_images(const struct job_request *want)
 {
@@ -439,8 +473,9 @@ static enum dr_code run_request(struct dr_engine *engine,
     outcome->peak_bytes = engine->ledger.peak_private_bytes;
     if (code == DR_OK) {
         describe_job_vae(engine, choice, &vae, &outcome->vae);
-        /* It was verified when it ran; by now the job's own VAE is released again. */
-        outcome->vae.verified = outcome->vae.digest[0] != '\0';
+        /* Where it ran it was verified; by now the job's own VAE is released again. */
+        outcome->vae.verified =
+            (want->wants_encode || want->wants_decode) && outcome->vae.digest[0];
         outcome->images = job.images;
         outcome->image_count = want->batch;
         outcome->text_ms = job.text_ms;
@@ -456,6 +491,15 @@ static enum dr_code run_request(struct dr_engine *engine,
     job_finish(&job);
     vae_file_close(&vae.file);
     return code;
+}
+
+/* A receipt's words: how it went, with which VAE, and what went wrong after the pictures. */
+static void describe_outcome(const struct job_outcome *outcome,
+                             char reason[static DR_TEXT_BYTES])
+{
+    (void)snprintf(reason, DR_TEXT_BYTES, "%s; VAE: %.220s%s%.200s", outcome->how,
+                   outcome->vae.reason, outcome->warning[0] ? "; warning: " : "",
+                   outcome->warning);
 }
 
 static void append_sentence(char *text, size_t text_bytes, const char *format, ...)
@@ -522,8 +566,7 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
         if (outcome.warning[0])
             append_sentence(result->warnings, sizeof result->warnings, "%s",
                             outcome.warning);
-        (void)snprintf(reason, sizeof reason, "%s; VAE: %.380s", outcome.how,
-                       outcome.vae.reason);
+        describe_outcome(&outcome, reason);
     }
     receipt_end(engine, &start, code == DR_OK ? reason : "",
                 code == DR_OK ? &result->receipt : NULL);
@@ -539,6 +582,35 @@ void dr_generate_result_free(struct dr_generate_result *result)
 }
 
 /* ---- encode and decode ------------------------------------------------------------------- */
+
+static enum dr_code encode_request(const struct dr_codec_options *options,
+                                   struct job_request *want, struct dr_error *err)
+{
+    const struct dr_generate_options size = {.width = options->width,
+                                             .height = options->height,
+                                             .init = options->input};
+    want->init = options->input;
+    const enum dr_code code =
+        check_output(options->output, options->bits, 1, true, err);
+    return code == DR_OK ? pick_size(&size, want, err) : code;
+}
+
+static enum dr_code decode_request(const struct dr_codec_options *options,
+                                   struct job_request *want, struct dr_error *err)
+{
+    struct latent_head head;
+    if (ends_with(options->output, ".safetensors"))
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s: decode writes a picture, .png or .jpg",
+                         options->output);
+    const enum dr_code code = latent_file_head(options->input, &head, err);
+    if (code != DR_OK) return code;
+    want->latent_input = options->input;
+    want->batch = head.n;
+    want->width = head.width * 8;
+    want->height = head.height * 8;
+    return check_output(options->output, options->bits, head.n, false, err);
+}
 
 static enum dr_code codec_request(struct dr_engine *engine,
                                   const struct dr_codec_options *options, bool encodes,
@@ -557,29 +629,11 @@ static enum dr_code codec_request(struct dr_engine *engine,
     if (!options->input || !options->output)
         return error_set(err, DR_BAD_INPUT, "no %s file was given",
                          options->input ? "output" : "input");
-    enum dr_code code = check_picture_options(options->bits, options->quality, err);
-    if (code == DR_OK)
-        code = check_output(options->output, options->bits, encodes, err);
-    if (code == DR_OK && !encodes && ends_with(options->output, ".safetensors"))
-        code =
-            error_set(err, DR_BAD_INPUT,
-                      "%.600s: decode writes a picture, .png or .jpg", options->output);
+    const enum dr_code code =
+        check_picture_options(options->bits, options->quality, err);
     if (code != DR_OK) return code;
-    if (encodes) {
-        const struct dr_generate_options size = {.width = options->width,
-                                                 .height = options->height,
-                                                 .init = options->input};
-        want->init = options->input;
-        return pick_size(&size, want, err);
-    }
-    struct latent_head head;
-    code = latent_file_head(options->input, &head, err);
-    if (code != DR_OK) return code;
-    want->latent_input = options->input;
-    want->batch = head.n;
-    want->width = head.width * 8;
-    want->height = head.height * 8;
-    return DR_OK;
+    return encodes ? encode_request(options, want, err)
+                   : decode_request(options, want, err);
 }
 
 static enum dr_code run_codec(struct dr_engine *engine,
@@ -605,8 +659,7 @@ static enum dr_code run_codec(struct dr_engine *engine,
             outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : outcome.vae_ms;
         result->planned_private_bytes = outcome.planned_bytes;
         result->peak_private_bytes = outcome.peak_bytes;
-        (void)snprintf(reason, sizeof reason, "%s; VAE: %.380s", outcome.how,
-                       outcome.vae.reason);
+        describe_outcome(&outcome, reason);
     }
     receipt_end(engine, &start, code == DR_OK ? reason : "",
                 code == DR_OK ? &result->receipt : NULL);

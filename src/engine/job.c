@@ -192,6 +192,13 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
                    slot_active(&job->context.pipeline->slots[role]));
         break;
     case ACTION_RELEASE: tally_release(tally, role); break;
+    case ACTION_SAVE: {
+        const size_t bytes =
+            source_save_bytes(job->context.pipeline->slots[ROLE_VAE].base);
+        tally_rise(tally, bytes);
+        tally->now -= bytes;
+        break;
+    }
     case ACTION_PROMPTS:
         tally_rise(tally, prompt_cache_bytes(prompt_row_bytes(job)));
         break;
@@ -270,6 +277,8 @@ void job_plan(struct job *job, enum job_residency residency)
             residency == JOB_PHASED || (residency == JOB_LEAN && !job_needs(job, role));
         if (goes && tally.resident[role]) add(&tally, ACTION_RELEASE, role, order);
     }
+    if (job->vae && source_save_bytes(pipeline->slots[ROLE_VAE].base))
+        add(&tally, ACTION_SAVE, ROLE_VAE, order);
     for (int i = 0; i < ROLE_COUNT; ++i) {
         const enum component_role role = (enum component_role)i;
         if (residency != JOB_PHASED && job_needs(job, role))
@@ -394,6 +403,9 @@ static enum dr_code execute(struct job *job, const struct action *action,
     case ACTION_RELEASE:
         slot_release(&job->context.pipeline->slots[action->role]);
         return DR_OK;
+    case ACTION_SAVE:
+        return source_save(job->context.pipeline->slots[ROLE_VAE].base,
+                           job->context.ledger, err);
     case ACTION_PROMPTS:
         return prompt_cache_open(&job->context.pipeline->prompts, job->context.ledger,
                                  prompt_row_bytes(job), err);
@@ -409,10 +421,16 @@ static enum dr_code execute(struct job *job, const struct action *action,
     return DR_OK;
 }
 
+/* Tidying up is not cancelled: by then the pictures are written, and they are the answer. */
+static bool is_tidying(enum action_kind kind)
+{
+    return kind == ACTION_RELEASE || kind == ACTION_REFUND || kind == ACTION_RESTORE;
+}
+
 enum dr_code job_run(struct job *job, struct dr_error *err)
 {
     for (int32_t i = 0; i < job->action_count; ++i) {
-        if (atomic_load(job->context.cancel))
+        if (!is_tidying(job->actions[i].kind) && atomic_load(job->context.cancel))
             return error_set(err, DR_CANCELLED, "cancelled before it was done");
         const enum dr_code code = execute(job, &job->actions[i], err);
         if (code != DR_OK) return code;
@@ -423,6 +441,7 @@ enum dr_code job_run(struct job *job, struct dr_error *err)
 void job_finish(struct job *job)
 {
     struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    const bool was_displaced = job->vae_differs && job->vae_was_resident;
     refund(job);
     clip_text_plan_destroy(&job->text_plan);
     unet_plan_destroy(&job->unet_plan);
@@ -431,7 +450,7 @@ void job_finish(struct job *job)
     stage_close_picture(job);
     restore_reference(job);
     if (slot->resident && slot->resident != slot_active(slot)) slot_release(slot);
-    if (job->vae_was_resident && !slot->resident && job->residency != JOB_PHASED &&
+    if (was_displaced && !slot->resident && job->residency != JOB_PHASED &&
         slot_active(slot)) {
         const struct slot_load_options options = {.ledger = job->context.ledger};
         (void)!slot_load(slot, &options, NULL);

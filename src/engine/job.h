@@ -37,6 +37,7 @@ enum job_residency {
 enum action_kind {
     ACTION_LOAD,    /* slot_load of a role, in the order given */
     ACTION_RELEASE, /* slot_release of a role */
+    ACTION_SAVE,    /* the checkpoint's own VAE is digested, before another takes its place */
     ACTION_PROMPTS, /* open the prompt cache */
     ACTION_RESERVE, /* open the job's regions */
     ACTION_TEXT,    /* run: prompts to contexts */
@@ -127,7 +128,7 @@ struct job {
     /* results */
     double text_ms, unet_ms, vae_ms; /* sums */
     int32_t unet_calls, vae_runs;
-    int32_t calls_done, calls_total;
+    int32_t calls_total;
     double started_ms;
     struct dr_image_info *images; /* [batch], caller's */
     enum dr_stage stage;
@@ -148,8 +149,9 @@ enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 enum dr_code job_run(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
-/* Regions closed, plans destroyed, the setting's VAE back in its slot (and resident where it
- * was; a failure there leaves it released, to be read when it is needed). */
+/* Regions closed, plans destroyed, the setting's VAE back in its slot (and resident again where
+ * this job's own took its place; a failure there leaves it released, to be read when it is
+ * needed). */
 void job_finish(struct job *job);
 
 /* The spec of the VAE that this job uses; NULL: there is none. */

@@ -151,6 +151,10 @@ struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline)
         const size_t scratch = source_scratch_bytes(active);
         if (scratch > bytes.scratch) bytes.scratch = scratch;
     }
+    if (pipeline->override) {
+        const size_t save = source_save_bytes(pipeline->slots[ROLE_VAE].base);
+        if (save > bytes.scratch) bytes.scratch = save;
+    }
     return bytes;
 }
 

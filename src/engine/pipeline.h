@@ -53,8 +53,8 @@ void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_byt
 struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline,
                                        struct vae_file *file_take);
 
-/* Private bytes of all resident weights; of all weights if resident; the largest load scratch
- * of those not resident. */
+/* Private bytes of all resident weights; of the active weights that are not; the most that
+ * loading those, and saving the original where there is an override, takes beside them. */
 struct pipeline_bytes {
     size_t resident, missing, scratch;
 };

@@ -53,12 +53,6 @@ float *prompt_cache_add(struct prompt_cache *cache, const struct prompt_cache_ke
     return row_at(cache, oldest);
 }
 
-void prompt_cache_forget(struct prompt_cache *cache, const struct prompt_cache_key *key)
-{
-    const int idx = find_row(cache, key);
-    if (idx >= 0) cache->used[idx] = 0;
-}
-
 void prompt_cache_close(struct prompt_cache *cache)
 {
     region_close(&cache->rows);

@@ -42,10 +42,6 @@ const float *prompt_cache_find(struct prompt_cache *cache,
 /* A row to write for this key, in place of the least recently used one. */
 float *prompt_cache_add(struct prompt_cache *cache, const struct prompt_cache_key *key);
 
-/* Forget a row that was added but could not be written (an encoder that failed). */
-void prompt_cache_forget(struct prompt_cache *cache,
-                         const struct prompt_cache_key *key);
-
 /* Forget all and unmap. */
 void prompt_cache_close(struct prompt_cache *cache);
 

@@ -274,6 +274,17 @@ static void inspect_neighbours(const char *path, const char *vae_folder,
                    resolution.reason);
 }
 
+/* Which parts of a whole checkpoint the file has not. */
+static void describe_lacks(const struct checkpoint *checkpoint, struct dr_model_info *model)
+{
+    const struct component_index *const parts = checkpoint->components;
+    if (checkpoint->family == FAMILY_VAE) return;
+    (void)snprintf(model->lacks, sizeof model->lacks, "%s%s%s",
+                   parts[ROLE_TEXT].count ? "" : "no text encoder. ",
+                   parts[ROLE_UNET].count ? "" : "no UNet. ",
+                   parts[ROLE_VAE].count ? "" : "no VAE of its own. ");
+}
+
 enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags,
                         struct dr_inspection *inspection, struct dr_error *err)
 {
@@ -286,6 +297,7 @@ enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags
     enum dr_code code = checkpoint_open(&checkpoint, path, err);
     if (code != DR_OK) return code;
     engine_describe_model(&checkpoint, path, &inspection->model);
+    describe_lacks(&checkpoint, &inspection->model);
     (void)snprintf(inspection->format, sizeof inspection->format, "%s",
                    checkpoint.file.format);
     for (size_t i = 0; i < checkpoint.file.shard_count; ++i)

@@ -7,7 +7,7 @@
 
 /* Enough for few system calls, small enough not to matter beside a component. */
 enum {
-    SAVE_BUFFER_BYTES = 1 << 20
+    SAVE_BUFFER_BYTES = 1 << 18
 };
 
 struct source *slot_active(const struct slot *slot)
@@ -123,6 +123,13 @@ enum dr_code source_save(struct source *source, struct ledger *ledger,
     region_close(&buffer);
     source->digest_known = code == DR_OK;
     return code;
+}
+
+size_t source_save_bytes(const struct source *source)
+{
+    return source && !source->digest_known
+               ? size_align(SAVE_BUFFER_BYTES, region_page_bytes())
+               : 0;
 }
 
 void slot_check(const struct slot *slot)

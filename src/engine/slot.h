@@ -74,6 +74,9 @@ size_t slot_release(struct slot *slot);
  * region). This is what "saving the original's state" is. */
 enum dr_code source_save(struct source *source, struct ledger *ledger,
                          struct dr_error *err) DR_MUST_CHECK;
+/* Private bytes that source_save takes for the time of the reading; 0 where nothing is left to
+ * save (also for NULL). */
+size_t source_save_bytes(const struct source *source);
 
 void slot_check(const struct slot *slot);
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/size.h"
-#include "compute/compute.h"
+#include "engine/guidance.h"
 #include "engine/latent.h"
 #include "engine/parameters.h"
 #include "image/resize.h"
@@ -70,8 +70,10 @@ static enum dr_code encode_prompt(struct job *job, const struct token_list *toke
     memcpy(plan_data(text->plan, text->ids), tokens->ids, sizeof tokens->ids);
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
+    const double started = clock_ms();
     code = plan_run(text->plan, &progress, err);
     if (code != DR_OK) return code;
+    job->text_ms += clock_ms() - started;
     const float *const context = plan_data(text->plan, text->context);
     if (!latent_is_finite(context, cache->row_bytes / sizeof(float)))
         return error_set(
@@ -85,12 +87,10 @@ static enum dr_code encode_prompt(struct job *job, const struct token_list *toke
 
 enum dr_code stage_text(struct job *job, struct dr_error *err)
 {
-    const double started = clock_ms();
     job->stage = DR_STAGE_TEXT;
     enum dr_code code = encode_prompt(job, &job->request.tokens, err);
     if (code == DR_OK && job->request.guided)
         code = encode_prompt(job, &job->request.negative_tokens, err);
-    job->text_ms = clock_ms() - started;
     return code;
 }
 
@@ -191,69 +191,43 @@ static void start_image(struct job *job, struct sampler *sampler,
     sampler_start(sampler, job->noise);
 }
 
-/* One guided evaluation: call.input -> job->prediction, both channels first. */
-static enum dr_code evaluate(struct job *job, const struct sampler_call *call,
-                             struct dr_error *err)
+static void report_step(void *cookie, int32_t done, int32_t total)
 {
-    const struct unet_plan *const unet = &job->unet_plan;
-    const struct unet_info info = unet_info(job->context.pipeline->unet);
-    const size_t cells = job->count / LATENT_CHANNELS;
-    float *const latent = plan_data(unet->plan, unet->latent);
-    const struct plan_progress progress = {NULL, NULL, job->context.cancel};
-    latent_to_channels_last(call->input, latent, cells);
-    if (job->request.guided)
-        memcpy(latent + job->count, latent, sizeof(float) * job->count);
-    unet_time_embedding(call->time, info.model_channels,
-                        plan_data(unet->plan, unet->time));
-    const enum dr_code code = plan_run(unet->plan, &progress, err);
-    if (code != DR_OK) return code;
-    float *const result = plan_data(unet->plan, unet->result);
-    if (job->request.guided) {
-        const float *const conditional = result + job->count;
-        const float cfg = job->request.cfg;
-        for (size_t i = 0; i < job->count; ++i)
-            result[i] += cfg * (conditional[i] - result[i]);
-    }
-    latent_to_channels_first(result, job->prediction, cells);
-    return DR_OK;
+    const struct stage_progress *const progress = cookie;
+    job_report(progress->job, progress->image, done, (double)done / total);
 }
 
 static enum dr_code sample_image(struct job *job, int32_t idx, struct dr_error *err)
 {
-    const enum random_kind kind =
-        job->request.rng == DR_RNG_CPU ? RANDOM_CPU : RANDOM_CUDA;
+    const struct job_request *const want = &job->request;
     float *const result = job->results + (size_t)idx * job->count;
     struct random_source random;
     struct sampler sampler;
-    struct sampler_call call;
-    random_init(&random, kind, (uint64_t)job->images[idx].seed);
-    enum dr_code code = sampler_init(&sampler, &job->request.sampler,
-                                     job->sampler_memory, &random, err);
+    random_init(&random, want->rng == DR_RNG_CPU ? RANDOM_CPU : RANDOM_CUDA,
+                (uint64_t)job->images[idx].seed);
+    enum dr_code code =
+        sampler_init(&sampler, &want->sampler, job->sampler_memory, &random, err);
     if (code != DR_OK) return code;
     start_image(job, &sampler, &random, result);
     job->calls_total = sampler_call_count(&sampler);
-    for (int32_t done = 0; sampler_next(&sampler, &call); ++done) {
-        const double started = clock_ms();
-        job_report(job, idx, done, (double)done / job->calls_total);
-        if (atomic_load(job->context.cancel))
-            return error_set(err, DR_CANCELLED,
-                             "cancelled at step %d of %d of picture %d", (int)done + 1,
-                             (int)job->calls_total, (int)idx + 1);
-        code = evaluate(job, &call, err);
-        if (code == DR_CANCELLED)
-            return error_set(err, code, "cancelled at step %d of %d of picture %d",
-                             (int)done + 1, (int)job->calls_total, (int)idx + 1);
-        if (code != DR_OK) return code;
-        if (!latent_is_finite(job->prediction, job->count))
-            return error_set(
-                err, DR_NOT_FINITE,
-                "the UNet's result is not finite (NaN or infinity) at step %d of %d",
-                (int)done + 1, (int)job->calls_total);
-        sampler_take(&sampler, job->prediction);
-        job->unet_ms += clock_ms() - started;
-        ++job->unet_calls;
+    struct stage_progress cookie = {job, idx};
+    struct guidance guidance = {
+        .unet = &job->unet_plan,
+        .guided = want->guided,
+        .cfg = want->cfg,
+        .prediction = job->prediction,
+        .report = report_step,
+        .cookie = &cookie,
+        .cancel = job->context.cancel,
+    };
+    code = guidance_run(&guidance, &sampler, job->count, err);
+    job->unet_ms += guidance.ms;
+    job->unet_calls += guidance.call_count;
+    if (code != DR_OK) {
+        if (want->batch > 1)
+            error_prefix(err, "picture %d of %d", (int)idx + 1, (int)want->batch);
+        return code;
     }
-    job_report(job, idx, job->calls_total, 1.0);
     memcpy(result, sampler.latent, sizeof(float) * job->count);
     return DR_OK;
 }
@@ -364,7 +338,7 @@ static enum dr_code write_picture(struct job *job, int32_t idx, const float *rgb
     if (want->image)
         want->image(want->image_cookie, idx, job->images[idx].seed, rgb, want->width,
                     want->height);
-    if (!job->images[idx].path[0]) return DR_OK;
+    if (want->output_is_latent || !job->images[idx].path[0]) return DR_OK;
     job->stage = DR_STAGE_WRITE;
     job_report(job, idx, 0, 0.0);
     char *const text = parameters_text(job, idx);
@@ -412,9 +386,18 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
 
 enum dr_code stage_decode(struct job *job, struct dr_error *err)
 {
+    const int32_t count = job->request.batch;
+    int32_t done = 0;
     enum dr_code code = plan_bind(job->decode_plan.plan, job->arena.data,
                                   weights_of(job, ROLE_VAE), err);
-    for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
-        code = decode_image(job, i, err);
+    while (code == DR_OK && done < count) {
+        code = decode_image(job, done, err);
+        if (code == DR_OK) ++done;
+    }
+    /* Whole pictures are kept: the time that they took was the user's. */
+    if (code != DR_OK && done > 0 && job->images[0].path[0] &&
+        !job->request.output_is_latent)
+        error_prefix(err, "after %d of %d pictures were written", (int)done,
+                     (int)count);
     return code;
 }

@@ -41,7 +41,9 @@ bool code_point_is_late(int32_t point);
 int code_point_combining(int32_t point);
 
 /* Canonical decomposition, complete: its length. points NULL only counts. */
-enum { CODE_POINT_MAX_DECOMPOSED = 4 };
+enum {
+    CODE_POINT_MAX_DECOMPOSED = 4
+};
 int code_point_decompose(int32_t point, int32_t points[CODE_POINT_MAX_DECOMPOSED]);
 
 #endif

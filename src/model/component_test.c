@@ -471,21 +471,22 @@ static void writes_nothing_afterwards(void)
 
 static void finds_values_that_are_not_finite(void)
 {
-    static const struct {
+    const double not_a_number = (double)NAN, infinity = (double)INFINITY;
+    const struct {
         const char *tensor;
         size_t element;
         double value;
     } cases[] = {
-        {"conv",       0,                 NAN      },
-        {"conv",       130 * 129 * 9 - 1, INFINITY },
-        {"vector",     128,               -INFINITY},
-        {"table",      12345,             NAN      },
-        {"v",          64 * 48 - 1,       NAN      },
-        {"skip",       699,               NAN      },
-        {"skip",       700,               NAN      },
-        {"projection", 777,               NAN      },
-        {"q.bias",     5,                 1e300    },
-        {"k.bias",     5,                 INFINITY },
+        {"conv",       0,                 not_a_number},
+        {"conv",       130 * 129 * 9 - 1, infinity    },
+        {"vector",     128,               -infinity   },
+        {"table",      12345,             not_a_number},
+        {"v",          64 * 48 - 1,       not_a_number},
+        {"skip",       699,               not_a_number},
+        {"skip",       700,               not_a_number},
+        {"projection", 777,               not_a_number},
+        {"q.bias",     5,                 1e300       },
+        {"k.bias",     5,                 infinity    },
     };
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; ++c) {
         struct fixture fixture = {0};

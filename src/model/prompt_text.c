@@ -98,7 +98,10 @@ static void sort_short(int32_t *marks, size_t count)
     }
 }
 
-enum { SHORT_RUN = 16, COMBINING_CLASSES = 256 };
+enum {
+    SHORT_RUN = 16,
+    COMBINING_CLASSES = 256
+};
 
 static bool sort_long(int32_t *marks, size_t count)
 {

@@ -22,9 +22,14 @@
 #include <stdint.h>
 
 /* Points above Unicode: the literals. */
-enum { PROMPT_TEXT_EOS = 0x110000, PROMPT_TEXT_BOS };
+enum {
+    PROMPT_TEXT_EOS = 0x110000,
+    PROMPT_TEXT_BOS
+};
 
-enum { PROMPT_TEXT_MAX_BYTES = 1024 * 1024 };
+enum {
+    PROMPT_TEXT_MAX_BYTES = 1024 * 1024
+};
 
 struct prompt_text {
     int32_t *points;

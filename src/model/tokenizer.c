@@ -268,7 +268,9 @@ static bool merge_word(struct workspace *workspace, const struct vocabulary *voc
 
 /* ---- tokens ---- */
 
-enum { MOST_TOKENS = TOKENIZER_POSITIONS - 2 }; /* without BOS and EOS */
+enum {
+    MOST_TOKENS = TOKENIZER_POSITIONS - 2
+}; /* without BOS and EOS */
 
 /* One pass over a prompt: a word at a time, with its tokens. */
 struct pass {
@@ -302,7 +304,11 @@ static void take_token(struct pass *pass, int32_t id)
     ++pass->total;
 }
 
-enum pass_step { PASS_WORD, PASS_END, PASS_NO_MEMORY };
+enum pass_step {
+    PASS_WORD,
+    PASS_END,
+    PASS_NO_MEMORY
+};
 
 static enum pass_step pass_next(struct pass *pass)
 {

@@ -21,7 +21,9 @@
 
 #include "base/error.h"
 
-enum { TOKENIZER_POSITIONS = 77 };
+enum {
+    TOKENIZER_POSITIONS = 77
+};
 
 struct tokenizer; /* opaque */
 

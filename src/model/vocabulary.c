@@ -24,7 +24,10 @@
 
 /* CLIP's files have 1.0 and 0.5 MB. */
 #define MAX_FILE_BYTES (16 * 1024 * 1024)
-enum { MAX_ID = (1 << 24) - 1, MAX_SYMBOL_BYTES = 1024 };
+enum {
+    MAX_ID = (1 << 24) - 1,
+    MAX_SYMBOL_BYTES = 1024
+};
 
 /* A file's bytes with a zero after them, in a pool. */
 struct file_text {

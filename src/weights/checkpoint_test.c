@@ -63,7 +63,7 @@ struct expectation {
 static void expect(const char *path, const struct expectation *expected)
 {
     struct checkpoint checkpoint;
-    const int code = checkpoint_open(&checkpoint, path, &error);
+    const enum dr_code code = checkpoint_open(&checkpoint, path, &error);
     check_int(code, ==, DR_OK);
     if (code) {
         fprintf(stderr, "%s\n", error.message);

@@ -16,7 +16,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-enum { MAX_INPUT_BYTES = 64 * 1024 * 1024 };
+enum {
+    MAX_INPUT_BYTES = 64 * 1024 * 1024
+};
 
 static int input_count;
 

@@ -1,0 +1,192 @@
+#include "options.h"
+
+#include "check.h"
+
+static struct options options;
+static struct dr_error err;
+
+#define PARSE(command, ...)                                                             \
+    parse((command), (const char *const[]){__VA_ARGS__, NULL})
+
+static enum dr_code parse(unsigned command, const char *const *words)
+{
+    int count = 0;
+    while (words[count])
+        ++count;
+    options = options_default();
+    err = (struct dr_error){0};
+    return options_parse(&options, command, count, words, &err);
+}
+
+static void takes_values_in_each_form(void)
+{
+    check_int(PARSE(FOR_GENERATE, "--seed", "7"), ==, DR_OK);
+    check_int(options.seed, ==, 7);
+    check_int(PARSE(FOR_GENERATE, "--seed=8"), ==, DR_OK);
+    check_int(options.seed, ==, 8);
+    check_int(PARSE(FOR_GENERATE, "-s", "9"), ==, DR_OK);
+    check_int(options.seed, ==, 9);
+    check_int(PARSE(FOR_GENERATE, "-s10"), ==, DR_OK);
+    check_int(options.seed, ==, 10);
+    check_int(PARSE(FOR_GENERATE, "-s", "-1"), ==, DR_OK);
+    check_int(options.seed, ==, -1);
+    check_int(PARSE(FOR_GENERATE, "--prompt="), ==, DR_OK);
+    check_str(options.prompt, "");
+    check_int(PARSE(FOR_GENERATE, "-p", "--not an option"), ==, DR_OK);
+    check_str(options.prompt, "--not an option");
+    check_int(PARSE(FOR_GENERATE, "--prompt=a=b"), ==, DR_OK);
+    check_str(options.prompt, "a=b");
+}
+
+static void takes_every_kind(void)
+{
+    check_int(PARSE(FOR_GENERATE, "--cfg", "1.5", "--rng", "cpu", "--prediction", "v", "--budget",
+                    "1.5G", "--precision", "f32", "--steps", "3", "-W", "64", "-H", "128",
+                    "--force", "--json", "-q", "-v", "-v", "--seed", "4294967296"),
+              ==, DR_OK);
+    check_real(options.cfg, ==, 1.5);
+    check_int(options.rng, ==, DR_RNG_CPU);
+    check_int(options.prediction, ==, DR_PREDICTION_V);
+    check_int(options.budget, ==, 3ull << 29);
+    check(options.budget_said && options.force && options.json && options.quiet);
+    check_int(options.precision, ==, DR_PRECISION_F32);
+    check_int(options.steps, ==, 3);
+    check_int(options.width, ==, 64);
+    check_int(options.height, ==, 128);
+    check_int(options.verbose, ==, 2);
+    check_int(options.seed, ==, 4294967296);
+}
+
+static void defaults_are_the_librarys(void)
+{
+    const struct dr_generate_options job = dr_generate_options_default();
+    check_int(parse(FOR_GENERATE, (const char *const[]){NULL}), ==, DR_OK);
+    check_int(options.steps, ==, job.steps);
+    check_real(options.cfg, ==, job.cfg);
+    check_str(options.sampler, job.sampler);
+    check_int(options.rng, ==, job.rng);
+    check_int(options.prediction, ==, job.prediction);
+    check_int(options.quality, ==, job.quality);
+    check(!options.budget_said && !options.strength_said);
+}
+
+static void keeps_operands(void)
+{
+    check_int(PARSE(FOR_ENCODE, "in.png", "-o", "x.safetensors", "--", "-odd.png"), ==, DR_OK);
+    check_int(options.operand_count, ==, 2);
+    check_str(options.operands[0], "in.png");
+    check_str(options.operands[1], "-odd.png");
+    check_int(PARSE(FOR_INSPECT, "-"), ==, DR_OK);
+    check_str(options.operands[0], "-");
+    check_int(PARSE(FOR_PLAIN, "1", "2", "3", "4", "5", "6", "7", "8", "9"), ==, DR_BAD_INPUT);
+    check_has(err.message, "\"9\"");
+}
+
+static void refuses_by_name(void)
+{
+    static const struct {
+        const char *option, *value, *part;
+    } cases[] = {
+        {"--steps", "many", "--steps takes a whole number"},
+        {"--steps", "2.5", "--steps takes a whole number"},
+        {"--steps", "99999999999", "--steps"},
+        {"--steps", "", "--steps"},
+        {"--cfg", "x", "--cfg takes a number"},
+        {"--rng", "gpu", "--rng takes cuda|cpu"},
+        {"--rng", "c", "--rng takes cuda|cpu"},
+        {"--precision", "f16", "auto|bf16|f32"},
+        {"--budget", "lots", "--budget"},
+        {"--seed", "1e3", "--seed takes a whole number"},
+        {"--nonsense", "1", "there is no option --nonsense"},
+        {"-z", "1", "there is no option -z"},
+        {"--jso", "1", "there is no option --jso"},
+        {"--digest", "1", "there is no option --digest here"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        check_int(PARSE(FOR_GENERATE, cases[i].option, cases[i].value), ==, DR_BAD_INPUT);
+        check_has(err.message, cases[i].part);
+    }
+    check_int(PARSE(FOR_GENERATE, "--json=yes"), ==, DR_BAD_INPUT);
+    check_has(err.message, "--json takes no value");
+    check_int(PARSE(FOR_GENERATE, "-qv"), ==, DR_BAD_INPUT);
+    check_has(err.message, "-q takes no value");
+    check_int(PARSE(FOR_GENERATE, "--prompt"), ==, DR_BAD_INPUT);
+    check_has(err.message, "--prompt needs a value");
+}
+
+static void start_options_stay_at_the_start(void)
+{
+    static const char *const fixed[] = {"--precision", "--threads", "--tokenizer", "--vae-dir"};
+    static const char *const values[] = {"f32", "2", "there", "there"};
+    for (int i = 0; i < 4; ++i) {
+        check_int(PARSE(FOR_GENERATE, fixed[i], values[i]), ==, DR_OK);
+        check_int(PARSE(FOR_SHELL, fixed[i], values[i]), ==, DR_OK);
+        check_int(PARSE(FOR_GENERATE | IN_SHELL, fixed[i], values[i]), ==, DR_BAD_INPUT);
+        check_has(err.message, "when the shell starts");
+    }
+    check_int(PARSE(FOR_GENERATE | IN_SHELL, "--budget", "1G"), ==, DR_OK);
+}
+
+/* Reads what a printing function prints. */
+static const char *printed(void (*print)(FILE *, unsigned), unsigned command)
+{
+    static char text[16384];
+    FILE *const stream = tmpfile();
+    print(stream, command);
+    rewind(stream);
+    text[fread(text, 1, sizeof text - 1, stream)] = '\0';
+    (void)fclose(stream);
+    return text;
+}
+
+static void help_lists_what_is_taken(void)
+{
+    const char *help = printed(options_print_help, FOR_GENERATE);
+    check_has(help, "-p, --prompt TEXT");
+    check_has(help, "--sampler NAME");
+    check(!strstr(help, "--digest"));
+    help = printed(options_print_help, FOR_GENERATE | IN_SHELL);
+    check(!strstr(help, "--precision"));
+    check_has(help, "--budget SIZE");
+    const char *const names = printed(options_print_names, FOR_INSPECT);
+    check_has(names, "--digest\n");
+    check(!strstr(names, "--prompt"));
+}
+
+static const char *values_of(const char *option)
+{
+    static char text[1024];
+    FILE *const stream = tmpfile();
+    options_print_values(stream, option);
+    rewind(stream);
+    text[fread(text, 1, sizeof text - 1, stream)] = '\0';
+    (void)fclose(stream);
+    return text;
+}
+
+static void values_complete(void)
+{
+    check_str(values_of("--rng"), "cuda\ncpu\n");
+    check_str(values_of("-o"), "FILE\n");
+    check_str(values_of("--tokenizer"), "DIR\n");
+    check_str(values_of("--json"), "");
+    check_str(values_of("--nonsense"), "");
+    check_str(values_of("word"), "");
+    check_str(values_of("--vae"), "automatic\nnone\nFILE\n");
+    check_has(values_of("--sampler"), "dpmpp-2m-sde\n");
+    check_str(values_of("--scheduler"),
+              "normal\nkarras\nexponential\nsgm-uniform\nleading\ntrailing\nlcm\n");
+}
+
+int main(void)
+{
+    check_run(takes_values_in_each_form);
+    check_run(takes_every_kind);
+    check_run(defaults_are_the_librarys);
+    check_run(keeps_operands);
+    check_run(refuses_by_name);
+    check_run(start_options_stay_at_the_start);
+    check_run(help_lists_what_is_taken);
+    check_run(values_complete);
+    return check_done();
+}

@@ -1,0 +1,134 @@
+#include "talk.h"
+
+#include <jansson.h>
+
+#include "check.h"
+
+static FILE *stream;
+static struct talk talk;
+
+static void begin(bool json, bool quiet, int verbose)
+{
+    stream = tmpfile();
+    talk_init(&talk, stream);
+    talk_begin(&talk, json, quiet, verbose);
+}
+
+/* What was said; closes the stream. */
+static const char *said(void)
+{
+    static char text[65536];
+    talk_end(&talk);
+    rewind(stream);
+    text[fread(text, 1, sizeof text - 1, stream)] = '\0';
+    (void)fclose(stream);
+    return text;
+}
+
+static void report(enum dr_stage stage, int32_t step, double share, double elapsed_ms)
+{
+    const struct dr_progress progress = {.stage = stage,
+                                         .image_count = 2,
+                                         .step = step,
+                                         .step_count = 20,
+                                         .share = share,
+                                         .elapsed_ms = elapsed_ms};
+    talk_progress(&talk, &progress);
+}
+
+static int lines_of(const char *text)
+{
+    int lines = 0;
+    for (; *text; ++text)
+        lines += *text == '\n';
+    return lines;
+}
+
+static void formats_times(void)
+{
+    char out[16];
+    check_str(talk_format_time(0.0, out), "0:00");
+    check_str(talk_format_time(65400.0, out), "1:05");
+    check_str(talk_format_time(59999.0, out), "1:00");
+    check_str(talk_format_time(7207000.0, out), "2:00:07");
+    check_str(talk_format_time(-5.0, out), "0:00");
+    check_str(talk_format_time(1e30, out), "100000:00:00");
+}
+
+/* 20 steps of a second each: a line at the change of stage, then one every five seconds. */
+static void plain_lines_are_few(void)
+{
+    begin(false, false, 0);
+    report(DR_STAGE_TEXT, 0, 0.0, 0.0);
+    for (int32_t i = 0; i <= 20; ++i)
+        report(DR_STAGE_UNET, i, i / 20.0, 1000.0 * (i + 1));
+    report(DR_STAGE_DECODE, 0, 0.5, 22000.0);
+    const char *const text = said();
+    check_int(lines_of(text), ==, 7);
+    check_has(text, "unet  10/20  1.00 s/step  0:30 left  image 1/2\n");
+    check_has(text, "decode  50%  image 1/2\n");
+    check(!strchr(text, '\r') && !strchr(text, '\033'));
+}
+
+static void json_lines_parse(void)
+{
+    begin(true, false, 0);
+    for (int32_t i = 0; i <= 20; ++i)
+        report(DR_STAGE_UNET, i, i / 20.0, 1000.0 * i);
+    talk_log(&talk, DR_LOG_WARNING, "a \"warning\"\n");
+    char *const text = strdup(said());
+    check_int(lines_of(text), ==, 22);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *const event = json_loads(line, 0, NULL);
+        check(json_is_object(event));
+        check(json_is_string(json_object_get(event, "event")));
+        json_decref(event);
+    }
+    free(text);
+}
+
+static void levels_and_quiet(void)
+{
+    static const struct {
+        bool quiet;
+        int verbose, lines;
+    } cases[] = {{true, 0, 1}, {false, 0, 2}, {false, 1, 3}, {false, 2, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        begin(false, cases[i].quiet, cases[i].verbose);
+        talk_log(&talk, DR_LOG_ERROR, "one");
+        talk_log(&talk, DR_LOG_WARNING, "two");
+        talk_log(&talk, DR_LOG_INFO, "three");
+        talk_log(&talk, DR_LOG_DEBUG, "four");
+        check_int(lines_of(said()), ==, cases[i].lines);
+    }
+    begin(false, true, 0);
+    report(DR_STAGE_UNET, 1, 0.5, 1.0);
+    check_str(said(), "");
+}
+
+/* As on a terminal: the bar is redrawn in place, and gone at the end. */
+static void bar_is_cleared(void)
+{
+    begin(false, false, 0);
+    talk.is_terminal = true;
+    report(DR_STAGE_UNET, 5, 0.25, 100.0);
+    report(DR_STAGE_UNET, 6, 0.30, 110.0); /* too soon */
+    report(DR_STAGE_UNET, 10, 0.5, 300.0);
+    talk_log(&talk, DR_LOG_WARNING, "in between");
+    const char *const text = said();
+    check_has(text, "unet   [#####...............]  5/20  image 1/2");
+    check_has(text, "[##########..........]  10/20");
+    check(!strstr(text, "6/20"));
+    check_has(text, "\r\033[Kdarkroom: warning: in between\n");
+    check_int(lines_of(text), ==, 1);
+}
+
+int main(void)
+{
+    check_run(formats_times);
+    check_run(plain_lines_are_few);
+    check_run(json_lines_parse);
+    check_run(levels_and_quiet);
+    check_run(bar_is_cleared);
+    return check_done();
+}

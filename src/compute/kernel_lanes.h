@@ -1,0 +1,312 @@
+/* kernel_lanes — 16 numbers at a time: loading, storing, exp and its relatives.
+ *
+ * The compiler's vector types become one AVX-512, two AVX2 or four SSE registers, by the flags
+ * that the file which includes this is compiled with. A rest of less than 16 numbers goes
+ * through a padded copy, so that the same arithmetic serves every length and nothing outside
+ * an array is touched.
+ *
+ * Intrinsics stand where the compiler does not find the one instruction that does it; each has
+ * the plain form beside it. All keep NaN: larger(low, x) is x where x is NaN.
+ */
+#ifndef COMPUTE_KERNEL_LANES_H
+#define COMPUTE_KERNEL_LANES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/dtype.h"
+#include "compute/plan.h"
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#define LANES  16
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float floats __attribute__((vector_size(64)));
+typedef int32_t ints __attribute__((vector_size(64)));
+typedef uint32_t words __attribute__((vector_size(64)));
+typedef uint16_t halves __attribute__((vector_size(32)));
+
+INLINE floats all(float value)
+{
+    return value - (floats){0};
+}
+
+INLINE floats select(ints which, floats yes, floats no)
+{
+    return (floats)(((ints)yes & which) | ((ints)no & ~which));
+}
+
+/* The larger of two; b where one of them is NaN. */
+INLINE floats larger(floats a, floats b)
+{
+#ifdef __AVX512F__
+    return (floats)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+    return select(a > b, a, b);
+#endif
+}
+
+INLINE floats smaller(floats a, floats b)
+{
+#ifdef __AVX512F__
+    return (floats)_mm512_min_ps((__m512)a, (__m512)b);
+#else
+    return select(a < b, a, b);
+#endif
+}
+
+INLINE floats clamp(floats x, float low, float high)
+{
+    return smaller(all(high), larger(all(low), x));
+}
+
+/* ---- loading and storing ------------------------------------------------------------- */
+
+INLINE floats widen(halves bits)
+{
+    return (floats)(__builtin_convertvector(bits, words) << 16);
+}
+
+INLINE halves narrow(floats x)
+{
+#ifdef __AVX512BF16__
+    return (halves)_mm512_cvtneps_pbh((__m512)x);
+#else
+    const words bits = (words)x;
+    const words rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+    const words quiet = (bits >> 16) | 0x40;
+    const words is_nan = (words)(x != x);
+    return __builtin_convertvector((quiet & is_nan) | (rounded & ~is_nan), halves);
+#endif
+}
+
+INLINE floats load(const void *source, enum dtype type, size_t at)
+{
+    if (type == DTYPE_F32) {
+        floats x;
+        memcpy(&x, (const float *)source + at, sizeof x);
+        return x;
+    }
+    halves bits;
+    memcpy(&bits, (const uint16_t *)source + at, sizeof bits);
+    return widen(bits);
+}
+
+INLINE void store(void *target, enum dtype type, size_t at, floats x)
+{
+    if (type == DTYPE_F32) {
+        memcpy((float *)target + at, &x, sizeof x);
+    } else {
+        const halves bits = narrow(x);
+        memcpy((uint16_t *)target + at, &bits, sizeof bits);
+    }
+}
+
+/* The first count (< 16) numbers; the other lanes are 0. */
+INLINE floats load_part(const void *source, enum dtype type, size_t at, size_t count)
+{
+    if (type == DTYPE_F32) {
+        float part[LANES] = {0};
+        memcpy(part, (const float *)source + at, count * sizeof *part);
+        return load(part, DTYPE_F32, 0);
+    }
+    uint16_t part[LANES] = {0};
+    memcpy(part, (const uint16_t *)source + at, count * sizeof *part);
+    return load(part, DTYPE_BF16, 0);
+}
+
+INLINE void store_part(void *target, enum dtype type, size_t at, floats x, size_t count)
+{
+    if (type == DTYPE_F32) {
+        float part[LANES];
+        store(part, DTYPE_F32, 0, x);
+        memcpy((float *)target + at, part, count * sizeof *part);
+    } else {
+        uint16_t part[LANES];
+        store(part, DTYPE_BF16, 0, x);
+        memcpy((uint16_t *)target + at, part, count * sizeof *part);
+    }
+}
+
+INLINE floats load_some(const void *source, enum dtype type, size_t at, size_t count)
+{
+    return count >= LANES ? load(source, type, at) : load_part(source, type, at, count);
+}
+
+INLINE void store_some(void *target, enum dtype type, size_t at, floats x, size_t count)
+{
+    if (count >= LANES)
+        store(target, type, at, x);
+    else
+        store_part(target, type, at, x, count);
+}
+
+/* Sum of the lanes, in halves: a fixed order. */
+INLINE float sum_lanes(floats x)
+{
+    float part[LANES];
+    memcpy(part, &x, sizeof part);
+    for (size_t width = LANES / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; ++i)
+            part[i] += part[i + width];
+    return part[0];
+}
+
+/* ---- functions ----------------------------------------------------------------------- */
+
+#ifdef __AVX512F__
+
+INLINE floats nearest(floats x)
+{
+    return (floats)_mm512_roundscale_ps((__m512)x, _MM_FROUND_NO_EXC);
+}
+
+/* x 2^n */
+INLINE floats raise(floats x, floats n)
+{
+    return (floats)_mm512_scalef_ps((__m512)x, (__m512)n);
+}
+
+/* 1 / x to 2^-27, for x in [1, 2^126]. */
+INLINE floats reciprocal(floats x)
+{
+    const floats guess = (floats)_mm512_rcp14_ps((__m512)x);
+    return guess + guess * (1.0f - x * guess);
+}
+
+#else
+
+#define ROUNDER      12582912.0f /* 1.5 * 2^23: adding it rounds to an integer */
+#define ROUNDER_BITS 0x4B400000
+
+/* For |x| < 2^22. */
+INLINE floats nearest(floats x)
+{
+    return (x + ROUNDER) - ROUNDER;
+}
+
+/* n in [-126, 127]; a NaN x stays NaN whatever n is. */
+INLINE floats raise(floats x, floats n)
+{
+    return x * (floats)(((ints)(n + ROUNDER) - (ROUNDER_BITS - 127)) << 23);
+}
+
+INLINE floats reciprocal(floats x)
+{
+    return 1.0f / x;
+}
+
+#endif
+
+/* e^x = 2^n e^r, |r| <= ln 2 / 2; the polynomial is the minimax one of degree 6. */
+INLINE floats exponential(floats x)
+{
+    const floats in_range = clamp(x, -87.3f, 86.9f);
+    const floats n = nearest(in_range * 1.44269504f);
+    const floats r = in_range - n * 0.693145752f - n * 1.42860677e-6f;
+    floats p = r * 0.00138368471f + 0.00837481495f;
+    p = p * r + 0.0416682255f;
+    p = p * r + 0.166664202f;
+    p = p * r + 0.499999921f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    return raise(p, n);
+}
+
+/* 2^x for x <= 0. Relative error 1e-4 (degree 3) is a twentieth of bfloat16's; degree 6
+ * gives 2e-9, float32's own rounding. */
+INLINE floats exponential2(floats x, enum dtype type)
+{
+    const floats in_range = larger(all(-126.0f), x);
+    const floats n = nearest(in_range), f = in_range - n;
+    floats p;
+    if (type == DTYPE_BF16) {
+        p = f * 0.055171669f + 0.242611122f;
+        p = p * f + 0.693260985f;
+        p = p * f + 0.999928074f;
+    } else {
+        p = f * 0.00015345812f + 0.00133999312f;
+        p = p * f + 0.00961848896f;
+        p = p * f + 0.0555032878f;
+        p = p * f + 0.240226469f;
+        p = p * f + 0.693147206f;
+        p = p * f + 1.0f;
+    }
+    return raise(p, n);
+}
+
+/* x * sigmoid(slope x) */
+INLINE floats swish(floats x, float slope)
+{
+    return x * reciprocal(1.0f + exponential(x * -slope));
+}
+
+/* x Phi(x); half is the smaller tail of the normal distribution at |x|. */
+INLINE floats gelu(floats x)
+{
+    const floats size = (floats)((words)x & 0x7FFFFFFF);
+    const floats t = reciprocal(size * (0.3275911f * 0.707106781f) + 1.0f);
+    floats p = t * 1.061405429f - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    const floats half = p * t * exponential(x * x * -0.5f) * 0.5f;
+    return x * select(x < all(0), half, 1.0f - half);
+}
+
+INLINE floats activate(floats x, enum activation activation)
+{
+    switch (activation) {
+    case ACTIVATION_NONE: break;
+    case ACTIVATION_SILU: return swish(x, 1.0f);
+    case ACTIVATION_GELU: return gelu(x);
+    case ACTIVATION_QUICK_GELU: return swish(x, 1.702f);
+    }
+    return x;
+}
+
+/* ---- turning ------------------------------------------------------------------------- */
+
+/* One step of turning 16 x 16 numbers: of the rows i and i + w, lanes with bit w of i's row
+ * change places with lanes without it. After w = 8, 4, 2 and 1 rows are columns. */
+#define LOW_FROM(i, w)  (((i) & (w)) ? 16 + (i) - (w) : (i))
+#define HIGH_FROM(i, w) (((i) & (w)) ? 16 + (i) : (i) + (w))
+#define EACH_LANE(f, w)                                                                 \
+    f(0, w), f(1, w), f(2, w), f(3, w), f(4, w), f(5, w), f(6, w), f(7, w), f(8, w),    \
+        f(9, w), f(10, w), f(11, w), f(12, w), f(13, w), f(14, w), f(15, w)
+#define TURN_STEP(rows, w)                                                              \
+    for (int i = 0; i < LANES; ++i) {                                                   \
+        if (i & (w)) continue;                                                          \
+        const floats low = rows[i], high = rows[i + (w)];                               \
+        rows[i] = __builtin_shufflevector(low, high, EACH_LANE(LOW_FROM, w));           \
+        rows[i + (w)] = __builtin_shufflevector(low, high, EACH_LANE(HIGH_FROM, w));    \
+    }
+
+INLINE void turn_block(floats rows[static LANES])
+{
+    TURN_STEP(rows, 8)
+    TURN_STEP(rows, 4)
+    TURN_STEP(rows, 2)
+    TURN_STEP(rows, 1)
+}
+
+/* Two keys of 16 queries side by side, in bfloat16. */
+INLINE void store_pair(void *target, size_t at, floats even, floats odd)
+{
+#ifdef __AVX512BF16__
+    static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                       21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                       11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
+    const __m512i mixed = _mm512_permutexvar_epi16(_mm512_loadu_si512(order), both);
+#else
+    const words mixed = __builtin_convertvector(narrow(even), words) |
+                        (__builtin_convertvector(narrow(odd), words) << 16);
+#endif
+    memcpy((uint16_t *)target + at, &mixed, sizeof mixed);
+}
+
+#endif

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Bad files, options and requests: one clear sentence, a code, and nothing broken."""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+
+import harness
+from harness import DARKROOM, ENVIRONMENT, GENERATE, HOME, LIMIT_S, LINE, Case, header, make, png
+
+
+class BadInput(Case):
+    def refused(self, shell_line_or_arguments, exit_code, code, *parts):
+        answer, got = self.ask(*shell_line_or_arguments)
+        self.assertEqual((got, answer["error"]["code"]), (exit_code, code), answer)
+        self.check_sentence(answer["error"]["message"], parts)
+        return answer["error"]["message"]
+
+    def test_numbers(self):
+        cases = [
+            ("-W", "100", "multiple of 8"), ("-H", "-64", "64"), ("-W", "100000", "8192"), ("--steps", "0", "steps"),
+            ("--steps", "100000", "steps"), ("--cfg", "nan", "cfg"), ("--cfg", "-1", "cfg"), ("--batch", "0", "batch"),
+            ("--seed", "-5", "seed"), ("--bits", "12", "bits"), ("--quality", "0", "quality"),
+            ("--clip-skip", "0", "clip"), ("--clip-skip", "99", "clip"), ("--threads", "-1", "threads"),
+            ("-o", "a.gif", ".png"), ("-o", ".", ""),
+        ]
+        shell = self.shell("-m", "../tiny.safetensors")
+        for option, value, part in cases:
+            if option == "--threads":
+                self.refused([*GENERATE, "-o", "a.png", option, value], 2, "bad_input", part)
+            else:
+                self.fail_with(shell, f"{LINE} -o a.png {option} {value}", "bad_input", part)
+        self.fail_with(shell, f"{LINE} -o a.png --init ../vae.safetensors", "unsupported")
+        self.fail_with(shell, f"{LINE} -o a.png --init missing.png", "not_found", "missing.png")
+        self.fail_with(shell, f"{LINE} -o nowhere/a.png", "not_found", "nowhere")
+        self.assertEqual(self.files(), set())
+        self.succeed(shell, f"{LINE} -o a.png")
+
+    def test_no_model(self):
+        shell = self.shell()
+        for line in (LINE, "encode a.png -o b.safetensors", "decode a.safetensors -o b.png", "forecast"):
+            self.fail_with(shell, line, "not_found", "no model")
+        self.succeed(shell, "unload")
+
+    def test_models(self):
+        data = (HOME / "tiny.safetensors").read_bytes()
+        files = {
+            "truncated": (data[:len(data) // 2], 4, "corrupt", []),
+            "header": (struct.pack("<Q", 1 << 60) + data[8:100], 4, "corrupt", []),
+            "empty": (b"", 4, "corrupt", []),
+            "deep": (struct.pack("<Q", 20000) + b"[" * 20000, 4, "corrupt", []),
+            "nan": (header({"a": {"dtype": "F32", "shape": [float("nan")], "data_offsets": [0, 4]}}) + b"1234", 4,
+                    "corrupt", []),
+            "overlapping": (header({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+                                    "b": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}) + bytes(12), 4,
+                            "corrupt", []),
+            "unknown-type": (header({"a": {"dtype": "Q9", "shape": [1], "data_offsets": [0, 4]}}) + bytes(4), 5,
+                             "unsupported", ["Q9"]),
+            "no-model": (header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}) + bytes(4), 5,
+                         "unsupported", []),
+            "pickle": (b"PK\x03\x04" + bytes(100), 5, "unsupported", []),
+        }
+        shell = self.shell("-m", "../tiny.safetensors")
+        self.succeed(shell, f"{LINE} -o a.png")
+        for name, (content, exit_code, code, parts) in files.items():
+            path = self.folder / f"{name}.safetensors"
+            path.write_bytes(content)
+            answer, got = self.ask("inspect", path.name)
+            self.assertEqual((got, answer["error"]["code"]), (exit_code, code), (name, answer))
+            self.fail_with(shell, f"model {path.name}", code, path.name, *parts)
+        self.fail_with(shell, "model missing.safetensors", "not_found", "missing.safetensors")
+        self.succeed(shell, f"{LINE} -o b.png")
+        self.assertEqual((self.folder / "a.png").read_bytes(), (self.folder / "b.png").read_bytes())
+
+    def test_duplicate_tensors(self):
+        text = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],' \
+               b'"data_offsets":[4,8]}}'
+        (self.folder / "twice.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
+        self.refused(["inspect", "twice.safetensors"], 4, "corrupt", "twice.safetensors")
+
+    def test_missing_tensors_are_listed(self):
+        name = "first_stage_model.decoder.conv_in.weight"
+        make("lacking.safetensors", "--part", "vae", "--seed", "2", "--drop", name.removeprefix("first_stage_model."))
+        shell = self.shell("-m", "../tiny.safetensors")
+        self.fail_with(shell, "vae ../lacking.safetensors", "incomplete", "decoder.conv_in.weight")
+        unet = "model.diffusion_model.input_blocks.0.0.weight"
+        make("lame.safetensors", "--seed", "1", "--drop", unet)
+        self.fail_with(shell, "model ../lame.safetensors", "incomplete", "input_blocks.0.0.weight")
+
+    def test_a_vae_of_other_shapes(self):
+        data = (HOME / "vae.safetensors").read_bytes()
+        length = struct.unpack("<Q", data[:8])[0]
+        tensors = json.loads(data[8:8 + length])
+        name = "decoder.mid.block_1.conv1.weight"
+        outputs, inputs, *kernel = tensors[name]["shape"]
+        tensors[name]["shape"] = [outputs // 2, inputs * 2, *kernel]
+        metadata = tensors.pop("__metadata__", {})
+        (self.folder / "odd.safetensors").write_bytes(header(tensors, **metadata) + data[8 + length:])
+        shell = self.shell("-m", "../tiny.safetensors")
+        self.fail_with(shell, "vae odd.safetensors", "incomplete", "odd.safetensors", name)
+        self.assertEqual(self.succeed(shell, "vae")["vae"]["active"], "base")
+        self.succeed(shell, f"{LINE} -o a.png")
+
+    def test_an_unreadable_vae(self):
+        shell = self.shell("-m", "../tiny.safetensors")
+        (self.folder / "folder.safetensors").mkdir()
+        answer = shell.ask("vae folder.safetensors")
+        self.assertFalse(answer["ok"])
+        self.check_sentence(answer["error"]["message"], ["folder.safetensors"])
+        if os.geteuid() != 0:
+            path = self.folder / "secret.safetensors"
+            shutil.copy(HOME / "vae.safetensors", path)
+            path.chmod(0)
+            self.fail_with(shell, "vae secret.safetensors", "io", "secret.safetensors")
+
+    def test_not_finite(self):
+        make("nan.safetensors", "--seed", "1", "--nan", "model.diffusion_model.out.2.weight")
+        self.refused([*GENERATE[:2], "../nan.safetensors", *GENERATE[3:], "-o", "a.png"], 13, "not_finite")
+        make("nan-vae.safetensors", "--part", "vae", "--seed", "2", "--nan", "decoder.conv_out.weight")
+        self.refused([*GENERATE, "-o", "a.png", "--vae", "../nan-vae.safetensors"], 13, "not_finite",
+                     "decoder.conv_out.weight")
+        self.assertEqual(self.files(), set())
+
+    def test_a_model_without_parts(self):
+        make("no-vae.safetensors", "--seed", "1", "--without", "vae")
+        make("no-text.safetensors", "--seed", "1", "--without", "text")
+        self.assertIn("VAE", self.ask("inspect", "../no-vae.safetensors")[0]["lacks"])
+        arguments = [*GENERATE, "-o", "a.png"]
+        arguments[2] = "../no-text.safetensors"
+        self.refused(arguments, 6, "incomplete", "text encoder")
+        arguments[2] = "../no-vae.safetensors"
+        self.refused(arguments, 6, "incomplete", "VAE")
+        answer, code = self.ask(*arguments, "--vae", "../vae.safetensors")
+        self.assertEqual(code, 0, answer)
+
+    def test_inpainting_is_refused_by_name(self):
+        make("inpainting.safetensors", "--seed", "1", "--unet-channels", "9")
+        arguments = [*GENERATE, "-o", "a.png"]
+        arguments[2] = "../inpainting.safetensors"
+        self.refused(arguments, 5, "unsupported", "inpainting")
+
+    def test_a_png_bomb(self):
+        (self.folder / "bomb.png").write_bytes(png(60000, 60000, zlib.compress(bytes(1 << 20))))
+        (self.folder / "short.png").write_bytes(png(64, 64, zlib.compress(bytes(100))))
+        shell = self.shell("-m", "../tiny.safetensors")
+        answer = shell.ask(f"{LINE} -o a.png --init bomb.png")
+        self.assertFalse(answer["ok"])
+        self.check_sentence(answer["error"]["message"], ["bomb.png"])
+        self.fail_with(shell, f"{LINE} -o a.png --init short.png", "corrupt", "short.png")
+        self.succeed(shell, f"{LINE} -o a.png")
+
+    def test_a_full_disk(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting a small file system needs root")
+        small = self.folder / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", small], capture_output=True,
+                          check=False).returncode != 0:
+            self.skipTest("no file system can be mounted here")
+        try:
+            self.refused([*GENERATE, "-o", "small/a.png"], 9, "io", "small/a.png")
+            self.refused([*GENERATE, "-o", "small/a.safetensors", "-W", "256"], 9, "io", "small/a.safetensors")
+            self.assertEqual(list(small.iterdir()), [])
+        finally:
+            subprocess.run(["umount", small], check=True)
+
+    def test_an_unwritable_folder(self):
+        message = self.ask(*GENERATE, "-o", "/proc/a.png")[0]["error"]
+        self.assertIn(message["code"], ("io", "not_found"))
+        if os.geteuid() != 0:
+            (self.folder / "shut").mkdir(mode=0o555)
+            self.refused([*GENERATE, "-o", "shut/a.png"], 9, "io", "shut")
+
+    def test_standard_output_that_takes_nothing(self):
+        with open("/dev/full", "wb") as full:
+            self.assertEqual(self.run_program("help", stdout=full).returncode, 9)
+            self.assertEqual(self.run_program("inspect", "../tiny.safetensors", "--json", stdout=full).returncode, 9)
+            self.assertEqual(self.run_program("shell", "--json", stdin=b"help\nhelp\n", stdout=full).returncode, 9)
+        closed = subprocess.Popen([DARKROOM, "shell", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=ENVIRONMENT)
+        closed.stdout.close()
+        closed.stdin.write(b"help\nhelp\n")
+        closed.stdin.close()
+        self.assertEqual(closed.wait(LIMIT_S), 9)
+        closed.stderr.close()
+
+    def test_file_names_that_are_not_text(self):
+        name = os.fsencode(self.folder) + b"/caf\xe9.safetensors"
+        os.link(HOME / "tiny.safetensors", name)
+        done = subprocess.run([DARKROOM, "inspect", name, "--json"], capture_output=True, env=ENVIRONMENT, check=True)
+        self.assertIn("caf\ufffd", json.loads(done.stdout)["path"])
+        done = subprocess.run([DARKROOM, "inspect", b"no\xff", "--json"], capture_output=True, env=ENVIRONMENT,
+                              check=False)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["error"]["code"]), (3, "not_found"))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The bash completion offers what the program takes: commands, options, values, files.
+#
+#   completion_test.sh BUILD_ROOT SOURCE_ROOT
+set -euo pipefail
+
+program=$1/darkroom
+source=$2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+# shellcheck source=/dev/null
+source "$source/completion/darkroom.bash"
+cd "$folder"
+mkdir models
+touch sd15.safetensors "with space.png" in.png
+failed=0
+
+# offers EXPECTED WORD...: the words of the line after `darkroom`; the last is being typed.
+offers() {
+    local expected=$1 got
+    shift
+    COMP_WORDS=("$program" "$@")
+    COMP_CWORD=$#
+    COMPREPLY=()
+    _darkroom
+    got=$(printf '%s\n' "${COMPREPLY[@]}" | sort | tr '\n' ' ')
+    expected=$(tr ' ' '\n' <<<"$expected" | sort | tr '\n' ' ')
+    if [[ ${got% } != "${expected% }" ]]; then
+        echo "darkroom $*: offers '$got', not '$expected'" >&2
+        failed=1
+    fi
+}
+
+offers "generate encode decode inspect memory shell help" ""
+offers "generate" gen
+offers "--help --version" --
+offers "inspect" help ins
+offers "--seed --steps --sampler --scheduler --strength" generate --s
+offers "--digest" inspect --d
+offers "" inspect --samp
+offers "euler euler-a" generate --sampler eu
+offers "euler euler-a" generate --sampler = eu
+offers "euler euler-a heun dpmpp-2m dpmpp-2m-sde unipc ddim lcm" generate --sampler ""
+offers "karras" generate -p x --scheduler k
+offers "cuda cpu" generate --rng c
+offers "auto eps v" generate --prediction ""
+offers "models" generate --tokenizer m
+offers "sd15.safetensors" generate -m s
+offers "in.png" encode -m sd15.safetensors in.
+offers "none" generate --vae non
+offers "" generate --steps ""
+exit "$failed"

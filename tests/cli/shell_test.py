@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""The shell: lines, answers, progress, terminals."""
+import json
+import os
+import pty
+import subprocess
+
+import harness
+from harness import DARKROOM, ENVIRONMENT, LIMIT_S, LINE, Case
+
+
+class ShellSession(Case):
+    def test_shapes(self):
+        shell = self.shell()
+        vae_keys = {"choice", "source", "reason", "active", "path", "digest", "verified", "scale_factor"}
+        answer = self.succeed(shell, "vae")
+        self.assertLessEqual(vae_keys, set(answer["vae"]))
+        self.assertEqual((answer["vae"]["choice"], answer["vae"]["source"]), ("automatic", "default"))
+        answer = self.succeed(shell, "model ../tiny.safetensors")
+        self.assertEqual((answer["model"]["path"], answer["model"]["family"]), ("../tiny.safetensors", "sd15"))
+        self.assertEqual([part["role"] for part in answer["model"]["components"]], ["text", "unet", "vae"])
+        self.assertLessEqual(vae_keys, set(answer["vae"]))
+        self.assertGreater(answer["receipt"]["acquired_bytes"], 1 << 20)
+        answer = self.succeed(shell, "vae ../vae.safetensors")
+        self.assertEqual((answer["vae"]["active"], answer["vae"]["path"]), ("override", "../vae.safetensors"))
+        self.assertTrue(answer["vae"]["verified"])
+        self.assertEqual(answer["receipt"]["released_bytes"], answer["receipt"]["acquired_bytes"])
+        answer = self.succeed(shell, "vae")
+        self.assertEqual((answer["vae"]["source"], answer["vae"]["active"]), ("setting", "override"))
+        answer = self.succeed(shell, "unload vae")
+        self.assertGreater(answer["receipt"]["released_bytes"], 1 << 20)
+        answer = self.succeed(shell, "unload vae")
+        self.assertEqual(answer["receipt"]["released_bytes"], 0)
+        answer = self.succeed(shell, "unload model")
+        self.assertEqual(answer["receipt"]["after"]["private_bytes"], 0)
+        answer = self.succeed(shell, "unload")
+        self.assertEqual(answer["receipt"]["released_bytes"], 0)
+        answer = self.succeed(shell, f"{LINE} -o a.png")
+        self.assertEqual(answer["vae"]["active"], "override")
+        answer = self.succeed(shell, "budget 3G")
+        self.assertEqual(answer["budget"]["bytes"], 3 << 30)
+        self.assertEqual(self.succeed(shell, "budget")["budget"]["bytes"], 3 << 30)
+        self.assertIn("less a tenth", self.succeed(shell, "budget default")["budget"]["reason"])
+        self.assertIn("generate", self.succeed(shell, "help")["help"])
+        self.assertIn("--steps", self.succeed(shell, "help generate")["help"])
+        self.assertNotIn("--precision", self.succeed(shell, "generate --help")["help"])
+        self.assertTrue(self.succeed(shell, "forecast -W 64 -H 64")["forecast"]["fits"])
+        self.assertEqual(self.succeed(shell, "inspect ../tiny.safetensors")["family"], "sd15")
+        self.succeed(shell, "quit")
+        self.assertEqual(shell.close(), ([], 0))
+
+    def test_lines(self):
+        shell = self.shell()
+        shell.send("")
+        shell.send("   # a comment")
+        self.succeed(shell, "budget")
+        self.fail_with(shell, "frobnicate", "bad_input", "frobnicate", "help")
+        self.fail_with(shell, "generate 'open", "bad_input", "quote")
+        self.fail_with(shell, b"bud\0get\n", "bad_input", "NUL")
+        self.fail_with(shell, b"x" * (1 << 20) + b"yz\n", "bad_input", "1 MiB")
+        self.fail_with(shell, "budget 1 2", "bad_input", "2")
+        self.fail_with(shell, "model", "bad_input", "FILE")
+        self.fail_with(shell, b"frob\xff\xfe\n", "bad_input")
+        self.fail_with(shell, "generate " + "a " * 300, "bad_input", "256")
+        shell.send(b"help\nquit\nhelp\n")
+        answers, code = shell.close()
+        self.assertEqual([answer["command"] for answer in answers], ["help", "quit"])
+        self.assertEqual(code, 1)
+
+    def test_a_last_line_without_its_end(self):
+        done = self.run_program("shell", "--json", stdin=b"help\nbudget")
+        self.assertEqual([json.loads(line)["command"] for line in done.stdout.splitlines()], ["help", "budget"])
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(self.run_program("shell", stdin=b"").returncode, 0)
+
+    def test_start_options_in_a_line(self):
+        shell = self.shell()
+        for option in ("--precision f32", "--threads 2", "--tokenizer x", "--vae-dir x"):
+            self.fail_with(shell, f"generate {option}", "bad_input", option.split()[0], "shell starts")
+
+    def test_generate_switches_and_sets_the_budget(self):
+        shell = self.shell()
+        answer = self.succeed(shell, f"{LINE} -o a.png -m ../tiny.safetensors --budget 2G")
+        self.assertEqual(answer["model"]["family"], "sd15")
+        self.assertEqual(self.succeed(shell, "budget")["budget"]["bytes"], 2 << 30)
+        answer = self.succeed(shell, f"{LINE} -o b.png")
+        self.assertNotIn("model", answer)
+
+    def test_text(self):
+        done = self.run_program("shell", stdin=b"model ../tiny.safetensors\nvae ../missing.safetensors\nvae\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("family  sd15", done.stdout)
+        self.assertRegex(done.stderr, r"(?m)^vae: .*missing")
+        self.assertNotIn("darkroom>", done.stdout + done.stderr)
+
+    def test_progress_and_logs(self):
+        shell = self.shell("-v")
+        self.succeed(shell, "model ../tiny.safetensors")
+        self.succeed(shell, f"{LINE} -o a.png")
+        events = shell.events()
+        self.assertEqual(len(events), len(shell.said().splitlines()))
+        steps = [event for event in events if event["event"] == "progress" and event["stage"] == "unet"]
+        self.assertEqual([event["step"] for event in steps], [0, 1, 2])
+        self.assertTrue(all(event["step_count"] == 2 for event in steps))
+        self.assertTrue(any(event["event"] == "log" for event in events))
+        shell = self.shell("-q")
+        self.succeed(shell, "model ../tiny.safetensors")
+        self.succeed(shell, f"{LINE} -o a.png")
+        self.assertEqual(shell.said(), "")
+
+    def test_on_a_terminal(self):
+        main_end, other_end = pty.openpty()
+        with subprocess.Popen([DARKROOM, "shell", "--threads", "1"], stdin=other_end, stdout=subprocess.PIPE,
+                              stderr=other_end, cwd=self.folder, env=ENVIRONMENT) as process:
+            os.close(other_end)
+            os.write(main_end, f"{LINE} -m ../tiny.safetensors -o a.png\nquit\n".encode())
+            seen = b""
+            while True:
+                try:
+                    data = os.read(main_end, 4096)
+                except OSError:
+                    break
+                if not data:
+                    break
+                seen += data
+            self.assertEqual(process.wait(LIMIT_S), 0)
+            out = process.stdout.read()
+        os.close(main_end)
+        self.assertEqual(seen.count(b"darkroom> "), 2)
+        self.assertRegex(seen, rb"\r\x1b\[Kunet ")
+        self.assertNotIn(b"\x1b", out)
+        self.assertIn(b"a.png", out)
+
+
+if __name__ == "__main__":
+    harness.main()

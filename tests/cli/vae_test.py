@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""The VAE that is chosen, and the one that comes back."""
+import os
+
+import harness
+from harness import HOME, LINE, Case, idat_of
+
+
+class Vae(Case):
+    """Picture A with the base, B with an override, C with the base again: C is A, B differs."""
+
+    def picture(self, shell, name, *options):
+        self.succeed(shell, " ".join([LINE, "-o", name, *options]))
+        self.memory(shell)
+        return (self.folder / name).read_bytes()
+
+    def start(self):
+        shell = self.shell()
+        self.succeed(shell, "model ../tiny.safetensors")
+        return shell, self.picture(shell, "a.png")
+
+    def finish(self, shell, first, override_name="b.png"):
+        self.assertNotEqual((self.folder / override_name).read_bytes(), first)
+        answer = self.succeed(shell, "vae none")
+        self.assertEqual((answer["vae"]["active"], answer["vae"]["choice"]), ("base", "none"))
+        self.assertTrue(answer["vae"]["verified"])
+        self.assertEqual(self.picture(shell, "c.png"), first)
+
+    def test_there_and_back(self):
+        shell, first = self.start()
+        digest = self.succeed(shell, "vae")["vae"]["digest"]
+        self.succeed(shell, "vae ../vae.safetensors")
+        self.picture(shell, "b.png")
+        self.finish(shell, first)
+        self.assertEqual(self.succeed(shell, "vae")["vae"]["digest"], digest)
+
+    def test_image_to_image_in_between(self):
+        shell, first = self.start()
+        self.succeed(shell, "vae ../vae.safetensors")
+        self.picture(shell, "b.png")
+        self.picture(shell, "i.png", "--init b.png --strength 0.6")
+        self.finish(shell, first)
+
+    def test_after_a_failed_override(self):
+        shell, first = self.start()
+        before = self.memory(shell)["ledger"]["private_bytes"]
+        self.fail_with(shell, "vae missing.safetensors", "not_found", "missing.safetensors")
+        (self.folder / "broken.safetensors").write_bytes((HOME / "vae.safetensors").read_bytes()[:100000])
+        self.fail_with(shell, "vae broken.safetensors", "corrupt", "broken.safetensors")
+        self.fail_with(shell, f"{LINE} -o x.png --vae broken.safetensors", "corrupt", "broken.safetensors")
+        self.assertEqual(self.memory(shell)["ledger"]["private_bytes"], before)
+        self.assertEqual(self.picture(shell, "again.png"), first)
+        self.succeed(shell, "vae ../vae.safetensors")
+        second = self.picture(shell, "b.png")
+        self.fail_with(shell, "vae broken.safetensors", "corrupt")
+        self.assertEqual(self.picture(shell, "b2.png"), second)
+        self.finish(shell, first)
+
+    def test_chosen_before_the_first_load(self):
+        _, first = self.start()
+        shell = self.shell()
+        self.assertEqual(self.succeed(shell, "vae ../vae.safetensors")["vae"]["source"], "setting")
+        self.assertEqual(self.succeed(shell, "vae")["vae"]["choice"], "../vae.safetensors")
+        self.assertEqual(self.succeed(shell, "model ../tiny.safetensors")["vae"]["active"], "override")
+        self.picture(shell, "b.png")
+        self.finish(shell, first)
+
+    def test_a_setting_that_does_not_fit_is_no_failure(self):
+        shell = self.shell()
+        self.succeed(shell, "vae missing.safetensors")
+        answer = self.succeed(shell, "model ../tiny.safetensors")
+        self.assertEqual((answer["vae"]["active"], answer["vae"]["choice"]), ("base", "missing.safetensors"))
+        self.assertIn("missing.safetensors", answer["receipt"]["reason"])
+
+    def test_a_neighbour_and_then_none(self):
+        _, first = self.start()
+        os.link(HOME / "tiny.safetensors", self.folder / "m.safetensors")
+        neighbour = self.folder / "m.vae.safetensors"
+        os.link(HOME / "vae.safetensors", neighbour)
+        shell = self.shell()
+        answer = self.succeed(shell, "model m.safetensors")
+        self.assertEqual(answer["vae"]["active"], "override")
+        self.assertIn("m.vae.safetensors", answer["vae"]["reason"])
+        self.assertNotEqual(idat_of(self.picture(shell, "b.png")), idat_of(first))
+        neighbour.unlink()
+        answer = self.succeed(shell, "vae automatic")
+        self.assertEqual(answer["vae"]["active"], "base")
+        self.assertEqual(idat_of(self.picture(shell, "c.png")), idat_of(first))
+
+    def test_a_damaged_neighbour_is_said(self):
+        os.link(HOME / "tiny.safetensors", self.folder / "m.safetensors")
+        (self.folder / "m.vae.safetensors").write_bytes(b"not one")
+        shell = self.shell()
+        answer = self.succeed(shell, "model m.safetensors")
+        self.assertEqual(answer["vae"]["active"], "base")
+        self.assertIn("m.vae.safetensors", answer["receipt"]["reason"])
+
+    def test_release_is_complete(self):
+        shell, _ = self.start()
+        self.succeed(shell, "unload model")
+        base = self.memory(shell)
+        self.succeed(shell, "vae ../vae.safetensors")
+        self.picture(shell, "b.png")
+        self.succeed(shell, "vae none")
+        self.succeed(shell, "unload model")
+        after = self.memory(shell)
+        self.assertEqual(after["regions"], [])
+        self.assertLess(abs(after["kernel"]["private_bytes"] - base["kernel"]["private_bytes"]), 1 << 20)
+
+
+if __name__ == "__main__":
+    harness.main()
