@@ -249,7 +249,7 @@ static double library_rate(int bf16)
 {
     double rates[6];
     for (int i = 0; i < 6; ++i) {
-        rates[i] = library_conv_rate_by(&library_convs[i], bf16, 5, clock_used);
+        rates[i] = library_conv_rate(&library_convs[i], bf16, 5, clock_used);
         printf("  library's conv %4d->%-4d @%-3d %*s%7.1f GFLOP/s\n", library_convs[i].in,
                library_convs[i].out, library_convs[i].side, 15, "", rates[i] * 1e-9);
     }

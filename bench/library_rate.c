@@ -79,12 +79,7 @@ static void drop(struct made *m)
     (void)dnnl_engine_destroy(m->engine);
 }
 
-double library_conv_rate(const struct library_conv *conv, int bf16, int runs)
-{
-    return library_conv_rate_by(conv, bf16, runs, CLOCK_MONOTONIC);
-}
-
-double library_conv_rate_by(const struct library_conv *conv, int bf16, int runs, clockid_t clock)
+double library_conv_rate(const struct library_conv *conv, int bf16, int runs, clockid_t clock)
 {
     struct made m = {.engine = NULL};
     double best = 0;

@@ -14,10 +14,9 @@ struct library_conv {
 extern const struct library_conv library_convs[6];
 
 /* FLOP/s of one of them in bfloat16 (float32 where bf16 is 0), in the layouts that the
- * library likes best; the best of `runs` (by that clock; the monotonic one). 0 where it fails. */
-double library_conv_rate(const struct library_conv *conv, int bf16, int runs);
-double library_conv_rate_by(const struct library_conv *conv, int bf16, int runs,
-                            clockid_t clock);
+ * library likes best; the best of `runs` by that clock. 0 where it fails. */
+double library_conv_rate(const struct library_conv *conv, int bf16, int runs,
+                         clockid_t clock);
 
 /* The median of six rates. */
 double library_median(const double rates[static 6]);
