@@ -169,7 +169,12 @@ static enum dr_code store(struct options *options, const struct option *option,
     switch (option->kind) {
     case FLAG: *(bool *)field = true; return DR_OK;
     case COUNT: ++*(int32_t *)field; return DR_OK;
-    case TEXT: *(const char **)field = text; return DR_OK;
+    case TEXT:
+        /* A prompt may be empty, a file or a name may not. */
+        if (!*text && strcmp(option->value, "TEXT") != 0)
+            return fail(err, "--%s needs a value: %s", option->name, option->value);
+        *(const char **)field = text;
+        return DR_OK;
     case REAL:
         if (parse_real(text, field)) return DR_OK;
         return fail(err, "--%s takes a number, not \"%.80s\"", option->name, text);

@@ -115,6 +115,8 @@ static void refuses_by_name(void)
     check_has(err.message, "-q takes no value");
     check_int(PARSE(FOR_GENERATE, "--prompt"), ==, DR_BAD_INPUT);
     check_has(err.message, "--prompt needs a value");
+    check_int(PARSE(FOR_GENERATE, "-o", ""), ==, DR_BAD_INPUT);
+    check_has(err.message, "--output needs a value: FILE");
 }
 
 static void start_options_stay_at_the_start(void)

@@ -127,11 +127,12 @@ static struct options default_options(const struct session *session)
 static enum dr_code check_operands(const struct command *command,
                                    const struct options *options, struct dr_error *err)
 {
+    const bool is_empty = options->operand_count > 0 && !options->operands[0][0];
     if (options->operand_count >= command->least &&
-        options->operand_count <= command->most)
+        options->operand_count <= command->most && !is_empty)
         return DR_OK;
     err->code = DR_BAD_INPUT;
-    if (options->operand_count < command->least)
+    if (options->operand_count < command->least || is_empty)
         (void)snprintf(err->message, sizeof err->message, "%s needs %s; see %s --help",
                        command->name, command->operands, command->name);
     else
