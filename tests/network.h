@@ -147,6 +147,20 @@ static inline float network_poke(const char *path, enum component_role role,
     return before;
 }
 
+/* Let a tensor of an open checkpoint claim another shape; changed is the caller's and must
+ * outlive the index. */
+static inline void network_reshape(const struct component_index *index, const char *name,
+                                   int32_t rank, const int64_t *dims, struct tensor *changed)
+{
+    const struct tensor *const tensor = component_find(index, name);
+    network_require(tensor, "no tensor %s", name);
+    *changed = *tensor;
+    changed->rank = rank;
+    memcpy(changed->dims, dims, (size_t)rank * sizeof dims[0]);
+    for (size_t i = 0; i < index->count; ++i)
+        if (index->tensors[i].tensor == tensor) index->tensors[i].tensor = changed;
+}
+
 /* ---- weights and runs ---- */
 
 static inline void network_load(const struct component_spec *spec, struct region *weights)

@@ -415,13 +415,8 @@ static const char *misshapen(const char *name, int32_t rank, const int64_t *dims
     err = (struct dr_error){0};
     network_open(&checkpoint, sd15_path);
     const struct component_index *const index = &checkpoint.components[ROLE_UNET];
-    const struct tensor *const tensor = component_find(index, name);
-    network_require(tensor, "no tensor %s", name);
-    struct tensor changed = *tensor;
-    changed.rank = rank;
-    memcpy(changed.dims, dims, (size_t)rank * sizeof dims[0]);
-    for (size_t i = 0; i < index->count; ++i)
-        if (index->tensors[i].tensor == tensor) index->tensors[i].tensor = &changed;
+    struct tensor changed;
+    network_reshape(index, name, rank, dims, &changed);
     const enum dr_code code =
         unet_spec_create(&spec, index, checkpoint.family, DTYPE_F32, &err);
     check(code == DR_INCOMPLETE || code == DR_UNSUPPORTED);

@@ -400,13 +400,8 @@ static enum dr_code misshapen(const char *name, int32_t rank, const int64_t *dim
     struct vae_spec *spec = NULL;
     network_open(&checkpoint, sd15_path);
     const struct component_index *const index = &checkpoint.components[ROLE_VAE];
-    const struct tensor *const tensor = component_find(index, name);
-    network_require(tensor, "no tensor %s", name);
-    struct tensor changed = *tensor;
-    changed.rank = rank;
-    memcpy(changed.dims, dims, (size_t)rank * sizeof dims[0]);
-    for (size_t i = 0; i < index->count; ++i)
-        if (index->tensors[i].tensor == tensor) index->tensors[i].tensor = &changed;
+    struct tensor changed;
+    network_reshape(index, name, rank, dims, &changed);
     *err = (struct dr_error){0};
     const enum dr_code code =
         vae_spec_create(&spec, index, FAMILY_SD15, DTYPE_F32, err);

@@ -54,6 +54,8 @@ class Usage(Case):
             (["encode", "-m", "../tiny.safetensors", "-o", "x.safetensors"], "encode needs IN.png"),
             (["decode", "-m", "../tiny.safetensors", "x.safetensors"], "-o"),
             (["inspect"], "inspect needs FILE"),
+            (["inspect", ""], "inspect needs FILE"),
+            (["generate", "-m", ""], "--model needs a value"),
             (["memory", "--prompt", "x"], "--prompt"),
             (["help", "frobnicate"], "frobnicate"),
         ]
