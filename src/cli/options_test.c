@@ -57,6 +57,34 @@ static void takes_every_kind(void)
     check_int(options.seed, ==, 4294967296);
 }
 
+static void takes_two_numbers_as_one_value(void)
+{
+    check_int(PARSE(FOR_GENERATE, "--original-size", "1024x768", "--crop=32,16",
+                    "--target-size", "640x512"),
+              ==, DR_OK);
+    check_int(options.original[0], ==, 1024);
+    check_int(options.original[1], ==, 768);
+    check_int(options.crop[0], ==, 32);
+    check_int(options.crop[1], ==, 16);
+    check_int(options.target[0], ==, 640);
+    check_int(options.target[1], ==, 512);
+    static const char *const wrong[] = {
+        "1024",  "x768", "1024x",     "1024,768", "-1x5",
+        "1x2x3", "axb",  "1024x768 ", "",         "99999999999999999999x1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+        check_int(PARSE(FOR_GENERATE, "--original-size", wrong[i]), ==, DR_BAD_INPUT);
+        check_has(err.message, "WxH");
+    }
+}
+
+static void no_negative_prompt_is_told_from_an_empty_one(void)
+{
+    check_int(PARSE(FOR_GENERATE, "-p", "x"), ==, DR_OK);
+    check(options.negative == NULL);
+    check_int(PARSE(FOR_GENERATE, "-p", "x", "-n", ""), ==, DR_OK);
+    check_str(options.negative, "");
+}
+
 static void defaults_are_the_librarys(void)
 {
     const struct dr_generate_options job = dr_generate_options_default();
@@ -191,6 +219,8 @@ int main(void)
 {
     check_run(takes_values_in_each_form);
     check_run(takes_every_kind);
+    check_run(takes_two_numbers_as_one_value);
+    check_run(no_negative_prompt_is_told_from_an_empty_one);
     check_run(defaults_are_the_librarys);
     check_run(keeps_operands);
     check_run(refuses_by_name);
