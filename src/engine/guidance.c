@@ -65,5 +65,11 @@ enum dr_code guidance_run(struct guidance *guidance, struct sampler *sampler,
     }
     if (guidance->report)
         guidance->report(guidance->cookie, guidance->call_count, total);
+    /* A finite answer may still take the latent beyond: not the VAE's fault, which is next. */
+    if (!latent_is_finite(sampler->latent, count))
+        return error_set(err, DR_NOT_FINITE,
+                         "the UNet's results took the latent to infinity or NaN by the "
+                         "last of %d steps",
+                         (int)total);
     return DR_OK;
 }
