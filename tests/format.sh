@@ -26,12 +26,11 @@ fi
 mapfile -d '' files < <(find src include tests tools -name '*.[ch]' -print0 | sort -z)
 [[ ${#files[@]} -gt 0 ]] || { echo "no C files in $PWD" >&2; exit 1; }
 
+# One run over all files; its complaints begin with the file's name.
 different=0
-for file in "${files[@]}"; do
-    if ! "$program" --style=file "${mode[@]}" "$file" 2>/dev/null; then
-        echo "$file: not as clang-format writes it (tests/format.sh . --fix does)" >&2
-        different=$((different + 1))
-    fi
-done
+while IFS= read -r file; do
+    echo "$file: not as clang-format writes it (tests/format.sh . --fix does)" >&2
+    different=$((different + 1))
+done < <("$program" --style=file "${mode[@]}" "${files[@]}" 2>&1 | sed -nE 's/^([^:]+):[0-9]+:.*/\1/p' | sort -u)
 echo "${#files[@]} files looked at, $different differ"
 [[ $different -eq 0 ]]

@@ -12,9 +12,15 @@ static size_t character_bytes(const unsigned char *text)
     static const struct {
         unsigned char low, high, second_low, second_high, bytes;
     } forms[] = {
-        {0x01, 0x7F, 0x00, 0x00, 1}, {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
-        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
-        {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
+        {0x01, 0x7F, 0x00, 0x00, 1},
+        {0xC2, 0xDF, 0x80, 0xBF, 2},
+        {0xE0, 0xE0, 0xA0, 0xBF, 3},
+        {0xE1, 0xEC, 0x80, 0xBF, 3},
+        {0xED, 0xED, 0x80, 0x9F, 3},
+        {0xEE, 0xEF, 0x80, 0xBF, 3},
+        {0xF0, 0xF0, 0x90, 0xBF, 4},
+        {0xF1, 0xF3, 0x80, 0xBF, 4},
+        {0xF4, 0xF4, 0x80, 0x8F, 4},
     };
     for (size_t i = 0; i < sizeof forms / sizeof *forms; ++i) {
         if (text[0] < forms[i].low || text[0] > forms[i].high) continue;
@@ -111,9 +117,11 @@ static json_t *component(const struct dr_component_info *info, const char *diges
     answer_set_bytes(object, "tensor_count", info->tensor_count);
     if (info->parameter_count)
         answer_set_bytes(object, "parameter_count", info->parameter_count);
-    if (info->stored_types[0]) answer_set_text(object, "stored_types", info->stored_types);
+    if (info->stored_types[0])
+        answer_set_text(object, "stored_types", info->stored_types);
     answer_set_bytes(object, "stored_bytes", info->stored_bytes);
-    if (info->weights_bytes) answer_set_bytes(object, "weights_bytes", info->weights_bytes);
+    if (info->weights_bytes)
+        answer_set_bytes(object, "weights_bytes", info->weights_bytes);
     if (digest && *digest) answer_set_text(object, "digest", digest);
     return object;
 }
@@ -123,8 +131,8 @@ static json_t *components(const struct dr_component_info *list, int32_t count,
 {
     json_t *const array = json_array();
     for (int32_t i = 0; i < count; ++i)
-        (void)json_array_append_new(array,
-                                    component(&list[i], digests ? digests[list[i].role] : NULL));
+        (void)json_array_append_new(
+            array, component(&list[i], digests ? digests[list[i].role] : NULL));
     return array;
 }
 
@@ -134,7 +142,8 @@ json_t *answer_model(const struct dr_model_info *model)
     answer_set_text(object, "path", model->path);
     answer_set_text(object, "family", model->family);
     (void)json_object_set_new(object, "components",
-                              components(model->components, model->component_count, NULL));
+                              components(model->components, model->component_count,
+                                         NULL));
     if (model->lacks[0]) answer_set_text(object, "lacks", model->lacks);
     return object;
 }
@@ -189,9 +198,9 @@ json_t *answer_forecast(const struct dr_forecast *forecast)
     json_t *const object = json_object();
     (void)json_object_set_new(object, "width", json_integer(forecast->width));
     (void)json_object_set_new(object, "height", json_integer(forecast->height));
-    (void)json_object_set_new(
-        object, "components",
-        components(forecast->components, forecast->component_count, NULL));
+    (void)json_object_set_new(object, "components",
+                              components(forecast->components,
+                                         forecast->component_count, NULL));
     answer_set_bytes(object, "text_arena_bytes", forecast->text_arena_bytes);
     answer_set_bytes(object, "unet_arena_bytes", forecast->unet_arena_bytes);
     answer_set_bytes(object, "vae_arena_bytes", forecast->vae_arena_bytes);
@@ -237,7 +246,8 @@ static void add_totals(json_t *answer, const struct dr_memory *memory)
     answer_set_bytes(ledger, "mapped_bytes", memory->ledger.mapped_bytes);
     answer_set_bytes(ledger, "peak_private_bytes", memory->ledger.peak_private_bytes);
     answer_set_bytes(kernel, "private_bytes", memory->kernel.private_bytes);
-    answer_set_bytes(kernel, "mapped_resident_bytes", memory->kernel.mapped_resident_bytes);
+    answer_set_bytes(kernel, "mapped_resident_bytes",
+                     memory->kernel.mapped_resident_bytes);
     answer_set_bytes(kernel, "rss_bytes", memory->kernel.rss_bytes);
     answer_set_bytes(kernel, "pss_bytes", memory->kernel.pss_bytes);
     (void)json_object_set_new(answer, "ledger", ledger);
@@ -270,9 +280,10 @@ void answer_add_memory(json_t *answer, const struct dr_memory *memory)
     add_totals(answer, memory);
     add_residual(answer, memory);
     set_flag(answer, "regions_agree", memory->regions_agree);
-    if (memory->disagreement[0]) answer_set_text(answer, "disagreement", memory->disagreement);
-    (void)json_object_set_new(answer, "budget",
-                              answer_budget(memory->budget_bytes, memory->budget_reason));
+    if (memory->disagreement[0])
+        answer_set_text(answer, "disagreement", memory->disagreement);
+    (void)json_object_set_new(
+        answer, "budget", answer_budget(memory->budget_bytes, memory->budget_reason));
 }
 
 /* ---- inspection -------------------------------------------------------------------------- */
@@ -282,7 +293,8 @@ static json_t *digests(const struct dr_inspection *inspection)
     json_t *const object = json_object();
     for (int role = 0; role < DR_ROLE_COUNT; ++role)
         if (inspection->digests[role][0])
-            answer_set_text(object, dr_role_name((enum dr_role)role), inspection->digests[role]);
+            answer_set_text(object, dr_role_name((enum dr_role)role),
+                            inspection->digests[role]);
     return object;
 }
 
@@ -301,8 +313,10 @@ static void add_vae_neighbours(json_t *answer, const struct dr_inspection *inspe
 {
     json_t *const neighbours = json_array(), *const automatic = json_object();
     for (size_t i = 0; i < inspection->vae_neighbour_count; ++i)
-        (void)json_array_append_new(neighbours, answer_text(inspection->vae_neighbours[i]));
-    answer_set_text(automatic, "active", inspection->automatic[0] ? "override" : "base");
+        (void)json_array_append_new(neighbours,
+                                    answer_text(inspection->vae_neighbours[i]));
+    answer_set_text(automatic, "active",
+                    inspection->automatic[0] ? "override" : "base");
     answer_set_text(automatic, "path", inspection->automatic);
     answer_set_text(automatic, "reason", inspection->automatic_reason);
     (void)json_object_set_new(answer, "vae_neighbours", neighbours);
@@ -317,9 +331,9 @@ void answer_add_inspection(json_t *answer, const struct dr_inspection *inspectio
     answer_set_text(answer, "format", inspection->format);
     answer_set_bytes(answer, "file_bytes", inspection->file_bytes);
     answer_set_bytes(answer, "tensor_count", inspection->tensor_count);
-    (void)json_object_set_new(
-        answer, "components",
-        components(model->components, model->component_count, inspection->digests));
+    (void)json_object_set_new(answer, "components",
+                              components(model->components, model->component_count,
+                                         inspection->digests));
     if (inspection->ignored_count) {
         json_t *const ignored = json_object();
         answer_set_bytes(ignored, "tensor_count", inspection->ignored_count);
@@ -339,11 +353,14 @@ void answer_add_inspection(json_t *answer, const struct dr_inspection *inspectio
 
 bool answer_print(const json_t *answer, FILE *stream)
 {
-    char *const line = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(7)) : NULL;
-    fputs(line ? line
-               : "{\"ok\":false,\"error\":{\"code\":\"no_memory\",\"message\":\"no memory for the "
-                 "answer\"}}",
-          stream);
+    char *const line =
+        answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(7)) : NULL;
+    fputs(
+        line
+            ? line
+            : "{\"ok\":false,\"error\":{\"code\":\"no_memory\",\"message\":\"no memory for the "
+              "answer\"}}",
+        stream);
     free(line);
     fputc('\n', stream);
     return fflush(stream) == 0 && !ferror(stream);

@@ -20,7 +20,8 @@ static void mends_text_that_is_not_utf8(void)
     check_str(text_of(answer_text("\xED\xA0\x80")), /* a surrogate */
               "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
     check_str(text_of(answer_text("\xC0\xAF")), "\xEF\xBF\xBD\xEF\xBF\xBD");
-    check_str(text_of(answer_text("\xF0\x9F\x98z")), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz");
+    check_str(text_of(answer_text("\xF0\x9F\x98z")),
+              "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz");
     check_str(text_of(answer_text("")), "");
 }
 

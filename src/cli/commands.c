@@ -9,9 +9,10 @@
 #include "answer.h"
 #include "interrupt.h"
 
-static enum dr_code fail(struct dr_error *err, enum dr_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static enum dr_code fail(struct dr_error *err, enum dr_code code, const char *format, ...)
+static enum dr_code fail(struct dr_error *err, enum dr_code code, const char *format,
+                         ...) __attribute__((format(printf, 3, 4)));
+static enum dr_code fail(struct dr_error *err, enum dr_code code, const char *format,
+                         ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -30,7 +31,8 @@ static void set(json_t *fields, const char *key, json_t *value)
 
 static enum dr_code check_interrupt(struct dr_error *err)
 {
-    return interrupt_seen() ? fail(err, DR_CANCELLED, "cancelled before it began") : DR_OK;
+    return interrupt_seen() ? fail(err, DR_CANCELLED, "cancelled before it began")
+                            : DR_OK;
 }
 
 static enum dr_code load(struct session *session, const char *path, json_t *fields,
@@ -63,7 +65,8 @@ static enum dr_code prepare(struct session *session, const struct options *optio
     if (code == DR_OK) code = check_interrupt(err);
     if (code != DR_OK || !options->model) return code;
     json_t *const unshown = is_shell ? NULL : json_object();
-    code = load(session, options->model, is_shell ? fields : unshown, "model_receipt", err);
+    code = load(session, options->model, is_shell ? fields : unshown, "model_receipt",
+                err);
     json_decref(unshown);
     return code == DR_OK ? check_interrupt(err) : code;
 }
@@ -84,7 +87,8 @@ static enum dr_code add_active_vae(struct session *session, json_t *fields,
 static enum dr_code run_model(struct session *session, const struct options *options,
                               json_t *fields, struct dr_error *err)
 {
-    const enum dr_code code = load(session, options->operands[0], fields, "receipt", err);
+    const enum dr_code code =
+        load(session, options->operands[0], fields, "receipt", err);
     if (code != DR_OK) return code;
     json_t *const receipt = json_incref(json_object_get(fields, "receipt"));
     (void)json_object_del(fields, "receipt");
@@ -94,15 +98,18 @@ static enum dr_code run_model(struct session *session, const struct options *opt
 }
 
 /* `vae` alone: what is. Before a model is loaded that is a setting only. */
-static enum dr_code show_vae(struct session *session, json_t *fields, struct dr_error *err)
+static enum dr_code show_vae(struct session *session, json_t *fields,
+                             struct dr_error *err)
 {
     const enum dr_code code = add_active_vae(session, fields, err);
     if (code != DR_NOT_FOUND) return code;
-    struct dr_vae_info setting = {.reason = "no model is loaded: looked at when one is"};
+    struct dr_vae_info setting = {.reason =
+                                      "no model is loaded: looked at when one is"};
     const bool was_said = session->vae_choice[0] != '\0';
     (void)snprintf(setting.choice, sizeof setting.choice, "%s",
                    was_said ? session->vae_choice : "automatic");
-    (void)snprintf(setting.source, sizeof setting.source, was_said ? "setting" : "default");
+    (void)snprintf(setting.source, sizeof setting.source,
+                   was_said ? "setting" : "default");
     set(fields, "vae", answer_vae(&setting));
     return DR_OK;
 }
@@ -116,8 +123,8 @@ static enum dr_code run_vae(struct session *session, const struct options *optio
     struct dr_vae_info *const info = calloc(1, sizeof *info);
     if (!info) return fail(err, DR_NOMEM, "no memory for the answer");
     const enum dr_code code =
-        dr_engine_choose_vae(session->engine, choice, options->force ? DR_VAE_FORCE : 0, info,
-                             &receipt, err);
+        dr_engine_choose_vae(session->engine, choice, options->force ? DR_VAE_FORCE : 0,
+                             info, &receipt, err);
     if (code == DR_OK) {
         (void)snprintf(session->vae_choice, sizeof session->vae_choice, "%s", choice);
         set(fields, "vae", answer_vae(info));
@@ -134,20 +141,24 @@ static enum dr_code run_unload(struct session *session, const struct options *op
     const bool is_vae = strcmp(what, "vae") == 0;
     struct dr_receipt receipt = {0};
     if (!is_vae && strcmp(what, "model") != 0)
-        return fail(err, DR_BAD_INPUT, "unload takes vae or model, not \"%.80s\"", what);
-    const enum dr_code code = dr_engine_unload(
-        session->engine, is_vae ? DR_UNLOAD_VAE : DR_UNLOAD_MODEL, &receipt, err);
+        return fail(err, DR_BAD_INPUT, "unload takes vae or model, not \"%.80s\"",
+                    what);
+    const enum dr_code code =
+        dr_engine_unload(session->engine, is_vae ? DR_UNLOAD_VAE : DR_UNLOAD_MODEL,
+                         &receipt, err);
     if (code == DR_OK) set(fields, "receipt", answer_receipt(&receipt));
     return code;
 }
 
-static enum dr_code add_budget(struct session *session, json_t *fields, struct dr_error *err)
+static enum dr_code add_budget(struct session *session, json_t *fields,
+                               struct dr_error *err)
 {
     struct dr_memory *const memory = calloc(1, sizeof *memory);
     if (!memory) return fail(err, DR_NOMEM, "no memory for the answer");
     const enum dr_code code = dr_engine_memory(session->engine, memory, err);
     if (code == DR_OK)
-        set(fields, "budget", answer_budget(memory->budget_bytes, memory->budget_reason));
+        set(fields, "budget",
+            answer_budget(memory->budget_bytes, memory->budget_reason));
     dr_memory_free(memory);
     free(memory);
     return code;
@@ -167,7 +178,8 @@ static enum dr_code run_budget(struct session *session, const struct options *op
 
 /* ---- generate ---------------------------------------------------------------------------- */
 
-static struct dr_generate_options job_of(struct session *session, const struct options *options)
+static struct dr_generate_options job_of(struct session *session,
+                                         const struct options *options)
 {
     struct dr_generate_options job = dr_generate_options_default();
     job.prompt = options->prompt;
@@ -199,7 +211,8 @@ static struct dr_generate_options job_of(struct session *session, const struct o
 static int64_t random_seed(void)
 {
     uint32_t seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) seed = (uint32_t)time(NULL);
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint32_t)time(NULL);
     return (int64_t)seed;
 }
 
@@ -215,7 +228,8 @@ static void answer_generate(struct session *session, const struct options *optio
 {
     json_t *const warnings = json_array();
     const size_t length = strlen(job->output);
-    const bool is_latent = length > 12 && strcmp(job->output + length - 12, ".safetensors") == 0;
+    const bool is_latent =
+        length > 12 && strcmp(job->output + length - 12, ".safetensors") == 0;
     for (int32_t i = 0; i < result->image_count; ++i)
         if (!result->images[i].path[0])
             (void)snprintf(result->images[i].path, sizeof result->images[i].path, "%s",
@@ -258,10 +272,12 @@ static enum dr_code run_generate(struct session *session, const struct options *
 
 /* ---- encode and decode ------------------------------------------------------------------- */
 
-typedef enum dr_code codec_run(struct dr_engine *engine, const struct dr_codec_options *options,
+typedef enum dr_code codec_run(struct dr_engine *engine,
+                               const struct dr_codec_options *options,
                                struct dr_codec_result *result, struct dr_error *err);
 
-static void answer_codec(const struct dr_codec_result *result, bool encodes, json_t *fields)
+static void answer_codec(const struct dr_codec_result *result, bool encodes,
+                         json_t *fields)
 {
     json_t *const timings = json_object();
     json_t *const images = json_array();
@@ -356,7 +372,8 @@ static enum dr_code run_forecast(struct session *session, const struct options *
     code = dr_engine_forecast(session->engine, &job, forecast, err);
     if (code == DR_OK) {
         set(fields, "forecast", answer_forecast(forecast));
-        set(fields, "budget", answer_budget(forecast->budget_bytes, forecast->budget_reason));
+        set(fields, "budget",
+            answer_budget(forecast->budget_bytes, forecast->budget_reason));
     }
     free(forecast);
     return code;
@@ -365,7 +382,8 @@ static enum dr_code run_forecast(struct session *session, const struct options *
 /* "png", "jpeg" by what the file begins with; NULL for anything else. */
 static const char *picture_format(const char *path)
 {
-    static const unsigned char png[] = {0x89, 'P', 'N', 'G'}, jpeg[] = {0xFF, 0xD8, 0xFF};
+    static const unsigned char png[] = {0x89, 'P', 'N', 'G'},
+                               jpeg[] = {0xFF, 0xD8, 0xFF};
     unsigned char head[4] = {0};
     FILE *const file = fopen(path, "rb");
     if (!file) return NULL;
@@ -376,8 +394,8 @@ static const char *picture_format(const char *path)
     return NULL;
 }
 
-static enum dr_code inspect_picture(const char *path, const char *format, json_t *fields,
-                                    struct dr_error *err)
+static enum dr_code inspect_picture(const char *path, const char *format,
+                                    json_t *fields, struct dr_error *err)
 {
     char *text = NULL;
     const enum dr_code code = dr_read_parameters(path, &text, err);
@@ -399,7 +417,8 @@ static enum dr_code run_inspect(struct session *session, const struct options *o
     struct dr_inspection *const inspection = calloc(1, sizeof *inspection);
     if (!inspection) return fail(err, DR_NOMEM, "no memory to look at %.400s", path);
     const unsigned flags = options->digests ? DR_INSPECT_DIGESTS : 0;
-    const enum dr_code code = dr_inspect(path, options->vae_dir, flags, inspection, err);
+    const enum dr_code code =
+        dr_inspect(path, options->vae_dir, flags, inspection, err);
     if (code == DR_OK) answer_add_inspection(fields, inspection);
     dr_inspection_free(inspection);
     free(inspection);
@@ -411,12 +430,14 @@ static enum dr_code run_inspect(struct session *session, const struct options *o
 static enum dr_code run_help(struct session *session, const struct options *options,
                              json_t *fields, struct dr_error *err)
 {
-    const unsigned where = session->kind == SESSION_SHELL ? ON_SHELL_LINE : ON_COMMAND_LINE;
+    const unsigned where =
+        session->kind == SESSION_SHELL ? ON_SHELL_LINE : ON_COMMAND_LINE;
     const char *const name = options->operand_count ? options->operands[0] : NULL;
     const struct command *const command = name ? command_find(name, where) : NULL;
     char *text = NULL;
     size_t text_bytes = 0;
-    if (name && !command) return fail(err, DR_BAD_INPUT, "there is no command \"%.80s\"", name);
+    if (name && !command)
+        return fail(err, DR_BAD_INPUT, "there is no command \"%.80s\"", name);
     FILE *const stream = open_memstream(&text, &text_bytes);
     if (!stream) return fail(err, DR_NOMEM, "no memory for the help text");
     if (command)
@@ -446,6 +467,8 @@ static enum dr_code run_quit(struct session *session, const struct options *opti
 
 #define BOTH (ON_COMMAND_LINE | ON_SHELL_LINE)
 
+/* A row a command, kept by hand. */
+// clang-format off
 static const struct command table[] = {
     {"model", ON_SHELL_LINE, FOR_PLAIN, 1, 1, "FILE", "switch to a checkpoint and load it", true,
      run_model},
@@ -473,7 +496,10 @@ static const struct command table[] = {
     {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "the commands, or one of them", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
 };
-enum { TABLE_COUNT = sizeof table / sizeof *table };
+// clang-format on
+enum {
+    TABLE_COUNT = sizeof table / sizeof *table
+};
 
 const struct command *command_at(int idx)
 {
@@ -483,16 +509,17 @@ const struct command *command_at(int idx)
 const struct command *command_find(const char *name, unsigned where)
 {
     for (int i = 0; i < TABLE_COUNT; ++i)
-        if ((table[i].where & where) && strcmp(table[i].name, name) == 0) return &table[i];
+        if ((table[i].where & where) && strcmp(table[i].name, name) == 0)
+            return &table[i];
     return NULL;
 }
 
 void command_print_help(FILE *stream, const struct command *command, unsigned where)
 {
     const bool in_shell = where == ON_SHELL_LINE;
-    fprintf(stream, "usage: %s%s [option...]%s%s\n\n%s.\n\n", in_shell ? "" : "darkroom ",
-            command->name, command->operands[0] ? " " : "", command->operands,
-            command->summary);
+    fprintf(stream, "usage: %s%s [option...]%s%s\n\n%s.\n\n",
+            in_shell ? "" : "darkroom ", command->name, command->operands[0] ? " " : "",
+            command->operands, command->summary);
     options_print_help(stream, command->bit | (in_shell ? IN_SHELL : 0));
     if (!command->run) {
         fputs("\ncommands, one a line, split as a POSIX shell would:\n", stream);

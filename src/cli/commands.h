@@ -16,7 +16,10 @@
 #include "session.h"
 
 /* Where a command can be typed: bits. */
-enum { ON_COMMAND_LINE = 1, ON_SHELL_LINE = 2 };
+enum {
+    ON_COMMAND_LINE = 1,
+    ON_SHELL_LINE = 2
+};
 
 typedef enum dr_code command_run(struct session *session, const struct options *options,
                                  json_t *fields, struct dr_error *err);
@@ -24,12 +27,12 @@ typedef enum dr_code command_run(struct session *session, const struct options *
 struct command {
     const char *name;
     unsigned where;
-    unsigned bit;           /* its options: FOR_... of options.h */
-    int least, most;        /* operands */
-    const char *operands;   /* in the usage line: "IN.png" */
-    const char *summary;    /* a line of help */
+    unsigned bit;         /* its options: FOR_... of options.h */
+    int least, most;      /* operands */
+    const char *operands; /* in the usage line: "IN.png" */
+    const char *summary;  /* a line of help */
     bool needs_engine;
-    command_run *run;       /* NULL: `shell`, which main runs */
+    command_run *run; /* NULL: `shell`, which main runs */
 };
 
 /* NULL where there is none of that name there. */

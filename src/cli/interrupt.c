@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t running, seen, ended;
-static struct dr_engine *_Atomic watched; /* a pointer: atomic without a lock, so signal-safe */
+static struct dr_engine
+    *_Atomic watched; /* a pointer: atomic without a lock, so signal-safe */
 static int wake_pipe[2] = {-1, -1};
 
 static void die_of(int number)
@@ -47,8 +48,9 @@ enum dr_code interrupt_install(struct dr_error *err)
     (void)sigemptyset(&action.sa_mask);
     (void)sigaddset(&action.sa_mask, SIGINT);
     (void)sigaddset(&action.sa_mask, SIGTERM);
-    if (pipe(wake_pipe) == 0 && make_quiet(wake_pipe[0]) == 0 && make_quiet(wake_pipe[1]) == 0 &&
-        sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
+    if (pipe(wake_pipe) == 0 && make_quiet(wake_pipe[0]) == 0 &&
+        make_quiet(wake_pipe[1]) == 0 && sigaction(SIGINT, &action, NULL) == 0 &&
+        sigaction(SIGTERM, &action, NULL) == 0 &&
         sigaction(SIGPIPE, &ignore, NULL) == 0)
         return DR_OK;
     err->code = DR_IO;

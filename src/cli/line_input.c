@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FIRST_CAPACITY = 1 << 12 };
+enum {
+    FIRST_CAPACITY = 1 << 12
+};
 
 void line_input_init(struct line_input *input, int fd, int wake_fd)
 {
@@ -48,8 +50,10 @@ static bool make_room(struct line_input *input)
 static enum line_kind fill(struct line_input *input)
 {
     if (!make_room(input)) return LINE_FAILED;
-    struct pollfd waits[2] = {{.fd = input->fd, .events = POLLIN},
-                              {.fd = input->wake_fd, .events = POLLIN}};
+    struct pollfd waits[2] = {
+        {.fd = input->fd,      .events = POLLIN},
+        {.fd = input->wake_fd, .events = POLLIN}
+    };
     if (poll(waits, 2, -1) < 0) return errno == EINTR ? LINE_READY : LINE_FAILED;
     if (waits[1].revents) {
         char drained[64];
@@ -89,12 +93,15 @@ enum line_kind line_input_next(struct line_input *input, char **line)
     size_t looked_at = 0;
     for (;;) {
         const size_t length = input->end - input->start;
-        char *const feed = length > looked_at ? memchr(input->buffer + input->start + looked_at,
-                                                       '\n', length - looked_at)
-                                              : NULL;
-        if (feed) return take(input, (size_t)(feed - input->buffer) - input->start, line);
+        char *const feed = length > looked_at
+                               ? memchr(input->buffer + input->start + looked_at, '\n',
+                                        length - looked_at)
+                               : NULL;
+        if (feed)
+            return take(input, (size_t)(feed - input->buffer) - input->start, line);
         looked_at = length;
-        if (input->at_end && (length > 0 || input->dropping)) return take(input, length, line);
+        if (input->at_end && (length > 0 || input->dropping))
+            return take(input, length, line);
         if (input->at_end) return LINE_END;
         const enum line_kind kind = fill(input);
         if (kind != LINE_READY) return kind;

@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { LINE_INPUT_MAX = 1 << 20 };
+enum {
+    LINE_INPUT_MAX = 1 << 20
+};
 
 enum line_kind {
     LINE_READY,    /* *line is it, without the line feed */

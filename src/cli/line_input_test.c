@@ -28,8 +28,8 @@ static void *write_all(void *cookie)
     return NULL;
 }
 
-static void begin(struct writer *writer, struct line_input *input, const char *text, size_t bytes,
-                  size_t piece)
+static void begin(struct writer *writer, struct line_input *input, const char *text,
+                  size_t bytes, size_t piece)
 {
     *writer = (struct writer){.text = text, .bytes = bytes, .piece = piece};
     check_int(pipe(writer->fds), ==, 0);

@@ -5,7 +5,12 @@
 
 #include <darkroom/darkroom.h>
 
-enum { MAX_COLUMNS = 12, CELL_BYTES = 64, INDENT = 2, MAX_LABEL = 24 };
+enum {
+    MAX_COLUMNS = 12,
+    CELL_BYTES = 64,
+    INDENT = 2,
+    MAX_LABEL = 24
+};
 
 struct listing {
     FILE *stream;
@@ -26,7 +31,8 @@ static void label_of(const char *key, char label[CELL_BYTES])
     static const char *const endings[] = {"_bytes", "_ms", "_count"};
     (void)snprintf(label, CELL_BYTES, "%s", key);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; ++i)
-        if (ends_with(label, endings[i])) label[strlen(label) - strlen(endings[i])] = '\0';
+        if (ends_with(label, endings[i]))
+            label[strlen(label) - strlen(endings[i])] = '\0';
     if (strcmp(key, "tensor_count") == 0 || strcmp(key, "parameter_count") == 0)
         (void)strncat(label, "s", CELL_BYTES - strlen(label) - 1);
     for (char *c = label; *c; ++c)
@@ -40,7 +46,8 @@ static void format_scaled(double value, char *out, size_t out_bytes)
     size_t scale = 0;
     for (; value >= 999.95 && scale + 1 < sizeof scales / sizeof *scales; ++scale)
         value /= 1000.0;
-    (void)snprintf(out, out_bytes, scale == 0 ? "%.0f%s" : "%.4g%s", value, scales[scale]);
+    (void)snprintf(out, out_bytes, scale == 0 ? "%.0f%s" : "%.4g%s", value,
+                   scales[scale]);
 }
 
 static void format_ms(double ms, char *out, size_t out_bytes)
@@ -85,8 +92,8 @@ static void print_text(const struct listing *listing, const char *text, int inde
 }
 
 /* Anything but arrays and objects. `indent` is where a text's next lines begin. */
-static void print_scalar(const struct listing *listing, const char *key, const json_t *value,
-                         bool is_time, int indent)
+static void print_scalar(const struct listing *listing, const char *key,
+                         const json_t *value, bool is_time, int indent)
 {
     char number[CELL_BYTES];
     if (json_is_string(value)) {
@@ -141,12 +148,15 @@ static void measure(json_t *rows, struct table *table)
     const char *key;
     char number[CELL_BYTES];
     *table = (struct table){0};
-    json_array_foreach (rows, idx, row) {
-        json_object_foreach (row, key, value) {
+    json_array_foreach(rows, idx, row)
+    {
+        json_object_foreach(row, key, value)
+        {
             int column = 0;
             while (column < table->count && strcmp(table->keys[column], key) != 0)
                 ++column;
-            if (column == MAX_COLUMNS || (column == table->count && is_empty(value))) continue;
+            if (column == MAX_COLUMNS || (column == table->count && is_empty(value)))
+                continue;
             if (column == table->count) {
                 label_of(key, number);
                 table->keys[table->count] = key;
@@ -158,8 +168,8 @@ static void measure(json_t *rows, struct table *table)
     }
 }
 
-static void print_cell(const struct listing *listing, const struct table *table, int column,
-                       const char *text, bool to_the_right)
+static void print_cell(const struct listing *listing, const struct table *table,
+                       int column, const char *text, bool to_the_right)
 {
     const int pad = table->widths[column] - columns_of(text);
     const bool is_last = column + 1 == table->count;
@@ -183,10 +193,12 @@ static void print_table(const struct listing *listing, json_t *rows, int indent)
                    json_is_number(json_object_get(first, table.keys[column])));
     }
     fputc('\n', listing->stream);
-    json_array_foreach (rows, idx, row) {
+    json_array_foreach(rows, idx, row)
+    {
         fprintf(listing->stream, "%*s", indent, "");
         for (int column = 0; column < table.count; ++column)
-            print_cell(listing, &table, column, cell_of(row, table.keys[column], number),
+            print_cell(listing, &table, column,
+                       cell_of(row, table.keys[column], number),
                        json_is_number(json_object_get(row, table.keys[column])));
         fputc('\n', listing->stream);
     }
@@ -200,15 +212,17 @@ static const char *text_at(const json_t *object, const char *key)
     return text ? text : "";
 }
 
-static void print_bytes(const struct listing *listing, const char *before, const json_t *object,
-                        const char *key, const char *after)
+static void print_bytes(const struct listing *listing, const char *before,
+                        const json_t *object, const char *key, const char *after)
 {
     char size[16];
     const json_int_t bytes = json_integer_value(json_object_get(object, key));
-    fprintf(listing->stream, "%s%s%s", before, dr_format_bytes((uint64_t)bytes, size), after);
+    fprintf(listing->stream, "%s%s%s", before, dr_format_bytes((uint64_t)bytes, size),
+            after);
 }
 
-static void print_receipt(const struct listing *listing, const json_t *receipt, int indent)
+static void print_receipt(const struct listing *listing, const json_t *receipt,
+                          int indent)
 {
     const json_t *const before = json_object_get(receipt, "before");
     const json_t *const after = json_object_get(receipt, "after");
@@ -244,7 +258,8 @@ static void print_vae(const struct listing *listing, const json_t *vae, int inde
 
 /* ---- objects ----------------------------------------------------------------------------- */
 
-static bool is_short_form(const struct listing *listing, const char *key, const json_t *value)
+static bool is_short_form(const struct listing *listing, const char *key,
+                          const json_t *value)
 {
     return listing->detail == LISTING_BRIEF && json_is_object(value) &&
            (strcmp(key, "vae") == 0 || ends_with(key, "receipt"));
@@ -254,7 +269,8 @@ static void print_lines(const struct listing *listing, json_t *array, int indent
 {
     size_t idx;
     json_t *item;
-    json_array_foreach (array, idx, item) {
+    json_array_foreach(array, idx, item)
+    {
         fprintf(listing->stream, "%*s", indent, "");
         print_scalar(listing, "", item, false, indent);
         fputc('\n', listing->stream);
@@ -262,7 +278,11 @@ static void print_lines(const struct listing *listing, json_t *array, int indent
 }
 
 /* How the members of an object are to be read. */
-enum manner { PLAIN, TIMES, VERBATIM };
+enum manner {
+    PLAIN,
+    TIMES,
+    VERBATIM
+};
 
 static void member_label(enum manner manner, const char *key, char label[CELL_BYTES])
 {
@@ -272,23 +292,26 @@ static void member_label(enum manner manner, const char *key, char label[CELL_BY
         label_of(key, label);
 }
 
-static int label_width(const struct listing *listing, enum manner manner, json_t *object)
+static int label_width(const struct listing *listing, enum manner manner,
+                       json_t *object)
 {
     const char *key;
     json_t *value;
     char label[CELL_BYTES];
     int width = 0;
-    json_object_foreach (object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         const bool is_block = json_is_object(value) || json_is_array(value);
-        if (is_empty(value) || (is_block && !is_short_form(listing, key, value))) continue;
+        if (is_empty(value) || (is_block && !is_short_form(listing, key, value)))
+            continue;
         member_label(manner, key, label);
         if (columns_of(label) > width) width = columns_of(label);
     }
     return width < MAX_LABEL ? width : MAX_LABEL;
 }
 
-static void print_object(const struct listing *listing, json_t *object, enum manner manner,
-                         int indent);
+static void print_object(const struct listing *listing, json_t *object,
+                         enum manner manner, int indent);
 
 /* An array, or an object that is not shown in short: below its label, indented. The depth is that
  * of the answers that answer.c builds: three. */
@@ -298,9 +321,9 @@ static void print_block(const struct listing *listing, const char *key, json_t *
     fputc('\n', listing->stream);
     if (json_is_object(value))
         print_object(listing, value,
-                     ends_with(key, "_ms")             ? TIMES
+                     ends_with(key, "_ms")          ? TIMES
                      : strcmp(key, "metadata") == 0 ? VERBATIM
-                                                       : PLAIN,
+                                                    : PLAIN,
                      indent + INDENT);
     else if (json_is_object(json_array_get(value, 0)))
         print_table(listing, value, indent + INDENT);
@@ -308,14 +331,15 @@ static void print_block(const struct listing *listing, const char *key, json_t *
         print_lines(listing, value, indent + INDENT);
 }
 
-static void print_object(const struct listing *listing, json_t *object, enum manner manner,
-                         int indent)
+static void print_object(const struct listing *listing, json_t *object,
+                         enum manner manner, int indent)
 {
     const char *key;
     json_t *value;
     char label[CELL_BYTES];
     const int width = label_width(listing, manner, object);
-    json_object_foreach (object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (is_empty(value)) continue;
         member_label(manner, key, label);
         fprintf(listing->stream, "%*s", indent, "");

@@ -18,7 +18,10 @@
 
 #include <jansson.h>
 
-enum listing_detail { LISTING_BRIEF, LISTING_FULL };
+enum listing_detail {
+    LISTING_BRIEF,
+    LISTING_FULL
+};
 
 /* Flushed. False where it could not be written whole. */
 bool listing_print(json_t *answer, enum listing_detail detail, FILE *stream);

@@ -19,26 +19,28 @@ static const char *listed(const char *json, enum listing_detail detail)
 
 static void aligns_members(void)
 {
-    check_str(listed("{\"path\":\"a.png\",\"file_bytes\":1048576,\"pid\":12,\"empty\":\"\","
-                     "\"regions_agree\":true,\"nothing\":null}",
-                     LISTING_BRIEF),
-              "path           a.png\n"
-              "file           1.00 MiB\n"
-              "pid            12\n"
-              "regions agree  yes\n"
-              "nothing        none\n");
+    check_str(
+        listed("{\"path\":\"a.png\",\"file_bytes\":1048576,\"pid\":12,\"empty\":\"\","
+               "\"regions_agree\":true,\"nothing\":null}",
+               LISTING_BRIEF),
+        "path           a.png\n"
+        "file           1.00 MiB\n"
+        "pid            12\n"
+        "regions agree  yes\n"
+        "nothing        none\n");
 }
 
 static void aligns_tables(void)
 {
-    check_str(listed("{\"regions\":[{\"start\":4096,\"bytes\":512,\"tag\":\"w\\u00e4ights\","
-                     "\"component\":\"unet\"},{\"start\":1048576,\"bytes\":1048576,\"tag\":"
-                     "\"image\",\"component\":\"\"}]}",
-                     LISTING_BRIEF),
-              "regions\n"
-              "     start     bytes  tag      component\n"
-              "    0x1000     512 B  w\xC3\xA4ights  unet\n"
-              "  0x100000  1.00 MiB  image    \n");
+    check_str(
+        listed("{\"regions\":[{\"start\":4096,\"bytes\":512,\"tag\":\"w\\u00e4ights\","
+               "\"component\":\"unet\"},{\"start\":1048576,\"bytes\":1048576,\"tag\":"
+               "\"image\",\"component\":\"\"}]}",
+               LISTING_BRIEF),
+        "regions\n"
+        "     start     bytes  tag      component\n"
+        "    0x1000     512 B  w\xC3\xA4ights  unet\n"
+        "  0x100000  1.00 MiB  image    \n");
 }
 
 static void shows_kinds_of_numbers(void)
@@ -65,22 +67,26 @@ static const char switched[] =
 
 static void shortens_receipts(void)
 {
-    check_str(listed(switched, LISTING_BRIEF),
-              "vae      x (x, setting)\n"
-              "         chosen by path: x\n"
-              "receipt  released 1.00 KiB, acquired 2.00 KiB in 1.5 ms\n"
-              "         private 1.00 KiB before, 2.00 KiB after; by the kernel 4.00 KiB, 5.00 KiB\n"
-              "         chosen by path: x\n");
+    check_str(
+        listed(switched, LISTING_BRIEF),
+        "vae      x (x, setting)\n"
+        "         chosen by path: x\n"
+        "receipt  released 1.00 KiB, acquired 2.00 KiB in 1.5 ms\n"
+        "         private 1.00 KiB before, 2.00 KiB after; by the kernel 4.00 KiB, 5.00 KiB\n"
+        "         chosen by path: x\n");
     check_has(listed(switched, LISTING_FULL), "  digest  ab\n");
-    check_has(listed(switched, LISTING_FULL), "  before\n    private         1.00 KiB\n");
+    check_has(listed(switched, LISTING_FULL),
+              "  before\n    private         1.00 KiB\n");
 }
 
 /* Text of files must not drive the terminal. */
 static void hides_control_characters(void)
 {
-    check_str(listed("{\"parameters\":\"a\\u001b[2Jb\\u007f\\nSteps: 2\"}", LISTING_BRIEF),
+    check_str(listed("{\"parameters\":\"a\\u001b[2Jb\\u007f\\nSteps: 2\"}",
+                     LISTING_BRIEF),
               "parameters  a?[2Jb?\n            Steps: 2\n");
-    check_str(listed("{\"metadata\":{\"a_bytes\":\"x\",\"ss_tag\":\"y\"}}", LISTING_BRIEF),
+    check_str(listed("{\"metadata\":{\"a_bytes\":\"x\",\"ss_tag\":\"y\"}}",
+                     LISTING_BRIEF),
               "metadata\n  a_bytes  x\n  ss_tag   y\n");
 }
 

@@ -6,7 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum value_kind { TEXT, INT32, INT64, REAL, BYTES, FLAG, COUNT, WORD };
+enum value_kind {
+    TEXT,
+    INT32,
+    INT64,
+    REAL,
+    BYTES,
+    FLAG,
+    COUNT,
+    WORD
+};
 
 struct option {
     const char *name; /* without the dashes */
@@ -14,7 +23,7 @@ struct option {
     enum value_kind kind;
     size_t offset;
     unsigned commands;
-    const char *value; /* in help; for WORD the words, '|' between, in the order of the enum */
+    const char *value; /* in help; for WORD the words, in the enum's order */
     const char *help;
 };
 
@@ -24,6 +33,8 @@ struct option {
 #define ENGINE    (FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_MEMORY | FOR_SHELL)
 #define START     (ENGINE | AT_START)
 
+/* A row an option: clang-format would spread it over a screen's width and more. */
+// clang-format off
 static const struct option table[] = {
     {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL, "FILE", "the checkpoint"},
     {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT", "what to show"},
@@ -42,13 +53,15 @@ static const struct option table[] = {
      "normal, karras, exponential, sgm-uniform, leading, trailing (default by sampler)"},
     {"prediction", 0, WORD, AT(prediction), JOBS, "auto|eps|v",
      "what the UNet predicts (default auto: the file says)"},
-    {"clip-skip", 0, INT32, AT(clip_skip), JOBS, "N", "last layers left out, 1 is none (default 1)"},
+    {"clip-skip", 0, INT32, AT(clip_skip), JOBS, "N",
+     "last layers left out, 1 is none (default 1)"},
     {"vae", 0, TEXT, AT(vae), JOBS | CODECS, "CHOICE",
      "automatic, none, a name in the VAE folder, or a path; for this job only"},
     {"vae-dir", 0, TEXT, AT(vae_dir), START | FOR_INSPECT, "DIR",
      "the VAE folder (default DARKROOM_VAE_DIR, else the data folder)"},
     {"init", 0, TEXT, AT(init), JOBS, "IMAGE", "start from this picture (image to image)"},
-    {"strength", 0, REAL, AT(strength), JOBS, "X", "how far from the picture, 0 to 1 (default 0.75)"},
+    {"strength", 0, REAL, AT(strength), JOBS, "X",
+     "how far from the picture, 0 to 1 (default 0.75)"},
     {"batch", 0, INT32, AT(batch), JOBS, "N", "pictures, with seeds N, N+1, ... (default 1)"},
     {"rng", 0, WORD, AT(rng), FOR_GENERATE | FOR_SHELL, "cuda|cpu",
      "whose noise a seed means (default cuda)"},
@@ -70,7 +83,10 @@ static const struct option table[] = {
     {"quiet", 'q', FLAG, AT(quiet), FOR_ALL, NULL, "no progress and no warnings"},
     {"help", 'h', FLAG, AT(help), FOR_ALL, NULL, "this text"},
 };
-enum { TABLE_COUNT = sizeof table / sizeof *table };
+// clang-format on
+enum {
+    TABLE_COUNT = sizeof table / sizeof *table
+};
 
 struct options options_default(void)
 {
@@ -137,16 +153,16 @@ static bool parse_word(const char *words, const char *text, int *out)
     return false;
 }
 
-static enum dr_code store_bytes(const struct option *option, const char *text, uint64_t *bytes,
-                                struct dr_error *err)
+static enum dr_code store_bytes(const struct option *option, const char *text,
+                                uint64_t *bytes, struct dr_error *err)
 {
     struct dr_error why;
     if (dr_parse_bytes(text, bytes, &why) == DR_OK) return DR_OK;
     return fail(err, "--%s: %s", option->name, why.message);
 }
 
-static enum dr_code store(struct options *options, const struct option *option, const char *text,
-                          struct dr_error *err)
+static enum dr_code store(struct options *options, const struct option *option,
+                          const char *text, struct dr_error *err)
 {
     void *const field = (char *)options + option->offset;
     int64_t integer = 0;
@@ -160,17 +176,20 @@ static enum dr_code store(struct options *options, const struct option *option, 
     case BYTES: return store_bytes(option, text, field, err);
     case INT32:
         if (!parse_integer(text, INT32_MIN, INT32_MAX, &integer))
-            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
+            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name,
+                        text);
         *(int32_t *)field = (int32_t)integer;
         return DR_OK;
     case INT64:
         if (!parse_integer(text, INT64_MIN, INT64_MAX, &integer))
-            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
+            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name,
+                        text);
         *(int64_t *)field = integer;
         return DR_OK;
     case WORD:
         if (parse_word(option->value, text, field)) return DR_OK;
-        return fail(err, "--%s takes %s, not \"%.80s\"", option->name, option->value, text);
+        return fail(err, "--%s takes %s, not \"%.80s\"", option->name, option->value,
+                    text);
     }
     return DR_OK;
 }
@@ -178,7 +197,8 @@ static enum dr_code store(struct options *options, const struct option *option, 
 static const struct option *find_long(const char *name, size_t length)
 {
     for (int i = 0; i < TABLE_COUNT; ++i)
-        if (strlen(table[i].name) == length && strncmp(table[i].name, name, length) == 0)
+        if (strlen(table[i].name) == length &&
+            strncmp(table[i].name, name, length) == 0)
             return &table[i];
     return NULL;
 }
@@ -213,21 +233,24 @@ static const struct option *find(const char *word, const char **value)
     return find_short(word[1]);
 }
 
-static enum dr_code check_place(const struct option *option, unsigned command, const char *word,
-                                struct dr_error *err)
+static enum dr_code check_place(const struct option *option, unsigned command,
+                                const char *word, struct dr_error *err)
 {
     if (!option || !(option->commands & command & FOR_ALL))
-        return fail(err, "there is no option %.80s here; --help lists those that are", word);
+        return fail(err, "there is no option %.80s here; --help lists those that are",
+                    word);
     if ((command & IN_SHELL) && (option->commands & AT_START))
-        return fail(err,
-                    "--%s is fixed when the shell starts: end it and run darkroom shell --%s %s",
-                    option->name, option->name, option->value);
+        return fail(
+            err,
+            "--%s is fixed when the shell starts: end it and run darkroom shell --%s %s",
+            option->name, option->name, option->value);
     return DR_OK;
 }
 
 /* One word that begins with a dash; *idx moves to its value where that is the next word. */
 static enum dr_code take_option(struct options *options, unsigned command, int count,
-                                const char *const *words, int *idx, struct dr_error *err)
+                                const char *const *words, int *idx,
+                                struct dr_error *err)
 {
     const char *const word = words[*idx], *value;
     const struct option *const option = find(word, &value);
@@ -236,7 +259,8 @@ static enum dr_code take_option(struct options *options, unsigned command, int c
     if (!takes_value(option) && value && word[1] == '-')
         return fail(err, "--%s takes no value", option->name);
     if (!takes_value(option) && value)
-        return fail(err, "-%c takes no value; give each option a dash of its own, not %.80s",
+        return fail(err,
+                    "-%c takes no value; give each option a dash of its own, not %.80s",
                     option->letter, word);
     if (takes_value(option) && !value) {
         if (*idx + 1 == count)
@@ -262,11 +286,14 @@ enum dr_code options_parse(struct options *options, unsigned command, int count,
             ended = true;
         } else if (ended || word[0] != '-' || !word[1] || is_negative_number(word)) {
             if (options->operand_count == OPTIONS_MAX_OPERANDS)
-                return fail(err, "too many words, from \"%.80s\"; quote a text of several words",
-                            word);
+                return fail(
+                    err,
+                    "too many words, from \"%.80s\"; quote a text of several words",
+                    word);
             options->operands[options->operand_count++] = word;
         } else {
-            const enum dr_code code = take_option(options, command, count, words, &i, err);
+            const enum dr_code code =
+                take_option(options, command, count, words, &i, err);
             if (code != DR_OK) return code;
         }
     }
@@ -292,12 +319,13 @@ void options_print_help(FILE *stream, unsigned command)
     for (int i = 0; i < TABLE_COUNT; ++i) {
         char left[64];
         if (!is_listed(&table[i], command)) continue;
-        const int wrote =
-            table[i].letter
-                ? snprintf(left, sizeof left, "-%c, --%s", table[i].letter, table[i].name)
-                : snprintf(left, sizeof left, "    --%s", table[i].name);
+        const int wrote = table[i].letter
+                              ? snprintf(left, sizeof left, "-%c, --%s",
+                                         table[i].letter, table[i].name)
+                              : snprintf(left, sizeof left, "    --%s", table[i].name);
         if (table[i].value && wrote > 0)
-            (void)snprintf(left + wrote, sizeof left - (size_t)wrote, " %s", table[i].value);
+            (void)snprintf(left + wrote, sizeof left - (size_t)wrote, " %s",
+                           table[i].value);
         fprintf(stream, "  %-30s %s\n", left, table[i].help);
     }
 }
@@ -314,9 +342,11 @@ void options_print_names(FILE *stream, unsigned command)
 static bool is_said_before(const char *sampler, int32_t idx)
 {
     const char *const name = dr_sampler_schedule(sampler, idx);
-    for (int32_t k = 0; dr_sampler_name(k) && strcmp(dr_sampler_name(k), sampler) != 0; ++k)
+    for (int32_t k = 0; dr_sampler_name(k) && strcmp(dr_sampler_name(k), sampler) != 0;
+         ++k)
         for (int32_t i = 0; dr_sampler_schedule(dr_sampler_name(k), i); ++i)
-            if (strcmp(dr_sampler_schedule(dr_sampler_name(k), i), name) == 0) return true;
+            if (strcmp(dr_sampler_schedule(dr_sampler_name(k), i), name) == 0)
+                return true;
     return false;
 }
 
@@ -350,5 +380,7 @@ void options_print_values(FILE *stream, const char *word)
         for (const char *c = option->value; *c; ++c)
             fputc(*c == '|' ? '\n' : *c, stream);
         fputc('\n', stream);
+    } else {
+        fputs("VALUE\n", stream);
     }
 }

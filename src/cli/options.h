@@ -26,9 +26,10 @@ enum {
     FOR_SHELL = 32,
     FOR_VAE = 64,    /* the shell's own commands */
     FOR_PLAIN = 128, /* shell commands without options */
-    FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY | FOR_SHELL |
-              FOR_VAE | FOR_PLAIN,
-    IN_SHELL = 256, /* beside a command's bit: a line of the shell, whose engine is open */
+    FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
+              FOR_SHELL | FOR_VAE | FOR_PLAIN,
+    IN_SHELL =
+        256, /* beside a command's bit: a line of the shell, whose engine is open */
     AT_START = 512, /* beside an option's bits: fixed when the engine opens */
 };
 
@@ -70,8 +71,9 @@ void options_print_help(FILE *stream, unsigned command);
 /* Names of a command's options, one a line: for completion. */
 void options_print_names(FILE *stream, unsigned command);
 
-/* What completes the value of an option, "--sampler" or "-o": words, one a line; the line FILE or
- * DIR stands for what the folders hold. */
+/* What completes the value of an option, "--sampler" or "-o": words, one a line. The lines FILE
+ * and DIR stand for what the folders hold, VALUE for what only the user knows; nothing at all is
+ * for an option that takes no value. */
 void options_print_values(FILE *stream, const char *option);
 
 #endif

@@ -5,8 +5,7 @@
 static struct options options;
 static struct dr_error err;
 
-#define PARSE(command, ...)                                                             \
-    parse((command), (const char *const[]){__VA_ARGS__, NULL})
+#define PARSE(command, ...) parse((command), (const char *const[]){__VA_ARGS__, NULL})
 
 static enum dr_code parse(unsigned command, const char *const *words)
 {
@@ -40,9 +39,10 @@ static void takes_values_in_each_form(void)
 
 static void takes_every_kind(void)
 {
-    check_int(PARSE(FOR_GENERATE, "--cfg", "1.5", "--rng", "cpu", "--prediction", "v", "--budget",
-                    "1.5G", "--precision", "f32", "--steps", "3", "-W", "64", "-H", "128",
-                    "--force", "--json", "-q", "-v", "-v", "--seed", "4294967296"),
+    check_int(PARSE(FOR_GENERATE, "--cfg", "1.5", "--rng", "cpu", "--prediction", "v",
+                    "--budget", "1.5G", "--precision", "f32", "--steps", "3", "-W",
+                    "64", "-H", "128", "--force", "--json", "-q", "-v", "-v", "--seed",
+                    "4294967296"),
               ==, DR_OK);
     check_real(options.cfg, ==, 1.5);
     check_int(options.rng, ==, DR_RNG_CPU);
@@ -72,13 +72,15 @@ static void defaults_are_the_librarys(void)
 
 static void keeps_operands(void)
 {
-    check_int(PARSE(FOR_ENCODE, "in.png", "-o", "x.safetensors", "--", "-odd.png"), ==, DR_OK);
+    check_int(PARSE(FOR_ENCODE, "in.png", "-o", "x.safetensors", "--", "-odd.png"), ==,
+              DR_OK);
     check_int(options.operand_count, ==, 2);
     check_str(options.operands[0], "in.png");
     check_str(options.operands[1], "-odd.png");
     check_int(PARSE(FOR_INSPECT, "-"), ==, DR_OK);
     check_str(options.operands[0], "-");
-    check_int(PARSE(FOR_PLAIN, "1", "2", "3", "4", "5", "6", "7", "8", "9"), ==, DR_BAD_INPUT);
+    check_int(PARSE(FOR_PLAIN, "1", "2", "3", "4", "5", "6", "7", "8", "9"), ==,
+              DR_BAD_INPUT);
     check_has(err.message, "\"9\"");
 }
 
@@ -87,23 +89,24 @@ static void refuses_by_name(void)
     static const struct {
         const char *option, *value, *part;
     } cases[] = {
-        {"--steps", "many", "--steps takes a whole number"},
-        {"--steps", "2.5", "--steps takes a whole number"},
-        {"--steps", "99999999999", "--steps"},
-        {"--steps", "", "--steps"},
-        {"--cfg", "x", "--cfg takes a number"},
-        {"--rng", "gpu", "--rng takes cuda|cpu"},
-        {"--rng", "c", "--rng takes cuda|cpu"},
-        {"--precision", "f16", "auto|bf16|f32"},
-        {"--budget", "lots", "--budget"},
-        {"--seed", "1e3", "--seed takes a whole number"},
-        {"--nonsense", "1", "there is no option --nonsense"},
-        {"-z", "1", "there is no option -z"},
-        {"--jso", "1", "there is no option --jso"},
-        {"--digest", "1", "there is no option --digest here"},
+        {"--steps",     "many",        "--steps takes a whole number"    },
+        {"--steps",     "2.5",         "--steps takes a whole number"    },
+        {"--steps",     "99999999999", "--steps"                         },
+        {"--steps",     "",            "--steps"                         },
+        {"--cfg",       "x",           "--cfg takes a number"            },
+        {"--rng",       "gpu",         "--rng takes cuda|cpu"            },
+        {"--rng",       "c",           "--rng takes cuda|cpu"            },
+        {"--precision", "f16",         "auto|bf16|f32"                   },
+        {"--budget",    "lots",        "--budget"                        },
+        {"--seed",      "1e3",         "--seed takes a whole number"     },
+        {"--nonsense",  "1",           "there is no option --nonsense"   },
+        {"-z",          "1",           "there is no option -z"           },
+        {"--jso",       "1",           "there is no option --jso"        },
+        {"--digest",    "1",           "there is no option --digest here"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
-        check_int(PARSE(FOR_GENERATE, cases[i].option, cases[i].value), ==, DR_BAD_INPUT);
+        check_int(PARSE(FOR_GENERATE, cases[i].option, cases[i].value), ==,
+                  DR_BAD_INPUT);
         check_has(err.message, cases[i].part);
     }
     check_int(PARSE(FOR_GENERATE, "--json=yes"), ==, DR_BAD_INPUT);
@@ -116,12 +119,14 @@ static void refuses_by_name(void)
 
 static void start_options_stay_at_the_start(void)
 {
-    static const char *const fixed[] = {"--precision", "--threads", "--tokenizer", "--vae-dir"};
+    static const char *const fixed[] = {"--precision", "--threads", "--tokenizer",
+                                        "--vae-dir"};
     static const char *const values[] = {"f32", "2", "there", "there"};
     for (int i = 0; i < 4; ++i) {
         check_int(PARSE(FOR_GENERATE, fixed[i], values[i]), ==, DR_OK);
         check_int(PARSE(FOR_SHELL, fixed[i], values[i]), ==, DR_OK);
-        check_int(PARSE(FOR_GENERATE | IN_SHELL, fixed[i], values[i]), ==, DR_BAD_INPUT);
+        check_int(PARSE(FOR_GENERATE | IN_SHELL, fixed[i], values[i]), ==,
+                  DR_BAD_INPUT);
         check_has(err.message, "when the shell starts");
     }
     check_int(PARSE(FOR_GENERATE | IN_SHELL, "--budget", "1G"), ==, DR_OK);
@@ -170,6 +175,8 @@ static void values_complete(void)
     check_str(values_of("-o"), "FILE\n");
     check_str(values_of("--tokenizer"), "DIR\n");
     check_str(values_of("--json"), "");
+    check_str(values_of("--steps"), "VALUE\n");
+    check_str(values_of("-p"), "VALUE\n");
     check_str(values_of("--nonsense"), "");
     check_str(values_of("word"), "");
     check_str(values_of("--vae"), "automatic\nnone\nFILE\n");

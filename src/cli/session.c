@@ -9,7 +9,8 @@
 #include "interrupt.h"
 #include "listing.h"
 
-void session_init(struct session *session, enum session_kind kind, const struct options *start)
+void session_init(struct session *session, enum session_kind kind,
+                  const struct options *start)
 {
     *session = (struct session){.kind = kind, .start = *start};
     talk_init(&session->talk, stderr);
@@ -68,8 +69,9 @@ static void say_failure(const struct session *session, const char *name,
                         const struct dr_error *err)
 {
     const bool is_shell = session->kind == SESSION_SHELL;
-    fprintf(stderr, "%s%s%s: %s\n", is_shell ? "" : "darkroom", is_shell || !*name ? "" : " ",
-            is_shell && !*name ? "shell" : name, err->message);
+    fprintf(stderr, "%s%s%s: %s\n", is_shell ? "" : "darkroom",
+            is_shell || !*name ? "" : " ", is_shell && !*name ? "shell" : name,
+            err->message);
 }
 
 static bool answer_as_text(const struct session *session, bool full, json_t *fields)
@@ -79,13 +81,15 @@ static bool answer_as_text(const struct session *session, bool full, json_t *fie
     const bool is_written =
         listing_print(fields, full ? LISTING_FULL : LISTING_BRIEF, stdout);
     /* Blank lines part the answers of a person's session. */
-    if (session->kind == SESSION_SHELL && session->talk.is_terminal) fputc('\n', stdout);
+    if (session->kind == SESSION_SHELL && session->talk.is_terminal)
+        fputc('\n', stdout);
     return is_written && fflush(stdout) == 0;
 }
 
 /* err: NULL for success. */
-static void answer(struct session *session, const char *name, const struct options *options,
-                   double ms, const struct dr_error *err, json_t *fields)
+static void answer(struct session *session, const char *name,
+                   const struct options *options, double ms, const struct dr_error *err,
+                   json_t *fields)
 {
     bool is_written = true;
     if (err) ++session->failed_count;
@@ -100,7 +104,8 @@ static void answer(struct session *session, const char *name, const struct optio
     fprintf(stderr, "darkroom: standard output takes no more: the answer is lost\n");
 }
 
-void session_refuse(struct session *session, const char *name, const struct dr_error *err)
+void session_refuse(struct session *session, const char *name,
+                    const struct dr_error *err)
 {
     answer(session, name, &session->start, 0.0, err, NULL);
 }
@@ -119,20 +124,22 @@ static struct options default_options(const struct session *session)
     return options;
 }
 
-static enum dr_code check_operands(const struct command *command, const struct options *options,
-                                   struct dr_error *err)
+static enum dr_code check_operands(const struct command *command,
+                                   const struct options *options, struct dr_error *err)
 {
-    if (options->operand_count >= command->least && options->operand_count <= command->most)
+    if (options->operand_count >= command->least &&
+        options->operand_count <= command->most)
         return DR_OK;
     err->code = DR_BAD_INPUT;
     if (options->operand_count < command->least)
         (void)snprintf(err->message, sizeof err->message, "%s needs %s; see %s --help",
                        command->name, command->operands, command->name);
     else
-        (void)snprintf(err->message, sizeof err->message,
-                       "%s does not take \"%.80s\"; quote a text of several words, or see %s "
-                       "--help",
-                       command->name, options->operands[command->most], command->name);
+        (void)snprintf(
+            err->message, sizeof err->message,
+            "%s does not take \"%.80s\"; quote a text of several words, or see %s "
+            "--help",
+            command->name, options->operands[command->most], command->name);
     return DR_BAD_INPUT;
 }
 
@@ -150,7 +157,8 @@ static enum dr_code find(const struct session *session, const char *name,
 }
 
 static enum dr_code run(struct session *session, const struct command *command,
-                        const struct options *options, json_t *fields, struct dr_error *err)
+                        const struct options *options, json_t *fields,
+                        struct dr_error *err)
 {
     if (command->needs_engine) {
         const enum dr_code code = session_open(session, err);
@@ -163,7 +171,8 @@ static enum dr_code run(struct session *session, const struct command *command,
 
 /* `COMMAND --help` is `help COMMAND`. */
 static enum dr_code run_parsed(struct session *session, const struct command *command,
-                               struct options *options, json_t *fields, struct dr_error *err)
+                               struct options *options, json_t *fields,
+                               struct dr_error *err)
 {
     const bool is_shell = session->kind == SESSION_SHELL;
     if (options->help) {
@@ -187,8 +196,8 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     json_t *const fields = json_object();
     enum dr_code code = find(session, name, &command, &err);
     if (code == DR_OK)
-        code = options_parse(&options, command->bit | (is_shell ? IN_SHELL : 0), count, words,
-                             &err);
+        code = options_parse(&options, command->bit | (is_shell ? IN_SHELL : 0), count,
+                             words, &err);
     if (code != DR_OK) options.json |= options_say_json(count, words);
     talk_begin(&session->talk, options.json, options.quiet, options.verbose);
     if (!is_shell) session->start = options; /* the engine opens by them */
@@ -196,7 +205,8 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     if (code == DR_OK) code = run_parsed(session, command, &options, fields, &err);
     interrupt_end();
     talk_end(&session->talk);
-    answer(session, name, &options, now_ms() - started_ms, code == DR_OK ? NULL : &err, fields);
+    answer(session, name, &options, now_ms() - started_ms, code == DR_OK ? NULL : &err,
+           fields);
     json_decref(fields);
     talk_begin(&session->talk, session->start.json, session->start.quiet,
                session->start.verbose);

@@ -17,21 +17,26 @@
 #include "options.h"
 #include "talk.h"
 
-enum session_kind { SESSION_ONE_SHOT, SESSION_SHELL };
+enum session_kind {
+    SESSION_ONE_SHOT,
+    SESSION_SHELL
+};
 
 struct session {
     enum session_kind kind;
-    struct options start;     /* what was said at the start: the defaults of each command */
+    struct options start; /* what was said at the start: the defaults of each command */
     struct dr_engine *engine; /* opened by the first command that needs it */
     struct talk talk;
-    char vae_choice[DR_PATH_BYTES]; /* the setting, for `vae` while no model is loaded */
-    bool ended;                     /* quit was said */
-    bool output_failed;             /* standard output takes no more */
+    char
+        vae_choice[DR_PATH_BYTES]; /* the setting, for `vae` while no model is loaded */
+    bool ended;                    /* quit was said */
+    bool output_failed;            /* standard output takes no more */
     int failed_count;
 };
 
 /* start is copied; its strings are borrowed until session_finish. */
-void session_init(struct session *session, enum session_kind kind, const struct options *start);
+void session_init(struct session *session, enum session_kind kind,
+                  const struct options *start);
 void session_finish(struct session *session);
 
 /* The engine, opened by the options of the start. */
@@ -42,6 +47,7 @@ enum dr_code session_run(struct session *session, const char *name, int count,
                          const char *const *words);
 
 /* Answer a line that is no command: name may be "". */
-void session_refuse(struct session *session, const char *name, const struct dr_error *err);
+void session_refuse(struct session *session, const char *name,
+                    const struct dr_error *err);
 
 #endif

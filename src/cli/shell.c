@@ -32,7 +32,8 @@ static void run_line(struct session *session, char *line)
 
 static void show_prompt(const struct session *session)
 {
-    if (session->start.json || !session->talk.is_terminal || !isatty(STDIN_FILENO)) return;
+    if (session->start.json || !session->talk.is_terminal || !isatty(STDIN_FILENO))
+        return;
     fputs("darkroom> ", stderr);
     (void)fflush(stderr);
 }
@@ -43,8 +44,12 @@ static bool take_line(struct session *session, struct line_input *input)
     char *line;
     switch (line_input_next(input, &line)) {
     case LINE_READY: run_line(session, line); return true;
-    case LINE_TOO_LONG: (void)refuse(session, "the line is longer than 1 MiB"); return true;
-    case LINE_HAS_NUL: (void)refuse(session, "the line has a NUL byte in it"); return true;
+    case LINE_TOO_LONG:
+        (void)refuse(session, "the line is longer than 1 MiB");
+        return true;
+    case LINE_HAS_NUL:
+        (void)refuse(session, "the line has a NUL byte in it");
+        return true;
     case LINE_STOPPED: return !interrupt_ended();
     case LINE_END: return false;
     case LINE_FAILED:
@@ -67,7 +72,8 @@ static void read_lines(struct session *session)
 }
 
 /* The engine and the model of the start. No answer belongs to it: it fails as a start does. */
-static enum dr_code start(struct session *session, const char *model, struct dr_error *err)
+static enum dr_code start(struct session *session, const char *model,
+                          struct dr_error *err)
 {
     enum dr_code code = session_open(session, err);
     if (code != DR_OK || !model) return code;
@@ -84,7 +90,8 @@ int shell_run(int count, const char *const *words)
     struct options options = options_default();
     enum dr_code code = options_parse(&options, FOR_SHELL, count, words, &err);
     if (code == DR_OK && options.help) {
-        command_print_help(stdout, command_find("shell", ON_COMMAND_LINE), ON_COMMAND_LINE);
+        command_print_help(stdout, command_find("shell", ON_COMMAND_LINE),
+                           ON_COMMAND_LINE);
         return fflush(stdout) == 0 ? 0 : dr_code_exit(DR_IO);
     }
     if (code == DR_OK && options.operand_count > 0) {

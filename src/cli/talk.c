@@ -13,14 +13,20 @@
 #define JSON_MS 250.0
 #define LINE_MS 5000.0
 
-enum { DEFAULT_COLUMNS = 80, LEAST_BAR = 10, MOST_BAR = 40, STAGE_COLUMNS = 7, WORD_COLUMNS = 50 };
+enum {
+    DEFAULT_COLUMNS = 80,
+    LEAST_BAR = 10,
+    MOST_BAR = 40,
+    STAGE_COLUMNS = 7,
+    WORD_COLUMNS = 50
+};
 
 void talk_init(struct talk *talk, FILE *stream)
 {
     const char *const terminal = getenv("TERM");
     *talk = (struct talk){.stream = stream, .level = DR_LOG_WARNING};
-    talk->is_terminal =
-        isatty(fileno(stream)) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
+    talk->is_terminal = isatty(fileno(stream)) && terminal && *terminal &&
+                        strcmp(terminal, "dumb") != 0;
 }
 
 void talk_begin(struct talk *talk, bool json, bool quiet, int verbose)
@@ -73,7 +79,8 @@ void talk_log(void *cookie, enum dr_log_level level, const char *line)
         (void)answer_print(event, talk->stream);
         json_decref(event);
     } else {
-        fprintf(talk->stream, "darkroom: %s%s%s\n", level <= DR_LOG_WARNING ? level_name(level) : "",
+        fprintf(talk->stream, "darkroom: %s%s%s\n",
+                level <= DR_LOG_WARNING ? level_name(level) : "",
                 level <= DR_LOG_WARNING ? ": " : "", line);
     }
     (void)fflush(talk->stream);
@@ -83,7 +90,9 @@ void talk_log(void *cookie, enum dr_log_level level, const char *line)
 
 char *talk_format_time(double ms, char out[16])
 {
-    const long long all = ms < 0.0 ? 0 : ms < 3.6e11 ? (long long)(ms / 1000.0 + 0.5) : 360000000;
+    const long long all = ms < 0.0      ? 0
+                          : ms < 3.6e11 ? (long long)(ms / 1000.0 + 0.5)
+                                        : 360000000;
     const int seconds = (int)(all % 60), minutes = (int)(all / 60 % 60);
     const int hours = (int)(all / 3600);
     if (hours)
@@ -139,13 +148,15 @@ static void describe(const struct talk *talk, const struct dr_progress *p, char 
     char left[16], steps[64] = "", pace[64] = "", image[48] = "";
     const double ms = pace_ms(talk, p);
     if (p->stage == DR_STAGE_UNET)
-        (void)snprintf(steps, sizeof steps, "  %d/%d", (int)p->step, (int)p->step_count);
+        (void)snprintf(steps, sizeof steps, "  %d/%d", (int)p->step,
+                       (int)p->step_count);
     else if (p->share >= 0.01 && p->share < 1.0)
         (void)snprintf(steps, sizeof steps, "  %d%%", (int)(p->share * 100.0));
     if (ms > 0.0)
         (void)snprintf(pace, sizeof pace, "  %.*f s/step  %s left", ms < 100.0 ? 3 : 2,
                        ms / 1000.0, talk_format_time(left_ms(talk, p), left));
-    if (p->image_count > 1 && (p->stage == DR_STAGE_UNET || p->stage == DR_STAGE_DECODE))
+    if (p->image_count > 1 &&
+        (p->stage == DR_STAGE_UNET || p->stage == DR_STAGE_DECODE))
         (void)snprintf(image, sizeof image, "  image %d/%d", (int)p->image + 1,
                        (int)p->image_count);
     (void)snprintf(text, text_bytes, "%s%s%s", steps, pace, image);
@@ -170,14 +181,15 @@ static void show_bar(struct talk *talk, const struct dr_progress *p)
     int width = room - 2 - WORD_COLUMNS;
     if (width > MOST_BAR) width = MOST_BAR;
     if (width < LEAST_BAR || (int)strlen(words) > WORD_COLUMNS) {
-        fprintf(talk->stream, "\r\033[K%-6s %.*s", dr_stage_name(p->stage), room > 0 ? room : 0,
-                words);
+        fprintf(talk->stream, "\r\033[K%-6s %.*s", dr_stage_name(p->stage),
+                room > 0 ? room : 0, words);
     } else {
         const int full = (int)(p->share * width + 0.5);
         for (int i = 0; i < width; ++i)
             bar[i] = i < full ? '#' : '.';
         bar[width] = '\0';
-        fprintf(talk->stream, "\r\033[K%-6s [%s]%s", dr_stage_name(p->stage), bar, words);
+        fprintf(talk->stream, "\r\033[K%-6s [%s]%s", dr_stage_name(p->stage), bar,
+                words);
     }
     talk->bar_is_shown = true;
 }
@@ -198,7 +210,8 @@ static void show(struct talk *talk, const struct dr_progress *p)
 }
 
 /* Is this report worth a line (or a redraw)? */
-static bool is_due(const struct talk *talk, const struct dr_progress *p, bool stage_changed)
+static bool is_due(const struct talk *talk, const struct dr_progress *p,
+                   bool stage_changed)
 {
     const double since_ms = p->elapsed_ms - talk->shown_ms;
     if (stage_changed) return true;

@@ -23,13 +23,14 @@ struct talk {
     bool json, quiet;
     enum dr_log_level level; /* the most talkative that is shown */
     bool is_terminal;
-    struct dr_engine *engine; /* is told again to cancel where a signal came early; may be NULL */
+    struct dr_engine
+        *engine; /* is told again to cancel where a signal came early; may be NULL */
     /* private below */
     bool bar_is_shown, has_begun;
     enum dr_stage stage;
     int32_t image, step;
-    double shown_ms;                     /* when the last report was shown */
-    double pace_begin_ms;                /* of the pace of steps: where counting began */
+    double shown_ms;         /* when the last report was shown */
+    double pace_begin_ms;    /* of the pace of steps: where counting began */
     int64_t pace_begin_step; /* steps of all images */
 };
 

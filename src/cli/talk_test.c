@@ -92,7 +92,12 @@ static void levels_and_quiet(void)
     static const struct {
         bool quiet;
         int verbose, lines;
-    } cases[] = {{true, 0, 1}, {false, 0, 2}, {false, 1, 3}, {false, 2, 4}};
+    } cases[] = {
+        {true,  0, 1},
+        {false, 0, 2},
+        {false, 1, 3},
+        {false, 2, 4}
+    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         begin(false, cases[i].quiet, cases[i].verbose);
         talk_log(&talk, DR_LOG_ERROR, "one");

@@ -23,7 +23,8 @@ static const char *shown(const char *line)
     if (split(line) != DR_OK) return err.message;
     text[0] = '\0';
     for (int i = 0; i < words.count; ++i)
-        used += (size_t)snprintf(text + used, sizeof text - used, "[%s]", words.list[i]);
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used, "[%s]", words.list[i]);
     check(words.list[words.count] == NULL);
     return text;
 }
@@ -67,7 +68,8 @@ static void leaves_comments_out(void)
 
 static void expands_nothing(void)
 {
-    check_str(shown("$HOME *.png ~ `ls` a;b|c&d>e"), "[$HOME][*.png][~][`ls`][a;b|c&d>e]");
+    check_str(shown("$HOME *.png ~ `ls` a;b|c&d>e"),
+              "[$HOME][*.png][~][`ls`][a;b|c&d>e]");
 }
 
 static void says_what_is_wrong(void)
@@ -122,7 +124,8 @@ static void round_trips(void)
                 /* One of the three forms above. */
                 char piece[8];
                 const int prefix = (int)(strchr(form, '%') - form);
-                (void)snprintf(piece, sizeof piece, "%.*s%c%s", prefix, form, *c, form + prefix + 2);
+                (void)snprintf(piece, sizeof piece, "%.*s%c%s", prefix, form, *c,
+                               form + prefix + 2);
                 used += (size_t)snprintf(line + used, sizeof line - used, "%s", piece);
             }
             (void)snprintf(line + used, sizeof line - used, "%s", quote);

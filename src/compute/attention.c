@@ -1,13 +1,16 @@
 /* Attention in blocks of queries and keys; no score leaves the cache (Rabe and Staats, arXiv
  * 2112.05682; Dao et al., arXiv 2205.14135, without their GPU's tiling).
  *
- * A wave is a few heads of one or more images:
- *   pack   keys of the wave are copied together, values turned, block of keys by block
+ *   pack   a head's keys are copied together, its values turned, block of keys by block
  *   task   one block of queries of one head: for each block of keys
  *              scores [keys][queries]  = keys [keys][dim] x queries [dim][queries]
  *              probabilities           = kernels.softmax(scores), in the plan's type
  *              sums [dim][queries]    += values [dim][keys] x probabilities [keys][queries]
  *          and at the end the sums / total, turned back and rounded into the result.
+ *
+ * Where there are heads enough for the threads, a head is one thread's work, packing
+ * included: the threads meet once. Else they share a wave of a few heads: first its packing,
+ * then its blocks of queries. Which thread does what changes nothing in the numbers.
  *
  * Why on its side, with queries as columns: a vector of the processor holds the scores of 16
  * queries, so softmax adds and compares vectors whole; and the head's dimension, 40 in
@@ -15,9 +18,7 @@
  * products then run at 0.8 of the rate that they reach so.
  *
  * Blocks are equal pieces of the tokens, so one product of each kind serves them all: rest
- * queries are zeros, rest keys have probability 0. Packed bytes are one wave's. A wave has
- * enough tasks to feed the threads; which head is in which wave changes nothing in the
- * numbers.
+ * queries are zeros, rest keys have probability 0.
  */
 #include <math.h>
 #include <string.h>
@@ -30,6 +31,7 @@
 #define MOST_QUERIES   128
 #define MOST_KEYS      512
 #define TASKS_A_THREAD 4
+#define HEADS_A_THREAD 8
 
 enum { ATTENTION_Q, ATTENTION_K, ATTENTION_V };
 
@@ -39,13 +41,15 @@ struct attention {
     int32_t query_tokens, key_tokens;
     int32_t queries, query_blocks; /* of a block, of a head */
     int32_t keys, key_blocks;
-    int32_t heads, wave_heads; /* over all images */
+    int32_t heads; /* over all images */
+    bool whole_heads;   /* a head is one thread's work; else waves of */
+    int32_t wave_heads; /* this many */
     struct weight_layout query_layout, probability_layout; /* [dim, queries], [keys, queries] */
     struct layout_lines query_lines, probability_lines;
     bool query_has_lines;
     const struct product *score_product, *sum_product;
-    /* scratch: the wave's packed blocks, then the lanes */
-    size_t key_bytes, head_bytes;
+    /* scratch: packed heads, one for each lane or of a wave; then the lanes' own */
+    size_t key_bytes, head_bytes, packed_bytes;
     size_t query_bytes, score_bytes, probability_bytes, sum_bytes, row_bytes, lane_bytes;
 };
 
@@ -73,7 +77,9 @@ static void choose_blocks(struct attention *a)
     a->key_blocks = (a->key_tokens + MOST_KEYS - 1) / MOST_KEYS;
     a->keys = (a->key_tokens + a->key_blocks - 1) / a->key_blocks;
     a->key_blocks = (a->key_tokens + a->keys - 1) / a->keys;
-    const int32_t wanted = TASKS_A_THREAD * compute_thread_count();
+    const int32_t threads = compute_thread_count();
+    a->whole_heads = a->heads % threads == 0 || a->heads >= HEADS_A_THREAD * threads;
+    const int32_t wanted = TASKS_A_THREAD * threads;
     a->wave_heads = (wanted + a->query_blocks - 1) / a->query_blocks;
     if (a->wave_heads > a->heads) a->wave_heads = a->heads;
 }
@@ -126,8 +132,9 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
         product_bytes = a->sum_product->scratch_bytes;
     a->lane_bytes = a->query_bytes + a->score_bytes + a->probability_bytes + a->sum_bytes +
                     2 * a->row_bytes + product_bytes;
-    op->scratch_bytes = a->head_bytes * (size_t)a->wave_heads +
-                        a->lane_bytes * (size_t)compute_thread_count();
+    const size_t lanes = (size_t)compute_thread_count();
+    a->packed_bytes = a->head_bytes * (a->whole_heads ? lanes : (size_t)a->wave_heads);
+    op->scratch_bytes = a->packed_bytes + a->lane_bytes * lanes;
     op->flop = 4.0 * a->heads * a->query_tokens * a->key_tokens * a->options.head_dim;
     return DR_OK;
 }
@@ -159,15 +166,11 @@ static unsigned char *packed_keys(const struct run *run, int32_t slot, int32_t b
     return run->packed + (size_t)slot * a->head_bytes + (size_t)block * 2 * a->key_bytes;
 }
 
-/* Task: one block of keys of one head of the wave: [keys][dim], then values [dim][keys]. */
-static void pack_block(void *context, int64_t task_idx, int lane)
+/* One block of keys of a head (counted over all images) into a slot: [keys][dim], then the
+ * values [dim][keys]. */
+static void pack_block(const struct run *run, int32_t whole, int32_t slot, int32_t block)
 {
-    (void)lane;
-    const struct run *const run = context;
     const struct attention *const a = run->attention;
-    const int32_t slot = (int32_t)(task_idx / a->key_blocks);
-    const int32_t block = (int32_t)(task_idx % a->key_blocks);
-    const int32_t whole = run->first_head + slot;
     const int32_t image = whole / a->options.heads, head = whole % a->options.heads;
     const int32_t first = block * a->keys, left = a->key_tokens - first;
     const size_t count = (size_t)(left < a->keys ? left : a->keys), keys = (size_t)a->keys;
@@ -201,13 +204,11 @@ struct task {
     float *peak, *total;
 };
 
-static struct task task_of(const struct run *run, int64_t task_idx, int lane)
+static struct task task_of(const struct run *run, int32_t whole, int32_t slot, int32_t block,
+                           int lane)
 {
     const struct attention *const a = run->attention;
-    const int32_t slot = (int32_t)(task_idx / a->query_blocks);
-    const int32_t first = (int32_t)(task_idx % a->query_blocks) * a->queries;
-    const int32_t left = a->query_tokens - first;
-    const int32_t whole = run->first_head + slot;
+    const int32_t first = block * a->queries, left = a->query_tokens - first;
     unsigned char *at = run->lanes + (size_t)lane * a->lane_bytes;
     struct task task = {
         .image = whole / a->options.heads,
@@ -346,31 +347,69 @@ static void end_task(const struct run *run, const struct task *task)
     run->plan->kernels->turn(&turn);
 }
 
-static void run_task(void *context, int64_t task_idx, int lane)
+/* One block of queries of a head whose keys lie packed in the slot. */
+static void run_queries(struct run *run, int32_t whole, int32_t slot, int32_t block, int lane)
 {
-    struct run *const run = context;
-    const struct task task = task_of(run, task_idx, lane);
+    const struct task task = task_of(run, whole, slot, block, lane);
     begin_task(run, &task);
-    for (int32_t block = 0; block < run->attention->key_blocks; ++block)
-        if (!run_keys(run, &task, block, lane)) {
+    for (int32_t keys = 0; keys < run->attention->key_blocks; ++keys)
+        if (!run_keys(run, &task, keys, lane)) {
             atomic_store(&run->failed, true);
             return;
         }
     end_task(run, &task);
 }
 
+/* ---- sharing the work ---------------------------------------------------------------- */
+
+static void whole_head_task(void *context, int64_t task_idx, int lane)
+{
+    struct run *const run = context;
+    const struct attention *const a = run->attention;
+    for (int32_t block = 0; block < a->key_blocks; ++block)
+        pack_block(run, (int32_t)task_idx, lane, block);
+    for (int32_t block = 0; block < a->query_blocks; ++block)
+        run_queries(run, (int32_t)task_idx, lane, block, lane);
+}
+
+static void pack_task(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct run *const run = context;
+    const int32_t blocks = run->attention->key_blocks;
+    const int32_t slot = (int32_t)(task_idx / blocks), block = (int32_t)(task_idx % blocks);
+    pack_block(run, run->first_head + slot, slot, block);
+}
+
+static void query_task(void *context, int64_t task_idx, int lane)
+{
+    struct run *const run = context;
+    const int32_t blocks = run->attention->query_blocks;
+    const int32_t slot = (int32_t)(task_idx / blocks), block = (int32_t)(task_idx % blocks);
+    run_queries(run, run->first_head + slot, slot, block, lane);
+}
+
+static void run_waves(struct run *run)
+{
+    const struct attention *const a = run->attention;
+    for (int32_t head = 0; head < a->heads; head += a->wave_heads) {
+        const int32_t left = a->heads - head;
+        const int32_t count = left < a->wave_heads ? left : a->wave_heads;
+        run->first_head = head;
+        team_run((int64_t)count * a->key_blocks, pack_task, run);
+        team_run((int64_t)count * a->query_blocks, query_task, run);
+    }
+}
+
 static bool run_attention(const struct plan *plan, const struct op *op)
 {
     const struct attention *const a = op->state;
     struct run run = {.plan = plan, .op = op, .attention = a, .packed = plan_scratch(plan, op)};
-    run.lanes = run.packed + a->head_bytes * (size_t)a->wave_heads;
-    for (int32_t head = 0; head < a->heads; head += a->wave_heads) {
-        const int32_t left = a->heads - head;
-        const int32_t count = left < a->wave_heads ? left : a->wave_heads;
-        run.first_head = head;
-        team_run((int64_t)count * a->key_blocks, pack_block, &run);
-        team_run((int64_t)count * a->query_blocks, run_task, &run);
-    }
+    run.lanes = run.packed + a->packed_bytes;
+    if (a->whole_heads)
+        team_run(a->heads, whole_head_task, &run);
+    else
+        run_waves(&run);
     return !atomic_load(&run.failed);
 }
 

@@ -49,23 +49,35 @@ static inline void make_checkpoint(const char *name, const char *options)
                 options, in_root(name));
 }
 
-static inline void fixture_begin(void)
+static inline void fixture_end(void)
+{
+    if (!fixture_root[0]) return;
+    char command[sizeof fixture_root + 16];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", fixture_root);
+    fixture_root[0] = '\0';
+    if (system(command) != 0) fprintf(stderr, "cannot run: %s\n", command);
+}
+
+/* An empty folder, with an empty VAE folder in it; gone when the program ends. */
+static inline void fixture_folder(void)
 {
     (void)snprintf(fixture_root, sizeof fixture_root, "%s/darkroom-engine-XXXXXX",
                    getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(fixture_root)) exit(1);
     (void)mkdir(in_root("vae"), 0777);
+    if (atexit(fixture_end) != 0) exit(1);
+}
+
+/* The folder with two checkpoints and two VAEs. */
+static inline void fixture_begin(void)
+{
+    fixture_folder();
     make_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
     make_checkpoint("b.safetensors", "--family sd15 --size tiny --seed 2");
     make_checkpoint("vae/sharp.safetensors",
                     "--family sd15 --size tiny --part vae --seed 3");
     make_checkpoint("vae/soft.safetensors",
                     "--family sd15 --size tiny --part vae --seed 4");
-}
-
-static inline void fixture_end(void)
-{
-    run_command("rm -rf '%s'", fixture_root);
 }
 
 static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,

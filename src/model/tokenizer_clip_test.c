@@ -1,5 +1,5 @@
-/* With CLIP's own vocabulary, which is not in the tree: in $DARKROOM_SHARED/clip-tokenizer, or
- * beside the source tree in shared/clip-tokenizer. */
+/* With CLIP's own vocabulary, which is not in the tree: in $DARKROOM_SHARED/clip-tokenizer, in
+ * shared/clip-tokenizer beside the source tree, or where script/clip-vocabulary puts it. */
 #include "golden_tokens.h"
 #include "model/tokenizer.h"
 
@@ -23,18 +23,28 @@ static void opens_fast_and_gives_its_memory_back(void)
     golden_check_memory(folder, 2 << 20);
 }
 
+static bool is_here(const char *root, const char *rest)
+{
+    if (!root) return false;
+    (void)snprintf(folder, sizeof folder, "%s/%s", root, rest);
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/vocab.json", folder);
+    return access(path, R_OK) == 0;
+}
+
+static bool find_folder(void)
+{
+    return is_here(getenv("DARKROOM_SHARED"), "clip-tokenizer") ||
+           is_here(getenv("DARKROOM_SOURCE"), "../shared/clip-tokenizer") ||
+           is_here(getenv("XDG_DATA_HOME"), "darkroom/tokenizer") ||
+           is_here(getenv("HOME"), ".local/share/darkroom/tokenizer");
+}
+
 int main(void)
 {
-    const char *const source = getenv("DARKROOM_SOURCE");
-    const char *const shared = getenv("DARKROOM_SHARED");
-    (void)snprintf(folder, sizeof folder, "%s%s/clip-tokenizer",
-                   shared   ? shared
-                   : source ? source
-                            : ".",
-                   shared ? "" : "/../shared");
-    if (access(folder, R_OK) != 0)
+    if (!find_folder())
         return check_skip(
-            "CLIP's vocabulary is not here; DARKROOM_SHARED says where it is");
+            "CLIP's vocabulary is not here: script/clip-vocabulary fetches it");
     struct dr_error err;
     if (tokenizer_open(&clip, folder, &err) != DR_OK) {
         fprintf(stderr, "%s\n", err.message);

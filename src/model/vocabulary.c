@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -302,11 +303,14 @@ enum dr_code vocabulary_open(struct vocabulary *vocabulary, const char *folder,
     json_decref(opening.symbols);
     pool_finish(&opening.pool);
     if (code != DR_OK) vocabulary_close(vocabulary);
+    /* glibc would keep the 6 MB of small blocks that CLIP's symbols were while they were JSON. */
+    (void)malloc_trim(0);
     return code;
 }
 
 void vocabulary_close(struct vocabulary *vocabulary)
 {
     pool_finish(&vocabulary->pool);
+    (void)malloc_trim(0);
     *vocabulary = (struct vocabulary){0};
 }

@@ -365,7 +365,7 @@ enum dr_code safetensors_parse(struct tensor_list *list, int32_t shard_idx,
     json_decref(root);
     if (code) return code;
 
-    struct tensor *const tensors = list->tensors + first;
+    struct tensor *const tensors = list->tensors ? list->tensors + first : NULL;
     const size_t count = list->count - first;
     code = check_length(tensors, count, data_bytes, err);
     if (!code) code = check_places(tensors, count, err);

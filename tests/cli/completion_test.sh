@@ -49,4 +49,6 @@ offers "sd15.safetensors" generate -m s
 offers "in.png" encode -m sd15.safetensors in.
 offers "none" generate --vae non
 offers "" generate --steps ""
+offers "in.png" encode --json in.
+offers "--quiet --quality" generate --json --qu
 exit "$failed"

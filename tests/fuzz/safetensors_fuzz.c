@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     const uint64_t data_bytes = bytes - 8 - length;
     struct tensor_file file;
     struct dr_error err = {.message = ""};
-    if (tensor_file_parse_safetensors(&file, data + 8, (size_t)length, data_bytes, &err)) {
+    if (tensor_file_parse_safetensors(&file, data + 8, (size_t)length, data_bytes,
+                                      &err)) {
         assert(err.message[0] && !file.tensors && !file.pool.head);
         return 0;
     }

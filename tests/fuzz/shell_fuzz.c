@@ -72,8 +72,9 @@ static void parse(const struct words *words, unsigned command)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    static const unsigned commands[] = {FOR_GENERATE, FOR_ENCODE, FOR_DECODE, FOR_INSPECT,
-                                        FOR_MEMORY,   FOR_SHELL,  FOR_VAE,    FOR_PLAIN};
+    static const unsigned commands[] = {FOR_GENERATE, FOR_ENCODE, FOR_DECODE,
+                                        FOR_INSPECT,  FOR_MEMORY, FOR_SHELL,
+                                        FOR_VAE,      FOR_PLAIN};
     if (bytes == 0) return 0;
     const unsigned command = commands[data[0] % 8] | (data[0] & 8 ? IN_SHELL : 0);
     /* As the shell does, with an end and without NUL; on the heap, so that a sanitizer sees
@@ -87,9 +88,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (words_split(&words, line, &err) != DR_OK) {
         check_error(&err);
     } else {
-        assert(words.count >= 0 && words.count <= WORDS_MAX_COUNT && !words.list[words.count]);
+        assert(words.count >= 0 && words.count <= WORDS_MAX_COUNT &&
+               !words.list[words.count]);
         for (int i = 0; i < words.count; ++i)
-            assert(words.list[i] >= line && words.list[i] + strlen(words.list[i]) < line + bytes);
+            assert(words.list[i] >= line &&
+                   words.list[i] + strlen(words.list[i]) < line + bytes);
         check_round_trip(&words, bytes);
         parse(&words, command);
     }

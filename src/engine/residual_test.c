@@ -1,0 +1,192 @@
+/* What the kernel says after everything is given back: the promises of release, held against
+ * smaps and not against our own books. Skipped under sanitizers, whose own memory is in the way.
+ *
+ * Threads are two here, as in real runs: their stacks and the allocator's arenas are part of
+ * what has to come back. */
+#include "engine/engine_fixture.h"
+
+#include "compute/compute.h"
+#include "engine/engine.h"
+
+static const int64_t mebibyte = 1 << 20;
+
+static struct dr_memory memory_of(struct dr_engine *engine)
+{
+    struct dr_memory memory;
+    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
+    free(memory.regions);
+    memory.regions = NULL;
+    return memory;
+}
+
+static int64_t kernel_private(struct dr_engine *engine)
+{
+    return (int64_t)memory_of(engine).kernel.private_bytes;
+}
+
+static struct dr_engine *open_engine_two_threads(void)
+{
+    struct dr_engine *const engine = open_engine();
+    check_int(compute_init(2, &problem), ==, DR_OK);
+    return engine;
+}
+
+static void print_residual(const char *when, const struct dr_memory *memory)
+{
+    fprintf(
+        stderr,
+        "     %-22s %6.0f KiB private: ledger %.0f, image %.0f, heap %.0f, stacks %.0f, "
+        "jit %.0f, other %.0f\n",
+        when, (double)memory->kernel.private_bytes / 1024,
+        (double)memory->ledger.private_bytes / 1024,
+        (double)memory->residual.image_bytes / 1024,
+        (double)memory->residual.heap_bytes / 1024,
+        (double)memory->residual.stack_bytes / 1024,
+        (double)memory->residual.jit_bytes / 1024,
+        (double)memory->residual.other_bytes / 1024);
+}
+
+/* After `unload model` private memory is within 1 MiB of what it was after start plus one
+ * earlier load, picture and unload; the five cycles differ in all they can. */
+static void unload_gives_back_what_a_cycle_took(void)
+{
+    struct dr_engine *engine = open_engine_two_threads();
+    struct dr_memory first = {0};
+    for (int cycle = 0; cycle <= 5; ++cycle) {
+        struct dr_receipt receipt;
+        load(engine, cycle % 2 ? "b.safetensors" : "a.safetensors");
+        check_int(choose(engine, cycle % 3 ? "sharp" : "none"), ==, DR_OK);
+        picture(engine, "x.png");
+        if (cycle % 2)
+            check_int(picture_with(engine, "y.png", "soft", in_root("x.png")), ==,
+                      DR_OK);
+        check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL, &receipt, &problem), ==,
+                  DR_OK);
+        check_int(receipt.after.ledger_private_bytes, ==, 0);
+        check_int(receipt.released_bytes, ==, receipt.before.ledger_private_bytes);
+        const struct dr_memory memory = memory_of(engine);
+        print_residual("after unload", &memory);
+        if (cycle == 0) first = memory;
+        check_int((int64_t)memory.kernel.private_bytes, <=,
+                  (int64_t)first.kernel.private_bytes + mebibyte);
+    }
+    /* The control: the same figure sees a region that was forgotten. */
+    struct ledger ledger = {0};
+    struct region forgotten = {0};
+    const struct region_options options = {.bytes = 2 << 20,
+                                           .tag = REGION_SCRATCH,
+                                           .component = "forgotten"};
+    check_int(region_open(&forgotten, &ledger, &options, &problem), ==, DR_OK);
+    check_int(kernel_private(engine), >,
+              (int64_t)first.kernel.private_bytes + mebibyte);
+    check_int(memory_of(engine).residual.other_bytes, >=, 2 * mebibyte);
+    region_close(&forgotten);
+    dr_engine_close(&engine);
+}
+
+/* sdnext#3272 in figures: thirty switches, a picture in between. */
+static void thirty_switches_grow_nothing(void)
+{
+    struct dr_engine *engine = open_engine_two_threads();
+    static const char *const choices[] = {"sharp", "none", "soft", "automatic"};
+    int64_t tenth = 0, last = 0;
+    load(engine, "a.safetensors");
+    for (int i = 1; i <= 30; ++i) {
+        check_int(choose(engine, choices[i % 4]), ==, DR_OK);
+        picture(engine, "x.png");
+        last = kernel_private(engine);
+        if (i == 10) tenth = last;
+    }
+    fprintf(stderr, "     growth from switch 10 to 30: %lld bytes\n",
+            (long long)(last - tenth));
+    check_int(last - tenth, <=, 64 * 1024);
+    dr_engine_close(&engine);
+}
+
+/* ---- while a job runs -------------------------------------------------------------------- */
+
+/* The engine is busy in a callback, so the kernel is asked directly. */
+struct watch {
+    const struct dr_engine *engine;
+    int64_t most_total, most_other;
+    int looks;
+};
+
+static void look(void *cookie, const struct dr_progress *progress)
+{
+    struct watch *const watch = cookie;
+    struct kernel_view view;
+    (void)progress;
+    if (kernel_view_read(&view, &watch->engine->ledger, &problem) != DR_OK) return;
+    check(view.regions_agree);
+    const int64_t total = (int64_t)view.residual.total_bytes;
+    const int64_t other = (int64_t)view.residual.other_bytes;
+    if (total > watch->most_total) watch->most_total = total;
+    if (other > watch->most_other) watch->most_other = other;
+    ++watch->looks;
+}
+
+/* What a budget takes off for primitives, heap and the like is never exceeded. */
+static void a_running_job_stays_within_the_stated_residual(void)
+{
+    static const int32_t sizes[][2] = {
+        {64,  64 },
+        {256, 128}
+    };
+    struct dr_engine *engine = open_engine_two_threads();
+    struct watch watch = {.engine = engine};
+    const int64_t baseline = (int64_t)memory_of(engine).residual.baseline_bytes;
+    load(engine, "a.safetensors");
+    for (int i = 0; i < 4; ++i) {
+        struct dr_generate_result result;
+        struct dr_generate_options options = dr_generate_options_default();
+        options.prompt = i % 2 ? "one" : "two";
+        options.width = sizes[i / 2][0];
+        options.height = sizes[i / 2][1];
+        options.steps = 2;
+        options.output = in_root("x.png");
+        options.init = i % 2 ? in_root("init.png") : NULL;
+        options.progress = look;
+        options.progress_cookie = &watch;
+        check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+        dr_generate_result_free(&result);
+        if (i == 0) run_command("cp '%s' '%s'", in_root("x.png"), in_root("init.png"));
+    }
+    fprintf(stderr,
+            "     baseline %lld KiB, most residual %lld KiB, most other %lld KiB\n",
+            (long long)baseline / 1024, (long long)watch.most_total / 1024,
+            (long long)watch.most_other / 1024);
+    check_int(watch.looks, >, 20);
+    check_int(watch.most_total - baseline, <, (int64_t)ENGINE_RESIDUAL_BYTES);
+    check_int(watch.most_other, <, mebibyte);
+    dr_engine_close(&engine);
+}
+
+static void engines_come_and_go(void)
+{
+    struct kernel_totals totals;
+    int64_t second = 0, last = 0;
+    for (int i = 0; i < 4; ++i) {
+        struct dr_engine *engine = open_engine_two_threads();
+        load(engine, "a.safetensors");
+        picture(engine, "x.png");
+        dr_engine_close(&engine);
+        check_int(kernel_totals_read(&totals, &problem), ==, DR_OK);
+        last = (int64_t)totals.private_bytes;
+        if (i == 1) second = last;
+    }
+    check_int(last - second, <=, 256 * 1024);
+}
+
+int main(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return check_skip("the sanitizer's own memory hides what is measured here");
+#endif
+    fixture_begin();
+    check_run(unload_gives_back_what_a_cycle_took);
+    check_run(thirty_switches_grow_nothing);
+    check_run(a_running_job_stays_within_the_stated_residual);
+    check_run(engines_come_and_go);
+    return check_done();
+}
