@@ -18,14 +18,25 @@
 #include "compute/plan.h"
 #include "library_rate.h"
 
-enum kind { CONV, UPSAMPLE, LINEAR, LINEAR_ADD, GEGLU, ATTENTION, GROUP_NORM, LAYER_NORM, ADD };
+enum kind {
+    CONV,
+    UPSAMPLE,
+    LINEAR,
+    LINEAR_ADD,
+    GEGLU,
+    ATTENTION,
+    GROUP_NORM,
+    LAYER_NORM,
+    ADD
+};
 
 struct bench {
     const char *name;
     enum kind kind;
-    int n, side, in, out; /* rows = n side side; attention: in = heads, out = head_dim */
-    int keys;             /* attention: of other tokens; 0: its own */
-    int stride;           /* conv */
+    int n, side, in,
+        out;    /* rows = n side side; attention: in = heads, out = head_dim */
+    int keys;   /* attention: of other tokens; 0: its own */
+    int stride; /* conv */
 };
 
 static const struct bench benches[] = {
@@ -99,27 +110,29 @@ static void die(const struct dr_error *err)
     exit(1);
 }
 
-static const struct weight *weight_of(struct made *m, enum weight_kind kind, enum dtype dtype,
-                                      int out, int in, int kernel)
+static const struct weight *weight_of(struct made *m, enum weight_kind kind,
+                                      enum dtype dtype, int out, int in, int kernel)
 {
     struct dr_error err;
     struct weight *const weight = &m->weights[m->weight_count++];
-    const struct weight_shape shape = {kind, kind == WEIGHT_VECTOR ? DTYPE_F32 : dtype, out, in,
-                                       kernel, kernel};
+    const struct weight_shape shape = {
+        kind, kind == WEIGHT_VECTOR ? DTYPE_F32 : dtype, out, in, kernel, kernel};
     if (weight_init(weight, &shape, &m->pool, &err) != DR_OK) die(&err);
     weight->offset = m->weight_bytes;
     m->weight_bytes += (weight->bytes + 63) / 64 * 64;
     return weight;
 }
 
-static struct value build_product(struct made *m, const struct bench *b, enum dtype dtype)
+static struct value build_product(struct made *m, const struct bench *b,
+                                  enum dtype dtype)
 {
     const struct value x =
         plan_input(m->plan, (struct shape){b->n, b->side, b->side, b->in}, dtype);
     if (b->kind == CONV || b->kind == UPSAMPLE)
         return plan_conv(m->plan, x,
                          &(struct conv_options){
-                             .weight = weight_of(m, WEIGHT_CONV, dtype, b->out, b->in, 3),
+                             .weight =
+                                 weight_of(m, WEIGHT_CONV, dtype, b->out, b->in, 3),
                              .bias = weight_of(m, WEIGHT_VECTOR, dtype, b->out, 1, 1),
                              .stride = b->stride,
                              .pad_top = 1,
@@ -127,9 +140,9 @@ static struct value build_product(struct made *m, const struct bench *b, enum dt
                              .pad_bottom = 1,
                              .pad_right = 1,
                              .upsample = b->kind == UPSAMPLE});
-    struct linear_options options = {.weight =
-                                         weight_of(m, WEIGHT_LINEAR, dtype, b->out, b->in, 1),
-                                     .bias = weight_of(m, WEIGHT_VECTOR, dtype, b->out, 1, 1)};
+    struct linear_options options = {
+        .weight = weight_of(m, WEIGHT_LINEAR, dtype, b->out, b->in, 1),
+        .bias = weight_of(m, WEIGHT_VECTOR, dtype, b->out, 1, 1)};
     if (b->kind == LINEAR_ADD)
         options.residual =
             plan_input(m->plan, (struct shape){b->n, b->side, b->side, b->out}, dtype);
@@ -137,15 +150,19 @@ static struct value build_product(struct made *m, const struct bench *b, enum dt
     return b->kind == GEGLU ? plan_geglu(m->plan, y) : y;
 }
 
-static struct value build_attention(struct made *m, const struct bench *b, enum dtype dtype)
+static struct value build_attention(struct made *m, const struct bench *b,
+                                    enum dtype dtype)
 {
     const int width = b->in * b->out;
-    struct attention_options options = {
-        .heads = b->in, .head_dim = b->out, .scale = 0.125f, .k_column = width,
-        .v_column = 2 * width};
-    options.q = plan_input(m->plan,
-                           (struct shape){b->n, b->side, b->side, b->keys ? width : 3 * width},
-                           dtype);
+    struct attention_options options = {.heads = b->in,
+                                        .head_dim = b->out,
+                                        .scale = 0.125f,
+                                        .k_column = width,
+                                        .v_column = 2 * width};
+    options.q =
+        plan_input(m->plan,
+                   (struct shape){b->n, b->side, b->side, b->keys ? width : 3 * width},
+                   dtype);
     options.k = options.v = options.q;
     if (b->keys) {
         options.k_column = 0;
@@ -160,7 +177,8 @@ static struct value build_rest(struct made *m, const struct bench *b, enum dtype
 {
     const struct shape shape = {b->n, b->side, b->side, b->in};
     const struct value x = plan_input(m->plan, shape, dtype);
-    const double once = (double)b->n * b->side * b->side * b->in * (double)dtype_bytes(dtype);
+    const double once =
+        (double)b->n * b->side * b->side * b->in * (double)dtype_bytes(dtype);
     m->bytes = 2 * once;
     if (b->kind == ADD) {
         m->bytes = 3 * once;
@@ -171,10 +189,12 @@ static struct value build_rest(struct made *m, const struct bench *b, enum dtype
     if (b->kind == LAYER_NORM)
         return plan_layer_norm(m->plan, x,
                                &(struct layer_norm_options){scale, bias, 1e-5f});
-    return plan_group_norm(
-        m->plan, x,
-        &(struct group_norm_options){
-            .scale = scale, .bias = bias, .groups = 32, .epsilon = 1e-5f, .silu = true});
+    return plan_group_norm(m->plan, x,
+                           &(struct group_norm_options){.scale = scale,
+                                                        .bias = bias,
+                                                        .groups = 32,
+                                                        .epsilon = 1e-5f,
+                                                        .silu = true});
 }
 
 /* Numbers of about +-0.1 in either type. */
@@ -197,7 +217,8 @@ static void fill(unsigned char *data, size_t bytes, enum dtype dtype)
 static void fill_weights(struct made *m)
 {
     for (size_t i = 0; i < m->weight_count; ++i)
-        fill(m->region + m->weights[i].offset, m->weights[i].bytes, m->weights[i].dtype);
+        fill(m->region + m->weights[i].offset, m->weights[i].bytes,
+             m->weights[i].dtype);
 }
 
 static void make(struct made *m, const struct bench *b, enum dtype dtype)
@@ -250,8 +271,9 @@ static double library_rate(int bf16)
     double rates[6];
     for (int i = 0; i < 6; ++i) {
         rates[i] = library_conv_rate(&library_convs[i], bf16, 5, clock_used);
-        printf("  library's conv %4d->%-4d @%-3d %*s%7.1f GFLOP/s\n", library_convs[i].in,
-               library_convs[i].out, library_convs[i].side, 15, "", rates[i] * 1e-9);
+        printf("  library's conv %4d->%-4d @%-3d %*s%7.1f GFLOP/s\n",
+               library_convs[i].in, library_convs[i].out, library_convs[i].side, 15, "",
+               rates[i] * 1e-9);
     }
     const double median = library_median(rates);
     printf("  median = 1.00 %30s%7.1f GFLOP/s\n\n", "", median * 1e-9);
@@ -280,9 +302,9 @@ int main(int count, char **arguments)
         const double seconds = best_seconds(&m);
         const double flop = plan_flop(m.plan);
         if (flop > 0)
-            printf("  %-32s %9.3f ms %7.1f GFLOP/s  %.2f   arena %.1f MiB\n", benches[i].name,
-                   1e3 * seconds, 1e-9 * flop / seconds, flop / seconds / rate,
-                   (double)plan_bytes(m.plan) / 1048576.0);
+            printf("  %-32s %9.3f ms %7.1f GFLOP/s  %.2f   arena %.1f MiB\n",
+                   benches[i].name, 1e3 * seconds, 1e-9 * flop / seconds,
+                   flop / seconds / rate, (double)plan_bytes(m.plan) / 1048576.0);
         else
             printf("  %-32s %9.3f ms %7.1f GB/s\n", benches[i].name, 1e3 * seconds,
                    1e-9 * m.bytes / seconds);

@@ -52,18 +52,20 @@ static int make(struct made *m, const struct library_conv *c, int bf16)
     if (dnnl_engine_create(&m->engine, dnnl_cpu, 0) ||
         dnnl_stream_create(&m->stream, m->engine, dnnl_stream_default_flags) ||
         dnnl_memory_desc_init_by_tag(&source, 4, source_dims, type, dnnl_nhwc) ||
-        dnnl_memory_desc_init_by_tag(&weight, 4, weight_dims, type, dnnl_format_tag_any) ||
+        dnnl_memory_desc_init_by_tag(&weight, 4, weight_dims, type,
+                                     dnnl_format_tag_any) ||
         dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_x) ||
         dnnl_memory_desc_init_by_tag(&result, 4, result_dims, type, dnnl_nhwc) ||
         dnnl_convolution_forward_desc_init(&conv, dnnl_forward_inference,
-                                           dnnl_convolution_direct, &source, &weight, &bias,
-                                           &result, ones, ones, ones) ||
+                                           dnnl_convolution_direct, &source, &weight,
+                                           &bias, &result, ones, ones, ones) ||
         dnnl_primitive_desc_create(&m->description, &conv, NULL, m->engine, NULL) ||
         dnnl_primitive_create(&m->primitive, m->description))
         return 0;
     m->memory[0] = filled(&source, m->engine);
     m->memory[1] =
-        filled(dnnl_primitive_desc_query_md(m->description, dnnl_query_weights_md, 0), m->engine);
+        filled(dnnl_primitive_desc_query_md(m->description, dnnl_query_weights_md, 0),
+               m->engine);
     m->memory[2] = filled(&bias, m->engine);
     m->memory[3] = filled(&result, m->engine);
     return m->memory[0] && m->memory[1] && m->memory[2] && m->memory[3];
@@ -79,7 +81,8 @@ static void drop(struct made *m)
     (void)dnnl_engine_destroy(m->engine);
 }
 
-double library_conv_rate(const struct library_conv *conv, int bf16, int runs, clockid_t clock)
+double library_conv_rate(const struct library_conv *conv, int bf16, int runs,
+                         clockid_t clock)
 {
     struct made m = {.engine = NULL};
     double best = 0;
@@ -90,8 +93,8 @@ double library_conv_rate(const struct library_conv *conv, int bf16, int runs, cl
             {DNNL_ARG_BIAS,    m.memory[2]},
             {DNNL_ARG_DST,     m.memory[3]},
         };
-        const double flop =
-            18.0 * conv->n * conv->side * conv->side * (double)conv->in * (double)conv->out;
+        const double flop = 18.0 * conv->n * conv->side * conv->side *
+                            (double)conv->in * (double)conv->out;
         for (int i = 0; i < runs; ++i) {
             const double before = now_seconds(clock);
             if (dnnl_primitive_execute(m.primitive, m.stream, 4, arguments)) break;

@@ -33,7 +33,11 @@
 #define TASKS_A_THREAD 4
 #define HEADS_A_THREAD 8
 
-enum { ATTENTION_Q, ATTENTION_K, ATTENTION_V };
+enum {
+    ATTENTION_Q,
+    ATTENTION_K,
+    ATTENTION_V
+};
 
 struct attention {
     struct attention_options options;
@@ -41,16 +45,18 @@ struct attention {
     int32_t query_tokens, key_tokens;
     int32_t queries, query_blocks; /* of a block, of a head */
     int32_t keys, key_blocks;
-    int32_t heads; /* over all images */
+    int32_t heads;      /* over all images */
     bool whole_heads;   /* a head is one thread's work; else waves of */
     int32_t wave_heads; /* this many */
-    struct weight_layout query_layout, probability_layout; /* [dim, queries], [keys, queries] */
+    struct weight_layout query_layout,
+        probability_layout; /* [dim, queries], [keys, queries] */
     struct layout_lines query_lines, probability_lines;
     bool query_has_lines;
     const struct product *score_product, *sum_product;
     /* scratch: packed heads, one for each lane or of a wave; then the lanes' own */
     size_t key_bytes, head_bytes, packed_bytes;
-    size_t query_bytes, score_bytes, probability_bytes, sum_bytes, row_bytes, lane_bytes;
+    size_t query_bytes, score_bytes, probability_bytes, sum_bytes, row_bytes,
+        lane_bytes;
 };
 
 struct run {
@@ -72,7 +78,8 @@ static int32_t round_up(int32_t count, int32_t step)
 static void choose_blocks(struct attention *a)
 {
     a->query_blocks = (a->query_tokens + MOST_QUERIES - 1) / MOST_QUERIES;
-    a->queries = round_up((a->query_tokens + a->query_blocks - 1) / a->query_blocks, 16);
+    a->queries =
+        round_up((a->query_tokens + a->query_blocks - 1) / a->query_blocks, 16);
     a->query_blocks = (a->query_tokens + a->queries - 1) / a->queries;
     a->key_blocks = (a->key_tokens + MOST_KEYS - 1) / MOST_KEYS;
     a->keys = (a->key_tokens + a->key_blocks - 1) / a->key_blocks;
@@ -87,8 +94,8 @@ static void choose_blocks(struct attention *a)
 static enum dr_code choose_layouts(struct attention *a, struct dr_error *err)
 {
     struct weight_layout *const p = &a->probability_layout;
-    enum dr_code code = layout_choose(&a->query_layout, a->type, a->options.head_dim,
-                                      a->queries, err);
+    enum dr_code code =
+        layout_choose(&a->query_layout, a->type, a->options.head_dim, a->queries, err);
     if (code == DR_OK) code = layout_choose(p, a->type, a->keys, a->queries, err);
     if (code != DR_OK) return code;
     a->query_has_lines = layout_lines(&a->query_layout, &a->query_lines);
@@ -99,15 +106,18 @@ static enum dr_code choose_layouts(struct attention *a, struct dr_error *err)
     return code;
 }
 
-static enum dr_code get_products(struct plan *plan, struct attention *a, struct dr_error *err)
+static enum dr_code get_products(struct plan *plan, struct attention *a,
+                                 struct dr_error *err)
 {
     const struct product_shape scores = {.rows = a->keys, .result = DTYPE_F32};
-    const struct product_shape sums = {
-        .rows = a->options.head_dim, .result = DTYPE_F32, .add = true};
+    const struct product_shape sums = {.rows = a->options.head_dim,
+                                       .result = DTYPE_F32,
+                                       .add = true};
     enum dr_code code =
         product_get(&plan->products, &scores, &a->query_layout, &a->score_product, err);
     if (code == DR_OK)
-        code = product_get(&plan->products, &sums, &a->probability_layout, &a->sum_product, err);
+        code = product_get(&plan->products, &sums, &a->probability_layout,
+                           &a->sum_product, err);
     return code;
 }
 
@@ -130,8 +140,8 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
     size_t product_bytes = a->score_product->scratch_bytes;
     if (a->sum_product->scratch_bytes > product_bytes)
         product_bytes = a->sum_product->scratch_bytes;
-    a->lane_bytes = a->query_bytes + a->score_bytes + a->probability_bytes + a->sum_bytes +
-                    2 * a->row_bytes + product_bytes;
+    a->lane_bytes = a->query_bytes + a->score_bytes + a->probability_bytes +
+                    a->sum_bytes + 2 * a->row_bytes + product_bytes;
     const size_t lanes = (size_t)compute_thread_count();
     a->packed_bytes = a->head_bytes * (a->whole_heads ? lanes : (size_t)a->wave_heads);
     op->scratch_bytes = a->packed_bytes + a->lane_bytes * lanes;
@@ -163,23 +173,27 @@ static size_t token_step(const struct run *run, int which)
 static unsigned char *packed_keys(const struct run *run, int32_t slot, int32_t block)
 {
     const struct attention *const a = run->attention;
-    return run->packed + (size_t)slot * a->head_bytes + (size_t)block * 2 * a->key_bytes;
+    return run->packed + (size_t)slot * a->head_bytes +
+           (size_t)block * 2 * a->key_bytes;
 }
 
 /* One block of keys of a head (counted over all images) into a slot: [keys][dim], then the
  * values [dim][keys]. */
-static void pack_block(const struct run *run, int32_t whole, int32_t slot, int32_t block)
+static void pack_block(const struct run *run, int32_t whole, int32_t slot,
+                       int32_t block)
 {
     const struct attention *const a = run->attention;
     const int32_t image = whole / a->options.heads, head = whole % a->options.heads;
     const int32_t first = block * a->keys, left = a->key_tokens - first;
-    const size_t count = (size_t)(left < a->keys ? left : a->keys), keys = (size_t)a->keys;
+    const size_t count = (size_t)(left < a->keys ? left : a->keys),
+                 keys = (size_t)a->keys;
     const size_t dim = (size_t)a->options.head_dim, element = dtype_bytes(a->type);
     unsigned char *const packed = packed_keys(run, slot, block);
     unsigned char *const turned = packed + a->key_bytes;
     for (size_t i = 0; i < count; ++i)
         memcpy(packed + i * dim * element,
-               head_of(run, ATTENTION_K, image, first + (int32_t)i, head), dim * element);
+               head_of(run, ATTENTION_K, image, first + (int32_t)i, head),
+               dim * element);
     memset(packed + count * dim * element, 0, (keys - count) * dim * element);
     if (count < keys) memset(turned, 0, keys * dim * element);
     const struct kernel_turn turn = {
@@ -204,8 +218,8 @@ struct task {
     float *peak, *total;
 };
 
-static struct task task_of(const struct run *run, int32_t whole, int32_t slot, int32_t block,
-                           int lane)
+static struct task task_of(const struct run *run, int32_t whole, int32_t slot,
+                           int32_t block, int lane)
 {
     const struct attention *const a = run->attention;
     const int32_t first = block * a->queries, left = a->query_tokens - first;
@@ -251,9 +265,10 @@ static void pack_queries(const struct run *run, const struct task *task)
     for (size_t query = 0; query < count; query += lines->panel_out) {
         const size_t left = count - query;
         const struct kernel_turn turn = {
-            .target = task->query + query / lines->panel_out * lines->panel_step * element,
-            .source = head_of(run, ATTENTION_Q, task->image, task->first + (int32_t)query,
-                              task->head),
+            .target =
+                task->query + query / lines->panel_out * lines->panel_step * element,
+            .source = head_of(run, ATTENTION_Q, task->image,
+                              task->first + (int32_t)query, task->head),
             .target_type = DTYPE_F32,
             .source_type = DTYPE_F32,
             .rows = left < lines->panel_out ? left : lines->panel_out,
@@ -278,7 +293,8 @@ static void begin_task(const struct run *run, const struct task *task)
     }
 }
 
-static void weigh_keys(const struct run *run, const struct task *task, int32_t first_key)
+static void weigh_keys(const struct run *run, const struct task *task,
+                       int32_t first_key)
 {
     const struct attention *const a = run->attention;
     const struct layout_lines *const lines = &a->probability_lines;
@@ -305,7 +321,8 @@ static void weigh_keys(const struct run *run, const struct task *task, int32_t f
     run->plan->kernels->softmax(&softmax);
 }
 
-static bool run_keys(const struct run *run, const struct task *task, int32_t block, int lane)
+static bool run_keys(const struct run *run, const struct task *task, int32_t block,
+                     int lane)
 {
     const struct attention *const a = run->attention;
     const int32_t first_key = block * a->keys;
@@ -328,13 +345,15 @@ static void end_task(const struct run *run, const struct task *task)
 {
     const struct attention *const a = run->attention;
     const struct plan_value *const result = &run->plan->values[run->op->result.id];
-    const size_t dim = (size_t)a->options.head_dim, element = dtype_bytes(result->dtype);
+    const size_t dim = (size_t)a->options.head_dim,
+                 element = dtype_bytes(result->dtype);
     const int64_t row = (int64_t)task->image * a->query_tokens + task->first;
     const size_t at = (size_t)row * (size_t)result->shape.c + (size_t)task->head * dim;
     for (int32_t i = 0; i < task->count; ++i)
         task->total[i] = 1.0f / task->total[i];
     const struct kernel_turn turn = {
-        .target = (unsigned char *)plan_address(run->plan, run->op->result) + at * element,
+        .target =
+            (unsigned char *)plan_address(run->plan, run->op->result) + at * element,
         .source = task->sums,
         .target_type = result->dtype,
         .source_type = DTYPE_F32,
@@ -348,7 +367,8 @@ static void end_task(const struct run *run, const struct task *task)
 }
 
 /* One block of queries of a head whose keys lie packed in the slot. */
-static void run_queries(struct run *run, int32_t whole, int32_t slot, int32_t block, int lane)
+static void run_queries(struct run *run, int32_t whole, int32_t slot, int32_t block,
+                        int lane)
 {
     const struct task task = task_of(run, whole, slot, block, lane);
     begin_task(run, &task);
@@ -377,7 +397,8 @@ static void pack_task(void *context, int64_t task_idx, int lane)
     (void)lane;
     const struct run *const run = context;
     const int32_t blocks = run->attention->key_blocks;
-    const int32_t slot = (int32_t)(task_idx / blocks), block = (int32_t)(task_idx % blocks);
+    const int32_t slot = (int32_t)(task_idx / blocks),
+                  block = (int32_t)(task_idx % blocks);
     pack_block(run, run->first_head + slot, slot, block);
 }
 
@@ -385,7 +406,8 @@ static void query_task(void *context, int64_t task_idx, int lane)
 {
     struct run *const run = context;
     const int32_t blocks = run->attention->query_blocks;
-    const int32_t slot = (int32_t)(task_idx / blocks), block = (int32_t)(task_idx % blocks);
+    const int32_t slot = (int32_t)(task_idx / blocks),
+                  block = (int32_t)(task_idx % blocks);
     run_queries(run, run->first_head + slot, slot, block, lane);
 }
 
@@ -404,7 +426,8 @@ static void run_waves(struct run *run)
 static bool run_attention(const struct plan *plan, const struct op *op)
 {
     const struct attention *const a = op->state;
-    struct run run = {.plan = plan, .op = op, .attention = a, .packed = plan_scratch(plan, op)};
+    struct run run = {
+        .plan = plan, .op = op, .attention = a, .packed = plan_scratch(plan, op)};
     run.lanes = run.packed + a->packed_bytes;
     if (a->whole_heads)
         team_run(a->heads, whole_head_task, &run);
@@ -413,8 +436,9 @@ static bool run_attention(const struct plan *plan, const struct op *op)
     return !atomic_load(&run.failed);
 }
 
-static const struct op_class attention_class = {
-    .kind = "attention", .prepare = prepare, .run = run_attention};
+static const struct op_class attention_class = {.kind = "attention",
+                                                .prepare = prepare,
+                                                .run = run_attention};
 
 /* ---- building ----------------------------------------------------------------------- */
 
@@ -424,12 +448,14 @@ static bool check(struct plan *plan, const struct attention_options *options)
         !plan_has(plan, options->k, "attention's k") ||
         !plan_has(plan, options->v, "attention's v"))
         return false;
-    const struct shape q = plan_shape(plan, options->q), k = plan_shape(plan, options->k);
+    const struct shape q = plan_shape(plan, options->q),
+                       k = plan_shape(plan, options->k);
     const struct shape v = plan_shape(plan, options->v);
     const int64_t width = (int64_t)options->heads * options->head_dim;
     if (options->heads < 1 || options->head_dim < 1 || options->q_column < 0 ||
-        options->k_column < 0 || options->v_column < 0 || options->q_column + width > q.c ||
-        options->k_column + width > k.c || options->v_column + width > v.c) {
+        options->k_column < 0 || options->v_column < 0 ||
+        options->q_column + width > q.c || options->k_column + width > k.c ||
+        options->v_column + width > v.c) {
         plan_fail(plan, DR_BAD_INPUT,
                   "attention of %d heads of %d in values of %d, %d and %d channels",
                   options->heads, options->head_dim, q.c, k.c, v.c);
@@ -437,11 +463,12 @@ static bool check(struct plan *plan, const struct attention_options *options)
     }
     if (k.n != q.n || v.n != q.n || k.h * k.w != v.h * v.w) {
         plan_fail(plan, DR_BAD_INPUT,
-                  "attention of %d x %d queries, %d x %d keys and %d x %d values", q.n, q.h * q.w,
-                  k.n, k.h * k.w, v.n, v.h * v.w);
+                  "attention of %d x %d queries, %d x %d keys and %d x %d values", q.n,
+                  q.h * q.w, k.n, k.h * k.w, v.n, v.h * v.w);
         return false;
     }
-    if (plan_dtype(plan, options->q) != plan->dtype || plan_dtype(plan, options->k) != plan->dtype ||
+    if (plan_dtype(plan, options->q) != plan->dtype ||
+        plan_dtype(plan, options->k) != plan->dtype ||
         plan_dtype(plan, options->v) != plan->dtype) {
         plan_fail(plan, DR_BAD_INPUT, "attention's values must be in the plan's %s",
                   dtype_name(plan->dtype));
@@ -468,12 +495,12 @@ struct value plan_attention(struct plan *plan, const struct attention_options *o
         .heads = shape.n * options->heads,
     };
     return plan_add_op(plan, &(struct op){
-        .class = &attention_class,
-        .inputs = {[ATTENTION_Q] = options->q,
-                   [ATTENTION_K] = options->k,
-                   [ATTENTION_V] = options->v},
-        .result = result,
-        .state = a,
-        .inplace = NOT_INPLACE,
+                                 .class = &attention_class,
+                                 .inputs = {[ATTENTION_Q] = options->q,
+                                            [ATTENTION_K] = options->k,
+                                            [ATTENTION_V] = options->v},
+                                 .result = result,
+                                 .state = a,
+                                 .inplace = NOT_INPLACE,
     });
 }

@@ -49,7 +49,8 @@ enum dr_code library_check(dnnl_status_t status, const char *what, struct dr_err
         return error_set(err, DR_NOMEM, "%s: the system refused memory", what);
     if (status == dnnl_unimplemented)
         return error_set(err, DR_UNSUPPORTED, "%s: oneDNN does not do this here", what);
-    return error_set(err, DR_FAILED, "%s: oneDNN failed with status %d", what, (int)status);
+    return error_set(err, DR_FAILED, "%s: oneDNN failed with status %d", what,
+                     (int)status);
 }
 
 static const char *instruction_set(void)
@@ -72,17 +73,18 @@ static const char *instruction_set(void)
 enum dr_code compute_init(int thread_count, struct dr_error *err)
 {
     if (thread_count < 0 || thread_count > 1024)
-        return error_set(err, DR_BAD_INPUT, "%d threads: give 1 to 1024, or 0 for one a core",
+        return error_set(err, DR_BAD_INPUT,
+                         "%d threads: give 1 to 1024, or 0 for one a core",
                          thread_count);
     library.thread_count = thread_count > 0 ? thread_count : omp_get_num_procs();
     omp_set_num_threads(library.thread_count);
     omp_set_dynamic(0);
     if (!library.engine) {
-        enum dr_code code = library_check(dnnl_set_primitive_cache_capacity(0),
-                                          "primitive cache", err);
+        enum dr_code code =
+            library_check(dnnl_set_primitive_cache_capacity(0), "primitive cache", err);
         if (code == DR_OK)
-            code = library_check(dnnl_engine_create(&library.engine, dnnl_cpu, 0), "engine",
-                                 err);
+            code = library_check(dnnl_engine_create(&library.engine, dnnl_cpu, 0),
+                                 "engine", err);
         if (code == DR_OK)
             code = library_check(dnnl_stream_create(&library.stream, library.engine,
                                                     dnnl_stream_default_flags),

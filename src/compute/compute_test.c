@@ -29,7 +29,8 @@ static void count_task(void *context, int64_t task_idx, int lane)
 {
     struct count *const count = context;
     atomic_fetch_add(&count->runs[task_idx], 1);
-    if (lane < 0 || lane >= compute_thread_count()) atomic_fetch_add(&count->lanes_wrong, 1);
+    if (lane < 0 || lane >= compute_thread_count())
+        atomic_fetch_add(&count->lanes_wrong, 1);
 }
 
 static void runs_each_task_once(void)

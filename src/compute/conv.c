@@ -16,8 +16,8 @@ struct conv {
     /* geometry of the gathering */
     const unsigned char *map; /* set for each run */
     size_t pixel_bytes;
-    int32_t height, width;             /* of the map */
-    int32_t seen_height, seen_width;   /* of the map as enlarged */
+    int32_t height, width;           /* of the map */
+    int32_t seen_height, seen_width; /* of the map as enlarged */
     int32_t result_height, result_width;
     int32_t kernel_height, kernel_width, stride, pad_top, pad_left;
 };
@@ -28,9 +28,11 @@ static void gather_line(const struct conv *conv, const unsigned char *image, int
 {
     const size_t bytes = conv->pixel_bytes;
     const int32_t count = conv->kernel_width;
-    const bool enlarged = conv->seen_width != conv->width || conv->seen_height != conv->height;
+    const bool enlarged =
+        conv->seen_width != conv->width || conv->seen_height != conv->height;
     const int32_t line = (int32_t)((int64_t)y * conv->height / conv->seen_height);
-    const unsigned char *const from = image + (size_t)line * (size_t)conv->width * bytes;
+    const unsigned char *const from =
+        image + (size_t)line * (size_t)conv->width * bytes;
     if (!enlarged && x >= 0 && x + count <= conv->width) {
         memcpy(target, from + (size_t)x * bytes, (size_t)count * bytes);
         return;
@@ -41,7 +43,8 @@ static void gather_line(const struct conv *conv, const unsigned char *image, int
             memset(target, 0, bytes);
             continue;
         }
-        const int32_t column = (int32_t)((int64_t)seen * conv->width / conv->seen_width);
+        const int32_t column =
+            (int32_t)((int64_t)seen * conv->width / conv->seen_width);
         memcpy(target, from + (size_t)column * bytes, bytes);
     }
 }
@@ -50,11 +53,13 @@ static void gather(const void *context, int64_t first, int32_t count, void *targ
 {
     const struct conv *const conv = context;
     const int64_t area = (int64_t)conv->result_height * conv->result_width;
-    const size_t image_bytes = (size_t)conv->height * (size_t)conv->width * conv->pixel_bytes;
+    const size_t image_bytes =
+        (size_t)conv->height * (size_t)conv->width * conv->pixel_bytes;
     const size_t line_bytes = (size_t)conv->kernel_width * conv->pixel_bytes;
     unsigned char *to = target;
     for (int64_t row = first; row < first + count; ++row) {
-        const unsigned char *const image = conv->map + (size_t)(row / area) * image_bytes;
+        const unsigned char *const image =
+            conv->map + (size_t)(row / area) * image_bytes;
         const int32_t pixel = (int32_t)(row % area);
         const int32_t y = pixel / conv->result_width * conv->stride - conv->pad_top;
         const int32_t x = pixel % conv->result_width * conv->stride - conv->pad_left;
@@ -80,10 +85,15 @@ static bool run(const struct plan *plan, const struct op *op)
     return projection_run(plan, op, &conv->projection);
 }
 
-static const struct op_class conv_class = {.kind = "conv", .prepare = prepare, .run = run};
-static const struct op_class conv3_class = {.kind = "conv 3x3", .prepare = prepare, .run = run};
-static const struct op_class upsample_class = {
-    .kind = "conv 3x3 enlarging", .prepare = prepare, .run = run};
+static const struct op_class conv_class = {.kind = "conv",
+                                           .prepare = prepare,
+                                           .run = run};
+static const struct op_class conv3_class = {.kind = "conv 3x3",
+                                            .prepare = prepare,
+                                            .run = run};
+static const struct op_class upsample_class = {.kind = "conv 3x3 enlarging",
+                                               .prepare = prepare,
+                                               .run = run};
 
 /* The one place where a shape chooses its implementation. */
 static const struct op_class *choose(const struct weight *weight,
@@ -94,7 +104,8 @@ static const struct op_class *choose(const struct weight *weight,
     return &conv_class;
 }
 
-static bool check_input(struct plan *plan, struct value x, const struct conv_options *options)
+static bool check_input(struct plan *plan, struct value x,
+                        const struct conv_options *options)
 {
     if (!plan_has(plan, x, "a convolution")) return false;
     const struct weight *const weight = options->weight;
@@ -104,26 +115,30 @@ static bool check_input(struct plan *plan, struct value x, const struct conv_opt
     }
     const struct plan_value *const v = &plan->values[x.id];
     if (v->shape.c != weight->in) {
-        plan_fail(plan, DR_BAD_INPUT, "a convolution of %d inputs and %d outputs got %d channels",
+        plan_fail(plan, DR_BAD_INPUT,
+                  "a convolution of %d inputs and %d outputs got %d channels",
                   weight->in, weight->out, v->shape.c);
         return false;
     }
     if (v->dtype != weight->dtype) {
-        plan_fail(plan, DR_BAD_INPUT, "a convolution with a kernel in %s got an input in %s",
+        plan_fail(plan, DR_BAD_INPUT,
+                  "a convolution with a kernel in %s got an input in %s",
                   dtype_name(weight->dtype), dtype_name(v->dtype));
         return false;
     }
     if (options->stride < 0 || options->stride > 2 || options->pad_top < 0 ||
         options->pad_left < 0 || options->pad_bottom < 0 || options->pad_right < 0) {
-        plan_fail(plan, DR_BAD_INPUT, "a convolution of stride %d and padding %d %d %d %d",
-                  options->stride, options->pad_top, options->pad_left, options->pad_bottom,
+        plan_fail(plan, DR_BAD_INPUT,
+                  "a convolution of stride %d and padding %d %d %d %d", options->stride,
+                  options->pad_top, options->pad_left, options->pad_bottom,
                   options->pad_right);
         return false;
     }
     return true;
 }
 
-static void read_geometry(struct conv *conv, struct shape x, const struct conv_options *options)
+static void read_geometry(struct conv *conv, struct shape x,
+                          const struct conv_options *options)
 {
     const struct weight *const weight = options->weight;
     conv->stride = options->stride > 0 ? options->stride : 1;
@@ -135,13 +150,15 @@ static void read_geometry(struct conv *conv, struct shape x, const struct conv_o
     conv->height = conv->seen_height = x.h;
     conv->width = conv->seen_width = x.w;
     if (options->upsample) {
-        conv->seen_height = options->upsample_height > 0 ? options->upsample_height : 2 * x.h;
-        conv->seen_width = options->upsample_width > 0 ? options->upsample_width : 2 * x.w;
+        conv->seen_height =
+            options->upsample_height > 0 ? options->upsample_height : 2 * x.h;
+        conv->seen_width =
+            options->upsample_width > 0 ? options->upsample_width : 2 * x.w;
     }
-    const int64_t high = (int64_t)conv->seen_height + options->pad_top + options->pad_bottom -
-                         weight->kernel_height;
-    const int64_t wide = (int64_t)conv->seen_width + options->pad_left + options->pad_right -
-                         weight->kernel_width;
+    const int64_t high = (int64_t)conv->seen_height + options->pad_top +
+                         options->pad_bottom - weight->kernel_height;
+    const int64_t wide = (int64_t)conv->seen_width + options->pad_left +
+                         options->pad_right - weight->kernel_width;
     conv->result_height = high < 0 ? 0 : (int32_t)(high / conv->stride + 1);
     conv->result_width = wide < 0 ? 0 : (int32_t)(wide / conv->stride + 1);
 }
@@ -153,7 +170,8 @@ static bool is_plain(const struct conv *conv, const struct conv_options *options
            options->pad_bottom == 0 && options->pad_right == 0;
 }
 
-struct value plan_conv(struct plan *plan, struct value x, const struct conv_options *options)
+struct value plan_conv(struct plan *plan, struct value x,
+                       const struct conv_options *options)
 {
     if (!check_input(plan, x, options)) return VALUE_NONE;
     const struct weight *const weight = options->weight;
@@ -163,15 +181,15 @@ struct value plan_conv(struct plan *plan, struct value x, const struct conv_opti
     struct conv *const conv = plan_record(plan, sizeof *conv);
     if (!conv) return VALUE_NONE;
     read_geometry(conv, plan_shape(plan, x), options);
-    const struct shape shape = {plan_shape(plan, x).n, conv->result_height, conv->result_width,
-                                weight->out};
+    const struct shape shape = {plan_shape(plan, x).n, conv->result_height,
+                                conv->result_width, weight->out};
     const struct shape residual = plan_shape(plan, options->residual);
     if (options->residual.id && !shape_equal(residual, shape))
         plan_fail(plan, DR_BAD_INPUT,
                   "a convolution's result is %d x %d x %d x %d and its residual "
                   "%d x %d x %d x %d",
-                  shape.n, shape.h, shape.w, shape.c, residual.n, residual.h, residual.w,
-                  residual.c);
+                  shape.n, shape.h, shape.w, shape.c, residual.n, residual.h,
+                  residual.w, residual.c);
     const struct value result =
         plan_value_new(plan, shape, options->dtype_set ? options->dtype : plan->dtype);
     if (plan_failed(plan)) return VALUE_NONE;
@@ -181,11 +199,13 @@ struct value plan_conv(struct plan *plan, struct value x, const struct conv_opti
         .gather = is_plain(conv, options) ? NULL : gather,
         .gather_context = conv,
     };
-    return plan_add_op(plan, &(struct op){
-        .class = choose(weight, options),
-        .inputs = {[PROJECTION_X] = x, [PROJECTION_RESIDUAL] = options->residual},
-        .result = result,
-        .state = conv,
-        .inplace = options->residual.id ? PROJECTION_RESIDUAL : NOT_INPLACE,
+    return plan_add_op(
+        plan,
+        &(struct op){
+            .class = choose(weight, options),
+            .inputs = {[PROJECTION_X] = x, [PROJECTION_RESIDUAL] = options->residual},
+            .result = result,
+            .state = conv,
+            .inplace = options->residual.id ? PROJECTION_RESIDUAL : NOT_INPLACE,
     });
 }

@@ -9,14 +9,14 @@ struct one {
 static struct shape result_of(const struct one *c, int32_t h, int32_t w)
 {
     const struct reference_conv *s = &c->shape;
-    return (struct shape){s->input.n,
-                          (h + s->pad_top + s->pad_bottom - s->kernel_height) / s->stride + 1,
-                          (w + s->pad_left + s->pad_right - s->kernel_width) / s->stride + 1,
-                          s->out};
+    return (struct shape){
+        s->input.n, (h + s->pad_top + s->pad_bottom - s->kernel_height) / s->stride + 1,
+        (w + s->pad_left + s->pad_right - s->kernel_width) / s->stride + 1, s->out};
 }
 
 static void try_one(const struct one *c, enum dtype dtype)
 {
+    if (fixture_lacks(dtype)) return;
     struct fixture f;
     fixture_begin(&f, dtype);
     const struct reference_conv *const s = &c->shape;
@@ -52,7 +52,8 @@ static void try_one(const struct one *c, enum dtype dtype)
                                          .upsample_height = c->seen_height,
                                          .upsample_width = c->seen_width,
                                      });
-    const struct value read = plan_add(f.plan, y, y); /* so that y is no output itself */
+    const struct value read =
+        plan_add(f.plan, y, y); /* so that y is no output itself */
     const struct value out = plan_output(f.plan, read, DTYPE_F32);
     fixture_seal(&f);
     float *const numbers = fixture_reals(shape_count(s->input), 1, dtype);
@@ -67,15 +68,17 @@ static void try_one(const struct one *c, enum dtype dtype)
     float *const map = malloc(shape_count(seen.input) * sizeof *map);
     reference_upsample(s->input, h, w, numbers, map);
     float *const want = malloc(shape_count(out_shape) * sizeof *want);
-    reference_conv(&seen, map, fixture_plain(&f, weight), fixture_plain(&f, bias), want);
+    reference_conv(&seen, map, fixture_plain(&f, weight), fixture_plain(&f, bias),
+                   want);
     for (size_t i = 0; i < shape_count(out_shape); ++i) {
         if (c->residual) want[i] += (c->residual_is_input ? 1.0f : 2.0f) * added[i];
         want[i] *= 2.0f;
     }
     char what[160];
-    (void)snprintf(what, sizeof what, "%s %dx%dx%dx%d -> %d, kernel %dx%d stride %d up %d",
-                   dtype_name(dtype), s->input.n, s->input.h, s->input.w, s->input.c, s->out,
-                   s->kernel_height, s->kernel_width, s->stride, c->upsample);
+    (void)snprintf(what, sizeof what,
+                   "%s %dx%dx%dx%d -> %d, kernel %dx%d stride %d up %d",
+                   dtype_name(dtype), s->input.n, s->input.h, s->input.w, s->input.c,
+                   s->out, s->kernel_height, s->kernel_width, s->stride, c->upsample);
     fixture_compare(&f, out, want, fixture_tolerance(dtype), what);
     free(numbers);
     free(added);
@@ -98,7 +101,8 @@ static struct one random_one(void)
                     .upsample = fixture_int(0, 3) == 0};
     const int32_t kernel = fixture_int(0, 3) ? 3 : 1;
     c.shape = (struct reference_conv){
-        .input = {fixture_int(1, 2), fixture_int(1, 17), fixture_int(1, 17), some_channels()},
+        .input = {fixture_int(1, 2), fixture_int(1, 17), fixture_int(1, 17),
+                  some_channels()},
         .out = some_channels(),
         .kernel_height = kernel,
         .kernel_width = kernel,
@@ -129,20 +133,28 @@ static void equals_the_reference(void)
 
 static void serves_the_networks_shapes(void)
 {
-    static const int32_t channels[][2] = {{4, 320}, {320, 4}, {512, 8}, {128, 3}, {3, 128},
-                                          {640, 320}};
+    static const int32_t channels[][2] = {
+        {4,   320},
+        {320, 4  },
+        {512, 8  },
+        {128, 3  },
+        {3,   128},
+        {640, 320}
+    };
     for (size_t i = 0; i < sizeof channels / sizeof *channels; ++i)
         for (int32_t n = 1; n <= 2; ++n) {
-            const struct one c = {.shape = {.input = {n, 9, 11, channels[i][0]},
-                                            .out = channels[i][1],
-                                            .kernel_height = 3,
-                                            .kernel_width = 3,
-                                            .stride = 1,
-                                            .pad_top = 1,
-                                            .pad_left = 1,
-                                            .pad_bottom = 1,
-                                            .pad_right = 1},
-                                  .bias = true};
+            const struct one c = {
+                .shape = {.input = {n, 9, 11, channels[i][0]},
+                          .out = channels[i][1],
+                          .kernel_height = 3,
+                          .kernel_width = 3,
+                          .stride = 1,
+                          .pad_top = 1,
+                          .pad_left = 1,
+                          .pad_bottom = 1,
+                          .pad_right = 1},
+                .bias = true
+            };
             try_one(&c, DTYPE_F32);
             try_one(&c, DTYPE_BF16);
         }
@@ -151,14 +163,16 @@ static void serves_the_networks_shapes(void)
 /* The encoder's downsampler: a line of zeros below and to the right only. */
 static void pads_one_side(void)
 {
-    const struct one c = {.shape = {.input = {2, 8, 6, 32},
-                                    .out = 32,
-                                    .kernel_height = 3,
-                                    .kernel_width = 3,
-                                    .stride = 2,
-                                    .pad_bottom = 1,
-                                    .pad_right = 1},
-                          .bias = true};
+    const struct one c = {
+        .shape = {.input = {2, 8, 6, 32},
+                  .out = 32,
+                  .kernel_height = 3,
+                  .kernel_width = 3,
+                  .stride = 2,
+                  .pad_bottom = 1,
+                  .pad_right = 1},
+        .bias = true
+    };
     try_one(&c, DTYPE_F32);
 }
 
@@ -166,6 +180,7 @@ static void pads_one_side(void)
  * the same bytes, though their blocks of rows differ. */
 static void bytes_do_not_depend_on_the_size(void)
 {
+    if (fixture_lacks(DTYPE_BF16)) return;
     const int32_t heights[] = {64, 32}, c = 96;
     uint16_t *kept[2] = {NULL, NULL};
     const uint64_t state = fixture_state;
@@ -177,10 +192,12 @@ static void bytes_do_not_depend_on_the_size(void)
             &f, (struct weight_shape){WEIGHT_CONV, DTYPE_BF16, c, c, 3, 3}, 0.05f, 0);
         const struct value x =
             plan_input(f.plan, (struct shape){1, heights[k], 24, c}, DTYPE_BF16);
-        const struct value y = plan_conv(
-            f.plan, x,
-            &(struct conv_options){
-                .weight = weight, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1});
+        const struct value y = plan_conv(f.plan, x,
+                                         &(struct conv_options){.weight = weight,
+                                                                .pad_top = 1,
+                                                                .pad_left = 1,
+                                                                .pad_bottom = 1,
+                                                                .pad_right = 1});
         const struct value out = plan_output(f.plan, y, DTYPE_BF16);
         fixture_seal(&f);
         const size_t count = shape_count(plan_shape(f.plan, x));

@@ -17,14 +17,18 @@
 
 #define PIECE_NUMBERS 65536
 
-enum { NORM_X, NORM_SECOND, NORM_SHIFT };
+enum {
+    NORM_X,
+    NORM_SECOND,
+    NORM_SHIFT
+};
 
 struct group_norm {
     struct group_norm_options options;
     int32_t channels[2]; /* of x and second */
     int32_t total;
     int32_t images;
-    int64_t pixels; /* of an image */
+    int64_t pixels;               /* of an image */
     int64_t piece_pixels, pieces; /* of an image */
     size_t mean_bytes, factor_bytes;
 };
@@ -33,8 +37,8 @@ struct run {
     const struct plan *plan;
     const struct op *op;
     const struct group_norm *norm;
-    float *mean, *squares;   /* [image][piece][total] */
-    float *factor, *offset;  /* [image][total] */
+    float *mean, *squares;  /* [image][piece][total] */
+    float *factor, *offset; /* [image][total] */
 };
 
 static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *err)
@@ -48,7 +52,8 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
     norm->pieces = (norm->pixels + norm->piece_pixels - 1) / norm->piece_pixels;
     const size_t image_numbers = (size_t)norm->images * (size_t)norm->total;
     norm->factor_bytes = size_align(image_numbers * sizeof(float), 64);
-    norm->mean_bytes = size_align(image_numbers * (size_t)norm->pieces * sizeof(float), 64);
+    norm->mean_bytes =
+        size_align(image_numbers * (size_t)norm->pieces * sizeof(float), 64);
     op->scratch_bytes = 2 * norm->mean_bytes + 2 * norm->factor_bytes;
     return DR_OK;
 }
@@ -68,7 +73,8 @@ static struct piece piece_of(const struct group_norm *norm, int64_t task_idx)
     };
 }
 
-static const unsigned char *pixels_of(const struct run *run, struct value value, int64_t first)
+static const unsigned char *pixels_of(const struct run *run, struct value value,
+                                      int64_t first)
 {
     const struct plan_value *const v = &run->plan->values[value.id];
     return (const unsigned char *)plan_address(run->plan, value) +
@@ -88,8 +94,8 @@ static void measure_piece(void *context, int64_t task_idx, int lane)
         const size_t channels = (size_t)norm->channels[k];
         run->plan->kernels->channel_stats(pixels_of(run, value, piece.first),
                                           run->plan->values[value.id].dtype,
-                                          (size_t)piece.pixels, channels, run->mean + at,
-                                          run->squares + at);
+                                          (size_t)piece.pixels, channels,
+                                          run->mean + at, run->squares + at);
         at += channels;
     }
 }
@@ -117,7 +123,8 @@ static struct moments join(struct moments a, struct moments b)
     };
 }
 
-static struct moments channel_moments(const struct run *run, int64_t image, int32_t channel)
+static struct moments channel_moments(const struct run *run, int64_t image,
+                                      int32_t channel)
 {
     const struct group_norm *const norm = run->norm;
     struct moments sum = {0, 0, 0};
@@ -164,8 +171,9 @@ static void normalise_piece(void *context, int64_t task_idx, int lane)
     const struct piece piece = piece_of(norm, task_idx);
     const struct plan_value *const result = &run->plan->values[run->op->result.id];
     const size_t element = dtype_bytes(result->dtype), total = (size_t)norm->total;
-    unsigned char *const target = (unsigned char *)plan_address(run->plan, run->op->result) +
-                                  (size_t)piece.first * total * element;
+    unsigned char *const target =
+        (unsigned char *)plan_address(run->plan, run->op->result) +
+        (size_t)piece.first * total * element;
     size_t channel = 0;
     for (int k = 0; k < 2; ++k) {
         const struct value value = run->op->inputs[k];
@@ -208,11 +216,12 @@ static bool run_norm(const struct plan *plan, const struct op *op)
     return true;
 }
 
-static const struct op_class group_norm_class = {
-    .kind = "group norm", .prepare = prepare, .run = run_norm};
+static const struct op_class group_norm_class = {.kind = "group norm",
+                                                 .prepare = prepare,
+                                                 .run = run_norm};
 
-static bool check(struct plan *plan, struct value x, const struct group_norm_options *options,
-                  int32_t total)
+static bool check(struct plan *plan, struct value x,
+                  const struct group_norm_options *options, int32_t total)
 {
     const struct shape shape = plan_shape(plan, x);
     if (options->groups < 1 || total % options->groups != 0) {
@@ -223,17 +232,19 @@ static bool check(struct plan *plan, struct value x, const struct group_norm_opt
     if (options->second.id) {
         const struct shape second = plan_shape(plan, options->second);
         if (second.n != shape.n || second.h != shape.h || second.w != shape.w)
-            plan_fail(plan, DR_BAD_INPUT, "a group norm joins %d x %d x %d and %d x %d x %d",
-                      shape.n, shape.h, shape.w, second.n, second.h, second.w);
+            plan_fail(plan, DR_BAD_INPUT,
+                      "a group norm joins %d x %d x %d and %d x %d x %d", shape.n,
+                      shape.h, shape.w, second.n, second.h, second.w);
     }
     if (options->shift.id) {
         const struct shape shift = plan_shape(plan, options->shift);
         if ((shift.n != 1 && shift.n != shape.n) || shift.h != 1 || shift.w != 1 ||
             shift.c != shape.c || plan_dtype(plan, options->shift) != DTYPE_F32)
-            plan_fail(plan, DR_BAD_INPUT,
-                      "a group norm of %d x %d channels got a shift of %d x %d x %d x %d in %s",
-                      shape.n, shape.c, shift.n, shift.h, shift.w, shift.c,
-                      dtype_name(plan_dtype(plan, options->shift)));
+            plan_fail(
+                plan, DR_BAD_INPUT,
+                "a group norm of %d x %d channels got a shift of %d x %d x %d x %d in %s",
+                shape.n, shape.c, shift.n, shift.h, shift.w, shift.c,
+                dtype_name(plan_dtype(plan, options->shift)));
     }
     return plan_has_vector(plan, options->scale, total, "a group norm's scale") &&
            plan_has_vector(plan, options->bias, total, "a group norm's bias");
@@ -259,10 +270,12 @@ struct value plan_group_norm(struct plan *plan, struct value x,
         .pixels = (int64_t)shape.h * shape.w,
     };
     return plan_add_op(plan, &(struct op){
-        .class = &group_norm_class,
-        .inputs = {[NORM_X] = x, [NORM_SECOND] = options->second, [NORM_SHIFT] = options->shift},
-        .result = result,
-        .state = norm,
-        .inplace = options->second.id ? NOT_INPLACE : NORM_X,
+                                 .class = &group_norm_class,
+                                 .inputs = {[NORM_X] = x,
+                                            [NORM_SECOND] = options->second,
+                                            [NORM_SHIFT] = options->shift},
+                                 .result = result,
+                                 .state = norm,
+                                 .inplace = options->second.id ? NOT_INPLACE : NORM_X,
     });
 }

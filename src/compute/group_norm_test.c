@@ -18,14 +18,19 @@ static void try_one(const struct one *c, enum dtype dtype)
     const struct value x = plan_input(f.plan, c->shape, dtype);
     struct shape other = c->shape, shift = {c->shift_rows, 1, 1, c->shape.c};
     other.c = c->second;
-    struct group_norm_options options = {
-        .scale = scale, .bias = bias, .groups = c->groups, .epsilon = 1e-5f, .silu = c->silu};
+    struct group_norm_options options = {.scale = scale,
+                                         .bias = bias,
+                                         .groups = c->groups,
+                                         .epsilon = 1e-5f,
+                                         .silu = c->silu};
     if (c->second) options.second = plan_input(f.plan, other, dtype);
     if (c->shift_rows) options.shift = plan_input(f.plan, shift, DTYPE_F32);
-    const struct value y = plan_group_norm(f.plan, plan_activate(f.plan, x, ACTIVATION_NONE, dtype),
-                                           &options);
-    const struct value out = plan_output(f.plan, plan_activate(f.plan, y, ACTIVATION_NONE, DTYPE_F32),
-                                         DTYPE_F32);
+    const struct value y =
+        plan_group_norm(f.plan, plan_activate(f.plan, x, ACTIVATION_NONE, dtype),
+                        &options);
+    const struct value out =
+        plan_output(f.plan, plan_activate(f.plan, y, ACTIVATION_NONE, DTYPE_F32),
+                    DTYPE_F32);
     fixture_seal(&f);
     const size_t pixels = (size_t)(c->shape.n * c->shape.h * c->shape.w);
     float *const a = fixture_reals(shape_count(c->shape), 1, dtype);
@@ -49,7 +54,8 @@ static void try_one(const struct one *c, enum dtype dtype)
                 a[p * (size_t)c->shape.c + k] +
                 (c->shift_rows ? s[row * (size_t)c->shape.c + k] : 0.0f);
         for (size_t k = 0; k < (size_t)c->second; ++k)
-            joined[p * (size_t)total + (size_t)c->shape.c + k] = b[p * (size_t)c->second + k];
+            joined[p * (size_t)total + (size_t)c->shape.c + k] =
+                b[p * (size_t)c->second + k];
     }
     struct shape whole = c->shape;
     whole.c = total;
@@ -59,10 +65,12 @@ static void try_one(const struct one *c, enum dtype dtype)
         for (size_t i = 0; i < shape_count(whole); ++i)
             want[i] = reference_activation(ACTIVATION_SILU, want[i]);
     char what[160];
-    (void)snprintf(what, sizeof what, "%s %dx%dx%dx%d + %d, %d groups, shift %d, silu %d, %g",
-                   dtype_name(dtype), c->shape.n, c->shape.h, c->shape.w, c->shape.c, c->second,
-                   c->groups, c->shift_rows, c->silu, (double)c->centre);
-    fixture_compare(&f, out, want, fixture_tolerance(dtype) * (c->centre > 0 ? 30 : 1), what);
+    (void)snprintf(what, sizeof what,
+                   "%s %dx%dx%dx%d + %d, %d groups, shift %d, silu %d, %g",
+                   dtype_name(dtype), c->shape.n, c->shape.h, c->shape.w, c->shape.c,
+                   c->second, c->groups, c->shift_rows, c->silu, (double)c->centre);
+    fixture_compare(&f, out, want, fixture_tolerance(dtype) * (c->centre > 0 ? 30 : 1),
+                    what);
     free(a);
     free(b);
     free(s);
@@ -79,8 +87,8 @@ static void equals_the_reference(void)
         const int32_t total = groups * size;
         struct one c = {.groups = groups, .silu = fixture_int(0, 1)};
         c.second = fixture_int(0, 1) && total > 1 ? fixture_int(1, total - 1) : 0;
-        c.shape = (struct shape){fixture_int(1, 2), fixture_int(1, 17), fixture_int(2, 17),
-                                 total - c.second};
+        c.shape = (struct shape){fixture_int(1, 2), fixture_int(1, 17),
+                                 fixture_int(2, 17), total - c.second};
         if (size == 1 && c.shape.h * c.shape.w == 1) c.shape.h = 2;
         if (fixture_int(0, 1)) c.shift_rows = fixture_int(0, 1) ? 1 : c.shape.n;
         try_one(&c, i % 2 ? DTYPE_BF16 : DTYPE_F32);
@@ -90,9 +98,13 @@ static void equals_the_reference(void)
 static void serves_the_networks_shapes(void)
 {
     const struct one cases[] = {
-        {.shape = {2, 64, 64, 320}, .groups = 32, .silu = true},
-        {.shape = {2, 16, 16, 1280}, .second = 640, .groups = 32, .silu = true, .shift_rows = 2},
-        {.shape = {1, 128, 96, 128}, .groups = 32, .silu = true},
+        {.shape = {2, 64, 64, 320},  .groups = 32, .silu = true},
+        {.shape = {2, 16, 16, 1280},
+         .second = 640,
+         .groups = 32,
+         .silu = true,
+         .shift_rows = 2},
+        {.shape = {1, 128, 96, 128},            .groups = 32,                        .silu = true          },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         try_one(&cases[i], DTYPE_F32);
@@ -105,7 +117,9 @@ static void serves_the_networks_shapes(void)
 static void keeps_a_small_spread_around_a_large_mean(void)
 {
     const struct one c = {
-        .shape = {1, 64, 48, 64}, .groups = 32, .centre = 1000.0f, .silu = false};
+        .shape = {1, 64, 48, 64},
+          .groups = 32, .centre = 1000.0f, .silu = false
+    };
     try_one(&c, DTYPE_F32);
 }
 
@@ -119,10 +133,13 @@ static void hands_on_nan(void)
         const struct weight *const scale = fixture_vector(&f, 64, 1);
         const struct weight *const bias = fixture_vector(&f, 64, 0);
         const struct value x = plan_input(f.plan, shape, dtype);
-        const struct value y = plan_group_norm(
-            f.plan, x,
-            &(struct group_norm_options){
-                .scale = scale, .bias = bias, .groups = 1, .epsilon = 1e-5f, .silu = true});
+        const struct value y =
+            plan_group_norm(f.plan, x,
+                            &(struct group_norm_options){.scale = scale,
+                                                         .bias = bias,
+                                                         .groups = 1,
+                                                         .epsilon = 1e-5f,
+                                                         .silu = true});
         const struct value out = plan_output(f.plan, y, DTYPE_F32);
         fixture_seal(&f);
         float *const numbers = fixture_reals(shape_count(shape), 1, dtype);

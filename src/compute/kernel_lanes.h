@@ -21,6 +21,9 @@
 #include <immintrin.h>
 #endif
 
+/* How a vector would be passed without AVX does not matter: every function here is inlined. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 #define LANES  16
 #define INLINE static inline __attribute__((always_inline))
 
@@ -274,24 +277,19 @@ INLINE floats activate(floats x, enum activation activation)
  * change places with lanes without it. After w = 8, 4, 2 and 1 rows are columns. */
 #define LOW_FROM(i, w)  (((i) & (w)) ? 16 + (i) - (w) : (i))
 #define HIGH_FROM(i, w) (((i) & (w)) ? 16 + (i) : (i) + (w))
-#define EACH_LANE(f, w)                                                                 \
-    f(0, w), f(1, w), f(2, w), f(3, w), f(4, w), f(5, w), f(6, w), f(7, w), f(8, w),    \
+#define EACH_LANE(f, w)                                                              \
+    f(0, w), f(1, w), f(2, w), f(3, w), f(4, w), f(5, w), f(6, w), f(7, w), f(8, w), \
         f(9, w), f(10, w), f(11, w), f(12, w), f(13, w), f(14, w), f(15, w)
-#define TURN_STEP(rows, w)                                                              \
-    for (int i = 0; i < LANES; ++i) {                                                   \
-        if (i & (w)) continue;                                                          \
-        const floats low = rows[i], high = rows[i + (w)];                               \
-        rows[i] = __builtin_shufflevector(low, high, EACH_LANE(LOW_FROM, w));           \
-        rows[i + (w)] = __builtin_shufflevector(low, high, EACH_LANE(HIGH_FROM, w));    \
+#define TURN_STEP(rows, w)                                                           \
+    for (int i = 0; i < LANES; ++i) {                                                \
+        if (i & (w)) continue;                                                       \
+        const floats low = rows[i], high = rows[i + (w)];                            \
+        rows[i] = __builtin_shufflevector(low, high, EACH_LANE(LOW_FROM, w));        \
+        rows[i + (w)] = __builtin_shufflevector(low, high, EACH_LANE(HIGH_FROM, w)); \
     }
 
-INLINE void turn_block(floats rows[static LANES])
-{
-    TURN_STEP(rows, 8)
-    TURN_STEP(rows, 4)
-    TURN_STEP(rows, 2)
-    TURN_STEP(rows, 1)
-}
+INLINE void turn_block(floats rows[static LANES]){
+    TURN_STEP(rows, 8) TURN_STEP(rows, 4) TURN_STEP(rows, 2) TURN_STEP(rows, 1)}
 
 /* Two keys of 16 queries side by side, in bfloat16. */
 INLINE void store_pair(void *target, size_t at, floats even, floats odd)

@@ -34,8 +34,8 @@ static void finish(const struct kernel_finish *arguments, size_t count)
     if (at < count) finish_some(&a, at, count - at);
 }
 
-INLINE void gate_some(const struct kernel_gate *a, enum dtype to, enum dtype from, size_t at,
-                      size_t count)
+INLINE void gate_some(const struct kernel_gate *a, enum dtype to, enum dtype from,
+                      size_t at, size_t count)
 {
     const floats value = load_some(a->value, from, at, count);
     const floats x = load_some(a->gate, from, at, count);
@@ -74,7 +74,8 @@ INLINE void affine_all(const struct kernel_affine *a, enum dtype to, enum dtype 
                        bool silu)
 {
     for (size_t pixel = 0; pixel < a->pixels; ++pixel) {
-        const size_t source = pixel * a->source_stride, target = pixel * a->target_stride;
+        const size_t source = pixel * a->source_stride,
+                     target = pixel * a->target_stride;
         size_t i = 0;
         for (; i + LANES <= a->channels; i += LANES)
             affine_some(a, to, from, silu, source, target, i, LANES);
@@ -101,7 +102,8 @@ static void affine(const struct kernel_affine *arguments)
  * reads from memory, the second from the cache. What the second finds left of the mean is the
  * first one's rounding error, and is taken out of both results. */
 INLINE void stats_of(const void *pixels, enum dtype type, size_t pixel_count, size_t c,
-                     size_t first, size_t vectors, size_t rest, float *mean, float *squares)
+                     size_t first, size_t vectors, size_t rest, float *mean,
+                     float *squares)
 {
     const float share = 1.0f / (float)pixel_count;
     floats sum[4] = {{0}}, left[4] = {{0}}, spread[4] = {{0}};
@@ -136,8 +138,8 @@ INLINE void stats_all(const void *pixels, enum dtype type, size_t pixel_count, s
         stats_of(pixels, type, pixel_count, c, first, 1, c - first, mean, squares);
 }
 
-static void channel_stats(const void *pixels, enum dtype type, size_t pixel_count, size_t c,
-                          float *mean, float *squares)
+static void channel_stats(const void *pixels, enum dtype type, size_t pixel_count,
+                          size_t c, float *mean, float *squares)
 {
     if (type == DTYPE_BF16)
         stats_all(pixels, DTYPE_BF16, pixel_count, c, mean, squares);
@@ -155,7 +157,8 @@ INLINE float row_sum(const void *row, enum dtype type, size_t at, size_t c)
     return sum_lanes(sum);
 }
 
-INLINE float row_spread(const void *row, enum dtype type, size_t at, size_t c, float mean)
+INLINE float row_spread(const void *row, enum dtype type, size_t at, size_t c,
+                        float mean)
 {
     floats sum = {0};
     size_t i = 0;
@@ -248,7 +251,8 @@ INLINE void shrink(const struct kernel_softmax *a, struct columns *c, size_t que
     const ints grown = c->peak > before;
     if (!any_lane(grown)) return;
     const floats by =
-        select(grown, exponential2((before - c->peak) * a->factor, DTYPE_F32), all(1.0f));
+        select(grown, exponential2((before - c->peak) * a->factor, DTYPE_F32),
+               all(1.0f));
     c->total *= by;
     for (size_t i = 0; i < a->dim; ++i) {
         const size_t at = i * a->queries + query;
@@ -257,8 +261,8 @@ INLINE void shrink(const struct kernel_softmax *a, struct columns *c, size_t que
     store(a->peak, DTYPE_F32, query, c->peak);
 }
 
-INLINE floats probability_of(const struct kernel_softmax *a, struct columns *c, size_t k,
-                             size_t query, enum dtype type, bool causal)
+INLINE floats probability_of(const struct kernel_softmax *a, struct columns *c,
+                             size_t k, size_t query, enum dtype type, bool causal)
 {
     const floats x = load(a->scores, DTYPE_F32, k * a->queries + query);
     floats p = exponential2(x * a->factor - c->shift, type);
@@ -269,10 +273,12 @@ INLINE floats probability_of(const struct kernel_softmax *a, struct columns *c, 
 
 /* Keys k and k + 1 where paired (the second may not exist), else k alone. */
 INLINE void weigh_key(const struct kernel_softmax *a, struct columns *c, size_t k,
-                      size_t query, size_t at, enum dtype type, bool paired, bool causal)
+                      size_t query, size_t at, enum dtype type, bool paired,
+                      bool causal)
 {
     const size_t seen = (size_t)a->seen;
-    const floats even = k < seen ? probability_of(a, c, k, query, type, causal) : all(0);
+    const floats even =
+        k < seen ? probability_of(a, c, k, query, type, causal) : all(0);
     if (!paired) {
         store(a->probabilities, type, at, even);
         return;
@@ -286,12 +292,13 @@ INLINE void weigh(const struct kernel_softmax *a, struct columns *c, size_t quer
                   size_t vectors, enum dtype type, bool paired, bool causal)
 {
     const size_t step = paired ? 2 : 1;
-    const size_t base = query / a->panel_queries * a->panel_step +
-                        query % a->panel_queries * step;
+    const size_t base =
+        query / a->panel_queries * a->panel_step + query % a->panel_queries * step;
     for (size_t k = 0; k < a->keys; k += step)
         for (size_t v = 0; v < vectors; ++v)
             weigh_key(a, &c[v], k, query + v * LANES,
-                      base + k / step * a->key_step + v * LANES * step, type, paired, causal);
+                      base + k / step * a->key_step + v * LANES * step, type, paired,
+                      causal);
 }
 
 INLINE void soften(const struct kernel_softmax *a, size_t query, size_t vectors,
@@ -339,14 +346,15 @@ static void softmax(const struct kernel_softmax *arguments)
 
 /* ---- turning ------------------------------------------------------------------------ */
 
-INLINE void turn_some(const struct kernel_turn *a, enum dtype to, enum dtype from, size_t row,
-                      size_t column, size_t row_count, size_t column_count)
+INLINE void turn_some(const struct kernel_turn *a, enum dtype to, enum dtype from,
+                      size_t row, size_t column, size_t row_count, size_t column_count)
 {
     floats rows[LANES];
     for (size_t i = 0; i < LANES; ++i) {
         rows[i] = all(0);
         if (i >= row_count) continue;
-        const void *const line = (const unsigned char *)a->source + (row + i) * a->source_stride;
+        const void *const line =
+            (const unsigned char *)a->source + (row + i) * a->source_stride;
         rows[i] = load_some(line, from, column, column_count);
         if (a->factor) rows[i] *= load_some(a->factor, DTYPE_F32, column, column_count);
     }

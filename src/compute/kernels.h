@@ -76,12 +76,12 @@ struct kernel_softmax {
     size_t key_step, panel_queries, panel_step;
     size_t keys, queries; /* queries: a multiple of 16, as are those of a panel */
     size_t dim;
-    int32_t seen;       /* keys that exist: those past get probability 0 */
-    bool causal;        /* query q sees keys below first_seen + q only */
+    int32_t seen; /* keys that exist: those past get probability 0 */
+    bool causal;  /* query q sees keys below first_seen + q only */
     int32_t first_seen;
-    float factor;         /* scale * log2(e) */
-    float *peak, *total;  /* [queries]; peak begins as -infinity, total as 0 */
-    float *sums;          /* [dim][queries] */
+    float factor;        /* scale * log2(e) */
+    float *peak, *total; /* [queries]; peak begins as -infinity, total as 0 */
+    float *sums;         /* [dim][queries] */
 };
 
 /* target[column][row] = source[row][column] * factor[column]; factor may be NULL: then numbers
@@ -101,8 +101,8 @@ struct kernels {
     void (*gate)(const struct kernel_gate *arguments, size_t count);
     void (*affine)(const struct kernel_affine *arguments);
     /* Mean and sum of squared differences from it, for each channel of pixels [pixels][c]. */
-    void (*channel_stats)(const void *pixels, enum dtype type, size_t pixel_count, size_t c,
-                          float *mean, float *squares);
+    void (*channel_stats)(const void *pixels, enum dtype type, size_t pixel_count,
+                          size_t c, float *mean, float *squares);
     void (*layer_norm)(const struct kernel_layer_norm *arguments);
     void (*softmax)(const struct kernel_softmax *arguments);
     void (*turn)(const struct kernel_turn *arguments);

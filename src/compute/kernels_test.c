@@ -45,9 +45,11 @@ static void finish_case(const struct kernels *kernels)
         const bool multiply = fixture_int(0, 1), residual = fixture_int(0, 1);
         const float spread = round % 5 ? 3.0f : 60.0f;
         float *const x = fixture_reals(count, spread, from);
-        float *const m = fixture_reals(count, 1, to), *const r = fixture_reals(count, 1, from);
+        float *const m = fixture_reals(count, 1, to), *const r =
+                                                          fixture_reals(count, 1, from);
         struct guarded xs = packed(x, count, from), ms = packed(m, count, to);
-        struct guarded rs = packed(r, count, from), ys = guarded_open(count * dtype_bytes(to));
+        struct guarded rs = packed(r, count, from),
+                       ys = guarded_open(count * dtype_bytes(to));
         const struct kernel_finish arguments = {.target = ys.data,
                                                 .source = xs.data,
                                                 .multiply = multiply ? ms.data : NULL,
@@ -65,8 +67,9 @@ static void finish_case(const struct kernels *kernels)
             if (residual) want += (double)r[i], size += (double)fabsf(r[i]);
             const double away = fabs((double)unpacked(&ys, to, i) - want);
             if (!(away <= within(to, 2e-6) * size + 4e-7 * (double)fabsf(x[i])))
-                check_fail_at("%s: activation %d of %.9g: %.9g, not %.9g", kernels->name,
-                              (int)activation, (double)x[i], (double)unpacked(&ys, to, i), want);
+                check_fail_at("%s: activation %d of %.9g: %.9g, not %.9g",
+                              kernels->name, (int)activation, (double)x[i],
+                              (double)unpacked(&ys, to, i), want);
         }
         free(x);
         free(m);
@@ -100,20 +103,25 @@ static void extremes_case(const struct kernels *kernels)
                                                     .source = xs.data,
                                                     .target_type = to,
                                                     .source_type = DTYPE_F32,
-                                                    .activation = (enum activation)activation};
+                                                    .activation =
+                                                        (enum activation)activation};
             kernels->finish(&arguments, count);
             for (size_t i = 0; i < count; ++i) {
                 const float got = unpacked(&ys, to, i);
                 if (isnan(numbers[i])) {
-                    if (!isnan(got)) check_fail_at("%s: a NaN became %g", kernels->name, (double)got);
+                    if (!isnan(got))
+                        check_fail_at("%s: a NaN became %g", kernels->name,
+                                      (double)got);
                     continue;
                 }
                 if (isinf(numbers[i]) || fabsf(numbers[i]) > 3.3e38f) continue;
                 const double want =
-                    (double)reference_activation((enum activation)activation, numbers[i]);
-                if (!(fabs((double)got - want) <= within(to, 1e-6) * fabs(want) + 1e-29))
-                    check_fail_at("%s: activation %d of %g: %g, not %g", kernels->name, activation,
-                                  (double)numbers[i], (double)got, want);
+                    (double)reference_activation((enum activation)activation,
+                                                 numbers[i]);
+                if (!(fabs((double)got - want) <=
+                      within(to, 1e-6) * fabs(want) + 1e-29))
+                    check_fail_at("%s: activation %d of %g: %g, not %g", kernels->name,
+                                  activation, (double)numbers[i], (double)got, want);
             }
             guarded_close(&xs);
             guarded_close(&ys);
@@ -129,7 +137,9 @@ static void bears_extremes(void)
  * denormals (the processor's own instruction takes those as zero). */
 static void conversion_case(const struct kernels *kernels)
 {
-    enum { COUNT = 4096 };
+    enum {
+        COUNT = 4096
+    };
     float *const numbers = malloc(COUNT * sizeof *numbers);
     for (size_t i = 0; i < COUNT; ++i) {
         uint32_t bits = (uint32_t)fixture_bits();
@@ -137,7 +147,8 @@ static void conversion_case(const struct kernels *kernels)
         if ((bits & 0x7F800000u) == 0) bits = 0;
         memcpy(&numbers[i], &bits, sizeof bits);
     }
-    uint16_t *const got = malloc(COUNT * sizeof *got), *const want = malloc(COUNT * sizeof *want);
+    uint16_t *const got = malloc(COUNT * sizeof *got), *const want =
+                                                           malloc(COUNT * sizeof *want);
     const struct kernel_finish arguments = {.target = got,
                                             .source = numbers,
                                             .target_type = DTYPE_BF16,
@@ -147,8 +158,8 @@ static void conversion_case(const struct kernels *kernels)
     for (size_t i = 0; i < COUNT; ++i) {
         const bool both_nan = isnan(numbers[i]) && isnan(dtype_f32_from_bf16(got[i]));
         if (got[i] != want[i] && !both_nan)
-            check_fail_at("%s: %a became %04x, not %04x", kernels->name, (double)numbers[i], got[i],
-                          want[i]);
+            check_fail_at("%s: %a became %04x, not %04x", kernels->name,
+                          (double)numbers[i], got[i], want[i]);
     }
     free(numbers);
     free(got);
@@ -163,7 +174,8 @@ static void converts(void)
 static void stats_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 100; ++round) {
-        const size_t pixels = (size_t)fixture_int(1, 60), c = (size_t)fixture_int(1, 150);
+        const size_t pixels = (size_t)fixture_int(1, 60),
+                     c = (size_t)fixture_int(1, 150);
         const enum dtype dtype = round & 1 ? DTYPE_BF16 : DTYPE_F32;
         float *const x = fixture_reals(pixels * c, 1, dtype);
         struct guarded xs = packed(x, pixels * c, dtype);
@@ -178,7 +190,8 @@ static void stats_case(const struct kernels *kernels)
             for (size_t p = 0; p < pixels; ++p)
                 sum += ((double)x[p * c + k] - mean) * ((double)x[p * c + k] - mean);
             check_real(fabs((double)unpacked(&means, DTYPE_F32, k) - mean), <, 1e-6);
-            check_real(fabs((double)unpacked(&squares, DTYPE_F32, k) - sum), <, 1e-5 * (sum + 0.1));
+            check_real(fabs((double)unpacked(&squares, DTYPE_F32, k) - sum), <,
+                       1e-5 * (sum + 0.1));
         }
         free(x);
         guarded_close(&xs);
@@ -195,7 +208,8 @@ static void measures_channels(void)
 /* Where kernel_softmax puts the probability of a key and a query. */
 static size_t place_of(const struct kernel_softmax *a, size_t key, size_t query)
 {
-    const size_t panel = query / a->panel_queries * a->panel_step, q = query % a->panel_queries;
+    const size_t panel = query / a->panel_queries * a->panel_step,
+                 q = query % a->panel_queries;
     return a->paired ? panel + key / 2 * a->key_step + 2 * q + key % 2
                      : panel + key * a->key_step + q;
 }
@@ -203,13 +217,18 @@ static size_t place_of(const struct kernel_softmax *a, size_t key, size_t query)
 /* Two blocks of keys, one after the other, against the whole softmax. */
 static void softmax_case(const struct kernels *kernels)
 {
-    enum { MOST = 144, DIM = 5 };
+    enum {
+        MOST = 144,
+        DIM = 5
+    };
     for (int round = 0; round < 150; ++round) {
         const size_t keys = (size_t)fixture_int(1, round % 2 ? 17 : 130);
         const size_t queries = 16 * (size_t)fixture_int(1, 9);
         const enum dtype dtype = round & 4 ? DTYPE_BF16 : DTYPE_F32;
-        const bool paired = dtype == DTYPE_BF16 && fixture_int(0, 1), causal = fixture_int(0, 1);
-        const size_t panel = fixture_int(0, 1) ? 64 : queries, lines = paired ? (keys + 1) / 2 : keys;
+        const bool paired = dtype == DTYPE_BF16 && fixture_int(0, 1),
+                   causal = fixture_int(0, 1);
+        const size_t panel = fixture_int(0, 1) ? 64 : queries,
+                     lines = paired ? (keys + 1) / 2 : keys;
         const size_t side = paired ? 2 : 1;
         const float scale = 0.3f;
         float peak[MOST], total[MOST] = {0}, sums[MOST * DIM];
@@ -222,28 +241,31 @@ static void softmax_case(const struct kernels *kernels)
         for (size_t i = 0; i < queries * DIM; ++i)
             sums[i] = 1;
         for (int block = 0; block < 2; ++block) {
-            float *const scores = fixture_reals(queries * keys, round % 3 ? 3 : 40, DTYPE_F32);
+            float *const scores =
+                fixture_reals(queries * keys, round % 3 ? 3 : 40, DTYPE_F32);
             struct guarded from = packed(scores, queries * keys, DTYPE_F32);
             const size_t panels = (queries + panel - 1) / panel;
-            struct guarded to = guarded_open(panels * panel * lines * side * dtype_bytes(dtype));
-            const struct kernel_softmax arguments = {
-                .scores = (float *)(void *)from.data,
-                .probabilities = to.data,
-                .type = dtype,
-                .paired = paired,
-                .key_step = panel * side,
-                .panel_queries = panel,
-                .panel_step = panel * side * lines,
-                .keys = keys,
-                .queries = queries,
-                .dim = DIM,
-                .seen = fixture_int(1, (int32_t)keys),
-                .causal = causal,
-                .first_seen = fixture_int(1, 9),
-                .factor = scale * 1.44269504f,
-                .peak = peak,
-                .total = total,
-                .sums = sums};
+            struct guarded to =
+                guarded_open(panels * panel * lines * side * dtype_bytes(dtype));
+            const struct kernel_softmax arguments = {.scores =
+                                                         (float *)(void *)from.data,
+                                                     .probabilities = to.data,
+                                                     .type = dtype,
+                                                     .paired = paired,
+                                                     .key_step = panel * side,
+                                                     .panel_queries = panel,
+                                                     .panel_step = panel * side * lines,
+                                                     .keys = keys,
+                                                     .queries = queries,
+                                                     .dim = DIM,
+                                                     .seen =
+                                                         fixture_int(1, (int32_t)keys),
+                                                     .causal = causal,
+                                                     .first_seen = fixture_int(1, 9),
+                                                     .factor = scale * 1.44269504f,
+                                                     .peak = peak,
+                                                     .total = total,
+                                                     .sums = sums};
             kernels->softmax(&arguments);
             for (size_t q = 0; q < queries; ++q) {
                 size_t sees = (size_t)arguments.seen;
@@ -264,7 +286,8 @@ static void softmax_case(const struct kernels *kernels)
                     const float got = unpacked(&to, dtype, place_of(&arguments, k, q));
                     want_total[q] += p;
                     check_real(fabs((double)got - p), <=,
-                               within(dtype, dtype == DTYPE_BF16 ? 2e-4 : 2e-5) * p + 1e-30);
+                               within(dtype, dtype == DTYPE_BF16 ? 2e-4 : 2e-5) * p +
+                                   1e-30);
                 }
             }
             free(scores);
@@ -272,7 +295,8 @@ static void softmax_case(const struct kernels *kernels)
             guarded_close(&to);
         }
         for (size_t q = 0; q < queries; ++q) {
-            check_real(fabs((double)total[q] - want_total[q]), <=, 2e-4 * want_total[q]);
+            check_real(fabs((double)total[q] - want_total[q]), <=,
+                       2e-4 * want_total[q]);
             for (size_t i = 0; i < DIM; ++i)
                 check_real(fabs((double)sums[i * queries + q] - rescaled[q]), <=, 1e-5);
         }
@@ -287,23 +311,26 @@ static void weighs_scores(void)
 static void turn_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 100; ++round) {
-        const size_t rows = (size_t)fixture_int(1, 40), columns = (size_t)fixture_int(1, 40);
+        const size_t rows = (size_t)fixture_int(1, 40),
+                     columns = (size_t)fixture_int(1, 40);
         const enum dtype from = round & 1 ? DTYPE_BF16 : DTYPE_F32;
         const enum dtype to = round & 2 ? DTYPE_BF16 : DTYPE_F32;
         float *const x = fixture_reals(rows * columns, 1, from);
         float *const factor = fixture_reals(columns, 1, DTYPE_F32);
-        struct guarded xs = packed(x, rows * columns, from), fs = packed(factor, columns, DTYPE_F32);
+        struct guarded xs = packed(x, rows * columns, from),
+                       fs = packed(factor, columns, DTYPE_F32);
         struct guarded ys = guarded_open(rows * columns * dtype_bytes(to));
         const bool scaled = fixture_int(0, 1);
-        const struct kernel_turn arguments = {.target = ys.data,
-                                              .source = xs.data,
-                                              .target_type = to,
-                                              .source_type = from,
-                                              .rows = rows,
-                                              .columns = columns,
-                                              .target_stride = rows * dtype_bytes(to),
-                                              .source_stride = columns * dtype_bytes(from),
-                                              .factor = scaled ? (float *)(void *)fs.data : NULL};
+        const struct kernel_turn arguments = {
+            .target = ys.data,
+            .source = xs.data,
+            .target_type = to,
+            .source_type = from,
+            .rows = rows,
+            .columns = columns,
+            .target_stride = rows * dtype_bytes(to),
+            .source_stride = columns * dtype_bytes(from),
+            .factor = scaled ? (float *)(void *)fs.data : NULL};
         kernels->turn(&arguments);
         for (size_t r = 0; r < rows; ++r)
             for (size_t c = 0; c < columns; ++c) {

@@ -15,7 +15,8 @@ static dnnl_status_t ask_library(struct weight_layout *layout, dnnl_format_tag_t
     const dnnl_dims_t operand_dims = {layout->in, layout->out};
     const dnnl_dims_t result_dims = {TYPICAL_ROWS, layout->out};
     dnnl_matmul_desc_t product;
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&rows, 2, row_dims, type, dnnl_ab);
+    dnnl_status_t status =
+        dnnl_memory_desc_init_by_tag(&rows, 2, row_dims, type, dnnl_ab);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&operand, 2, operand_dims, type, tag);
     if (status == dnnl_success)
@@ -24,7 +25,8 @@ static dnnl_status_t ask_library(struct weight_layout *layout, dnnl_format_tag_t
         status = dnnl_matmul_desc_init(&product, &rows, &operand, NULL, &result);
     dnnl_primitive_desc_t made = NULL;
     if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(&made, &product, NULL, library_engine(), NULL);
+        status =
+            dnnl_primitive_desc_create(&made, &product, NULL, library_engine(), NULL);
     if (status != dnnl_success) return status;
     layout->desc = *dnnl_primitive_desc_query_md(made, dnnl_query_weights_md, 0);
     layout->bytes = dnnl_memory_desc_get_size(&layout->desc);
@@ -56,14 +58,16 @@ static bool read_blocks(const dnnl_memory_desc_t *desc, int dim, int32_t *block,
 static bool read_layout(struct weight_layout *layout)
 {
     const dnnl_memory_desc_t *const desc = &layout->desc;
-    if (desc->format_kind != dnnl_blocked || desc->extra.flags != 0 || desc->offset0 != 0)
+    if (desc->format_kind != dnnl_blocked || desc->extra.flags != 0 ||
+        desc->offset0 != 0)
         return false;
     if (!read_blocks(desc, 0, &layout->in_block, layout->in_place) ||
         !read_blocks(desc, 1, &layout->out_block, layout->out_place))
         return false;
     layout->in_stride = (size_t)desc->format_desc.blocking.strides[0];
     layout->out_stride = (size_t)desc->format_desc.blocking.strides[1];
-    layout->padded = desc->padded_dims[0] != layout->in || desc->padded_dims[1] != layout->out;
+    layout->padded =
+        desc->padded_dims[0] != layout->in || desc->padded_dims[1] != layout->out;
     return true;
 }
 
@@ -81,8 +85,8 @@ static enum dr_code make_layout(struct weight_layout *layout, dnnl_format_tag_t 
     library_end_single(before);
     if (status == dnnl_success) return DR_OK;
     char what[96];
-    (void)snprintf(what, sizeof what, "operand of %d inputs and %d outputs in %s", in, out,
-                   dtype_name(type));
+    (void)snprintf(what, sizeof what, "operand of %d inputs and %d outputs in %s", in,
+                   out, dtype_name(type));
     return library_check(status, what, err);
 }
 
@@ -103,8 +107,9 @@ enum dr_code layout_plain(struct weight_layout *layout, enum dtype type, int32_t
 bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines)
 {
     if (layout->in_block == 1 && layout->out_block == 1) {
-        *lines = (struct layout_lines){
-            .in_step = layout->in_stride, .panel_out = (size_t)layout->out, .panel_step = 0};
+        *lines = (struct layout_lines){.in_step = layout->in_stride,
+                                       .panel_out = (size_t)layout->out,
+                                       .panel_step = 0};
         return layout->out_stride == 1;
     }
     const bool paired = layout->in_block > 1 && layout->in_place[1] == 1;
@@ -112,9 +117,11 @@ bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines
     if (layout->out_block % 16 != 0 || layout->in_block % side != 0) return false;
     for (int32_t i = 0; i < layout->out_block; ++i)
         if (layout->out_place[i] != side * i) return false;
-    const size_t step = layout->in_block > side ? layout->in_place[side] : layout->in_stride;
+    const size_t step =
+        layout->in_block > side ? layout->in_place[side] : layout->in_stride;
     for (int32_t i = 0; i < layout->in_block; ++i)
-        if (layout->in_place[i] != (size_t)(i / side) * step + (size_t)(i % side)) return false;
+        if (layout->in_place[i] != (size_t)(i / side) * step + (size_t)(i % side))
+            return false;
     *lines = (struct layout_lines){.paired = paired,
                                    .in_step = step,
                                    .panel_out = (size_t)layout->out_block,
@@ -123,28 +130,32 @@ bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines
 }
 
 /* One output's inputs. The place of an input is its block's and its own inside the block. */
-static void pack_line16(const struct weight_layout *layout, const struct layout_part *part,
-                        const uint16_t *from, uint16_t *to)
+static void pack_line16(const struct weight_layout *layout,
+                        const struct layout_part *part, const uint16_t *from,
+                        uint16_t *to)
 {
     int32_t in = part->in_first;
     const int32_t end = in + part->in_count;
     while (in < end) {
         const int32_t block = in / layout->in_block, start = block * layout->in_block;
-        const int32_t stop = start + layout->in_block < end ? start + layout->in_block : end;
+        const int32_t stop =
+            start + layout->in_block < end ? start + layout->in_block : end;
         uint16_t *const place = to + (size_t)block * layout->in_stride;
         for (; in < stop; ++in, from += part->in_step)
             place[layout->in_place[in - start]] = *from;
     }
 }
 
-static void pack_line32(const struct weight_layout *layout, const struct layout_part *part,
-                        const uint32_t *from, uint32_t *to)
+static void pack_line32(const struct weight_layout *layout,
+                        const struct layout_part *part, const uint32_t *from,
+                        uint32_t *to)
 {
     int32_t in = part->in_first;
     const int32_t end = in + part->in_count;
     while (in < end) {
         const int32_t block = in / layout->in_block, start = block * layout->in_block;
-        const int32_t stop = start + layout->in_block < end ? start + layout->in_block : end;
+        const int32_t stop =
+            start + layout->in_block < end ? start + layout->in_block : end;
         uint32_t *const place = to + (size_t)block * layout->in_stride;
         for (; in < stop; ++in, from += part->in_step)
             place[layout->in_place[in - start]] = *from;
@@ -169,7 +180,8 @@ void layout_pack(const struct weight_layout *layout, const struct layout_part *p
 bool layout_slice(const struct weight_layout *layout, int32_t first, int32_t count,
                   struct weight_layout *slice, size_t *offset)
 {
-    const size_t panel = (size_t)layout->desc.padded_dims[0] * (size_t)layout->out_block;
+    const size_t panel =
+        (size_t)layout->desc.padded_dims[0] * (size_t)layout->out_block;
     if (first == 0 && count == layout->out) {
         *slice = *layout;
         *offset = 0;
@@ -181,7 +193,9 @@ bool layout_slice(const struct weight_layout *layout, int32_t first, int32_t cou
     slice->out = count;
     slice->desc.dims[1] = count;
     slice->desc.padded_dims[1] = count;
-    slice->bytes = panel / (size_t)layout->out_block * (size_t)count * dtype_bytes(layout->type);
-    *offset = (size_t)(first / layout->out_block) * layout->out_stride * dtype_bytes(layout->type);
+    slice->bytes =
+        panel / (size_t)layout->out_block * (size_t)count * dtype_bytes(layout->type);
+    *offset = (size_t)(first / layout->out_block) * layout->out_stride *
+              dtype_bytes(layout->type);
     return true;
 }

@@ -12,11 +12,15 @@ static bool run(const struct plan *plan, const struct op *op)
     return projection_run(plan, op, op->state);
 }
 
-static const struct op_class linear_class = {.kind = "linear", .prepare = prepare, .run = run};
-static const struct op_class gated_class = {
-    .kind = "linear geglu", .prepare = prepare, .run = run};
+static const struct op_class linear_class = {.kind = "linear",
+                                             .prepare = prepare,
+                                             .run = run};
+static const struct op_class gated_class = {.kind = "linear geglu",
+                                            .prepare = prepare,
+                                            .run = run};
 
-static bool check_input(struct plan *plan, struct value x, const struct linear_options *options)
+static bool check_input(struct plan *plan, struct value x,
+                        const struct linear_options *options)
 {
     if (!plan_has(plan, x, "a linear")) return false;
     const struct weight *const weight = options->weight;
@@ -26,8 +30,9 @@ static bool check_input(struct plan *plan, struct value x, const struct linear_o
     }
     const struct plan_value *const v = &plan->values[x.id];
     if (v->shape.c != weight->in) {
-        plan_fail(plan, DR_BAD_INPUT, "a linear of %d inputs and %d outputs got %d channels",
-                  weight->in, weight->out, v->shape.c);
+        plan_fail(plan, DR_BAD_INPUT,
+                  "a linear of %d inputs and %d outputs got %d channels", weight->in,
+                  weight->out, v->shape.c);
         return false;
     }
     if (v->dtype != weight->dtype) {
@@ -47,16 +52,18 @@ static bool check_same(struct plan *plan, struct value value, struct shape shape
     const struct shape got = plan_shape(plan, value);
     if (shape_equal(got, shape)) return true;
     plan_fail(plan, DR_BAD_INPUT,
-              "a linear's result is %d x %d x %d x %d and its %s %d x %d x %d x %d", shape.n,
-              shape.h, shape.w, shape.c, what, got.n, got.h, got.w, got.c);
+              "a linear's result is %d x %d x %d x %d and its %s %d x %d x %d x %d",
+              shape.n, shape.h, shape.w, shape.c, what, got.n, got.h, got.w, got.c);
     return false;
 }
 
-struct value plan_linear(struct plan *plan, struct value x, const struct linear_options *options)
+struct value plan_linear(struct plan *plan, struct value x,
+                         const struct linear_options *options)
 {
     if (!check_input(plan, x, options)) return VALUE_NONE;
     const struct weight *const weight = options->weight;
-    if (options->bias && !plan_has_vector(plan, options->bias, weight->out, "a linear's bias"))
+    if (options->bias &&
+        !plan_has_vector(plan, options->bias, weight->out, "a linear's bias"))
         return VALUE_NONE;
     struct shape shape = plan_shape(plan, x);
     shape.c = weight->out;
@@ -67,16 +74,18 @@ struct value plan_linear(struct plan *plan, struct value x, const struct linear_
     const struct value result =
         plan_value_new(plan, shape, options->dtype_set ? options->dtype : plan->dtype);
     if (plan_failed(plan)) return VALUE_NONE;
-    *record = (struct projection){
-        .weight = weight, .bias = options->bias, .activation = options->activation};
+    *record = (struct projection){.weight = weight,
+                                  .bias = options->bias,
+                                  .activation = options->activation};
     return plan_add_op(plan, &(struct op){
-        .class = &linear_class,
-        .inputs = {[PROJECTION_X] = x,
-                   [PROJECTION_RESIDUAL] = options->residual,
-                   [PROJECTION_MULTIPLY] = options->multiply},
-        .result = result,
-        .state = record,
-        .inplace = options->residual.id ? PROJECTION_RESIDUAL : NOT_INPLACE,
+                                 .class = &linear_class,
+                                 .inputs = {[PROJECTION_X] = x,
+                                            [PROJECTION_RESIDUAL] = options->residual,
+                                            [PROJECTION_MULTIPLY] = options->multiply},
+                                 .result = result,
+                                 .state = record,
+                                 .inplace = options->residual.id ? PROJECTION_RESIDUAL
+                                                                 : NOT_INPLACE,
     });
 }
 

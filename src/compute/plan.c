@@ -22,7 +22,8 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
     struct plan *const plan = pool_alloc(&pool, sizeof *plan);
     if (!plan) {
         pool_finish(&pool);
-        return error_set(err, DR_NOMEM, "%s: no memory for a plan's records", options->name);
+        return error_set(err, DR_NOMEM, "%s: no memory for a plan's records",
+                         options->name);
     }
     plan->pool = pool;
     plan->name = options->name ? options->name : "plan";
@@ -88,8 +89,9 @@ static bool shape_bytes(struct shape shape, enum dtype dtype, size_t *bytes)
 {
     if (shape.n < 1 || shape.h < 1 || shape.w < 1 || shape.c < 1) return false;
     size_t count = (size_t)shape.n;
-    return size_mul(count, (size_t)shape.h, &count) && size_mul(count, (size_t)shape.w, &count) &&
-           count <= INT32_MAX && size_mul(count, (size_t)shape.c, &count) &&
+    return size_mul(count, (size_t)shape.h, &count) &&
+           size_mul(count, (size_t)shape.w, &count) && count <= INT32_MAX &&
+           size_mul(count, (size_t)shape.c, &count) &&
            size_mul(count, dtype_bytes(dtype), bytes) && *bytes <= SIZE_MAX / 64;
 }
 
@@ -97,12 +99,15 @@ static struct value add_value(struct plan *plan, struct shape shape, enum dtype 
                               int32_t buffer)
 {
     void *values = plan->values;
-    if (!grow(plan, &values, plan->value_count, &plan->value_capacity, sizeof *plan->values))
+    if (!grow(plan, &values, plan->value_count, &plan->value_capacity,
+              sizeof *plan->values))
         return VALUE_NONE;
     plan->values = values;
-    if (plan->value_count == 0) plan->values[plan->value_count++].buffer = -1; /* none */
+    if (plan->value_count == 0)
+        plan->values[plan->value_count++].buffer = -1; /* none */
     const int32_t id = (int32_t)plan->value_count++;
-    plan->values[id] = (struct plan_value){.shape = shape, .dtype = dtype, .buffer = buffer};
+    plan->values[id] =
+        (struct plan_value){.shape = shape, .dtype = dtype, .buffer = buffer};
     return (struct value){id};
 }
 
@@ -112,8 +117,8 @@ struct value plan_value_new(struct plan *plan, struct shape shape, enum dtype dt
     assert(plan->phase == PLAN_BUILDING);
     size_t bytes = 0;
     if (!shape_bytes(shape, dtype, &bytes)) {
-        plan_fail(plan, DR_BAD_INPUT, "a value of %d x %d x %d x %d is out of range", shape.n,
-                  shape.h, shape.w, shape.c);
+        plan_fail(plan, DR_BAD_INPUT, "a value of %d x %d x %d x %d is out of range",
+                  shape.n, shape.h, shape.w, shape.c);
         return VALUE_NONE;
     }
     void *buffers = plan->buffers;
@@ -122,7 +127,8 @@ struct value plan_value_new(struct plan *plan, struct shape shape, enum dtype dt
         return VALUE_NONE;
     plan->buffers = buffers;
     const int32_t buffer = (int32_t)plan->buffer_count++;
-    plan->buffers[buffer] = (struct plan_buffer){.bytes = bytes, .first = -1, .owner = buffer};
+    plan->buffers[buffer] =
+        (struct plan_buffer){.bytes = bytes, .first = -1, .owner = buffer};
     return add_value(plan, shape, dtype, buffer);
 }
 
@@ -196,11 +202,12 @@ struct value plan_reshape(struct plan *plan, struct value x, struct shape shape)
     if (!plan_has(plan, x, "a reshape")) return VALUE_NONE;
     const struct plan_value old = plan->values[x.id];
     size_t bytes = 0;
-    if (!shape_bytes(shape, old.dtype, &bytes) || bytes != plan->buffers[old.buffer].bytes) {
+    if (!shape_bytes(shape, old.dtype, &bytes) ||
+        bytes != plan->buffers[old.buffer].bytes) {
         plan_fail(plan, DR_BAD_INPUT,
                   "a value of %d x %d x %d x %d cannot be seen as %d x %d x %d x %d",
-                  old.shape.n, old.shape.h, old.shape.w, old.shape.c, shape.n, shape.h, shape.w,
-                  shape.c);
+                  old.shape.n, old.shape.h, old.shape.w, old.shape.c, shape.n, shape.h,
+                  shape.w, shape.c);
         return VALUE_NONE;
     }
     return add_value(plan, shape, old.dtype, old.buffer);

@@ -60,9 +60,10 @@ enum activation {
 /* ---- making ------------------------------------------------------------------------ */
 
 struct plan_options {
-    const char *name;   /* "unet", "vae decoder": in errors, logs and profiles; borrowed */
-    enum dtype dtype;   /* of values: DTYPE_F32 or DTYPE_BF16 */
-    bool profile;       /* time each operator */
+    const char
+        *name; /* "unet", "vae decoder": in errors, logs and profiles; borrowed */
+    enum dtype dtype; /* of values: DTYPE_F32 or DTYPE_BF16 */
+    bool profile;     /* time each operator */
 };
 
 enum dr_code plan_create(struct plan **out, const struct plan_options *options,
@@ -72,7 +73,8 @@ void plan_destroy(struct plan **plan); /* NULL and *plan == NULL are fine */
 /* Values that the caller writes before, or reads after, each run. They keep their place in
  * the arena for the whole run and between runs; other values do not. */
 struct value plan_input(struct plan *plan, struct shape shape, enum dtype dtype);
-struct value plan_output(struct plan *plan, struct value value, enum dtype dtype); /* converts */
+struct value plan_output(struct plan *plan, struct value value,
+                         enum dtype dtype); /* converts */
 struct shape plan_shape(const struct plan *plan, struct value value);
 enum dtype plan_dtype(const struct plan *plan, struct value value);
 
@@ -88,14 +90,15 @@ struct conv_options {
     const struct weight *bias; /* VECTOR [out] or NULL */
     int32_t stride;            /* 1 or 2; 0 means 1 */
     int32_t pad_top, pad_left, pad_bottom, pad_right;
-    struct value residual;     /* added to the result: same shape; or none */
-    bool upsample;             /* nearest x2 of the input first, then this convolution;
+    struct value residual; /* added to the result: same shape; or none */
+    bool upsample;         /* nearest x2 of the input first, then this convolution;
                                 * upsample_height/width give the size where it is not 2h, 2w */
     int32_t upsample_height, upsample_width; /* 0: twice the input */
-    enum dtype dtype;          /* of the result where result_dtype_set; else the plan's */
+    enum dtype dtype; /* of the result where result_dtype_set; else the plan's */
     bool dtype_set;
 };
-struct value plan_conv(struct plan *plan, struct value x, const struct conv_options *options);
+struct value plan_conv(struct plan *plan, struct value x,
+                       const struct conv_options *options);
 
 /* y = act(x W^T + b) + residual, over the last dimension. Weight LINEAR (or a 1x1 convolution).
  * The product runs in the weight's type: a float32 weight takes a float32 x. */
@@ -103,9 +106,9 @@ struct linear_options {
     const struct weight *weight;
     const struct weight *bias; /* VECTOR [out] or NULL */
     enum activation activation;
-    struct value residual;     /* added to the result: same shape; or none */
-    struct value multiply;     /* result *= this value (after activation); or none */
-    enum dtype dtype;          /* of the result where dtype_set; else the plan's */
+    struct value residual; /* added to the result: same shape; or none */
+    struct value multiply; /* result *= this value (after activation); or none */
+    enum dtype dtype;      /* of the result where dtype_set; else the plan's */
     bool dtype_set;
 };
 struct value plan_linear(struct plan *plan, struct value x,
@@ -150,8 +153,8 @@ struct value plan_attention(struct plan *plan, const struct attention_options *o
 struct value plan_geglu(struct plan *plan, struct value x);
 
 /* act(x), converted to dtype. Small vectors (time embedding). */
-struct value plan_activate(struct plan *plan, struct value x, enum activation activation,
-                           enum dtype dtype);
+struct value plan_activate(struct plan *plan, struct value x,
+                           enum activation activation, enum dtype dtype);
 
 struct value plan_add(struct plan *plan, struct value a, struct value b);
 
@@ -200,7 +203,7 @@ struct plan_op_profile {
     struct shape shape; /* of the result */
     int32_t in;         /* input channels */
     double flop;
-    double seconds;     /* all runs so far */
+    double seconds; /* all runs so far */
     uint64_t runs;
 };
 /* Profiles of all operators in order; count in *count. After plan_seal; the plan owns them. */

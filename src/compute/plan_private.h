@@ -17,7 +17,7 @@
 #include "compute/product.h"
 #include "mem/arena_plan.h"
 
-#define OP_INPUTS  4
+#define OP_INPUTS   4
 #define NOT_INPLACE (-1)
 
 struct plan_value {
@@ -57,7 +57,11 @@ struct op {
     double flop;
 };
 
-enum plan_phase { PLAN_BUILDING, PLAN_SEALED, PLAN_BOUND };
+enum plan_phase {
+    PLAN_BUILDING,
+    PLAN_SEALED,
+    PLAN_BOUND
+};
 
 struct plan {
     struct pool pool; /* holds this struct too */

@@ -21,7 +21,8 @@ enum dr_code plan_bind(struct plan *plan, void *arena, const void *weights,
 
 void *plan_address(const struct plan *plan, struct value value)
 {
-    const struct plan_buffer *const buffer = &plan->buffers[plan->values[value.id].buffer];
+    const struct plan_buffer *const buffer =
+        &plan->buffers[plan->values[value.id].buffer];
     return plan->arena + plan->items[plan->buffers[buffer->owner].item].offset;
 }
 
@@ -75,8 +76,9 @@ enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
                              plan->name, i, plan->ops[i].class->kind);
         done += plan->ops[i].flop;
         if (progress && progress->report)
-            progress->report(progress->cookie, plan->flop > 0 ? done / plan->flop
-                                                              : (double)(i + 1) / (double)plan->op_count);
+            progress->report(progress->cookie,
+                             plan->flop > 0 ? done / plan->flop
+                                            : (double)(i + 1) / (double)plan->op_count);
     }
     return DR_OK;
 }

@@ -137,25 +137,30 @@ static enum dr_code place(struct plan *plan, struct dr_error *err)
     plan->items = pool_alloc(&plan->pool, most * sizeof *plan->items);
     size_t *const scratch = pool_alloc(&plan->pool, most * sizeof *scratch);
     if (!plan->items || !scratch)
-        return error_set(err, DR_NOMEM, "%s: no memory for the arena's table", plan->name);
+        return error_set(err, DR_NOMEM, "%s: no memory for the arena's table",
+                         plan->name);
     for (size_t i = 0; i < plan->buffer_count; ++i) {
         struct plan_buffer *const buffer = &plan->buffers[i];
         if (buffer->owner != (int32_t)i) continue;
         buffer->item = plan->item_count;
-        plan->items[plan->item_count++] = (struct arena_item){
-            .bytes = buffer->bytes, .first = buffer->first, .last = buffer->last};
+        plan->items[plan->item_count++] = (struct arena_item){.bytes = buffer->bytes,
+                                                              .first = buffer->first,
+                                                              .last = buffer->last};
     }
     for (size_t i = 0; i < plan->op_count; ++i) {
         plan->ops[i].scratch_item = plan->item_count;
-        plan->items[plan->item_count++] = (struct arena_item){
-            .bytes = plan->ops[i].scratch_bytes, .first = (int32_t)i, .last = (int32_t)i};
+        plan->items[plan->item_count++] =
+            (struct arena_item){.bytes = plan->ops[i].scratch_bytes,
+                                .first = (int32_t)i,
+                                .last = (int32_t)i};
     }
     return arena_plan_place(plan->items, plan->item_count, scratch, &plan->bytes, err);
 }
 
 static enum dr_code make_profiles(struct plan *plan, struct dr_error *err)
 {
-    plan->profiles = pool_alloc(&plan->pool, (plan->op_count + 1) * sizeof *plan->profiles);
+    plan->profiles =
+        pool_alloc(&plan->pool, (plan->op_count + 1) * sizeof *plan->profiles);
     if (!plan->profiles)
         return error_set(err, DR_NOMEM, "%s: no memory for the profile", plan->name);
     for (size_t i = 0; i < plan->op_count; ++i) {

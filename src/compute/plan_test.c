@@ -1,5 +1,10 @@
 #include "compute/plan_fixture.h"
 
+static enum dtype best_dtype(void)
+{
+    return compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32;
+}
+
 /* A little network with every operator: two levels of a UNet in small. */
 struct network {
     struct fixture f;
@@ -8,13 +13,15 @@ struct network {
 
 static const struct weight *conv_weight(struct fixture *f, int32_t in, int32_t out)
 {
-    return fixture_weight(f, (struct weight_shape){WEIGHT_CONV, f->dtype, out, in, 3, 3},
+    return fixture_weight(f,
+                          (struct weight_shape){WEIGHT_CONV, f->dtype, out, in, 3, 3},
                           0.3f / sqrtf((float)in), 0);
 }
 
 static const struct weight *linear_weight(struct fixture *f, int32_t in, int32_t out)
 {
-    return fixture_weight(f, (struct weight_shape){WEIGHT_LINEAR, f->dtype, out, in, 1, 1},
+    return fixture_weight(f,
+                          (struct weight_shape){WEIGHT_LINEAR, f->dtype, out, in, 1, 1},
                           0.7f / sqrtf((float)in), 0);
 }
 
@@ -23,7 +30,8 @@ static struct value norm(struct fixture *f, struct value x, struct value second,
 {
     const int32_t c = plan_shape(f->plan, x).c + plan_shape(f->plan, second).c;
     return plan_group_norm(f->plan, x,
-                           &(struct group_norm_options){.scale = fixture_vector(f, c, 1),
+                           &(struct group_norm_options){.scale =
+                                                            fixture_vector(f, c, 1),
                                                         .bias = fixture_vector(f, c, 0),
                                                         .groups = 8,
                                                         .epsilon = 1e-5f,
@@ -50,35 +58,41 @@ static struct value transformer(struct fixture *f, struct value x, struct value 
 {
     struct plan *const plan = f->plan;
     const int32_t c = plan_shape(plan, x).c;
-    const struct value normed = plan_layer_norm(
-        plan, x,
-        &(struct layer_norm_options){
-            .scale = fixture_vector(f, c, 1), .bias = fixture_vector(f, c, 0), .epsilon = 1e-5f});
-    const struct value q = plan_linear(
-        plan, normed, &(struct linear_options){.weight = linear_weight(f, c, c)});
-    const struct value kv = plan_linear(
-        plan, context,
-        &(struct linear_options){.weight =
-                                     linear_weight(f, plan_shape(plan, context).c, 2 * c)});
-    const struct value seen = plan_attention(plan, &(struct attention_options){.q = q,
-                                                                               .k = kv,
-                                                                               .v = kv,
-                                                                               .v_column = c,
-                                                                               .heads = 4,
-                                                                               .head_dim = c / 4,
-                                                                               .scale = 0.35f});
+    const struct value normed =
+        plan_layer_norm(plan, x,
+                        &(struct layer_norm_options){.scale = fixture_vector(f, c, 1),
+                                                     .bias = fixture_vector(f, c, 0),
+                                                     .epsilon = 1e-5f});
+    const struct value q =
+        plan_linear(plan, normed,
+                    &(struct linear_options){.weight = linear_weight(f, c, c)});
+    const struct value kv =
+        plan_linear(plan, context,
+                    &(struct linear_options){
+                        .weight =
+                            linear_weight(f, plan_shape(plan, context).c, 2 * c)});
+    const struct value seen =
+        plan_attention(plan, &(struct attention_options){.q = q,
+                                                         .k = kv,
+                                                         .v = kv,
+                                                         .v_column = c,
+                                                         .heads = 4,
+                                                         .head_dim = c / 4,
+                                                         .scale = 0.35f});
     const struct value y =
         plan_linear(plan, seen,
-                    &(struct linear_options){
-                        .weight = linear_weight(f, c, c), .residual = x});
-    const struct value wide = plan_linear(
-        plan, y, &(struct linear_options){.weight = linear_weight(f, c, 8 * c)});
+                    &(struct linear_options){.weight = linear_weight(f, c, c),
+                                             .residual = x});
+    const struct value wide =
+        plan_linear(plan, y,
+                    &(struct linear_options){.weight = linear_weight(f, c, 8 * c)});
     return plan_linear(plan, plan_geglu(plan, wide),
                        &(struct linear_options){.weight = linear_weight(f, 4 * c, c),
                                                 .residual = y});
 }
 
-static void network_begin(struct network *net, enum dtype dtype, int32_t n, int32_t h, int32_t w)
+static void network_begin(struct network *net, enum dtype dtype, int32_t n, int32_t h,
+                          int32_t w)
 {
     struct fixture *const f = &net->f;
     fixture_begin(f, dtype);
@@ -88,24 +102,27 @@ static void network_begin(struct network *net, enum dtype dtype, int32_t n, int3
     net->context = plan_input(plan, (struct shape){n, 1, 11, 24}, dtype);
     net->shift = plan_input(plan, (struct shape){n, 1, 1, c}, DTYPE_F32);
     const struct value first = same_conv(f, net->map, c, VALUE_NONE);
-    const struct value one = same_conv(f, norm(f, first, VALUE_NONE, net->shift), c, first);
-    const struct value half = plan_conv(plan, one,
-                                        &(struct conv_options){.weight = conv_weight(f, c, c),
-                                                               .stride = 2,
-                                                               .pad_top = 1,
-                                                               .pad_left = 1,
-                                                               .pad_bottom = 1,
-                                                               .pad_right = 1});
+    const struct value one =
+        same_conv(f, norm(f, first, VALUE_NONE, net->shift), c, first);
+    const struct value half =
+        plan_conv(plan, one,
+                  &(struct conv_options){.weight = conv_weight(f, c, c),
+                                         .stride = 2,
+                                         .pad_top = 1,
+                                         .pad_left = 1,
+                                         .pad_bottom = 1,
+                                         .pad_right = 1});
     const struct value mixed = transformer(f, half, net->context);
-    const struct value up = plan_conv(plan, mixed,
-                                      &(struct conv_options){.weight = conv_weight(f, c, c),
-                                                             .pad_top = 1,
-                                                             .pad_left = 1,
-                                                             .pad_bottom = 1,
-                                                             .pad_right = 1,
-                                                             .upsample = true,
-                                                             .upsample_height = h,
-                                                             .upsample_width = w});
+    const struct value up =
+        plan_conv(plan, mixed,
+                  &(struct conv_options){.weight = conv_weight(f, c, c),
+                                         .pad_top = 1,
+                                         .pad_left = 1,
+                                         .pad_bottom = 1,
+                                         .pad_right = 1,
+                                         .upsample = true,
+                                         .upsample_height = h,
+                                         .upsample_width = w});
     const struct value joined = norm(f, up, one, VALUE_NONE);
     net->out = plan_output(plan, same_conv(f, joined, 4, VALUE_NONE), DTYPE_F32);
 }
@@ -115,8 +132,9 @@ static void network_fill(const struct network *net)
     const struct value inputs[] = {net->map, net->context, net->shift};
     for (size_t i = 0; i < 3; ++i) {
         const struct fixture *const f = &net->f;
-        float *const numbers = fixture_reals(shape_count(plan_shape(f->plan, inputs[i])), 1,
-                                             plan_dtype(f->plan, inputs[i]));
+        float *const numbers =
+            fixture_reals(shape_count(plan_shape(f->plan, inputs[i])), 1,
+                          plan_dtype(f->plan, inputs[i]));
         fixture_fill(f, inputs[i], numbers);
         free(numbers);
     }
@@ -132,8 +150,9 @@ static size_t out_bytes(const struct network *net)
 static void gives_the_same_bytes(void)
 {
     for (int i = 0; i < 6; ++i) {
-        const enum dtype dtype = i & 1 ? DTYPE_BF16 : DTYPE_F32;
-        const int32_t h = fixture_int(2, 21), w = fixture_int(2, 21), n = fixture_int(1, 2);
+        const enum dtype dtype = i & 1 ? best_dtype() : DTYPE_F32;
+        const int32_t h = fixture_int(2, 21), w = fixture_int(2, 21),
+                      n = fixture_int(1, 2);
         const uint64_t state = fixture_state;
         struct network net;
         network_begin(&net, dtype, n, h, w);
@@ -157,7 +176,8 @@ static void gives_the_same_bytes(void)
         struct guarded other = guarded_open(plan_bytes(net.f.plan));
         memcpy(other.data, net.f.arena.data, other.bytes);
         struct dr_error err = {0};
-        check_int(plan_bind(net.f.plan, other.data, net.f.region.data, &err), ==, DR_OK);
+        check_int(plan_bind(net.f.plan, other.data, net.f.region.data, &err), ==,
+                  DR_OK);
         fixture_run(&net.f);
         check_bytes(kept, plan_data(net.f.plan, net.out), bytes);
         guarded_close(&other);
@@ -166,9 +186,11 @@ static void gives_the_same_bytes(void)
     }
 }
 
-/* The number of threads changes who computes what, not what is computed. */
+/* The number of threads changes who computes what, not what is computed. (Promised of the
+ * blocked layouts only: the library's older products sum by the shape of the whole.) */
 static void threads_change_nothing(void)
 {
+    if (!compute_has_bf16()) return;
     const uint64_t state = fixture_state;
     struct dr_error err = {0};
     float *kept = NULL;
@@ -176,7 +198,7 @@ static void threads_change_nothing(void)
         fixture_state = state;
         check_int(compute_init(threads, &err), ==, DR_OK);
         struct network net;
-        network_begin(&net, DTYPE_BF16, 2, 24, 20);
+        network_begin(&net, best_dtype(), 2, 24, 20);
         fixture_seal(&net.f);
         network_fill(&net);
         fixture_run(&net.f);
@@ -226,13 +248,14 @@ static void report(void *cookie, double share)
 static void reports_and_cancels(void)
 {
     struct network net;
-    network_begin(&net, DTYPE_BF16, 1, 8, 8);
+    network_begin(&net, best_dtype(), 1, 8, 8);
     fixture_seal(&net.f);
     network_fill(&net);
     struct dr_error err = {0};
     struct watch watch = {.last = 0};
-    struct plan_progress progress = {
-        .report = report, .cookie = &watch, .cancel = &watch.cancel};
+    struct plan_progress progress = {.report = report,
+                                     .cookie = &watch,
+                                     .cancel = &watch.cancel};
     check_int(plan_run(net.f.plan, &progress, &err), ==, DR_OK);
     check_real(watch.last, >, 0.999999);
     check_real(watch.last, <, 1.000001);
@@ -263,7 +286,8 @@ static void keeps_its_first_error(void)
     check_int(plan_add(f.plan, x, x).id, ==, 0);
     check_int(plan_shape(f.plan, x).c, ==, 0);
     check_int(plan_seal(f.plan, &err), ==, DR_BAD_INPUT);
-    check_has(err.message, "test: a value of 1 x 4 x 4 x 6 cannot be seen as 1 x 4 x 4 x 7");
+    check_has(err.message,
+              "test: a value of 1 x 4 x 4 x 6 cannot be seen as 1 x 4 x 4 x 7");
     fixture_end(&f);
 
     fixture_begin(&f, DTYPE_F32);
@@ -280,8 +304,9 @@ static void keeps_its_first_error(void)
     fixture_end(&f);
 
     struct plan *none = NULL;
-    check_int(plan_create(&none, &(struct plan_options){"half", DTYPE_F16, false}, &err), ==,
-              DR_BAD_INPUT);
+    check_int(plan_create(&none, &(struct plan_options){"half", DTYPE_F16, false},
+                          &err),
+              ==, DR_BAD_INPUT);
     check(none == NULL);
     plan_destroy(&none);
     plan_destroy(NULL);
@@ -303,7 +328,7 @@ static size_t private_bytes(void)
 static void make_and_destroy(void)
 {
     struct network net;
-    network_begin(&net, DTYPE_BF16, 2, 24, 24);
+    network_begin(&net, best_dtype(), 2, 24, 24);
     fixture_seal(&net.f);
     network_fill(&net);
     fixture_run(&net.f);

@@ -96,8 +96,9 @@ static bool run_norm(const struct plan *plan, const struct op *op)
     return run_pieces(plan, op, norm_piece);
 }
 
-static const struct op_class layer_norm_class = {
-    .kind = "layer norm", .prepare = prepare, .run = run_norm};
+static const struct op_class layer_norm_class = {.kind = "layer norm",
+                                                 .prepare = prepare,
+                                                 .run = run_norm};
 
 struct value plan_layer_norm(struct plan *plan, struct value x,
                              const struct layer_norm_options *options)
@@ -145,7 +146,9 @@ static bool run_gate(const struct plan *plan, const struct op *op)
     return run_pieces(plan, op, gate_piece);
 }
 
-static const struct op_class gate_class = {.kind = "geglu", .prepare = prepare, .run = run_gate};
+static const struct op_class gate_class = {.kind = "geglu",
+                                           .prepare = prepare,
+                                           .run = run_gate};
 
 bool pointwise_is_gate(const struct op *op)
 {
@@ -157,7 +160,8 @@ struct value plan_geglu(struct plan *plan, struct value x)
     if (!plan_has(plan, x, "a GEGLU")) return VALUE_NONE;
     struct shape shape = plan_shape(plan, x);
     if (shape.c % 2 != 0) {
-        plan_fail(plan, DR_BAD_INPUT, "a GEGLU of %d channels: they must be even", shape.c);
+        plan_fail(plan, DR_BAD_INPUT, "a GEGLU of %d channels: they must be even",
+                  shape.c);
         return VALUE_NONE;
     }
     shape.c /= 2;
@@ -197,17 +201,20 @@ static bool run_finish(const struct plan *plan, const struct op *op)
     return run_pieces(plan, op, finish_piece);
 }
 
-static const struct op_class activate_class = {
-    .kind = "activation", .prepare = prepare, .run = run_finish};
-static const struct op_class add_class = {.kind = "sum", .prepare = prepare, .run = run_finish};
+static const struct op_class activate_class = {.kind = "activation",
+                                               .prepare = prepare,
+                                               .run = run_finish};
+static const struct op_class add_class = {.kind = "sum",
+                                          .prepare = prepare,
+                                          .run = run_finish};
 
 static bool is_network_type(enum dtype dtype)
 {
     return dtype == DTYPE_F32 || dtype == DTYPE_BF16;
 }
 
-struct value plan_activate(struct plan *plan, struct value x, enum activation activation,
-                           enum dtype dtype)
+struct value plan_activate(struct plan *plan, struct value x,
+                           enum activation activation, enum dtype dtype)
 {
     if (!plan_has(plan, x, "an activation")) return VALUE_NONE;
     if (!is_network_type(dtype) || !is_network_type(plan_dtype(plan, x))) {
@@ -231,18 +238,21 @@ struct value plan_add(struct plan *plan, struct value a, struct value b)
     if (!plan_has(plan, a, "a sum") || !plan_has(plan, b, "a sum")) return VALUE_NONE;
     const struct shape one = plan_shape(plan, a), two = plan_shape(plan, b);
     if (!shape_equal(one, two)) {
-        plan_fail(plan, DR_BAD_INPUT, "a sum of %d x %d x %d x %d and %d x %d x %d x %d", one.n,
-                  one.h, one.w, one.c, two.n, two.h, two.w, two.c);
+        plan_fail(plan, DR_BAD_INPUT,
+                  "a sum of %d x %d x %d x %d and %d x %d x %d x %d", one.n, one.h,
+                  one.w, one.c, two.n, two.h, two.w, two.c);
         return VALUE_NONE;
     }
     struct pointwise *const record = plan_record(plan, sizeof *record);
     const struct value result = plan_value_new(plan, one, plan->dtype);
     if (plan_failed(plan)) return VALUE_NONE;
-    return plan_add_op(plan, &(struct op){.class = &add_class,
-                                          .inputs = {a, b},
-                                          .result = result,
-                                          .state = record,
-                                          .inplace = 0});
+    return plan_add_op(plan, &(struct op){
+                                 .class = &add_class,
+                                 .inputs = {a, b},
+                                 .result = result,
+                                 .state = record,
+                                 .inplace = 0
+    });
 }
 
 /* ---- embedding ---------------------------------------------------------------------- */
@@ -271,8 +281,8 @@ static void embed_piece(void *context, int64_t task_idx, int lane)
             .source_type = record->table->dtype,
         };
         if (record->position) {
-            arguments.residual =
-                table_row(run, record->position, (int32_t)(row % (size_t)record->tokens));
+            arguments.residual = table_row(run, record->position,
+                                           (int32_t)(row % (size_t)record->tokens));
             arguments.residual_type = record->position->dtype;
         }
         run->plan->kernels->finish(&arguments, run->width);
@@ -284,8 +294,9 @@ static bool run_embed(const struct plan *plan, const struct op *op)
     return run_pieces(plan, op, embed_piece);
 }
 
-static const struct op_class embed_class = {
-    .kind = "embedding", .prepare = prepare, .run = run_embed};
+static const struct op_class embed_class = {.kind = "embedding",
+                                            .prepare = prepare,
+                                            .run = run_embed};
 
 struct value plan_embed(struct plan *plan, struct value ids, const struct weight *table,
                         const struct weight *position)
@@ -294,22 +305,24 @@ struct value plan_embed(struct plan *plan, struct value ids, const struct weight
     struct shape shape = plan_shape(plan, ids);
     if (plan_dtype(plan, ids) != DTYPE_I32 || shape.c != 1 || !table ||
         table->kind != WEIGHT_TABLE) {
-        plan_fail(plan, DR_BAD_INPUT, "an embedding needs a table and ids in I32, one a token");
+        plan_fail(plan, DR_BAD_INPUT,
+                  "an embedding needs a table and ids in I32, one a token");
         return VALUE_NONE;
     }
     const int32_t tokens = shape.h * shape.w;
     if (position && (position->kind != WEIGHT_TABLE || position->in != table->in ||
                      position->out < tokens)) {
         plan_fail(plan, DR_BAD_INPUT,
-                  "an embedding of %d tokens, %d wide, got %d positions, %d wide", tokens,
-                  table->in, position->out, position->in);
+                  "an embedding of %d tokens, %d wide, got %d positions, %d wide",
+                  tokens, table->in, position->out, position->in);
         return VALUE_NONE;
     }
     shape.c = table->in;
     struct pointwise *const record = plan_record(plan, sizeof *record);
     const struct value result = plan_value_new(plan, shape, plan->dtype);
     if (plan_failed(plan)) return VALUE_NONE;
-    *record = (struct pointwise){.table = table, .position = position, .tokens = tokens};
+    *record =
+        (struct pointwise){.table = table, .position = position, .tokens = tokens};
     return plan_add_op(plan, &(struct op){.class = &embed_class,
                                           .inputs = {ids},
                                           .result = result,

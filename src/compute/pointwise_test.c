@@ -17,17 +17,19 @@ static void normalises_rows(void)
         const struct weight *const scale = fixture_vector(&f, shape.c, 1);
         const struct weight *const bias = fixture_vector(&f, shape.c, 0);
         const struct value x = plan_input(f.plan, shape, dtype);
-        const struct value y = plan_layer_norm(
-            f.plan, x,
-            &(struct layer_norm_options){.scale = scale, .bias = bias, .epsilon = 1e-5f});
+        const struct value y =
+            plan_layer_norm(f.plan, x,
+                            &(struct layer_norm_options){
+                                .scale = scale, .bias = bias, .epsilon = 1e-5f});
         const struct value out = plan_output(f.plan, y, DTYPE_F32);
         fixture_seal(&f);
         float *const numbers = fixture_reals(shape_count(shape), 1, dtype);
         float *const want = malloc(shape_count(shape) * sizeof *want);
         fixture_fill(&f, x, numbers);
         fixture_run(&f);
-        reference_layer_norm((int64_t)shape.n * shape.h * shape.w, shape.c, 1e-5f, numbers,
-                             fixture_plain(&f, scale), fixture_plain(&f, bias), want);
+        reference_layer_norm((int64_t)shape.n * shape.h * shape.w, shape.c, 1e-5f,
+                             numbers, fixture_plain(&f, scale), fixture_plain(&f, bias),
+                             want);
         fixture_compare(&f, out, want, fixture_tolerance(dtype), "layer norm");
         free(numbers);
         free(want);
@@ -72,10 +74,13 @@ static void adds(void)
         const struct value a = plan_input(f.plan, shape, dtype);
         const struct value b = plan_input(f.plan, shape, dtype);
         const struct value sum = plan_add(f.plan, a, b);
-        const struct value out = plan_output(f.plan, plan_add(f.plan, sum, sum), DTYPE_F32);
+        const struct value out =
+            plan_output(f.plan, plan_add(f.plan, sum, sum), DTYPE_F32);
         fixture_seal(&f);
         const size_t count = shape_count(shape);
-        float *const one = fixture_reals(count, 1, dtype), *const two = fixture_reals(count, 1, dtype);
+        float *const one = fixture_reals(count, 1, dtype), *const two =
+                                                               fixture_reals(count, 1,
+                                                                             dtype);
         fixture_fill(&f, a, one);
         fixture_fill(&f, b, two);
         fixture_run(&f);
@@ -94,14 +99,17 @@ static void embeds(void)
         const enum dtype dtype = i & 1 ? DTYPE_BF16 : DTYPE_F32;
         struct fixture f;
         fixture_begin(&f, dtype);
-        const int32_t rows = 50, width = fixture_int(1, 70), tokens = fixture_int(1, 20);
+        const int32_t rows = 50, width = fixture_int(1, 70),
+                      tokens = fixture_int(1, 20);
         const struct weight *const table = fixture_weight(
             &f, (struct weight_shape){WEIGHT_TABLE, dtype, rows, width, 1, 1}, 1, 0);
         const struct weight *const position =
             i & 2 ? fixture_weight(
-                        &f, (struct weight_shape){WEIGHT_TABLE, dtype, 20, width, 1, 1}, 1, 0)
+                        &f, (struct weight_shape){WEIGHT_TABLE, dtype, 20, width, 1, 1},
+                        1, 0)
                   : NULL;
-        const struct value ids = plan_input(f.plan, (struct shape){2, 1, tokens, 1}, DTYPE_I32);
+        const struct value ids =
+            plan_input(f.plan, (struct shape){2, 1, tokens, 1}, DTYPE_I32);
         const struct value out =
             plan_output(f.plan, plan_embed(f.plan, ids, table, position), DTYPE_F32);
         fixture_seal(&f);
@@ -114,7 +122,8 @@ static void embeds(void)
             for (int32_t c = 0; c < width; ++c)
                 want[k * width + c] =
                     fixture_plain(&f, table)[id[k] * width + c] +
-                    (position ? fixture_plain(&f, position)[k % tokens * width + c] : 0.0f);
+                    (position ? fixture_plain(&f, position)[k % tokens * width + c]
+                              : 0.0f);
         fixture_compare(&f, out, want, fixture_tolerance(dtype), "embedding");
         free(want);
         fixture_end(&f);

@@ -10,7 +10,8 @@
 static bool is_that(const struct product *product, const struct product_shape *shape,
                     const struct weight_layout *layout)
 {
-    return product->shape.rows == shape->rows && product->shape.result == shape->result &&
+    return product->shape.rows == shape->rows &&
+           product->shape.result == shape->result &&
            product->shape.bias == shape->bias && product->shape.add == shape->add &&
            product->in == layout->in && product->out == layout->out &&
            product->type == layout->type &&
@@ -24,21 +25,25 @@ struct description {
     dnnl_primitive_desc_t made;
 };
 
-static dnnl_status_t describe_matrices(struct description *d, const struct product *product)
+static dnnl_status_t describe_matrices(struct description *d,
+                                       const struct product *product)
 {
     const dnnl_dims_t source = {product->shape.rows, product->in};
     const dnnl_dims_t result = {product->shape.rows, product->out};
     const dnnl_dims_t bias = {1, product->out};
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(
-        &d->source, 2, source, library_type(product->type), dnnl_ab);
+    dnnl_status_t status =
+        dnnl_memory_desc_init_by_tag(&d->source, 2, source, library_type(product->type),
+                                     dnnl_ab);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_tag(&d->result, 2, result,
-                                              library_type(product->shape.result), dnnl_ab);
+        status =
+            dnnl_memory_desc_init_by_tag(&d->result, 2, result,
+                                         library_type(product->shape.result), dnnl_ab);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&d->bias, 2, bias, dnnl_f32, dnnl_ab);
     if (status == dnnl_success)
-        status = dnnl_matmul_desc_init(&d->product, &d->source, &product->operand,
-                                       product->shape.bias ? &d->bias : NULL, &d->result);
+        status =
+            dnnl_matmul_desc_init(&d->product, &d->source, &product->operand,
+                                  product->shape.bias ? &d->bias : NULL, &d->result);
     return status;
 }
 
@@ -71,7 +76,8 @@ static dnnl_status_t make_lane(struct product_lane *lane, const struct product *
     if (status == dnnl_success)
         status = dnnl_memory_create(&lane->bias, &d->bias, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success)
-        status = dnnl_memory_create(&lane->result, &d->result, engine, DNNL_MEMORY_NONE);
+        status =
+            dnnl_memory_create(&lane->result, &d->result, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success)
         status = dnnl_memory_create(&lane->scratch, scratch, engine, DNNL_MEMORY_NONE);
     return status;
@@ -90,7 +96,8 @@ static dnnl_status_t make_primitive(struct product *product, struct description 
     status = dnnl_primitive_desc_query(d->made, dnnl_query_impl_info_str, 0, &name);
     if (status == dnnl_success && (!name || strncmp(name, "ref", 3) == 0))
         status = dnnl_unimplemented;
-    if (status == dnnl_success) status = dnnl_primitive_create(&product->primitive, d->made);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&product->primitive, d->made);
     if (status != dnnl_success) return status;
     const dnnl_memory_desc_t *const scratch =
         dnnl_primitive_desc_query_md(d->made, dnnl_query_scratchpad_md, 0);
@@ -113,7 +120,8 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
     struct product *const product = pool_alloc(set->pool, sizeof *product);
     struct product_lane *const lanes =
         pool_alloc(set->pool, (size_t)lane_count * sizeof *lanes);
-    if (!product || !lanes) return error_set(err, DR_NOMEM, "no memory for a product's record");
+    if (!product || !lanes)
+        return error_set(err, DR_NOMEM, "no memory for a product's record");
     *product = (struct product){
         .shape = *shape,
         .in = layout->in,
@@ -164,7 +172,8 @@ static bool point(dnnl_memory_t memory, const void *data)
     return dnnl_memory_set_data_handle(memory, either.handle) == dnnl_success;
 }
 
-bool product_run(const struct product *product, int lane_idx, const struct product_call *call)
+bool product_run(const struct product *product, int lane_idx,
+                 const struct product_call *call)
 {
     const struct product_lane *const lane = &product->lanes[lane_idx];
     if (!point(lane->source, call->source) || !point(lane->operand, call->operand) ||
@@ -179,5 +188,6 @@ bool product_run(const struct product *product, int lane_idx, const struct produ
     };
     if (product->shape.bias && !point(lane->bias, call->bias)) return false;
     return dnnl_primitive_execute(product->primitive, library_stream(),
-                                  product->shape.bias ? 5 : 4, arguments) == dnnl_success;
+                                  product->shape.bias ? 5 : 4,
+                                  arguments) == dnnl_success;
 }

@@ -61,6 +61,7 @@ struct product_call {
     void *result, *scratch;
 };
 /* False where the library fails. */
-bool product_run(const struct product *product, int lane, const struct product_call *call);
+bool product_run(const struct product *product, int lane,
+                 const struct product_call *call);
 
 #endif

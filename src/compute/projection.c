@@ -9,10 +9,10 @@
 /* Blocks of this many rows keep the library at its best rate: fewer read the weight too often,
  * more do not fit the caches. The gathered rows may be larger than a core's own cache: they
  * are read in order, which its prefetcher hides. */
-#define MOST_ROWS       128
-#define FEWEST_ROWS     16
-#define GATHERED_BYTES  (6u << 20)
-#define STAGE_OUTPUTS   512
+#define MOST_ROWS      128
+#define FEWEST_ROWS    16
+#define GATHERED_BYTES (6u << 20)
+#define STAGE_OUTPUTS  512
 
 static int32_t choose_block(int64_t rows, size_t gathered_row_bytes)
 {
@@ -44,7 +44,8 @@ bool projection_can_gate(const struct weight *weight)
     struct weight_layout slice;
     size_t offset = 0;
     const int32_t half = weight->out / 2;
-    return weight->out % 2 == 0 && layout_slice(weight->layout, half, half, &slice, &offset);
+    return weight->out % 2 == 0 &&
+           layout_slice(weight->layout, half, half, &slice, &offset);
 }
 
 static enum dr_code get_products(struct plan *plan, struct projection *p,
@@ -57,7 +58,8 @@ static enum dr_code get_products(struct plan *plan, struct projection *p,
     (void)possible;
     struct product_shape shape = *like;
     shape.rows = p->block_rows;
-    enum dr_code code = product_get(&plan->products, &shape, &slice, &p->products[0], err);
+    enum dr_code code =
+        product_get(&plan->products, &shape, &slice, &p->products[0], err);
     const int64_t rest = p->rows - (p->blocks - 1) * p->block_rows;
     shape.rows = (int32_t)rest;
     if (code == DR_OK)
@@ -95,8 +97,10 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
         product_bytes = p->products[1]->scratch_bytes;
     const size_t block_rows = (size_t)p->block_rows;
     p->gathered_bytes = p->gather ? size_align(block_rows * row_bytes, 64) : 0;
-    p->stage_bytes = p->staged ? size_align(block_rows * (size_t)p->chunk * sizeof(float), 64) : 0;
-    p->lane_bytes = p->gathered_bytes + p->stage_bytes * (p->gated ? 2 : 1) + product_bytes;
+    p->stage_bytes =
+        p->staged ? size_align(block_rows * (size_t)p->chunk * sizeof(float), 64) : 0;
+    p->lane_bytes =
+        p->gathered_bytes + p->stage_bytes * (p->gated ? 2 : 1) + product_bytes;
     const size_t lanes = (size_t)compute_thread_count();
     op->scratch_bytes = p->lane_bytes * lanes;
     op->flop = 2.0 * (double)p->rows * layout->in * layout->out;
@@ -120,12 +124,13 @@ struct block {
     unsigned char *stage, *scratch;
 };
 
-static const unsigned char *row_of(const struct plan *plan, struct value value, int64_t row,
-                                   int32_t column)
+static const unsigned char *row_of(const struct plan *plan, struct value value,
+                                   int64_t row, int32_t column)
 {
     const struct plan_value *const v = &plan->values[value.id];
     const size_t at = (size_t)row * (size_t)v->shape.c + (size_t)column;
-    return (const unsigned char *)plan_address(plan, value) + at * dtype_bytes(v->dtype);
+    return (const unsigned char *)plan_address(plan, value) +
+           at * dtype_bytes(v->dtype);
 }
 
 static unsigned char *result_row(const struct run *run, int64_t row, int32_t column)
@@ -173,7 +178,8 @@ static bool run_direct(const struct run *run, const struct block *block, int lan
     return multiply_slice(run, block, lane, 0, result);
 }
 
-static void finish_chunk(const struct run *run, const struct block *block, int32_t output)
+static void finish_chunk(const struct run *run, const struct block *block,
+                         int32_t output)
 {
     const struct projection *const p = run->projection;
     const struct plan *const plan = run->plan;
@@ -183,7 +189,8 @@ static void finish_chunk(const struct run *run, const struct block *block, int32
         const int64_t row = block->first + r;
         const struct kernel_finish arguments = {
             .target = result_row(run, row, output),
-            .source = (const float *)(const void *)block->stage + (size_t)r * (size_t)p->chunk,
+            .source = (const float *)(const void *)block->stage +
+                      (size_t)r * (size_t)p->chunk,
             .multiply = multiply.id ? row_of(plan, multiply, row, output) : NULL,
             .residual = residual.id ? row_of(plan, residual, row, output) : NULL,
             .target_type = plan->values[run->op->result.id].dtype,
@@ -224,7 +231,8 @@ static bool run_staged(const struct run *run, const struct block *block, int lan
             finish_chunk(run, block, output);
             continue;
         }
-        if (!multiply_slice(run, block, lane, outputs + output, block->stage + p->stage_bytes))
+        if (!multiply_slice(run, block, lane, outputs + output,
+                            block->stage + p->stage_bytes))
             return false;
         gate_chunk(run, block, output);
     }
@@ -235,8 +243,8 @@ static void run_block(void *context, int64_t task_idx, int lane)
 {
     struct run *const run = context;
     const struct projection *const p = run->projection;
-    unsigned char *const scratch =
-        (unsigned char *)plan_scratch(run->plan, run->op) + (size_t)lane * p->lane_bytes;
+    unsigned char *const scratch = (unsigned char *)plan_scratch(run->plan, run->op) +
+                                   (size_t)lane * p->lane_bytes;
     struct block block = {
         .first = task_idx * p->block_rows,
         .product = p->products[task_idx == p->blocks - 1],
@@ -250,7 +258,8 @@ static void run_block(void *context, int64_t task_idx, int lane)
     } else {
         block.source = row_of(run->plan, run->op->inputs[PROJECTION_X], block.first, 0);
     }
-    const bool well = p->staged ? run_staged(run, &block, lane) : run_direct(run, &block, lane);
+    const bool well =
+        p->staged ? run_staged(run, &block, lane) : run_direct(run, &block, lane);
     if (!well) atomic_store(&run->failed, true);
 }
 

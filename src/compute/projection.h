@@ -20,12 +20,17 @@ typedef void projection_gather(const void *context, int64_t first, int32_t count
                                void *target);
 
 /* The operator's inputs. */
-enum { PROJECTION_X, PROJECTION_RESIDUAL, PROJECTION_MULTIPLY };
+enum {
+    PROJECTION_X,
+    PROJECTION_RESIDUAL,
+    PROJECTION_MULTIPLY
+};
 
 struct projection {
     const struct weight *weight, *bias; /* bias may be NULL */
     enum activation activation;
-    bool gated; /* the weight's outputs are [value | gate]: value * gelu(gate), half as wide */
+    bool
+        gated; /* the weight's outputs are [value | gate]: value * gelu(gate), half as wide */
     projection_gather *gather; /* NULL: the rows lie as they are */
     const void *gather_context;
     /* found by projection_prepare */
@@ -37,8 +42,8 @@ struct projection {
     size_t gathered_bytes, stage_bytes, lane_bytes; /* of scratch, for one lane */
 };
 
-enum dr_code projection_prepare(struct plan *plan, struct op *op, struct projection *projection,
-                                struct dr_error *err);
+enum dr_code projection_prepare(struct plan *plan, struct op *op,
+                                struct projection *projection, struct dr_error *err);
 bool projection_run(const struct plan *plan, const struct op *op,
                     const struct projection *projection);
 

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stddef.h>
 
-static size_t at4(int64_t a, int64_t b, int64_t b_count, int64_t c, int64_t c_count, int64_t d,
-                  int64_t d_count)
+static size_t at4(int64_t a, int64_t b, int64_t b_count, int64_t c, int64_t c_count,
+                  int64_t d, int64_t d_count)
 {
     return (size_t)(((a * b_count + b) * c_count + c) * d_count + d);
 }
@@ -25,8 +25,10 @@ static double window_sum(const struct reference_conv *s, const float *image,
             const int32_t y = top + ky, x = left + kx;
             if (y < 0 || y >= s->input.h || x < 0 || x >= s->input.w) continue;
             for (int32_t i = 0; i < s->input.c; ++i)
-                sum += (double)image[at4(0, y, 0, x, s->input.w, i, s->input.c)] *
-                       (double)kernel[at4(0, i, 0, ky, s->kernel_height, kx, s->kernel_width)];
+                sum +=
+                    (double)image[at4(0, y, 0, x, s->input.w, i, s->input.c)] *
+                    (double)
+                        kernel[at4(0, i, 0, ky, s->kernel_height, kx, s->kernel_width)];
         }
     return sum;
 }
@@ -45,16 +47,17 @@ void reference_conv(const struct reference_conv *s, const float *x, const float 
         for (int32_t i = 0; i < height; ++i)
             for (int32_t j = 0; j < width; ++j)
                 for (int32_t o = 0; o < s->out; ++o) {
-                    const double sum = window_sum(
-                        s, x + (size_t)n * image, kernel + (size_t)o * window,
-                        i * s->stride - s->pad_top, j * s->stride - s->pad_left);
+                    const double sum = window_sum(s, x + (size_t)n * image,
+                                                  kernel + (size_t)o * window,
+                                                  i * s->stride - s->pad_top,
+                                                  j * s->stride - s->pad_left);
                     y[at4(n, i, height, j, width, o, s->out)] =
                         (float)(sum + (bias ? (double)bias[o] : 0.0));
                 }
 }
 
-void reference_upsample(struct shape input, int32_t height, int32_t width, const float *x,
-                        float *y)
+void reference_upsample(struct shape input, int32_t height, int32_t width,
+                        const float *x, float *y)
 {
     for (int32_t n = 0; n < input.n; ++n)
         for (int32_t i = 0; i < height; ++i)
@@ -110,19 +113,21 @@ static void norm_group(struct shape s, int32_t first, int32_t size, float epsilo
     const double by = 1.0 / sqrt(variance + (double)epsilon);
     for (int64_t p = 0; p < pixels; ++p)
         for (int32_t c = first; c < first + size; ++c)
-            y[p * s.c + c] = (float)(((double)x[p * s.c + c] - mean) * by * (double)scale[c] +
-                                     (double)bias[c]);
+            y[p * s.c + c] =
+                (float)(((double)x[p * s.c + c] - mean) * by * (double)scale[c] +
+                        (double)bias[c]);
 }
 
-void reference_group_norm(struct shape shape, int32_t groups, float epsilon, const float *x,
-                          const float *scale, const float *bias, float *y)
+void reference_group_norm(struct shape shape, int32_t groups, float epsilon,
+                          const float *x, const float *scale, const float *bias,
+                          float *y)
 {
     const size_t image = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
     const int32_t size = shape.c / groups;
     for (int32_t n = 0; n < shape.n; ++n)
         for (int32_t g = 0; g < groups; ++g)
-            norm_group(shape, g * size, size, epsilon, x + (size_t)n * image, scale, bias,
-                       y + (size_t)n * image);
+            norm_group(shape, g * size, size, epsilon, x + (size_t)n * image, scale,
+                       bias, y + (size_t)n * image);
 }
 
 void reference_layer_norm(int64_t rows, int32_t c, float epsilon, const float *x,
@@ -158,15 +163,15 @@ static void attend(const struct reference_attention *s, int32_t seen, const floa
         y[d] = (float)((double)y[d] / total);
 }
 
-void reference_attention(const struct reference_attention *s, const float *q, const float *k,
-                         const float *v, float *y)
+void reference_attention(const struct reference_attention *s, const float *q,
+                         const float *k, const float *v, float *y)
 {
     const int64_t step = (int64_t)s->heads * s->head_dim;
     for (int32_t n = 0; n < s->n; ++n)
         for (int32_t head = 0; head < s->heads; ++head)
             for (int32_t i = 0; i < s->query_tokens; ++i) {
-                const int64_t at =
-                    ((int64_t)n * s->query_tokens + i) * step + (int64_t)head * s->head_dim;
+                const int64_t at = ((int64_t)n * s->query_tokens + i) * step +
+                                   (int64_t)head * s->head_dim;
                 const int64_t keys =
                     (int64_t)n * s->key_tokens * step + (int64_t)head * s->head_dim;
                 int32_t seen = s->key_tokens;

@@ -17,16 +17,18 @@ struct reference_conv {
     int32_t out, kernel_height, kernel_width, stride;
     int32_t pad_top, pad_left, pad_bottom, pad_right;
 };
-void reference_conv(const struct reference_conv *shape, const float *x, const float *kernel,
-                    const float *bias, float *y);
-void reference_upsample(struct shape input, int32_t height, int32_t width, const float *x,
+void reference_conv(const struct reference_conv *shape, const float *x,
+                    const float *kernel, const float *bias, float *y);
+void reference_upsample(struct shape input, int32_t height, int32_t width,
+                        const float *x,
                         float *y); /* nearest, as PyTorch: floor(i * in / out) */
 /* x [rows,in], weight [out,in], bias [out] or NULL, y [rows,out] */
 void reference_linear(int64_t rows, int32_t in, int32_t out, const float *x,
                       const float *weight, const float *bias, float *y);
 float reference_activation(enum activation activation, float x);
-void reference_group_norm(struct shape shape, int32_t groups, float epsilon, const float *x,
-                          const float *scale, const float *bias, float *y);
+void reference_group_norm(struct shape shape, int32_t groups, float epsilon,
+                          const float *x, const float *scale, const float *bias,
+                          float *y);
 void reference_layer_norm(int64_t rows, int32_t c, float epsilon, const float *x,
                           const float *scale, const float *bias, float *y);
 struct reference_attention {

@@ -27,17 +27,21 @@ static enum dr_code check_shape(const struct weight_shape *shape, size_t *elemen
 {
     const bool typed = shape->dtype == DTYPE_F32 || shape->dtype == DTYPE_BF16;
     if (!typed || (shape->kind == WEIGHT_VECTOR && shape->dtype != DTYPE_F32))
-        return error_set(err, DR_UNSUPPORTED, "a weight of type %s: networks run in F32 or BF16",
+        return error_set(err, DR_UNSUPPORTED,
+                         "a weight of type %s: networks run in F32 or BF16",
                          dtype_name(shape->dtype));
-    if (shape->out < 1 || shape->in < 1 || shape->kernel_height < 1 || shape->kernel_width < 1)
-        return error_set(err, DR_BAD_INPUT, "a weight of %d x %d x %d x %d: sizes begin at 1",
-                         shape->out, shape->in, shape->kernel_height, shape->kernel_width);
+    if (shape->out < 1 || shape->in < 1 || shape->kernel_height < 1 ||
+        shape->kernel_width < 1)
+        return error_set(err, DR_BAD_INPUT,
+                         "a weight of %d x %d x %d x %d: sizes begin at 1", shape->out,
+                         shape->in, shape->kernel_height, shape->kernel_width);
     size_t window = 0;
     if (!size_mul((size_t)shape->in, (size_t)shape->kernel_height, &window) ||
         !size_mul(window, (size_t)shape->kernel_width, &window) || window > INT32_MAX ||
         !size_mul(window, (size_t)shape->out, elements) || *elements > SIZE_MAX / 16)
-        return error_set(err, DR_UNSUPPORTED, "a weight of %d x %d x %d x %d is too large",
-                         shape->out, shape->in, shape->kernel_height, shape->kernel_width);
+        return error_set(err, DR_UNSUPPORTED,
+                         "a weight of %d x %d x %d x %d is too large", shape->out,
+                         shape->in, shape->kernel_height, shape->kernel_width);
     return DR_OK;
 }
 
@@ -63,8 +67,9 @@ enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape
     if (is_product(made.kind)) {
         struct weight_layout *const layout = pool_alloc(pool, sizeof *layout);
         if (!layout) return error_set(err, DR_NOMEM, "no memory for a weight's layout");
-        code = layout_choose(layout, made.dtype, made.in * made.kernel_height * made.kernel_width,
-                             made.out, err);
+        code = layout_choose(layout, made.dtype,
+                             made.in * made.kernel_height * made.kernel_width, made.out,
+                             err);
         if (code != DR_OK) return code;
         made.bytes = layout->bytes;
         made.layout = layout;
@@ -112,13 +117,15 @@ static void store_outputs(void *context, int64_t task_idx, int lane)
 enum dr_code weight_store(const struct weight *weight, const void *plain, void *target,
                           struct dr_error *err)
 {
-    if (!plain || !target) return error_set(err, DR_BAD_INPUT, "a weight without bytes");
+    if (!plain || !target)
+        return error_set(err, DR_BAD_INPUT, "a weight without bytes");
     if (!is_product(weight->kind)) {
         memcpy(target, plain, weight->bytes);
         return DR_OK;
     }
     if (weight->layout->padded) memset(target, 0, weight->bytes);
     struct store store = {.weight = weight, .plain = plain, .target = target};
-    team_run((weight->out + OUTPUTS_PER_TASK - 1) / OUTPUTS_PER_TASK, store_outputs, &store);
+    team_run((weight->out + OUTPUTS_PER_TASK - 1) / OUTPUTS_PER_TASK, store_outputs,
+             &store);
     return DR_OK;
 }

@@ -23,7 +23,12 @@
 #include "base/error.h"
 #include "base/pool.h"
 
-enum weight_kind { WEIGHT_CONV, WEIGHT_LINEAR, WEIGHT_VECTOR, WEIGHT_TABLE };
+enum weight_kind {
+    WEIGHT_CONV,
+    WEIGHT_LINEAR,
+    WEIGHT_VECTOR,
+    WEIGHT_TABLE
+};
 
 struct weight_layout; /* private: the library's description */
 

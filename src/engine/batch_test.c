@@ -89,6 +89,27 @@ static void again_is_the_same_in_each_precision(void)
     again_is_the_same(DR_PRECISION_AUTO, "auto.png");
 }
 
+/* A9.8, A9.9: a change of precision that a job or an option left behind. */
+static void one_precision_leaves_nothing_to_the_next(void)
+{
+    const struct dr_generate_options changes = dr_generate_options_default();
+    static const char *const names[] = {"first.png", "between.png", "last.png"};
+    for (int i = 0; i < 3; ++i) {
+        struct dr_engine *engine =
+            open_engine_with(0, i == 1 ? DR_PRECISION_F32 : DR_PRECISION_AUTO);
+        load(engine, "a.safetensors");
+        const uint64_t bytes = check_memory(engine);
+        check_int(make(engine, names[i], 7, 1, &changes), ==, DR_OK);
+        const uint64_t after_one = check_memory(engine);
+        check_int(after_one, >=, bytes);
+        check_int(make(engine, "again.png", 7, 1, &changes), ==, DR_OK);
+        check_int(check_memory(engine), ==, after_one);
+        check(same_file(names[i], "again.png"));
+        dr_engine_close(&engine);
+    }
+    check(same_file("first.png", "last.png"));
+}
+
 static void the_two_generators_differ(void)
 {
     struct dr_generate_options changes = dr_generate_options_default();
@@ -175,6 +196,7 @@ int main(void)
     check_run(a_batch_is_its_pictures_in_f32);
     check_run(a_batch_is_its_pictures_in_the_machines_own);
     check_run(again_is_the_same_in_each_precision);
+    check_run(one_precision_leaves_nothing_to_the_next);
     check_run(the_two_generators_differ);
     check_run(a_random_seed_is_said_and_repeats);
     check_run(latents_and_callback_go_together);

@@ -183,8 +183,11 @@ static inline void picture(struct dr_engine *engine, const char *name)
 static inline unsigned char *read_file(const char *path, size_t *bytes)
 {
     FILE *const file = fopen(path, "rb");
-    unsigned char *const data = malloc(1 << 22);
-    *bytes = file && data ? fread(data, 1, 1 << 22, file) : 0;
+    enum {
+        MOST_BYTES = 16 << 20
+    };
+    unsigned char *const data = malloc(MOST_BYTES);
+    *bytes = file && data ? fread(data, 1, MOST_BYTES, file) : 0;
     if (file) (void)fclose(file);
     return data;
 }

@@ -197,7 +197,8 @@ static enum dr_code check_output(const char *path, int32_t bits, int32_t batch,
 {
     enum image_format format;
     if (strlen(path) >= DR_PATH_BYTES - 16)
-        return error_set(err, DR_BAD_INPUT, "the output's path is too long");
+        return error_set(err, DR_BAD_INPUT, "the output's path is longer than %d bytes",
+                         DR_PATH_BYTES - 17);
     const bool is_latent = ends_with(path, ".safetensors");
     const bool is_picture = image_format_from_path(path, &format);
     if (latent_only && !is_latent)

@@ -13,7 +13,7 @@
  *     a path (has a '/', or names a       that file
  *     file here and none in the folder)
  *
- * Source: DESIGN.md 5; what goes wrong elsewhere: docs/REGRESSIONS.md.
+ * Source: docs/MEMORY.md; what goes wrong elsewhere: docs/PITFALLS.md.
  */
 #ifndef ENGINE_VAE_RESOLUTION_H
 #define ENGINE_VAE_RESOLUTION_H

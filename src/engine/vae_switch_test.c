@@ -1,5 +1,5 @@
 /* The three promises: an original is saved, comes back by itself bit for bit, and what nothing
- * uses is gone. Then every way in which other programs lost it (docs/REGRESSIONS.md). */
+ * uses is gone. Then every way in which other programs lost it (docs/PITFALLS.md). */
 #include "engine/engine_fixture.h"
 
 #include "base/fault.h"
@@ -418,6 +418,115 @@ static void sweep(enum fault_mode mode)
     dr_engine_close(&engine);
 }
 
+static uint64_t peak_of(struct dr_engine *engine)
+{
+    struct dr_memory memory;
+    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
+    dr_memory_free(&memory);
+    return memory.ledger.peak_private_bytes;
+}
+
+/* A9.4, A9.11: three VAEs alive for a moment, a model loaded twice on the way. What a switch
+ * holds at most is the old, the new, and one scratch. */
+static void a_switch_holds_the_old_and_the_new_at_most(void)
+{
+    struct dr_engine *engine = open_engine();
+    struct dr_receipt receipt;
+    struct dr_load_result result;
+    load(engine, "a.safetensors");
+    check_int(choose(engine, "sharp"), ==, DR_OK);
+    picture(engine, "x.png");
+    picture(engine, "x.png"); /* peaks count from a job's start */
+    const uint64_t job_peak = peak_of(engine), held = check_memory(engine);
+    check_int(dr_engine_choose_vae(engine, "soft", 0, NULL, &receipt, &problem), ==,
+              DR_OK);
+    const uint64_t vae_bytes = receipt.acquired_bytes;
+    const uint64_t scratch = 4 << 20;
+    check_int(vae_bytes, >, scratch);
+    check_int(peak_of(engine), <=,
+              job_peak > held + vae_bytes + scratch ? job_peak
+                                                    : held + vae_bytes + scratch);
+    check_int(dr_engine_load(engine, in_root("b.safetensors"), DR_LOAD_EAGER, &result,
+                             &problem),
+              ==, DR_OK);
+    check_int(peak_of(engine), <=, held + result.receipt.acquired_bytes + scratch);
+    check_int(result.receipt.acquired_bytes, ==,
+              result.receipt.after.ledger_private_bytes);
+    check_int(check_memory(engine), ==, result.receipt.after.ledger_private_bytes);
+    dr_engine_close(&engine);
+}
+
+/* A copy of a file of random_checkpoint's with one metadata entry more, behind the beginning
+ * of its header. */
+static void copy_with_metadata(const char *source, const char *target,
+                               const char *entry)
+{
+    static const char beginning[] = "{\"__metadata__\":{";
+    size_t bytes;
+    unsigned char *const data = read_file(in_root(source), &bytes);
+    FILE *const file = fopen(in_root(target), "wb");
+    uint64_t header_bytes = 0;
+    const size_t at = 8 + sizeof beginning - 1;
+    if (!data || !file || bytes < at || memcmp(data + 8, beginning, at - 8) != 0)
+        exit(1);
+    memcpy(&header_bytes, data, 8);
+    header_bytes += strlen(entry);
+    const bool written = fwrite(&header_bytes, 8, 1, file) == 1 &&
+                         fwrite(data + 8, at - 8, 1, file) == 1 &&
+                         fputs(entry, file) >= 0 &&
+                         fwrite(data + at, bytes - at, 1, file) == 1;
+    if (fclose(file) != 0 || !written) exit(1);
+    free(data);
+}
+
+/* A9.19: the scale lay in two places, and the wrong one was read. It belongs to the VAE, comes
+ * and goes with it, and to be the same weights makes no difference. */
+static void a_vaes_own_scale_goes_with_it(void)
+{
+    struct dr_engine *engine = open_engine();
+    copy_with_metadata("vae/sharp.safetensors", "vae/scaled.safetensors",
+                       "\"darkroom.vae.scale_factor\":\"0.5\",");
+    load(engine, "a.safetensors");
+    const float scale = vae_state(engine).scale_factor;
+    check_real(scale, ==, 0.18215F);
+    check_int(choose(engine, "sharp"), ==, DR_OK);
+    picture(engine, "plain.png");
+    check_real(vae_state(engine).scale_factor, ==, scale);
+    check_int(choose(engine, "scaled"), ==, DR_OK);
+    check_real(vae_state(engine).scale_factor, ==, 0.5F);
+    picture(engine, "scaled.png");
+    check(!same_file("plain.png", "scaled.png"));
+    check_int(choose(engine, "none"), ==, DR_OK);
+    check_real(vae_state(engine).scale_factor, ==, scale);
+    check_int(picture_with(engine, "job.png", "scaled", NULL), ==, DR_OK);
+    check(same_file("job.png", "scaled.png"));
+    check_real(vae_state(engine).scale_factor, ==, scale);
+    check_int(unlink(in_root("vae/scaled.safetensors")), ==, 0);
+    dr_engine_close(&engine);
+}
+
+/* A9.22: the class of the file was taken from what was loaded, and shapes were not looked at. */
+static void a_vae_of_other_shapes_is_refused_at_once(void)
+{
+    struct dr_engine *engine = open_engine();
+    run_command("LC_ALL=C sed '1,/./s/\\(\"post_quant_conv.weight\":{\"dtype\":\"F16\","
+                "\"shape\":\\)\\[4,4,/\\1[2,8,/' '%s' >'%s'",
+                in_root("vae/sharp.safetensors"), in_root("vae/other.safetensors"));
+    load(engine, "a.safetensors");
+    picture(engine, "A.png");
+    const uint64_t bytes = check_memory(engine);
+    check_int(choose(engine, "other"), ==, DR_INCOMPLETE);
+    check_has(problem.message, "post_quant_conv.weight");
+    check_has(problem.message, "[2, 8, 1, 1]");
+    check_int(picture_with(engine, "out.png", "other", NULL), ==, DR_INCOMPLETE);
+    check(!vae_state(engine).override_active);
+    check_int(check_memory(engine), ==, bytes);
+    picture(engine, "C.png");
+    check(same_file("A.png", "C.png"));
+    check_int(unlink(in_root("vae/other.safetensors")), ==, 0);
+    dr_engine_close(&engine);
+}
+
 static void every_fault_once_leaves_the_old_state(void)
 {
     sweep(FAULT_ONCE);
@@ -475,6 +584,9 @@ int main(void)
     check_run(a_setting_that_does_not_fit_falls_back);
     check_run(a_changed_checkpoint_is_no_original);
     check_run(a_flipped_byte_is_no_original);
+    check_run(a_switch_holds_the_old_and_the_new_at_most);
+    check_run(a_vaes_own_scale_goes_with_it);
+    check_run(a_vae_of_other_shapes_is_refused_at_once);
     check_run(every_fault_once_leaves_the_old_state);
     check_run(every_fault_from_then_on_leaves_the_old_state);
     check_run(a_failed_model_switch_leaves_the_old_model);

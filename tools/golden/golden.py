@@ -13,7 +13,9 @@ only thing stated here are the sizes that the family has by definition (multipli
 """
 import argparse
 import hashlib
+import json
 import os
+import struct
 import subprocess
 import tempfile
 
@@ -25,7 +27,6 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders import single_file_utils
 from diffusers.models.embeddings import get_timestep_embedding
 from safetensors import safe_open
-from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -59,6 +60,27 @@ class Checkpoint:
             name: tensor.float() if tensor.is_floating_point() else tensor
             for name, tensor in tensors.items()
         }
+
+
+def save_file(tensors, path, metadata):
+    """A safetensors file with everything in order: safetensors' own writer shuffles the
+    metadata, so that the same results would be another file each time."""
+    types = {"float32": "F32", "int32": "I32"}
+    header, offset = {"__metadata__": dict(sorted(metadata.items()))}, 0
+    for name, value in sorted(tensors.items()):
+        end = offset + value.nbytes
+        header[name] = {
+            "dtype": types[str(value.dtype)],
+            "shape": list(value.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for _, value in sorted(tensors.items()):
+            file.write(value.tobytes())
 
 
 class Golden:
