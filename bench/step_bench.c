@@ -174,7 +174,7 @@ static const struct component_spec *make_spec(struct network *network,
              &err);
         return vae_component(network->vae);
     case PART_TEXT:
-        must(clip_text_spec_create(&network->text, &components[ROLE_TEXT],
+        must(clip_text_spec_create(&network->text, &components[ROLE_TEXT], family,
                                    options->dtype, &err),
              &err);
         return clip_text_component(network->text);

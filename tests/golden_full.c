@@ -35,7 +35,7 @@ static void check_text(enum dtype dtype, double bound)
     struct dr_error err = {0};
     golden_open(&golden, "text");
     network_require(clip_text_spec_create(&spec, &checkpoint.components[ROLE_TEXT],
-                                          dtype, &err) == DR_OK,
+                                          FAMILY_SD15, dtype, &err) == DR_OK,
                     "%s", err.message);
     network_load(clip_text_component(spec), &weights);
     for (int32_t skip = 1; skip <= 2; ++skip) {

@@ -377,6 +377,13 @@ void layout_schedule(struct layout *layout)
         vector(layout, buffers[i].fill, 1000, "%s", buffers[i].name);
 }
 
+void layout_marks(struct layout *layout, bool v_prediction, bool zero_snr)
+{
+    set_prefix(layout, "");
+    if (v_prediction) vector(layout, FILL_CONSTANT, 1, "v_pred");
+    if (zero_snr) vector(layout, FILL_CONSTANT, 1, "ztsnr");
+}
+
 void layout_ema(struct layout *layout, const char *unet_prefix)
 {
     set_prefix(layout, "model_ema.");

@@ -75,6 +75,8 @@ void layout_open_clip(struct layout *layout, const char *prefix,
                       const struct text_sizes *sizes);
 /* The training schedule's buffers that SD1.x checkpoints carry. */
 void layout_schedule(struct layout *layout);
+/* Keys that are there for their names alone: "v_pred" and "ztsnr". */
+void layout_marks(struct layout *layout, bool v_prediction, bool zero_snr);
 /* The "model_ema." copies of all UNet tensors that are there: flattened names, as LitEma's. */
 void layout_ema(struct layout *layout, const char *unet_prefix);
 

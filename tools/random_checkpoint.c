@@ -43,6 +43,7 @@ struct options {
     uint64_t seed;
     int vocabulary, unet_channels;
     bool full, linear_projection, attention_2d, prefix, ema;
+    bool v_prediction, zero_snr;
     bool without_vae, without_text, without_unet;
     const char *drop[MAX_NAMED], *nan[MAX_NAMED];
     int drop_count, nan_count;
@@ -59,6 +60,8 @@ static const char usage[] =
     "  --attn-2d                VAE attention as matrices\n"
     "  --prefix                 a stand-alone VAE with first_stage_model. before its names\n"
     "  --ema                    add the UNet's model_ema. copies\n"
+    "  --v-pred                 add the key v_pred: the UNet predicts v\n"
+    "  --ztsnr                  add the key ztsnr: trained to start from noise alone\n"
     "  --without vae|text|unet  leave a component out (repeatable)\n"
     "  --unet-channels N        input channels of the UNet (default 4; 9: inpainting)\n"
     "  --drop NAME              leave one tensor out (repeatable)\n"
@@ -140,6 +143,8 @@ static void take_option(struct options *options, int letter, const char *text)
     case 'a': options->attention_2d = true; break;
     case 'x': options->prefix = true; break;
     case 'e': options->ema = true; break;
+    case 'V': options->v_prediction = true; break;
+    case 'Z': options->zero_snr = true; break;
     case 'w': take_without(options, text); break;
     case 'd': remember(options->drop, &options->drop_count, text); break;
     case 'n': remember(options->nan, &options->nan_count, text); break;
@@ -163,6 +168,8 @@ static struct options parse(int count, char **arguments)
         {"attn-2d",       no_argument,       NULL, 'a'},
         {"prefix",        no_argument,       NULL, 'x'},
         {"ema",           no_argument,       NULL, 'e'},
+        {"v-pred",        no_argument,       NULL, 'V'},
+        {"ztsnr",         no_argument,       NULL, 'Z'},
         {"without",       required_argument, NULL, 'w'},
         {"drop",          required_argument, NULL, 'd'},
         {"nan",           required_argument, NULL, 'n'},
@@ -249,6 +256,7 @@ static void lay_out(struct layout *layout, const struct options *options)
     if (!options->without_unet) layout_unet(layout, "model.diffusion_model.", &sizes);
     if (!options->without_vae) lay_out_vae(layout, options, "first_stage_model.");
     if (!options->without_text) lay_out_text(layout, options);
+    layout_marks(layout, options->v_prediction, options->zero_snr);
     if (options->ema) layout_ema(layout, "model.diffusion_model.");
 }
 

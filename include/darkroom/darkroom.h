@@ -191,9 +191,13 @@ struct dr_progress {
 
 struct dr_generate_options {
     const char *prompt;
-    const char *negative;
+    const char *negative;    /* NULL: none. SD1.x encodes that as "", SDXL takes zeros for it */
     const char *output;      /* .png, .jpg or .safetensors; NULL: only the image callback */
-    int32_t width, height;   /* 0: 512, or the size of init; multiples of 8 */
+    int32_t width, height;   /* 0: 512 (SDXL 1024), or the size of init; multiples of 8 */
+    /* What SDXL is told of the picture's origin, in pixels; 0: the picture's size, no crop. */
+    int32_t original_width, original_height;
+    int32_t crop_left, crop_top;
+    int32_t target_width, target_height;
     int64_t seed;            /* -1: a random one */
     int32_t steps;
     double cfg;

@@ -14,7 +14,8 @@ enum value_kind {
     BYTES,
     FLAG,
     COUNT,
-    WORD
+    WORD,
+    PAIR
 };
 
 struct option {
@@ -23,7 +24,9 @@ struct option {
     enum value_kind kind;
     size_t offset;
     unsigned commands;
-    const char *value; /* in help; for WORD the words, in the enum's order */
+    /* In help; for WORD the words, in the enum's order; for PAIR, two int32_t beside each
+     * other, two letters with what stands between the numbers: "WxH". */
+    const char *value;
     const char *help;
 };
 
@@ -41,9 +44,15 @@ static const struct option table[] = {
     {"negative", 'n', TEXT, AT(negative), FOR_GENERATE, "TEXT", "what not to show"},
     {"output", 'o', TEXT, AT(output), FOR_GENERATE | CODECS, "FILE",
      ".png, .jpg, or .safetensors for latents (default darkroom-SEED.png)"},
-    {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE, "PIXELS", "a multiple of 8 (default 512)"},
+    {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE, "PIXELS", "a multiple of 8 (default 512, SDXL 1024)"},
     {"height", 'H', INT32, AT(height), JOBS | FOR_ENCODE, "PIXELS",
-     "a multiple of 8 (default 512)"},
+     "a multiple of 8 (default 512, SDXL 1024)"},
+    {"original-size", 0, PAIR, AT(original), JOBS, "WxH",
+     "SDXL: the size it is told the picture had before it was cut (default: its size)"},
+    {"crop", 0, PAIR, AT(crop), JOBS, "X,Y",
+     "SDXL: where it is told the picture was cut, left and top (default 0,0)"},
+    {"target-size", 0, PAIR, AT(target), JOBS, "WxH",
+     "SDXL: the size it is told the picture should have (default: its size)"},
     {"seed", 's', INT64, AT(seed), FOR_GENERATE, "N", "of the noise (default -1: a random one)"},
     {"steps", 0, INT32, AT(steps), JOBS, "N", "sampling steps (default 20)"},
     {"cfg", 0, REAL, AT(cfg), JOBS, "X", "guidance; 1 is none (default 7)"},
@@ -153,6 +162,24 @@ static bool parse_word(const char *words, const char *text, int *out)
     return false;
 }
 
+/* "1024x768" by "WxH". */
+static bool parse_pair(const char *form, const char *text, int32_t pair[2])
+{
+    char first[16];
+    int64_t a, b;
+    const char *const between = strchr(text, form[1]);
+    const size_t length = between ? (size_t)(between - text) : 0;
+    if (!between || length >= sizeof first) return false;
+    memcpy(first, text, length);
+    first[length] = '\0';
+    if (!parse_integer(first, 0, INT32_MAX, &a) ||
+        !parse_integer(between + 1, 0, INT32_MAX, &b))
+        return false;
+    pair[0] = (int32_t)a;
+    pair[1] = (int32_t)b;
+    return true;
+}
+
 static enum dr_code store_bytes(const struct option *option, const char *text,
                                 uint64_t *bytes, struct dr_error *err)
 {
@@ -191,6 +218,10 @@ static enum dr_code store(struct options *options, const struct option *option,
                         text);
         *(int64_t *)field = integer;
         return DR_OK;
+    case PAIR:
+        if (parse_pair(option->value, text, field)) return DR_OK;
+        return fail(err, "--%s takes two whole numbers, %s, not \"%.80s\"",
+                    option->name, option->value, text);
     case WORD:
         if (parse_word(option->value, text, field)) return DR_OK;
         return fail(err, "--%s takes %s, not \"%.80s\"", option->name, option->value,

@@ -19,6 +19,12 @@ static struct dr_generate_options job_of(struct session *session,
     job.output = options->output;
     job.width = options->width;
     job.height = options->height;
+    job.original_width = options->original[0];
+    job.original_height = options->original[1];
+    job.crop_left = options->crop[0];
+    job.crop_top = options->crop[1];
+    job.target_width = options->target[0];
+    job.target_height = options->target[1];
     job.seed = options->seed;
     job.steps = options->steps;
     job.cfg = options->cfg;

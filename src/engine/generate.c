@@ -20,7 +20,9 @@
 enum {
     MAX_SIDE = 8192,
     MAX_BATCH = 256,
-    DEFAULT_SIDE = 512
+    MAX_SIZE = 65536, /* of the sizes that SDXL is told */
+    DEFAULT_SIDE = 512,
+    DEFAULT_SIDE_SDXL = 1024
 };
 
 const char *dr_stage_name(enum dr_stage stage)
@@ -61,7 +63,6 @@ struct dr_generate_options dr_generate_options_default(void)
 {
     return (struct dr_generate_options){
         .prompt = "",
-        .negative = "",
         .seed = -1,
         .steps = 20,
         .cfg = 7.0,
@@ -253,10 +254,12 @@ static enum dr_code check_sampler(const struct dr_generate_options *options,
 }
 
 static enum dr_code pick_size(const struct dr_generate_options *options,
-                              struct job_request *want, struct dr_error *err)
+                              enum family family, struct job_request *want,
+                              struct dr_error *err)
 {
-    want->width = options->width ? options->width : DEFAULT_SIDE;
-    want->height = options->height ? options->height : DEFAULT_SIDE;
+    const int32_t side = family == FAMILY_SDXL ? DEFAULT_SIDE_SDXL : DEFAULT_SIDE;
+    want->width = options->width ? options->width : side;
+    want->height = options->height ? options->height : side;
     if (options->init && (!options->width || !options->height)) {
         struct image_reader *reader = NULL;
         struct image_head head;
@@ -270,6 +273,51 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
     return code == DR_OK ? check_side("height", want->height, err) : code;
 }
 
+static enum dr_code check_pair(const char *what, int32_t width, int32_t height,
+                               struct dr_error *err)
+{
+    if ((width == 0 && height == 0) ||
+        (width >= 1 && height >= 1 && width <= MAX_SIZE && height <= MAX_SIZE))
+        return DR_OK;
+    return error_set(err, DR_BAD_INPUT, "the %s size is %dx%d; give sides of 1 to %d",
+                     what, (int)width, (int)height, MAX_SIZE);
+}
+
+/* What SDXL is told about sizes; after the picture's own is known. */
+static enum dr_code pick_conditioning(const struct dr_generate_options *options,
+                                      enum family family, struct job_request *want,
+                                      struct dr_error *err)
+{
+    const bool said = options->original_width || options->original_height ||
+                      options->crop_left || options->crop_top ||
+                      options->target_width || options->target_height;
+    if (said && family != FAMILY_SDXL)
+        return error_set(err, DR_BAD_INPUT,
+                         "original size, crop and target size are told to SDXL models; "
+                         "this one is of the family %s: leave them out",
+                         family_name(family));
+    if (options->crop_left < 0 || options->crop_top < 0 ||
+        options->crop_left > MAX_SIZE || options->crop_top > MAX_SIZE)
+        return error_set(err, DR_BAD_INPUT, "the crop is %d,%d; give 0 to %d for each",
+                         (int)options->crop_left, (int)options->crop_top, MAX_SIZE);
+    enum dr_code code =
+        check_pair("original", options->original_width, options->original_height, err);
+    if (code == DR_OK)
+        code = check_pair("target", options->target_width, options->target_height, err);
+    const bool original = options->original_width, target = options->target_width;
+    want->sizes = (struct size_conditioning){
+        .original_height = original ? options->original_height : want->height,
+        .original_width = original ? options->original_width : want->width,
+        .crop_top = options->crop_top,
+        .crop_left = options->crop_left,
+        .target_height = target ? options->target_height : want->height,
+        .target_width = target ? options->target_width : want->width,
+    };
+    want->sizes_said = said;
+    want->negative_is_zero = family == FAMILY_SDXL && !options->negative;
+    return code;
+}
+
 static int64_t random_seed(void)
 {
     uint32_t seed = 0;
@@ -278,27 +326,38 @@ static int64_t random_seed(void)
     return (int64_t)seed;
 }
 
+static enum dr_code check_vocabulary(const struct dr_engine *engine,
+                                     const struct clip_text_spec *text,
+                                     struct dr_error *err)
+{
+    const int32_t known = clip_text_info(text).vocabulary;
+    if (tokenizer_vocabulary(engine->tokenizer) <= known) return DR_OK;
+    return error_set(
+        err, DR_BAD_INPUT,
+        "the vocabulary in %.400s has %d tokens, the text encoder of %.300s "
+        "knows %d: it belongs to another model; give --tokenizer",
+        engine->tokenizer_path, (int)tokenizer_vocabulary(engine->tokenizer),
+        engine->pipeline->path, (int)known);
+}
+
 static enum dr_code tokenize(struct dr_engine *engine, struct job_request *want,
                              struct dr_error *err)
 {
+    const struct pipeline *const pipeline = engine->pipeline;
     /* Without a text encoder there is nothing to tokenize for: job_prepare says what it lacks. */
-    if (!engine->pipeline->text) return DR_OK;
+    if (!pipeline_has_text(pipeline)) return DR_OK;
     enum dr_code code = engine_tokenizer(engine, err);
-    if (code != DR_OK) return code;
-    code = tokenizer_encode(engine->tokenizer, want->prompt, -1, &want->tokens, err);
-    if (code == DR_OK)
-        code = tokenizer_encode(engine->tokenizer, want->negative, -1,
-                                &want->negative_tokens, err);
-    if (code != DR_OK) return code;
-    const int32_t known = clip_text_info(engine->pipeline->text).vocabulary;
-    if (tokenizer_vocabulary(engine->tokenizer) > known)
-        return error_set(
-            err, DR_BAD_INPUT,
-            "the vocabulary in %.400s has %d tokens, the text encoder of %.300s "
-            "knows %d: it belongs to another model; give --tokenizer",
-            engine->tokenizer_path, (int)tokenizer_vocabulary(engine->tokenizer),
-            engine->pipeline->path, (int)known);
-    return DR_OK;
+    for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
+        /* The first pads with the end of text, SDXL's second with id 0. */
+        const int32_t pad = i == 0 ? -1 : 0;
+        code = tokenizer_encode(engine->tokenizer, want->prompt, pad, &want->tokens[i],
+                                err);
+        if (code == DR_OK)
+            code = tokenizer_encode(engine->tokenizer, want->negative, pad,
+                                    &want->negative_tokens[i], err);
+        if (code == DR_OK) code = check_vocabulary(engine, pipeline->text[i], err);
+    }
+    return code;
 }
 
 /* All that a forecast needs as well: everything but the output and the tokens. */
@@ -330,7 +389,9 @@ enum dr_code forecast_request(struct dr_engine *engine,
     if (code == DR_OK)
         code = check_picture_options(options->bits, options->quality, err);
     if (code == DR_OK) code = check_sampler(options, &want->sampler, err);
-    if (code == DR_OK) code = pick_size(options, want, err);
+    const enum family family = engine->pipeline->checkpoint.family;
+    if (code == DR_OK) code = pick_size(options, family, want, err);
+    if (code == DR_OK) code = pick_conditioning(options, family, want, err);
     if (code != DR_OK) return code;
     want->output_is_latent =
         options->output && ends_with(options->output, ".safetensors");
@@ -341,6 +402,7 @@ enum dr_code forecast_request(struct dr_engine *engine,
         options->prediction == DR_PREDICTION_AUTO ? engine->pipeline->prediction
         : options->prediction == DR_PREDICTION_V  ? PREDICTION_V
                                                   : PREDICTION_EPSILON;
+    want->sampler.zero_terminal_snr = engine->pipeline->zero_terminal_snr;
     want->sampler.image_to_image = options->init != NULL;
     want->sampler.strength = options->init ? (float)options->strength : 1.0F;
     want->sampler.count = (size_t)LATENT_CHANNELS * (size_t)(want->width / 8) *
@@ -524,8 +586,8 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
         const struct token_list *tokens;
         const char *what, *text;
     } prompts[] = {
-        {&want->tokens,          "prompt",          want->prompt  },
-        {&want->negative_tokens, "negative prompt", want->negative}
+        {want->tokens,          "prompt",          want->prompt  },
+        {want->negative_tokens, "negative prompt", want->negative}
     };
     for (int i = 0; i < 2; ++i) {
         if (prompts[i].tokens->cut_count == 0) continue;
@@ -561,8 +623,8 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
         result->vae_ms = outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : 0.0;
         result->planned_private_bytes = outcome.planned_bytes;
         result->peak_private_bytes = outcome.peak_bytes;
-        result->cut_tokens = want.tokens.cut_count;
-        result->cut_tokens_negative = want.negative_tokens.cut_count;
+        result->cut_tokens = want.tokens[0].cut_count;
+        result->cut_tokens_negative = want.negative_tokens[0].cut_count;
         warn_of_cuts(engine, &want, result);
         if (outcome.warning[0])
             append_sentence(result->warnings, sizeof result->warnings, "%s",
@@ -593,7 +655,7 @@ static enum dr_code encode_request(const struct dr_codec_options *options,
     want->init = options->input;
     const enum dr_code code =
         check_output(options->output, options->bits, 1, true, err);
-    return code == DR_OK ? pick_size(&size, want, err) : code;
+    return code == DR_OK ? pick_size(&size, FAMILY_UNKNOWN, want, err) : code;
 }
 
 static enum dr_code decode_request(const struct dr_codec_options *options,

@@ -22,8 +22,9 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
     struct pipeline *const pipeline = job->context.pipeline;
     const struct vae_spec *const vae = job_vae_spec(job);
     enum dr_code code = DR_OK;
-    if (want->wants_text)
-        code = clip_text_plan_create(&job->text_plan, pipeline->text, 1,
+    for (int32_t i = 0; code == DR_OK && want->wants_text && i < pipeline->text_count;
+         ++i)
+        code = clip_text_plan_create(&job->text_plans[i], pipeline->text[i], 1,
                                      want->clip_skip, err);
     if (code == DR_OK && want->wants_sample) {
         const struct unet_shape shape = {.n = want->guided ? 2 : 1,
@@ -76,18 +77,12 @@ static enum dr_code check_slots(const struct job *job, struct dr_error *err)
     const struct job_request *const want = &job->request;
     const struct pipeline *const pipeline = job->context.pipeline;
     char lacks[DR_TEXT_BYTES];
-    const bool lacks_text = want->wants_text && !pipeline->text;
+    const bool lacks_text = want->wants_text && !pipeline_has_text(pipeline);
     const bool lacks_unet = want->wants_sample && !pipeline->unet;
     const bool lacks_vae =
         (want->wants_encode || want->wants_decode) && !job_vae_spec(job);
-    if (want->wants_text && !lacks_text && !lacks_unet &&
-        clip_text_info(pipeline->text).width != unet_info(pipeline->unet).context_width)
-        return error_set(
-            err, DR_INCOMPLETE,
-            "%.400s: its text encoder gives %d numbers a token, its UNet takes %d",
-            pipeline->path, (int)clip_text_info(pipeline->text).width,
-            (int)unet_info(pipeline->unet).context_width);
-    if (!lacks_text && !lacks_unet && !lacks_vae) return DR_OK;
+    if (!lacks_text && !lacks_unet && !lacks_vae)
+        return want->wants_text ? conditioning_check(pipeline, err) : DR_OK;
     pipeline_lacks(pipeline, lacks, sizeof lacks);
     return error_set(err, DR_INCOMPLETE, "%.400s has %s", pipeline->path, lacks);
 }
@@ -109,10 +104,11 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
         code = stage_open_picture(job, &job->picture_bytes, err);
     if (code == DR_OK) code = make_plans(job, err);
     if (code != DR_OK) return code;
-    job->arena_bytes = larger(larger(plan_bytes_or_zero(job->text_plan.plan),
-                                     plan_bytes_or_zero(job->unet_plan.plan)),
-                              larger(plan_bytes_or_zero(job->encode_plan.plan),
-                                     plan_bytes_or_zero(job->decode_plan.plan)));
+    const struct plan *const plans[] = {job->text_plans[0].plan,
+                                        job->text_plans[1].plan, job->unet_plan.plan,
+                                        job->encode_plan.plan, job->decode_plan.plan};
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; ++i)
+        job->arena_bytes = larger(job->arena_bytes, plan_bytes_or_zero(plans[i]));
     job->latents_bytes = carve_latents(job, NULL);
     return DR_OK;
 }
@@ -142,12 +138,6 @@ static size_t job_region_bytes(const struct job *job)
 {
     return pages(job->arena_bytes) + pages(job->latents_bytes) +
            pages(job->picture_bytes);
-}
-
-static size_t prompt_row_bytes(const struct job *job)
-{
-    const struct clip_text_info info = clip_text_info(job->context.pipeline->text);
-    return sizeof(float) * TOKENIZER_POSITIONS * (size_t)info.width;
 }
 
 static void tally_load(struct tally *tally, enum component_role role,
@@ -200,7 +190,8 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
         break;
     }
     case ACTION_PROMPTS:
-        tally_rise(tally, prompt_cache_bytes(prompt_row_bytes(job)));
+        tally_rise(tally,
+                   prompt_cache_bytes(conditioning_row_bytes(job->context.pipeline)));
         break;
     case ACTION_RESERVE: tally_rise(tally, job_region_bytes(job)); break;
     case ACTION_REFUND: tally->now -= job_region_bytes(job); break;
@@ -219,10 +210,12 @@ static bool job_needs(const struct job *job, enum component_role role)
 {
     const struct job_request *const want = &job->request;
     switch (role) {
-    case ROLE_TEXT: return want->wants_text && !stage_prompts_are_cached(job);
+    case ROLE_TEXT:
+    case ROLE_TEXT2:
+        return want->wants_text && (int32_t)role < job->context.pipeline->text_count &&
+               !stage_text_is_cached(job, role);
     case ROLE_UNET: return want->wants_sample;
     case ROLE_VAE: return want->wants_encode || want->wants_decode;
-    case ROLE_TEXT2:
     case ROLE_COUNT: break;
     }
     return false;
@@ -238,8 +231,10 @@ static void add_phases(struct tally *tally, bool one_at_a_time)
 {
     const struct job *const job = tally->job;
     const struct job_request *const want = &job->request;
+    const bool has_two = job->context.pipeline->text_count > 1;
     const struct phase phases[] = {
         {ACTION_TEXT,    ROLE_TEXT,  want->wants_text                            },
+        {ACTION_TEXT,    ROLE_TEXT2, want->wants_text && has_two                 },
         {ACTION_ENCODE,  ROLE_VAE,   want->wants_encode                          },
         {ACTION_SAMPLE,  ROLE_UNET,  want->wants_sample                          },
         {ACTION_LATENTS, ROLE_COUNT, want->output_is_latent || want->latent_input},
@@ -408,9 +403,10 @@ static enum dr_code execute(struct job *job, const struct action *action,
                            job->context.ledger, err);
     case ACTION_PROMPTS:
         return prompt_cache_open(&job->context.pipeline->prompts, job->context.ledger,
-                                 prompt_row_bytes(job), err);
+                                 conditioning_row_bytes(job->context.pipeline),
+                                 job->context.pipeline->text_count, err);
     case ACTION_RESERVE: return reserve(job, err);
-    case ACTION_TEXT: return stage_text(job, err);
+    case ACTION_TEXT: return stage_text(job, action->role, err);
     case ACTION_ENCODE: return stage_encode(job, err);
     case ACTION_SAMPLE: return stage_sample(job, err);
     case ACTION_LATENTS: return stage_latents(job, err);
@@ -443,7 +439,8 @@ void job_finish(struct job *job)
     struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
     const bool was_displaced = job->vae_differs && job->vae_was_resident;
     refund(job);
-    clip_text_plan_destroy(&job->text_plan);
+    for (int i = 0; i < PIPELINE_TEXTS; ++i)
+        clip_text_plan_destroy(&job->text_plans[i]);
     unet_plan_destroy(&job->unet_plan);
     vae_encode_plan_destroy(&job->encode_plan);
     vae_decode_plan_destroy(&job->decode_plan);

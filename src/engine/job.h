@@ -12,7 +12,7 @@
  * Three residencies, tried in order; the pictures are the same bytes in each:
  *   RESIDENT  what is loaded stays, what the job needs is loaded beside it
  *   LEAN      what the job does not need is released first
- *   PHASED    one component at a time: text encoder, VAE encoder, UNet, VAE decoder
+ *   PHASED    one component at a time: text encoders, VAE encoder, UNet, VAE decoder
  *
  * Threads: the engine's lock is held.
  */
@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "darkroom/darkroom.h"
+#include "engine/conditioning.h"
 #include "engine/pipeline.h"
 #include "engine/sampler.h"
 #include "image/image.h"
@@ -37,10 +38,10 @@ enum job_residency {
 enum action_kind {
     ACTION_LOAD,    /* slot_load of a role, in the order given */
     ACTION_RELEASE, /* slot_release of a role */
-    ACTION_SAVE,    /* the checkpoint's own VAE is digested, before another takes its place */
+    ACTION_SAVE, /* the checkpoint's own VAE is digested, before another takes its place */
     ACTION_PROMPTS, /* open the prompt cache */
     ACTION_RESERVE, /* open the job's regions */
-    ACTION_TEXT,    /* run: prompts to contexts */
+    ACTION_TEXT,    /* run: prompts to contexts, by the role's encoder */
     ACTION_ENCODE,  /* run: the init picture to moments */
     ACTION_SAMPLE,  /* run: noise to latents, all pictures */
     ACTION_LATENTS, /* read or write the latent file */
@@ -56,7 +57,7 @@ struct action {
 };
 
 enum {
-    JOB_MAX_ACTIONS = 24
+    JOB_MAX_ACTIONS = 32
 };
 
 /* What is wanted; filled by generate.c from checked options. */
@@ -70,7 +71,11 @@ struct job_request {
     int32_t clip_skip;
     enum dr_rng rng;
     struct sampler_options sampler;
-    struct token_list tokens, negative_tokens;
+    /* for each text encoder; zeros beyond the family's */
+    struct token_list tokens[PIPELINE_TEXTS], negative_tokens[PIPELINE_TEXTS];
+    bool negative_is_zero;          /* SDXL, and no negative prompt was given */
+    struct size_conditioning sizes; /* SDXL */
+    bool sizes_said;
     const char *init;   /* path, or NULL */
     const char *output; /* path, or NULL */
     bool output_is_latent;
@@ -102,7 +107,7 @@ struct job {
     bool vae_to_base; /* the job said none: base, though the setting has an override */
     bool vae_was_resident;
 
-    struct clip_text_plan text_plan;
+    struct clip_text_plan text_plans[PIPELINE_TEXTS];
     struct unet_plan unet_plan;
     struct vae_encode_plan encode_plan;
     struct vae_decode_plan decode_plan;

@@ -73,6 +73,13 @@ size_t parameters_format(const struct parameters *parameters, char *text,
     if (p->image_to_image) APPEND(&out, ", Denoising strength: %g", p->strength);
     if (p->clip_skip > 1) APPEND(&out, ", Clip skip: %d", (int)p->clip_skip);
     if (p->prediction == PREDICTION_V) APPEND(&out, ", Prediction: v");
+    if (p->sizes)
+        APPEND(
+            &out,
+            ", Original size: %dx%d, Crop left: %d, Crop top: %d, Target size: %dx%d",
+            (int)p->sizes->original_width, (int)p->sizes->original_height,
+            (int)p->sizes->crop_left, (int)p->sizes->crop_top,
+            (int)p->sizes->target_width, (int)p->sizes->target_height);
     APPEND(&out, ", RNG: %s, Precision: %s, Version: darkroom %s",
            p->rng == DR_RNG_CPU ? "CPU" : "GPU", p->precision, DARKROOM_VERSION);
     return out.used;

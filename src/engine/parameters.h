@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "darkroom/darkroom.h"
+#include "engine/conditioning.h"
 #include "engine/sampler.h"
 
 struct parameters {
@@ -30,7 +31,8 @@ struct parameters {
     enum dr_rng rng;
     int32_t image_to_image;
     double strength;
-    const char *precision; /* "bf16" */
+    const struct size_conditioning *sizes; /* that SDXL was told; NULL: the defaults */
+    const char *precision;                 /* "bf16" */
 };
 
 /* Writes at most text_bytes with the end; returns the bytes that the whole text takes without

@@ -1,5 +1,6 @@
 #include "engine/pipeline.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,22 @@ static void set_base(struct pipeline *pipeline, enum component_role role,
     pipeline->slots[role].base = &pipeline->sources[role];
 }
 
+static_assert(ROLE_TEXT == 0 && ROLE_TEXT2 == 1, "a text encoder's place is its role");
+
+static void open_text(struct pipeline *pipeline, enum component_role role,
+                      enum dtype dtype)
+{
+    struct dr_error problem;
+    struct clip_text_spec **const spec = &pipeline->text[role];
+    const struct component_index *const part = &pipeline->checkpoint.components[role];
+    if (!part->count) return;
+    if (clip_text_spec_create(spec, part, pipeline->checkpoint.family, dtype,
+                              &problem) == DR_OK)
+        set_base(pipeline, role, clip_text_component(*spec));
+    else
+        note_problem(pipeline, &problem);
+}
+
 /* A text encoder or VAE that is broken is as one that is missing: the rest is usable. An
  * unusable UNet is the checkpoint's failure. */
 static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
@@ -40,13 +57,8 @@ static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
         }
         set_base(pipeline, ROLE_UNET, unet_component(pipeline->unet));
     }
-    if (parts[ROLE_TEXT].count) {
-        if (clip_text_spec_create(&pipeline->text, &parts[ROLE_TEXT], dtype,
-                                  &problem) == DR_OK)
-            set_base(pipeline, ROLE_TEXT, clip_text_component(pipeline->text));
-        else
-            note_problem(pipeline, &problem);
-    }
+    for (int32_t i = 0; i < pipeline->text_count; ++i)
+        open_text(pipeline, (enum component_role)i, dtype);
     if (parts[ROLE_VAE].count) {
         if (vae_spec_create(&pipeline->vae, &parts[ROLE_VAE], family, dtype,
                             &problem) == DR_OK)
@@ -60,7 +72,7 @@ static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
 static enum dr_code check_family(const struct pipeline *pipeline, struct dr_error *err)
 {
     const enum family family = pipeline->checkpoint.family;
-    if (family == FAMILY_SD15) return DR_OK;
+    if (family == FAMILY_SD15 || family == FAMILY_SDXL) return DR_OK;
     if (family == FAMILY_VAE)
         return error_set(err, DR_BAD_INPUT,
                          "%.600s is a VAE, not a checkpoint; choose it with --vae",
@@ -68,15 +80,20 @@ static enum dr_code check_family(const struct pipeline *pipeline, struct dr_erro
     return error_set(
         err, DR_UNSUPPORTED,
         "%.600s is a checkpoint of the family %s, which this version does not run; "
-        "it runs sd15",
+        "it runs sd15 and sdxl",
         pipeline->path, family_name(family));
 }
 
+/* The file's metadata, else tensors that are there for nothing but their names. */
 static void read_prediction(struct pipeline *pipeline)
 {
-    const char *const said =
-        tensor_file_metadata(&pipeline->checkpoint.file, "darkroom.prediction");
-    pipeline->prediction = said && said[0] == 'v' ? PREDICTION_V : PREDICTION_EPSILON;
+    const struct tensor_file *const file = &pipeline->checkpoint.file;
+    const char *const said = tensor_file_metadata(file, "darkroom.prediction");
+    const char *const zero = tensor_file_metadata(file, "darkroom.zero_terminal_snr");
+    const bool is_v = said ? said[0] == 'v' : tensor_file_find(file, "v_pred") != NULL;
+    pipeline->prediction = is_v ? PREDICTION_V : PREDICTION_EPSILON;
+    pipeline->zero_terminal_snr =
+        zero ? strcmp(zero, "true") == 0 : tensor_file_find(file, "ztsnr") != NULL;
 }
 
 enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype dtype,
@@ -93,10 +110,12 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype d
         pipeline->slots[role].name = slot_names[role];
     enum dr_code code = checkpoint_open(&pipeline->checkpoint, path, err);
     if (code == DR_OK) code = check_family(pipeline, err);
+    pipeline->text_count = pipeline->checkpoint.family == FAMILY_SDXL ? 2 : 1;
     if (code == DR_OK) code = open_specs(pipeline, dtype, err);
     if (code == DR_OK) read_prediction(pipeline);
     if (code == DR_OK && !pipeline->slots[ROLE_UNET].base &&
-        !pipeline->slots[ROLE_VAE].base && !pipeline->slots[ROLE_TEXT].base)
+        !pipeline->slots[ROLE_VAE].base && !pipeline->slots[ROLE_TEXT].base &&
+        !pipeline->slots[ROLE_TEXT2].base)
         code = error_set(err, DR_INCOMPLETE, "%.300s has no usable component: %.500s",
                          path, pipeline->problems);
     if (code != DR_OK) pipeline_close(&pipeline);
@@ -110,7 +129,8 @@ void pipeline_close(struct pipeline **pipeline)
     struct pipeline *const p = *pipeline;
     (void)pipeline_release(p);
     vae_file_close(&p->override);
-    clip_text_spec_destroy(&p->text);
+    for (int i = 0; i < PIPELINE_TEXTS; ++i)
+        clip_text_spec_destroy(&p->text[i]);
     unet_spec_destroy(&p->unet);
     vae_spec_destroy(&p->vae);
     checkpoint_close(&p->checkpoint);
@@ -118,13 +138,24 @@ void pipeline_close(struct pipeline **pipeline)
     *pipeline = NULL;
 }
 
+bool pipeline_has_text(const struct pipeline *pipeline)
+{
+    for (int32_t i = 0; i < pipeline->text_count; ++i)
+        if (!pipeline->text[i]) return false;
+    return true;
+}
+
 void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_bytes)
 {
     const bool has_text = pipeline->slots[ROLE_TEXT].base != NULL;
+    const bool has_text2 =
+        pipeline->text_count < 2 || pipeline->slots[ROLE_TEXT2].base != NULL;
     const bool has_unet = pipeline->slots[ROLE_UNET].base != NULL;
     const bool has_vae = pipeline->slots[ROLE_VAE].base != NULL;
-    (void)snprintf(text, text_bytes, "%s%s%s%s%s",
+    (void)snprintf(text, text_bytes, "%s%s%s%s%s%s",
                    has_text ? "" : "no text encoder: prompts cannot be encoded. ",
+                   has_text2 ? ""
+                             : "no second text encoder: prompts cannot be encoded. ",
                    has_unet ? "" : "no UNet: it can encode and decode, not generate. ",
                    has_vae ? "" : "no VAE of its own: choose one with --vae. ",
                    pipeline->problems[0] ? "Unusable: " : "", pipeline->problems);

@@ -19,16 +19,24 @@
 #include "model/unet.h"
 #include "model/vae.h"
 
+enum {
+    PIPELINE_TEXTS = PROMPT_CACHE_TEXTS
+};
+
 struct pipeline {
     char path[DR_PATH_BYTES];
     char name[256]; /* stem of the path */
     struct checkpoint checkpoint;
-    struct clip_text_spec *text; /* NULL: the checkpoint has none */
+    /* Text encoders: of ROLE_TEXT, and where the family has two, of ROLE_TEXT2, whose values
+     * are their places here. NULL: the checkpoint has none. */
+    struct clip_text_spec *text[PIPELINE_TEXTS];
+    int32_t text_count; /* that the family has */
     struct unet_spec *unet;
     struct vae_spec *vae; /* its own; NULL: none */
     struct source sources[ROLE_COUNT];
     struct slot slots[ROLE_COUNT];
     enum prediction_kind prediction; /* what the file says, else epsilon */
+    bool zero_terminal_snr;          /* the file says so */
     struct prompt_cache prompts;
     /* what the VAE setting means for this checkpoint */
     struct vae_resolution resolution;
@@ -44,6 +52,9 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype d
 
 /* Releases weights, override and files. NULL and *pipeline == NULL are fine. */
 void pipeline_close(struct pipeline **pipeline);
+
+/* Are all text encoders of its family there and usable? */
+bool pipeline_has_text(const struct pipeline *pipeline);
 
 /* "" or a sentence: which components the checkpoint lacks and what to do. */
 void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_bytes);

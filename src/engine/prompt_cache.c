@@ -10,10 +10,12 @@ size_t prompt_cache_bytes(size_t row_bytes)
 }
 
 enum dr_code prompt_cache_open(struct prompt_cache *cache, struct ledger *ledger,
-                               size_t row_bytes, struct dr_error *err)
+                               size_t row_bytes, int32_t part_count,
+                               struct dr_error *err)
 {
     prompt_cache_close(cache);
     cache->row_bytes = row_bytes;
+    cache->part_count = part_count;
     const struct region_options options = {.bytes = prompt_cache_bytes(row_bytes),
                                            .tag = REGION_EMBEDDINGS,
                                            .component = "prompts"};
@@ -38,19 +40,38 @@ const float *prompt_cache_find(struct prompt_cache *cache,
                                const struct prompt_cache_key *key)
 {
     const int idx = find_row(cache, key);
-    if (idx < 0) return NULL;
+    if (idx < 0 || cache->parts[idx] != (1U << cache->part_count) - 1) return NULL;
     cache->used[idx] = ++cache->clock;
     return row_at(cache, idx);
 }
 
-float *prompt_cache_add(struct prompt_cache *cache, const struct prompt_cache_key *key)
+bool prompt_cache_has(const struct prompt_cache *cache,
+                      const struct prompt_cache_key *key, int32_t part)
+{
+    const int idx = find_row(cache, key);
+    return idx >= 0 && (cache->parts[idx] & 1U << part);
+}
+
+static int oldest_row(const struct prompt_cache *cache)
 {
     int oldest = 0;
     for (int i = 1; i < PROMPT_CACHE_CAPACITY; ++i)
         if (cache->used[i] < cache->used[oldest]) oldest = i;
-    cache->keys[oldest] = *key;
-    cache->used[oldest] = ++cache->clock;
-    return row_at(cache, oldest);
+    return oldest;
+}
+
+float *prompt_cache_add(struct prompt_cache *cache, const struct prompt_cache_key *key,
+                        int32_t part)
+{
+    int idx = find_row(cache, key);
+    if (idx < 0) {
+        idx = oldest_row(cache);
+        cache->keys[idx] = *key;
+        cache->parts[idx] = 0;
+    }
+    cache->parts[idx] |= 1U << part;
+    cache->used[idx] = ++cache->clock;
+    return row_at(cache, idx);
 }
 
 void prompt_cache_close(struct prompt_cache *cache)

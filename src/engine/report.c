@@ -118,8 +118,7 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
                               struct dr_forecast *forecast)
 {
     const struct pipeline *const pipeline = engine->pipeline;
-    const struct plan *const text = job->text_plan.plan, *const unet =
-                                                             job->unet_plan.plan;
+    const struct plan *const unet = job->unet_plan.plan;
     const struct plan *const decode = job->decode_plan.plan;
     const struct plan *const encode = job->encode_plan.plan;
     for (int i = 0; i < ROLE_COUNT; ++i) {
@@ -134,7 +133,11 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
         if (source_scratch_bytes(active) > forecast->load_scratch_bytes)
             forecast->load_scratch_bytes = source_scratch_bytes(active);
     }
-    forecast->text_arena_bytes = text ? plan_bytes(text) : 0;
+    for (int i = 0; i < PIPELINE_TEXTS; ++i) {
+        const struct plan *const text = job->text_plans[i].plan;
+        if (text && plan_bytes(text) > forecast->text_arena_bytes)
+            forecast->text_arena_bytes = plan_bytes(text);
+    }
     forecast->unet_arena_bytes = unet ? plan_bytes(unet) : 0;
     forecast->vae_arena_bytes = decode ? plan_bytes(decode) : 0;
     if (encode && plan_bytes(encode) > forecast->vae_arena_bytes)
@@ -275,12 +278,16 @@ static void inspect_neighbours(const char *path, const char *vae_folder,
 }
 
 /* Which parts of a whole checkpoint the file has not. */
-static void describe_lacks(const struct checkpoint *checkpoint, struct dr_model_info *model)
+static void describe_lacks(const struct checkpoint *checkpoint,
+                           struct dr_model_info *model)
 {
     const struct component_index *const parts = checkpoint->components;
     if (checkpoint->family == FAMILY_VAE) return;
-    (void)snprintf(model->lacks, sizeof model->lacks, "%s%s%s",
+    const bool lacks_text2 =
+        checkpoint->family == FAMILY_SDXL && !parts[ROLE_TEXT2].count;
+    (void)snprintf(model->lacks, sizeof model->lacks, "%s%s%s%s",
                    parts[ROLE_TEXT].count ? "" : "no text encoder. ",
+                   lacks_text2 ? "no second text encoder. " : "",
                    parts[ROLE_UNET].count ? "" : "no UNet. ",
                    parts[ROLE_VAE].count ? "" : "no VAE of its own. ");
 }

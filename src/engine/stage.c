@@ -42,55 +42,77 @@ static struct prompt_cache_key prompt_key(const struct job *job,
                                           const struct token_list *tokens)
 {
     struct prompt_cache_key key = {.clip_skip = job->request.clip_skip};
-    memcpy(key.ids, tokens->ids, sizeof key.ids);
+    for (int32_t i = 0; i < job->context.pipeline->text_count; ++i)
+        memcpy(key.ids[i], tokens[i].ids, sizeof key.ids[i]);
     return key;
 }
 
-bool stage_prompts_are_cached(const struct job *job)
+static bool encodes_negative(const struct job *job)
 {
-    struct prompt_cache *const cache = &job->context.pipeline->prompts;
-    const struct prompt_cache_key key = prompt_key(job, &job->request.tokens);
-    if (!prompt_cache_find(cache, &key)) return false;
-    if (!job->request.guided) return true;
-    const struct prompt_cache_key negative =
-        prompt_key(job, &job->request.negative_tokens);
-    return prompt_cache_find(cache, &negative) != NULL;
+    return job->request.guided && !job->request.negative_is_zero;
 }
 
-static enum dr_code encode_prompt(struct job *job, const struct token_list *tokens,
-                                  struct dr_error *err)
+bool stage_text_is_cached(const struct job *job, enum component_role role)
 {
-    struct prompt_cache *const cache = &job->context.pipeline->prompts;
-    const struct clip_text_plan *const text = &job->text_plan;
+    const struct prompt_cache *const cache = &job->context.pipeline->prompts;
+    const struct prompt_cache_key key = prompt_key(job, job->request.tokens);
+    const struct prompt_cache_key negative =
+        prompt_key(job, job->request.negative_tokens);
+    if (!prompt_cache_has(cache, &key, (int32_t)role)) return false;
+    return !encodes_negative(job) || prompt_cache_has(cache, &negative, (int32_t)role);
+}
+
+static enum dr_code check_text(const struct job *job, const struct clip_text_plan *text,
+                               const struct clip_text_info *info, int32_t eos_idx,
+                               struct dr_error *err)
+{
+    const float *const context = plan_data(text->plan, text->context);
+    const size_t count = TOKENIZER_POSITIONS * (size_t)info->width;
+    if (latent_is_finite(context, count) &&
+        (!info->pooled ||
+         latent_is_finite(clip_text_pooled(text, 0, eos_idx), (size_t)info->pooled)))
+        return DR_OK;
+    return error_set(
+        err, DR_NOT_FINITE,
+        "the text encoder's result is not finite (NaN or infinity): its weights "
+        "in %.400s are damaged",
+        job->context.pipeline->path);
+}
+
+/* tokens: one list for each of the pipeline's encoders. */
+static enum dr_code encode_prompt(struct job *job, enum component_role role,
+                                  const struct token_list *tokens, struct dr_error *err)
+{
+    struct pipeline *const pipeline = job->context.pipeline;
+    struct prompt_cache *const cache = &pipeline->prompts;
+    const struct clip_text_plan *const text = &job->text_plans[role];
+    const struct token_list *const list = &tokens[role];
     const struct prompt_cache_key key = prompt_key(job, tokens);
-    if (prompt_cache_find(cache, &key)) return DR_OK;
+    const struct clip_text_info info = clip_text_info(pipeline->text[role]);
+    if (prompt_cache_has(cache, &key, (int32_t)role)) return DR_OK;
     enum dr_code code =
-        plan_bind(text->plan, job->arena.data, weights_of(job, ROLE_TEXT), err);
+        plan_bind(text->plan, job->arena.data, weights_of(job, role), err);
     if (code != DR_OK) return code;
-    memcpy(plan_data(text->plan, text->ids), tokens->ids, sizeof tokens->ids);
+    memcpy(plan_data(text->plan, text->ids), list->ids, sizeof list->ids);
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
     code = plan_run(text->plan, &progress, err);
     if (code != DR_OK) return code;
     job->text_ms += clock_ms() - started;
-    const float *const context = plan_data(text->plan, text->context);
-    if (!latent_is_finite(context, cache->row_bytes / sizeof(float)))
-        return error_set(
-            err, DR_NOT_FINITE,
-            "the text encoder's result is not finite (NaN or infinity): its weights "
-            "in %.400s are damaged",
-            job->context.pipeline->path);
-    memcpy(prompt_cache_add(cache, &key), context, cache->row_bytes);
+    code = check_text(job, text, &info, list->eos_idx, err);
+    if (code != DR_OK) return code;
+    conditioning_store(pipeline, (int32_t)role, text, list->eos_idx,
+                       prompt_cache_add(cache, &key, (int32_t)role));
     return DR_OK;
 }
 
-enum dr_code stage_text(struct job *job, struct dr_error *err)
+enum dr_code stage_text(struct job *job, enum component_role role, struct dr_error *err)
 {
     job->stage = DR_STAGE_TEXT;
-    enum dr_code code = encode_prompt(job, &job->request.tokens, err);
-    if (code == DR_OK && job->request.guided)
-        code = encode_prompt(job, &job->request.negative_tokens, err);
+    enum dr_code code = encode_prompt(job, role, job->request.tokens, err);
+    if (code == DR_OK && encodes_negative(job))
+        code = encode_prompt(job, role, job->request.negative_tokens, err);
     return code;
 }
 
@@ -232,19 +254,21 @@ static enum dr_code sample_image(struct job *job, int32_t idx, struct dr_error *
     return DR_OK;
 }
 
-static void copy_contexts(struct job *job)
+/* The batch is [negative, prompt], as everywhere in this field. */
+static void copy_conditioning(struct job *job)
 {
-    const struct unet_plan *const unet = &job->unet_plan;
-    struct prompt_cache *const cache = &job->context.pipeline->prompts;
-    const struct prompt_cache_key prompt = prompt_key(job, &job->request.tokens);
-    const struct prompt_cache_key negative =
-        prompt_key(job, &job->request.negative_tokens);
-    unsigned char *const context = plan_data(unet->plan, unet->context);
-    /* The batch is [negative, prompt], as everywhere in this field. */
-    if (job->request.guided)
-        memcpy(context, prompt_cache_find(cache, &negative), cache->row_bytes);
-    memcpy(context + (job->request.guided ? cache->row_bytes : 0),
-           prompt_cache_find(cache, &prompt), cache->row_bytes);
+    struct pipeline *const pipeline = job->context.pipeline;
+    const struct job_request *const want = &job->request;
+    const struct prompt_cache_key prompt = prompt_key(job, want->tokens);
+    const struct prompt_cache_key negative = prompt_key(job, want->negative_tokens);
+    if (want->guided)
+        conditioning_apply(pipeline, &job->unet_plan, 0,
+                           encodes_negative(job)
+                               ? prompt_cache_find(&pipeline->prompts, &negative)
+                               : NULL,
+                           &want->sizes);
+    conditioning_apply(pipeline, &job->unet_plan, want->guided ? 1 : 0,
+                       prompt_cache_find(&pipeline->prompts, &prompt), &want->sizes);
 }
 
 enum dr_code stage_sample(struct job *job, struct dr_error *err)
@@ -253,7 +277,7 @@ enum dr_code stage_sample(struct job *job, struct dr_error *err)
     enum dr_code code = plan_bind(job->unet_plan.plan, job->arena.data,
                                   weights_of(job, ROLE_UNET), err);
     if (code != DR_OK) return code;
-    copy_contexts(job);
+    copy_conditioning(job);
     for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
         code = sample_image(job, i, err);
     return code;
@@ -323,6 +347,7 @@ static char *parameters_text(const struct job *job, int32_t idx)
         .rng = want->rng,
         .image_to_image = want->wants_encode,
         .strength = want->strength,
+        .sizes = want->sizes_said ? &want->sizes : NULL,
         .precision = job->context.dtype == DTYPE_BF16 ? "bf16" : "f32",
     };
     const size_t bytes = parameters_format(&parameters, NULL, 0) + 1;

@@ -9,15 +9,17 @@
 
 #include "engine/job.h"
 
-/* Are both prompts (the negative one only where guided) in the cache? */
-bool stage_prompts_are_cached(const struct job *job);
+/* Are this encoder's parts of both prompts (the negative one only where it is encoded) in the
+ * cache? */
+bool stage_text_is_cached(const struct job *job, enum component_role role);
 
 /* Open the init picture, read its head, and say how many bytes its pixels and the resize take. */
 enum dr_code stage_open_picture(struct job *job, size_t *bytes,
                                 struct dr_error *err) DR_MUST_CHECK;
 void stage_close_picture(struct job *job);
 
-enum dr_code stage_text(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code stage_text(struct job *job, enum component_role role,
+                        struct dr_error *err) DR_MUST_CHECK;
 enum dr_code stage_encode(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 enum dr_code stage_sample(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 /* A decode job's latents come from their file; a job whose output is latents writes them. */

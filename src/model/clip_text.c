@@ -12,37 +12,106 @@ struct clip_text_layer {
     struct layer norm1, qkv, out, norm2, expand, contract;
 };
 
+/* One network in two spellings. */
+struct clip_text_names {
+    const char *tokens, *positions, *layers, *norm, *projection;
+    const char *norm1, *out, *norm2, *expand, *contract; /* below a layer */
+    const char *qkv[3];  /* below a layer's attention, to be stacked; or ... */
+    const char *stacked; /* ... stacked already: with _weight and _bias */
+    const char *attention;
+    const char *heads; /* metadata */
+    enum activation activation;
+};
+
+static const struct clip_text_names hugging_face = {
+    .tokens = "embeddings.token_embedding.weight",
+    .positions = "embeddings.position_embedding.weight",
+    .layers = "encoder.layers.",
+    .norm = "final_layer_norm",
+    .norm1 = "layer_norm1",
+    .attention = "self_attn",
+    .qkv = {"q_proj", "k_proj", "v_proj"},
+    .out = "self_attn.out_proj",
+    .norm2 = "layer_norm2",
+    .expand = "mlp.fc1",
+    .contract = "mlp.fc2",
+    .heads = "darkroom.text.heads",
+    .activation = ACTIVATION_QUICK_GELU,
+};
+
+static const struct clip_text_names open_clip = {
+    .tokens = "token_embedding.weight",
+    .positions = "positional_embedding",
+    .layers = "transformer.resblocks.",
+    .norm = "ln_final",
+    .projection = "text_projection",
+    .norm1 = "ln_1",
+    .attention = "attn",
+    .stacked = "in_proj",
+    .out = "attn.out_proj",
+    .norm2 = "ln_2",
+    .expand = "mlp.c_fc",
+    .contract = "mlp.c_proj",
+    .heads = "darkroom.text2.heads",
+    .activation = ACTIVATION_GELU,
+};
+
 struct clip_text_spec {
     struct pool pool;
     struct component_spec component;
     struct clip_text_info info;
+    const struct clip_text_names *names;
+    enum family family;
     const struct weight *tokens, *positions; /* tables */
+    const struct weight *projection;         /* NULL: none */
     struct clip_text_layer *layers;
     struct layer norm;
 };
 
 /* ---- spec ----------------------------------------------------------------------------- */
 
-static struct clip_text_layer need_layer(struct component_spec *spec, int32_t width,
-                                         int32_t layer_idx)
+/* Queries, keys and values in one product; the file may have stacked them already. */
+static struct layer need_qkv(struct component_spec *spec,
+                             const struct clip_text_names *names, int32_t width,
+                             const char *layer_path)
 {
-    const struct outline_path layer_path = outline_path("encoder.layers.%d", layer_idx);
+    const struct outline_path path =
+        outline_path("%s.%s", layer_path, names->attention);
+    if (!names->stacked)
+        return layer_need_stack(
+            spec, LAYER_LINEAR(width, width),
+            &(struct layer_stack){
+                path.text, {names->qkv[0], names->qkv[1], names->qkv[2]},
+                 false
+        });
+    const int32_t rows = width < 0 ? -1 : 3 * width;
+    const struct operand_request weight = {.kind = WEIGHT_LINEAR,
+                                           .out = rows,
+                                           .in = width};
+    const struct operand_request bias = {.kind = WEIGHT_VECTOR, .out = rows, .in = 1};
+    return (struct layer){
+        .weight =
+            component_need(spec, &weight, "%s.%s_weight", path.text, names->stacked),
+        .bias = component_need(spec, &bias, "%s.%s_bias", path.text, names->stacked),
+    };
+}
+
+static struct clip_text_layer need_layer(struct component_spec *spec,
+                                         const struct clip_text_names *names,
+                                         int32_t width, int32_t layer_idx)
+{
+    const struct outline_path layer_path =
+        outline_path("%s%d", names->layers, layer_idx);
     const char *const path = layer_path.text;
-    const struct outline_path attention = outline_path("%s.self_attn", path);
     struct clip_text_layer layer = {0};
-    layer.norm1 = layer_need(spec, LAYER_NORM(width), "%s.layer_norm1", path);
-    layer.qkv =
-        layer_need_stack(spec, LAYER_LINEAR(width, width),
-                         &(struct layer_stack){
-                             attention.text, {"q_proj", "k_proj", "v_proj"},
-                              false
-    });
-    layer.out =
-        layer_need(spec, LAYER_LINEAR(width, width), "%s.self_attn.out_proj", path);
-    layer.norm2 = layer_need(spec, LAYER_NORM(width), "%s.layer_norm2", path);
-    layer.expand = layer_need(spec, LAYER_LINEAR(width, -1), "%s.mlp.fc1", path);
+    layer.norm1 = layer_need(spec, LAYER_NORM(width), "%s.%s", path, names->norm1);
+    layer.qkv = need_qkv(spec, names, width, path);
+    layer.out = layer_need(spec, LAYER_LINEAR(width, width), "%s.%s", path, names->out);
+    layer.norm2 = layer_need(spec, LAYER_NORM(width), "%s.%s", path, names->norm2);
+    layer.expand =
+        layer_need(spec, LAYER_LINEAR(width, -1), "%s.%s", path, names->expand);
     layer.contract = layer_need(spec, LAYER_LINEAR(layer_out(&layer.expand), width),
-                                "%s.mlp.fc2", path);
+                                "%s.%s", path, names->contract);
     return layer;
 }
 
@@ -57,57 +126,66 @@ static enum dr_code need_network(struct clip_text_spec *text, struct dr_error *e
 {
     struct component_spec *const spec = &text->component;
     struct clip_text_info *const info = &text->info;
-    text->tokens = need_table(spec, -1, "embeddings.token_embedding.weight");
+    const struct clip_text_names *const names = text->names;
+    text->tokens = need_table(spec, -1, names->tokens);
     info->width = text->tokens ? text->tokens->in : -1;
     info->vocabulary = text->tokens ? text->tokens->out : -1;
-    text->positions =
-        need_table(spec, info->width, "embeddings.position_embedding.weight");
+    text->positions = need_table(spec, info->width, names->positions);
     info->positions = text->positions ? text->positions->out : -1;
 
-    info->layers = outline_count(spec->index, "encoder.layers.");
+    info->layers = outline_count(spec->index, "%s", names->layers);
     if (info->layers == 0) info->layers = 1; /* named as missing */
     text->layers = pool_alloc(spec->pool, (size_t)info->layers * sizeof *text->layers);
     if (!text->layers) return error_set(err, DR_NOMEM, "text encoder: no memory");
     for (int32_t i = 0; i < info->layers; ++i)
-        text->layers[i] = need_layer(spec, info->width, i);
+        text->layers[i] = need_layer(spec, names, info->width, i);
     info->mlp = layer_out(&text->layers[0].expand);
-    text->norm = layer_need(spec, LAYER_NORM(info->width), "final_layer_norm");
+    text->norm = layer_need(spec, LAYER_NORM(info->width), "%s", names->norm);
+    if (!names->projection) return DR_OK;
+    const struct operand_request projection = {
+        .kind = WEIGHT_LINEAR, .out = -1, .in = info->width, .transpose = true};
+    text->projection = component_need(spec, &projection, "%s", names->projection);
+    info->pooled = text->projection ? text->projection->out : -1;
     return DR_OK;
 }
 
 /* What the shapes alone leave open, once all tensors are there. */
-static enum dr_code settle(struct clip_text_info *info, const struct tensor_file *file,
-                           struct dr_error *err)
+static enum dr_code settle(struct clip_text_spec *text, struct dr_error *err)
 {
+    struct clip_text_info *const info = &text->info;
+    const struct tensor_file *const file = text->component.index->file;
     if (info->positions < TOKENIZER_POSITIONS)
         return error_set(err, DR_UNSUPPORTED,
                          "text encoder: %d positions; prompts have %d tokens",
                          info->positions, TOKENIZER_POSITIONS);
     info->heads = info->width / TEXT_HEAD_DIM;
-    if (checkpoint_metadata_int(file, "darkroom.text.heads", &info->heads) ||
+    if (checkpoint_metadata_int(file, text->names->heads, &info->heads) ||
         info->width % TEXT_HEAD_DIM == 0) {
         if (info->width % info->heads == 0) return DR_OK;
     }
     return error_set(
         err, DR_UNSUPPORTED,
         "text encoder: a width of %d cannot be split into %d heads (metadata "
-        "darkroom.text.heads says how many; the rule is heads of %d)",
-        info->width, info->heads, TEXT_HEAD_DIM);
+        "%s says how many; the rule is heads of %d)",
+        info->width, info->heads, text->names->heads, TEXT_HEAD_DIM);
 }
 
 enum dr_code clip_text_spec_create(struct clip_text_spec **out,
                                    const struct component_index *index,
-                                   enum dtype dtype, struct dr_error *err)
+                                   enum family family, enum dtype dtype,
+                                   struct dr_error *err)
 {
     struct pool pool = {0};
     struct clip_text_spec *text = pool_alloc(&pool, sizeof *text);
     if (!text) return error_set(err, DR_NOMEM, "text encoder: no memory");
     text->pool = pool;
+    text->family = family;
+    text->names = index->role == ROLE_TEXT2 ? &open_clip : &hugging_face;
 
     component_spec_begin(&text->component, index, dtype, &text->pool);
     enum dr_code code = need_network(text, err);
     if (!code) code = component_spec_end(&text->component, err);
-    if (!code) code = settle(&text->info, index->file, err);
+    if (!code) code = settle(text, err);
     if (code)
         clip_text_spec_destroy(&text);
     else
@@ -135,21 +213,48 @@ struct clip_text_info clip_text_info(const struct clip_text_spec *spec)
 
 /* ---- plan ----------------------------------------------------------------------------- */
 
-static struct value plan_layer(struct plan *plan, const struct clip_text_layer *layer,
-                               int32_t heads, struct value x)
+static struct value plan_layer(struct plan *plan, const struct clip_text_spec *spec,
+                               int32_t layer_idx, struct value x)
 {
+    const struct clip_text_layer *const layer = &spec->layers[layer_idx];
     struct value h = layer_norm(plan, x, &layer->norm1);
     h = layer_linear(plan, h, &layer->qkv, VALUE_NONE);
-    h = layer_self_attention(plan, h, heads, LAYER_SEES_BEFORE);
+    h = layer_self_attention(plan, h, spec->info.heads, LAYER_SEES_BEFORE);
     x = layer_linear(plan, h, &layer->out, x);
 
     const struct linear_options expand = {
         .weight = layer->expand.weight,
         .bias = layer->expand.bias,
-        .activation = ACTIVATION_QUICK_GELU,
+        .activation = spec->names->activation,
     };
     h = plan_linear(plan, layer_norm(plan, x, &layer->norm2), &expand);
     return layer_linear(plan, h, &layer->contract, x);
+}
+
+/* From token ids to the outputs. States leave where they arise: what is wanted of a middle
+ * layer does not have to be kept until the end. */
+static void plan_network(struct clip_text_plan *text, const struct clip_text_spec *spec,
+                         int32_t clip_skip)
+{
+    struct plan *const plan = text->plan;
+    const bool before_last = spec->family == FAMILY_SDXL;
+    const int32_t wanted = spec->info.layers - clip_skip + (before_last ? 0 : 1);
+    const int32_t count = spec->projection ? spec->info.layers : wanted;
+    struct value x = plan_embed(plan, text->ids, spec->tokens, spec->positions);
+    if (before_last && wanted == 0) text->context = plan_output(plan, x, DTYPE_F32);
+    for (int32_t i = 0; i < count; ++i) {
+        x = plan_layer(plan, spec, i, x);
+        if (before_last && i + 1 == wanted)
+            text->context = plan_output(plan, x, DTYPE_F32);
+    }
+    if (before_last && !spec->projection) return;
+    x = layer_norm(plan, x, &spec->norm);
+    if (!before_last) text->context = plan_output(plan, x, DTYPE_F32);
+    if (!spec->projection) return;
+    const struct linear_options projection = {.weight = spec->projection,
+                                              .dtype = DTYPE_F32,
+                                              .dtype_set = true};
+    text->projected = plan_output(plan, plan_linear(plan, x, &projection), DTYPE_F32);
 }
 
 enum dr_code clip_text_plan_create(struct clip_text_plan *out,
@@ -173,11 +278,7 @@ enum dr_code clip_text_plan_create(struct clip_text_plan *out,
 
     text.ids =
         plan_input(text.plan, (struct shape){n, 1, TOKENIZER_POSITIONS, 1}, DTYPE_I32);
-    struct value x = plan_embed(text.plan, text.ids, spec->tokens, spec->positions);
-    for (int32_t i = 0; i < info->layers - clip_skip + 1; ++i)
-        x = plan_layer(text.plan, &spec->layers[i], info->heads, x);
-    x = layer_norm(text.plan, x, &spec->norm);
-    text.context = plan_output(text.plan, x, DTYPE_F32);
+    plan_network(&text, spec, clip_skip);
 
     code = plan_seal(text.plan, err);
     if (code)
@@ -185,6 +286,15 @@ enum dr_code clip_text_plan_create(struct clip_text_plan *out,
     else
         *out = text;
     return code;
+}
+
+const float *clip_text_pooled(const struct clip_text_plan *plan, int32_t n_idx,
+                              int32_t eos_idx)
+{
+    const struct shape shape = plan_shape(plan->plan, plan->projected);
+    const float *const rows = plan_data(plan->plan, plan->projected);
+    const size_t row = (size_t)n_idx * (size_t)shape.w + (size_t)eos_idx;
+    return rows + row * (size_t)shape.c;
 }
 
 void clip_text_plan_destroy(struct clip_text_plan *plan)

@@ -1,8 +1,21 @@
-/* clip_text — CLIP's text encoder: 77 token ids become the UNet's context.
+/* clip_text — CLIP's text encoders: 77 token ids become the UNet's context.
  *
- * CLIP-L with Hugging Face names (SD1.x and SDXL's first): pre-norm transformer, causal mask,
- * quick GELU, head dimension 64 unless the file says (darkroom.text.heads). All other
- * dimensions are read from the tensors. Reference: transformers CLIPTextModel; 2103.00020.
+ * A pre-norm transformer with a causal mask, in two spellings told by the component's role:
+ * TEXT is CLIP-L in Hugging Face's names with quick GELU (SD1.x, and SDXL's first encoder),
+ * TEXT2 is OpenCLIP bigG in OpenCLIP's names with exact GELU (SDXL's second). Head dimension 64
+ * unless the file says (darkroom.text.heads, darkroom.text2.heads). All other dimensions are
+ * read from the tensors.
+ *
+ *     family   context                              pooled (TEXT2)
+ *     SD1.x    final norm of the last layer         -
+ *     SDXL     the last layer but one, not normed   final norm of the last layer at the first
+ *                                                   end of text, times text_projection
+ *
+ * Both results of TEXT2 come from one pass. Every position is projected and the one that is
+ * wanted is picked from the result: a product of 77 rows is less than half a percent of the
+ * whole, and no operator has to look at token ids.
+ * Reference: transformers CLIPTextModel, CLIPTextModelWithProjection; diffusers
+ * pipelines/stable_diffusion_xl; 2103.00020.
  */
 #ifndef MODEL_CLIP_TEXT_H
 #define MODEL_CLIP_TEXT_H
@@ -14,11 +27,13 @@ struct clip_text_spec; /* opaque: dimensions, operands */
 
 struct clip_text_info {
     int32_t vocabulary, positions, width, layers, heads, mlp;
+    int32_t pooled; /* width of the pooled vector; 0: it has none */
 };
 
 /* Errors: DR_INCOMPLETE lists tensors, DR_UNSUPPORTED (dims that do not go). */
 enum dr_code clip_text_spec_create(struct clip_text_spec **out,
-                                   const struct component_index *index, enum dtype dtype,
+                                   const struct component_index *index,
+                                   enum family family, enum dtype dtype,
                                    struct dr_error *err) DR_MUST_CHECK;
 void clip_text_spec_destroy(struct clip_text_spec **spec);
 const struct component_spec *clip_text_component(const struct clip_text_spec *spec);
@@ -26,16 +41,23 @@ struct clip_text_info clip_text_info(const struct clip_text_spec *spec);
 
 struct clip_text_plan {
     struct plan *plan;
-    struct value ids;     /* input  [n,1,77,1] i32 */
-    struct value context; /* output [n,1,77,width] f32 */
+    struct value ids;       /* input  [n,1,77,1] i32 */
+    struct value context;   /* output [n,1,77,width] f32 */
+    struct value projected; /* output [n,1,77,pooled] f32, or none: clip_text_pooled */
 };
 
-/* clip_skip as A1111 counts: 1 is the last layer; n takes the output of layer (layers - n + 1);
- * the final layer norm is applied in either case (SD1.x). Errors: DR_BAD_INPUT where clip_skip
+/* clip_skip as A1111 counts: 1 is none. SD1.x: n takes the output of layer (layers - n + 1), and
+ * the final layer norm is applied in either case. SDXL, as diffusers counts on: n takes the
+ * output of layer (layers - n); the pooled vector is of the last layer always. Errors: DR_BAD_INPUT where clip_skip
  * is not in 1..layers. */
 enum dr_code clip_text_plan_create(struct clip_text_plan *out,
                                    const struct clip_text_spec *spec, int32_t n,
-                                   int32_t clip_skip, struct dr_error *err) DR_MUST_CHECK;
+                                   int32_t clip_skip,
+                                   struct dr_error *err) DR_MUST_CHECK;
+/* After a run: the pooled vector of text n_idx, whose first end of text is at eos_idx. Lies in
+ * the plan's arena. */
+const float *clip_text_pooled(const struct clip_text_plan *plan, int32_t n_idx,
+                              int32_t eos_idx);
 void clip_text_plan_destroy(struct clip_text_plan *plan);
 
 #endif

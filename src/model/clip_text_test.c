@@ -7,6 +7,7 @@ static const double golden_bound = 1e-5;
 static const double bf16_bound = 0.03;
 
 static const char sd15_arguments[] = "--family sd15 --size tiny --dtype f32";
+static const char sdxl_arguments[] = "--family sdxl --size tiny --dtype f32 --seed 0";
 static const char *sd15_path;
 
 struct loaded {
@@ -15,15 +16,21 @@ struct loaded {
     struct region weights;
 };
 
-static void load(struct loaded *loaded, const char *path, enum dtype dtype)
+static void load_role(struct loaded *loaded, const char *path, enum component_role role,
+                      enum dtype dtype)
 {
     struct dr_error err = {0};
     network_open(&loaded->checkpoint, path);
-    network_require(clip_text_spec_create(&loaded->spec,
-                                          &loaded->checkpoint.components[ROLE_TEXT],
-                                          dtype, &err) == DR_OK,
-                    "%s", err.message);
+    network_require(
+        clip_text_spec_create(&loaded->spec, &loaded->checkpoint.components[role],
+                              loaded->checkpoint.family, dtype, &err) == DR_OK,
+        "%s", err.message);
     network_load(clip_text_component(loaded->spec), &loaded->weights);
+}
+
+static void load(struct loaded *loaded, const char *path, enum dtype dtype)
+{
+    load_role(loaded, path, ROLE_TEXT, dtype);
 }
 
 static void unload(struct loaded *loaded)
@@ -102,6 +109,141 @@ static void takes_heads_from_metadata(void)
     check_real(case_error(&loaded, &golden, 1, "context_skip1"), >, 10 * golden_bound);
     unload(&loaded);
     golden_close(&golden);
+}
+
+/* ---- SDXL's two ------------------------------------------------------------------------- */
+
+static double pooled_error(const struct loaded *loaded, const struct golden *golden)
+{
+    struct bound bound = {0};
+    size_t count = 0;
+    float *const expected = golden_read(golden, NULL, "text2.pooled", &count);
+    int32_t *const ends = golden_read(golden, NULL, "ends", NULL);
+    const size_t width = (size_t)clip_text_info(loaded->spec).pooled;
+    network_require(count == 2 * width, "%zu values pooled", count);
+    bind(&bound, loaded, 2, 1);
+    golden_fill(golden, NULL, "ids", bound.text.plan, bound.text.ids);
+    network_run(bound.text.plan);
+    double worst = 0.0;
+    for (int32_t i = 0; i < 2; ++i) {
+        const float *const pooled = clip_text_pooled(&bound.text, i, ends[i]);
+        const double error =
+            network_relative_error(pooled, expected + (size_t)i * width, width);
+        if (!(error <= worst)) worst = error;
+    }
+    unbind(&bound);
+    free(ends);
+    free(expected);
+    return worst;
+}
+
+static void both_of_sdxl_equal_transformers(void)
+{
+    struct golden golden;
+    struct loaded first = {0}, second = {0};
+    const char *const path = network_checkpoint(sdxl_arguments);
+    golden_open(&golden, "text_sdxl");
+    golden_check_checkpoint(&golden, path);
+    load(&first, path, DTYPE_F32);
+    load_role(&second, path, ROLE_TEXT2, DTYPE_F32);
+    const struct clip_text_info info = clip_text_info(second.spec);
+    check_int(info.width, ==, 128);
+    check_int(info.layers, ==, 2);
+    check_int(info.heads, ==, 2);
+    check_int(info.mlp, ==, 512);
+    check_int(info.pooled, ==, 128);
+    check_int(clip_text_info(first.spec).pooled, ==, 0);
+    check_real(case_error(&first, &golden, 1, "text.context"), <=, golden_bound);
+    check_real(case_error(&first, &golden, 2, "text.context_skip2"), <=, golden_bound);
+    check_real(case_error(&first, &golden, 1, "text.context_skip2"), >, 0.01);
+    check_real(case_error(&second, &golden, 1, "text2.context"), <=, golden_bound);
+    check_real(case_error(&second, &golden, 2, "text2.context_skip2"), <=,
+               golden_bound);
+    check_real(case_error(&second, &golden, 1, "text2.context_skip2"), >, 0.01);
+    check_real(pooled_error(&second, &golden), <=, golden_bound);
+    unload(&second);
+    unload(&first);
+    golden_close(&golden);
+}
+
+static void both_of_sdxl_are_near_in_bf16(void)
+{
+    struct golden golden;
+    struct loaded first = {0}, second = {0};
+    const char *const path = network_checkpoint(sdxl_arguments);
+    golden_open(&golden, "text_sdxl");
+    load(&first, path, DTYPE_BF16);
+    load_role(&second, path, ROLE_TEXT2, DTYPE_BF16);
+    check_real(case_error(&first, &golden, 1, "text.context"), <=, bf16_bound);
+    check_real(case_error(&second, &golden, 1, "text2.context"), <=, bf16_bound);
+    check_real(pooled_error(&second, &golden), <=, bf16_bound);
+    unload(&second);
+    unload(&first);
+    golden_close(&golden);
+}
+
+static void notices_one_changed_weight_of_the_second(void)
+{
+    static const struct {
+        const char *name;
+        bool pooled_alone; /* the context does not see it */
+    } cases[] = {
+        {"positional_embedding",                        false},
+        {"transformer.resblocks.0.ln_1.bias",           false},
+        {"transformer.resblocks.0.attn.in_proj_weight", false},
+        {"transformer.resblocks.0.attn.out_proj.bias",  false},
+        {"transformer.resblocks.0.mlp.c_fc.bias",       false},
+        {"transformer.resblocks.1.attn.in_proj_bias",   true },
+        {"transformer.resblocks.1.mlp.c_proj.weight",   true },
+        {"ln_final.weight",                             true },
+        {"text_projection",                             true },
+    };
+    struct golden golden;
+    const char *const path = network_checkpoint(sdxl_arguments);
+    golden_open(&golden, "text_sdxl");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        struct loaded loaded = {0};
+        /* of in_proj_bias a value's: a key's takes part in no softmax */
+        const int64_t element = i == 5 ? 2 * 128 + 3 : 3;
+        const float before =
+            network_poke(path, ROLE_TEXT2, cases[i].name, element, 8.0F);
+        load_role(&loaded, path, ROLE_TEXT2, DTYPE_F32);
+        const double context = case_error(&loaded, &golden, 1, "text2.context");
+        const double pooled = pooled_error(&loaded, &golden);
+        if (!(pooled > 10 * golden_bound)) fprintf(stderr, "     %s\n", cases[i].name);
+        check_real(pooled, >, 10 * golden_bound);
+        check((context > 10 * golden_bound) == !cases[i].pooled_alone);
+        unload(&loaded);
+        (void)network_poke(path, ROLE_TEXT2, cases[i].name, element, before);
+    }
+    golden_close(&golden);
+}
+
+static void the_second_names_missing_tensors(void)
+{
+    static const char *const names[] = {
+        "token_embedding.weight",
+        "transformer.resblocks.1.attn.in_proj_weight",
+        "transformer.resblocks.0.mlp.c_fc.bias",
+        "ln_final.bias",
+        "text_projection",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
+        struct checkpoint checkpoint;
+        struct clip_text_spec *spec = NULL;
+        struct dr_error err = {0};
+        char arguments[256];
+        snprintf(arguments, sizeof arguments,
+                 "%s --without unet --drop conditioner.embedders.1.model.%s",
+                 sdxl_arguments, names[i]);
+        network_open(&checkpoint, network_checkpoint(arguments));
+        check_int(clip_text_spec_create(&spec, &checkpoint.components[ROLE_TEXT2],
+                                        FAMILY_SDXL, DTYPE_F32, &err),
+                  ==, DR_INCOMPLETE);
+        check(spec == NULL);
+        check_has(err.message, names[i]);
+        checkpoint_close(&checkpoint);
+    }
 }
 
 static void is_near_in_bf16(void)
@@ -301,7 +443,7 @@ static void names_missing_tensors(void)
                  sd15_arguments, names[i]);
         network_open(&checkpoint, network_checkpoint(arguments));
         check_int(clip_text_spec_create(&spec, &checkpoint.components[ROLE_TEXT],
-                                        DTYPE_F32, &err),
+                                        FAMILY_SD15, DTYPE_F32, &err),
                   ==, DR_INCOMPLETE);
         check(spec == NULL);
         check_has(err.message, names[i]);
@@ -331,7 +473,7 @@ static void refuses_other_shapes(void)
         const struct component_index *const index = &checkpoint.components[ROLE_TEXT];
         struct tensor changed;
         network_reshape(index, cases[i].name, cases[i].rank, cases[i].dims, &changed);
-        check_int(clip_text_spec_create(&spec, index, DTYPE_F32, &err), ==,
+        check_int(clip_text_spec_create(&spec, index, FAMILY_SD15, DTYPE_F32, &err), ==,
                   DR_INCOMPLETE);
         check(spec == NULL);
         check_has(err.message, cases[i].name);
@@ -346,8 +488,8 @@ static void refuses_what_the_rule_of_heads_forbids(void)
     struct dr_error err = {0};
     network_open(&checkpoint,
                  network_with_metadata(sd15_path, "darkroom.text.heads", "7"));
-    check_int(clip_text_spec_create(&spec, &checkpoint.components[ROLE_TEXT], DTYPE_F32,
-                                    &err),
+    check_int(clip_text_spec_create(&spec, &checkpoint.components[ROLE_TEXT],
+                                    FAMILY_SD15, DTYPE_F32, &err),
               ==, DR_UNSUPPORTED);
     check_has(err.message, "7 heads");
     checkpoint_close(&checkpoint);
@@ -360,6 +502,10 @@ int main(void)
     check_run(equals_transformers);
     check_run(takes_heads_from_metadata);
     check_run(is_near_in_bf16);
+    check_run(both_of_sdxl_equal_transformers);
+    check_run(both_of_sdxl_are_near_in_bf16);
+    check_run(notices_one_changed_weight_of_the_second);
+    check_run(the_second_names_missing_tensors);
     check_run(notices_one_changed_weight);
     check_run(sees_only_what_stands_before);
     check_run(batch_equals_single);

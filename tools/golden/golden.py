@@ -28,7 +28,7 @@ from diffusers.loaders import single_file_utils
 from diffusers.models.embeddings import get_timestep_embedding
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 TOKENS = 77
 UNET = "model.diffusion_model."
@@ -173,6 +173,61 @@ def make_text(checkpoint, folder, size):
     if size == "tiny":
         golden.keep("context_heads4", text_context(text_model(checkpoint, 4), ids, 1))
     golden.save(folder, "text", checkpoint)
+
+
+def text2_model(checkpoint, end_id):
+    """SDXL's second encoder; end_id: the token whose first place is pooled."""
+    prefix = "conditioner.embedders.1.model."
+    width = checkpoint.tensors[prefix + "text_projection"].shape[0]
+    resblocks = prefix + "transformer.resblocks."
+    layers = [n for n in checkpoint.tensors if n.startswith(resblocks)]
+    config = CLIPTextConfig(
+        vocab_size=checkpoint.tensors[prefix + "token_embedding.weight"].shape[0],
+        hidden_size=width,
+        intermediate_size=checkpoint.tensors[resblocks + "0.mlp.c_fc.weight"].shape[0],
+        num_hidden_layers=1 + max(int(n[len(resblocks):].split(".")[0]) for n in layers),
+        num_attention_heads=width // 64,
+        max_position_embeddings=TOKENS,
+        hidden_act="gelu",
+        layer_norm_eps=1e-5,
+        projection_dim=width,
+        bos_token_id=0,
+        pad_token_id=0,
+        eos_token_id=end_id,
+    )
+    model = CLIPTextModelWithProjection(config).eval()
+    tensors = single_file_utils.convert_open_clip_checkpoint(
+        model, checkpoint.tensors, prefix
+    )
+    tensors = {name: t for name, t in tensors.items() if "position_ids" not in name}
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    missing = [name for name in missing if "position_ids" not in name]
+    if missing or unexpected:
+        raise SystemExit(f"text encoder 2: missing {missing}, unexpected {unexpected}")
+    return model
+
+
+def make_text_sdxl(checkpoint, folder):
+    """Both encoders: the last state but one, and of the second the pooled vector."""
+    golden = Golden(5)
+    first = text_model(checkpoint, None)
+    count = first.config.vocab_size
+    end_id = count - 1
+    ids = golden.generator.integers(0, end_id, (2, TOKENS), dtype=numpy.int32)
+    ends = numpy.array([9, 76], dtype=numpy.int32)
+    for row, end in enumerate(ends):
+        ids[row, end] = end_id
+    ids[0, 40] = end_id  # a second one: the first counts
+    golden.keep("ids", ids)
+    golden.keep("ends", ends)
+    second = text2_model(checkpoint, end_id)
+    tokens = torch.from_numpy(ids).long()
+    for name, model in (("text", first), ("text2", second)):
+        result = model(tokens, output_hidden_states=True)
+        golden.keep(f"{name}.context", result.hidden_states[-2])
+        golden.keep(f"{name}.context_skip2", result.hidden_states[-3])
+    golden.keep("text2.pooled", result.text_embeds)
+    golden.save(folder, "text_sdxl", checkpoint)
 
 
 # ---- UNet ------------------------------------------------------------------------------
@@ -332,6 +387,8 @@ def main():
             if family == "sd15":
                 make_text(checkpoint, options.out, options.size)
                 make_vae(checkpoint, options.out, options.size)
+            else:
+                make_text_sdxl(checkpoint, options.out)
 
 
 if __name__ == "__main__":
