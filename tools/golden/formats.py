@@ -2,8 +2,10 @@
 """A checkpoint of tools/random_checkpoint in the other layouts that checkpoints come in.
 
     formats.py CHECKPOINT.safetensors FOLDER
+    formats.py --names SD15.safetensors SDXL.safetensors
 
-writes, with the same numbers in each:
+The second writes tests/golden/diffusers-names.txt: diffusers' name and the original one of the
+weights of each network, by diffusers' own converters. The first writes, with the same numbers in each:
 
     zip.ckpt, legacy.ckpt    torch.save both ways, beside what Lightning saves with it
     prefixed.vae.pt          the VAE alone, with its prefix, legacy
@@ -20,9 +22,10 @@ import sys
 from types import SimpleNamespace
 
 import torch
+from diffusers.loaders import single_file_utils
 from safetensors.torch import load_file
 
-from golden import VAE, text_model, unet_model, vae_model
+from golden import UNET, VAE, text_model, unet_config, unet_model, vae_model
 
 
 class Callback:
@@ -93,7 +96,39 @@ def write_folders(tensors, folder):
         os.remove(path + ".safetensors")
 
 
+def translate(network, tensors, convert):
+    """Pairs of names, told by where the tensors lie in memory."""
+    original = {tensor.data_ptr(): name for name, tensor in tensors.items()}
+    for name, tensor in sorted(convert(tensors).items()):
+        if name.endswith(".weight") and "transformer_blocks.1" not in name:
+            yield f"{network} {name} {original[tensor.data_ptr()]}"
+
+
+def write_names(paths):
+    lines = []
+    for family, path in zip(("sd15", "sdxl"), paths):
+        checkpoint = SimpleNamespace(tensors=load_file(path))
+        for kind, prefix in (("unet", UNET), ("vae", VAE)):
+            if (family, kind) == ("sdxl", "vae"):
+                continue  # as SD1.5's
+            own = {n: t.clone() for n, t in checkpoint.tensors.items() if n.startswith(prefix)}
+            if kind == "unet":
+                config = unet_config(checkpoint, family, 16 if family == "sdxl" else None)
+                convert = single_file_utils.convert_ldm_unet_checkpoint
+            else:
+                config = dict(vae_model(checkpoint).config)
+                convert = single_file_utils.convert_ldm_vae_checkpoint
+            pairs = translate(f"{family}.{kind}", own, lambda t: convert(dict(t), config))
+            lines += [line.replace(" " + prefix, " ") for line in pairs]
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(f"{here}/../../tests/golden/diffusers-names.txt", "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
 def main():
+    if len(sys.argv) == 4 and sys.argv[1] == "--names":
+        write_names(sys.argv[2:])
+        return
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
     path, folder = sys.argv[1:]
