@@ -162,6 +162,44 @@ static void a_running_job_stays_within_the_stated_residual(void)
     dr_engine_close(&engine);
 }
 
+/* The same at the true shapes, on demand: DARKROOM_FULL_MODEL names an SD1.5 checkpoint. */
+static void a_full_model_stays_within_the_stated_residual(void)
+{
+    const char *const path = getenv("DARKROOM_FULL_MODEL");
+    if (!path) return;
+    struct dr_engine *engine = open_engine_two_threads();
+    struct watch watch = {.engine = engine};
+    struct dr_generate_result result;
+    struct dr_generate_options options = dr_generate_options_default();
+    const int64_t baseline = (int64_t)memory_of(engine).residual.baseline_bytes;
+    options.prompt = "one";
+    options.steps = 2;
+    options.output = in_root("x.png");
+    options.progress = look;
+    options.progress_cookie = &watch;
+    for (int i = 0; i < 2; ++i) {
+        check_int(dr_engine_load(engine, path, DR_LOAD_EAGER, NULL, &problem), ==,
+                  DR_OK);
+        check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+        check_int(result.planned_private_bytes, ==, result.peak_private_bytes);
+        fprintf(stderr, "     peak %lld MiB of regions\n",
+                (long long)result.peak_private_bytes / mebibyte);
+        dr_generate_result_free(&result);
+        struct dr_memory memory = memory_of(engine);
+        print_residual("after a picture", &memory);
+        check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL, NULL, &problem), ==, DR_OK);
+        memory = memory_of(engine);
+        print_residual("after unload", &memory);
+    }
+    fprintf(stderr,
+            "     baseline %lld KiB, most residual %lld KiB, most other %lld KiB\n",
+            (long long)baseline / 1024, (long long)watch.most_total / 1024,
+            (long long)watch.most_other / 1024);
+    check_int(watch.most_total - baseline, <, (int64_t)ENGINE_RESIDUAL_BYTES);
+    check_int(watch.most_other, <, mebibyte);
+    dr_engine_close(&engine);
+}
+
 static void engines_come_and_go(void)
 {
     struct kernel_totals totals;
@@ -188,5 +226,6 @@ int main(void)
     check_run(thirty_switches_grow_nothing);
     check_run(a_running_job_stays_within_the_stated_residual);
     check_run(engines_come_and_go);
+    check_run(a_full_model_stays_within_the_stated_residual);
     return check_done();
 }
