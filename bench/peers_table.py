@@ -304,8 +304,22 @@ def parse_options():
     return options
 
 
-def run_rounds(options):
-    rounds, failures = [], {}
+def prepare(options):
+    """Makes what the engines need once. Returns {engine: why} of those that cannot take part."""
+    failures = {}
+    for name in options.names:
+        (options.out / f"{name}.log").unlink(missing_ok=True)
+        try:
+            ENGINES[name].prepare(options)
+        except (subprocess.CalledProcessError, OSError) as failure:
+            failures[name] = f"not prepared: {failure}"
+            say(f"{name} {failures[name]}; logs are in {options.out}")
+    return failures
+
+
+def run_rounds(options, failures):
+    """[{engine: result}], one a round. An engine that fails is added to failures and has no further turn."""
+    rounds = []
     for index in range(options.rounds):
         results = {}
         for name in options.names if index % 2 == 0 else reversed(options.names):
@@ -318,7 +332,7 @@ def run_rounds(options):
                 failures[name] = str(failure)
                 say(failure)
         rounds.append(results)
-    return rounds, failures
+    return rounds
 
 
 def main():
@@ -327,13 +341,11 @@ def main():
         print("\n".join(ENGINES))
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
-    for name in options.names:
-        ENGINES[name].prepare(options)
-        (options.out / f"{name}.log").unlink(missing_ok=True)
+    failures = prepare(options)
     record = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
               "command": "bench/peers " + shlex.join(sys.argv[3:]), "commit": commit(), "machine": machine(),
               "threads": options.threads}
-    rounds, failures = run_rounds(options)
+    rounds = run_rounds(options, failures)
     present = [name for name in options.names if any(name in each for each in rounds)]
     if not present:
         say("no engine came to its end")

@@ -6,6 +6,8 @@
  * Default: one guided UNet step at 512x512 in bf16 (batch 2), 3 runs after a warm-up. Inputs
  * are noise: time depends on no value. The table is the mean of all runs; --detail adds
  * a line for each shape. FLOP counts 2 for a multiply-add of products and convolutions.
+ * With --threads 1 the totals are of the thread's own processor time, which other work on the
+ * machine does not lengthen; the table's lines are of the wall clock.
  */
 #include <errno.h>
 #include <getopt.h>

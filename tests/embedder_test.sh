@@ -79,13 +79,16 @@ expect() {
 # pkg-config gives words, so they are not quoted.
 # shellcheck disable=SC2046
 "$compiler" -Wall -Wextra -Werror -std=c11 "$folder/embedder.c" -o "$folder/shared" $(flags --cflags --libs)
-ldd "$folder/shared" | grep -q libdarkroom || { echo "the program is not linked with the shared library" >&2; exit 1; }
+# Into a variable: grep -q would end before ldd has written all, and that is a failure of the pipe.
+libraries=$(ldd "$folder/shared")
+[[ $libraries == *libdarkroom* ]] || { echo "the program is not linked with the shared library" >&2; exit 1; }
 expect "$folder/shared"
 
 # shellcheck disable=SC2046
 "$compiler" -std=c11 "$folder/embedder.c" -o "$folder/static" $(flags --cflags) \
     -L"$(flags --variable=libdir)" -Wl,-Bstatic -ldarkroom -Wl,-Bdynamic $(flags --static --libs | sed 's/-ldarkroom//')
-! ldd "$folder/static" | grep -q libdarkroom || { echo "the program is not linked statically" >&2; exit 1; }
+libraries=$(ldd "$folder/static")
+[[ $libraries != *libdarkroom* ]] || { echo "the program is not linked statically" >&2; exit 1; }
 expect "$folder/static"
 
 for header in darkroom error; do

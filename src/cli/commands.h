@@ -1,4 +1,6 @@
 /* commands — what the program can do, each thing once: for the command line and for the shell.
+ * The table is here; what changes the engine is in switch_commands, what makes pictures in
+ * picture_commands.
  *
  * A command gets its options parsed and fills the answer's fields; the session measures the time,
  * and prints. Between two calls of the engine a command asks interrupt_seen, since a signal that
@@ -39,6 +41,16 @@ struct command {
 const struct command *command_find(const char *name, unsigned where);
 /* In the order of help, until NULL. */
 const struct command *command_at(int idx);
+
+/* ---- for the commands themselves ---- */
+
+/* A failure in one statement, as the engine's own. */
+enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
+                          ...) __attribute__((format(printf, 3, 4)));
+/* fields[key] = value, which is taken. */
+void command_set(json_t *fields, const char *key, json_t *value_take);
+
+/* ---- for help ---- */
 
 /* The usage and options of one command. */
 void command_print_help(FILE *stream, const struct command *command, unsigned where);

@@ -3,7 +3,8 @@
  *
  *     main      what was asked: help, version, completion, one command, or the shell
  *     options   the table of options; words: a shell line split
- *     commands  each command once; session: one command run, timed, answered
+ *     commands  each command once (switch_commands, picture_commands); session: one command
+ *               run, timed, answered
  *     answer    structs to JSON; listing: the same for people
  *     shell     a session that reads lines; talk: progress and log; interrupt: signals
  */

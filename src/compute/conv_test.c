@@ -160,6 +160,28 @@ static void serves_the_networks_shapes(void)
         }
 }
 
+/* Few rows and a kernel too large to be read by each thread: threads share the outputs. */
+static void shares_the_outputs_of_large_kernels(void)
+{
+    for (int residual = 0; residual < 2; ++residual) {
+        const struct one c = {
+            .shape = {.input = {1, 3, 4, 640},
+                      .out = 640,
+                      .kernel_height = 3,
+                      .kernel_width = 3,
+                      .stride = 1,
+                      .pad_top = 1,
+                      .pad_left = 1,
+                      .pad_bottom = 1,
+                      .pad_right = 1},
+            .bias = true,
+            .residual = residual
+        };
+        try_one(&c, DTYPE_F32);
+        try_one(&c, DTYPE_BF16);
+    }
+}
+
 /* The encoder's downsampler: a line of zeros below and to the right only. */
 static void pads_one_side(void)
 {
@@ -221,6 +243,7 @@ int main(void)
     fixture_seed(3001);
     check_run(equals_the_reference);
     check_run(serves_the_networks_shapes);
+    check_run(shares_the_outputs_of_large_kernels);
     check_run(pads_one_side);
     check_run(bytes_do_not_depend_on_the_size);
     return check_done();

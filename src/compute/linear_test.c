@@ -160,6 +160,50 @@ static void joins_geglu(void)
         }
 }
 
+/* The time embedding: float32 weights inside a bfloat16 network, and results in either type. */
+static void keeps_float32_inside_a_bfloat16_network(void)
+{
+    struct fixture f;
+    const int32_t rows = 2, in = 320, out = 1280;
+    fixture_begin(&f, DTYPE_BF16);
+    const struct weight *const one = fixture_weight(
+        &f, (struct weight_shape){WEIGHT_LINEAR, DTYPE_F32, out, in, 1, 1}, 0.05f, 0);
+    const struct weight *const two = fixture_weight(
+        &f, (struct weight_shape){WEIGHT_LINEAR, DTYPE_F32, out, out, 1, 1}, 0.03f, 0);
+    const struct weight *const bias = fixture_vector(&f, out, 0);
+    const struct value x =
+        plan_input(f.plan, (struct shape){rows, 1, 1, in}, DTYPE_F32);
+    const struct value hidden =
+        plan_linear(f.plan, x,
+                    &(struct linear_options){.weight = one,
+                                             .bias = bias,
+                                             .activation = ACTIVATION_SILU,
+                                             .dtype = DTYPE_F32,
+                                             .dtype_set = true});
+    const struct value y =
+        plan_linear(f.plan, hidden, &(struct linear_options){.weight = two});
+    check_int(plan_dtype(f.plan, y), ==, DTYPE_BF16);
+    const struct value wide = plan_output(f.plan, hidden, DTYPE_F32);
+    const struct value narrow = plan_output(f.plan, y, DTYPE_BF16);
+    fixture_seal(&f);
+    float *const numbers = fixture_reals((size_t)(rows * in), 1, DTYPE_F32);
+    float *const first = malloc((size_t)(rows * out) * sizeof *first);
+    float *const second = malloc((size_t)(rows * out) * sizeof *second);
+    fixture_fill(&f, x, numbers);
+    fixture_run(&f);
+    reference_linear(rows, in, out, numbers, fixture_plain(&f, one),
+                     fixture_plain(&f, bias), first);
+    for (int32_t i = 0; i < rows * out; ++i)
+        first[i] = reference_activation(ACTIVATION_SILU, first[i]);
+    reference_linear(rows, out, out, first, fixture_plain(&f, two), NULL, second);
+    fixture_compare(&f, wide, first, ROUNDING_F32, "float32 in a bfloat16 network");
+    fixture_compare(&f, narrow, second, ROUNDING_BF16, "rounded once, at the end");
+    free(numbers);
+    free(first);
+    free(second);
+    fixture_end(&f);
+}
+
 static void refuses_what_does_not_go(void)
 {
     if (fixture_lacks(DTYPE_BF16)) return;
@@ -197,6 +241,7 @@ int main(void)
     check_run(equals_the_reference);
     check_run(serves_few_and_odd_rows);
     check_run(joins_geglu);
+    check_run(keeps_float32_inside_a_bfloat16_network);
     check_run(refuses_what_does_not_go);
     return check_done();
 }

@@ -29,6 +29,8 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
     plan->name = options->name ? options->name : "plan";
     plan->dtype = options->dtype;
     plan->profile = options->profile;
+    plan->thread_count = compute_thread_count();
+    assert(plan->thread_count > 0); /* compute_init comes first */
     plan->products.pool = &plan->pool;
     plan->kernels = kernels_choose();
     *out = plan;

@@ -68,6 +68,7 @@ struct plan {
     const char *name;
     enum dtype dtype;
     bool profile;
+    int thread_count; /* when it was made: each thread has its own scratch in the arena */
     enum plan_phase phase;
     struct dr_error error; /* the first; code DR_OK while there is none */
 

@@ -66,6 +66,7 @@ enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
                       struct dr_error *err)
 {
     assert(plan->phase == PLAN_BOUND);
+    assert(plan->thread_count == compute_thread_count());
     omp_set_num_threads(compute_thread_count()); /* of the calling thread */
     double done = 0;
     for (size_t i = 0; i < plan->op_count; ++i) {

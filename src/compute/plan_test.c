@@ -313,7 +313,7 @@ static void keeps_its_first_error(void)
 }
 
 /* Anonymous bytes of this process. */
-static size_t private_bytes(void)
+static inline size_t private_bytes(void)
 {
     FILE *const file = fopen("/proc/self/smaps_rollup", "r");
     if (!file) return 0;
@@ -325,7 +325,7 @@ static size_t private_bytes(void)
     return kib * 1024;
 }
 
-static void make_and_destroy(void)
+static inline void make_and_destroy(void)
 {
     struct network net;
     network_begin(&net, best_dtype(), 2, 24, 24);
@@ -338,6 +338,7 @@ static void make_and_destroy(void)
 /* What a plan makes goes with it: fifty more leave no more than one did. */
 static void leaves_nothing(void)
 {
+#ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed, to notice its use */
     for (int i = 0; i < 3; ++i)
         make_and_destroy();
     compute_trim();
@@ -348,6 +349,7 @@ static void leaves_nothing(void)
     const size_t after = private_bytes();
     fprintf(stderr, "private bytes %zu, after 50 more plans %zu\n", before, after);
     check_int(after, <, before + (256 << 10));
+#endif
 }
 
 int main(void)

@@ -10,33 +10,66 @@
  * more do not fit the caches. The gathered rows may be larger than a core's own cache: they
  * are read in order, which its prefetcher hides. */
 #define MOST_ROWS      128
-#define FEWEST_ROWS    16
+#define FEWEST_ROWS    32
 #define GATHERED_BYTES (6u << 20)
 #define STAGE_OUTPUTS  512
+/* A weight above this leaves the caches before the next block wants it. */
+#define LARGE_WEIGHT (4u << 20)
 
-static int32_t choose_block(int64_t rows, size_t gathered_row_bytes)
+static int64_t divide_up(int64_t count, int64_t by)
 {
-    int64_t most = MOST_ROWS;
-    while (most > FEWEST_ROWS && (size_t)most * gathered_row_bytes > GATHERED_BYTES)
-        most /= 2;
-    const int64_t threads = compute_thread_count();
-    int64_t blocks = (rows + most - 1) / most;
-    blocks = (blocks + threads - 1) / threads * threads;
-    while (blocks > 1 && rows / blocks < FEWEST_ROWS)
-        --blocks;
-    return (int32_t)((rows + blocks - 1) / blocks);
+    return (count + by - 1) / by;
 }
 
-/* The widest chunk of whole panels that divides the outputs; all of them where the layout
- * has no panels. */
-static int32_t choose_chunk(const struct weight_layout *layout, int32_t outputs)
+static bool can_slice(const struct weight_layout *layout, int32_t count)
 {
     struct weight_layout slice;
     size_t offset = 0;
-    for (int32_t chunk = STAGE_OUTPUTS; chunk >= LAYOUT_BLOCK; chunk -= LAYOUT_BLOCK)
-        if (outputs % chunk == 0 && layout_slice(layout, 0, chunk, &slice, &offset))
-            return chunk;
-    return outputs;
+    return layout_slice(layout, 0, count, &slice, &offset);
+}
+
+/* Enough blocks of rows for the threads, while they are large enough. A large weight is read
+ * once by each block, so there the threads rather share its outputs. */
+static void choose_blocks(struct projection *p, size_t row_bytes)
+{
+    int64_t most = MOST_ROWS;
+    while (p->gather && most > FEWEST_ROWS && (size_t)most * row_bytes > GATHERED_BYTES)
+        most /= 2;
+    const struct weight_layout *const layout = p->weight->layout;
+    const int64_t threads = compute_thread_count();
+    const bool large = layout->bytes > LARGE_WEIGHT && can_slice(layout, LAYOUT_BLOCK);
+    int64_t blocks = divide_up(p->rows, most);
+    if (blocks >= threads) {
+        blocks = divide_up(blocks, threads) * threads;
+    } else if (!large) {
+        const int64_t possible = p->rows / FEWEST_ROWS;
+        const int64_t wanted = possible < threads ? possible : threads;
+        blocks = wanted > blocks ? wanted : blocks;
+    }
+    p->block_rows = (int32_t)divide_up(p->rows, blocks);
+    p->blocks = divide_up(p->rows, p->block_rows);
+}
+
+/* Outputs are done in chunks of whole panels that divide them evenly, as wide as the stage
+ * takes; and where blocks are too few for the threads, by several threads. */
+static void choose_chunks(struct projection *p, int32_t outputs)
+{
+    const struct weight_layout *const layout = p->weight->layout;
+    const int64_t wanted = divide_up(compute_thread_count(), p->blocks);
+    p->columns = 1;
+    p->chunk = outputs;
+    if (!p->staged && wanted == 1) return;
+    int32_t most = (int32_t)(outputs / wanted);
+    if (most > STAGE_OUTPUTS) most = STAGE_OUTPUTS;
+    for (int32_t chunk = most / LAYOUT_BLOCK * LAYOUT_BLOCK; chunk > 0;
+         chunk -= LAYOUT_BLOCK)
+        if (outputs % chunk == 0 && can_slice(layout, chunk)) {
+            const int32_t chunks = outputs / chunk;
+            p->columns = (int32_t)(wanted < chunks ? wanted : chunks);
+            p->chunk = chunk;
+            p->staged = true;
+            return;
+        }
 }
 
 bool projection_can_gate(const struct weight *weight)
@@ -76,15 +109,10 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
     const bool multiply = op->inputs[PROJECTION_MULTIPLY].id != 0;
     p->rows = shape_rows(plan->values[op->result.id].shape);
     const size_t row_bytes = (size_t)layout->in * dtype_bytes(layout->type);
-    p->block_rows = choose_block(p->rows, p->gather ? row_bytes : 0);
-    p->blocks = (p->rows + p->block_rows - 1) / p->block_rows;
+    choose_blocks(p, row_bytes);
     p->staged = p->gated || multiply || p->activation != ACTIVATION_NONE ||
                 (layout->type == DTYPE_F32 && result != DTYPE_F32);
-    p->chunk = layout->out;
-    if (p->gated)
-        p->chunk = choose_chunk(layout, layout->out / 2);
-    else if (p->staged)
-        p->chunk = choose_chunk(layout, layout->out);
+    choose_chunks(p, p->gated ? layout->out / 2 : layout->out);
     const struct product_shape shape = {
         .result = p->staged ? DTYPE_F32 : result,
         .bias = p->bias != NULL,
@@ -221,11 +249,16 @@ static void gate_chunk(const struct run *run, const struct block *block, int32_t
     }
 }
 
-static bool run_staged(const struct run *run, const struct block *block, int lane)
+/* One column of the outputs: some of their chunks. */
+static bool run_staged(const struct run *run, const struct block *block, int32_t column,
+                       int lane)
 {
     const struct projection *const p = run->projection;
     const int32_t outputs = p->gated ? p->weight->out / 2 : p->weight->out;
-    for (int32_t output = 0; output < outputs; output += p->chunk) {
+    const int64_t chunks = outputs / p->chunk;
+    const int64_t end = chunks * (column + 1) / p->columns;
+    for (int64_t i = chunks * column / p->columns; i < end; ++i) {
+        const int32_t output = (int32_t)i * p->chunk;
         if (!multiply_slice(run, block, lane, output, block->stage)) return false;
         if (!p->gated) {
             finish_chunk(run, block, output);
@@ -239,15 +272,18 @@ static bool run_staged(const struct run *run, const struct block *block, int lan
     return true;
 }
 
+/* Task: one block of rows and one column of the outputs. */
 static void run_block(void *context, int64_t task_idx, int lane)
 {
     struct run *const run = context;
     const struct projection *const p = run->projection;
+    const int64_t block_idx = task_idx / p->columns;
+    const int32_t column = (int32_t)(task_idx % p->columns);
     unsigned char *const scratch = (unsigned char *)plan_scratch(run->plan, run->op) +
                                    (size_t)lane * p->lane_bytes;
     struct block block = {
-        .first = task_idx * p->block_rows,
-        .product = p->products[task_idx == p->blocks - 1],
+        .first = block_idx * p->block_rows,
+        .product = p->products[block_idx == p->blocks - 1],
         .stage = scratch + p->gathered_bytes,
     };
     block.rows = block.product->shape.rows;
@@ -258,8 +294,8 @@ static void run_block(void *context, int64_t task_idx, int lane)
     } else {
         block.source = row_of(run->plan, run->op->inputs[PROJECTION_X], block.first, 0);
     }
-    const bool well =
-        p->staged ? run_staged(run, &block, lane) : run_direct(run, &block, lane);
+    const bool well = p->staged ? run_staged(run, &block, column, lane)
+                                : run_direct(run, &block, lane);
     if (!well) atomic_store(&run->failed, true);
 }
 
@@ -267,6 +303,6 @@ bool projection_run(const struct plan *plan, const struct op *op,
                     const struct projection *projection)
 {
     struct run run = {.plan = plan, .op = op, .projection = projection};
-    team_run(projection->blocks, run_block, &run);
+    team_run(projection->blocks * projection->columns, run_block, &run);
     return !atomic_load(&run.failed);
 }

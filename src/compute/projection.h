@@ -37,7 +37,8 @@ struct projection {
     int64_t rows, blocks;
     int32_t block_rows;
     bool staged;
-    int32_t chunk;                     /* outputs at a time */
+    int32_t columns; /* threads that share the outputs of one block: tasks of it */
+    int32_t chunk;   /* outputs at a time */
     const struct product *products[2]; /* for whole blocks, and for the last */
     size_t gathered_bytes, stage_bytes, lane_bytes; /* of scratch, for one lane */
 };

@@ -10,27 +10,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weights/diffusers_names.h"
 #include "weights/key_layout.h"
+
+enum naming {
+    NAMES_ORIGINAL,
+    NAMES_DIFFUSERS
+};
 
 /* Where a component can lie. family: what having one says; FAMILY_UNKNOWN says nothing. */
 static const struct source {
     enum component_role role;
     enum key_layout layout;
     enum family family;
+    enum naming naming;
     const char *prefix;
 } sources[] = {
-    {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL,         "conditioner.embedders.1.model."          },
-    {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL_REFINER, "conditioner.embedders.0.model."          },
-    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,
-     "conditioner.embedders.0.transformer.text_model."                                          },
-    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,         "conditioner.embedders.0.transformer."    },
-    {ROLE_TEXT,  KEYS_OPEN_CLIP, FAMILY_SD2,          "cond_stage_model.model."                 },
-    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         "cond_stage_model.transformer.text_model."},
-    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         "cond_stage_model.transformer."           },
-    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      "model.diffusion_model."                  },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      "first_stage_model."                      },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      "vae."                                    },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      ""                                        },
+    {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL,         NAMES_ORIGINAL,
+     "conditioner.embedders.1.model."                                                                    },
+    {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL_REFINER, NAMES_ORIGINAL,
+     "conditioner.embedders.0.model."                                                                    },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,         NAMES_ORIGINAL,
+     "conditioner.embedders.0.transformer.text_model."                                                   },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,         NAMES_ORIGINAL,
+     "conditioner.embedders.0.transformer."                                                              },
+    {ROLE_TEXT,  KEYS_OPEN_CLIP, FAMILY_SD2,          NAMES_ORIGINAL,  "cond_stage_model.model."         },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         NAMES_ORIGINAL,
+     "cond_stage_model.transformer.text_model."                                                          },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         NAMES_ORIGINAL,  "cond_stage_model.transformer."   },
+    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "model.diffusion_model."          },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "first_stage_model."              },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "vae."                            },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  ""                                },
+    /* A diffusers folder (its parts' names as prefixes), or one network of it. */
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "text_encoder/text_model."        },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "text_encoder/"                   },
+    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "unet/"                           },
+    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                                },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae/"                            },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae."                            },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                                },
 };
 enum {
     SOURCE_COUNT = sizeof sources / sizeof sources[0]
@@ -60,13 +79,29 @@ const char *component_role_name(enum component_role role)
 
 /* ---- telling what is there ---- */
 
-/* The canonical name of a tensor under a source, or NULL where it is none of its. */
-static const char *canonical_name(const struct source *source, const char *name)
+/* What lies under each source: known tensors, and the shape of a network in diffusers' names. */
+struct survey {
+    size_t counts[SOURCE_COUNT];
+    struct diffusers_shape shapes[SOURCE_COUNT];
+};
+
+/* A tensor's name without the source's prefix, or NULL. */
+static const char *name_under(const struct source *source, const char *name)
 {
     const size_t prefix_bytes = strlen(source->prefix);
-    if (strncmp(name, source->prefix, prefix_bytes) != 0) return NULL;
-    name += prefix_bytes;
-    return key_layout_has(source->layout, name) ? name : NULL;
+    return strncmp(name, source->prefix, prefix_bytes) == 0 ? name + prefix_bytes : NULL;
+}
+
+/* The canonical name of a tensor under a source, or NULL where it is none of its: a part of
+ * name, or translated into buffer. */
+static const char *canonical_name(const struct source *source,
+                                  const struct diffusers_shape *shape, const char *name,
+                                  char buffer[static DIFFUSERS_NAME_BYTES])
+{
+    const char *canonical = name_under(source, name);
+    if (canonical && source->naming == NAMES_DIFFUSERS)
+        canonical = diffusers_name(shape, source->layout, canonical, buffer) ? buffer : NULL;
+    return canonical && key_layout_has(source->layout, canonical) ? canonical : NULL;
 }
 
 /* A VAE in diffusers' names shares some names with the original layout (decoder.conv_in ...);
@@ -78,23 +113,30 @@ static bool is_diffusers_vae(const char *name)
            strncmp(name, "encoder.down_blocks.", 20) == 0;
 }
 
-/* Known tensors under each source; 0 where another layout's names lie there. */
-static void count_sources(const struct tensor_file *file, size_t counts[SOURCE_COUNT])
+/* Known tensors under a source; 0 where another layout's names lie there. */
+static size_t count_source(const struct tensor_file *file, const struct source *source,
+                           struct diffusers_shape *shape)
 {
-    for (size_t s = 0; s < SOURCE_COUNT; ++s) {
-        const size_t prefix_bytes = strlen(sources[s].prefix);
-        bool foreign = false;
-        counts[s] = 0;
-        for (size_t i = 0; i < file->tensor_count; ++i) {
-            const char *const name = file->tensors[i].name;
-            if (canonical_name(&sources[s], name)) ++counts[s];
-            if (sources[s].role == ROLE_VAE &&
-                strncmp(name, sources[s].prefix, prefix_bytes) == 0 &&
-                is_diffusers_vae(name + prefix_bytes))
-                foreign = true;
-        }
-        if (foreign) counts[s] = 0;
+    char buffer[DIFFUSERS_NAME_BYTES];
+    size_t count = 0;
+    bool is_foreign = false;
+    for (size_t i = 0; i < file->tensor_count; ++i) {
+        const char *const name = name_under(source, file->tensors[i].name);
+        if (!name) continue;
+        if (source->naming == NAMES_DIFFUSERS)
+            diffusers_shape_note(shape, source->layout, name);
+        else if (source->role == ROLE_VAE && is_diffusers_vae(name))
+            is_foreign = true;
     }
+    for (size_t i = 0; i < file->tensor_count; ++i)
+        if (canonical_name(source, shape, file->tensors[i].name, buffer)) ++count;
+    return is_foreign ? 0 : count;
+}
+
+static void survey_sources(const struct tensor_file *file, struct survey *survey)
+{
+    for (size_t s = 0; s < SOURCE_COUNT; ++s)
+        survey->counts[s] = count_source(file, &sources[s], &survey->shapes[s]);
 }
 
 static int compare_tensors(const void *left, const void *right)
@@ -103,23 +145,42 @@ static int compare_tensors(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
-static enum dr_code collect(struct checkpoint *checkpoint, const struct source *source,
-                            size_t count, struct dr_error *err)
+/* A file can hold a tensor under two names that mean the same ("query" and "to_q"). */
+static enum dr_code check_unique(const struct component_index *index,
+                                 struct dr_error *err)
+{
+    for (size_t i = 1; i < index->count; ++i)
+        if (strcmp(index->tensors[i - 1].name, index->tensors[i].name) == 0)
+            return error_set(err, DR_CORRUPT, "%s has two tensors for %s: %.160s, %.160s",
+                             index->file->path, index->tensors[i].name,
+                             index->tensors[i - 1].tensor->name,
+                             index->tensors[i].tensor->name);
+    return DR_OK;
+}
+
+static enum dr_code collect(struct checkpoint *checkpoint, const struct survey *survey,
+                            size_t s, struct dr_error *err)
 {
     const struct tensor_file *const file = &checkpoint->file;
-    struct component_index *const index = &checkpoint->components[source->role];
-    index->tensors = pool_alloc(&checkpoint->pool, count * sizeof index->tensors[0]);
-    if (!index->tensors)
-        return error_set(err, DR_NOMEM, "no memory for the tensors of %s", file->path);
-    for (size_t i = 0; i < file->tensor_count; ++i) {
-        const char *const name = canonical_name(source, file->tensors[i].name);
+    struct component_index *const index = &checkpoint->components[sources[s].role];
+    char buffer[DIFFUSERS_NAME_BYTES];
+    index->tensors =
+        pool_alloc(&checkpoint->pool, survey->counts[s] * sizeof index->tensors[0]);
+    bool has_memory = index->tensors != NULL;
+    for (size_t i = 0; has_memory && i < file->tensor_count; ++i) {
+        const char *name = canonical_name(&sources[s], &survey->shapes[s],
+                                          file->tensors[i].name, buffer);
         if (!name) continue;
+        if (name == buffer) name = pool_string(&checkpoint->pool, buffer);
+        has_memory = name != NULL;
         index->tensors[index->count++] =
             (struct component_tensor){name, &file->tensors[i]};
         index->bytes += file->tensors[i].bytes;
     }
+    if (!has_memory)
+        return error_set(err, DR_NOMEM, "no memory for the tensors of %s", file->path);
     qsort(index->tensors, index->count, sizeof index->tensors[0], compare_tensors);
-    return DR_OK;
+    return check_unique(index, err);
 }
 
 static void count_ignored(struct checkpoint *checkpoint)
@@ -149,10 +210,10 @@ static enum family family_of_unet(const struct component_index *unet)
 }
 
 static enum family tell_family(const struct checkpoint *checkpoint,
-                               const size_t counts[SOURCE_COUNT])
+                               const struct survey *survey)
 {
     for (size_t s = 0; s < SOURCE_COUNT; ++s)
-        if (counts[s] > 0 && sources[s].family != FAMILY_UNKNOWN)
+        if (survey->counts[s] > 0 && sources[s].family != FAMILY_UNKNOWN)
             return sources[s].family;
     if (checkpoint->components[ROLE_UNET].count > 0)
         return family_of_unet(&checkpoint->components[ROLE_UNET]);
@@ -175,12 +236,6 @@ static const char *known_model(const struct tensor_file *file)
         {"controlnet_cond_embedding.", "a ControlNet, not a checkpoint"        },
         {"double_blocks.",             "a Flux model"                          },
         {"joint_blocks.",              "a Stable Diffusion 3 model"            },
-        {"decoder.mid_block.",
-         "a VAE in diffusers' names, which darkroom does not read yet"         },
-        {"decoder.up_blocks.",
-         "a VAE in diffusers' names, which darkroom does not read yet"         },
-        {"down_blocks.",
-         "a UNet in diffusers' names, which darkroom does not read yet"        },
         {"text_model.encoder.layers.", "a text encoder alone, not a checkpoint"},
     };
     for (size_t k = 0; k < sizeof known / sizeof known[0]; ++k)
@@ -204,7 +259,7 @@ static enum dr_code refuse(const struct tensor_file *file, struct dr_error *err)
                                  i ? ", " : "", file->tensors[i].name);
     return error_set(err, DR_UNSUPPORTED,
                      "%s holds no part of a Stable Diffusion model in the original key "
-                     "layout; its %zu tensors are named %s%s",
+                     "layout or diffusers'; its %zu tensors are named %s%s",
                      file->path, file->tensor_count, names,
                      file->tensor_count > 3 ? ", ..." : "");
 }
@@ -213,19 +268,19 @@ static enum dr_code refuse(const struct tensor_file *file, struct dr_error *err)
 
 static enum dr_code index_file(struct checkpoint *checkpoint, struct dr_error *err)
 {
-    size_t counts[SOURCE_COUNT];
+    struct survey survey = {0};
     enum dr_code code = DR_OK;
     for (int role = 0; role < ROLE_COUNT; ++role)
         checkpoint->components[role] =
             (struct component_index){.role = (enum component_role)role,
                                      .file = &checkpoint->file};
-    count_sources(&checkpoint->file, counts);
+    survey_sources(&checkpoint->file, &survey);
     for (size_t s = 0; !code && s < SOURCE_COUNT; ++s)
-        if (counts[s] > 0 && checkpoint->components[sources[s].role].count == 0)
-            code = collect(checkpoint, &sources[s], counts[s], err);
+        if (survey.counts[s] > 0 && checkpoint->components[sources[s].role].count == 0)
+            code = collect(checkpoint, &survey, s, err);
     if (code) return code;
     count_ignored(checkpoint);
-    checkpoint->family = tell_family(checkpoint, counts);
+    checkpoint->family = tell_family(checkpoint, &survey);
     return checkpoint->family == FAMILY_UNKNOWN ? refuse(&checkpoint->file, err)
                                                 : DR_OK;
 }

@@ -190,10 +190,6 @@ static void refuses_other_models(void)
     refuse(NAMED("lora_unet_down_blocks_0.lora_down.weight"), "a LoRA");
     refuse(NAMED("control_model.input_blocks.0.0.weight"), "a ControlNet");
     refuse(NAMED("double_blocks.0.img_mod.lin.weight"), "a Flux model");
-    refuse(NAMED("decoder.conv_in.weight", "decoder.mid_block.resnets.0.conv1.weight",
-                 "quant_conv.weight"),
-           "a VAE in diffusers' names");
-    refuse(NAMED("down_blocks.0.resnets.0.conv1.weight"), "a UNet in diffusers' names");
     refuse(NAMED("text_model.encoder.layers.0.mlp.fc1.weight"), "a text encoder alone");
 }
 

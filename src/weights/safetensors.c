@@ -105,7 +105,13 @@ static bool has_metadata(const struct tensor_list *list, const char *key)
 enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
                                   const json_t *text, struct dr_error *err)
 {
-    if (json_string_length(text) > METADATA_MAX_TEXT ||
+    return tensor_list_text(list, key, json_string_value(text), err);
+}
+
+enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
+                              const char *text, struct dr_error *err)
+{
+    if (strlen(text) > METADATA_MAX_TEXT ||
         strlen(key) > TENSOR_MAX_NAME_BYTES || has_metadata(list, key))
         return DR_OK;
     if (list->metadata_count == list->metadata_capacity) {
@@ -120,7 +126,7 @@ enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
     }
     const struct tensor_metadata entry = {
         .key = pool_string(list->pool, key),
-        .text = pool_string(list->pool, json_string_value(text)),
+        .text = pool_string(list->pool, text),
     };
     if (!entry.key || !entry.text) return no_memory(err);
     list->metadata[list->metadata_count++] = entry;

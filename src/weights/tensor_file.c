@@ -37,9 +37,7 @@ enum dr_code tensor_shard_open(struct tensor_shard *shard, const char *path,
     else if (S_ISDIR(status.st_mode))
         code = error_set(
             err, DR_UNSUPPORTED,
-            "%s is a folder, which darkroom does not read yet: give it one "
-            ".safetensors file, or the .safetensors.index.json of a sharded one",
-            path);
+            "%s is a folder where a file belongs", path);
     else if (!S_ISREG(status.st_mode))
         code = error_set(err, DR_BAD_INPUT, "%s is not a regular file", path);
     if (!code) code = file_identity_read(&shard->identity, descriptor, path, err);
@@ -50,6 +48,12 @@ enum dr_code tensor_shard_open(struct tensor_shard *shard, const char *path,
     shard->path = path;
     shard->descriptor = descriptor;
     return DR_OK;
+}
+
+void tensor_shard_close(struct tensor_shard *shard)
+{
+    if (shard->descriptor >= 0) close(shard->descriptor);
+    shard->descriptor = -1;
 }
 
 enum dr_code tensor_shard_read(const struct tensor_shard *shard, uint64_t offset,
@@ -137,6 +141,8 @@ enum dr_code tensor_shard_parse(struct tensor_list *list, int32_t shard_idx,
 
 enum format {
     FORMAT_SAFETENSORS,
+    FORMAT_ZIP,
+    FORMAT_LEGACY,
     FORMAT_INDEX,
     FORMAT_KNOWN,
     FORMAT_OTHER
@@ -156,12 +162,6 @@ static const char *known_format(const char *start, size_t bytes)
         size_t bytes;
         const char *what;
     } known[] = {
-        {"PK\003\004",              4,
-         "a PyTorch checkpoint (pickle), which darkroom does not read yet: convert it to "
-         ".safetensors"                                                                    },
-        {"\200\002",                2,
-         "an old PyTorch checkpoint (pickle), which darkroom does not read yet: convert it to "
-         ".safetensors"                                                                    },
         {"GGUF",                    4,
          "a GGUF file, which darkroom does not read yet: use a .safetensors file"          },
         {"\211PNG",                 4,  "a PNG picture, not a model"                       },
@@ -191,15 +191,21 @@ static enum format tell_format(const char *start, size_t bytes, const char *path
         return FORMAT_INDEX;
     const bool is_brace = bytes > 8 && start[8] == '{';
     if (is_brace && start[7] == 0) return FORMAT_SAFETENSORS;
+    if (bytes >= 4 && memcmp(start, "PK\003\004", 4) == 0) return FORMAT_ZIP;
+    if (bytes >= 2 && start[0] == '\200' && start[1] >= 2 && start[1] <= 5)
+        return FORMAT_LEGACY;
     if (known_format(start, bytes)) return FORMAT_KNOWN;
     return is_brace || ends_with(path, ".safetensors") ? FORMAT_SAFETENSORS
                                                        : FORMAT_OTHER;
 }
 
+typedef enum dr_code (*shard_parser)(struct tensor_list *list, int32_t shard_idx,
+                                     struct tensor_shard *shard, struct dr_error *err);
+
 static enum dr_code open_single(struct tensor_file *file, struct tensor_list *list,
-                                const struct tensor_shard *first, struct dr_error *err)
+                                const struct tensor_shard *first, shard_parser parse,
+                                struct dr_error *err)
 {
-    file->format = "safetensors";
     file->shards = pool_alloc(&file->pool, sizeof file->shards[0]);
     if (!file->shards)
         return error_set(err, DR_NOMEM, "no memory to open %s", file->path);
@@ -208,7 +214,7 @@ static enum dr_code open_single(struct tensor_file *file, struct tensor_list *li
     file->shard_count = 1;
     if (file->shards[0].descriptor < 0)
         return error_set_errno(err, DR_IO, errno, "cannot open %s", file->path);
-    return tensor_shard_parse(list, 0, &file->shards[0], err);
+    return parse(list, 0, &file->shards[0], err);
 }
 
 static enum dr_code open_index(struct tensor_file *file, struct tensor_list *list,
@@ -247,6 +253,16 @@ static void take_list(struct tensor_file *file, const struct tensor_list *list)
               compare_names);
 }
 
+/* A pickle can say a name twice, and so can the parts of a folder. */
+static enum dr_code check_unique(const struct tensor_file *file, struct dr_error *err)
+{
+    for (size_t i = 1; i < file->tensor_count; ++i)
+        if (strcmp(file->tensors[i - 1].name, file->tensors[i].name) == 0)
+            return error_set(err, DR_CORRUPT, "%s has tensor %.160s twice", file->path,
+                             file->tensors[i].name);
+    return DR_OK;
+}
+
 /* path is in file->pool; first is the open file of that name. */
 static enum dr_code open_format(struct tensor_file *file,
                                 const struct tensor_shard *first, struct dr_error *err)
@@ -260,7 +276,18 @@ static enum dr_code open_format(struct tensor_file *file,
     if (code) return code;
     struct tensor_list list = {.pool = &file->pool};
     switch (tell_format(start, bytes, file->path)) {
-    case FORMAT_SAFETENSORS: code = open_single(file, &list, first, err); break;
+    case FORMAT_SAFETENSORS:
+        file->format = "safetensors";
+        code = open_single(file, &list, first, tensor_shard_parse, err);
+        break;
+    case FORMAT_ZIP:
+        file->format = "PyTorch checkpoint";
+        code = open_single(file, &list, first, pickle_zip_parse, err);
+        break;
+    case FORMAT_LEGACY:
+        file->format = "PyTorch checkpoint (legacy)";
+        code = open_single(file, &list, first, pickle_legacy_parse, err);
+        break;
     case FORMAT_INDEX: code = open_index(file, &list, first, err); break;
     case FORMAT_KNOWN:
         code = error_set(err, DR_UNSUPPORTED, "%s is %s", file->path,
@@ -268,17 +295,20 @@ static enum dr_code open_format(struct tensor_file *file,
         break;
     case FORMAT_OTHER:
         code = error_set(err, DR_UNSUPPORTED,
-                         "%s is in no format that darkroom reads (.safetensors, or the "
-                         ".safetensors.index.json of a sharded model)",
+                         "%s is in no format that darkroom reads (.safetensors, the "
+                         ".safetensors.index.json of a sharded model, a PyTorch .ckpt, "
+                         ".pt or .pth, or a diffusers folder)",
                          file->path);
         break;
     }
-    if (!code) take_list(file, &list);
-    return code;
+    if (!code) code = diffusers_config_beside(&list, file->path, err);
+    if (code) return code;
+    take_list(file, &list);
+    return check_unique(file, err);
 }
 
-enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
-                              struct dr_error *err)
+enum dr_code tensor_file_open_one(struct tensor_file *file, const char *path,
+                                  struct dr_error *err)
 {
     *file = (struct tensor_file){0};
     struct tensor_shard first;
@@ -292,10 +322,36 @@ enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
     return code;
 }
 
+static enum dr_code open_folder(struct tensor_file *file, const char *path,
+                                struct dr_error *err)
+{
+    *file = (struct tensor_file){.format = "diffusers folder"};
+    struct tensor_list list = {.pool = &file->pool};
+    file->path = pool_string(&file->pool, path);
+    enum dr_code code = file->path
+                            ? diffusers_folder_read(file, &list, err)
+                            : error_set(err, DR_NOMEM, "no memory to open %s", path);
+    if (!code) {
+        take_list(file, &list);
+        code = check_unique(file, err);
+    }
+    if (code) tensor_file_close(file);
+    return code;
+}
+
+enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
+                              struct dr_error *err)
+{
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return open_folder(file, path, err);
+    return tensor_file_open_one(file, path, err);
+}
+
 void tensor_file_close(struct tensor_file *file)
 {
     for (size_t i = 0; i < file->shard_count; ++i)
-        if (file->shards[i].descriptor >= 0) close(file->shards[i].descriptor);
+        tensor_shard_close(&file->shards[i]);
     pool_finish(&file->pool);
     *file = (struct tensor_file){0};
 }

@@ -144,11 +144,9 @@ static void refuses_every_truncation(void)
 
 static void names_other_formats(void)
 {
-    refuse(write_text("a.ckpt", "PK\003\004.........."), DR_UNSUPPORTED,
-           "PyTorch checkpoint (pickle)");
-    refuse(write_text("b.safetensors", "PK\003\004.........."), DR_UNSUPPORTED,
-           "pickle");
-    refuse(write_text("c.pt", "\200\002}q\001..."), DR_UNSUPPORTED, "old PyTorch");
+    refuse(write_text("a.ckpt", "PK\003\004.........."), DR_CORRUPT, "zip directory");
+    refuse(write_text("b.safetensors", "PK\003\004.........."), DR_CORRUPT, "zip");
+    refuse(write_text("c.pt", "\200\002}q\001..."), DR_UNSUPPORTED, "torch.save");
     refuse(write_text("d.gguf", "GGUF\003..."), DR_UNSUPPORTED, "GGUF");
     refuse(write_text("e.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
            DR_UNSUPPORTED, "Git LFS pointer");
@@ -158,7 +156,7 @@ static void names_other_formats(void)
            "no format");
     refuse(write_text("h.json", "{\"model_type\": \"clip\"}"), DR_UNSUPPORTED,
            "weight_map");
-    refuse(scratch_folder(), DR_UNSUPPORTED, "is a folder");
+    refuse(scratch_folder(), DR_UNSUPPORTED, "is a folder without");
     const char *const fifo = scratch_path("fifo");
     check_int(mkfifo(fifo, 0600), ==, 0);
     refuse(fifo, DR_BAD_INPUT, "not a regular file"); /* and does not wait */

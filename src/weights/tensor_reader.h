@@ -36,6 +36,8 @@ enum dr_code tensor_list_reserve(struct tensor_list *list, size_t count,
 enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
                                   const json_t *text,
                                   struct dr_error *err) DR_MUST_CHECK;
+enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
+                              const char *text, struct dr_error *err) DR_MUST_CHECK;
 
 /* Parse JSON whose shape is bounded first: depth, number of values, no duplicate keys. The
  * result is released with json_decref. Errors: DR_CORRUPT. */
@@ -51,6 +53,7 @@ enum dr_code safetensors_parse(struct tensor_list *list, int32_t shard_idx,
 /* Open a regular file and note its identity; path is borrowed. */
 enum dr_code tensor_shard_open(struct tensor_shard *shard, const char *path,
                                struct dr_error *err) DR_MUST_CHECK;
+void tensor_shard_close(struct tensor_shard *shard);
 /* Read from the file's start. A short file is DR_CHANGED. Fault place: FAULT_READ. */
 enum dr_code tensor_shard_read(const struct tensor_shard *shard, uint64_t offset,
                                void *target, size_t bytes,
@@ -59,6 +62,28 @@ enum dr_code tensor_shard_read(const struct tensor_shard *shard, uint64_t offset
 enum dr_code tensor_shard_parse(struct tensor_list *list, int32_t shard_idx,
                                 struct tensor_shard *shard,
                                 struct dr_error *err) DR_MUST_CHECK;
+
+/* Tensors of a PyTorch checkpoint, in its zip and in its legacy form; fill identity.header. */
+enum dr_code pickle_zip_parse(struct tensor_list *list, int32_t shard_idx,
+                              struct tensor_shard *shard,
+                              struct dr_error *err) DR_MUST_CHECK;
+enum dr_code pickle_legacy_parse(struct tensor_list *list, int32_t shard_idx,
+                                 struct tensor_shard *shard,
+                                 struct dr_error *err) DR_MUST_CHECK;
+
+/* Open a file that is none of a set: any format but a folder. As tensor_file_open. */
+enum dr_code tensor_file_open_one(struct tensor_file *file, const char *path,
+                                  struct dr_error *err) DR_MUST_CHECK;
+
+/* Read a diffusers folder, or the folder of one of its networks, into file, whose path and pool
+ * are set; shards that were opened are closed by tensor_file_close. A tensor's name begins with
+ * its part's: "unet/conv_in.weight". */
+enum dr_code diffusers_folder_read(struct tensor_file *file, struct tensor_list *list,
+                                   struct dr_error *err) DR_MUST_CHECK;
+/* What the config.json of a network says and its file does not, as darkroom.* metadata: config
+ * is beside path, a file that diffusers named; for others nothing is done. */
+enum dr_code diffusers_config_beside(struct tensor_list *list, const char *path,
+                                     struct dr_error *err) DR_MUST_CHECK;
 
 /* Read index.json of a sharded set (its text) and all its shards into file, whose path and
  * pool are set; shards that were opened are closed by tensor_file_close. */

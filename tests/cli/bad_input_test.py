@@ -60,7 +60,8 @@ class BadInput(Case):
                              "unsupported", ["Q9"]),
             "no-model": (header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}) + bytes(4), 5,
                          "unsupported", []),
-            "pickle": (b"PK\x03\x04" + bytes(100), 5, "unsupported", []),
+            "zip": (b"PK\x03\x04" + bytes(100), 4, "corrupt", []),
+            "pickle": (b"\x80\x02}.", 5, "unsupported", ["torch.save"]),
         }
         shell = self.shell("-m", "../tiny.safetensors")
         self.succeed(shell, f"{LINE} -o a.png")

@@ -1,0 +1,206 @@
+#include "picture_commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "answer.h"
+#include "switch_commands.h"
+
+/* ---- generate ---------------------------------------------------------------------------- */
+
+static struct dr_generate_options job_of(struct session *session,
+                                         const struct options *options)
+{
+    struct dr_generate_options job = dr_generate_options_default();
+    job.prompt = options->prompt;
+    job.negative = options->negative;
+    job.output = options->output;
+    job.width = options->width;
+    job.height = options->height;
+    job.original_width = options->original[0];
+    job.original_height = options->original[1];
+    job.crop_left = options->crop[0];
+    job.crop_top = options->crop[1];
+    job.target_width = options->target[0];
+    job.target_height = options->target[1];
+    job.seed = options->seed;
+    job.steps = options->steps;
+    job.cfg = options->cfg;
+    job.sampler = options->sampler;
+    job.scheduler = options->scheduler;
+    job.prediction = (enum dr_prediction)options->prediction;
+    job.clip_skip = options->clip_skip;
+    job.rng = (enum dr_rng)options->rng;
+    job.vae = options->vae;
+    job.vae_flags = options->force ? DR_VAE_FORCE : 0;
+    job.init = options->init;
+    job.strength = options->strength;
+    job.batch = options->batch;
+    job.bits = options->bits;
+    job.quality = options->quality;
+    job.progress = talk_progress;
+    job.progress_cookie = &session->talk;
+    return job;
+}
+
+/* 32 bits, as other programs draw them. */
+static int64_t random_seed(void)
+{
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint32_t)time(NULL);
+    return (int64_t)seed;
+}
+
+static void add_warning(struct session *session, json_t *warnings, const char *sentence)
+{
+    (void)json_array_append_new(warnings, answer_text(sentence));
+    talk_log(&session->talk, DR_LOG_WARNING, sentence);
+}
+
+static void answer_generate(struct session *session, const struct options *options,
+                            const struct dr_generate_options *job,
+                            struct dr_generate_result *result, json_t *fields)
+{
+    json_t *const warnings = json_array();
+    const size_t length = strlen(job->output);
+    const bool is_latent =
+        length > 12 && strcmp(job->output + length - 12, ".safetensors") == 0;
+    for (int32_t i = 0; i < result->image_count; ++i)
+        if (!result->images[i].path[0])
+            (void)snprintf(result->images[i].path, sizeof result->images[i].path, "%s",
+                           job->output);
+    command_set(fields, "images", answer_images(result->images, result->image_count));
+    if (is_latent) answer_set_text(fields, "latents", job->output);
+    command_set(fields, "width", json_integer(result->width));
+    command_set(fields, "height", json_integer(result->height));
+    command_set(fields, "vae", answer_vae(&result->vae));
+    command_set(fields, "timings_ms", answer_timings(result));
+    answer_set_bytes(fields, "planned_private_bytes", result->planned_private_bytes);
+    answer_set_bytes(fields, "peak_private_bytes", result->peak_private_bytes);
+    if (result->warnings[0]) add_warning(session, warnings, result->warnings);
+    if (options->strength_said && !options->init)
+        add_warning(session, warnings, "--strength does nothing without --init.");
+    command_set(fields, "warnings", warnings);
+    command_set(fields, "receipt", answer_receipt(&result->receipt));
+}
+
+enum dr_code run_generate(struct session *session, const struct options *options,
+                          json_t *fields, struct dr_error *err)
+{
+    char name[40];
+    struct dr_generate_options job = job_of(session, options);
+    enum dr_code code = command_prepare(session, options, fields, err);
+    if (code != DR_OK) return code;
+    if (!job.output) {
+        if (job.seed == -1) job.seed = random_seed();
+        (void)snprintf(name, sizeof name, "darkroom-%lld.png", (long long)job.seed);
+        job.output = name;
+    }
+    struct dr_generate_result *const result = calloc(1, sizeof *result);
+    if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    code = dr_engine_generate(session->engine, &job, result, err);
+    if (code == DR_OK) answer_generate(session, options, &job, result, fields);
+    dr_generate_result_free(result);
+    free(result);
+    return code;
+}
+
+/* ---- encode and decode ------------------------------------------------------------------- */
+
+typedef enum dr_code codec_run(struct dr_engine *engine,
+                               const struct dr_codec_options *options,
+                               struct dr_codec_result *result, struct dr_error *err);
+
+static void answer_codec(const struct dr_codec_result *result, bool encodes,
+                         json_t *fields)
+{
+    json_t *const timings = json_object();
+    json_t *const images = json_array();
+    for (int32_t i = 0; i < result->image_count; ++i) {
+        json_t *const image = json_object();
+        answer_set_text(image, "path", result->images[i].path);
+        (void)json_array_append_new(images, image);
+    }
+    if (encodes && result->image_count > 0)
+        answer_set_text(fields, "latents", result->images[0].path);
+    if (encodes)
+        json_decref(images);
+    else
+        command_set(fields, "images", images);
+    command_set(fields, "width", json_integer(result->width));
+    command_set(fields, "height", json_integer(result->height));
+    command_set(fields, "vae", answer_vae(&result->vae));
+    command_set(timings, "vae", json_real(result->vae_ms));
+    command_set(fields, "timings_ms", timings);
+    answer_set_bytes(fields, "planned_private_bytes", result->planned_private_bytes);
+    answer_set_bytes(fields, "peak_private_bytes", result->peak_private_bytes);
+    command_set(fields, "receipt", answer_receipt(&result->receipt));
+}
+
+static enum dr_code run_codec(struct session *session, const struct options *options,
+                              bool encodes, json_t *fields, struct dr_error *err)
+{
+    codec_run *const run = encodes ? dr_engine_encode : dr_engine_decode;
+    struct dr_codec_options codec = dr_codec_options_default();
+    if (!options->output)
+        return command_fail(err, DR_BAD_INPUT,
+                            "no output was given: say where with -o %s",
+                            encodes ? "LATENT.safetensors" : "OUT.png");
+    enum dr_code code = command_prepare(session, options, fields, err);
+    if (code != DR_OK) return code;
+    codec.input = options->operands[0];
+    codec.output = options->output;
+    codec.width = options->width;
+    codec.height = options->height;
+    codec.vae = options->vae;
+    codec.vae_flags = options->force ? DR_VAE_FORCE : 0;
+    codec.bits = options->bits;
+    codec.quality = options->quality;
+    codec.progress = talk_progress;
+    codec.progress_cookie = &session->talk;
+    struct dr_codec_result *const result = calloc(1, sizeof *result);
+    if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    code = run(session->engine, &codec, result, err);
+    if (code == DR_OK) answer_codec(result, encodes, fields);
+    dr_codec_result_free(result);
+    free(result);
+    return code;
+}
+
+enum dr_code run_encode(struct session *session, const struct options *options,
+                        json_t *fields, struct dr_error *err)
+{
+    return run_codec(session, options, true, fields, err);
+}
+
+enum dr_code run_decode(struct session *session, const struct options *options,
+                        json_t *fields, struct dr_error *err)
+{
+    return run_codec(session, options, false, fields, err);
+}
+
+/* ---- forecast ---------------------------------------------------------------------------- */
+
+/* Without a model there is only the budget to tell. */
+enum dr_code run_forecast(struct session *session, const struct options *options,
+                          json_t *fields, struct dr_error *err)
+{
+    const struct dr_generate_options job = job_of(session, options);
+    if (!options->model && session->kind == SESSION_ONE_SHOT)
+        return command_add_budget(session, fields, err);
+    enum dr_code code = command_prepare(session, options, fields, err);
+    if (code != DR_OK) return code;
+    struct dr_forecast *const forecast = calloc(1, sizeof *forecast);
+    if (!forecast) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    code = dr_engine_forecast(session->engine, &job, forecast, err);
+    if (code == DR_OK) {
+        command_set(fields, "forecast", answer_forecast(forecast));
+        command_set(fields, "budget",
+                    answer_budget(forecast->budget_bytes, forecast->budget_reason));
+    }
+    free(forecast);
+    return code;
+}

@@ -1,0 +1,156 @@
+#include "switch_commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer.h"
+#include "interrupt.h"
+
+/* ---- what several commands begin with ---------------------------------------------------- */
+
+static enum dr_code check_interrupt(struct dr_error *err)
+{
+    return interrupt_seen()
+               ? command_fail(err, DR_CANCELLED, "cancelled before it began")
+               : DR_OK;
+}
+
+static enum dr_code load(struct session *session, const char *path, json_t *fields,
+                         const char *receipt_key, struct dr_error *err)
+{
+    struct dr_load_result *const result = calloc(1, sizeof *result);
+    if (!result) return command_fail(err, DR_NOMEM, "no memory to load %.400s", path);
+    const enum dr_load_mode mode =
+        session->kind == SESSION_SHELL ? DR_LOAD_EAGER : DR_LOAD_LAZY;
+    const enum dr_code code = dr_engine_load(session->engine, path, mode, result, err);
+    if (code == DR_OK) {
+        command_set(fields, "model", answer_model(&result->model));
+        command_set(fields, receipt_key, answer_receipt(&result->receipt));
+    }
+    free(result);
+    return code;
+}
+
+enum dr_code command_prepare(struct session *session, const struct options *options,
+                             json_t *fields, struct dr_error *err)
+{
+    const bool is_shell = session->kind == SESSION_SHELL;
+    enum dr_code code = DR_OK;
+    if (!options->model && !is_shell)
+        return command_fail(err, DR_BAD_INPUT,
+                            "no model was given: say which with -m FILE");
+    if (is_shell && options->budget_said)
+        code = dr_engine_set_budget(session->engine, options->budget, err);
+    if (code == DR_OK) code = check_interrupt(err);
+    if (code != DR_OK || !options->model) return code;
+    json_t *const unshown = is_shell ? NULL : json_object();
+    code = load(session, options->model, is_shell ? fields : unshown, "model_receipt",
+                err);
+    json_decref(unshown);
+    return code == DR_OK ? check_interrupt(err) : code;
+}
+
+static enum dr_code add_active_vae(struct session *session, json_t *fields,
+                                   struct dr_error *err)
+{
+    struct dr_vae_info *const info = calloc(1, sizeof *info);
+    if (!info) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    const enum dr_code code = dr_engine_vae(session->engine, info, err);
+    if (code == DR_OK) command_set(fields, "vae", answer_vae(info));
+    free(info);
+    return code;
+}
+
+/* ---- model, vae, unload, budget ---------------------------------------------------------- */
+
+enum dr_code run_model(struct session *session, const struct options *options,
+                       json_t *fields, struct dr_error *err)
+{
+    const enum dr_code code =
+        load(session, options->operands[0], fields, "receipt", err);
+    if (code != DR_OK) return code;
+    json_t *const receipt = json_incref(json_object_get(fields, "receipt"));
+    (void)json_object_del(fields, "receipt");
+    const enum dr_code vae_code = add_active_vae(session, fields, err);
+    command_set(fields, "receipt", receipt); /* last, as in the other answers */
+    return vae_code;
+}
+
+/* `vae` alone: what is. Before a model is loaded that is a setting only. */
+static enum dr_code show_vae(struct session *session, json_t *fields,
+                             struct dr_error *err)
+{
+    const enum dr_code code = add_active_vae(session, fields, err);
+    if (code != DR_NOT_FOUND) return code;
+    struct dr_vae_info setting = {.reason =
+                                      "no model is loaded: looked at when one is"};
+    const bool was_said = session->vae_choice[0] != '\0';
+    (void)snprintf(setting.choice, sizeof setting.choice, "%s",
+                   was_said ? session->vae_choice : "automatic");
+    (void)snprintf(setting.source, sizeof setting.source,
+                   was_said ? "setting" : "default");
+    command_set(fields, "vae", answer_vae(&setting));
+    return DR_OK;
+}
+
+enum dr_code run_vae(struct session *session, const struct options *options,
+                     json_t *fields, struct dr_error *err)
+{
+    struct dr_receipt receipt = {0};
+    if (options->operand_count == 0) return show_vae(session, fields, err);
+    const char *const choice = options->operands[0];
+    struct dr_vae_info *const info = calloc(1, sizeof *info);
+    if (!info) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    const enum dr_code code =
+        dr_engine_choose_vae(session->engine, choice, options->force ? DR_VAE_FORCE : 0,
+                             info, &receipt, err);
+    if (code == DR_OK) {
+        (void)snprintf(session->vae_choice, sizeof session->vae_choice, "%s", choice);
+        command_set(fields, "vae", answer_vae(info));
+        command_set(fields, "receipt", answer_receipt(&receipt));
+    }
+    free(info);
+    return code;
+}
+
+enum dr_code run_unload(struct session *session, const struct options *options,
+                        json_t *fields, struct dr_error *err)
+{
+    const char *const what = options->operand_count ? options->operands[0] : "model";
+    const bool is_vae = strcmp(what, "vae") == 0;
+    struct dr_receipt receipt = {0};
+    if (!is_vae && strcmp(what, "model") != 0)
+        return command_fail(err, DR_BAD_INPUT,
+                            "unload takes vae or model, not \"%.80s\"", what);
+    const enum dr_code code =
+        dr_engine_unload(session->engine, is_vae ? DR_UNLOAD_VAE : DR_UNLOAD_MODEL,
+                         &receipt, err);
+    if (code == DR_OK) command_set(fields, "receipt", answer_receipt(&receipt));
+    return code;
+}
+
+enum dr_code command_add_budget(struct session *session, json_t *fields,
+                                struct dr_error *err)
+{
+    struct dr_memory *const memory = calloc(1, sizeof *memory);
+    if (!memory) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    const enum dr_code code = dr_engine_memory(session->engine, memory, err);
+    if (code == DR_OK)
+        command_set(fields, "budget",
+                    answer_budget(memory->budget_bytes, memory->budget_reason));
+    dr_memory_free(memory);
+    free(memory);
+    return code;
+}
+
+enum dr_code run_budget(struct session *session, const struct options *options,
+                        json_t *fields, struct dr_error *err)
+{
+    uint64_t bytes = 0;
+    if (options->operand_count == 0) return command_add_budget(session, fields, err);
+    enum dr_code code = DR_OK;
+    if (strcmp(options->operands[0], "default") != 0)
+        code = dr_parse_bytes(options->operands[0], &bytes, err);
+    if (code == DR_OK) code = dr_engine_set_budget(session->engine, bytes, err);
+    return code == DR_OK ? command_add_budget(session, fields, err) : code;
+}

@@ -1,0 +1,329 @@
+/* diffusers folders: model_index.json, and a folder each for unet, vae, text_encoder, ... with
+ * config.json and the tensors as one file, as a sharded set, or as a PyTorch file.
+ *
+ * A part is opened as a file of its own, and its tensors and shards are then moved into the
+ * folder's table, the part's name before theirs. Of the configs only what decides numbers is
+ * read, and only where the tensors' file says nothing of its own; it becomes metadata:
+ *
+ *     vae/config.json        scaling_factor, shift_factor   darkroom.vae.scale_factor, .shift_factor
+ *     unet/config.json       attention_head_dim             darkroom.unet.heads, .head_dim
+ *     text_encoder/..        num_attention_heads            darkroom.text.heads
+ *     scheduler/..           prediction_type                darkroom.prediction
+ *
+ * attention_head_dim is a misnomer kept by diffusers: it holds numbers of heads, one for all
+ * levels or one for each (models/unets/unet_2d_condition.py). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "weights/tensor_reader.h"
+
+enum {
+    CONFIG_MAX_BYTES = 1 << 20,
+    CLIP_HEAD_DIM = 64, /* of every text encoder that says nothing else */
+};
+
+static enum dr_code no_memory(struct dr_error *err)
+{
+    return error_set(err, DR_NOMEM, "no memory for the list of a folder's files");
+}
+
+/* ---- paths ---- */
+
+/* "folder/part/name" in the pool; part may be "". */
+static char *path_in(struct pool *pool, const char *folder, const char *part,
+                     const char *name)
+{
+    const size_t bytes = strlen(folder) + strlen(part) + strlen(name) + 3;
+    char *const path = pool_alloc(pool, bytes);
+    if (path)
+        (void)snprintf(path, bytes, "%s/%s%s%s", folder, part, *part ? "/" : "", name);
+    return path;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* ---- configs ---- */
+
+/* *out stays NULL where there is no such file. */
+static enum dr_code read_config(json_t **out, const char *path, struct dr_error *err)
+{
+    struct tensor_shard config;
+    if (!is_file(path)) return DR_OK;
+    enum dr_code code = tensor_shard_open(&config, path, err);
+    if (code) return code;
+    struct pool pool = {0};
+    const uint64_t bytes = config.identity.bytes;
+    char *const text = bytes <= CONFIG_MAX_BYTES ? pool_alloc(&pool, bytes) : NULL;
+    if (text) {
+        code = tensor_shard_read(&config, 0, text, (size_t)bytes, err);
+        if (!code) code = header_parse(out, text, (size_t)bytes, err);
+        if (code) error_prefix(err, "%s", path);
+    } else {
+        code = error_set(err, DR_CORRUPT, "%s has %llu bytes, too many for a config",
+                         path, (unsigned long long)bytes);
+    }
+    pool_finish(&pool);
+    tensor_shard_close(&config);
+    return code;
+}
+
+static enum dr_code note_number(struct tensor_list *list, const char *key,
+                                const json_t *number, struct dr_error *err)
+{
+    char text[32];
+    if (!json_is_number(number)) return DR_OK;
+    (void)snprintf(text, sizeof text, "%.9g", json_number_value(number));
+    return tensor_list_text(list, key, text, err);
+}
+
+static enum dr_code note_vae(struct tensor_list *list, const json_t *config,
+                             struct dr_error *err)
+{
+    const enum dr_code code =
+        note_number(list, "darkroom.vae.scale_factor",
+                    json_object_get(config, "scaling_factor"), err);
+    return code ? code
+                : note_number(list, "darkroom.vae.shift_factor",
+                              json_object_get(config, "shift_factor"), err);
+}
+
+/* The width of a head where each level says how many it has, and it is the same for all. */
+static json_int_t head_dim_of(const json_t *channels, const json_t *heads)
+{
+    json_int_t head_dim = 0;
+    for (size_t i = 0; i < json_array_size(heads); ++i) {
+        const json_int_t width = json_integer_value(json_array_get(channels, i));
+        const json_int_t count = json_integer_value(json_array_get(heads, i));
+        if (count < 1 || width % count != 0 || (i > 0 && width / count != head_dim))
+            return 0;
+        head_dim = width / count;
+    }
+    return head_dim;
+}
+
+static enum dr_code note_unet(struct tensor_list *list, const json_t *config,
+                              struct dr_error *err)
+{
+    const json_t *heads = json_object_get(config, "num_attention_heads");
+    if (!heads || json_is_null(heads))
+        heads = json_object_get(config, "attention_head_dim");
+    if (!json_is_array(heads))
+        return note_number(list, "darkroom.unet.heads", heads, err);
+    json_t *const head_dim =
+        json_integer(head_dim_of(json_object_get(config, "block_out_channels"), heads));
+    if (!head_dim) return no_memory(err);
+    const enum dr_code code =
+        json_integer_value(head_dim) > 0
+            ? note_number(list, "darkroom.unet.head_dim", head_dim, err)
+            : DR_OK;
+    json_decref(head_dim);
+    return code;
+}
+
+static enum dr_code note_text(struct tensor_list *list, const json_t *config,
+                              struct dr_error *err)
+{
+    const json_t *const heads = json_object_get(config, "num_attention_heads");
+    const json_int_t width = json_integer_value(json_object_get(config, "hidden_size"));
+    if (json_integer_value(heads) * CLIP_HEAD_DIM == width) return DR_OK;
+    return note_number(list, "darkroom.text.heads", heads, err);
+}
+
+static enum dr_code note_scheduler(struct tensor_list *list, const json_t *config,
+                                   struct dr_error *err)
+{
+    const char *const text =
+        json_string_value(json_object_get(config, "prediction_type"));
+    return text ? tensor_list_text(list, "darkroom.prediction", text, err) : DR_OK;
+}
+
+typedef enum dr_code (*config_noter)(struct tensor_list *list, const json_t *config,
+                                     struct dr_error *err);
+
+static enum dr_code note_config(struct tensor_list *list, const char *path,
+                                config_noter note, struct dr_error *err)
+{
+    json_t *config = NULL;
+    if (!path) return no_memory(err);
+    enum dr_code code = read_config(&config, path, err);
+    if (!code && config) code = note(list, config, err);
+    json_decref(config);
+    return code;
+}
+
+/* The noter of a network whose config says what class it is. */
+static enum dr_code note_network(struct tensor_list *list, const json_t *config,
+                                 struct dr_error *err)
+{
+    const char *const class = json_string_value(json_object_get(config, "_class_name"));
+    if (class && strcmp(class, "AutoencoderKL") == 0) return note_vae(list, config, err);
+    if (class && strcmp(class, "UNet2DConditionModel") == 0)
+        return note_unet(list, config, err);
+    return DR_OK;
+}
+
+enum dr_code diffusers_config_beside(struct tensor_list *list, const char *path,
+                                     struct dr_error *err)
+{
+    static const char stem[] = "diffusion_pytorch_model.";
+    const char *const slash = strrchr(path, '/');
+    const char *const name = slash ? slash + 1 : path;
+    if (strncmp(name, stem, strlen(stem)) != 0) return DR_OK;
+    const size_t folder_bytes = (size_t)(name - path);
+    char *const config = pool_alloc(list->pool, folder_bytes + sizeof "config.json");
+    if (!config) return no_memory(err);
+    memcpy(config, path, folder_bytes);
+    memcpy(config + folder_bytes, "config.json", sizeof "config.json");
+    return note_config(list, config, note_network, err);
+}
+
+/* ---- parts ---- */
+
+/* The file with a part's tensors, in the pool; NULL in *out where there is none. */
+static enum dr_code find_tensors(struct pool *pool, const char *folder,
+                                 const char *part, const char **out,
+                                 struct dr_error *err)
+{
+    static const char *const stems[] = {"diffusion_pytorch_model", "model",
+                                        "pytorch_model"};
+    static const char *const endings[] = {
+        ".safetensors",
+        ".safetensors.index.json",
+        ".fp16.safetensors",
+        ".fp16.safetensors.index.json",
+        ".safetensors.index.fp16.json",
+        ".bin",
+        ".fp16.bin",
+    };
+    *out = NULL;
+    for (size_t e = 0; e < sizeof endings / sizeof endings[0]; ++e)
+        for (size_t s = 0; s < sizeof stems / sizeof stems[0]; ++s) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "%s%s", stems[s], endings[e]);
+            const char *const path = path_in(pool, folder, part, name);
+            if (!path) return no_memory(err);
+            if (!is_file(path)) continue;
+            *out = path;
+            return DR_OK;
+        }
+    return DR_OK;
+}
+
+/* Move the shards of a part's file into file; where they begin there. */
+static enum dr_code move_shards(struct tensor_file *file, struct tensor_file *part,
+                                size_t *first, struct dr_error *err)
+{
+    *first = file->shard_count;
+    struct tensor_shard *const shards =
+        pool_grow(&file->pool, file->shards, file->shard_count,
+                  file->shard_count + part->shard_count, sizeof shards[0]);
+    if (!shards) return no_memory(err);
+    file->shards = shards;
+    for (size_t i = 0; i < part->shard_count; ++i) {
+        struct tensor_shard moved = part->shards[i];
+        moved.path = pool_string(&file->pool, moved.path);
+        if (!moved.path) return no_memory(err);
+        part->shards[i].descriptor = -1;
+        file->shards[file->shard_count++] = moved;
+    }
+    return DR_OK;
+}
+
+static enum dr_code move_tensors(struct tensor_list *list, const struct tensor_file *part,
+                                 const char *prefix, size_t first_shard,
+                                 struct dr_error *err)
+{
+    enum dr_code code = tensor_list_reserve(list, part->tensor_count, err);
+    for (size_t i = 0; !code && i < part->tensor_count; ++i) {
+        struct tensor tensor = part->tensors[i];
+        const size_t bytes = strlen(prefix) + strlen(tensor.name) + 2;
+        char *const name = pool_alloc(list->pool, bytes);
+        if (!name) return no_memory(err);
+        (void)snprintf(name, bytes, "%s%s%s", prefix, *prefix ? "/" : "", tensor.name);
+        tensor.name = name;
+        tensor.shard_idx += (int32_t)first_shard;
+        list->tensors[list->count++] = tensor;
+    }
+    for (size_t i = 0; !code && i < part->metadata_count; ++i)
+        code = tensor_list_text(list, part->metadata[i].key, part->metadata[i].text, err);
+    return code;
+}
+
+static enum dr_code read_part(struct tensor_file *file, struct tensor_list *list,
+                              const char *path, const char *name, struct dr_error *err)
+{
+    struct tensor_file part;
+    size_t first_shard = 0;
+    enum dr_code code = tensor_file_open_one(&part, path, err);
+    if (code) return code;
+    code = move_shards(file, &part, &first_shard, err);
+    if (!code) code = move_tensors(list, &part, name, first_shard, err);
+    tensor_file_close(&part);
+    return code;
+}
+
+/* A part that is not there is left to who needs it; one without tensors is an error. */
+static enum dr_code read_named_part(struct tensor_file *file, struct tensor_list *list,
+                                    const char *name, struct dr_error *err)
+{
+    const char *path = NULL;
+    const char *const folder = path_in(&file->pool, file->path, "", name);
+    if (!folder) return no_memory(err);
+    if (!is_folder(folder)) return DR_OK;
+    const enum dr_code code = find_tensors(&file->pool, file->path, name, &path, err);
+    if (code) return code;
+    if (!path)
+        return error_set(err, DR_NOT_FOUND,
+                         "%s has no tensors: neither .safetensors nor .bin with the name "
+                         "that diffusers gives them",
+                         folder);
+    return read_part(file, list, path, name, err);
+}
+
+static enum dr_code read_pipeline(struct tensor_file *file, struct tensor_list *list,
+                                  struct dr_error *err)
+{
+    static const char *const parts[] = {"unet", "vae", "text_encoder", "text_encoder_2"};
+    enum dr_code code = DR_OK;
+    for (size_t i = 0; !code && i < sizeof parts / sizeof parts[0]; ++i)
+        code = read_named_part(file, list, parts[i], err);
+    if (!code)
+        code = note_config(
+            list, path_in(&file->pool, file->path, "text_encoder", "config.json"),
+            note_text, err);
+    if (!code)
+        code = note_config(
+            list,
+            path_in(&file->pool, file->path, "scheduler", "scheduler_config.json"),
+            note_scheduler, err);
+    return code;
+}
+
+enum dr_code diffusers_folder_read(struct tensor_file *file, struct tensor_list *list,
+                                   struct dr_error *err)
+{
+    const char *tensors = NULL;
+    const char *const index = path_in(&file->pool, file->path, "", "model_index.json");
+    if (!index) return no_memory(err);
+    if (is_file(index)) return read_pipeline(file, list, err);
+    const enum dr_code code = find_tensors(&file->pool, file->path, "", &tensors, err);
+    if (code) return code;
+    if (!tensors)
+        return error_set(err, DR_UNSUPPORTED,
+                         "%s is a folder without model_index.json: give it a diffusers "
+                         "folder, or one checkpoint file",
+                         file->path);
+    return read_part(file, list, tensors, "", err);
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""The same checkpoint in every container: the same digests, the same picture; and pickles that want to run something."""
+import json
+import os
+import struct
+from collections import OrderedDict
+
+import harness
+import torch_save
+from harness import HOME, LINE, Case
+from torch_save import Storage, Tensor
+
+VAE = "first_stage_model."
+
+
+def read_tensors(path):
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    tensors = OrderedDict()
+    for name, entry in json.loads(data[8:8 + length]).items():
+        if name != "__metadata__":
+            start, end = (8 + length + offset for offset in entry["data_offsets"])
+            tensors[name] = Tensor(Storage(entry["dtype"], data[start:end]), entry["shape"])
+    return tensors
+
+
+class Touch:
+    """What a hostile checkpoint does: a call of os.system when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch '{self.path}'",)
+
+
+class Formats(Case):
+    def picture_of(self, model, *options):
+        shell = self.shell("-m", model)
+        self.succeed(shell, " ".join([LINE, "-o", "picture.png", *options]))
+        digest = self.succeed(shell, "vae")["vae"]["digest"]
+        return (self.folder / "picture.png").read_bytes(), digest
+
+    def checkpoints(self):
+        tensors = read_tensors(HOME / "tiny.safetensors")
+        ema = {name.replace("model.", "model_ema.", 1): tensor for name, tensor in tensors.items()}
+        whole = {"epoch": 1, "global_step": 2.5, "state_dict": OrderedDict(tensors, **ema),
+                 "optimizer_states": [{"state": {}, "groups": [{"lr": 1e-4}]}], "callbacks": {Touch: Touch("never")}}
+        yield "zip", torch_save.save_zip(whole)
+        yield "legacy", torch_save.save_legacy(whole)
+        yield "bare", torch_save.save_zip(tensors, "sd-v1")
+
+    def test_same_picture(self):
+        # In folders, so that the model's name in the picture is the same.
+        first, digest = self.picture_of("../tiny.safetensors")
+        for name, content in self.checkpoints():
+            (self.folder / name).mkdir()
+            (self.folder / name / "tiny.ckpt").write_bytes(content)
+            picture, own = self.picture_of(f"{name}/tiny.ckpt")
+            self.assertEqual(own, digest, name)
+            self.assertTrue(picture == first, name)
+        self.assertFalse((self.folder / "never").exists())
+
+    def test_same_vae(self):
+        tensors = read_tensors(HOME / "vae.safetensors")
+        bare = {name.removeprefix(VAE): tensor for name, tensor in tensors.items()}
+        matrices = {name: Tensor(t.storage, t.shape[:2]) if t.shape[2:] == (1, 1) and "attn" in name else t
+                    for name, t in bare.items()}
+        prefixed = {VAE + name: tensor for name, tensor in bare.items()}
+        files = {"zip.ckpt": torch_save.save_zip(prefixed), "legacy.pt": torch_save.save_legacy({"state_dict": bare}),
+                 "matrices.pth": torch_save.save_zip(matrices)}
+        shell = self.shell("-m", "../tiny.safetensors")
+        digest = self.succeed(shell, "vae ../vae.safetensors")["vae"]["digest"]
+        for name, content in files.items():
+            (self.folder / name).write_bytes(content)
+            self.assertEqual(self.succeed(shell, f"vae {name}")["vae"]["digest"], digest, name)
+
+    def test_runs_nothing(self):
+        tensors = read_tensors(HOME / "tiny.safetensors")
+        target = self.folder / "touched"
+        hostile = {"itself": Touch(target), "state": {"state_dict": Touch(target)},
+                   "tensor": {"state_dict": {**tensors, "a": Touch(target)}}}
+        for name, value in hostile.items():
+            for save in (torch_save.save_zip, torch_save.save_legacy):
+                (self.folder / f"{name}.ckpt").write_bytes(save(value))
+                answer, got = self.ask("inspect", f"{name}.ckpt")
+                self.assertEqual((got, answer["error"]["code"]), (5, "unsupported"), (name, answer))
+                self.assertIn("system", answer["error"]["message"])
+        self.assertFalse(target.exists())
+
+    def test_not_contiguous(self):
+        storage = Storage("F32", bytes(24))
+        (self.folder / "turned.ckpt").write_bytes(torch_save.save_zip({"w": Tensor(storage, (2, 3), 0, (1, 2))}))
+        answer, _ = self.ask("inspect", "turned.ckpt")
+        self.assertIn("tensor w: [2, 3] is not stored contiguously", answer["error"]["message"])
+
+
+if __name__ == "__main__":
+    harness.main()
