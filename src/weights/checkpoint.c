@@ -27,29 +27,30 @@ static const struct source {
     const char *prefix;
 } sources[] = {
     {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL,         NAMES_ORIGINAL,
-     "conditioner.embedders.1.model."                                                                    },
+     "conditioner.embedders.1.model."                                                            },
     {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL_REFINER, NAMES_ORIGINAL,
-     "conditioner.embedders.0.model."                                                                    },
+     "conditioner.embedders.0.model."                                                            },
     {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,         NAMES_ORIGINAL,
-     "conditioner.embedders.0.transformer.text_model."                                                   },
+     "conditioner.embedders.0.transformer.text_model."                                           },
     {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,         NAMES_ORIGINAL,
-     "conditioner.embedders.0.transformer."                                                              },
-    {ROLE_TEXT,  KEYS_OPEN_CLIP, FAMILY_SD2,          NAMES_ORIGINAL,  "cond_stage_model.model."         },
+     "conditioner.embedders.0.transformer."                                                      },
+    {ROLE_TEXT,  KEYS_OPEN_CLIP, FAMILY_SD2,          NAMES_ORIGINAL,  "cond_stage_model.model." },
     {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         NAMES_ORIGINAL,
-     "cond_stage_model.transformer.text_model."                                                          },
-    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         NAMES_ORIGINAL,  "cond_stage_model.transformer."   },
-    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "model.diffusion_model."          },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "first_stage_model."              },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "vae."                            },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  ""                                },
-    /* A diffusers folder (its parts' names as prefixes), or one network of it. */
-    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "text_encoder/text_model."        },
-    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "text_encoder/"                   },
-    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "unet/"                           },
-    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                                },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae/"                            },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae."                            },
-    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                                },
+     "cond_stage_model.transformer.text_model."                                                  },
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SD15,         NAMES_ORIGINAL,
+     "cond_stage_model.transformer."                                                             },
+    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "model.diffusion_model."  },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "first_stage_model."      },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "vae."                    },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_ORIGINAL,  ""                        },
+ /* A diffusers folder (its parts' names as prefixes), or one network of it. */
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "text_encoder/text_model."},
+    {ROLE_TEXT,  KEYS_CLIP,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "text_encoder/"           },
+    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "unet/"                   },
+    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                        },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae/"                    },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae."                    },
+    {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                        },
 };
 enum {
     SOURCE_COUNT = sizeof sources / sizeof sources[0]
@@ -89,7 +90,8 @@ struct survey {
 static const char *name_under(const struct source *source, const char *name)
 {
     const size_t prefix_bytes = strlen(source->prefix);
-    return strncmp(name, source->prefix, prefix_bytes) == 0 ? name + prefix_bytes : NULL;
+    return strncmp(name, source->prefix, prefix_bytes) == 0 ? name + prefix_bytes
+                                                            : NULL;
 }
 
 /* The canonical name of a tensor under a source, or NULL where it is none of its: a part of
@@ -100,7 +102,8 @@ static const char *canonical_name(const struct source *source,
 {
     const char *canonical = name_under(source, name);
     if (canonical && source->naming == NAMES_DIFFUSERS)
-        canonical = diffusers_name(shape, source->layout, canonical, buffer) ? buffer : NULL;
+        canonical =
+            diffusers_name(shape, source->layout, canonical, buffer) ? buffer : NULL;
     return canonical && key_layout_has(source->layout, canonical) ? canonical : NULL;
 }
 
@@ -151,7 +154,8 @@ static enum dr_code check_unique(const struct component_index *index,
 {
     for (size_t i = 1; i < index->count; ++i)
         if (strcmp(index->tensors[i - 1].name, index->tensors[i].name) == 0)
-            return error_set(err, DR_CORRUPT, "%s has two tensors for %s: %.160s, %.160s",
+            return error_set(err, DR_CORRUPT,
+                             "%s has two tensors for %s: %.160s, %.160s",
                              index->file->path, index->tensors[i].name,
                              index->tensors[i - 1].tensor->name,
                              index->tensors[i].tensor->name);

@@ -168,7 +168,8 @@ static enum dr_code note_network(struct tensor_list *list, const json_t *config,
                                  struct dr_error *err)
 {
     const char *const class = json_string_value(json_object_get(config, "_class_name"));
-    if (class && strcmp(class, "AutoencoderKL") == 0) return note_vae(list, config, err);
+    if (class && strcmp(class, "AutoencoderKL") == 0)
+        return note_vae(list, config, err);
     if (class && strcmp(class, "UNet2DConditionModel") == 0)
         return note_unet(list, config, err);
     return DR_OK;
@@ -241,9 +242,9 @@ static enum dr_code move_shards(struct tensor_file *file, struct tensor_file *pa
     return DR_OK;
 }
 
-static enum dr_code move_tensors(struct tensor_list *list, const struct tensor_file *part,
-                                 const char *prefix, size_t first_shard,
-                                 struct dr_error *err)
+static enum dr_code move_tensors(struct tensor_list *list,
+                                 const struct tensor_file *part, const char *prefix,
+                                 size_t first_shard, struct dr_error *err)
 {
     enum dr_code code = tensor_list_reserve(list, part->tensor_count, err);
     for (size_t i = 0; !code && i < part->tensor_count; ++i) {
@@ -257,7 +258,8 @@ static enum dr_code move_tensors(struct tensor_list *list, const struct tensor_f
         list->tensors[list->count++] = tensor;
     }
     for (size_t i = 0; !code && i < part->metadata_count; ++i)
-        code = tensor_list_text(list, part->metadata[i].key, part->metadata[i].text, err);
+        code =
+            tensor_list_text(list, part->metadata[i].key, part->metadata[i].text, err);
     return code;
 }
 
@@ -285,29 +287,32 @@ static enum dr_code read_named_part(struct tensor_file *file, struct tensor_list
     const enum dr_code code = find_tensors(&file->pool, file->path, name, &path, err);
     if (code) return code;
     if (!path)
-        return error_set(err, DR_NOT_FOUND,
-                         "%s has no tensors: neither .safetensors nor .bin with the name "
-                         "that diffusers gives them",
-                         folder);
+        return error_set(
+            err, DR_NOT_FOUND,
+            "%s has no tensors: neither .safetensors nor .bin with the name "
+            "that diffusers gives them",
+            folder);
     return read_part(file, list, path, name, err);
 }
 
 static enum dr_code read_pipeline(struct tensor_file *file, struct tensor_list *list,
                                   struct dr_error *err)
 {
-    static const char *const parts[] = {"unet", "vae", "text_encoder", "text_encoder_2"};
+    static const char *const parts[] = {"unet", "vae", "text_encoder",
+                                        "text_encoder_2"};
     enum dr_code code = DR_OK;
     for (size_t i = 0; !code && i < sizeof parts / sizeof parts[0]; ++i)
         code = read_named_part(file, list, parts[i], err);
     if (!code)
-        code = note_config(
-            list, path_in(&file->pool, file->path, "text_encoder", "config.json"),
-            note_text, err);
+        code =
+            note_config(list,
+                        path_in(&file->pool, file->path, "text_encoder", "config.json"),
+                        note_text, err);
     if (!code)
-        code = note_config(
-            list,
-            path_in(&file->pool, file->path, "scheduler", "scheduler_config.json"),
-            note_scheduler, err);
+        code = note_config(list,
+                           path_in(&file->pool, file->path, "scheduler",
+                                   "scheduler_config.json"),
+                           note_scheduler, err);
     return code;
 }
 

@@ -16,20 +16,20 @@ struct rule {
 /* ---- within blocks ---- */
 
 static const struct rule unet_resnet[] = {
-    {".norm1.",         ".in_layers.0.",      NULL},
-    {".conv1.",         ".in_layers.2.",      NULL},
-    {".time_emb_proj.", ".emb_layers.1.",     NULL},
-    {".norm2.",         ".out_layers.0.",     NULL},
-    {".conv2.",         ".out_layers.3.",     NULL},
-    {".conv_shortcut.", ".skip_connection.",  NULL},
-    {NULL,              NULL,                 NULL},
+    {".norm1.",         ".in_layers.0.",     NULL},
+    {".conv1.",         ".in_layers.2.",     NULL},
+    {".time_emb_proj.", ".emb_layers.1.",    NULL},
+    {".norm2.",         ".out_layers.0.",    NULL},
+    {".conv2.",         ".out_layers.3.",    NULL},
+    {".conv_shortcut.", ".skip_connection.", NULL},
+    {NULL,              NULL,                NULL},
 };
 
 static const struct rule vae_resnet[] = {
-    {".norm",           ".norm",         NULL},
+    {".norm",           ".norm",          NULL},
     {".conv_shortcut.", ".nin_shortcut.", NULL},
-    {".conv",           ".conv",         NULL},
-    {NULL,              NULL,            NULL},
+    {".conv",           ".conv",          NULL},
+    {NULL,              NULL,             NULL},
 };
 
 /* The second name of each is that of older files. */
@@ -49,45 +49,45 @@ static const struct rule vae_attention[] = {
 /* ---- networks ---- */
 
 static const struct rule unet_rules[] = {
-    {"conv_in.",                       "input_blocks.0.0.",      NULL       },
-    {"time_embedding.linear_1.",       "time_embed.0.",          NULL       },
-    {"time_embedding.linear_2.",       "time_embed.2.",          NULL       },
-    {"add_embedding.linear_1.",        "label_emb.0.0.",         NULL       },
-    {"add_embedding.linear_2.",        "label_emb.0.2.",         NULL       },
-    {"conv_norm_out.",                 "out.0.",                 NULL       },
-    {"conv_out.",                      "out.2.",                 NULL       },
-    {"down_blocks.#.resnets.#",        "input_blocks.%d.0",      unet_resnet},
-    {"down_blocks.#.attentions.#",     "input_blocks.%d.1",      NULL       },
-    {"down_blocks.#.downsamplers.0.conv.", "input_blocks.%e.0.op.", NULL    },
-    {"mid_block.resnets.0",            "middle_block.0",         unet_resnet},
-    {"mid_block.attentions.0",         "middle_block.1",         NULL       },
-    {"mid_block.resnets.1",            "middle_block.2",         unet_resnet},
-    {"up_blocks.#.resnets.#",          "output_blocks.%u.0",     unet_resnet},
-    {"up_blocks.#.attentions.#",       "output_blocks.%u.1",     NULL       },
-    {"up_blocks.#.upsamplers.0.conv.", "output_blocks.%l.%a.conv.", NULL    },
-    {NULL,                             NULL,                     NULL       },
+    {"conv_in.",                           "input_blocks.0.0.",         NULL       },
+    {"time_embedding.linear_1.",           "time_embed.0.",             NULL       },
+    {"time_embedding.linear_2.",           "time_embed.2.",             NULL       },
+    {"add_embedding.linear_1.",            "label_emb.0.0.",            NULL       },
+    {"add_embedding.linear_2.",            "label_emb.0.2.",            NULL       },
+    {"conv_norm_out.",                     "out.0.",                    NULL       },
+    {"conv_out.",                          "out.2.",                    NULL       },
+    {"down_blocks.#.resnets.#",            "input_blocks.%d.0",         unet_resnet},
+    {"down_blocks.#.attentions.#",         "input_blocks.%d.1",         NULL       },
+    {"down_blocks.#.downsamplers.0.conv.", "input_blocks.%e.0.op.",     NULL       },
+    {"mid_block.resnets.0",                "middle_block.0",            unet_resnet},
+    {"mid_block.attentions.0",             "middle_block.1",            NULL       },
+    {"mid_block.resnets.1",                "middle_block.2",            unet_resnet},
+    {"up_blocks.#.resnets.#",              "output_blocks.%u.0",        unet_resnet},
+    {"up_blocks.#.attentions.#",           "output_blocks.%u.1",        NULL       },
+    {"up_blocks.#.upsamplers.0.conv.",     "output_blocks.%l.%a.conv.", NULL       },
+    {NULL,                                 NULL,                        NULL       },
 };
 
 static const struct rule vae_rules[] = {
-    {"quant_conv.",                            "quant_conv.",                NULL},
-    {"post_quant_conv.",                       "post_quant_conv.",           NULL},
-    {"encoder.conv_in.",                       "encoder.conv_in.",           NULL},
-    {"encoder.conv_out.",                      "encoder.conv_out.",          NULL},
-    {"encoder.conv_norm_out.",                 "encoder.norm_out.",          NULL},
-    {"encoder.down_blocks.#.resnets.#",        "encoder.down.%1.block.%2",   vae_resnet},
-    {"encoder.down_blocks.#.downsamplers.0.",  "encoder.down.%1.downsample.", NULL},
-    {"encoder.mid_block.resnets.0",            "encoder.mid.block_1",        vae_resnet},
-    {"encoder.mid_block.resnets.1",            "encoder.mid.block_2",        vae_resnet},
-    {"encoder.mid_block.attentions.0",         "encoder.mid.attn_1",         vae_attention},
-    {"decoder.conv_in.",                       "decoder.conv_in.",           NULL},
-    {"decoder.conv_out.",                      "decoder.conv_out.",          NULL},
-    {"decoder.conv_norm_out.",                 "decoder.norm_out.",          NULL},
-    {"decoder.up_blocks.#.resnets.#",          "decoder.up.%r.block.%2",     vae_resnet},
-    {"decoder.up_blocks.#.upsamplers.0.",      "decoder.up.%r.upsample.",    NULL},
-    {"decoder.mid_block.resnets.0",            "decoder.mid.block_1",        vae_resnet},
-    {"decoder.mid_block.resnets.1",            "decoder.mid.block_2",        vae_resnet},
-    {"decoder.mid_block.attentions.0",         "decoder.mid.attn_1",         vae_attention},
-    {NULL,                                     NULL,                         NULL},
+    {"quant_conv.",                           "quant_conv.",                 NULL         },
+    {"post_quant_conv.",                      "post_quant_conv.",            NULL         },
+    {"encoder.conv_in.",                      "encoder.conv_in.",            NULL         },
+    {"encoder.conv_out.",                     "encoder.conv_out.",           NULL         },
+    {"encoder.conv_norm_out.",                "encoder.norm_out.",           NULL         },
+    {"encoder.down_blocks.#.resnets.#",       "encoder.down.%1.block.%2",    vae_resnet   },
+    {"encoder.down_blocks.#.downsamplers.0.", "encoder.down.%1.downsample.", NULL         },
+    {"encoder.mid_block.resnets.0",           "encoder.mid.block_1",         vae_resnet   },
+    {"encoder.mid_block.resnets.1",           "encoder.mid.block_2",         vae_resnet   },
+    {"encoder.mid_block.attentions.0",        "encoder.mid.attn_1",          vae_attention},
+    {"decoder.conv_in.",                      "decoder.conv_in.",            NULL         },
+    {"decoder.conv_out.",                     "decoder.conv_out.",           NULL         },
+    {"decoder.conv_norm_out.",                "decoder.norm_out.",           NULL         },
+    {"decoder.up_blocks.#.resnets.#",         "decoder.up.%r.block.%2",      vae_resnet   },
+    {"decoder.up_blocks.#.upsamplers.0.",     "decoder.up.%r.upsample.",     NULL         },
+    {"decoder.mid_block.resnets.0",           "decoder.mid.block_1",         vae_resnet   },
+    {"decoder.mid_block.resnets.1",           "decoder.mid.block_2",         vae_resnet   },
+    {"decoder.mid_block.attentions.0",        "decoder.mid.attn_1",          vae_attention},
+    {NULL,                                    NULL,                          NULL         },
 };
 
 /* ---- matching ---- */
@@ -115,7 +115,8 @@ static int32_t number_of(const struct diffusers_shape *shape, char letter,
                          const int32_t numbers[2])
 {
     const int32_t block = numbers[0], inner = numbers[1];
-    const int32_t down = shape->down_resnets + 1; /* a level, its downsampler included */
+    const int32_t down =
+        shape->down_resnets + 1; /* a level, its downsampler included */
     switch (letter) {
     case '1': return block;
     case '2': return inner;

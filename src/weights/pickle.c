@@ -43,8 +43,8 @@ static bool grow(struct pickle *p, void **array, uint32_t *capacity, uint32_t ne
 static uint32_t add_value(struct pickle *p, enum pickle_kind kind)
 {
     void *values = p->values;
-    const bool has_room = grow(p, &values, &p->value_capacity, p->value_count + 1,
-                               sizeof p->values[0]);
+    const bool has_room =
+        grow(p, &values, &p->value_capacity, p->value_count + 1, sizeof p->values[0]);
     p->values = values;
     if (!has_room) return 0;
     p->values[p->value_count].kind = kind;
@@ -54,8 +54,8 @@ static uint32_t add_value(struct pickle *p, enum pickle_kind kind)
 static bool push(struct pickle *p, uint32_t value)
 {
     void *stack = p->stack;
-    const bool has_room = grow(p, &stack, &p->stack_capacity, p->stack_count + 1,
-                               sizeof p->stack[0]);
+    const bool has_room =
+        grow(p, &stack, &p->stack_capacity, p->stack_count + 1, sizeof p->stack[0]);
     p->stack = stack;
     if (!has_room) return false;
     p->stack[p->stack_count++] = value;
@@ -300,8 +300,8 @@ static bool push_line(struct pickle *p)
     const uint8_t *text = NULL;
     size_t count = 0;
     if (!take_line(p, &text, &count)) return false;
-    const bool is_quoted = count >= 2 && (text[0] == '\'' || text[0] == '"') &&
-                           text[count - 1] == text[0];
+    const bool is_quoted =
+        count >= 2 && (text[0] == '\'' || text[0] == '"') && text[count - 1] == text[0];
     return push_bytes(p, PICKLE_TEXT, text + is_quoted, count - 2 * (size_t)is_quoted);
 }
 
@@ -325,8 +325,8 @@ static bool join(struct pickle *p, enum pickle_kind kind)
 {
     uint32_t first, second;
     if (!pop(p, &second) || !pop(p, &first)) return false;
-    if (kind == PICKLE_GLOBAL && (p->values[first].kind != PICKLE_TEXT ||
-                                  p->values[second].kind != PICKLE_TEXT))
+    if (kind == PICKLE_GLOBAL &&
+        (p->values[first].kind != PICKLE_TEXT || p->values[second].kind != PICKLE_TEXT))
         return fail(p, "a name is no text");
     if (!push_new(p, kind)) return false;
     struct pickle_value *const joined = &p->values[p->stack[p->stack_count - 1]];
@@ -456,71 +456,71 @@ static bool skip(struct pickle *p, size_t byte_count)
 static bool step(struct pickle *p, uint8_t opcode)
 {
     switch (opcode) {
-    case 'N': return push_new(p, PICKLE_NONE);                 /* NONE */
-    case 0x88: return push_integer(p, PICKLE_BOOL, 1);         /* NEWTRUE */
-    case 0x89: return push_integer(p, PICKLE_BOOL, 0);         /* NEWFALSE */
-    case 'I':                                                  /* INT */
-    case 'L': return push_decimal(p);                          /* LONG */
-    case 'J': return push_signed32(p);                         /* BININT */
-    case 'K': return push_unsigned(p, 1);                      /* BININT1 */
-    case 'M': return push_unsigned(p, 2);                      /* BININT2 */
-    case 0x8a: return push_long(p, 1);                         /* LONG1 */
-    case 0x8b: return push_long(p, 4);                         /* LONG4 */
-    case 'F': return push_other_line(p);                       /* FLOAT */
-    case 'G': return push_other(p, 8);                         /* BINFLOAT */
-    case 0x82: return push_other(p, 1);                        /* EXT1 */
-    case 0x83: return push_other(p, 2);                        /* EXT2 */
-    case 0x84: return push_other(p, 4);                        /* EXT4 */
-    case 'S':                                                  /* STRING */
-    case 'V': return push_line(p);                             /* UNICODE */
-    case 'U':                                                  /* SHORT_BINSTRING */
-    case 'C':                                                  /* SHORT_BINBYTES */
-    case 0x8c: return push_text(p, 1);                         /* SHORT_BINUNICODE */
-    case 'T':                                                  /* BINSTRING */
-    case 'B':                                                  /* BINBYTES */
-    case 'X': return push_text(p, 4);                          /* BINUNICODE */
-    case 0x8d:                                                 /* BINUNICODE8 */
-    case 0x8e:                                                 /* BINBYTES8 */
-    case 0x96: return push_text(p, 8);                         /* BYTEARRAY8 */
-    case ')': return push_new(p, PICKLE_TUPLE);                /* EMPTY_TUPLE */
-    case ']': return push_new(p, PICKLE_LIST);                 /* EMPTY_LIST */
-    case '}': return push_new(p, PICKLE_DICT);                 /* EMPTY_DICT */
-    case 0x8f: return push_new(p, PICKLE_SET);                 /* EMPTY_SET */
-    case 't': return make_of_marked(p, PICKLE_TUPLE);          /* TUPLE */
-    case 0x85: return make_of_count(p, PICKLE_TUPLE, 1);       /* TUPLE1 */
-    case 0x86: return make_of_count(p, PICKLE_TUPLE, 2);       /* TUPLE2 */
-    case 0x87: return make_of_count(p, PICKLE_TUPLE, 3);       /* TUPLE3 */
-    case 'l': return make_of_marked(p, PICKLE_LIST);           /* LIST */
-    case 'd': return make_of_marked(p, PICKLE_DICT);           /* DICT */
-    case 0x91: return make_of_marked(p, PICKLE_SET);           /* FROZENSET */
-    case 'a': return put_count(p, 1, false);                   /* APPEND */
-    case 'e':                                                  /* APPENDS */
-    case 0x90: return put_marked(p, false);                    /* ADDITEMS */
-    case 's': return put_count(p, 2, true);                    /* SETITEM */
-    case 'u': return put_marked(p, true);                      /* SETITEMS */
-    case 'c': return push_global(p);                           /* GLOBAL */
-    case 0x93: return join(p, PICKLE_GLOBAL);                  /* STACK_GLOBAL */
-    case 'R':                                                  /* REDUCE */
-    case 0x81: return join(p, PICKLE_CALL);                    /* NEWOBJ */
-    case 0x92: return note_new_with_keywords(p);               /* NEWOBJ_EX */
-    case 'i': return note_instance(p);                         /* INST */
-    case 'o': return note_object(p);                           /* OBJ */
-    case 'b': return drop_state(p);                            /* BUILD */
-    case 'P': return push_line(p) && note_persistent(p);       /* PERSID */
-    case 'Q': return note_persistent(p);                       /* BINPERSID */
-    case '(': return push(p, 0);                               /* MARK */
-    case '0': return drop(p);                                  /* POP */
-    case '1': return drop_marked(p);                           /* POP_MARK */
-    case '2': return duplicate(p);                             /* DUP */
-    case 'p': return memo_line(p, true);                       /* PUT */
-    case 'q': return memo_number(p, 1, true);                  /* BINPUT */
-    case 'r': return memo_number(p, 4, true);                  /* LONG_BINPUT */
-    case 'g': return memo_line(p, false);                      /* GET */
-    case 'h': return memo_number(p, 1, false);                 /* BINGET */
-    case 'j': return memo_number(p, 4, false);                 /* LONG_BINGET */
-    case 0x94: return remember(p, p->memo_next++);             /* MEMOIZE */
-    case 0x80: return skip(p, 1);                              /* PROTO */
-    case 0x95: return skip(p, 8);                              /* FRAME */
+    case 'N': return push_new(p, PICKLE_NONE);           /* NONE */
+    case 0x88: return push_integer(p, PICKLE_BOOL, 1);   /* NEWTRUE */
+    case 0x89: return push_integer(p, PICKLE_BOOL, 0);   /* NEWFALSE */
+    case 'I':                                            /* INT */
+    case 'L': return push_decimal(p);                    /* LONG */
+    case 'J': return push_signed32(p);                   /* BININT */
+    case 'K': return push_unsigned(p, 1);                /* BININT1 */
+    case 'M': return push_unsigned(p, 2);                /* BININT2 */
+    case 0x8a: return push_long(p, 1);                   /* LONG1 */
+    case 0x8b: return push_long(p, 4);                   /* LONG4 */
+    case 'F': return push_other_line(p);                 /* FLOAT */
+    case 'G': return push_other(p, 8);                   /* BINFLOAT */
+    case 0x82: return push_other(p, 1);                  /* EXT1 */
+    case 0x83: return push_other(p, 2);                  /* EXT2 */
+    case 0x84: return push_other(p, 4);                  /* EXT4 */
+    case 'S':                                            /* STRING */
+    case 'V': return push_line(p);                       /* UNICODE */
+    case 'U':                                            /* SHORT_BINSTRING */
+    case 'C':                                            /* SHORT_BINBYTES */
+    case 0x8c: return push_text(p, 1);                   /* SHORT_BINUNICODE */
+    case 'T':                                            /* BINSTRING */
+    case 'B':                                            /* BINBYTES */
+    case 'X': return push_text(p, 4);                    /* BINUNICODE */
+    case 0x8d:                                           /* BINUNICODE8 */
+    case 0x8e:                                           /* BINBYTES8 */
+    case 0x96: return push_text(p, 8);                   /* BYTEARRAY8 */
+    case ')': return push_new(p, PICKLE_TUPLE);          /* EMPTY_TUPLE */
+    case ']': return push_new(p, PICKLE_LIST);           /* EMPTY_LIST */
+    case '}': return push_new(p, PICKLE_DICT);           /* EMPTY_DICT */
+    case 0x8f: return push_new(p, PICKLE_SET);           /* EMPTY_SET */
+    case 't': return make_of_marked(p, PICKLE_TUPLE);    /* TUPLE */
+    case 0x85: return make_of_count(p, PICKLE_TUPLE, 1); /* TUPLE1 */
+    case 0x86: return make_of_count(p, PICKLE_TUPLE, 2); /* TUPLE2 */
+    case 0x87: return make_of_count(p, PICKLE_TUPLE, 3); /* TUPLE3 */
+    case 'l': return make_of_marked(p, PICKLE_LIST);     /* LIST */
+    case 'd': return make_of_marked(p, PICKLE_DICT);     /* DICT */
+    case 0x91: return make_of_marked(p, PICKLE_SET);     /* FROZENSET */
+    case 'a': return put_count(p, 1, false);             /* APPEND */
+    case 'e':                                            /* APPENDS */
+    case 0x90: return put_marked(p, false);              /* ADDITEMS */
+    case 's': return put_count(p, 2, true);              /* SETITEM */
+    case 'u': return put_marked(p, true);                /* SETITEMS */
+    case 'c': return push_global(p);                     /* GLOBAL */
+    case 0x93: return join(p, PICKLE_GLOBAL);            /* STACK_GLOBAL */
+    case 'R':                                            /* REDUCE */
+    case 0x81: return join(p, PICKLE_CALL);              /* NEWOBJ */
+    case 0x92: return note_new_with_keywords(p);         /* NEWOBJ_EX */
+    case 'i': return note_instance(p);                   /* INST */
+    case 'o': return note_object(p);                     /* OBJ */
+    case 'b': return drop_state(p);                      /* BUILD */
+    case 'P': return push_line(p) && note_persistent(p); /* PERSID */
+    case 'Q': return note_persistent(p);                 /* BINPERSID */
+    case '(': return push(p, 0);                         /* MARK */
+    case '0': return drop(p);                            /* POP */
+    case '1': return drop_marked(p);                     /* POP_MARK */
+    case '2': return duplicate(p);                       /* DUP */
+    case 'p': return memo_line(p, true);                 /* PUT */
+    case 'q': return memo_number(p, 1, true);            /* BINPUT */
+    case 'r': return memo_number(p, 4, true);            /* LONG_BINPUT */
+    case 'g': return memo_line(p, false);                /* GET */
+    case 'h': return memo_number(p, 1, false);           /* BINGET */
+    case 'j': return memo_number(p, 4, false);           /* LONG_BINGET */
+    case 0x94: return remember(p, p->memo_next++);       /* MEMOIZE */
+    case 0x80: return skip(p, 1);                        /* PROTO */
+    case 0x95: return skip(p, 8);                        /* FRAME */
     }
     return fail_with(p, DR_UNSUPPORTED, "it has an opcode that darkroom does not know");
 }
@@ -546,8 +546,9 @@ enum dr_code pickle_read(struct pickle *pickle, const void *bytes, size_t byte_c
         pickle->end = pickle->at;
         return DR_OK;
     }
-    return error_set(err, pickle->problem_code, "its pickle, at byte %zu (opcode 0x%02x): %s",
-                     pickle->opcode_at, opcode ? *opcode : 0U, pickle->problem);
+    return error_set(err, pickle->problem_code,
+                     "its pickle, at byte %zu (opcode 0x%02x): %s", pickle->opcode_at,
+                     opcode ? *opcode : 0U, pickle->problem);
 }
 
 void pickle_finish(struct pickle *pickle)

@@ -42,7 +42,7 @@ enum pickle_kind {
     PICKLE_LIST,
     PICKLE_DICT, /* items: key, value, key, value, ... */
     PICKLE_SET,
-    PICKLE_CALL,       /* first: callee, second: arguments; items: what was put in after */
+    PICKLE_CALL, /* first: callee, second: arguments; items: what was put in after */
     PICKLE_PERSISTENT, /* first: the id */
 };
 

@@ -75,13 +75,13 @@ static enum dr_code refuse_value(const struct pickle *pickle, uint32_t value,
                                  const char *what, struct dr_error *err)
 {
     static const char *const names[] = {
-        [PICKLE_MARK] = "nothing",     [PICKLE_NONE] = "None",
-        [PICKLE_BOOL] = "a truth",     [PICKLE_INTEGER] = "a number",
-        [PICKLE_TEXT] = "a text",      [PICKLE_BIG] = "a number",
-        [PICKLE_OTHER] = "a number",   [PICKLE_GLOBAL] = "a name",
-        [PICKLE_TUPLE] = "a tuple",    [PICKLE_LIST] = "a list",
-        [PICKLE_DICT] = "a dict",      [PICKLE_SET] = "a set",
-        [PICKLE_CALL] = "an object",   [PICKLE_PERSISTENT] = "a storage",
+        [PICKLE_MARK] = "nothing",   [PICKLE_NONE] = "None",
+        [PICKLE_BOOL] = "a truth",   [PICKLE_INTEGER] = "a number",
+        [PICKLE_TEXT] = "a text",    [PICKLE_BIG] = "a number",
+        [PICKLE_OTHER] = "a number", [PICKLE_GLOBAL] = "a name",
+        [PICKLE_TUPLE] = "a tuple",  [PICKLE_LIST] = "a list",
+        [PICKLE_DICT] = "a dict",    [PICKLE_SET] = "a set",
+        [PICKLE_CALL] = "an object", [PICKLE_PERSISTENT] = "a storage",
     };
     const struct pickle_value *const it = &pickle->values[value];
     if (it->kind != PICKLE_CALL || pickle->values[it->first].kind != PICKLE_GLOBAL)
@@ -360,7 +360,8 @@ static enum dr_code parse_rebuild(struct reader *reader, const uint32_t *argumen
     if (code || !storage) return code;
     tensor->dtype = storage->dtype;
     if (arguments[6] && !type_of_name(pickle, arguments[6], &tensor->dtype))
-        return error_set(err, DR_UNSUPPORTED, "it is of a type that darkroom does not know");
+        return error_set(err, DR_UNSUPPORTED,
+                         "it is of a type that darkroom does not know");
     code = read_shape(pickle, arguments[2], arguments[3], tensor, err);
     if (code) return code;
     const struct pickle_value *const start = &pickle->values[arguments[1]];
@@ -385,7 +386,8 @@ static bool is_tensor(const struct pickle *pickle, uint32_t value,
     if (is_call_of(pickle, value, "torch._utils", "_rebuild_parameter") &&
         pickle_items(pickle, pickle->values[value].second, &wrapped, 1) > 0)
         value = wrapped;
-    const bool is_typed = is_call_of(pickle, value, "torch._utils", "_rebuild_tensor_v3");
+    const bool is_typed =
+        is_call_of(pickle, value, "torch._utils", "_rebuild_tensor_v3");
     if (!is_typed && !is_call_of(pickle, value, "torch._utils", "_rebuild_tensor_v2") &&
         !is_call_of(pickle, value, "torch._utils", "_rebuild_tensor"))
         return false;
@@ -591,10 +593,9 @@ static enum dr_code check_protocol(const struct pickle *pickle, struct dr_error 
 
 static enum dr_code check_system(const struct pickle *pickle, struct dr_error *err)
 {
-    const uint32_t little =
-        is_dict(pickle, pickle->root)
-            ? dict_find(pickle, pickle->root, "little_endian")
-            : 0;
+    const uint32_t little = is_dict(pickle, pickle->root)
+                                ? dict_find(pickle, pickle->root, "little_endian")
+                                : 0;
     if (little && pickle->values[little].kind == PICKLE_BOOL &&
         pickle->values[little].as.integer == 1)
         return DR_OK;

@@ -1,5 +1,5 @@
-/* PyTorch checkpoints that torch.save wrote (tests/corpus/pickle, by tools/golden/formats.py):
- * what is in them, and what becomes of them cut short, damaged, or made to do harm. */
+/* PyTorch checkpoints that torch.save wrote (tests/corpus/pickle: torch-* by PyTorch 2.15, the
+ * others by tests/cli/torch_save.py): what is in them, and what becomes of them cut short, damaged, or made to do harm. */
 #include "check.h"
 #include "scratch_folder.h"
 

@@ -111,8 +111,8 @@ enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
 enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
                               const char *text, struct dr_error *err)
 {
-    if (strlen(text) > METADATA_MAX_TEXT ||
-        strlen(key) > TENSOR_MAX_NAME_BYTES || has_metadata(list, key))
+    if (strlen(text) > METADATA_MAX_TEXT || strlen(key) > TENSOR_MAX_NAME_BYTES ||
+        has_metadata(list, key))
         return DR_OK;
     if (list->metadata_count == list->metadata_capacity) {
         const size_t capacity =

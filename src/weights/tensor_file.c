@@ -35,9 +35,8 @@ enum dr_code tensor_shard_open(struct tensor_shard *shard, const char *path,
     if (fstat(descriptor, &status))
         code = error_set_errno(err, DR_IO, errno, "cannot look at %s", path);
     else if (S_ISDIR(status.st_mode))
-        code = error_set(
-            err, DR_UNSUPPORTED,
-            "%s is a folder where a file belongs", path);
+        code =
+            error_set(err, DR_UNSUPPORTED, "%s is a folder where a file belongs", path);
     else if (!S_ISREG(status.st_mode))
         code = error_set(err, DR_BAD_INPUT, "%s is not a regular file", path);
     if (!code) code = file_identity_read(&shard->identity, descriptor, path, err);

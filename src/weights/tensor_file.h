@@ -1,7 +1,8 @@
 /* tensor_file — the tensors of a checkpoint file, by name, read with pread.
  *
- * One noun for every container: .safetensors; a sharded set by its index.json; later pickle
- * checkpoints and diffusers folders (each is one reader that fills the same table). A file is
+ * One noun for every container: .safetensors; a sharded set by its index.json; PyTorch's pickle
+ * checkpoints, of which nothing is run (pickle_checkpoint.c); diffusers folders
+ * (diffusers_folder.c). Each is one reader that fills the same table. A file is
  * never mapped while it is used: one that is cut short is then an error, not a crash.
  *
  * The safetensors format: u64 little-endian header length, JSON header, data. As the reference
@@ -59,7 +60,7 @@ struct tensor_metadata {
 
 struct tensor_file {
     const char *path;       /* as given */
-    const char *format;     /* "safetensors", "sharded safetensors" */
+    const char *format;     /* "safetensors", "PyTorch checkpoint", ... */
     struct tensor *tensors; /* sorted by name, bytewise */
     size_t tensor_count;
     struct tensor_metadata *metadata;
@@ -70,8 +71,8 @@ struct tensor_file {
 };
 
 /* Open and parse. The format is told from the content first, then the name. Errors:
- * DR_NOT_FOUND, DR_IO, DR_CORRUPT (which tensor, which bytes), DR_UNSUPPORTED (pickle, gguf,
- * a diffusers folder: named, with what to do). On error *file is zero. */
+ * DR_NOT_FOUND, DR_IO, DR_CORRUPT (which tensor, which bytes), DR_UNSUPPORTED (gguf, a pickle
+ * that needs to be run: named, with what to do). On error *file is zero. */
 enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
                               struct dr_error *err) DR_MUST_CHECK;
 void tensor_file_close(struct tensor_file *file); /* zeroed is fine */

@@ -284,8 +284,8 @@ enum dr_code zip_archive_place(const struct zip_archive *archive,
     if (archive->directory_at < LOCAL_BYTES ||
         entry->header_at > archive->directory_at - LOCAL_BYTES)
         return broken(err, "gives an entry a place outside of the file");
-    const enum dr_code code = tensor_shard_read(archive->shard, entry->header_at, local,
-                                                sizeof local, err);
+    const enum dr_code code =
+        tensor_shard_read(archive->shard, entry->header_at, local, sizeof local, err);
     if (code) return code;
     if (memcmp(local, local_mark, 4) != 0)
         return broken(err, "gives an entry a place where none is");
