@@ -17,64 +17,68 @@
 static int check_failed_count;
 static int check_case_count;
 
-#define check_fail_at(...)                                                              \
-    (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__),       \
+#define check_fail_at(...)                                                         \
+    (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), \
      fputc('\n', stderr), ++check_failed_count)
 
-#define check(condition)                                                                \
-    do {                                                                                \
-        if (!(condition)) check_fail_at("not true: %s", #condition);                    \
+#define check(condition)                                             \
+    do {                                                             \
+        if (!(condition)) check_fail_at("not true: %s", #condition); \
     } while (0)
 
-#define check_int(a, op, b)                                                             \
-    do {                                                                                \
-        const long long check_a = (long long)(a), check_b = (long long)(b);             \
-        if (!(check_a op check_b))                                                      \
-            check_fail_at("%s %s %s: %lld against %lld", #a, #op, #b, check_a, check_b); \
+#define check_int(a, op, b)                                                    \
+    do {                                                                       \
+        const long long check_a = (long long)(a), check_b = (long long)(b);    \
+        if (!(check_a op check_b))                                             \
+            check_fail_at("%s %s %s: %lld against %lld", #a, #op, #b, check_a, \
+                          check_b);                                            \
     } while (0)
 
-#define check_real(a, op, b)                                                            \
-    do {                                                                                \
-        const double check_a = (double)(a), check_b = (double)(b);                      \
-        if (!(check_a op check_b))                                                      \
-            check_fail_at("%s %s %s: %.9g against %.9g", #a, #op, #b, check_a, check_b); \
+#define check_real(a, op, b)                                                   \
+    do {                                                                       \
+        const double check_a = (double)(a), check_b = (double)(b);             \
+        if (!(check_a op check_b))                                             \
+            check_fail_at("%s %s %s: %.9g against %.9g", #a, #op, #b, check_a, \
+                          check_b);                                            \
     } while (0)
 
-#define check_str(a, b)                                                                 \
-    do {                                                                                \
-        const char *const check_a = (a), *const check_b = (b);                          \
-        if (!check_a || !check_b || strcmp(check_a, check_b) != 0)                      \
-            check_fail_at("%s is \"%s\", not \"%s\"", #a, check_a ? check_a : "(null)", \
-                          check_b ? check_b : "(null)");                                \
+#define check_str(a, b)                                                                \
+    do {                                                                               \
+        const char *const check_a = (a), *const check_b = (b);                         \
+        if (!check_a || !check_b || strcmp(check_a, check_b) != 0)                     \
+            check_fail_at("%s is \"%s\", not \"%s\"", #a,                              \
+                          check_a ? check_a : "(null)", check_b ? check_b : "(null)"); \
     } while (0)
 
 /* text contains part: for error messages. */
-#define check_has(text, part)                                                           \
-    do {                                                                                \
-        const char *const check_a = (text), *const check_b = (part);                    \
-        if (!check_a || !strstr(check_a, check_b))                                      \
-            check_fail_at("%s is \"%s\", without \"%s\"", #text,                        \
-                          check_a ? check_a : "(null)", check_b);                       \
+#define check_has(text, part)                                        \
+    do {                                                             \
+        const char *const check_a = (text), *const check_b = (part); \
+        if (!check_a || !strstr(check_a, check_b))                   \
+            check_fail_at("%s is \"%s\", without \"%s\"", #text,     \
+                          check_a ? check_a : "(null)", check_b);    \
     } while (0)
 
-#define check_bytes(a, b, bytes)                                                        \
-    do {                                                                                \
-        if (memcmp((a), (b), (bytes)) != 0)                                             \
-            check_fail_at("%s and %s differ within %zu bytes", #a, #b, (size_t)(bytes)); \
+#define check_bytes(a, b, bytes)                                       \
+    do {                                                               \
+        if (memcmp((a), (b), (bytes)) != 0)                            \
+            check_fail_at("%s and %s differ within %zu bytes", #a, #b, \
+                          (size_t)(bytes));                            \
     } while (0)
 
-#define check_run(function)                                                             \
-    do {                                                                                \
-        const int check_before = check_failed_count;                                    \
-        function();                                                                     \
-        ++check_case_count;                                                             \
-        fprintf(stderr, "%s %s\n", check_failed_count == check_before ? "ok  " : "FAIL", \
-                #function);                                                             \
+#define check_run(function)                                                       \
+    do {                                                                          \
+        const int check_before = check_failed_count;                              \
+        function();                                                               \
+        ++check_case_count;                                                       \
+        fprintf(stderr, "%s %s\n",                                                \
+                check_failed_count == check_before ? "ok  " : "FAIL", #function); \
     } while (0)
 
 static inline int check_done(void)
 {
-    fprintf(stderr, "%d cases, %d failed checks\n", check_case_count, check_failed_count);
+    fprintf(stderr, "%d cases, %d failed checks\n", check_case_count,
+            check_failed_count);
     return check_failed_count == 0 ? 0 : 1;
 }
 

@@ -33,14 +33,14 @@
 static char network_folder[256];
 static struct ledger network_ledger;
 
-#define network_require(condition, ...)                                                 \
-    do {                                                                                \
-        if (!(condition)) {                                                             \
-            fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                             \
-            fprintf(stderr, __VA_ARGS__);                                               \
-            fputc('\n', stderr);                                                        \
-            exit(1);                                                                    \
-        }                                                                               \
+#define network_require(condition, ...)                     \
+    do {                                                    \
+        if (!(condition)) {                                 \
+            fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
+            fprintf(stderr, __VA_ARGS__);                   \
+            fputc('\n', stderr);                            \
+            exit(1);                                        \
+        }                                                   \
     } while (0)
 
 static inline void network_start(void)
@@ -86,7 +86,8 @@ static inline const char *network_checkpoint(const char *arguments)
 {
     const char *const path = network_path(".safetensors");
     char command[1024];
-    snprintf(command, sizeof command, "'%s/tools/random_checkpoint' %s -o '%s' 2>/dev/null",
+    snprintf(command, sizeof command,
+             "'%s/tools/random_checkpoint' %s -o '%s' 2>/dev/null",
              network_environment("DARKROOM_BUILD"), arguments, path);
     network_require(system(command) == 0, "failed: %s", command);
     return path;
@@ -95,16 +96,19 @@ static inline const char *network_checkpoint(const char *arguments)
 static inline void network_open(struct checkpoint *checkpoint, const char *path)
 {
     struct dr_error err = {0};
-    network_require(checkpoint_open(checkpoint, path, &err) == DR_OK, "%s", err.message);
+    network_require(checkpoint_open(checkpoint, path, &err) == DR_OK, "%s",
+                    err.message);
 }
 
 /* A copy of a file of random_checkpoint's with one metadata entry more. Its header begins with
  * the metadata, so the entry goes right behind that beginning. */
-static inline const char *network_with_metadata(const char *source_path, const char *key,
-                                                const char *text)
+static inline const char *network_with_metadata(const char *source_path,
+                                                const char *key, const char *text)
 {
     static const char beginning[] = "{\"__metadata__\":{";
-    enum { BEGINNING_BYTES = sizeof beginning - 1 };
+    enum {
+        BEGINNING_BYTES = sizeof beginning - 1
+    };
     const char *const target_path = network_path(".safetensors");
     char found[sizeof beginning] = "", entry[256];
     snprintf(entry, sizeof entry, "%s\"%s\":\"%s\",", beginning, key, text);
@@ -117,7 +121,8 @@ static inline const char *network_with_metadata(const char *source_path, const c
                         strcmp(found, beginning) == 0,
                     "%s: its header does not begin with metadata", source_path);
     header_bytes += strlen(entry) - BEGINNING_BYTES;
-    bool written = fwrite(&header_bytes, 8, 1, target) == 1 && fputs(entry, target) >= 0;
+    bool written =
+        fwrite(&header_bytes, 8, 1, target) == 1 && fputs(entry, target) >= 0;
     static char buffer[1 << 16];
     size_t bytes;
     while (written && (bytes = fread(buffer, 1, sizeof buffer, source)) > 0)
@@ -133,7 +138,8 @@ static inline float network_poke(const char *path, enum component_role role,
 {
     struct checkpoint checkpoint;
     network_open(&checkpoint, path);
-    const struct tensor *const tensor = component_find(&checkpoint.components[role], name);
+    const struct tensor *const tensor =
+        component_find(&checkpoint.components[role], name);
     network_require(tensor && tensor->dtype == DTYPE_F32, "no float32 tensor %s", name);
     const off_t offset = (off_t)tensor->offset + (off_t)idx * 4;
     checkpoint_close(&checkpoint);
@@ -149,8 +155,9 @@ static inline float network_poke(const char *path, enum component_role role,
 
 /* Let a tensor of an open checkpoint claim another shape; changed is the caller's and must
  * outlive the index. */
-static inline void network_reshape(const struct component_index *index, const char *name,
-                                   int32_t rank, const int64_t *dims, struct tensor *changed)
+static inline void network_reshape(const struct component_index *index,
+                                   const char *name, int32_t rank, const int64_t *dims,
+                                   struct tensor *changed)
 {
     const struct tensor *const tensor = component_find(index, name);
     network_require(tensor, "no tensor %s", name);
@@ -163,13 +170,15 @@ static inline void network_reshape(const struct component_index *index, const ch
 
 /* ---- weights and runs ---- */
 
-static inline void network_load(const struct component_spec *spec, struct region *weights)
+static inline void network_load(const struct component_spec *spec,
+                                struct region *weights)
 {
-    const struct component_load_options options = {.ledger = &network_ledger, .name = "test"};
+    const struct component_load_options options = {.ledger = &network_ledger,
+                                                   .name = "test"};
     uint8_t digest[DIGEST_BYTES];
     struct dr_error err = {0};
-    network_require(component_load(spec, &options, weights, digest, &err) == DR_OK, "%s",
-                    err.message);
+    network_require(component_load(spec, &options, weights, digest, &err) == DR_OK,
+                    "%s", err.message);
 }
 
 /* An arena of exactly the planned bytes, bound to the weights. */
@@ -216,7 +225,8 @@ static inline void golden_open(struct golden *golden, const char *name)
         snprintf(path, sizeof path, "%s/tests/golden/%s.safetensors",
                  network_environment("DARKROOM_SOURCE"), name);
     struct dr_error err = {0};
-    network_require(tensor_file_open(&golden->file, path, &err) == DR_OK, "%s", err.message);
+    network_require(tensor_file_open(&golden->file, path, &err) == DR_OK, "%s",
+                    err.message);
 }
 
 static inline void golden_close(struct golden *golden)
@@ -260,8 +270,8 @@ static inline void golden_fill(const struct golden *golden, const char *group,
     size_t count = 0;
     void *const data = golden_read(golden, group, name, &count);
     const size_t expected = network_count(plan_shape(plan, input));
-    network_require(count == expected, "%s is of %zu values, the plan wants %zu", name, count,
-                    expected);
+    network_require(count == expected, "%s is of %zu values, the plan wants %zu", name,
+                    count, expected);
     memcpy(plan_data(plan, input), data, count * 4);
     free(data);
 }
@@ -290,7 +300,8 @@ static inline double golden_error(const struct golden *golden, const char *group
                     "%s has %zu values, the plan's output %zu", name, count,
                     network_count(plan_shape(plan, output)));
     const double error = network_relative_error(result, expected, count);
-    fprintf(stderr, "     %s%s%s: relative L2 %.3g (first %.6g %.6g, golden %.6g %.6g)\n",
+    fprintf(stderr,
+            "     %s%s%s: relative L2 %.3g (first %.6g %.6g, golden %.6g %.6g)\n",
             group ? group : "", group ? "." : "", name, error, (double)result[0],
             (double)result[1], (double)expected[0], (double)expected[1]);
     free(expected);
@@ -299,7 +310,8 @@ static inline double golden_error(const struct golden *golden, const char *group
 
 /* Is this the checkpoint that the golden tensors were made from? Else every case would fail
  * without saying why. */
-static inline void golden_check_checkpoint(const struct golden *golden, const char *path)
+static inline void golden_check_checkpoint(const struct golden *golden,
+                                           const char *path)
 {
     struct digest digest;
     digest_init(&digest);
@@ -315,10 +327,11 @@ static inline void golden_check_checkpoint(const struct golden *golden, const ch
     digest_end(&digest, result);
     const char *const expected =
         tensor_file_metadata(&golden->file, "checkpoint_sha256");
-    network_require(expected && strcmp(digest_hex(result, text), expected) == 0,
-                    "random_checkpoint writes another file than the one that %s was made "
-                    "from; run tools/golden/golden.py",
-                    golden->file.path);
+    network_require(
+        expected && strcmp(digest_hex(result, text), expected) == 0,
+        "random_checkpoint writes another file than the one that %s was made "
+        "from; run tools/golden/golden.py",
+        golden->file.path);
 }
 
 #endif

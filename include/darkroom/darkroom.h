@@ -46,17 +46,29 @@ DR_API const char *dr_description(void);
 
 struct dr_engine; /* opaque */
 
-enum dr_precision { DR_PRECISION_AUTO, DR_PRECISION_BF16, DR_PRECISION_F32 };
+enum dr_precision {
+    DR_PRECISION_AUTO,
+    DR_PRECISION_BF16,
+    DR_PRECISION_F32
+};
 
-enum dr_log_level { DR_LOG_ERROR, DR_LOG_WARNING, DR_LOG_INFO, DR_LOG_DEBUG };
+enum dr_log_level {
+    DR_LOG_ERROR,
+    DR_LOG_WARNING,
+    DR_LOG_INFO,
+    DR_LOG_DEBUG
+};
 
 struct dr_engine_options {
-    enum dr_precision precision;  /* AUTO: bf16 where the processor multiplies it, else f32 */
-    int32_t thread_count;         /* 0: one for each core this process may use */
-    uint64_t budget_bytes;        /* most private bytes; 0: from cgroup and free memory */
-    const char *tokenizer_folder; /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
-    const char *vae_folder;       /* NULL: DARKROOM_VAE_DIR, else XDG data */
-    void (*log)(void *cookie, enum dr_log_level level, const char *line); /* may be NULL */
+    enum dr_precision
+        precision;         /* AUTO: bf16 where the processor multiplies it, else f32 */
+    int32_t thread_count;  /* 0: one for each core this process may use */
+    uint64_t budget_bytes; /* most private bytes; 0: from cgroup and free memory */
+    const char
+        *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
+    const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, else XDG data */
+    void (*log)(void *cookie, enum dr_log_level level,
+                const char *line); /* may be NULL */
     void *log_cookie;
 };
 DR_API struct dr_engine_options dr_engine_options_default(void);
@@ -94,16 +106,22 @@ struct dr_receipt {
 
 /* ---- models ---------------------------------------------------------------------------- */
 
-enum dr_role { DR_ROLE_TEXT, DR_ROLE_TEXT2, DR_ROLE_UNET, DR_ROLE_VAE, DR_ROLE_COUNT };
+enum dr_role {
+    DR_ROLE_TEXT,
+    DR_ROLE_TEXT2,
+    DR_ROLE_UNET,
+    DR_ROLE_VAE,
+    DR_ROLE_COUNT
+};
 DR_API const char *dr_role_name(enum dr_role role); /* "text", "text2", "unet", "vae" */
 
 struct dr_component_info {
     enum dr_role role;
     uint64_t tensor_count;
     uint64_t parameter_count;
-    uint64_t stored_bytes;   /* in the file */
-    uint64_t weights_bytes;  /* in memory, when loaded */
-    char stored_types[64];   /* "F16", "F16 F32" */
+    uint64_t stored_bytes;  /* in the file */
+    uint64_t weights_bytes; /* in memory, when loaded */
+    char stored_types[64];  /* "F16", "F16 F32" */
 };
 
 struct dr_model_info {
@@ -129,14 +147,19 @@ struct dr_load_result {
  * no-op, unless its file changed. On error the model that was there is there still (where both
  * did not fit the budget: its components are read again when needed). result may be NULL. */
 DR_API enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
-                                   enum dr_load_mode mode, struct dr_load_result *result,
+                                   enum dr_load_mode mode,
+                                   struct dr_load_result *result,
                                    struct dr_error *err) DR_MUST_CHECK;
 
 /* DR_NOT_FOUND where no model is loaded. */
-DR_API enum dr_code dr_engine_model(struct dr_engine *engine, struct dr_model_info *model,
+DR_API enum dr_code dr_engine_model(struct dr_engine *engine,
+                                    struct dr_model_info *model,
                                     struct dr_error *err) DR_MUST_CHECK;
 
-enum dr_unload_what { DR_UNLOAD_VAE, DR_UNLOAD_MODEL };
+enum dr_unload_what {
+    DR_UNLOAD_VAE,
+    DR_UNLOAD_MODEL
+};
 /* Release weights (DR_UNLOAD_MODEL: of all components). Idempotent. The choice of model and VAE
  * stays: the next job reads again what it needs. */
 DR_API enum dr_code dr_engine_unload(struct dr_engine *engine, enum dr_unload_what what,
@@ -146,20 +169,23 @@ DR_API enum dr_code dr_engine_unload(struct dr_engine *engine, enum dr_unload_wh
 /* ---- VAE ------------------------------------------------------------------------------- */
 
 struct dr_vae_info {
-    char choice[DR_PATH_BYTES]; /* what was said: "automatic", "none", a name or a path */
-    char source[32];            /* who said it: "job", "setting", "default" */
-    char reason[DR_TEXT_BYTES]; /* why it means what it means, in words */
-    int32_t override_active;    /* 0: the checkpoint's own VAE is the active one */
-    char path[DR_PATH_BYTES];   /* the file that the active one is from */
-    char name[256];             /* its short name, for picture metadata */
+    char choice
+        [DR_PATH_BYTES]; /* what was said: "automatic", "none", a name or a path */
+    char source[32];     /* who said it: "job", "setting", "default" */
+    char reason[DR_TEXT_BYTES];   /* why it means what it means, in words */
+    int32_t override_active;      /* 0: the checkpoint's own VAE is the active one */
+    char path[DR_PATH_BYTES];     /* the file that the active one is from */
+    char name[256];               /* its short name, for picture metadata */
     char digest[DR_DIGEST_CHARS]; /* "" where nothing was read yet */
-    int32_t verified;           /* the bytes in memory were digested when they were read, and
+    int32_t verified; /* the bytes in memory were digested when they were read, and
                                  * for a restored original equal the digest saved before */
     int32_t resident;
     float scale_factor;
 };
 
-enum { DR_VAE_FORCE = 1 }; /* flags: skip the latent probe */
+enum {
+    DR_VAE_FORCE = 1
+}; /* flags: skip the latent probe */
 
 /* Choose the VAE: "automatic", "none", a name in the VAE folder, or a path. With a model loaded
  * this is a request: an explicit file that is missing, unreadable or incomplete fails, and what
@@ -174,11 +200,24 @@ DR_API enum dr_code dr_engine_vae(struct dr_engine *engine, struct dr_vae_info *
 
 /* ---- jobs ------------------------------------------------------------------------------ */
 
-enum dr_rng { DR_RNG_CUDA, DR_RNG_CPU };
-enum dr_prediction { DR_PREDICTION_AUTO, DR_PREDICTION_EPS, DR_PREDICTION_V };
+enum dr_rng {
+    DR_RNG_CUDA,
+    DR_RNG_CPU
+};
+enum dr_prediction {
+    DR_PREDICTION_AUTO,
+    DR_PREDICTION_EPS,
+    DR_PREDICTION_V
+};
 
-enum dr_stage { DR_STAGE_LOAD, DR_STAGE_TEXT, DR_STAGE_ENCODE, DR_STAGE_UNET, DR_STAGE_DECODE,
-                DR_STAGE_WRITE };
+enum dr_stage {
+    DR_STAGE_LOAD,
+    DR_STAGE_TEXT,
+    DR_STAGE_ENCODE,
+    DR_STAGE_UNET,
+    DR_STAGE_DECODE,
+    DR_STAGE_WRITE
+};
 DR_API const char *dr_stage_name(enum dr_stage stage);
 
 struct dr_progress {
@@ -191,33 +230,35 @@ struct dr_progress {
 
 struct dr_generate_options {
     const char *prompt;
-    const char *negative;    /* NULL: none. SD1.x encodes that as "", SDXL takes zeros for it */
-    const char *output;      /* .png, .jpg or .safetensors; NULL: only the image callback */
-    int32_t width, height;   /* 0: 512 (SDXL 1024), or the size of init; multiples of 8 */
+    const char
+        *negative; /* NULL: none. SD1.x encodes that as "", SDXL takes zeros for it */
+    const char *output; /* .png, .jpg or .safetensors; NULL: only the image callback */
+    int32_t width, height; /* 0: 512 (SDXL 1024), or the size of init; multiples of 8 */
     /* What SDXL is told of the picture's origin, in pixels; 0: the picture's size, no crop. */
     int32_t original_width, original_height;
     int32_t crop_left, crop_top;
     int32_t target_width, target_height;
-    int64_t seed;            /* -1: a random one */
+    int64_t seed; /* -1: a random one */
     int32_t steps;
     double cfg;
-    const char *sampler;     /* CLI.md's names */
-    const char *scheduler;   /* NULL: the sampler's default */
+    const char *sampler;   /* CLI.md's names */
+    const char *scheduler; /* NULL: the sampler's default */
     enum dr_prediction prediction;
-    int32_t clip_skip;       /* as A1111 counts: 1 = none */
+    int32_t clip_skip; /* as A1111 counts: 1 = none */
     enum dr_rng rng;
-    const char *vae;         /* NULL: the setting; else for this job only */
+    const char *vae; /* NULL: the setting; else for this job only */
     unsigned vae_flags;
-    const char *init;        /* a picture: image to image; NULL: text to image */
+    const char *init; /* a picture: image to image; NULL: text to image */
     double strength;
-    int32_t batch;           /* pictures, with seeds seed, seed + 1, ... */
-    int32_t bits;            /* PNG: 8 or 16 */
-    int32_t quality;         /* JPEG */
-    void (*progress)(void *cookie, const struct dr_progress *progress); /* may be NULL */
+    int32_t batch;   /* pictures, with seeds seed, seed + 1, ... */
+    int32_t bits;    /* PNG: 8 or 16 */
+    int32_t quality; /* JPEG */
+    void (*progress)(void *cookie,
+                     const struct dr_progress *progress); /* may be NULL */
     void *progress_cookie;
     /* Each picture as it is ready: rgb [height, width, 3] float32 in 0..1, borrowed. */
-    void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb, int32_t width,
-                  int32_t height);
+    void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb,
+                  int32_t width, int32_t height);
     void *image_cookie;
 };
 DR_API struct dr_generate_options dr_generate_options_default(void);
@@ -231,14 +272,15 @@ struct dr_generate_result {
     struct dr_image_info *images;
     int32_t image_count;
     int32_t width, height;
-    struct dr_vae_info vae; /* that developed these pictures */
+    struct dr_vae_info vae;  /* that developed these pictures */
     double text_ms;          /* encoding of the prompts, 0 where cached */
     double unet_per_step_ms; /* mean of one (guided) evaluation */
     double vae_ms;           /* decode of one image, mean */
-    uint64_t planned_private_bytes; /* what the plan said, before anything was reserved */
-    uint64_t peak_private_bytes;    /* what the ledger reached: equal */
+    uint64_t
+        planned_private_bytes;   /* what the plan said, before anything was reserved */
+    uint64_t peak_private_bytes; /* what the ledger reached: equal */
     int32_t cut_tokens, cut_tokens_negative; /* of prompts longer than 75 tokens */
-    char warnings[DR_TEXT_BYTES]; /* "" or sentences */
+    char warnings[DR_TEXT_BYTES];            /* "" or sentences */
     struct dr_receipt receipt;
 };
 DR_API enum dr_code dr_engine_generate(struct dr_engine *engine,
@@ -281,7 +323,11 @@ DR_API void dr_codec_result_free(struct dr_codec_result *result);
 
 /* ---- memory ---------------------------------------------------------------------------- */
 
-enum dr_slot_state { DR_SLOT_ABSENT, DR_SLOT_RELEASED, DR_SLOT_RESIDENT };
+enum dr_slot_state {
+    DR_SLOT_ABSENT,
+    DR_SLOT_RELEASED,
+    DR_SLOT_RESIDENT
+};
 
 struct dr_component_memory {
     enum dr_role role;
@@ -295,8 +341,8 @@ DR_API const char *dr_slot_state_name(enum dr_slot_state state);
 struct dr_region_info {
     uint64_t start;
     uint64_t bytes;
-    const char *tag;       /* "weights", "activations", ...: static */
-    const char *kind;      /* "private" or "mapped": static */
+    const char *tag;  /* "weights", "activations", ...: static */
+    const char *kind; /* "private" or "mapped": static */
     char component[32];
 };
 
@@ -306,15 +352,21 @@ struct dr_memory {
     struct dr_component_memory components[DR_ROLE_COUNT];
     struct dr_region_info *regions;
     size_t region_count;
-    struct { uint64_t private_bytes, mapped_bytes, peak_private_bytes; } ledger;
-    struct { uint64_t private_bytes, mapped_resident_bytes, rss_bytes, pss_bytes; } kernel;
+    struct {
+        uint64_t private_bytes, mapped_bytes, peak_private_bytes;
+    } ledger;
+    struct {
+        uint64_t private_bytes, mapped_resident_bytes, rss_bytes, pss_bytes;
+    } kernel;
     /* kernel.private_bytes - ledger.private_bytes, by where the pages lie */
     struct {
-        uint64_t total_bytes; /* may be 0 where the ledger holds more than is resident */
+        uint64_t
+            total_bytes; /* may be 0 where the ledger holds more than is resident */
         uint64_t image_bytes, heap_bytes, stack_bytes, jit_bytes, other_bytes;
-        uint64_t baseline_bytes; /* of the whole, what was there when the engine opened */
+        uint64_t
+            baseline_bytes; /* of the whole, what was there when the engine opened */
     } residual;
-    int32_t regions_agree; /* each region against its own lines of smaps */
+    int32_t regions_agree;            /* each region against its own lines of smaps */
     char disagreement[DR_TEXT_BYTES]; /* the first that does not, in words */
     uint64_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
@@ -330,7 +382,7 @@ struct dr_forecast {
     struct dr_component_info components[DR_ROLE_COUNT]; /* weights_bytes filled */
     int32_t component_count;
     uint64_t text_arena_bytes, unet_arena_bytes, vae_arena_bytes;
-    uint64_t load_scratch_bytes; /* largest, while a component is read */
+    uint64_t load_scratch_bytes;  /* largest, while a component is read */
     uint64_t resident_peak_bytes; /* all components stay */
     uint64_t phased_peak_bytes;   /* one component at a time: the least that works */
     uint64_t budget_bytes;
@@ -348,19 +400,26 @@ DR_API enum dr_code dr_engine_forecast(struct dr_engine *engine,
 
 struct dr_inspection {
     struct dr_model_info model;
-    char format[64];      /* "safetensors", "sharded safetensors" */
+    char format[64]; /* "safetensors", "sharded safetensors" */
     uint64_t file_bytes;
     uint64_t tensor_count;
     uint64_t ignored_count, ignored_bytes; /* tensors of no component */
-    char digests[DR_ROLE_COUNT][DR_DIGEST_CHARS]; /* by role; "" where not asked or absent */
-    struct { char *key, *text; } *metadata;
+    char digests[DR_ROLE_COUNT]
+                [DR_DIGEST_CHARS]; /* by role; "" where not asked or absent */
+    struct {
+        char *key, *text;
+    } * metadata;
     size_t metadata_count;
-    char **vae_neighbours; /* files that `automatic` would look at beside it, that exist */
+    char **
+        vae_neighbours; /* files that `automatic` would look at beside it, that exist */
     size_t vae_neighbour_count;
-    char automatic[DR_PATH_BYTES]; /* what `automatic` resolves to; "" for the file's own */
+    char automatic
+        [DR_PATH_BYTES]; /* what `automatic` resolves to; "" for the file's own */
     char automatic_reason[DR_TEXT_BYTES];
 };
-enum { DR_INSPECT_DIGESTS = 1 }; /* flags: read all tensors */
+enum {
+    DR_INSPECT_DIGESTS = 1
+}; /* flags: read all tensors */
 /* vae_folder: NULL as in dr_engine_options. */
 DR_API enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags,
                                struct dr_inspection *inspection,

@@ -13,22 +13,22 @@ extern "C" {
 
 /* X(NAME, "name in JSON", HTTP status, exit code)
  * Exit codes 1 and 2 are what a shell user expects: 1 other failure, 2 wrong usage. */
-#define DR_CODES(X)                                                                     \
-    X(OK, "ok", 200, 0)                                                                 \
-    X(FAILED, "failed", 500, 1)              /* anything without a code of its own */   \
-    X(BAD_INPUT, "bad_input", 400, 2)        /* an option, size or prompt is wrong */   \
-    X(NOT_FOUND, "not_found", 404, 3)        /* no such file, name or component */      \
-    X(CORRUPT, "corrupt", 422, 4)            /* a file breaks its own format */         \
-    X(UNSUPPORTED, "unsupported", 422, 5)    /* a format or model not read by darkroom*/\
-    X(INCOMPLETE, "incomplete", 422, 6)      /* tensors are missing or misshapen */     \
-    X(FOREIGN, "foreign", 422, 7)            /* a VAE of another latent space */        \
-    X(CHANGED, "changed", 409, 8)            /* a file changed under the engine */      \
-    X(IO, "io", 500, 9)                      /* reading or writing failed */            \
-    X(NOMEM, "no_memory", 503, 10)           /* the system refused memory */            \
-    X(OVER_BUDGET, "over_budget", 507, 11)   /* will not fit; need, have and limit */   \
-    X(BUSY, "busy", 503, 12)                 /* try again: another call is running */   \
-    X(NOT_FINITE, "not_finite", 500, 13)     /* NaN or infinity; names the stage */     \
-    X(CANCELLED, "cancelled", 499, 130)      /* the user stopped it */
+#define DR_CODES(X)                                                                    \
+    X(OK, "ok", 200, 0)                                                                \
+    X(FAILED, "failed", 500, 1)            /* anything without a code of its own */    \
+    X(BAD_INPUT, "bad_input", 400, 2)      /* an option, size or prompt is wrong */    \
+    X(NOT_FOUND, "not_found", 404, 3)      /* no such file, name or component */       \
+    X(CORRUPT, "corrupt", 422, 4)          /* a file breaks its own format */          \
+    X(UNSUPPORTED, "unsupported", 422, 5)  /* a format or model not read by darkroom*/ \
+    X(INCOMPLETE, "incomplete", 422, 6)    /* tensors are missing or misshapen */      \
+    X(FOREIGN, "foreign", 422, 7)          /* a VAE of another latent space */         \
+    X(CHANGED, "changed", 409, 8)          /* a file changed under the engine */       \
+    X(IO, "io", 500, 9)                    /* reading or writing failed */             \
+    X(NOMEM, "no_memory", 503, 10)         /* the system refused memory */             \
+    X(OVER_BUDGET, "over_budget", 507, 11) /* will not fit; need, have and limit */    \
+    X(BUSY, "busy", 503, 12)               /* try again: another call is running */    \
+    X(NOT_FINITE, "not_finite", 500, 13)   /* NaN or infinity; names the stage */      \
+    X(CANCELLED, "cancelled", 499, 130)    /* the user stopped it */
 
 enum dr_code {
 #define X(name, text, http, exit_code) DR_##name,
@@ -43,7 +43,7 @@ struct dr_error {
 
 #if defined(__GNUC__)
 #define DR_MUST_CHECK __attribute__((warn_unused_result))
-#define DR_API __attribute__((visibility("default")))
+#define DR_API        __attribute__((visibility("default")))
 #else
 #define DR_MUST_CHECK
 #define DR_API

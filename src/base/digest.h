@@ -23,6 +23,7 @@ void digest_add(struct digest *digest, const void *data, size_t bytes);
 void digest_end(struct digest *digest, uint8_t out[DIGEST_BYTES]);
 
 /* Lower-case hexadecimal; returns out. */
-char *digest_hex(const uint8_t digest[static DIGEST_BYTES], char out[static DIGEST_HEX]);
+char *digest_hex(const uint8_t digest[static DIGEST_BYTES],
+                 char out[static DIGEST_HEX]);
 
 #endif

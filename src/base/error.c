@@ -80,6 +80,7 @@ void error_prefix(struct dr_error *err, const char *format, ...)
     set_message(err, old.code, format, arguments);
     va_end(arguments);
     const size_t used = strlen(err->message);
-    (void)snprintf(err->message + used, sizeof err->message - used, ": %s", old.message);
+    (void)snprintf(err->message + used, sizeof err->message - used, ": %s",
+                   old.message);
     cut_whole(err->message, sizeof err->message);
 }

@@ -10,9 +10,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum fault_place { FAULT_REGION, FAULT_MAP, FAULT_READ, FAULT_VERIFY, FAULT_WRITE, FAULT_PLACES };
+enum fault_place {
+    FAULT_REGION,
+    FAULT_MAP,
+    FAULT_READ,
+    FAULT_VERIFY,
+    FAULT_WRITE,
+    FAULT_PLACES
+};
 
-enum fault_mode { FAULT_ONCE, FAULT_FROM_THEN_ON };
+enum fault_mode {
+    FAULT_ONCE,
+    FAULT_FROM_THEN_ON
+};
 
 /* Arm: the nth visit (1 is the next) of any place in the mask (bit 1 << place) strikes. */
 void fault_arm(unsigned place_mask, int64_t nth, enum fault_mode mode);

@@ -35,14 +35,17 @@ struct kernel_totals {
 
 /* The private bytes that no region accounts for, by where they lie. */
 struct residual {
-    size_t image_bytes; /* written pages of the program and its libraries (data, bss, got),
+    size_t
+        image_bytes; /* written pages of the program and its libraries (data, bss, got),
                            and what the loader took for itself */
-    size_t heap_bytes;  /* malloc: [heap], its other arenas, its mappings of large requests */
+    size_t
+        heap_bytes; /* malloc: [heap], its other arenas, its mappings of large requests */
     size_t stack_bytes; /* [stack] and thread stacks */
     size_t jit_bytes;   /* executable anonymous pages: the compute library's code */
     size_t shmem_bytes; /* shared memory: memfd, /dev/shm, files on tmpfs */
     size_t other_bytes; /* anonymous pages that none of these explains */
-    size_t total_bytes; /* the sum; kernel private - ledger private while all regions agree */
+    size_t
+        total_bytes; /* the sum; kernel private - ledger private while all regions agree */
 };
 
 /* One region held against its lines of smaps. Pages in swap count as there: the kernel moved
@@ -80,6 +83,7 @@ enum dr_code kernel_region_read(struct region_evidence *evidence,
 /* The same reading of a text in smaps' form, by path, for tests: totals are then the sums
  * over its lines, and only what the text itself tells is told apart. */
 enum dr_code kernel_view_parse(struct kernel_view *view, const struct ledger *ledger,
-                               const char *smaps_path, struct dr_error *err) DR_MUST_CHECK;
+                               const char *smaps_path,
+                               struct dr_error *err) DR_MUST_CHECK;
 
 #endif

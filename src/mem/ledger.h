@@ -20,19 +20,19 @@
 #include "base/error.h"
 
 /* X(NAME, "name"): what a region's bytes are. */
-#define REGION_TAGS(X)                                                                  \
-    X(WEIGHTS, "weights")                                                               \
-    X(ACTIVATIONS, "activations")                                                       \
-    X(LATENTS, "latents")                                                               \
-    X(EMBEDDINGS, "embeddings")                                                         \
-    X(IMAGE, "image")                                                                   \
+#define REGION_TAGS(X)            \
+    X(WEIGHTS, "weights")         \
+    X(ACTIVATIONS, "activations") \
+    X(LATENTS, "latents")         \
+    X(EMBEDDINGS, "embeddings")   \
+    X(IMAGE, "image")             \
     X(SCRATCH, "scratch")
 
 enum region_tag {
 #define X(name, text) REGION_##name,
     REGION_TAGS(X)
 #undef X
-        REGION_TAG_COUNT
+    REGION_TAG_COUNT
 };
 
 enum region_kind {
@@ -50,8 +50,8 @@ struct ledger {
     size_t mapped_bytes;
     size_t peak_private_bytes; /* since ledger_reset_peak */
     size_t peak_mapped_bytes;
-    size_t limit_bytes;     /* most private bytes of regions; 0 = no limit */
-    uint64_t opened_count;  /* regions ever opened */
+    size_t limit_bytes;    /* most private bytes of regions; 0 = no limit */
+    uint64_t opened_count; /* regions ever opened */
     size_t tag_bytes[REGION_TAG_COUNT];      /* current, private and mapped */
     size_t tag_peak_bytes[REGION_TAG_COUNT]; /* since ledger_reset_peak */
 };
@@ -69,7 +69,8 @@ enum dr_code ledger_reserve(struct ledger *ledger, struct region *region,
 void ledger_withdraw(struct ledger *ledger, struct region *region,
                      const struct ledger *before);
 void ledger_refund(struct ledger *ledger, struct region *region);
-void ledger_replace(struct ledger *ledger, struct region *old, struct region *new_region);
+void ledger_replace(struct ledger *ledger, struct region *old,
+                    struct region *new_region);
 
 /* Peaks start again from the current figures. */
 void ledger_reset_peak(struct ledger *ledger);

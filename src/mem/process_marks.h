@@ -45,7 +45,8 @@ struct process_marks {
 void process_marks_open(struct process_marks *marks);
 void process_marks_close(struct process_marks *marks);
 
-bool process_marks_stack(const struct process_marks *marks, uintptr_t start, uintptr_t end);
+bool process_marks_stack(const struct process_marks *marks, uintptr_t start,
+                         uintptr_t end);
 bool process_marks_loader(const struct process_marks *marks, uintptr_t start,
                           uintptr_t end);
 

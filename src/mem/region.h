@@ -20,7 +20,8 @@ struct region {
     enum region_tag tag;
     enum region_kind kind;
     const char *component; /* borrowed, for the table: "unet", "vae", "job" */
-    uint64_t serial; /* 1 for the ledger's first region, and so on: what is newer than what */
+    uint64_t
+        serial; /* 1 for the ledger's first region, and so on: what is newer than what */
     /* private below */
     struct ledger *ledger;
     struct region *previous;

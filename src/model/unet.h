@@ -16,14 +16,16 @@
 struct unet_spec; /* opaque */
 
 struct unet_info {
-    int32_t in_channels, out_channels, model_channels, levels, context_width, time_width;
+    int32_t in_channels, out_channels, model_channels, levels, context_width,
+        time_width;
     int32_t vector_width; /* label_emb input; 0: none (SD1.x) */
-    int32_t factor;       /* 2^(levels-1): latent sides are best multiples of it; others work */
+    int32_t
+        factor; /* 2^(levels-1): latent sides are best multiples of it; others work */
 };
 
-enum dr_code unet_spec_create(struct unet_spec **out, const struct component_index *index,
-                              enum family family, enum dtype dtype,
-                              struct dr_error *err) DR_MUST_CHECK;
+enum dr_code unet_spec_create(struct unet_spec **out,
+                              const struct component_index *index, enum family family,
+                              enum dtype dtype, struct dr_error *err) DR_MUST_CHECK;
 void unet_spec_destroy(struct unet_spec **spec);
 const struct component_spec *unet_component(const struct unet_spec *spec);
 struct unet_info unet_info(const struct unet_spec *spec);
@@ -36,8 +38,8 @@ struct unet_shape {
 
 struct unet_plan {
     struct plan *plan;
-    struct value latent;  /* input  [n,h,w,in] f32, channels-last */
-    struct value time;    /* input  [1 or n,1,1,model_channels] f32: unet_plan_set_time */
+    struct value latent; /* input  [n,h,w,in] f32, channels-last */
+    struct value time; /* input  [1 or n,1,1,model_channels] f32: unet_plan_set_time */
     struct value context; /* input  [n,1,tokens,context_width] f32 */
     struct value vector;  /* input  [n,1,1,vector_width] f32, or none */
     struct value result;  /* output [n,h,w,out] f32 */

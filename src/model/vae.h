@@ -17,7 +17,7 @@ struct vae_info {
     int32_t latent_channels; /* 4 */
     int32_t factor;          /* 8: pixels a latent cell */
     bool has_encoder;
-    float scale_factor;      /* latents = (z - shift) * scale */
+    float scale_factor; /* latents = (z - shift) * scale */
     float shift_factor;
 };
 
@@ -33,22 +33,26 @@ struct vae_info vae_info(const struct vae_spec *spec);
 
 struct vae_decode_plan {
     struct plan *plan;
-    struct value latent; /* input  [n,h,w,4] f32 in the UNet's scale: the plan's caller divides by
+    struct value
+        latent; /* input  [n,h,w,4] f32 in the UNet's scale: the plan's caller divides by
                           * vae_unscale before; see there */
-    struct value image;  /* output [n,8h,8w,3] f32, nominally -1..1, not clamped */
+    struct value image; /* output [n,8h,8w,3] f32, nominally -1..1, not clamped */
 };
-enum dr_code vae_decode_plan_create(struct vae_decode_plan *out, const struct vae_spec *spec,
-                                    int32_t n, int32_t latent_height, int32_t latent_width,
+enum dr_code vae_decode_plan_create(struct vae_decode_plan *out,
+                                    const struct vae_spec *spec, int32_t n,
+                                    int32_t latent_height, int32_t latent_width,
                                     bool profile, struct dr_error *err) DR_MUST_CHECK;
 void vae_decode_plan_destroy(struct vae_decode_plan *plan);
 
 struct vae_encode_plan {
     struct plan *plan;
-    struct value image;   /* input  [n,8h,8w,3] f32 in -1..1 */
-    struct value moments; /* output [n,h,w,8] f32: mean (4), log variance (4, not clamped) */
+    struct value image; /* input  [n,8h,8w,3] f32 in -1..1 */
+    struct value
+        moments; /* output [n,h,w,8] f32: mean (4), log variance (4, not clamped) */
 };
-enum dr_code vae_encode_plan_create(struct vae_encode_plan *out, const struct vae_spec *spec,
-                                    int32_t n, int32_t latent_height, int32_t latent_width,
+enum dr_code vae_encode_plan_create(struct vae_encode_plan *out,
+                                    const struct vae_spec *spec, int32_t n,
+                                    int32_t latent_height, int32_t latent_width,
                                     bool profile, struct dr_error *err) DR_MUST_CHECK;
 void vae_encode_plan_destroy(struct vae_encode_plan *plan);
 
