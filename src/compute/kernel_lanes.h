@@ -173,11 +173,11 @@ INLINE floats raise(floats x, floats n)
     return (floats)_mm512_scalef_ps((__m512)x, (__m512)n);
 }
 
-/* 1 / x to 2^-27, for x in [1, 2^126]. */
-INLINE floats reciprocal(floats x)
+/* 1 / x to 2^-27, for x in [1, 2^126]; to 2^-14 where the result will be bfloat16. */
+INLINE floats reciprocal(floats x, enum dtype type)
 {
     const floats guess = (floats)_mm512_rcp14_ps((__m512)x);
-    return guess + guess * (1.0f - x * guess);
+    return type == DTYPE_BF16 ? guess : guess + guess * (1.0f - x * guess);
 }
 
 #else
@@ -197,8 +197,9 @@ INLINE floats raise(floats x, floats n)
     return x * (floats)(((ints)(n + ROUNDER) - (ROUNDER_BITS - 127)) << 23);
 }
 
-INLINE floats reciprocal(floats x)
+INLINE floats reciprocal(floats x, enum dtype type)
 {
+    (void)type;
     return 1.0f / x;
 }
 
@@ -219,12 +220,11 @@ INLINE floats exponential(floats x)
     return raise(p, n);
 }
 
-/* 2^x for x <= 0. Relative error 1e-4 (degree 3) is a twentieth of bfloat16's; degree 6
- * gives 2e-9, float32's own rounding. */
+/* 2^x for x in [-126, 126]. Relative error 1e-4 (degree 3) where the result will be bfloat16,
+ * a twentieth of its rounding; else 2e-9 (degree 6), less than float32's. */
 INLINE floats exponential2(floats x, enum dtype type)
 {
-    const floats in_range = larger(all(-126.0f), x);
-    const floats n = nearest(in_range), f = in_range - n;
+    const floats n = nearest(x), f = x - n;
     floats p;
     if (type == DTYPE_BF16) {
         p = f * 0.055171669f + 0.242611122f;
@@ -241,32 +241,49 @@ INLINE floats exponential2(floats x, enum dtype type)
     return raise(p, n);
 }
 
-/* x * sigmoid(slope x) */
-INLINE floats swish(floats x, float slope)
+/* 2^x for x <= 0, however small. (Of -infinity, which no finite network has: NaN or 0.) */
+INLINE floats fading(floats x, enum dtype type)
 {
-    return x * reciprocal(1.0f + exponential(x * -slope));
+#ifdef __AVX512F__
+    return exponential2(x, type); /* raise() goes to 0 by itself */
+#else
+    return exponential2(larger(all(-126.0f), x), type);
+#endif
+}
+
+/* e^x as exact as the type of what is made of it deserves. */
+INLINE floats exponential_for(floats x, enum dtype type)
+{
+    if (type != DTYPE_BF16) return exponential(x);
+    return exponential2(clamp(x * 1.44269504f, -126.0f, 125.0f), type);
+}
+
+/* x * sigmoid(slope x) */
+INLINE floats swish(floats x, float slope, enum dtype type)
+{
+    return x * reciprocal(1.0f + exponential_for(x * -slope, type), type);
 }
 
 /* x Phi(x); half is the smaller tail of the normal distribution at |x|. */
-INLINE floats gelu(floats x)
+INLINE floats gelu(floats x, enum dtype type)
 {
     const floats size = (floats)((words)x & 0x7FFFFFFF);
-    const floats t = reciprocal(size * (0.3275911f * 0.707106781f) + 1.0f);
+    const floats t = reciprocal(size * (0.3275911f * 0.707106781f) + 1.0f, type);
     floats p = t * 1.061405429f - 1.453152027f;
     p = p * t + 1.421413741f;
     p = p * t - 0.284496736f;
     p = p * t + 0.254829592f;
-    const floats half = p * t * exponential(x * x * -0.5f) * 0.5f;
+    const floats half = p * t * exponential_for(x * x * -0.5f, type) * 0.5f;
     return x * select(x < all(0), half, 1.0f - half);
 }
 
-INLINE floats activate(floats x, enum activation activation)
+INLINE floats activate(floats x, enum activation activation, enum dtype type)
 {
     switch (activation) {
     case ACTIVATION_NONE: break;
-    case ACTIVATION_SILU: return swish(x, 1.0f);
-    case ACTIVATION_GELU: return gelu(x);
-    case ACTIVATION_QUICK_GELU: return swish(x, 1.702f);
+    case ACTIVATION_SILU: return swish(x, 1.0f, type);
+    case ACTIVATION_GELU: return gelu(x, type);
+    case ACTIVATION_QUICK_GELU: return swish(x, 1.702f, type);
     }
     return x;
 }

@@ -19,7 +19,7 @@ extern const struct kernels KERNELS_TABLE;
 INLINE void finish_some(const struct kernel_finish *a, size_t at, size_t count)
 {
     floats x = load_some(a->source, a->source_type, at, count);
-    x = activate(x, a->activation);
+    x = activate(x, a->activation, a->target_type);
     if (a->multiply) x *= load_some(a->multiply, a->multiply_type, at, count);
     if (a->residual) x += load_some(a->residual, a->residual_type, at, count);
     store_some(a->target, a->target_type, at, x, count);
@@ -39,7 +39,7 @@ INLINE void gate_some(const struct kernel_gate *a, enum dtype to, enum dtype fro
 {
     const floats value = load_some(a->value, from, at, count);
     const floats x = load_some(a->gate, from, at, count);
-    store_some(a->target, to, at, value * gelu(x), count);
+    store_some(a->target, to, at, value * gelu(x, to), count);
 }
 
 INLINE void gate_all(const struct kernel_gate *a, enum dtype to, enum dtype from,
@@ -66,7 +66,7 @@ INLINE void affine_some(const struct kernel_affine *a, enum dtype to, enum dtype
     floats x = load_some(a->source, from, source + i, count);
     x = x * load_some(a->scale, DTYPE_F32, i, count) +
         load_some(a->offset, DTYPE_F32, i, count);
-    if (silu) x = swish(x, 1.0f);
+    if (silu) x = swish(x, 1.0f, to);
     store_some(a->target, to, target + i, x, count);
 }
 
@@ -250,9 +250,8 @@ INLINE void shrink(const struct kernel_softmax *a, struct columns *c, size_t que
     const floats before = load(a->peak, DTYPE_F32, query);
     const ints grown = c->peak > before;
     if (!any_lane(grown)) return;
-    const floats by =
-        select(grown, exponential2((before - c->peak) * a->factor, DTYPE_F32),
-               all(1.0f));
+    const floats less = larger(all(-126.0f), (before - c->peak) * a->factor);
+    const floats by = select(grown, exponential2(less, DTYPE_F32), all(1.0f));
     c->total *= by;
     for (size_t i = 0; i < a->dim; ++i) {
         const size_t at = i * a->queries + query;
@@ -265,7 +264,7 @@ INLINE floats probability_of(const struct kernel_softmax *a, struct columns *c,
                              size_t k, size_t query, enum dtype type, bool causal)
 {
     const floats x = load(a->scores, DTYPE_F32, k * a->queries + query);
-    floats p = exponential2(x * a->factor - c->shift, type);
+    floats p = fading(x * a->factor - c->shift, type);
     if (causal) p = select(all((float)k) < c->sees, p, all(0));
     c->total += p;
     return p;

@@ -10,7 +10,8 @@
  *
  * exp: below 2 ulp over [-87.3, 86.9], clamped to that range outside (never 0, never
  * infinite: what a sigmoid or softmax makes of it differs by less than 1e-37). erf: absolute
- * error below 2e-7 (Abramowitz and Stegun, 7.1.26).
+ * error below 2e-7 (Abramowitz and Stegun, 7.1.26). Where the result is bfloat16, both to
+ * 1e-4 of the value only, a twentieth of that rounding.
  */
 #ifndef COMPUTE_KERNELS_H
 #define COMPUTE_KERNELS_H

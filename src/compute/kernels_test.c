@@ -32,7 +32,7 @@ static float unpacked(const struct guarded *g, enum dtype dtype, size_t i)
 
 static double within(enum dtype dtype, double f32_bound)
 {
-    return dtype == DTYPE_BF16 ? 0x1p-8 + f32_bound : f32_bound;
+    return dtype == DTYPE_BF16 ? 0x1p-8 + 2e-4 + f32_bound : f32_bound;
 }
 
 static void finish_case(const struct kernels *kernels)
