@@ -3,8 +3,6 @@
  * is read or written. */
 #include "engine/engine_fixture.h"
 
-#include "engine/engine.h"
-
 enum job_kind {
     TEXT_TO_IMAGE,
     IMAGE_TO_IMAGE,
@@ -221,23 +219,6 @@ static void saving_the_original_is_planned(void)
 }
 
 /* ---- budgets ----------------------------------------------------------------------------- */
-
-/* The budget that leaves so many bytes for regions. */
-static uint64_t budget_for(struct dr_engine *engine, uint64_t region_bytes)
-{
-    struct dr_memory memory;
-    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
-    const uint64_t beside = memory.residual.baseline_bytes + ENGINE_RESIDUAL_BYTES;
-    dr_memory_free(&memory);
-    return region_bytes + beside;
-}
-
-static void limit_regions(struct dr_engine *engine, uint64_t region_bytes)
-{
-    check_int(dr_engine_set_budget(engine, budget_for(engine, region_bytes), &problem),
-              ==, DR_OK);
-    check_int(check_memory(engine), <=, region_bytes);
-}
 
 /* Run under a limit: the residency that the receipt names, the same bytes of output. */
 static void check_under(struct dr_engine *engine, const struct memory_case *item,
