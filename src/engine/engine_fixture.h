@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "darkroom/darkroom.h"
+#include "engine/engine.h"
 
 static char fixture_root[256];
 static struct dr_error problem;
@@ -127,6 +128,23 @@ static inline uint64_t check_memory(struct dr_engine *engine)
     const uint64_t bytes = memory.ledger.private_bytes;
     dr_memory_free(&memory);
     return bytes;
+}
+
+/* The budget that leaves so many bytes for regions. */
+static inline uint64_t budget_for(struct dr_engine *engine, uint64_t region_bytes)
+{
+    struct dr_memory memory;
+    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
+    const uint64_t beside = memory.residual.baseline_bytes + ENGINE_RESIDUAL_BYTES;
+    dr_memory_free(&memory);
+    return region_bytes + beside;
+}
+
+static inline void limit_regions(struct dr_engine *engine, uint64_t region_bytes)
+{
+    check_int(dr_engine_set_budget(engine, budget_for(engine, region_bytes), &problem),
+              ==, DR_OK);
+    check_int(check_memory(engine), <=, region_bytes);
 }
 
 static inline void load(struct dr_engine *engine, const char *name)

@@ -299,9 +299,9 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
     size_t least = SIZE_MAX;
     for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
         job_plan(job, (enum job_residency)i);
-        if (!ledger->limit_bytes || job->planned_bytes <= ledger->limit_bytes)
-            return DR_OK;
-        if (job->planned_bytes < least) least = job->planned_bytes;
+        const size_t need = job->planned_bytes + job->decoder_bytes;
+        if (!ledger->limit_bytes || need <= ledger->limit_bytes) return DR_OK;
+        if (need < least) least = need;
     }
     char need[16], have[16], limit[16];
     return error_set(

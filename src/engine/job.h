@@ -119,6 +119,7 @@ struct job {
     int32_t action_count;
     enum job_residency residency;
     size_t planned_bytes; /* peak of the ledger's private bytes, by the list */
+    size_t decoder_bytes; /* beside regions: what the init picture's decoder takes */
 
     struct region arena, latents, picture;
     /* carved from latents; shapes: count = 4 * h * w floats, channels first */

@@ -3,7 +3,9 @@
  * is read or written. */
 #include "engine/engine_fixture.h"
 
-#include "engine/engine.h"
+#include <jpeglib.h>
+
+#include "mem/kernel_view.h"
 
 enum job_kind {
     TEXT_TO_IMAGE,
@@ -222,23 +224,6 @@ static void saving_the_original_is_planned(void)
 
 /* ---- budgets ----------------------------------------------------------------------------- */
 
-/* The budget that leaves so many bytes for regions. */
-static uint64_t budget_for(struct dr_engine *engine, uint64_t region_bytes)
-{
-    struct dr_memory memory;
-    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
-    const uint64_t beside = memory.residual.baseline_bytes + ENGINE_RESIDUAL_BYTES;
-    dr_memory_free(&memory);
-    return region_bytes + beside;
-}
-
-static void limit_regions(struct dr_engine *engine, uint64_t region_bytes)
-{
-    check_int(dr_engine_set_budget(engine, budget_for(engine, region_bytes), &problem),
-              ==, DR_OK);
-    check_int(check_memory(engine), <=, region_bytes);
-}
-
 /* Run under a limit: the residency that the receipt names, the same bytes of output. */
 static void check_under(struct dr_engine *engine, const struct memory_case *item,
                         uint64_t limit, const char *residency, const char *same_as)
@@ -439,6 +424,93 @@ static void models_are_switched_within_the_budget(void)
     dr_engine_close(&engine);
 }
 
+/* ---- memory that is not ours ------------------------------------------------------------- */
+
+/* A progressive JPEG of noise, whose decoder holds all coefficients. */
+static void write_progressive(const char *path, int side)
+{
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    FILE *const file = fopen(path, "wb");
+    unsigned char *const row = malloc(3 * (size_t)side);
+    if (!file || !row) exit(1);
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    jpeg_stdio_dest(&jpeg, file);
+    jpeg.image_width = jpeg.image_height = (JDIMENSION)side;
+    jpeg.input_components = 3;
+    jpeg.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&jpeg);
+    jpeg_simple_progression(&jpeg);
+    jpeg_start_compress(&jpeg, TRUE);
+    while (jpeg.next_scanline < jpeg.image_height) {
+        for (int i = 0; i < 3 * side; ++i)
+            row[i] = (unsigned char)((unsigned)i * 7U + jpeg.next_scanline * 13U);
+        JSAMPROW rows[] = {row};
+        (void)jpeg_write_scanlines(&jpeg, rows, 1);
+    }
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    free(row);
+    (void)fclose(file);
+}
+
+struct heap_watch {
+    const struct dr_engine *engine;
+    int64_t most_in_unet;
+};
+
+static void watch_heap(void *cookie, const struct dr_progress *progress)
+{
+    struct heap_watch *const watch = cookie;
+    struct kernel_view view;
+    if (progress->stage != DR_STAGE_UNET ||
+        kernel_view_read(&view, &watch->engine->ledger, &problem) != DR_OK)
+        return;
+    if ((int64_t)view.residual.heap_bytes > watch->most_in_unet)
+        watch->most_in_unet = (int64_t)view.residual.heap_bytes;
+}
+
+/* What the library takes to decode a progressive JPEG is in no region, but in the budget: it is
+ * asked for with the plan, and given back before the networks run. */
+static void a_decoders_memory_counts(void)
+{
+    enum {
+        SIDE = 4096,
+        COEFFICIENT_BYTES = SIDE * SIDE * 3 /* 2 bytes, colour at half the side */
+    };
+    static const struct memory_case item = {IMAGE_TO_IMAGE, 64,     64,    1, 1.0,
+                                            NULL,           LOADED, "lake"};
+    struct dr_engine *engine = open_engine();
+    struct heap_watch watch = {.engine = engine};
+    char number[32];
+    write_progressive(in_root("large.jpg"), SIDE);
+    load(engine, "a.safetensors");
+    struct dr_generate_options options = options_of(&item);
+    options.init = in_root("large.jpg");
+    options.progress = watch_heap;
+    options.progress_cookie = &watch;
+    const struct answer free_run = run_generate(engine, &options);
+    check_int(free_run.code, ==, DR_OK);
+    check_int(free_run.planned, ==, free_run.peak);
+    check_int(watch.most_in_unet, >, 0);
+#ifndef __SANITIZE_ADDRESS__
+    check_int(watch.most_in_unet, <, COEFFICIENT_BYTES / 2);
+#endif
+    limit_regions(engine, free_run.peak);
+    check_int(run_generate(engine, &options).code, ==, DR_OVER_BUDGET);
+    const char *const need = strstr(problem.message, "(");
+    const uint64_t least = need ? strtoull(need + 1, NULL, 10) : 0;
+    check_int(least, >, COEFFICIENT_BYTES);
+    limit_regions(engine, least);
+    check_int(run_generate(engine, &options).code, ==, DR_OK);
+    limit_regions(engine, least - 1);
+    check_int(run_generate(engine, &options).code, ==, DR_OVER_BUDGET);
+    (void)snprintf(number, sizeof number, "(%llu bytes)", (unsigned long long)least);
+    check_has(problem.message, number);
+    dr_engine_close(&engine);
+}
+
 int main(void)
 {
     fixture_begin();
@@ -447,6 +519,7 @@ int main(void)
     check_run(saving_the_original_is_planned);
     check_run(every_budget_gives_the_same_picture);
     check_run(a_forecast_is_what_generate_reports);
+    check_run(a_decoders_memory_counts);
     check_run(a_budget_says_where_it_comes_from);
     check_run(models_are_switched_within_the_budget);
     return check_done();

@@ -612,12 +612,7 @@ static void a_cancelled_switch_brings_the_old_model_back(void)
     load(engine, "a.safetensors");
     picture(engine, "want.png");
     const uint64_t bytes = check_memory(engine);
-    struct dr_memory memory;
-    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
-    const uint64_t budget =
-        memory.residual.baseline_bytes + (48 << 20) + bytes + (12 << 20);
-    dr_memory_free(&memory);
-    check_int(dr_engine_set_budget(engine, budget, &problem), ==, DR_OK);
+    limit_regions(engine, bytes + (12 << 20));
     /* a damaged neighbour of b's: a warning, and with it the cancel */
     run_command("head -c 999 '%s' >'%s'", in_root("vae/sharp.safetensors"),
                 in_root("b.vae.safetensors"));

@@ -6,7 +6,6 @@
 #include "engine/engine_fixture.h"
 
 #include "compute/compute.h"
-#include "engine/engine.h"
 
 static const int64_t mebibyte = 1 << 20;
 

@@ -137,6 +137,7 @@ enum dr_code stage_open_picture(struct job *job, size_t *bytes, struct dr_error 
         image_reader_open(&job->reader, &job->head, job->request.init, err);
     if (code != DR_OK) return code;
     const struct resize_shape shape = resize_of(job);
+    job->decoder_bytes = job->head.decoder_bytes;
     *bytes = size_align(picture_pixels_bytes(job), ARENA_ALIGN) +
              resize_scratch_bytes(&shape);
     return DR_OK;
@@ -156,6 +157,7 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
         job->picture.data + size_align(picture_pixels_bytes(job), ARENA_ALIGN);
     job->stage = DR_STAGE_ENCODE;
     enum dr_code code = image_reader_pixels(job->reader, pixels, err);
+    stage_close_picture(job); /* what its decoder holds is not for the whole job */
     if (code == DR_OK)
         code = plan_bind(encode->plan, job->arena.data, weights_of(job, ROLE_VAE), err);
     if (code != DR_OK) return code;

@@ -39,6 +39,9 @@ struct image_head {
     int32_t width, height; /* as it will be shown: after EXIF orientation */
     int32_t bits;          /* 8 or 16 a channel, what image_read_pixels gives */
     int32_t orientation; /* EXIF 1..8; already taken into account in width and height */
+    size_t
+        decoder_bytes; /* that the library takes from malloc while pixels are read, where that
+                           * grows with the picture (progressive JPEG); until close */
 };
 
 struct image_reader; /* opaque: an open file whose head was read */

@@ -221,9 +221,9 @@ static void step_head(struct jpeg_state *state)
     state->several_scans = jpeg_has_multiple_scans(jpeg);
 }
 
-/* What the decoder would hold for a picture of several scans. */
+/* What the decoder will hold for a picture of several scans. */
 static enum dr_code check_coefficients(const struct jpeg_state *state,
-                                       struct dr_error *err)
+                                       size_t *decoder_bytes, struct dr_error *err)
 {
     const struct jpeg_decompress_struct *const jpeg = &state->jpeg;
     if (!state->several_scans) return DR_OK;
@@ -233,6 +233,7 @@ static enum dr_code check_coefficients(const struct jpeg_state *state,
         bytes += (uint64_t)component->width_in_blocks * component->height_in_blocks *
                  DCTSIZE2 * sizeof(JCOEF);
     }
+    *decoder_bytes = (size_t)bytes;
     if (bytes <= COEFFICIENTS_MOST_BYTES) return DR_OK;
     return error_set(
         err, DR_BAD_INPUT,
@@ -290,7 +291,8 @@ static enum dr_code decoder_open(void **opaque, struct image_source *source,
     const struct jpeg_decompress_struct *const jpeg = &state->jpeg;
     enum dr_code code =
         image_check_size(source->name, jpeg->image_width, jpeg->image_height, err);
-    if (code == DR_OK) code = check_coefficients(state, err);
+    size_t decoder_bytes = 0;
+    if (code == DR_OK) code = check_coefficients(state, &decoder_bytes, err);
     if (code == DR_OK) code = choose_layout(state, err);
     if (code != DR_OK) return code;
     *head = (struct image_head){
@@ -298,6 +300,7 @@ static enum dr_code decoder_open(void **opaque, struct image_source *source,
         .width = (int32_t)jpeg->image_width,
         .height = (int32_t)jpeg->image_height,
         .bits = 8,
+        .decoder_bytes = decoder_bytes,
         .orientation =
             state->exif ? exif_orientation(state->exif, state->exif_bytes) : 1,
     };
