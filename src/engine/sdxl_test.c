@@ -155,15 +155,6 @@ static void image_to_image_and_odd_sides_work(void)
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
-static void limit_regions(struct dr_engine *engine, uint64_t bytes)
-{
-    struct dr_memory memory;
-    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
-    const uint64_t beside = memory.residual.baseline_bytes + ENGINE_RESIDUAL_BYTES;
-    dr_memory_free(&memory);
-    check_int(dr_engine_set_budget(engine, bytes + beside, &problem), ==, DR_OK);
-}
-
 /* One component at a time, both text encoders among them, within the byte that is forecast. */
 static void one_component_at_a_time_gives_the_same_picture(void)
 {
