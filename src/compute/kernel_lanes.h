@@ -1,9 +1,10 @@
-/* kernel_lanes — 16 numbers at a time: loading, storing, exp and its relatives.
+/* kernel_lanes — a register of numbers at a time: loading, storing, exp and its relatives.
  *
- * The compiler's vector types become one AVX-512, two AVX2 or four SSE registers, by the flags
- * that the file which includes this is compiled with. A rest of less than 16 numbers goes
- * through a padded copy, so that the same arithmetic serves every length and nothing outside
- * an array is touched.
+ * LANES is 16, 8 or 4 float32 numbers, by the flags that the file which includes this is
+ * compiled with; all powers of two up to 16, so what is a multiple of 16 needs no rest. (The
+ * compiler takes wider vectors than the processor's too, but keeps them in memory.) A rest of
+ * less than LANES numbers goes through a padded copy, so that the same arithmetic serves
+ * every length and nothing outside an array is touched.
  *
  * Intrinsics stand where the compiler does not find the one instruction that does it; each has
  * the plain form beside it. All keep NaN: larger(low, x) is x where x is NaN.
@@ -24,13 +25,19 @@
 /* How a vector would be passed without AVX does not matter: every function here is inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-#define LANES  16
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX2__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
-typedef float floats __attribute__((vector_size(64)));
-typedef int32_t ints __attribute__((vector_size(64)));
-typedef uint32_t words __attribute__((vector_size(64)));
-typedef uint16_t halves __attribute__((vector_size(32)));
+typedef float floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
 
 INLINE floats all(float value)
 {
@@ -108,7 +115,7 @@ INLINE void store(void *target, enum dtype type, size_t at, floats x)
     }
 }
 
-/* The first count (< 16) numbers; the other lanes are 0. */
+/* The first count (< LANES) numbers; the other lanes are 0. */
 INLINE floats load_part(const void *source, enum dtype type, size_t at, size_t count)
 {
     if (type == DTYPE_F32) {
@@ -290,13 +297,18 @@ INLINE floats activate(floats x, enum activation activation, enum dtype type)
 
 /* ---- turning ------------------------------------------------------------------------- */
 
-/* One step of turning 16 x 16 numbers: of the rows i and i + w, lanes with bit w of i's row
- * change places with lanes without it. After w = 8, 4, 2 and 1 rows are columns. */
-#define LOW_FROM(i, w)  (((i) & (w)) ? 16 + (i) - (w) : (i))
-#define HIGH_FROM(i, w) (((i) & (w)) ? 16 + (i) : (i) + (w))
-#define EACH_LANE(f, w)                                                              \
-    f(0, w), f(1, w), f(2, w), f(3, w), f(4, w), f(5, w), f(6, w), f(7, w), f(8, w), \
-        f(9, w), f(10, w), f(11, w), f(12, w), f(13, w), f(14, w), f(15, w)
+/* One step of turning LANES x LANES numbers: of the rows i and i + w, lanes with bit w of i's
+ * row change places with lanes without it. After w = LANES / 2, ..., 2, 1 rows are columns. */
+#define LOW_FROM(i, w)  (((i) & (w)) ? LANES + (i) - (w) : (i))
+#define HIGH_FROM(i, w) (((i) & (w)) ? LANES + (i) : (i) + (w))
+#define FOUR(f, i, w)   f(i, w), f((i) + 1, w), f((i) + 2, w), f((i) + 3, w)
+#if LANES == 16
+#define EACH_LANE(f, w) FOUR(f, 0, w), FOUR(f, 4, w), FOUR(f, 8, w), FOUR(f, 12, w)
+#elif LANES == 8
+#define EACH_LANE(f, w) FOUR(f, 0, w), FOUR(f, 4, w)
+#else
+#define EACH_LANE(f, w) FOUR(f, 0, w)
+#endif
 #define TURN_STEP(rows, w)                                                           \
     for (int i = 0; i < LANES; ++i) {                                                \
         if (i & (w)) continue;                                                       \
@@ -305,10 +317,19 @@ INLINE floats activate(floats x, enum activation activation, enum dtype type)
         rows[i + (w)] = __builtin_shufflevector(low, high, EACH_LANE(HIGH_FROM, w)); \
     }
 
-INLINE void turn_block(floats rows[static LANES]){
-    TURN_STEP(rows, 8) TURN_STEP(rows, 4) TURN_STEP(rows, 2) TURN_STEP(rows, 1)}
+INLINE void turn_block(floats rows[static LANES])
+{
+#if LANES > 8
+    TURN_STEP(rows, 8)
+#endif
+#if LANES > 4
+    TURN_STEP(rows, 4)
+#endif
+    TURN_STEP(rows, 2)
+    TURN_STEP(rows, 1)
+}
 
-/* Two keys of 16 queries side by side, in bfloat16. */
+/* Two keys of LANES queries side by side, in bfloat16. */
 INLINE void store_pair(void *target, size_t at, floats even, floats odd)
 {
 #ifdef __AVX512BF16__

@@ -220,7 +220,9 @@ struct columns {
 
 INLINE floats lane_numbers(void)
 {
-    return (floats){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    static const float numbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                    8, 9, 10, 11, 12, 13, 14, 15};
+    return load(numbers, DTYPE_F32, 0);
 }
 
 INLINE void find_peaks(const struct kernel_softmax *a, struct columns *c, size_t query,
