@@ -190,6 +190,47 @@ static void latents_and_callback_go_together(void)
     dr_engine_close(&engine);
 }
 
+/* A prompt that lies in the cache longest is the first to go, but not while a job is about to
+ * use it: its negative prompt is new, and takes a row. */
+static void a_full_prompt_cache_loses_nothing_in_use(void)
+{
+    struct dr_engine *engine = open_engine();
+    struct dr_generate_result result;
+    struct dr_generate_options options = dr_generate_options_default();
+    char prompt[32];
+    load(engine, "a.safetensors");
+    options.width = options.height = 64;
+    options.steps = 1;
+    options.seed = 7;
+    options.prompt = "prompt 0";
+    options.negative = "new";
+    options.output = in_root("want.png");
+    check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+    dr_generate_result_free(&result);
+    check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL, NULL, &problem), ==, DR_OK);
+    /* eight rows: prompts 0 to 7, the oldest first */
+    options.cfg = 1.0;
+    options.output = in_root("x.safetensors");
+    options.prompt = prompt;
+    for (int i = 0; i < 8; ++i) {
+        (void)snprintf(prompt, sizeof prompt, "prompt %d", i);
+        check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+        dr_generate_result_free(&result);
+    }
+    options.cfg = dr_generate_options_default().cfg;
+    options.prompt = "prompt 0";
+    options.output = in_root("again.png");
+    check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+    check_real(result.text_ms, >, 0.0);
+    dr_generate_result_free(&result);
+    check(same_file("want.png", "again.png"));
+    check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+    check_real(result.text_ms, ==, 0.0); /* both are there */
+    dr_generate_result_free(&result);
+    check(same_file("want.png", "again.png"));
+    dr_engine_close(&engine);
+}
+
 int main(void)
 {
     fixture_begin();
@@ -200,5 +241,6 @@ int main(void)
     check_run(the_two_generators_differ);
     check_run(a_random_seed_is_said_and_repeats);
     check_run(latents_and_callback_go_together);
+    check_run(a_full_prompt_cache_loses_nothing_in_use);
     return check_done();
 }

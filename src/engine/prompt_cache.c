@@ -45,11 +45,13 @@ const float *prompt_cache_find(struct prompt_cache *cache,
     return row_at(cache, idx);
 }
 
-bool prompt_cache_has(const struct prompt_cache *cache,
-                      const struct prompt_cache_key *key, int32_t part)
+bool prompt_cache_has(struct prompt_cache *cache, const struct prompt_cache_key *key,
+                      int32_t part)
 {
     const int idx = find_row(cache, key);
-    return idx >= 0 && (cache->parts[idx] & 1U << part);
+    if (idx < 0 || !(cache->parts[idx] & 1U << part)) return false;
+    cache->used[idx] = ++cache->clock;
+    return true;
 }
 
 static int oldest_row(const struct prompt_cache *cache)

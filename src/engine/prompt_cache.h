@@ -45,9 +45,10 @@ enum dr_code prompt_cache_open(struct prompt_cache *cache, struct ledger *ledger
 const float *prompt_cache_find(struct prompt_cache *cache,
                                const struct prompt_cache_key *key);
 
-/* Has this part of the key's row been written? */
-bool prompt_cache_has(const struct prompt_cache *cache,
-                      const struct prompt_cache_key *key, int32_t part);
+/* Has this part of the key's row been written? Counts as a use: what a job found is not what
+ * its next prompt pushes out. */
+bool prompt_cache_has(struct prompt_cache *cache, const struct prompt_cache_key *key,
+                      int32_t part);
 
 /* A row to write this part into, which counts as written: the key's own, else the least recently
  * used one. */

@@ -1,5 +1,6 @@
 #include "engine/stage.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static bool encodes_negative(const struct job *job)
 
 bool stage_text_is_cached(const struct job *job, enum component_role role)
 {
-    const struct prompt_cache *const cache = &job->context.pipeline->prompts;
+    struct prompt_cache *const cache = &job->context.pipeline->prompts;
     const struct prompt_cache_key key = prompt_key(job, job->request.tokens);
     const struct prompt_cache_key negative =
         prompt_key(job, job->request.negative_tokens);
@@ -263,14 +264,15 @@ static void copy_conditioning(struct job *job)
     const struct job_request *const want = &job->request;
     const struct prompt_cache_key prompt = prompt_key(job, want->tokens);
     const struct prompt_cache_key negative = prompt_key(job, want->negative_tokens);
+    /* A row that is missing here would be taken for the zeros that mean "never given". */
+    const float *const prompt_row = prompt_cache_find(&pipeline->prompts, &prompt);
+    const float *const negative_row =
+        encodes_negative(job) ? prompt_cache_find(&pipeline->prompts, &negative) : NULL;
+    assert(prompt_row && (negative_row || !encodes_negative(job)));
     if (want->guided)
-        conditioning_apply(pipeline, &job->unet_plan, 0,
-                           encodes_negative(job)
-                               ? prompt_cache_find(&pipeline->prompts, &negative)
-                               : NULL,
-                           &want->sizes);
-    conditioning_apply(pipeline, &job->unet_plan, want->guided ? 1 : 0,
-                       prompt_cache_find(&pipeline->prompts, &prompt), &want->sizes);
+        conditioning_apply(pipeline, &job->unet_plan, 0, negative_row, &want->sizes);
+    conditioning_apply(pipeline, &job->unet_plan, want->guided ? 1 : 0, prompt_row,
+                       &want->sizes);
 }
 
 enum dr_code stage_sample(struct job *job, struct dr_error *err)
