@@ -70,16 +70,11 @@ struct run {
 
 /* ---- making ------------------------------------------------------------------------- */
 
-static int32_t round_up(int32_t count, int32_t step)
-{
-    return (count + step - 1) / step * step;
-}
-
 static void choose_blocks(struct attention *a)
 {
     a->query_blocks = (a->query_tokens + MOST_QUERIES - 1) / MOST_QUERIES;
     a->queries =
-        round_up((a->query_tokens + a->query_blocks - 1) / a->query_blocks, 16);
+        ((a->query_tokens + a->query_blocks - 1) / a->query_blocks + 15) / 16 * 16;
     a->query_blocks = (a->query_tokens + a->queries - 1) / a->queries;
     a->key_blocks = (a->key_tokens + MOST_KEYS - 1) / MOST_KEYS;
     a->keys = (a->key_tokens + a->key_blocks - 1) / a->key_blocks;
