@@ -51,7 +51,8 @@ enum dr_code interrupt_install(struct dr_error *err)
     if (pipe(wake_pipe) == 0 && make_quiet(wake_pipe[0]) == 0 &&
         make_quiet(wake_pipe[1]) == 0 && sigaction(SIGINT, &action, NULL) == 0 &&
         sigaction(SIGTERM, &action, NULL) == 0 &&
-        sigaction(SIGPIPE, &ignore, NULL) == 0)
+        sigaction(SIGPIPE, &ignore, NULL) == 0 &&
+        sigaction(SIGXFSZ, &ignore, NULL) == 0)
         return DR_OK;
     err->code = DR_IO;
     (void)snprintf(err->message, sizeof err->message, "cannot set up signals: %s",
