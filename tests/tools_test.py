@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Tests of the Python tools that the scripts rely on: test_summary.py, memory_table.py and bench/peers_table.py.
+"""Tests of the Python tools that the scripts rely on: test_summary.py, memory_table.py, memory_plot.py and
+bench/peers_table.py.
 
     tools_test.py SOURCE_ROOT
 """
@@ -12,7 +13,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
-sys.path.insert(0, str(ROOT / "bench"))
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tools")]
 
 
 def run(tool, *arguments):
@@ -118,6 +119,43 @@ class MemoryTable(unittest.TestCase):
 
     def test_no_memory_answer(self):
         self.assertEqual(self.show([]).returncode, 1)
+
+
+def change(event, ms, component, size, tag="weights", kind="private"):
+    return {"event": event, "ms": ms, "component": component, "bytes": size, "tag": tag, "kind": kind}
+
+
+class MemoryPlot(unittest.TestCase):
+    log = [{"event": "begin", "ms": 1000, "command": "vae"},
+           change("opened", 1100, "vae", 10), change("opened", 1200, "vae (override)", 20),
+           change("opened", 1250, "vae", 7, tag="activations"), change("opened", 1260, "vae", 99, kind="mapped"),
+           change("closed", 1300, "vae", 10), {"event": "end", "ms": 1500, "command": "vae", "ok": True}]
+
+    def test_areas_are_the_regions(self):
+        import memory_plot
+        times, series, commands, left = memory_plot.replay(self.log)
+        self.assertEqual(commands, [[0.0, 0.5, "vae"]])
+        self.assertEqual(times[-1], 0.5)
+        self.assertEqual(series["vae"], [0, 10, 10, 10, 10, 10, 10, 0, 0])
+        self.assertEqual(series["vae (override)"], [0, 0, 0, 20, 20, 20, 20, 20, 20])
+        self.assertEqual(series[None], [0, 0, 0, 0, 0, 7, 7, 7, 7])
+        self.assertEqual(left, 27)
+
+    def test_the_plot_names_what_was_there(self):
+        import memory_plot
+        times, series, _, _ = memory_plot.replay(self.log)
+        lines, plot = memory_plot.script(times, series, [(0.3, 30 << 20)], ["it's here"])
+        self.assertIn("VAE chosen explicitly", plot)
+        self.assertNotIn("UNet", plot)
+        self.assertTrue(any("'it''s here'" in line for line in lines))
+
+    def test_a_log_without_regions(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as log:
+            log.write(json.dumps(self.log[0]) + "\n")
+            log.flush()
+            done = run("tools/memory_plot.py", log.name, log.name, log.name + ".none")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no region", done.stderr)
 
 
 class PeersTable(unittest.TestCase):

@@ -1,9 +1,10 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Put pictures beside each other on one sheet, with a line under each.
 
     contact_sheet.py OUT.png PICTURE CAPTION [PICTURE CAPTION...]
 
-Pictures keep their pixels, small ones enlarged without smoothing. Needs Pillow (Debian: python3-pil).
+Pictures keep their pixels, small ones enlarged without smoothing. Needs Pillow, as the system's Python has it (Debian: python3-pil), hence this
+file's first line.
 """
 import sys
 import textwrap

@@ -10,9 +10,10 @@ process held when the engine opened. A dot lies above the areas by what librarie
 struck off but not given back would show there too.
 Ends with 1 where the log says that something was still held when the session had ended.
 
-Needs matplotlib (Debian: python3-matplotlib).
+Needs gnuplot (Debian: gnuplot-nox).
 """
 import json
+import subprocess
 import sys
 
 # From the bottom up. What the plot is about, a VAE of one's own choice, has the colour that stands out.
@@ -24,6 +25,9 @@ COMPONENTS = [
     ("vae (override)", "VAE chosen explicitly", "#e4572e"),
     (None, "buffers of the running job", "#f2d16b"),
 ]
+
+
+TITLE = "What memory holds: each region from the moment the kernel gave it"
 
 
 def read_lines(path):
@@ -70,38 +74,54 @@ def kernel_points(commands, answers):
             for seconds, memory in zip(asked, memories)]
 
 
-def draw(times, series, commands, points, labels, stem):
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+def quoted(text):
+    return "'" + text.replace("'", "''") + "'"
 
-    pyplot.rcParams.update({"font.size": 10, "svg.hashsalt": "darkroom"})
+
+def data_block(name, rows):
+    return [f"${name} << END"] + [" ".join(f"{number:.6g}" for number in row) for row in rows] + ["END"]
+
+
+def script(times, series, points, labels):
+    """What gnuplot is told, but for where the picture goes."""
     present = [part for part in COMPONENTS if any(series[part[0]])]
-    largest = max(sum(column) for column in zip(*(series[component] for component, _, _ in present)))
-    unit, name = (1 << 30, "GiB") if largest >= 2 << 30 else (1 << 20, "MiB")
-
-    figure, axes = pyplot.subplots(figsize=(11, 5.2), layout="constrained")
-    axes.stackplot(times, *([held / unit for held in series[component]] for component, _, _ in present),
-                   colors=[colour for _, _, colour in present], labels=[title for _, title, _ in present], linewidth=0)
-    axes.plot([at for at, _ in points], [held / unit for _, held in points], "o", color="#1b1b1e", markersize=5,
-              label="what the kernel says", zorder=5)
-    top = largest / unit
+    stacked, below = [], [0.0] * len(times)
+    for component, _, _ in present:
+        below = [low + held for low, held in zip(below, series[component])]
+        stacked.append(below)
+    unit, name = (1 << 30, "GiB") if max(below) >= 2 << 30 else (1 << 20, "MiB")
+    top = max(max(below), *(held for _, held in points)) / unit
+    lines = data_block("held", [[at, *(column[i] / unit for column in stacked)] for i, at in enumerate(times)])
+    lines += data_block("kernel", [[at, held / unit] for at, held in points])
+    lines += [
+        f"set label {quoted(TITLE)} at graph 0,1.06 left",
+        f"set xlabel 'seconds'; set ylabel 'private memory, {name}'",
+        f"set xrange [0:{1.08 * times[-1]:.6g}]; set yrange [0:{1.18 * top:.6g}]",
+        "set border 3 lc rgb '#55555a'; set tics nomirror out; set grid ytics lt 1 lw 0.5 lc rgb '#dddde0'",
+        "set key outside below center horizontal samplen 1.6 width 2; set style fill solid noborder",
+        "set lmargin 10; set rmargin 4; set tmargin 3",
+    ]
+    before = 0.0
     for (at, held), label in zip(points, labels):
-        axes.axvline(at, color="#1b1b1e", linewidth=0.8, linestyle=(0, (3, 3)), zorder=4)
-        axes.annotate(label, (at, top * 1.04), rotation=0, ha="right", va="bottom", fontsize=9,
-                      xytext=(-3, 0), textcoords="offset points")
-        axes.annotate(f"{held / unit:,.1f}", (at, held / unit), ha="right", va="bottom", fontsize=8,
-                      xytext=(-5, 2), textcoords="offset points")
-    axes.set(xlabel="seconds", ylabel=f"private memory, {name}", xlim=(0, times[-1]), ylim=(0, top * 1.16))
-    axes.set_title("What darkroom's memory holds: each region, from the moment the kernel gave it", loc="left",
-                   fontsize=12)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#00000018")
-    axes.set_axisbelow(True)
-    handles, titles = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], titles[::-1], loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    figure.savefig(f"{stem}.svg", metadata={"Date": None})
-    figure.savefig(f"{stem}.png", dpi=130)
+        # Left of its line, or right of it where the one before is too near.
+        side = "right offset -0.4" if at - before > 0.1 * times[-1] else "left offset 0.4"
+        before = at
+        lines += [f"set arrow from {at:.6g},0 to {at:.6g},{1.06 * top:.6g} nohead dt 3 lw 1 lc rgb '#55555a' front",
+                  f"set label {quoted(label)} at {at:.6g},{1.10 * top:.6g} {side},0 front",
+                  f"set label '{held / unit:,.1f}' at {at:.6g},{held / unit:.6g} {side},0.7 "
+                  "tc rgb '#1b1b1e' front"]
+    plots = [f"$held using 1:{index + 2} with filledcurves x1 lc rgb '{colour}' title {quoted(title)}"
+             for index, (_, title, colour) in reversed(list(enumerate(present)))]
+    plots.append("$kernel using 1:2 with points pt 7 ps 0.8 lc rgb '#1b1b1e' title 'what the kernel says'")
+    return lines, "plot " + ", ".join(plots)
+
+
+def draw(times, series, points, labels, stem):
+    lines, plot = script(times, series, points, labels)
+    for terminal, ending in (("svg size 1100,560 dynamic enhanced background '#ffffff' font 'DejaVu Sans,13'", "svg"),
+                             ("pngcairo size 1430,728 background '#ffffff' font 'DejaVu Sans,12'", "png")):
+        program = [f"set terminal {terminal}", f"set output {quoted(f'{stem}.{ending}')}", *lines, plot, "unset output"]
+        subprocess.run(["gnuplot"], input="\n".join(program) + "\n", text=True, check=True)
 
 
 def main():
@@ -113,7 +133,7 @@ def main():
         print(f"memory_plot: {sys.argv[1]} has no region in it", file=sys.stderr)
         return 1
     times, series, commands, left = replay(events)
-    draw(times, series, commands, kernel_points(commands, answers), sys.argv[4:], sys.argv[3])
+    draw(times, series, kernel_points(commands, answers), sys.argv[4:], sys.argv[3])
     if left:
         print(f"memory_plot: {left:,} bytes were never closed", file=sys.stderr)
     return 1 if left else 0
