@@ -2,10 +2,10 @@
 """The same checkpoint in every container: the same digests, the same picture; and pickles that want to run something."""
 import json
 import os
-import struct
 from collections import OrderedDict
 
 import harness
+import layouts
 import torch_save
 from harness import HOME, LINE, Case
 from torch_save import Storage, Tensor
@@ -14,14 +14,7 @@ VAE = "first_stage_model."
 
 
 def read_tensors(path):
-    data = path.read_bytes()
-    length = struct.unpack("<Q", data[:8])[0]
-    tensors = OrderedDict()
-    for name, entry in json.loads(data[8:8 + length]).items():
-        if name != "__metadata__":
-            start, end = (8 + length + offset for offset in entry["data_offsets"])
-            tensors[name] = Tensor(Storage(entry["dtype"], data[start:end]), entry["shape"])
-    return tensors
+    return layouts.read(path)[0]
 
 
 class Touch:
@@ -60,6 +53,59 @@ class Formats(Case):
             self.assertEqual(own, digest, name)
             self.assertTrue(picture == first, name)
         self.assertFalse((self.folder / "never").exists())
+
+    def folders(self, family, name, *kinds):
+        """The checkpoint as one file and as folders: equal digests and pictures. The last kind's folder."""
+        (self.folder / "file").mkdir()
+        file = self.folder / "file" / f"{name}.safetensors"
+        os.link(harness.make(f"{family}-{name}.safetensors", "--family", family, "--seed", "5"), file)
+        first, digest = self.picture_of(f"file/{name}.safetensors")
+        tensors = read_tensors(file)
+        for kind in kinds:
+            layouts.save(self.folder / kind / name, family, tensors, kind)
+            picture, own = self.picture_of(f"{kind}/{name}")
+            self.assertEqual(own, digest, kind)
+            self.assertTrue(picture == first, kind)
+        return self.folder / kinds[-1] / name, first
+
+    def test_same_picture_from_sd15_folders(self):
+        self.folders("sd15", "m", "safetensors", "fp16.shards", "fp16.bin")
+
+    def test_same_picture_from_sdxl_folders(self):
+        folder, first = self.folders("sdxl", "m", "shards", "bin", "fp16", "safetensors")
+        # What the second text encoder is decides the picture: another projection makes another.
+        path = folder / "text_encoder_2" / "model.safetensors"
+        text = read_tensors(path)
+        whole = text["text_projection.weight"]
+        text["text_projection.weight"] = layouts.transposed(whole)
+        layouts.write(path, text)
+        self.assertNotEqual(self.picture_of("safetensors/m")[0], first)
+        # A part that is missing is named as what it is a part of.
+        del text["text_model.encoder.layers.1.self_attn.k_proj.weight"]
+        layouts.write(path, text)
+        answer, _ = self.ask("generate", "-m", "safetensors/m", "-p", "x", "-o", "x.png")
+        self.assertIn("1 tensor is missing: transformer.resblocks.1.attn.in_proj_weight", answer["error"]["message"])
+
+    def test_the_scheduler_is_obeyed(self):
+        def picture_with(name, scheduler):
+            if scheduler:
+                layouts.save(self.folder / name / "m", "sd15", tensors, "safetensors", scheduler)
+            else:
+                (self.folder / name).mkdir()
+                harness.make(self.folder / name / "m.safetensors", "--seed", "1", *name.split("+"))
+            return self.picture_of(f"{name}/m" if scheduler else f"{name}/m.safetensors", "--scheduler trailing")[0]
+
+        tensors = read_tensors(HOME / "tiny.safetensors")
+        plain = picture_with("epsilon", {"prediction_type": "epsilon", "rescale_betas_zero_snr": False})
+        v = picture_with("v", {"prediction_type": "v_prediction"})
+        zero = picture_with("zero", {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True})
+        self.assertEqual(v, picture_with("--v-pred", None))
+        self.assertEqual(zero, picture_with("--v-pred+--ztsnr", None))
+        self.assertEqual(len({plain, v, zero}), 3)
+        layouts.save(self.folder / "sample", "sd15", tensors, "safetensors", {"prediction_type": "sample"})
+        answer, _ = self.ask("generate", "-m", "sample", "-p", "x", "-o", "x.png")
+        self.assertEqual(answer["error"]["code"], "unsupported")
+        self.assertIn('predicts "sample"', answer["error"]["message"])
 
     def test_same_vae(self):
         tensors = read_tensors(HOME / "vae.safetensors")
