@@ -107,19 +107,66 @@ class Formats(Case):
         self.assertEqual(answer["error"]["code"], "unsupported")
         self.assertIn('predicts "sample"', answer["error"]["message"])
 
+    def write_vae(self, container, name, tensors):
+        """The path of a new file or folder with these tensors."""
+        path = self.folder / f"{container}-{name}"
+        if container == "folder":
+            path.mkdir()
+            layouts.write(path / "diffusion_pytorch_model.safetensors", tensors)
+            (path / "config.json").write_text('{"_class_name": "AutoencoderKL"}')
+        elif container == "safetensors":
+            path = path.with_suffix(".safetensors")
+            layouts.write(path, tensors)
+        else:
+            save = torch_save.save_zip if container == "zip" else torch_save.save_legacy
+            path = path.with_suffix(".pt")
+            path.write_bytes(save({"state_dict": tensors} if name == "bare" else tensors))
+        return path.name
+
+    def variants(self, bare, diffusers):
+        """The same VAE as programs leave it: matrices for 1x1 kernels, prefixes, copies and leftovers beside it."""
+        extra = Tensor(Storage("F32", bytes(16)), (4,))
+        for naming, own, attention in (("bare", bare, ".attn_1."), ("diffusers", diffusers, ".attentions.")):
+            yield naming, own
+            yield naming + "-2d", {name: Tensor(t.storage, t.shape[:2]) if attention in name and len(t.shape) == 4 else t
+                                   for name, t in own.items()}
+            yield naming + "-ema", {**own, **{f"{name}_ema": extra for name in own},
+                                    **{"model_ema." + name.replace(".", ""): extra for name in own},
+                                    "model_ema.decay": extra}
+            yield naming + "-extra", {**own, "loss.logvar": extra, "decoder.conv_in.other": extra, "steps": extra,
+                                      "loss.discriminator.main.0.weight": extra}
+        for prefix in (VAE, "vae."):
+            yield "prefix-" + prefix[:3], {prefix + name: tensor for name, tensor in bare.items()}
+        yield "prefix-ema", {**{VAE + name: tensor for name, tensor in bare.items()},
+                             **{f"first_stage_model_ema.{name}": extra for name in bare},
+                             **{f"{VAE}{name}_ema": extra for name in bare}, "global_step": extra}
+
     def test_same_vae(self):
-        tensors = read_tensors(HOME / "vae.safetensors")
-        bare = {name.removeprefix(VAE): tensor for name, tensor in tensors.items()}
-        matrices = {name: Tensor(t.storage, t.shape[:2]) if t.shape[2:] == (1, 1) and "attn" in name else t
-                    for name, t in bare.items()}
-        prefixed = {VAE + name: tensor for name, tensor in bare.items()}
-        files = {"zip.ckpt": torch_save.save_zip(prefixed), "legacy.pt": torch_save.save_legacy({"state_dict": bare}),
-                 "matrices.pth": torch_save.save_zip(matrices)}
+        bare = read_tensors(HOME / "vae.safetensors")
+        diffusers = layouts.renamed(bare, "", layouts.golden("sd15.vae"))
         shell = self.shell("-m", "../tiny.safetensors")
         digest = self.succeed(shell, "vae ../vae.safetensors")["vae"]["digest"]
-        for name, content in files.items():
-            (self.folder / name).write_bytes(content)
-            self.assertEqual(self.succeed(shell, f"vae {name}")["vae"]["digest"], digest, name)
+        count = 0
+        for name, tensors in self.variants(bare, diffusers):
+            for container in ("safetensors", "zip", "legacy", "folder"):
+                path = self.write_vae(container, name, tensors)
+                self.assertEqual(self.succeed(shell, f"vae ./{path}")["vae"]["digest"], digest, path)
+                count += 1
+        self.assertEqual(count, 44)
+
+    def test_another_vae(self):
+        """One bit of one weight is another digest in every container."""
+        bare = read_tensors(HOME / "vae.safetensors")
+        weight = bare["decoder.conv_out.weight"]
+        data = bytearray(weight.storage.data)
+        data[0] ^= 1
+        changed = {**bare, "decoder.conv_out.weight": Tensor(Storage(weight.storage.dtype, bytes(data)), weight.shape)}
+        shell = self.shell("-m", "../tiny.safetensors")
+        digests = {self.succeed(shell, "vae ../vae.safetensors")["vae"]["digest"]}
+        for container in ("safetensors", "zip", "legacy", "folder"):
+            path = self.write_vae(container, "changed", changed)
+            digests.add(self.succeed(shell, f"vae ./{path}")["vae"]["digest"])
+        self.assertEqual(len(digests), 2)
 
     def test_runs_nothing(self):
         tensors = read_tensors(HOME / "tiny.safetensors")
