@@ -16,6 +16,7 @@ enum fault_place {
     FAULT_READ,
     FAULT_VERIFY,
     FAULT_WRITE,
+    FAULT_IDENTITY, /* a look at a file's identity that sees nothing: for negative controls */
     FAULT_PLACES
 };
 
