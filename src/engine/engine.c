@@ -276,6 +276,9 @@ static bool find_tokenizer(const struct dr_engine *engine, char *folder,
         (void)snprintf(folder, folder_bytes, "%s", said);
         return true;
     }
+    /* A diffusers folder brings its own. */
+    (void)snprintf(folder, folder_bytes, "%s/tokenizer", model);
+    if (has_vocabulary(folder)) return true;
     const int model_folder = (int)(path_name(model) - model);
     (void)snprintf(folder, folder_bytes, "%.*stokenizer", model_folder, model);
     if (has_vocabulary(folder)) return true;

@@ -2,12 +2,13 @@
 """The same checkpoint in every container: the same digests, the same picture; and pickles that want to run something."""
 import json
 import os
+import shutil
 from collections import OrderedDict
 
 import harness
 import layouts
 import torch_save
-from harness import HOME, LINE, Case
+from harness import ENVIRONMENT, HOME, LINE, Case
 from torch_save import Storage, Tensor
 
 VAE = "first_stage_model."
@@ -85,6 +86,15 @@ class Formats(Case):
         layouts.write(path, text)
         answer, _ = self.ask("generate", "-m", "safetensors/m", "-p", "x", "-o", "x.png")
         self.assertIn("1 tensor is missing: transformer.resblocks.1.attn.in_proj_weight", answer["error"]["message"])
+
+    def test_a_folder_brings_its_own_vocabulary(self):
+        tensors = read_tensors(HOME / "tiny.safetensors")
+        layouts.save(self.folder / "m", "sd15", tensors, "safetensors")
+        line = ("generate", "-m", "m", "-p", "a lighthouse", "-W", "64", "-H", "64", "--steps", "1", "-o", "x.png")
+        nowhere = {"DARKROOM_TOKENIZER": ""}
+        self.assertEqual(self.ask(*line, environment=nowhere)[1], 3)
+        shutil.copytree(ENVIRONMENT["DARKROOM_TOKENIZER"], self.folder / "m/tokenizer")
+        self.assertEqual(self.ask(*line, environment=nowhere)[1], 0)
 
     def test_the_scheduler_is_obeyed(self):
         def picture_with(name, scheduler):
