@@ -277,8 +277,9 @@ static bool find_tokenizer(const struct dr_engine *engine, char *folder,
         return true;
     }
     /* A diffusers folder brings its own. */
-    (void)snprintf(folder, folder_bytes, "%s/tokenizer", model);
-    if (has_vocabulary(folder)) return true;
+    const int length = snprintf(folder, folder_bytes, "%s/tokenizer", model);
+    if (length > 0 && (size_t)length < folder_bytes && has_vocabulary(folder))
+        return true;
     const int model_folder = (int)(path_name(model) - model);
     (void)snprintf(folder, folder_bytes, "%.*stokenizer", model_folder, model);
     if (has_vocabulary(folder)) return true;
