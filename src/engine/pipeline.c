@@ -20,7 +20,8 @@ static void note_problem(struct pipeline *pipeline, const struct dr_error *err)
 static void set_base(struct pipeline *pipeline, enum component_role role,
                      const struct component_spec *spec)
 {
-    pipeline->sources[role] = (struct source){.spec = spec, .path = pipeline->path};
+    pipeline->sources[role] =
+        (struct source){.name = slot_names[role], .spec = spec, .path = pipeline->path};
     pipeline->slots[role].base = &pipeline->sources[role];
 }
 

@@ -24,8 +24,9 @@ enum dr_code vae_file_open(struct vae_file **out, const char *path, enum family 
         error_prefix(err, "%.300s", path);
         goto out;
     }
-    file->source =
-        (struct source){.spec = vae_component(file->spec), .path = file->path};
+    file->source = (struct source){.name = "vae (override)",
+                                   .spec = vae_component(file->spec),
+                                   .path = file->path};
     *out = file;
     file = NULL;
 out:

@@ -130,6 +130,7 @@ enum dr_code region_open(struct region *region, struct ledger *ledger,
         return give_up(region, &before, DR_NOMEM, refused, err);
     }
     region->data = data;
+    ledger_announce(ledger, LEDGER_OPENED, region);
     return DR_OK;
 }
 
@@ -180,6 +181,7 @@ enum dr_code region_map(struct region *region, struct ledger *ledger, int descri
                        err);
     }
     region->data = data;
+    ledger_announce(ledger, LEDGER_OPENED, region);
     return DR_OK;
 }
 
@@ -208,6 +210,7 @@ void region_close(struct region *region)
     if (!has_weights || !fault_is_sabotaged(SABOTAGE_SKIPPED_UNMAP))
         release_addresses(region->data, region->bytes);
     ledger_refund(region->ledger, region);
+    ledger_announce(region->ledger, LEDGER_CLOSED, region);
     *region = (struct region){0};
 }
 
