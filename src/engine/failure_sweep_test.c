@@ -236,8 +236,7 @@ static int run_sweep(struct dr_engine *engine, const struct sweep *sweep,
         fault_disarm();
         if (!struck && code != DR_OK)
             verdict_add(verdict, "it fails by itself: %s", problem.message);
-        judge_after(engine, sweep, code, !is_thin || tried % 3 == 0 || !struck,
-                    verdict);
+        judge_after(engine, sweep, code, !struck || tried % 3 == 0, verdict);
         if (!verdict_holds(verdict))
             verdict_add(verdict, "(%s, %s budget, N %d, %s, places %#x)",
                         operation->title, sweep->is_tight ? "tight" : "wide", n,
@@ -247,7 +246,7 @@ static int run_sweep(struct dr_engine *engine, const struct sweep *sweep,
         if (struck && is_in(engine, &states[operation->after]) &&
             operation->before != operation->after)
             (void)!enter(engine, &states[operation->before]);
-        n += !is_thin || n < 4 ? 1 : 1 + n / 2;
+        n += !is_thin || n < 4 ? 1 : n - 1;
     }
     if (dr_engine_set_budget(engine, 0, &problem) != DR_OK)
         verdict_add(verdict, "no budget: %s", problem.message);

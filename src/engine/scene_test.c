@@ -166,7 +166,8 @@ static void a_kept_region_is_seen(void)
 
 static void a_skipped_unmap_is_seen(void)
 {
-    expect(SABOTAGE_SKIPPED_UNMAP, "still resident where vae weights was", "private: ");
+    expect(SABOTAGE_SKIPPED_UNMAP, "still resident where vae (override) weights was",
+           "private: ");
 }
 
 static void a_flipped_byte_is_seen(void)
