@@ -52,8 +52,6 @@ int library_begin_plan(void)
     ++library.plan_count;
     const int thread_count = library.thread_count;
     (void)pthread_mutex_unlock(&library_lock);
-    /* OpenMP keeps the number for each thread: a plan may be made on another than compute_init's. */
-    if (thread_count > 0) omp_set_num_threads(thread_count);
     return thread_count;
 }
 

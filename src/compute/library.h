@@ -22,8 +22,7 @@ int library_begin_single(void);
 void library_end_single(int before);
 
 /* A plan lives between these two: the number of threads, which its buffers count on, stays as it
- * is, and the calling thread's primitives are made for it. Any thread. Begin returns the number;
- * 0 before compute_init. */
+ * is. Any thread. Begin returns that number; 0 before compute_init. */
 int library_begin_plan(void);
 void library_end_plan(void);
 

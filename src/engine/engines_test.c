@@ -113,7 +113,7 @@ static void two_engines_work_at_once(void)
         (void)pthread_join(threads[i], NULL);
         check_int(workers[i].code, ==, DR_OK);
     }
-    /* and plan the same bytes as on the main thread, whose number of threads is another affair */
+    /* and plan the same bytes as on the main thread */
     const uint64_t planned = workers[0].planned_bytes;
     check_int(planned, >, 0);
     (void)work(&workers[0]);
