@@ -18,7 +18,8 @@
  * Ownership: strings given to a call are borrowed for the call. Results own their memory where
  * they have a _free function, else they are plain values.
  * Threads: one call at a time on an engine (a second is DR_BUSY); dr_engine_cancel may be called
- * from any thread and from a signal handler.
+ * from any thread and from a signal handler. Engines are independent: each on a thread of its own
+ * goes.
  * Errors: see error.h. A call that fails leaves what was active usable, and its memory as it was.
  */
 #ifndef DARKROOM_DARKROOM_H
@@ -75,7 +76,9 @@ struct dr_memory_event {
 struct dr_engine_options {
     enum dr_precision
         precision;         /* AUTO: bf16 where the processor multiplies it, else f32 */
-    int32_t thread_count;  /* 0: one for each core this process may use */
+    int32_t thread_count;  /* 0: one for each core this process may use. They are the
+                            * process's: the engine opened last sets them for all, but not
+                            * while a job of another runs (DR_BUSY; 0 takes them as they are) */
     uint64_t budget_bytes; /* most private bytes; 0: from cgroup and free memory */
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */

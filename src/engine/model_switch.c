@@ -111,7 +111,7 @@ static enum dr_code load_rest(struct dr_engine *engine, struct dr_error *err)
 
 static bool is_loaded_already(const struct dr_engine *engine, const char *path)
 {
-    return engine->pipeline && strcmp(engine->pipeline->path, path) == 0 &&
+    return engine->pipeline && path_is_same(engine->pipeline->path, path) &&
            tensor_file_check(&engine->pipeline->checkpoint.file, NULL) == DR_OK;
 }
 

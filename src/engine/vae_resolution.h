@@ -51,6 +51,9 @@ enum dr_code vae_resolve(struct vae_resolution *resolution,
 void path_stem(const char *path, char *stem, size_t stem_bytes);
 /* "sd15.safetensors": a pointer into path. */
 const char *path_name(const char *path);
+/* One entry of one folder, however both are spelled ("m.ckpt", "./m.ckpt", through a link to the
+ * folder). A link to the file is another: neighbours and the name in pictures go by it. */
+bool path_is_same(const char *a, const char *b);
 
 /* Every file that `automatic` would look at beside the checkpoint and in the folder, and that
  * exists; calls found for each in order of preference. For inspect. */
