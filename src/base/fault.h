@@ -16,6 +16,7 @@ enum fault_place {
     FAULT_READ,
     FAULT_VERIFY,
     FAULT_WRITE,
+    FAULT_PROBE,
     FAULT_PLACES
 };
 

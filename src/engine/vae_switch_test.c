@@ -461,29 +461,6 @@ static void a_switch_holds_the_old_and_the_new_at_most(void)
     dr_engine_close(&engine);
 }
 
-/* A copy of a file of random_checkpoint's with one metadata entry more, behind the beginning
- * of its header. */
-static void copy_with_metadata(const char *source, const char *target,
-                               const char *entry)
-{
-    static const char beginning[] = "{\"__metadata__\":{";
-    size_t bytes;
-    unsigned char *const data = read_file(in_root(source), &bytes);
-    FILE *const file = fopen(in_root(target), "wb");
-    uint64_t header_bytes = 0;
-    const size_t at = 8 + sizeof beginning - 1;
-    if (!data || !file || bytes < at || memcmp(data + 8, beginning, at - 8) != 0)
-        exit(1);
-    memcpy(&header_bytes, data, 8);
-    header_bytes += strlen(entry);
-    const bool written = fwrite(&header_bytes, 8, 1, file) == 1 &&
-                         fwrite(data + 8, at - 8, 1, file) == 1 &&
-                         fputs(entry, file) >= 0 &&
-                         fwrite(data + at, bytes - at, 1, file) == 1;
-    if (fclose(file) != 0 || !written) exit(1);
-    free(data);
-}
-
 /* A9.19: the scale lay in two places, and the wrong one was read. It belongs to the VAE, comes
  * and goes with it, and to be the same weights makes no difference. */
 static void a_vaes_own_scale_goes_with_it(void)
