@@ -276,6 +276,10 @@ static bool find_tokenizer(const struct dr_engine *engine, char *folder,
         (void)snprintf(folder, folder_bytes, "%s", said);
         return true;
     }
+    /* A diffusers folder brings its own. */
+    const int length = snprintf(folder, folder_bytes, "%s/tokenizer", model);
+    if (length > 0 && (size_t)length < folder_bytes && has_vocabulary(folder))
+        return true;
     const int model_folder = (int)(path_name(model) - model);
     (void)snprintf(folder, folder_bytes, "%.*stokenizer", model_folder, model);
     if (has_vocabulary(folder)) return true;

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/size.h"
 
 /* Enough for few system calls, small enough not to matter beside a component. */
@@ -57,8 +58,12 @@ static enum dr_code load_by_swap(struct slot *slot,
     struct source *const wanted = slot_active(slot);
     const enum dr_code code = load_source(wanted, options, &fresh, err);
     if (code != DR_OK) return code;
-    region_close(&slot->weights);
-    region_move(&slot->weights, &fresh);
+    if (slot->resident && fault_is_sabotaged(SABOTAGE_HALF_SWITCH)) {
+        region_close(&fresh);
+    } else {
+        region_close(&slot->weights);
+        region_move(&slot->weights, &fresh);
+    }
     slot->resident = wanted;
     return DR_OK;
 }
