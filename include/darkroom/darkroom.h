@@ -201,6 +201,9 @@ struct dr_vae_info {
                                  * for a restored original equal the digest saved before */
     int32_t resident;
     float scale_factor;
+    char probe
+        [DR_TEXT_BYTES]; /* what the latent probe says of an override, in words, with
+                                 * its figures; "" for the checkpoint's own */
 };
 
 enum {
@@ -208,8 +211,11 @@ enum {
 }; /* flags: skip the latent probe */
 
 /* Choose the VAE: "automatic", "none", a name in the VAE folder, or a path. With a model loaded
- * this is a request: an explicit file that is missing, unreadable or incomplete fails, and what
- * was active stays. Without one it is a setting, looked at when a model is loaded.
+ * this is a request: an explicit file that is missing, unreadable, incomplete or foreign fails,
+ * and what was active stays. Without one it is a setting, looked at when a model is loaded.
+ * Foreign (DR_FOREIGN) is a VAE of another latent space: it cannot return a picture that the
+ * checkpoint's own VAE encoded, though that one can. DR_VAE_FORCE allows it, and stays with the
+ * setting. Where the budget has no room for the look, the next job takes it.
  * info and receipt may be NULL. */
 DR_API enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
                                          unsigned flags, struct dr_vae_info *info,
@@ -266,9 +272,9 @@ struct dr_generate_options {
     enum dr_prediction prediction;
     int32_t clip_skip; /* as A1111 counts: 1 = none */
     enum dr_rng rng;
-    const char *vae; /* NULL: the setting; else for this job only */
-    unsigned vae_flags;
-    const char *init; /* a picture: image to image; NULL: text to image */
+    const char *vae;    /* NULL: the setting; else for this job only */
+    unsigned vae_flags; /* DR_VAE_FORCE */
+    const char *init;   /* a picture: image to image; NULL: text to image */
     double strength;
     int32_t batch;   /* pictures, with seeds seed, seed + 1, ... */
     int32_t bits;    /* PNG: 8 or 16 */

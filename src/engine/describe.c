@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/vae_choice.h"
 
 static void describe_component(const struct component_index *index,
                                struct dr_component_info *info)
@@ -48,9 +49,27 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
     }
 }
 
+/* What the latent probe said, or why it said nothing; "" for the checkpoint's own. */
+static void describe_probe(const struct dr_engine *engine, struct vae_file *file,
+                           struct dr_vae_info *info)
+{
+    struct latent_pair pair;
+    struct latent_probe_result result = {LATENT_UNKNOWN, 0.0, 0.0};
+    if (!file) return;
+    if (!vae_choice_pair(engine->pipeline, file, &pair)) {
+        (void)snprintf(info->probe, sizeof info->probe, "latent probe: %s",
+                       file->forced
+                           ? "left out, as --force says"
+                           : "cannot tell, the checkpoint has no VAE of its own");
+        return;
+    }
+    (void)latent_probe_find(&engine->probes, &pair, &result);
+    latent_probe_describe(&result, info->probe, sizeof info->probe);
+}
+
 void engine_describe_vae(const struct dr_engine *engine, const char *choice,
                          const char *source, const struct vae_resolution *resolution,
-                         const struct vae_file *file, struct dr_vae_info *info)
+                         struct vae_file *file, struct dr_vae_info *info)
 {
     const struct pipeline *const pipeline = engine->pipeline;
     const struct slot *const slot = &pipeline->slots[ROLE_VAE];
@@ -60,6 +79,7 @@ void engine_describe_vae(const struct dr_engine *engine, const char *choice,
     (void)snprintf(info->choice, sizeof info->choice, "%s", choice);
     (void)snprintf(info->source, sizeof info->source, "%s", source);
     (void)snprintf(info->reason, sizeof info->reason, "%s", resolution->reason);
+    describe_probe(engine, file, info);
     if (!active) return;
     (void)snprintf(info->path, sizeof info->path, "%s", active->path);
     (void)snprintf(info->name, sizeof info->name, "%s",

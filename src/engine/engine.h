@@ -3,6 +3,7 @@
  *     engine.c         open, close, budget, receipts, the tokenizer
  *     model_switch.c   from one checkpoint to another; unload
  *     vae_switch.c     from one VAE to another, and back
+ *     vae_trial.c      what is asked of a VAE before that
  *     generate.c       jobs: a checked request (request.h) is planned, run, answered
  *     report.c         looking at memory; forecasts
  *     describe.c       what models and VAEs are, in darkroom.h's words
@@ -14,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "darkroom/darkroom.h"
+#include "engine/latent_probe.h"
 #include "engine/pipeline.h"
 #include "mem/kernel_view.h"
 #include "model/tokenizer.h"
@@ -33,6 +35,8 @@ struct dr_engine {
     char tokenizer_folder[DR_PATH_BYTES]; /* option, or "" */
     char vae_folder[DR_PATH_BYTES];       /* resolved at open; "" none */
     char vae_choice[DR_PATH_BYTES];       /* the setting; "" never said */
+    bool vae_forced;                      /* it was said with DR_VAE_FORCE */
+    struct latent_probe_memory probes;
     size_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
     struct memory_limit machine;
@@ -80,7 +84,7 @@ bool engine_fits_beside(const struct dr_engine *engine, size_t bytes);
 /* source: "job", "setting", "default"; file: the override that is meant, NULL: base. */
 void engine_describe_vae(const struct dr_engine *engine, const char *choice,
                          const char *source, const struct vae_resolution *resolution,
-                         const struct vae_file *file, struct dr_vae_info *info);
+                         struct vae_file *file, struct dr_vae_info *info);
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info);
 
 void engine_describe_pipeline(const struct pipeline *pipeline,
