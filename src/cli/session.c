@@ -35,6 +35,9 @@ enum dr_code session_open(struct session *session, struct dr_error *err)
     options.vae_folder = start->vae_dir;
     options.log = talk_log;
     options.log_cookie = &session->talk;
+    options.load_progress = talk_load;
+    options.load_cookie = &session->talk;
+    options.drop_cache = start->drop_cache;
     const enum dr_code code = dr_engine_open(&session->engine, &options, err);
     if (code == DR_OK) talk_log(&session->talk, DR_LOG_INFO, dr_description());
     return code;

@@ -116,6 +116,9 @@ static enum dr_code run_request(struct dr_engine *engine,
         free(job.images);
     }
     job_finish(&job);
+    if (code == DR_OK && choice.file)
+        cache_drop_file(&engine->cache, &choice.file->checkpoint.file, engine->pipeline,
+                        CACHE_KEEP_NAMED);
     vae_choice_close(&choice);
     return code;
 }

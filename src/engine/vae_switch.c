@@ -18,7 +18,8 @@ void vae_switch_apply_setting(const struct dr_engine *engine, struct pipeline *p
 
 /* Bring the slot in line with the choice. A VAE that has no room beside the components that are
  * loaded is left to the job that needs it, which can release those. */
-static enum dr_code load_vae(struct dr_engine *engine, struct dr_error *err)
+static enum dr_code load_vae(struct dr_engine *engine, struct load_progress *progress,
+                             struct dr_error *err)
 {
     struct slot *const slot = &engine->pipeline->slots[ROLE_VAE];
     const struct source *const active = slot_active(slot);
@@ -34,9 +35,27 @@ static enum dr_code load_vae(struct dr_engine *engine, struct dr_error *err)
     const struct slot_load_options options = {
         .ledger = &engine->ledger,
         .order = engine_fits_beside(engine, bytes) ? SLOT_SWAP : SLOT_RELEASE_FIRST,
-        .progress = &(struct component_progress){.cancel = &engine->cancel},
+        .progress = load_progress_part(progress, slot->name, source_file_bytes(active)),
     };
     return slot_load(slot, &options, err);
+}
+
+/* The bytes of its file that load_vae reads where there is room. */
+static uint64_t load_bytes(const struct dr_engine *engine, const struct source *wanted)
+{
+    const struct slot *const slot = &engine->pipeline->slots[ROLE_VAE];
+    const bool is_read = engine->eager || slot->resident;
+    return is_read && slot->resident != wanted ? source_file_bytes(wanted) : 0;
+}
+
+/* The active VAE is what was asked for: only its weights may be missing. */
+static enum dr_code load_present(struct dr_engine *engine, struct dr_error *err)
+{
+    struct load_progress progress;
+    engine_begin_progress(engine, &progress,
+                          load_bytes(engine,
+                                     slot_active(&engine->pipeline->slots[ROLE_VAE])));
+    return load_vae(engine, &progress, err);
 }
 
 /* Make `file` (taken, NULL: base) the override, saving the original first and putting back what
@@ -47,16 +66,26 @@ static enum dr_code switch_vae(struct dr_engine *engine, struct vae_file *file_t
     struct pipeline *const pipeline = engine->pipeline;
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
     enum dr_code code = DR_OK;
+    const struct source *const base = slot->base;
+    const uint64_t save_bytes =
+        file_take && base && !base->digest_known ? source_file_bytes(base) : 0;
+    const struct source *const wanted = file_take ? &file_take->source : base;
+    struct load_progress progress;
+    engine_begin_progress(engine, &progress, save_bytes + load_bytes(engine, wanted));
     if (file_take) {
         if (!engine_fits_beside(engine, source_save_bytes(slot->base)))
             (void)pipeline_release(pipeline);
-        code = source_save(slot->base, &engine->ledger, err);
+        code = source_save(slot->base, &engine->ledger,
+                           load_progress_part(&progress, slot->name, save_bytes), err);
     }
     struct vae_file *const before = pipeline_exchange_vae(pipeline, file_take);
-    if (code == DR_OK) code = load_vae(engine, err);
+    if (code == DR_OK) code = load_vae(engine, &progress, err);
     struct vae_file *unwanted = before;
     if (code != DR_OK) unwanted = pipeline_exchange_vae(pipeline, before);
     if (unwanted && slot->resident == &unwanted->source) slot_release(slot);
+    if (code == DR_OK && unwanted)
+        cache_drop_file(&engine->cache, &unwanted->checkpoint.file, pipeline,
+                        CACHE_KEEP_NAMED);
     vae_file_close(&unwanted);
     return code;
 }
@@ -68,7 +97,7 @@ static enum dr_code choose_vae(struct dr_engine *engine, const char *said, char 
     enum dr_code code =
         vae_choice_open(&choice, engine, engine->pipeline, said, VAE_REQUEST, err);
     if (code != DR_OK) return code;
-    code = choice.is_present ? load_vae(engine, err)
+    code = choice.is_present ? load_present(engine, err)
                              : switch_vae(engine, vae_choice_take(&choice), err);
     if (code != DR_OK) return code;
     engine->pipeline->resolution = choice.resolution;
