@@ -7,6 +7,7 @@
 #include "answer.h"
 #include "interrupt.h"
 #include "picture_commands.h"
+#include "soak.h"
 #include "switch_commands.h"
 
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
@@ -159,6 +160,8 @@ static const struct command table[] = {
      "set the most private memory, or show it", true, run_budget},
     {"shell", ON_COMMAND_LINE, FOR_SHELL, 0, 0, "",
      "one command a line from standard input, with one engine", true, NULL},
+    {"soak", ON_SHELL_LINE, FOR_SOAK, 1, 1, "N",
+     "N random operations, with the memory held against the kernel after each", true, run_soak},
     {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "the commands, or one of them", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
 };
