@@ -42,6 +42,9 @@ DR_API const char *dr_version(void);
 /* Libraries, processor features and threads in one line. After dr_engine_open. */
 DR_API const char *dr_description(void);
 
+/* Milliseconds of a clock that only goes forward: what the times in this header are told by. */
+DR_API double dr_clock_ms(void);
+
 /* ---- engine ---------------------------------------------------------------------------- */
 
 struct dr_engine; /* opaque */
@@ -71,6 +74,16 @@ struct dr_load_progress {
  * DR_CANCELLED, and what was active stays. */
 typedef int dr_load_report(void *cookie, const struct dr_load_progress *progress);
 
+/* A region of memory was opened or closed. */
+struct dr_memory_event {
+    int32_t opened;         /* 1: the kernel has given it; 0: the kernel has it back */
+    double ms;              /* by dr_clock_ms */
+    char component[32];     /* whose it is: "unet", "vae", "job" */
+    const char *tag, *kind; /* as in struct dr_region_info */
+    uint64_t start, bytes;  /* address and size */
+    uint64_t ledger_private_bytes, ledger_mapped_bytes; /* of all regions, after it */
+};
+
 struct dr_engine_options {
     enum dr_precision
         precision;         /* AUTO: bf16 where the processor multiplies it, else f32 */
@@ -88,6 +101,10 @@ struct dr_engine_options {
     /* 1: what the kernel keeps in its page cache of files that are no longer in use is dropped
      * when they are let go of; the receipt says how much. */
     int32_t drop_cache;
+    /* Each region as it comes and goes, in the thread of the call that is running; it must not
+     * call the engine. May be NULL. */
+    void (*memory)(void *cookie, const struct dr_memory_event *event);
+    void *memory_cookie;
 };
 DR_API struct dr_engine_options dr_engine_options_default(void);
 

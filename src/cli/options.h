@@ -40,7 +40,7 @@ struct options {
     int precision; /* enum dr_precision */
     int32_t threads;
     uint64_t budget;
-    const char *tokenizer, *vae_dir;
+    const char *tokenizer, *vae_dir, *memory_log;
     /* job */
     const char *models, *vaes; /* of soak: paths and names, with commas between */
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;

@@ -62,8 +62,6 @@ static enum dr_code remember(struct dr_engine *engine, struct origin *origin,
     return DR_OK;
 }
 
-/* The choice goes first: the model takes it along as the setting that it was, which may also be
- * one that does not fit it. */
 static enum dr_code bring_back(struct dr_engine *engine, const struct origin *origin,
                                struct dr_error *err)
 {

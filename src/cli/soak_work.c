@@ -413,6 +413,7 @@ static bool run_generate(struct soak_work *work)
     options.output = in_folder(work, PICTURE, path);
     if (below(work, 4) == 0) {
         options.init = in_folder(work, INIT, init);
+        options.strength = 1.0; /* of one step less leaves none */
         outcome.request += REQUEST_COUNT;
     }
     outcome.code = dr_engine_generate(work->engine, &options, &result, &problem);
@@ -433,19 +434,17 @@ static bool run_generate_refused(struct soak_work *work)
     case 1: options.steps = 0; break;
     case 2:
         options.init = in_folder(work, "missing.png", bad);
+        options.strength = 1.0;
         outcome.expected = DR_NOT_FOUND;
         break;
     case 3: options.vae = bad_file(work, bad, &outcome.expected); break;
     default:
         options.output = in_folder(work, "no-such-folder/out.png", path);
-        outcome.expected = DR_IO;
-        outcome.effect = SAME_CHOICE; /* it may be found out when it is written */
+        outcome.expected = DR_NOT_FOUND;
         break;
     }
-    const enum effect effect = outcome.effect;
     outcome.code = dr_engine_generate(work->engine, &options, &result, &problem);
     dr_generate_result_free(&result);
-    outcome.effect = effect;
     return settle_up(work, &outcome, &problem);
 }
 

@@ -47,6 +47,8 @@ struct dr_engine {
     void *load_cookie;
     bool drop_cache;         /* of every call */
     struct cache_drop cache; /* of the running call, begun with its receipt */
+    void (*memory)(void *cookie, const struct dr_memory_event *event);
+    void *memory_cookie;
 };
 
 /* Each public call on an engine stands between these two. Errors: DR_BUSY. */
