@@ -26,8 +26,10 @@ enum {
     FOR_SHELL = 32,
     FOR_VAE = 64,    /* the shell's own commands */
     FOR_PLAIN = 128, /* shell commands without options */
+    FOR_UNLOAD = 1024,
+    FOR_SOAK = 2048,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
-              FOR_SHELL | FOR_VAE | FOR_PLAIN,
+              FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_SOAK,
     IN_SHELL =
         256, /* beside a command's bit: a line of the shell, whose engine is open */
     AT_START = 512, /* beside an option's bits: fixed when the engine opens */
@@ -40,6 +42,7 @@ struct options {
     uint64_t budget;
     const char *tokenizer, *vae_dir, *memory_log;
     /* job */
+    const char *models, *vaes; /* of soak: paths and names, with commas between */
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
     int32_t original[2], crop[2], target[2]; /* width, height; left, top */
     int32_t width, height, steps, clip_skip, batch, bits, quality;
@@ -47,7 +50,7 @@ struct options {
     double cfg, strength;
     int rng, prediction; /* enum dr_rng, enum dr_prediction */
     /* talk */
-    bool force, json, quiet, help, digests;
+    bool force, json, quiet, help, digests, drop_cache;
     int32_t verbose; /* how often it was said */
     bool budget_said, strength_said;
     const char *operands[OPTIONS_MAX_OPERANDS];
