@@ -26,8 +26,10 @@ enum {
     FOR_SHELL = 32,
     FOR_VAE = 64,    /* the shell's own commands */
     FOR_PLAIN = 128, /* shell commands without options */
+    FOR_VAES = 1024,
+    FOR_SETTINGS = 2048,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
-              FOR_SHELL | FOR_VAE | FOR_PLAIN,
+              FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_VAES | FOR_SETTINGS,
     IN_SHELL =
         256, /* beside a command's bit: a line of the shell, whose engine is open */
     AT_START = 512, /* beside an option's bits: fixed when the engine opens */
@@ -47,7 +49,7 @@ struct options {
     double cfg, strength;
     int rng, prediction; /* enum dr_rng, enum dr_prediction */
     /* talk */
-    bool force, json, quiet, help, digests;
+    bool force, json, quiet, help, digests, unset_vae, unset_vae_dir;
     int32_t verbose; /* how often it was said */
     bool budget_said, strength_said;
     const char *operands[OPTIONS_MAX_OPERANDS];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/vae_choice.h"
 
 static void describe_component(const struct component_index *index,
                                struct dr_component_info *info)
@@ -48,8 +49,17 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
     }
 }
 
-void engine_describe_vae(const struct dr_engine *engine, const char *choice,
-                         const char *source, const struct vae_resolution *resolution,
+static void describe_said(const struct vae_said *said, const char *reason,
+                          struct dr_vae_info *info)
+{
+    (void)snprintf(info->choice, sizeof info->choice, "%s", said->choice);
+    (void)snprintf(info->source, sizeof info->source, "%s",
+                   vae_source_name(said->source));
+    (void)snprintf(info->reason, sizeof info->reason, "%s", reason);
+}
+
+void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *said,
+                         const struct vae_resolution *resolution,
                          const struct vae_file *file, struct dr_vae_info *info)
 {
     const struct pipeline *const pipeline = engine->pipeline;
@@ -57,9 +67,7 @@ void engine_describe_vae(const struct dr_engine *engine, const char *choice,
     const struct source *const active = file ? &file->source : slot->base;
     const struct vae_spec *const spec = file ? file->spec : pipeline->vae;
     *info = (struct dr_vae_info){.override_active = file != NULL};
-    (void)snprintf(info->choice, sizeof info->choice, "%s", choice);
-    (void)snprintf(info->source, sizeof info->source, "%s", source);
-    (void)snprintf(info->reason, sizeof info->reason, "%s", resolution->reason);
+    describe_said(said, resolution->reason, info);
     if (!active) return;
     (void)snprintf(info->path, sizeof info->path, "%s", active->path);
     (void)snprintf(info->name, sizeof info->name, "%s",
@@ -72,8 +80,14 @@ void engine_describe_vae(const struct dr_engine *engine, const char *choice,
 
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info)
 {
-    engine_describe_vae(engine, engine_vae_setting(engine),
-                        engine->vae_choice[0] ? "setting" : "default",
-                        &engine->pipeline->resolution, engine->pipeline->override,
-                        info);
+    const struct pipeline *const pipeline = engine->pipeline;
+    if (pipeline) {
+        engine_describe_vae(engine, &pipeline->said, &pipeline->resolution,
+                            pipeline->override, info);
+        return;
+    }
+    struct vae_said said;
+    *info = (struct dr_vae_info){0};
+    vae_choice_setting(engine, "", &said);
+    describe_said(&said, "a setting, looked at when a model is loaded", info);
 }

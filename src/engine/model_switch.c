@@ -49,6 +49,7 @@ static enum dr_code load_or_fall_back(struct dr_engine *engine,
         if (vae->resident == &unusable->source) slot_release(vae);
         vae_file_close(&unusable);
         vae_choice_fall_back(engine, &pipeline->resolution, &why);
+        vae_choice_explain(&pipeline->resolution, pipeline->said.note);
         return load_slots(engine, pipeline, 1U << ROLE_VAE, &engine->cancel, err);
     }
     if (code != DR_OK && err) *err = why;

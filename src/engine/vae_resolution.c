@@ -27,7 +27,7 @@ static bool is_file(const char *path)
 }
 
 /* One file may be reached by two names (links). */
-static bool is_same_file(const char *a, const char *b)
+bool path_is_same_file(const char *a, const char *b)
 {
     struct stat of_a, of_b;
     return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
@@ -39,6 +39,24 @@ static bool is_any_of(const char *text, const char *const *words)
     for (; *words; ++words)
         if (strcasecmp(text, *words) == 0) return true;
     return false;
+}
+
+struct vae_said vae_said_by(enum vae_source source, const char *choice)
+{
+    struct vae_said said = {.source = source};
+    (void)snprintf(said.choice, sizeof said.choice, "%s", choice);
+    return said;
+}
+
+const char *vae_source_name(enum vae_source source)
+{
+    switch (source) {
+    case VAE_SAID_DEFAULT: return "default";
+    case VAE_SAID_SETTING: return "setting";
+    case VAE_SAID_MODEL: return "model";
+    case VAE_SAID_JOB: return "job";
+    }
+    return "";
 }
 
 const char *path_name(const char *path)
@@ -145,6 +163,25 @@ static void folder_visit(const char *folder, struct folder_walk *walk)
     free(queue.depths);
 }
 
+struct file_listing {
+    void (*found)(void *cookie, const char *path);
+    void *cookie;
+};
+
+static bool list_file(void *cookie, const char *path, const char *name)
+{
+    const struct file_listing *const listing = cookie;
+    if (vae_ending(name)) listing->found(listing->cookie, path);
+    return true;
+}
+
+void vae_folder_files(const char *vae_folder,
+                      void (*found)(void *cookie, const char *path), void *cookie)
+{
+    struct file_listing listing = {found, cookie};
+    folder_visit(vae_folder, &(struct folder_walk){list_file, &listing, 0});
+}
+
 /* ---- a name in the folder --------------------------------------------------------------- */
 
 struct name_search {
@@ -164,7 +201,8 @@ static bool match_name(void *cookie, const char *path, const char *name)
                       (stem_length == search->name_length &&
                        strncmp(name, search->name, stem_length) == 0);
     if (!same) return true;
-    if (search->found_count == 1 && is_same_file(path, search->found[0])) return true;
+    if (search->found_count == 1 && path_is_same_file(path, search->found[0]))
+        return true;
     if (search->found_count < 2)
         (void)snprintf(search->found[search->found_count], DR_PATH_BYTES, "%s", path);
     ++search->found_count;
@@ -269,7 +307,7 @@ static void take_first(void *cookie, const char *path)
 {
     struct first_neighbour *const first = cookie;
     /* A checkpoint that lies in the VAE folder itself is not its own VAE. */
-    const bool is_itself = is_same_file(path, first->checkpoint);
+    const bool is_itself = path_is_same_file(path, first->checkpoint);
     if (!first->path[0] && !is_itself)
         (void)snprintf(first->path, sizeof first->path, "%s", path);
 }

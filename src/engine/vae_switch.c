@@ -9,9 +9,11 @@
 void vae_switch_apply_setting(const struct dr_engine *engine, struct pipeline *pipeline)
 {
     struct vae_choice choice;
+    vae_choice_setting(engine, pipeline->path, &pipeline->said);
     /* A setting never fails: what is wrong with it is in the resolution's reason. */
-    (void)!vae_choice_open(&choice, engine, pipeline, engine_vae_setting(engine),
+    (void)!vae_choice_open(&choice, engine, pipeline, pipeline->said.choice,
                            VAE_SETTING, NULL);
+    vae_choice_explain(&choice.resolution, pipeline->said.note);
     pipeline->resolution = choice.resolution;
     (void)pipeline_exchange_vae(pipeline, vae_choice_take(&choice));
 }
@@ -72,6 +74,7 @@ static enum dr_code choose_vae(struct dr_engine *engine, const char *said, char 
                              : switch_vae(engine, vae_choice_take(&choice), err);
     if (code != DR_OK) return code;
     engine->pipeline->resolution = choice.resolution;
+    engine->pipeline->said = vae_said_by(VAE_SAID_SETTING, said);
     (void)snprintf(note, note_bytes, "%.400s%s", choice.resolution.reason,
                    choice.is_present ? "; it is the active VAE already" : "");
     return DR_OK;
@@ -94,14 +97,7 @@ enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
     if (engine->pipeline) code = choose_vae(engine, choice, note, sizeof note, err);
     if (code == DR_OK) {
         (void)snprintf(engine->vae_choice, sizeof engine->vae_choice, "%s", choice);
-        if (info && engine->pipeline) {
-            engine_describe_setting(engine, info);
-        } else if (info) {
-            *info = (struct dr_vae_info){0};
-            (void)snprintf(info->choice, sizeof info->choice, "%s", choice);
-            (void)snprintf(info->source, sizeof info->source, "setting");
-            (void)snprintf(info->reason, sizeof info->reason, "%s", note);
-        }
+        if (info) engine_describe_setting(engine, info);
     }
     receipt_end(engine, &start, note, code == DR_OK ? receipt : NULL);
     engine_leave(engine);
@@ -111,12 +107,9 @@ enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
 enum dr_code dr_engine_vae(struct dr_engine *engine, struct dr_vae_info *info,
                            struct dr_error *err)
 {
-    enum dr_code code = engine_enter(engine, err);
+    const enum dr_code code = engine_enter(engine, err);
     if (code != DR_OK) return code;
-    if (engine->pipeline)
-        engine_describe_setting(engine, info);
-    else
-        code = error_set(err, DR_NOT_FOUND, "no model is loaded");
+    engine_describe_setting(engine, info);
     engine_leave(engine);
     return code;
 }
