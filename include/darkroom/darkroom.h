@@ -42,6 +42,9 @@ DR_API const char *dr_version(void);
 /* Libraries, processor features and threads in one line. After dr_engine_open. */
 DR_API const char *dr_description(void);
 
+/* Milliseconds of a clock that only goes forward: what the times in this header are told by. */
+DR_API double dr_clock_ms(void);
+
 /* ---- engine ---------------------------------------------------------------------------- */
 
 struct dr_engine; /* opaque */
@@ -59,6 +62,16 @@ enum dr_log_level {
     DR_LOG_DEBUG
 };
 
+/* A region of memory was opened or closed. */
+struct dr_memory_event {
+    int32_t opened;         /* 1: the kernel has given it; 0: the kernel has it back */
+    double ms;              /* by dr_clock_ms */
+    char component[32];     /* whose it is: "unet", "vae", "job" */
+    const char *tag, *kind; /* as in struct dr_region_info */
+    uint64_t start, bytes;  /* address and size */
+    uint64_t ledger_private_bytes, ledger_mapped_bytes; /* of all regions, after it */
+};
+
 struct dr_engine_options {
     enum dr_precision
         precision;         /* AUTO: bf16 where the processor multiplies it, else f32 */
@@ -72,6 +85,10 @@ struct dr_engine_options {
     void (*log)(void *cookie, enum dr_log_level level,
                 const char *line); /* may be NULL */
     void *log_cookie;
+    /* Each region as it comes and goes, in the thread of the call that is running; it must not
+     * call the engine. May be NULL. */
+    void (*memory)(void *cookie, const struct dr_memory_event *event);
+    void *memory_cookie;
 };
 DR_API struct dr_engine_options dr_engine_options_default(void);
 

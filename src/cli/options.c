@@ -88,6 +88,8 @@ static const struct option table[] = {
      "model, else the data folder)"},
     {"budget", 0, BYTES, AT(budget), ENGINE, "SIZE",
      "most private memory, such as 2G (default: nine tenths of what is free)"},
+    {"memory-log", 0, TEXT, AT(memory_log), START, "FILE",
+     "write each region of memory as it comes and goes, a JSON object a line"},
     {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE, NULL,
      "take a VAE that would be refused as foreign"},
     {"digest", 0, FLAG, AT(digests), FOR_INSPECT | FOR_VAES, NULL,

@@ -14,6 +14,7 @@
 
 #include <darkroom/darkroom.h>
 
+#include "memory_log.h"
 #include "options.h"
 #include "talk.h"
 
@@ -27,8 +28,9 @@ struct session {
     struct options start; /* what was said at the start: the defaults of each command */
     struct dr_engine *engine; /* opened by the first command that needs it */
     struct talk talk;
-    bool ended;         /* quit was said */
-    bool output_failed; /* standard output takes no more */
+    struct memory_log memory_log; /* begun with the engine */
+    bool ended;                   /* quit was said */
+    bool output_failed;           /* standard output takes no more */
     int failed_count;
 };
 

@@ -28,6 +28,11 @@ const char *dr_role_name(enum dr_role role)
     return component_role_name((enum component_role)role);
 }
 
+double dr_clock_ms(void)
+{
+    return clock_ms();
+}
+
 struct dr_engine_options dr_engine_options_default(void)
 {
     return (struct dr_engine_options){.precision = DR_PRECISION_AUTO};
@@ -130,6 +135,25 @@ void engine_find_vae_folder(const char *option, const char *setting, char *folde
         data_folder("vae", folder, folder_bytes);
 }
 
+/* The ledger's observer: what changed, in darkroom.h's words. */
+static void tell_memory(void *cookie, enum ledger_change change,
+                        const struct region *region)
+{
+    const struct dr_engine *const engine = cookie;
+    struct dr_memory_event event = {
+        .opened = change == LEDGER_OPENED,
+        .ms = clock_ms(),
+        .tag = region_tag_name(region->tag),
+        .kind = region_kind_name(region->kind),
+        .start = (uintptr_t)region->data,
+        .bytes = region->bytes,
+        .ledger_private_bytes = engine->ledger.private_bytes,
+        .ledger_mapped_bytes = engine->ledger.mapped_bytes,
+    };
+    (void)snprintf(event.component, sizeof event.component, "%s", region->component);
+    engine->memory(engine->memory_cookie, &event);
+}
+
 static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
                               struct dr_error *err)
 {
@@ -202,6 +226,11 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     atomic_flag_clear(&engine->busy);
     engine->log = options->log;
     engine->log_cookie = options->log_cookie;
+    engine->memory = options->memory;
+    engine->memory_cookie = options->memory_cookie;
+    if (options->memory)
+        engine->ledger.observer =
+            (struct ledger_observer){.changed = tell_memory, .cookie = engine};
     if (options->tokenizer_folder)
         (void)snprintf(engine->tokenizer_folder, sizeof engine->tokenizer_folder, "%s",
                        options->tokenizer_folder);
@@ -266,6 +295,10 @@ static bool find_tokenizer(const struct dr_engine *engine, char *folder,
         (void)snprintf(folder, folder_bytes, "%s", said);
         return true;
     }
+    /* A diffusers folder brings its own. */
+    const int length = snprintf(folder, folder_bytes, "%s/tokenizer", model);
+    if (length > 0 && (size_t)length < folder_bytes && has_vocabulary(folder))
+        return true;
     const int model_folder = (int)(path_name(model) - model);
     (void)snprintf(folder, folder_bytes, "%.*stokenizer", model_folder, model);
     if (has_vocabulary(folder)) return true;

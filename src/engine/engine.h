@@ -44,6 +44,8 @@ struct dr_engine {
     atomic_flag busy;
     void (*log)(void *cookie, enum dr_log_level level, const char *line);
     void *log_cookie;
+    void (*memory)(void *cookie, const struct dr_memory_event *event);
+    void *memory_cookie;
 };
 
 /* Each public call on an engine stands between these two. Errors: DR_BUSY. */

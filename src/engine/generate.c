@@ -213,7 +213,8 @@ void dr_generate_result_free(struct dr_generate_result *result)
 /* ---- encode and decode ------------------------------------------------------------------- */
 
 static enum dr_code run_codec(struct dr_engine *engine,
-                              const struct dr_codec_options *options, bool encodes,
+                              const struct dr_codec_options *options,
+                              enum codec_direction direction,
                               struct dr_codec_result *result, struct dr_error *err)
 {
     struct job_request want;
@@ -223,7 +224,7 @@ static enum dr_code run_codec(struct dr_engine *engine,
     enum dr_code code = engine_enter(engine, err);
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
-    code = codec_request(engine, options, encodes, &want, err);
+    code = codec_request(engine, options, direction, &want, err);
     if (code == DR_OK) code = run_request(engine, &want, options->vae, &outcome, err);
     if (code == DR_OK) {
         result->images = outcome.images;
@@ -247,14 +248,14 @@ enum dr_code dr_engine_encode(struct dr_engine *engine,
                               const struct dr_codec_options *options,
                               struct dr_codec_result *result, struct dr_error *err)
 {
-    return run_codec(engine, options, true, result, err);
+    return run_codec(engine, options, CODEC_ENCODE, result, err);
 }
 
 enum dr_code dr_engine_decode(struct dr_engine *engine,
                               const struct dr_codec_options *options,
                               struct dr_codec_result *result, struct dr_error *err)
 {
-    return run_codec(engine, options, false, result, err);
+    return run_codec(engine, options, CODEC_DECODE, result, err);
 }
 
 void dr_codec_result_free(struct dr_codec_result *result)

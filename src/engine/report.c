@@ -39,8 +39,8 @@ static void report_components(const struct pipeline *pipeline, struct dr_memory 
                                                   : slot->resident ? DR_SLOT_RESIDENT
                                                                    : DR_SLOT_RELEASED,
                                          .private_bytes = slot->weights.bytes};
-        (void)snprintf(part->name, sizeof part->name, "%s%s", slot->name,
-                       slot->override ? " (override)" : "");
+        (void)snprintf(part->name, sizeof part->name, "%s",
+                       active ? active->name : slot->name);
         (void)snprintf(part->path, sizeof part->path, "%s", active ? active->path : "");
     }
 }

@@ -547,8 +547,13 @@ static enum dr_code settle_choice(const char *said, const char *vae_folder,
         if (err) *err = why;
         return code;
     }
+    /* A name that is no file of the VAE folder, but one here, or a folder. */
+    const size_t length = strlen(expanded);
+    const char *const rest = resolution.path + length;
+    const bool begins = strncmp(resolution.path, expanded, length) == 0;
     const bool is_here =
-        resolution.is_explicit && strcmp(resolution.path, expanded) == 0;
+        resolution.is_explicit &&
+        (strchr(said, '/') || (begins && (!*rest || strcmp(rest, "/vae") == 0)));
     return is_here ? whole_path(said, out, err) : DR_OK;
 }
 

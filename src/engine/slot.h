@@ -30,6 +30,7 @@
 
 /* Where a component's weights come from. Lies with whoever opened the file. */
 struct source {
+    const char *name; /* its region's component: "vae (override)"; static */
     const struct component_spec *spec; /* names, shapes, file; borrowed */
     const char *path;                  /* borrowed */
     uint8_t digest[DIGEST_BYTES];      /* of the bytes as stored */

@@ -42,7 +42,8 @@ static bool is_listed(const struct dr_vae_list *list, const char *path)
     return false;
 }
 
-static void add_vae(void *cookie, const char *path)
+/* name: what might be said for it; "" where only the path will do. */
+static void add_named(void *cookie, const char *path, const char *name)
 {
     struct vae_listing *const listing = cookie;
     struct dr_vae_list *const list = listing->list;
@@ -53,16 +54,23 @@ static void add_vae(void *cookie, const char *path)
     }
     struct dr_listed_vae *const grown =
         realloc(list->vaes, (list->vae_count + 1) * sizeof *grown);
-    char *const copy = strdup(path);
+    char *const path_copy = strdup(path), *const name_copy = strdup(name);
     if (grown) list->vaes = grown;
-    listing->has_memory = grown && copy;
+    listing->has_memory = grown && path_copy && name_copy;
     if (!listing->has_memory) {
-        free(copy);
+        free(path_copy);
+        free(name_copy);
         return;
     }
     struct dr_listed_vae *const vae = &grown[list->vae_count++];
-    *vae = (struct dr_listed_vae){.path = copy, .same_as = -1};
+    *vae =
+        (struct dr_listed_vae){.choice = name_copy, .path = path_copy, .same_as = -1};
     (void)snprintf(vae->found, sizeof vae->found, "%s", listing->found);
+}
+
+static void add_vae(void *cookie, const char *path)
+{
+    add_named(cookie, path, "");
 }
 
 static void find_vaes(struct vae_listing *listing)
@@ -71,11 +79,11 @@ static void find_vaes(struct vae_listing *listing)
     const struct pipeline *const pipeline = engine->pipeline;
     struct vae_resolution_request request = {.checkpoint = pipeline->path};
     listing->found = "checkpoint";
-    add_vae(listing, pipeline->path);
+    add_named(listing, pipeline->path, "none");
     listing->found = "beside the checkpoint";
     vae_neighbours(&request, add_vae, listing);
     listing->found = "VAE folder";
-    vae_folder_files(engine->vae_folder, add_vae, listing);
+    vae_folder_each(engine->vae_folder, add_named, listing);
     listing->found = "path";
     if (pipeline->override) add_vae(listing, pipeline->override->path);
 }
@@ -277,24 +285,6 @@ static bool means(const struct dr_engine *engine, const char *said, const char *
            strcmp(resolution.path, path) == 0;
 }
 
-/* What to say for each row: the shortest that means it. */
-static bool name_vaes(const struct dr_engine *engine, struct dr_vae_list *list)
-{
-    for (size_t i = 0; i < list->vae_count; ++i) {
-        struct dr_listed_vae *const vae = &list->vaes[i];
-        char stem[DR_PATH_BYTES];
-        const char *choice = i == 0 ? "none" : vae->path;
-        path_stem(vae->path, stem, sizeof stem);
-        if (i > 0 && means(engine, stem, vae->path))
-            choice = stem;
-        else if (i > 0 && means(engine, path_name(vae->path), vae->path))
-            choice = path_name(vae->path);
-        vae->choice = strdup(choice);
-        if (!vae->choice) return false;
-    }
-    return true;
-}
-
 static const struct dr_listed_vae *row_of(const struct dr_vae_list *list,
                                           const struct vae_resolution *resolution)
 {
@@ -370,23 +360,38 @@ static bool is_chosen_already(const struct dr_vae_list *list, const char *said)
     return false;
 }
 
+static bool add_once(const struct dr_engine *engine, struct dr_vae_list *list,
+                     const char *said)
+{
+    return is_chosen_already(list, said) || add_choice(engine, list, said);
+}
+
+/* What to say for a row: the shortest that means it. Its name is a choice in any case, also
+ * where it means two. */
+static bool name_vae(const struct dr_engine *engine, struct dr_vae_list *list,
+                     struct dr_listed_vae *vae)
+{
+    const char *choice = vae->path;
+    if (*vae->choice) {
+        if (!add_once(engine, list, vae->choice)) return false;
+        if (means(engine, vae->choice, vae->path)) return true;
+        if (means(engine, path_name(vae->path), vae->path))
+            choice = path_name(vae->path);
+    }
+    char *const copy = strdup(choice);
+    if (!copy) return false;
+    free(vae->choice);
+    vae->choice = copy;
+    return choice == vae->path || add_once(engine, list, copy);
+}
+
 static bool add_choices(const struct dr_engine *engine, struct dr_vae_list *list)
 {
     if (!add_current(engine, list) || !add_choice(engine, list, "none") ||
         !add_choice(engine, list, "automatic"))
         return false;
-    for (size_t i = 1; i < list->vae_count; ++i) {
-        char stem[DR_PATH_BYTES];
-        const struct dr_listed_vae *const vae = &list->vaes[i];
-        if (strcmp(vae->found, "VAE folder") != 0) continue;
-        path_stem(vae->path, stem, sizeof stem);
-        if (!is_chosen_already(list, stem) && !add_choice(engine, list, stem))
-            return false;
-        /* A file whose stem means another is chosen by its whole name, where that will do. */
-        if (!strchr(vae->choice, '/') && !is_chosen_already(list, vae->choice) &&
-            !add_choice(engine, list, vae->choice))
-            return false;
-    }
+    for (size_t i = 1; i < list->vae_count; ++i)
+        if (!name_vae(engine, list, &list->vaes[i])) return false;
     return true;
 }
 
@@ -406,8 +411,7 @@ static enum dr_code list_vaes(struct dr_engine *engine, unsigned flags,
     enum dr_code code = DR_OK;
     if (listing.has_memory) code = look_at_all(&listing, flags, progress, err);
     if (code != DR_OK) return code;
-    if (listing.has_memory && name_vaes(engine, list) && add_choices(engine, list))
-        return DR_OK;
+    if (listing.has_memory && add_choices(engine, list)) return DR_OK;
     return error_set(err, DR_NOMEM, "no memory for the list of VAEs");
 }
 

@@ -77,11 +77,15 @@ static void a_choice_means_what_the_list_says(void)
 {
     struct dr_engine *engine = open_engine();
     load(engine, "a.safetensors");
-    run_command("cd '%s' && cp vae/sharp.safetensors a.vae.safetensors && "
-                "mkdir vae/below && cp vae/soft.safetensors vae/below/sharp.ckpt && "
-                "head -c 999 vae/soft.safetensors >vae/cut.safetensors && "
-                "echo text >vae/notes.txt",
-                fixture_root);
+    run_command(
+        "cd '%s' && cp vae/sharp.safetensors a.vae.safetensors && "
+        "mkdir vae/below && cp vae/soft.safetensors vae/below/sharp.ckpt && "
+        "head -c 999 vae/soft.safetensors >vae/cut.safetensors && "
+        "echo text >vae/notes.txt && mkdir -p vae/kl.v2 vae/xl/vae && "
+        "echo '{\"_class_name\": \"AutoencoderKL\"}' >vae/kl.v2/config.json && "
+        "cp vae/soft.safetensors vae/kl.v2/diffusion_pytorch_model.safetensors && "
+        "cp vae/kl.v2/* vae/xl/vae && echo '{}' >vae/xl/model_index.json",
+        fixture_root);
     look(engine, 0);
     check_str(choice_of("none")->path, "");
     check_int(choice_of("none")->code, ==, DR_OK);
@@ -95,6 +99,9 @@ static void a_choice_means_what_the_list_says(void)
     check_int(choice_of("cut")->code, ==, DR_CORRUPT);
     check_has(choice_of("cut")->reason, "cannot be used");
     check_str(row(in_root("vae/notes.txt"))->fit, "(not listed)");
+    /* folders of diffusers: a VAE, and a pipeline's */
+    check_str(row(in_root("vae/kl.v2"))->choice, "kl.v2");
+    check_str(row(in_root("vae/xl/vae"))->choice, "xl");
     size_t usable = 0;
     /* each one, asked for, does what was said */
     for (size_t i = 1; i < list.choice_count; ++i) {
@@ -112,6 +119,7 @@ static void a_choice_means_what_the_list_says(void)
         if (vae->code == DR_OK) check_str(vae_state(engine).path, vae->path);
     }
     run_command("cd '%s' && rm -r a.vae.safetensors vae/below vae/cut.safetensors "
+                "vae/kl.v2 vae/xl "
                 "vae/notes.txt",
                 fixture_root);
     dr_engine_close(&engine);

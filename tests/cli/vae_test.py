@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The VAE that is chosen, and the one that comes back."""
+import json
 import os
 
 import harness
+import layouts
 from harness import HOME, LINE, Case, idat_of
 
 
@@ -94,6 +96,35 @@ class Vae(Case):
         answer = self.succeed(shell, "model m.safetensors")
         self.assertEqual(answer["vae"]["active"], "base")
         self.assertIn("m.vae.safetensors", answer["receipt"]["reason"])
+
+    def test_a_diffusers_folder(self):
+        """By path, by name, in a pipeline's folder: the same VAE as the file; its own scale factor with it."""
+        tensors = layouts.renamed(layouts.read(HOME / "vae.safetensors")[0], "", layouts.golden("sd15.vae"))
+        folder = self.folder / "vaes" / "soft"
+        folder.mkdir(parents=True)
+        layouts.write(folder / "diffusion_pytorch_model.safetensors", tensors)
+        (folder / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", "scaling_factor": 0.5}))
+        (self.folder / "vaes" / "other").mkdir()
+        (self.folder / "vaes" / "other" / "config.json").write_text("{}")
+        layouts.write(self.folder / "alone.safetensors", tensors)
+        layouts.save(self.folder / "pipeline", "sd15", layouts.read(HOME / "tiny.safetensors")[0], "fp16.bin")
+        shell = self.shell("--vae-dir", "vaes")
+        self.succeed(shell, "model ../tiny.safetensors")
+        own = self.succeed(shell, "vae")["vae"]
+        first = self.picture(shell, "a.png")
+        file = self.succeed(shell, "vae ../vae.safetensors")["vae"]
+        for choice in ("soft", "vaes/soft", "vaes/soft/"):
+            answer = self.succeed(shell, f"vae {choice}")["vae"]
+            self.assertEqual((answer["digest"], answer["scale_factor"]), (file["digest"], 0.5), choice)
+        self.assertIn("active VAE already", self.succeed(shell, "vae vaes/soft")["receipt"]["reason"])
+        self.picture(shell, "scaled.png")
+        alone = self.succeed(shell, "vae alone.safetensors")["vae"]
+        self.assertEqual((alone["digest"], alone["scale_factor"]), (file["digest"], file["scale_factor"]))
+        self.assertNotEqual(self.picture(shell, "b.png"), (self.folder / "scaled.png").read_bytes())
+        self.assertEqual(self.succeed(shell, "vae pipeline")["vae"]["digest"], own["digest"])
+        self.fail_with(shell, "vae other", "not_found", "other")
+        self.fail_with(shell, "vae vaes/other", "not_found", "vaes/other", "config.json")
+        self.finish(shell, first)
 
     def test_release_is_complete(self):
         shell, _ = self.start()
