@@ -18,7 +18,8 @@
  * Ownership: strings given to a call are borrowed for the call. Results own their memory where
  * they have a _free function, else they are plain values.
  * Threads: one call at a time on an engine (a second is DR_BUSY); dr_engine_cancel may be called
- * from any thread and from a signal handler.
+ * from any thread and from a signal handler. Engines are independent: each on a thread of its own
+ * goes.
  * Errors: see error.h. A call that fails leaves what was active usable, and its memory as it was.
  */
 #ifndef DARKROOM_DARKROOM_H
@@ -75,7 +76,9 @@ struct dr_memory_event {
 struct dr_engine_options {
     enum dr_precision
         precision;         /* AUTO: bf16 where the processor multiplies it, else f32 */
-    int32_t thread_count;  /* 0: one for each core this process may use */
+    int32_t thread_count;  /* 0: one for each core this process may use. They are the
+                            * process's: the engine opened last sets them for all, but not
+                            * while a job of another runs (DR_BUSY; 0 takes them as they are) */
     uint64_t budget_bytes; /* most private bytes; 0: from cgroup and free memory */
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
@@ -204,6 +207,9 @@ struct dr_vae_info {
                                  * for a restored original equal the digest saved before */
     int32_t resident;
     float scale_factor;
+    char probe
+        [DR_TEXT_BYTES]; /* what the latent probe says of an override, in words, with
+                                 * its figures; "" for the checkpoint's own */
 };
 
 enum {
@@ -211,10 +217,14 @@ enum {
 }; /* flags: skip the latent probe */
 
 /* Choose the VAE: "automatic", "none", a name in the VAE folder, or a path. With a model loaded
- * this is a request: an explicit file that is missing, unreadable or incomplete fails, and what
- * was active stays. It is also the setting for models that are loaded later, before that of the
- * settings' file; where the file has an entry for such a model, that one counts, and the reason
- * says so. info and receipt may be NULL. */
+ * this is a request: an explicit file that is missing, unreadable, incomplete or foreign fails,
+ * and what was active stays. It is also the setting for models that are loaded later, before that
+ * of the settings' file; where the file has an entry for such a model, that one counts, and the
+ * reason says so.
+ * Foreign (DR_FOREIGN) is a VAE of another latent space: it cannot return a picture that the
+ * checkpoint's own VAE encoded, though that one can. DR_VAE_FORCE allows it, and stays with the
+ * setting. Where the budget has no room for the look, the next job takes it.
+ * info and receipt may be NULL. */
 DR_API enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
                                          unsigned flags, struct dr_vae_info *info,
                                          struct dr_receipt *receipt,
@@ -242,7 +252,8 @@ struct dr_listed_vae {
     int32_t same_as;         /* index of an earlier one that is the same VAE; -1: none.
                                    * By the file, and where digests are known by those */
     enum dr_code code;       /* DR_OK: it can be chosen */
-    char fit[DR_TEXT_BYTES]; /* "whole", or what is wrong, in words */
+    char fit[DR_TEXT_BYTES]; /* "whole", or what is wrong, in words;
+     * with what the latent probe found, where it was run before: a list runs none */
     int32_t active;          /* the one that runs */
 };
 
@@ -371,9 +382,9 @@ struct dr_generate_options {
     enum dr_prediction prediction;
     int32_t clip_skip; /* as A1111 counts: 1 = none */
     enum dr_rng rng;
-    const char *vae; /* NULL: the setting; else for this job only */
-    unsigned vae_flags;
-    const char *init; /* a picture: image to image; NULL: text to image */
+    const char *vae;    /* NULL: the setting; else for this job only */
+    unsigned vae_flags; /* DR_VAE_FORCE */
+    const char *init;   /* a picture: image to image; NULL: text to image */
     double strength;
     int32_t batch;   /* pictures, with seeds seed, seed + 1, ... */
     int32_t bits;    /* PNG: 8 or 16 */

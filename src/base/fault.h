@@ -17,6 +17,7 @@ enum fault_place {
     FAULT_VERIFY,
     FAULT_WRITE,
     FAULT_IDENTITY, /* a look at a file's identity that sees nothing: for negative controls */
+    FAULT_PROBE, /* the latent probe finds no difference: for negative controls */
     FAULT_PLACES
 };
 

@@ -91,7 +91,7 @@ static const struct option table[] = {
     {"memory-log", 0, TEXT, AT(memory_log), START, "FILE",
      "write each region of memory as it comes and goes, a JSON object a line"},
     {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE, NULL,
-     "take a VAE that would be refused as foreign"},
+     "take a VAE of a foreign latent space, that would be refused"},
     {"digest", 0, FLAG, AT(digests), FOR_INSPECT | FOR_VAES, NULL,
      "read all tensors and show their digests"},
     {"json", 0, FLAG, AT(json), FOR_ALL, NULL, "answers as JSON on standard output, a line each"},

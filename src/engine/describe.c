@@ -58,9 +58,27 @@ static void describe_said(const struct vae_said *said, const char *reason,
     (void)snprintf(info->reason, sizeof info->reason, "%s", reason);
 }
 
+/* What the latent probe said, or why it said nothing; "" for the checkpoint's own. */
+static void describe_probe(const struct dr_engine *engine, struct vae_file *file,
+                           struct dr_vae_info *info)
+{
+    struct latent_pair pair;
+    struct latent_probe_result result = {LATENT_UNKNOWN, 0.0, 0.0};
+    if (!file) return;
+    if (!vae_choice_pair(engine->pipeline, file, &pair)) {
+        (void)snprintf(info->probe, sizeof info->probe, "latent probe: %s",
+                       file->forced
+                           ? "left out, as --force says"
+                           : "cannot tell, the checkpoint has no VAE of its own");
+        return;
+    }
+    (void)latent_probe_find(&engine->probes, &pair, &result);
+    latent_probe_describe(&result, info->probe, sizeof info->probe);
+}
+
 void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *said,
-                         const struct vae_resolution *resolution,
-                         const struct vae_file *file, struct dr_vae_info *info)
+                         const struct vae_resolution *resolution, struct vae_file *file,
+                         struct dr_vae_info *info)
 {
     const struct pipeline *const pipeline = engine->pipeline;
     const struct slot *const slot = &pipeline->slots[ROLE_VAE];
@@ -68,6 +86,7 @@ void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *
     const struct vae_spec *const spec = file ? file->spec : pipeline->vae;
     *info = (struct dr_vae_info){.override_active = file != NULL};
     describe_said(said, resolution->reason, info);
+    describe_probe(engine, file, info);
     if (!active) return;
     (void)snprintf(info->path, sizeof info->path, "%s", active->path);
     (void)snprintf(info->name, sizeof info->name, "%s",

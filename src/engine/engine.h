@@ -3,6 +3,7 @@
  *     engine.c         open, close, budget, receipts, the tokenizer
  *     model_switch.c   from one checkpoint to another; unload
  *     vae_switch.c     from one VAE to another, and back
+ *     vae_trial.c      what is asked of a VAE before that
  *     vae_list.c       which VAEs are there, and which choice means which
  *     settings.c       what the user wants on every run
  *     generate.c       jobs: a checked request (request.h) is planned, run, answered
@@ -16,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "darkroom/darkroom.h"
+#include "engine/latent_probe.h"
 #include "engine/pipeline.h"
 #include "mem/kernel_view.h"
 #include "model/tokenizer.h"
@@ -35,7 +37,9 @@ struct dr_engine {
     char tokenizer_folder[DR_PATH_BYTES]; /* option, or "" */
     char vae_folder[DR_PATH_BYTES];       /* resolved at open; "" none */
     char vae_choice[DR_PATH_BYTES];       /* said for all models; "" never */
+    bool vae_forced;                      /* it was said with DR_VAE_FORCE */
     struct dr_settings settings;          /* as they were at open */
+    struct latent_probe_memory probes;
     size_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
     struct memory_limit machine;
@@ -79,8 +83,8 @@ bool engine_fits_beside(const struct dr_engine *engine, size_t bytes);
 
 /* file: the override that is meant, NULL: base. */
 void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *said,
-                         const struct vae_resolution *resolution,
-                         const struct vae_file *file, struct dr_vae_info *info);
+                         const struct vae_resolution *resolution, struct vae_file *file,
+                         struct dr_vae_info *info);
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info);
 
 void engine_describe_pipeline(const struct pipeline *pipeline,

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/request.h"
 #include "engine/vae_choice.h"
+#include "engine/vae_switch.h"
 
 const char *dr_stage_name(enum dr_stage stage)
 {
@@ -26,7 +27,7 @@ const char *dr_stage_name(enum dr_stage stage)
 static void describe_job_vae(const struct dr_engine *engine, const char *said,
                              const struct vae_choice *choice, struct dr_vae_info *info)
 {
-    const struct vae_file *const file =
+    struct vae_file *const file =
         choice->is_present ? engine->pipeline->override : choice->file;
     if (!said) {
         engine_describe_setting(engine, info);
@@ -74,23 +75,41 @@ static const char *residency_words(enum job_residency residency)
     return "";
 }
 
-static enum dr_code run_request(struct dr_engine *engine,
-                                const struct job_request *want, const char *said,
-                                struct job_outcome *outcome, struct dr_error *err)
+/* Take the job's answers over. */
+static void take_outcome(const struct job *job, struct job_outcome *outcome)
 {
-    struct vae_choice choice;
-    enum dr_code code =
-        vae_choice_open(&choice, engine, engine->pipeline, said, VAE_REQUEST, err);
-    if (code != DR_OK) return code;
+    const struct job_request *const want = &job->request;
+    /* Where it ran it was verified; by now the job's own VAE is released again. */
+    outcome->vae.verified =
+        (want->wants_encode || want->wants_decode) && outcome->vae.digest[0];
+    outcome->images = job->images;
+    outcome->image_count = want->batch;
+    outcome->text_ms = job->text_ms;
+    outcome->unet_ms = job->unet_ms;
+    outcome->vae_ms = job->vae_ms;
+    outcome->unet_calls = job->unet_calls;
+    outcome->vae_runs = job->vae_runs;
+    outcome->how = residency_words(job->residency);
+    (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job->warning);
+}
+
+static enum dr_code run_with(struct dr_engine *engine, const struct job_request *want,
+                             const struct vae_choice_words *words,
+                             const struct vae_choice *choice,
+                             struct job_outcome *outcome, struct dr_error *err)
+{
     struct job job = {
         .context = {.pipeline = engine->pipeline,
                     .ledger = &engine->ledger,
                     .cancel = &engine->cancel,
+                    .probes = &engine->probes,
                     .dtype = engine->dtype},
         .request = *want,
-        .vae = choice.file,
-        .vae_to_base = vae_choice_leaves_override(&choice, engine->pipeline)
+        .vae = choice->file,
+        .vae_to_base = vae_choice_leaves_override(choice, engine->pipeline),
+        .vae_forced = words->force
     };
+    enum dr_code code = DR_OK;
     job.images = make_images(want);
     if (!job.images)
         code = error_set(err, DR_NOMEM, "no memory for the list of pictures");
@@ -101,23 +120,40 @@ static enum dr_code run_request(struct dr_engine *engine,
     outcome->planned_bytes = job.planned_bytes;
     outcome->peak_bytes = engine->ledger.peak_private_bytes;
     if (code == DR_OK) {
-        describe_job_vae(engine, said, &choice, &outcome->vae);
-        /* Where it ran it was verified; by now the job's own VAE is released again. */
-        outcome->vae.verified =
-            (want->wants_encode || want->wants_decode) && outcome->vae.digest[0];
-        outcome->images = job.images;
-        outcome->image_count = want->batch;
-        outcome->text_ms = job.text_ms;
-        outcome->unet_ms = job.unet_ms;
-        outcome->vae_ms = job.vae_ms;
-        outcome->unet_calls = job.unet_calls;
-        outcome->vae_runs = job.vae_runs;
-        outcome->how = residency_words(job.residency);
-        (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job.warning);
+        describe_job_vae(engine, words->said, choice, &outcome->vae);
+        take_outcome(&job, outcome);
     } else {
         free(job.images);
     }
     job_finish(&job);
+    return code;
+}
+
+/* A VAE that turned out to be foreign and was not asked for by name gives way to the checkpoint's
+ * own: a neighbour file, or a setting. False: it was asked for, and its error is the answer. */
+static bool gives_way(struct dr_engine *engine, const struct vae_choice_words *words,
+                      struct vae_choice *choice, const struct dr_error *why)
+{
+    if (choice->file) return vae_choice_gives_way(choice, engine, why);
+    if (words->said && choice->resolution.is_explicit) return false;
+    vae_switch_fall_back(engine, engine->pipeline, why);
+    *choice = (struct vae_choice){.resolution = engine->pipeline->resolution};
+    return true;
+}
+
+static enum dr_code run_request(struct dr_engine *engine,
+                                const struct job_request *want,
+                                const struct vae_choice_words *words,
+                                struct job_outcome *outcome, struct dr_error *err)
+{
+    struct vae_choice choice;
+    struct dr_error why;
+    enum dr_code code = vae_choice_open(&choice, engine, engine->pipeline, words, err);
+    if (code != DR_OK) return code;
+    code = run_with(engine, want, words, &choice, outcome, &why);
+    if (code == DR_FOREIGN && gives_way(engine, words, &choice, &why))
+        code = run_with(engine, want, words, &choice, outcome, &why);
+    if (code != DR_OK && err) *err = why;
     vae_choice_close(&choice);
     return code;
 }
@@ -126,9 +162,10 @@ static enum dr_code run_request(struct dr_engine *engine,
 static void describe_outcome(const struct job_outcome *outcome,
                              char reason[static DR_TEXT_BYTES])
 {
-    (void)snprintf(reason, DR_TEXT_BYTES, "%s; VAE: %.220s%s%.200s", outcome->how,
-                   outcome->vae.reason, outcome->warning[0] ? "; warning: " : "",
-                   outcome->warning);
+    const struct dr_vae_info *const vae = &outcome->vae;
+    (void)snprintf(reason, DR_TEXT_BYTES, "%s; VAE: %.160s%s%.120s%s%.120s",
+                   outcome->how, vae->reason, vae->probe[0] ? "; " : "", vae->probe,
+                   outcome->warning[0] ? "; warning: " : "", outcome->warning);
 }
 
 static void append_sentence(char *text, size_t text_bytes, const char *format, ...)
@@ -176,7 +213,10 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
     code = generate_request(engine, options, &want, err);
-    if (code == DR_OK) code = run_request(engine, &want, options->vae, &outcome, err);
+    const struct vae_choice_words words = {.said = options->vae,
+                                           .kind = VAE_REQUEST,
+                                           .force = options->vae_flags & DR_VAE_FORCE};
+    if (code == DR_OK) code = run_request(engine, &want, &words, &outcome, err);
     if (code == DR_OK) {
         result->images = outcome.images;
         result->image_count = outcome.image_count;
@@ -225,7 +265,10 @@ static enum dr_code run_codec(struct dr_engine *engine,
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
     code = codec_request(engine, options, direction, &want, err);
-    if (code == DR_OK) code = run_request(engine, &want, options->vae, &outcome, err);
+    const struct vae_choice_words words = {.said = options->vae,
+                                           .kind = VAE_REQUEST,
+                                           .force = options->vae_flags & DR_VAE_FORCE};
+    if (code == DR_OK) code = run_request(engine, &want, &words, &outcome, err);
     if (code == DR_OK) {
         result->images = outcome.images;
         result->image_count = outcome.image_count;

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
-#include "engine/vae_choice.h"
 #include "engine/vae_switch.h"
+#include "engine/vae_trial.h"
 
 /* Which roles: a bit each. cancel may be NULL. */
 static enum dr_code load_slots(struct dr_engine *engine, struct pipeline *pipeline,
@@ -30,28 +30,49 @@ enum {
     ALL_ROLES = (1 << ROLE_COUNT) - 1
 };
 
+/* Its last component, asked on the way in. An override that has no room for that beside what is
+ * loaded by now is asked by the next job. */
+static enum dr_code load_vae(struct dr_engine *engine, struct pipeline *pipeline,
+                             struct vae_trial *trial, struct dr_error *err)
+{
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct component_progress progress = {.cancel = &engine->cancel};
+    struct slot_load_options options = {.ledger = &engine->ledger,
+                                        .order = SLOT_SWAP,
+                                        .progress = &progress};
+    const struct source *const active = slot_active(slot);
+    if (!active) return DR_OK;
+    if (engine_fits_beside(engine,
+                           source_weights_bytes(active) + trial->probe.check_bytes))
+        vae_trial_watch(trial, &options);
+    return slot_load(slot, &options, err);
+}
+
 /* Load a pipeline's weights; an override that came from the setting and cannot be read falls
  * back to base, as any setting that does not fit. */
 static enum dr_code load_or_fall_back(struct dr_engine *engine,
                                       struct pipeline *pipeline, struct dr_error *err)
 {
-    struct slot *const vae = &pipeline->slots[ROLE_VAE];
     const unsigned others = ALL_ROLES & ~(1U << ROLE_VAE);
+    struct vae_trial trial;
     struct dr_error why = {0};
-    enum dr_code code = DR_OK;
-    if (pipeline->override) code = source_save(vae->base, &engine->ledger, err);
-    if (code == DR_OK)
-        code = load_slots(engine, pipeline, others, &engine->cancel, err);
-    if (code != DR_OK) return code;
-    code = load_slots(engine, pipeline, 1U << ROLE_VAE, &engine->cancel, &why);
-    if (code != DR_OK && code != DR_CANCELLED && pipeline->override) {
-        struct vae_file *unusable = pipeline_exchange_vae(pipeline, NULL);
-        if (vae->resident == &unusable->source) slot_release(vae);
-        vae_file_close(&unusable);
-        vae_choice_fall_back(engine, &pipeline->resolution, &why);
-        vae_choice_explain(&pipeline->resolution, pipeline->said.note);
-        return load_slots(engine, pipeline, 1U << ROLE_VAE, &engine->cancel, err);
+    enum dr_code code = vae_trial_begin(&trial, engine, pipeline, pipeline->override,
+                                        VAE_TRIAL_BESIDE, &why);
+    if (code == DR_FOREIGN) {
+        vae_switch_fall_back(engine, pipeline, &why);
+        code = DR_OK;
     }
+    if (code == DR_OK)
+        code = load_slots(engine, pipeline, others, &engine->cancel, &why);
+    if (code == DR_OK) {
+        code = load_vae(engine, pipeline, &trial, &why);
+        if (code != DR_OK && code != DR_CANCELLED && pipeline->override) {
+            vae_trial_end(&trial);
+            vae_switch_fall_back(engine, pipeline, &why);
+            code = load_slots(engine, pipeline, 1U << ROLE_VAE, &engine->cancel, &why);
+        }
+    }
+    vae_trial_end(&trial);
     if (code != DR_OK && err) *err = why;
     return code;
 }
@@ -112,7 +133,7 @@ static enum dr_code load_rest(struct dr_engine *engine, struct dr_error *err)
 
 static bool is_loaded_already(const struct dr_engine *engine, const char *path)
 {
-    return engine->pipeline && strcmp(engine->pipeline->path, path) == 0 &&
+    return engine->pipeline && path_is_same(engine->pipeline->path, path) &&
            tensor_file_check(&engine->pipeline->checkpoint.file, NULL) == DR_OK;
 }
 
@@ -152,8 +173,10 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
     code = load_model(engine, path, note, sizeof note, err);
     if (code != DR_OK) engine->eager = was_eager;
     if (code == DR_OK) {
-        (void)snprintf(reason, sizeof reason, "%.130sVAE: %.370s", note,
-                       engine->pipeline->resolution.reason);
+        struct dr_vae_info vae;
+        engine_describe_setting(engine, &vae);
+        (void)snprintf(reason, sizeof reason, "%.130sVAE: %.230s%s%.130s", note,
+                       vae.reason, vae.probe[0] ? "; " : "", vae.probe);
         engine_log(engine, DR_LOG_INFO, "model %s", path);
     }
     if (code == DR_OK && result)

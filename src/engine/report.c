@@ -177,15 +177,19 @@ static enum dr_code make_forecast(struct dr_engine *engine,
         .context = {.pipeline = engine->pipeline,
                     .ledger = &engine->ledger,
                     .cancel = &engine->cancel,
+                    .probes = &engine->probes,
                     .dtype = engine->dtype}
     };
     struct vae_choice vae;
     enum dr_code code = forecast_request(engine, options, &job.request, err);
     if (code != DR_OK) return code;
-    code =
-        vae_choice_open(&vae, engine, engine->pipeline, options->vae, VAE_REQUEST, err);
+    const struct vae_choice_words words = {.said = options->vae,
+                                           .kind = VAE_REQUEST,
+                                           .force = options->vae_flags & DR_VAE_FORCE};
+    code = vae_choice_open(&vae, engine, engine->pipeline, &words, err);
     if (code != DR_OK) return code;
     job.vae = vae.file;
+    job.vae_forced = words.force;
     job.vae_to_base = vae_choice_leaves_override(&vae, engine->pipeline);
     code = job_prepare(&job, err);
     if (code == DR_OK) {

@@ -43,7 +43,11 @@ static enum dr_code load_source(struct source *source,
         memcpy(source->digest, digest, sizeof digest);
         source->digest_known = true;
     }
-    return DR_OK;
+    if (!options->accept) return DR_OK;
+    const enum dr_code verdict =
+        options->accept(options->accept_cookie, weights->data, err);
+    if (verdict != DR_OK) region_close(weights);
+    return verdict;
 }
 
 static enum dr_code load_by_swap(struct slot *slot,

@@ -3,12 +3,15 @@
  * Three things choose a VAE: a setting that meets a checkpoint, a request for the loaded one, and
  * a job for itself. All three come here: the words are resolved (vae_resolution), the file is
  * opened and found whole (vae_file), and what goes wrong is an error or a fallback, as the kind
- * of choice has it. No weights are read and nothing that runs is touched.
+ * of choice has it. No weights are read and nothing that runs is touched. Whether a VAE belongs
+ * to the checkpoint's latent space is told here where it is known; else by whoever reads its
+ * weights (latent_probe.h), with the same outcome.
  *
  *                                        VAE_SETTING    VAE_REQUEST
  *     the words resolve to nothing       base, said     error
- *     an explicit file is unusable       base, said     error
- *     a neighbour file is unusable       base, said     base, said
+ *     an explicit file is unusable,      base, said     error
+ *       or foreign and not forced
+ *     a neighbour file is the same       base, said     base, said
  *
  * Who says the words of a setting, the first that says any:
  *
@@ -39,11 +42,28 @@ struct vae_choice {
     struct vae_file *file; /* opened for this choice; NULL: base, or is_present */
 };
 
-/* What `said` means for this pipeline; NULL: what is chosen already. Errors: as the table above; nothing is left open then. */
+struct vae_choice_words {
+    const char *said; /* NULL: what is chosen already */
+    enum vae_choice_kind kind;
+    bool force; /* a foreign one, too: no latent probe */
+};
+
+/* What was said means this for the pipeline. Errors: as the table above; nothing is left open
+ * then. */
 enum dr_code vae_choice_open(struct vae_choice *choice, const struct dr_engine *engine,
-                             const struct pipeline *pipeline, const char *said,
-                             enum vae_choice_kind kind,
+                             const struct pipeline *pipeline,
+                             const struct vae_choice_words *words,
                              struct dr_error *err) DR_MUST_CHECK;
+
+/* A job's choice turned out to be foreign when it ran: base instead. False where it was asked
+ * for by name, and that is an error. */
+bool vae_choice_gives_way(struct vae_choice *choice, const struct dr_engine *engine,
+                          const struct dr_error *why);
+
+/* A VAE and the checkpoint's own, for the latent probe. False where nothing has to be asked:
+ * no file, no VAE of the checkpoint's own, or it was forced. */
+bool vae_choice_pair(const struct pipeline *pipeline, struct vae_file *file,
+                     struct latent_pair *pair);
 
 /* Does it mean base where the pipeline has an override? */
 bool vae_choice_leaves_override(const struct vae_choice *choice,

@@ -15,6 +15,7 @@ struct vae_file {
     struct checkpoint checkpoint;
     struct vae_spec *spec;
     struct source source;
+    bool forced; /* whoever chose it wants no latent probe */
 };
 
 /* Open and check that it is whole: every tensor of the architecture with the right shape.

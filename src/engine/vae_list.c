@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "engine/latent_probe.h"
 #include "engine/vae_choice.h"
 
 enum {
@@ -25,20 +26,10 @@ struct vae_listing {
 
 /* ---- rows -------------------------------------------------------------------------------- */
 
-static bool is_same_place(const char *a, const char *b)
-{
-    char folder_a[DR_PATH_BYTES + 2], folder_b[DR_PATH_BYTES + 2];
-    const char *const name_a = path_name(a), *const name_b = path_name(b);
-    if (strcmp(name_a, name_b) != 0) return false;
-    (void)snprintf(folder_a, sizeof folder_a, "%.*s.", (int)(name_a - a), a);
-    (void)snprintf(folder_b, sizeof folder_b, "%.*s.", (int)(name_b - b), b);
-    return path_is_same_file(folder_a, folder_b);
-}
-
 static bool is_listed(const struct dr_vae_list *list, const char *path)
 {
     for (size_t i = 1; i < list->vae_count; ++i)
-        if (is_same_place(list->vaes[i].path, path)) return true;
+        if (path_is_same(list->vaes[i].path, path)) return true;
     return false;
 }
 
@@ -125,7 +116,7 @@ static void describe_file(const struct checkpoint *checkpoint,
     }
 }
 
-/* How it fits, in words: the place for a verdict on a whole VAE too. */
+/* How it fits, in words. */
 static void judge(struct dr_listed_vae *vae, enum dr_code code,
                   const struct dr_error *why)
 {
@@ -136,6 +127,7 @@ static void judge(struct dr_listed_vae *vae, enum dr_code code,
         (void)snprintf(vae->fit, sizeof vae->fit, "%s: %.480s",
                        code == DR_INCOMPLETE    ? "incomplete"
                        : code == DR_UNSUPPORTED ? "unsupported"
+                       : code == DR_FOREIGN     ? "foreign"
                                                 : "unreadable",
                        why->message);
 }
@@ -156,6 +148,23 @@ static enum dr_code take_digest(struct dr_engine *engine, struct source *source,
     if (code != DR_OK) judge(vae, code, &why);
     if (source->digest_known) digest_hex(source->digest, vae->digest);
     return DR_OK;
+}
+
+/* What the latent probe found when the VAE was chosen before; a list runs none. */
+static void judge_latents(const struct dr_engine *engine, struct vae_file *file,
+                          struct dr_listed_vae *vae)
+{
+    struct latent_pair pair;
+    struct latent_probe_result result;
+    struct dr_error why = {0};
+    char words[DR_TEXT_BYTES];
+    if (!vae_choice_pair(engine->pipeline, file, &pair) ||
+        !latent_probe_find(&engine->probes, &pair, &result))
+        return;
+    judge(vae, latent_probe_refuse(&pair, &result, &why), &why);
+    if (vae->code != DR_OK) return;
+    latent_probe_describe(&result, words, sizeof words);
+    (void)snprintf(vae->fit, sizeof vae->fit, "whole; %.480s", words);
 }
 
 static enum dr_code look_at_base(struct dr_engine *engine, unsigned flags,
@@ -201,9 +210,10 @@ static enum dr_code look_at_file(struct dr_engine *engine, unsigned flags,
         return DR_OK;
     }
     describe_file(&file->checkpoint, vae);
-    const bool is_active = vae_file_is(pipeline->override, vae->path);
-    code = take_digest(engine, is_active ? &pipeline->override->source : &file->source,
-                       flags, vae, err);
+    struct vae_file *const known =
+        vae_file_is(pipeline->override, vae->path) ? pipeline->override : file;
+    code = take_digest(engine, &known->source, flags, vae, err);
+    if (code == DR_OK && vae->code == DR_OK) judge_latents(engine, known, vae);
     vae_file_close(&file);
     return code;
 }
@@ -214,7 +224,7 @@ static void mark_active(const struct dr_engine *engine, struct dr_vae_list *list
     const struct vae_file *const override = engine->pipeline->override;
     size_t active = 0;
     for (size_t i = list->vae_count; override && i-- > 1;)
-        if (is_same_place(list->vaes[i].path, override->path)) active = i;
+        if (path_is_same(list->vaes[i].path, override->path)) active = i;
     for (size_t i = list->vae_count; override && !active && i-- > 1;)
         if (path_is_same_file(list->vaes[i].path, override->path)) active = i;
     list->vaes[active].active = override ? active > 0 : 1;
@@ -290,7 +300,7 @@ static const struct dr_listed_vae *row_of(const struct dr_vae_list *list,
 {
     if (resolution->is_base) return &list->vaes[0];
     for (size_t i = 1; i < list->vae_count; ++i)
-        if (is_same_place(list->vaes[i].path, resolution->path)) return &list->vaes[i];
+        if (path_is_same(list->vaes[i].path, resolution->path)) return &list->vaes[i];
     return NULL;
 }
 

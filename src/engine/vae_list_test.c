@@ -112,7 +112,7 @@ static void a_choice_means_what_the_list_says(void)
         check_str(info.override_active ? info.path : "", said->path);
         ++usable;
     }
-    check_int(usable, ==, 5); /* none, automatic, soft, and two whole names */
+    check_int(usable, ==, 7); /* none, automatic, soft, two whole names, two folders */
     for (size_t i = 0; i < list.vae_count; ++i) {
         const struct dr_listed_vae *const vae = &list.vaes[i];
         check_int(choose(engine, vae->choice), ==, vae->code);
@@ -218,6 +218,31 @@ static void a_checkpoint_without_a_vae_says_so(void)
     dr_engine_close(&engine);
 }
 
+/* What the latent probe found is told; a list does not run it. */
+static void a_foreign_one_is_known_once_it_was_tried(void)
+{
+    struct dr_engine *engine = open_engine();
+    make_checkpoint("space.safetensors", "--family sd15 --size tiny --latent-space 1");
+    make_checkpoint("vae/foreign.safetensors",
+                    "--family sd15 --size tiny --part vae --latent-space 2");
+    make_checkpoint("vae/tuned.safetensors",
+                    "--family sd15 --size tiny --part vae --latent-space 1 --seed 5");
+    load(engine, "space.safetensors");
+    look(engine, DR_LIST_DIGESTS);
+    check_str(row(in_root("vae/foreign.safetensors"))->fit, "whole");
+    check_int(choose(engine, "foreign"), ==, DR_FOREIGN);
+    check_int(choose(engine, "tuned"), ==, DR_OK);
+    look(engine, 0);
+    check_int(row(in_root("vae/foreign.safetensors"))->code, ==, DR_FOREIGN);
+    check_has(row(in_root("vae/foreign.safetensors"))->fit, "foreign: ");
+    check_int(choice_of("foreign")->code, ==, DR_FOREIGN);
+    check_has(row(in_root("vae/tuned.safetensors"))->fit, "whole; latent probe: ");
+    check_has(row(in_root("vae/tuned.safetensors"))->fit, "fits");
+    run_command("rm '%s' '%s'", in_root("vae/foreign.safetensors"),
+                in_root("vae/tuned.safetensors"));
+    dr_engine_close(&engine);
+}
+
 static void cancel_at_once(void *cookie, const struct dr_progress *progress)
 {
     check(progress->stage == DR_STAGE_LOAD);
@@ -262,6 +287,7 @@ int main(void)
     check_run(the_same_vae_is_said);
     check_run(one_from_elsewhere_is_listed_while_it_runs);
     check_run(a_checkpoint_without_a_vae_says_so);
+    check_run(a_foreign_one_is_known_once_it_was_tried);
     check_run(it_ends_where_it_must);
     dr_vae_list_free(&list);
     fixture_end();

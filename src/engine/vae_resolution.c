@@ -358,6 +358,15 @@ static void folder_of(const char *path, char *folder, size_t folder_bytes)
         (void)snprintf(folder, folder_bytes, ".");
 }
 
+bool path_is_same(const char *a, const char *b)
+{
+    char folder_a[DR_PATH_BYTES], folder_b[DR_PATH_BYTES];
+    if (strcmp(path_name(a), path_name(b)) != 0) return false;
+    folder_of(a, folder_a, sizeof folder_a);
+    folder_of(b, folder_b, sizeof folder_b);
+    return path_is_same_file(folder_a, folder_b);
+}
+
 struct stem_search {
     char stem[DR_PATH_BYTES];
     size_t stem_length;

@@ -37,6 +37,7 @@ enum vae_source {
 struct vae_said {
     char choice[DR_PATH_BYTES];
     enum vae_source source;
+    bool forced;    /* with DR_VAE_FORCE */
     char note[256]; /* "" or who said it, in words, to stand before the reason */
 };
 struct vae_said vae_said_by(enum vae_source source, const char *choice);
@@ -66,6 +67,9 @@ enum dr_code vae_resolve(struct vae_resolution *resolution,
 void path_stem(const char *path, char *stem, size_t stem_bytes);
 /* "sd15.safetensors": a pointer into path. */
 const char *path_name(const char *path);
+/* One entry of one folder, however both are spelled ("m.ckpt", "./m.ckpt", through a link to the
+ * folder). A link to the file is another: neighbours and the name in pictures go by it. */
+bool path_is_same(const char *a, const char *b);
 
 /* Every file and folder in the VAE folder and below that a name could mean, with that name, in
  * the order of the walk. */

@@ -11,4 +11,9 @@
 void vae_switch_apply_setting(const struct dr_engine *engine,
                               struct pipeline *pipeline);
 
+/* The setting's VAE turned out not to fit: `why` is said, and the checkpoint's own is the active
+ * one. The setting's words stay. */
+void vae_switch_fall_back(struct dr_engine *engine, struct pipeline *pipeline,
+                          const struct dr_error *why);
+
 #endif

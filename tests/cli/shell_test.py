@@ -2,6 +2,7 @@
 """The shell: lines, answers, progress, terminals."""
 import json
 import os
+import pathlib
 import pty
 import subprocess
 
@@ -48,6 +49,21 @@ class ShellSession(Case):
         self.assertEqual(self.succeed(shell, "inspect ../tiny.safetensors")["family"], "sd15")
         self.succeed(shell, "quit")
         self.assertEqual(shell.close(), ([], 0))
+
+    def test_small_blocks_are_given_back(self):
+        def settings(**environment):
+            with harness.changed(ENVIRONMENT, environment):
+                shell = self.shell()
+                self.succeed(shell, "help")
+                # glibc ends each tunable with a zero byte as it reads it.
+                entries = pathlib.Path(f"/proc/{shell.process.pid}/environ").read_text().split("\0")
+                self.assertEqual(shell.close(), ([], 0))
+            return [entry.removeprefix("GLIBC_TUNABLES=") for entry in entries if "glibc.malloc" in entry]
+
+        off, other, own = ("glibc.malloc." + rest for rest in ("tcache_count=0", "trim_threshold=131072", "tcache_count=3"))
+        self.assertEqual(settings(), [off])
+        self.assertEqual(settings(GLIBC_TUNABLES=other), [other, off])
+        self.assertEqual(settings(GLIBC_TUNABLES=own), [own])
 
     def test_memory_log(self):
         shell = self.shell("--memory-log", "memory.jsonl")

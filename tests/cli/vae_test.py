@@ -2,6 +2,7 @@
 """The VAE that is chosen, and the one that comes back."""
 import json
 import os
+import shlex
 
 import harness
 import layouts
@@ -137,6 +138,40 @@ class Vae(Case):
         after = self.memory(shell)
         self.assertEqual(after["regions"], [])
         self.assertLess(abs(after["kernel"]["private_bytes"] - base["kernel"]["private_bytes"]), 1 << 20)
+
+    def test_a_foreign_one_is_refused(self):
+        harness.make("home.safetensors", "--latent-space", "1")
+        harness.make("home-vae.safetensors", "--part", "vae", "--latent-space", "1", "--seed", "3")
+        harness.make("foreign-vae.safetensors", "--part", "vae", "--latent-space", "2")
+        shell = self.shell()
+        self.succeed(shell, "model ../home.safetensors")
+        first = self.picture(shell, "a.png")
+        held = self.memory(shell)["ledger"]["private_bytes"]
+        for _ in range(2):
+            self.fail_with(shell, "vae ../foreign-vae.safetensors", "foreign", "foreign-vae.safetensors")
+            self.fail_with(shell, f"{LINE} -o x.png --vae ../foreign-vae.safetensors", "foreign", "--force")
+            self.assertFalse((self.folder / "x.png").exists())
+            self.assertEqual(self.memory(shell)["ledger"]["private_bytes"], held)
+        self.assertEqual(self.succeed(shell, "vae")["vae"]["active"], "base")
+        answer = self.succeed(shell, "vae ../home-vae.safetensors")
+        self.assertIn("fits", answer["vae"]["probe"])
+        self.assertIn(answer["vae"]["probe"], answer["receipt"]["reason"])
+        answer = self.succeed(shell, "vae ../foreign-vae.safetensors --force")
+        self.assertEqual(answer["vae"]["active"], "override")
+        self.assertIn("--force", answer["vae"]["probe"])
+        self.picture(shell, "b.png")
+        self.finish(shell, first)
+
+    def test_a_foreign_one_on_one_line(self):
+        harness.make("home.safetensors", "--latent-space", "1")
+        harness.make("foreign-vae.safetensors", "--part", "vae", "--latent-space", "2")
+        line = shlex.split(LINE) + ["-m", "../home.safetensors", "-o", "a.png", "--vae", "../foreign-vae.safetensors"]
+        ran = self.run_program(*line)
+        self.assertEqual(ran.returncode, 7, ran.stderr)
+        self.assertIn("another latent space", ran.stderr)
+        self.assertFalse((self.folder / "a.png").exists())
+        self.assertEqual(self.run_program(*line, "--force").returncode, 0)
+        self.assertTrue((self.folder / "a.png").exists())
 
 
 if __name__ == "__main__":
