@@ -78,7 +78,8 @@ class Process:
 
     def __init__(self, name, command, threads, log):
         self.name, self.log = name, log
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), TOKENIZERS_PARALLELISM="false")
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), TOKENIZERS_PARALLELISM="false",
+                           XDG_CONFIG_HOME=str(ROOT / "out/no-settings"))  # the user's VAEs are none of ours
         with open(log, "a", encoding="utf-8") as stderr:
             self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
                                           text=True, bufsize=1, env=environment, cwd=ROOT)

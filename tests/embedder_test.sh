@@ -50,6 +50,7 @@ int main(int count, char **words)
     struct dr_engine *engine = NULL;
     struct dr_engine_options options = dr_engine_options_default();
     options.thread_count = 1;
+    options.settings_path = "";
     if (dr_engine_open(&engine, &options, &err) != DR_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;

@@ -94,7 +94,9 @@ struct dr_engine_options {
     uint64_t budget_bytes; /* most private bytes; 0: from cgroup and free memory */
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
-    const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, else XDG data */
+    const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, the settings, XDG data */
+    const char
+        *settings_path; /* NULL: the user's file (dr_settings); "": none is read */
     void (*log)(void *cookie, enum dr_log_level level,
                 const char *line); /* may be NULL */
     void *log_cookie;
@@ -111,6 +113,8 @@ struct dr_engine_options {
 };
 DR_API struct dr_engine_options dr_engine_options_default(void);
 
+/* The settings are read here, once. Errors: DR_BAD_INPUT where their file is damaged,
+ * DR_UNSUPPORTED, DR_OVER_BUDGET, ... */
 DR_API enum dr_code dr_engine_open(struct dr_engine **out,
                                    const struct dr_engine_options *options,
                                    struct dr_error *err) DR_MUST_CHECK;
@@ -213,7 +217,9 @@ DR_API enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
 struct dr_vae_info {
     char choice
         [DR_PATH_BYTES]; /* what was said: "automatic", "none", a name or a path */
-    char source[32];     /* who said it: "job", "setting", "default" */
+    /* who said it: "job"; "model", the settings' entry for this model; "setting", what was
+     * chosen for all models, by a call or in the settings; "default", nobody */
+    char source[32];
     char reason[DR_TEXT_BYTES];   /* why it means what it means, in words */
     int32_t override_active;      /* 0: the checkpoint's own VAE is the active one */
     char path[DR_PATH_BYTES];     /* the file that the active one is from */
@@ -234,7 +240,9 @@ enum {
 
 /* Choose the VAE: "automatic", "none", a name in the VAE folder, or a path. With a model loaded
  * this is a request: an explicit file that is missing, unreadable, incomplete or foreign fails,
- * and what was active stays. Without one it is a setting, looked at when a model is loaded.
+ * and what was active stays. It is also the setting for models that are loaded later, before that
+ * of the settings' file; where the file has an entry for such a model, that one counts, and the
+ * reason says so.
  * Foreign (DR_FOREIGN) is a VAE of another latent space: it cannot return a picture that the
  * checkpoint's own VAE encoded, though that one can. DR_VAE_FORCE allows it, and stays with the
  * setting. Where the budget has no room for the look, the next job takes it.
@@ -243,8 +251,110 @@ DR_API enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *c
                                          unsigned flags, struct dr_vae_info *info,
                                          struct dr_receipt *receipt,
                                          struct dr_error *err) DR_MUST_CHECK;
+/* The active VAE; before a model is loaded the setting alone: choice, source and reason. */
 DR_API enum dr_code dr_engine_vae(struct dr_engine *engine, struct dr_vae_info *info,
                                   struct dr_error *err) DR_MUST_CHECK;
+
+struct dr_progress; /* below, with the jobs */
+
+/* A VAE that is there for the loaded model, usable or not. */
+struct dr_listed_vae {
+    char *
+        choice; /* what to say for it: "none", a name, or a path where no name will do */
+    char *path; /* of the file; the checkpoint's own: of the checkpoint */
+    char found
+        [32]; /* where: "checkpoint", "beside the checkpoint", "VAE folder", "path" */
+    char format[64];
+    /* what the file says: "sd15", "sdxl"; "sd15 or sdxl" where it does not, since both have
+     * the same names; "" where it could not be read */
+    char family[16];
+    char stored_types[64];        /* "F16", "F16 F32" */
+    uint64_t stored_bytes;        /* of the VAE's tensors in the file */
+    char digest[DR_DIGEST_CHARS]; /* "" where it is not known: see DR_LIST_DIGESTS */
+    int32_t same_as;         /* index of an earlier one that is the same VAE; -1: none.
+                                   * By the file, and where digests are known by those */
+    enum dr_code code;       /* DR_OK: it can be chosen */
+    char fit[DR_TEXT_BYTES]; /* "whole", or what is wrong, in words;
+     * with what the latent probe found, where it was run before: a list runs none */
+    int32_t active;          /* the one that runs */
+};
+
+/* What a choice would mean for the loaded model. */
+struct dr_listed_choice {
+    char *choice;
+    char source[32]; /* "setting", "model", "default" for what is chosen now; else "" */
+    enum dr_code code; /* DR_OK, or why a request for it would fail */
+    char *path;        /* of the file; "" for the checkpoint's own, and on failure */
+    char reason[DR_TEXT_BYTES]; /* in words */
+};
+
+struct dr_vae_list {
+    char model[DR_PATH_BYTES];
+    char vae_folder[DR_PATH_BYTES]; /* "": none */
+    struct dr_listed_vae *vaes;     /* the checkpoint's own first */
+    size_t vae_count;
+    struct dr_listed_choice
+        *choices; /* what is chosen now, none, automatic, each name */
+    size_t choice_count;
+    size_t left_out_count; /* files beyond the first thousand */
+};
+enum {
+    DR_LIST_DIGESTS = 1
+}; /* flags: read each VAE for its digest */
+
+/* List the VAEs that are there for the loaded model. A file that is broken is listed with what
+ * is wrong, and ends nothing. No weights are loaded; progress (may be NULL) is told of the files
+ * that are read for digests. Errors: DR_NOT_FOUND (no model is loaded), DR_NOMEM, DR_CANCELLED,
+ * DR_OVER_BUDGET (no room for the buffer of 1 MiB that files are read through). */
+DR_API enum dr_code dr_engine_list_vaes(
+    struct dr_engine *engine, unsigned flags,
+    void (*progress)(void *cookie, const struct dr_progress *progress), void *cookie,
+    struct dr_vae_list *list, struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_vae_list_free(struct dr_vae_list *list);
+
+/* ---- settings -------------------------------------------------------------------------- */
+
+/* What a user wants of VAEs on every run: a file of JSON,
+ * $XDG_CONFIG_HOME/darkroom/settings.json, else ~/.config/darkroom/settings.json, that engines
+ * read when they open.
+ *
+ *     {"vae": "sharp", "vae_by_model": {"sd15": "none"}, "vae_dir": "/data/vae"}
+ *
+ * Which choice counts, the first that was made: the job's own, vae_by_model, "vae", automatic.
+ * Which VAE folder: the option, DARKROOM_VAE_DIR, "vae_dir", $XDG_DATA_HOME/darkroom/vae. */
+struct dr_model_setting {
+    char *model; /* a path or its end, with or without extension: "sd15", "xl/base" */
+    char *vae;   /* a choice */
+};
+struct dr_settings {
+    char path[DR_PATH_BYTES];       /* of the file; "": there is no place for one */
+    int32_t exists;                 /* the file does */
+    char vae[DR_PATH_BYTES];        /* a choice; "": not said */
+    char vae_folder[DR_PATH_BYTES]; /* "vae_dir"; "": not said */
+    struct dr_model_setting *models;
+    size_t model_count;
+    char warnings[DR_TEXT_BYTES]; /* "" or sentences: keys that mean nothing */
+};
+/* path: NULL for the user's file. A file that is not there is no error: nothing is said then.
+ * Errors: DR_BAD_INPUT for one that is damaged or cannot be read (names file, line or key, and
+ * what to do), DR_NOMEM. */
+DR_API enum dr_code dr_settings_read(const char *path, struct dr_settings *settings,
+                                     struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_settings_free(struct dr_settings *settings);
+
+struct dr_settings_change {
+    const char *model;      /* vae is for this model; NULL: for all */
+    const char *vae;        /* NULL: stays; "": remove */
+    const char *vae_folder; /* NULL: stays; "": remove */
+};
+/* Change the file, made where there is none: whole or not at all, with what is unknown in it
+ * kept. A file or folder that is named by a relative path is written with its whole path. after
+ * may be NULL; its warnings say where a choice means nothing yet. Engines that are open are not
+ * told. Errors: dr_settings_read's, DR_BAD_INPUT, DR_NOT_FOUND (nothing to remove), DR_IO. */
+DR_API enum dr_code dr_settings_change(const char *path,
+                                       const struct dr_settings_change *change,
+                                       struct dr_settings *after,
+                                       struct dr_error *err) DR_MUST_CHECK;
 
 /* ---- jobs ------------------------------------------------------------------------------ */
 
@@ -471,7 +581,7 @@ enum {
     DR_INSPECT_DIGESTS = 1
 }; /* flags: read all tensors */
 struct dr_inspect_options {
-    const char *vae_folder; /* NULL as in dr_engine_options */
+    const char *vae_folder; /* NULL as in dr_engine_options, by the user's settings */
     unsigned flags;
     dr_load_report *progress; /* while tensors are read; may be NULL */
     void *progress_cookie;

@@ -354,6 +354,74 @@ void answer_add_inspection(json_t *answer, const struct dr_inspection *inspectio
     if (inspection->automatic_reason[0]) add_vae_neighbours(answer, inspection);
 }
 
+/* ---- VAEs and settings ------------------------------------------------------------------- */
+
+static json_t *listed_vae(const struct dr_vae_list *list,
+                          const struct dr_listed_vae *vae)
+{
+    json_t *const object = json_object();
+    answer_set_text(object, "choice", vae->choice);
+    set_flag(object, "active", vae->active);
+    set_flag(object, "usable", vae->code == DR_OK);
+    answer_set_text(object, "family", vae->family);
+    answer_set_text(object, "stored_types", vae->stored_types);
+    answer_set_bytes(object, "stored_bytes", vae->stored_bytes);
+    answer_set_text(object, "format", vae->format);
+    answer_set_text(object, "found", vae->found);
+    answer_set_text(object, "path", vae->path);
+    answer_set_text(object, "same_as",
+                    vae->same_as < 0 ? "" : list->vaes[vae->same_as].choice);
+    answer_set_text(object, "digest", vae->digest);
+    answer_set_text(object, "fit", vae->fit);
+    return object;
+}
+
+static json_t *listed_choice(const struct dr_listed_choice *choice)
+{
+    json_t *const object = json_object();
+    const char *const active = choice->path[0] ? "override" : "base";
+    answer_set_text(object, "choice", choice->choice);
+    answer_set_text(object, "source", choice->source);
+    answer_set_text(object, "active",
+                    choice->code == DR_OK ? active : dr_code_name(choice->code));
+    answer_set_text(object, "path", choice->path);
+    answer_set_text(object, "reason", choice->reason);
+    return object;
+}
+
+void answer_add_vae_list(json_t *answer, const struct dr_vae_list *list)
+{
+    json_t *const vaes = json_array(), *const choices = json_array();
+    for (size_t i = 0; i < list->vae_count; ++i)
+        (void)json_array_append_new(vaes, listed_vae(list, &list->vaes[i]));
+    for (size_t i = 0; i < list->choice_count; ++i)
+        (void)json_array_append_new(choices, listed_choice(&list->choices[i]));
+    answer_set_text(answer, "checkpoint", list->model);
+    answer_set_text(answer, "vae_dir", list->vae_folder);
+    (void)json_object_set_new(answer, "vaes", vaes);
+    (void)json_object_set_new(answer, "choices", choices);
+    if (list->left_out_count)
+        answer_set_bytes(answer, "left_out_count", list->left_out_count);
+}
+
+void answer_add_settings(json_t *answer, const struct dr_settings *settings)
+{
+    json_t *const models = json_array();
+    for (size_t i = 0; i < settings->model_count; ++i) {
+        json_t *const entry = json_object();
+        answer_set_text(entry, "model", settings->models[i].model);
+        answer_set_text(entry, "vae", settings->models[i].vae);
+        (void)json_array_append_new(models, entry);
+    }
+    answer_set_text(answer, "path", settings->path);
+    set_flag(answer, "exists", settings->exists);
+    if (settings->vae[0]) answer_set_text(answer, "vae", settings->vae);
+    (void)json_object_set_new(answer, "vae_by_model", models);
+    if (settings->vae_folder[0])
+        answer_set_text(answer, "vae_dir", settings->vae_folder);
+    if (settings->warnings[0]) answer_set_text(answer, "warnings", settings->warnings);
+}
+
 /* ---- printing ---------------------------------------------------------------------------- */
 
 bool answer_print(const json_t *answer, FILE *stream)

@@ -33,6 +33,10 @@ json_t *answer_forecast(const struct dr_forecast *forecast);
 
 /* These add their members to the answer itself. */
 void answer_add_memory(json_t *answer, const struct dr_memory *memory);
+/* `vaes` and `choices`, with the folder. */
+void answer_add_vae_list(json_t *answer, const struct dr_vae_list *list);
+/* The settings' file and what it says. */
+void answer_add_settings(json_t *answer, const struct dr_settings *settings);
 void answer_add_inspection(json_t *answer, const struct dr_inspection *inspection);
 
 /* One line, flushed. False where it could not be written whole. */

@@ -8,8 +8,10 @@
 #include "answer.h"
 #include "interrupt.h"
 #include "picture_commands.h"
+#include "settings_command.h"
 #include "soak.h"
 #include "switch_commands.h"
+#include "vaes_command.h"
 
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
                           ...)
@@ -152,6 +154,10 @@ static const struct command table[] = {
      run_decode},
     {"inspect", BOTH, FOR_INSPECT, 1, 1, "FILE",
      "what a checkpoint, a VAE or a picture is and holds", false, run_inspect},
+    {"vaes", BOTH, FOR_VAES, 0, 0, "", "which VAEs are there for a model, and what a choice means",
+     true, run_vaes},
+    {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",
+     "show or change which VAEs are taken on every run", false, run_settings},
     {"memory", ON_COMMAND_LINE, FOR_MEMORY, 0, 0, "",
      "what a picture would need, and what the budget is", true, run_forecast},
     {"memory", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "",

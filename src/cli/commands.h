@@ -1,6 +1,6 @@
 /* commands — what the program can do, each thing once: for the command line and for the shell.
  * The table is here; what changes the engine is in switch_commands, what makes pictures in
- * picture_commands.
+ * picture_commands; vaes_command and settings_command have one each.
  *
  * A command gets its options parsed and fills the answer's fields; the session measures the time,
  * and prints. Between two calls of the engine a command asks interrupt_seen, since a signal that

@@ -14,6 +14,7 @@ static struct dr_engine *open_engine(void)
     struct dr_engine *engine = NULL;
     struct dr_error err;
     options.thread_count = 1;
+    options.settings_path = "";
     if (dr_engine_open(&engine, &options, &err) == DR_OK) return engine;
     fprintf(stderr, "%s\n", err.message);
     _exit(99);

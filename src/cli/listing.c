@@ -141,6 +141,30 @@ static const char *cell_of(const json_t *row, const char *key, char number[CELL_
     return number;
 }
 
+/* A column after the one that the row's last key has, so that a key which the first rows lack
+ * stands where its row has it. */
+static void insert_column(struct table *table, int column, const char *key)
+{
+    char label[CELL_BYTES];
+    const size_t later = (size_t)(table->count - column);
+    memmove(&table->keys[column + 1], &table->keys[column],
+            later * sizeof *table->keys);
+    memmove(&table->widths[column + 1], &table->widths[column],
+            later * sizeof *table->widths);
+    label_of(key, label);
+    table->keys[column] = key;
+    table->widths[column] = columns_of(label);
+    ++table->count;
+}
+
+static int column_of(const struct table *table, const char *key)
+{
+    int column = 0;
+    while (column < table->count && strcmp(table->keys[column], key) != 0)
+        ++column;
+    return column;
+}
+
 static void measure(json_t *rows, struct table *table)
 {
     size_t idx;
@@ -150,20 +174,18 @@ static void measure(json_t *rows, struct table *table)
     *table = (struct table){0};
     json_array_foreach(rows, idx, row)
     {
+        int next = 0;
         json_object_foreach(row, key, value)
         {
-            int column = 0;
-            while (column < table->count && strcmp(table->keys[column], key) != 0)
-                ++column;
-            if (column == MAX_COLUMNS || (column == table->count && is_empty(value)))
-                continue;
+            int column = column_of(table, key);
             if (column == table->count) {
-                label_of(key, number);
-                table->keys[table->count] = key;
-                table->widths[table->count++] = columns_of(number);
+                if (table->count == MAX_COLUMNS || is_empty(value)) continue;
+                column = next;
+                insert_column(table, column, key);
             }
             const int width = columns_of(cell_of(row, key, number));
             if (width > table->widths[column]) table->widths[column] = width;
+            next = column + 1;
         }
     }
 }

@@ -29,10 +29,8 @@ struct session {
     struct dr_engine *engine; /* opened by the first command that needs it */
     struct talk talk;
     struct memory_log memory_log; /* begun with the engine */
-    char
-        vae_choice[DR_PATH_BYTES]; /* the setting, for `vae` while no model is loaded */
-    bool ended;                    /* quit was said */
-    bool output_failed;            /* standard output takes no more */
+    bool ended;                   /* quit was said */
+    bool output_failed;           /* standard output takes no more */
     int failed_count;
 };
 

@@ -76,28 +76,11 @@ enum dr_code run_model(struct session *session, const struct options *options,
     return vae_code;
 }
 
-/* `vae` alone: what is. Before a model is loaded that is a setting only. */
-static enum dr_code show_vae(struct session *session, json_t *fields,
-                             struct dr_error *err)
-{
-    const enum dr_code code = add_active_vae(session, fields, err);
-    if (code != DR_NOT_FOUND) return code;
-    struct dr_vae_info setting = {.reason =
-                                      "no model is loaded: looked at when one is"};
-    const bool was_said = session->vae_choice[0] != '\0';
-    (void)snprintf(setting.choice, sizeof setting.choice, "%s",
-                   was_said ? session->vae_choice : "automatic");
-    (void)snprintf(setting.source, sizeof setting.source,
-                   was_said ? "setting" : "default");
-    command_set(fields, "vae", answer_vae(&setting));
-    return DR_OK;
-}
-
 enum dr_code run_vae(struct session *session, const struct options *options,
                      json_t *fields, struct dr_error *err)
 {
     struct dr_receipt receipt = {0};
-    if (options->operand_count == 0) return show_vae(session, fields, err);
+    if (options->operand_count == 0) return add_active_vae(session, fields, err);
     const char *const choice = options->operands[0];
     struct dr_vae_info *const info = calloc(1, sizeof *info);
     if (!info) return command_fail(err, DR_NOMEM, "no memory for the answer");
@@ -105,7 +88,6 @@ enum dr_code run_vae(struct session *session, const struct options *options,
         dr_engine_choose_vae(session->engine, choice, options->force ? DR_VAE_FORCE : 0,
                              info, &receipt, err);
     if (code == DR_OK) {
-        (void)snprintf(session->vae_choice, sizeof session->vae_choice, "%s", choice);
         command_set(fields, "vae", answer_vae(info));
         command_set(fields, "receipt", answer_receipt(&receipt));
     }

@@ -49,6 +49,15 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
     }
 }
 
+static void describe_said(const struct vae_said *said, const char *reason,
+                          struct dr_vae_info *info)
+{
+    (void)snprintf(info->choice, sizeof info->choice, "%s", said->choice);
+    (void)snprintf(info->source, sizeof info->source, "%s",
+                   vae_source_name(said->source));
+    (void)snprintf(info->reason, sizeof info->reason, "%s", reason);
+}
+
 /* What the latent probe said, or why it said nothing; "" for the checkpoint's own. */
 static void describe_probe(const struct dr_engine *engine, struct vae_file *file,
                            struct dr_vae_info *info)
@@ -67,18 +76,16 @@ static void describe_probe(const struct dr_engine *engine, struct vae_file *file
     latent_probe_describe(&result, info->probe, sizeof info->probe);
 }
 
-void engine_describe_vae(const struct dr_engine *engine, const char *choice,
-                         const char *source, const struct vae_resolution *resolution,
-                         struct vae_file *file, struct dr_vae_info *info)
+void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *said,
+                         const struct vae_resolution *resolution, struct vae_file *file,
+                         struct dr_vae_info *info)
 {
     const struct pipeline *const pipeline = engine->pipeline;
     const struct slot *const slot = &pipeline->slots[ROLE_VAE];
     const struct source *const active = file ? &file->source : slot->base;
     const struct vae_spec *const spec = file ? file->spec : pipeline->vae;
     *info = (struct dr_vae_info){.override_active = file != NULL};
-    (void)snprintf(info->choice, sizeof info->choice, "%s", choice);
-    (void)snprintf(info->source, sizeof info->source, "%s", source);
-    (void)snprintf(info->reason, sizeof info->reason, "%s", resolution->reason);
+    describe_said(said, resolution->reason, info);
     describe_probe(engine, file, info);
     if (!active) return;
     (void)snprintf(info->path, sizeof info->path, "%s", active->path);
@@ -92,8 +99,14 @@ void engine_describe_vae(const struct dr_engine *engine, const char *choice,
 
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info)
 {
-    engine_describe_vae(engine, engine_vae_setting(engine),
-                        engine->vae_choice[0] ? "setting" : "default",
-                        &engine->pipeline->resolution, engine->pipeline->override,
-                        info);
+    const struct pipeline *const pipeline = engine->pipeline;
+    if (pipeline) {
+        engine_describe_vae(engine, &pipeline->said, &pipeline->resolution,
+                            pipeline->override, info);
+        return;
+    }
+    struct vae_said said;
+    *info = (struct dr_vae_info){0};
+    vae_choice_setting(engine, "", &said);
+    describe_said(&said, "a setting, looked at when a model is loaded", info);
 }

@@ -136,11 +136,14 @@ static void data_folder(const char *name, char *folder, size_t folder_bytes)
         (void)snprintf(folder, folder_bytes, "%s/.local/share/darkroom/%s", home, name);
 }
 
-void engine_find_vae_folder(const char *option, char *folder, size_t folder_bytes)
+void engine_find_vae_folder(const char *option, const char *setting, char *folder,
+                            size_t folder_bytes)
 {
     const char *const said = option ? option : getenv("DARKROOM_VAE_DIR");
     if (said && *said)
         (void)snprintf(folder, folder_bytes, "%s", said);
+    else if (*setting)
+        (void)snprintf(folder, folder_bytes, "%s", setting);
     else
         data_folder("vae", folder, folder_bytes);
 }
@@ -206,6 +209,22 @@ static enum dr_code choose_dtype(enum dr_precision precision, enum dtype *dtype,
     return DR_OK;
 }
 
+/* The settings, and the VAE folder that depends on them. */
+static enum dr_code read_settings(struct dr_engine *engine,
+                                  const struct dr_engine_options *options,
+                                  struct dr_error *err)
+{
+    const enum dr_code code =
+        dr_settings_read(options->settings_path, &engine->settings, err);
+    if (code != DR_OK) return code;
+    if (engine->settings.warnings[0])
+        engine_log(engine, DR_LOG_WARNING, "%s: %s", engine->settings.path,
+                   engine->settings.warnings);
+    engine_find_vae_folder(options->vae_folder, engine->settings.vae_folder,
+                           engine->vae_folder, sizeof engine->vae_folder);
+    return DR_OK;
+}
+
 enum dr_code dr_engine_open(struct dr_engine **out,
                             const struct dr_engine_options *options,
                             struct dr_error *err)
@@ -231,10 +250,9 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     if (options->tokenizer_folder)
         (void)snprintf(engine->tokenizer_folder, sizeof engine->tokenizer_folder, "%s",
                        options->tokenizer_folder);
-    engine_find_vae_folder(options->vae_folder, engine->vae_folder,
-                           sizeof engine->vae_folder);
+    enum dr_code code = read_settings(engine, options, err);
     struct kernel_totals totals = {0};
-    enum dr_code code = compute_init(options->thread_count, err);
+    if (code == DR_OK) code = compute_init(options->thread_count, err);
     if (code == DR_OK) code = choose_dtype(options->precision, &engine->dtype, err);
     if (code == DR_OK) code = kernel_totals_read(&totals, err);
     if (code == DR_OK) code = memory_limit_read(&engine->machine, err);
@@ -250,6 +268,7 @@ void dr_engine_close(struct dr_engine **engine)
     if (!engine || !*engine) return;
     pipeline_close(&(*engine)->pipeline);
     tokenizer_close(&(*engine)->tokenizer);
+    dr_settings_free(&(*engine)->settings);
     free(*engine);
     *engine = NULL;
     compute_trim();
@@ -320,11 +339,4 @@ enum dr_code engine_tokenizer(struct dr_engine *engine, struct dr_error *err)
     engine->tokenizer = fresh;
     (void)snprintf(engine->tokenizer_path, sizeof engine->tokenizer_path, "%s", folder);
     return DR_OK;
-}
-
-/* ---- the VAE setting --------------------------------------------------------------------- */
-
-const char *engine_vae_setting(const struct dr_engine *engine)
-{
-    return engine->vae_choice[0] ? engine->vae_choice : "automatic";
 }

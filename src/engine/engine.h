@@ -4,6 +4,8 @@
  *     model_switch.c   from one checkpoint to another; unload
  *     vae_switch.c     from one VAE to another, and back
  *     vae_trial.c      what is asked of a VAE before that
+ *     vae_list.c       which VAEs are there, and which choice means which
+ *     settings.c       what the user wants on every run
  *     generate.c       jobs: a checked request (request.h) is planned, run, answered
  *     report.c         looking at memory; forecasts
  *     describe.c       what models and VAEs are, in darkroom.h's words
@@ -36,8 +38,9 @@ struct dr_engine {
     char tokenizer_path[DR_PATH_BYTES];   /* that it was opened from */
     char tokenizer_folder[DR_PATH_BYTES]; /* option, or "" */
     char vae_folder[DR_PATH_BYTES];       /* resolved at open; "" none */
-    char vae_choice[DR_PATH_BYTES];       /* the setting; "" never said */
+    char vae_choice[DR_PATH_BYTES];       /* said for all models; "" never */
     bool vae_forced;                      /* it was said with DR_VAE_FORCE */
+    struct dr_settings settings;          /* as they were at open */
     struct latent_probe_memory probes;
     size_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
@@ -86,16 +89,13 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
 enum dr_code engine_tokenizer(struct dr_engine *engine,
                               struct dr_error *err) DR_MUST_CHECK;
 
-/* What was said for all models: a choice, or "automatic". Borrowed. */
-const char *engine_vae_setting(const struct dr_engine *engine);
-
 /* Would so many bytes more, weights and scratch, fit the budget beside what is held? */
 bool engine_fits_beside(const struct dr_engine *engine, size_t bytes);
 
-/* source: "job", "setting", "default"; file: the override that is meant, NULL: base. */
-void engine_describe_vae(const struct dr_engine *engine, const char *choice,
-                         const char *source, const struct vae_resolution *resolution,
-                         struct vae_file *file, struct dr_vae_info *info);
+/* file: the override that is meant, NULL: base. */
+void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *said,
+                         const struct vae_resolution *resolution, struct vae_file *file,
+                         struct dr_vae_info *info);
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info);
 
 void engine_describe_pipeline(const struct pipeline *pipeline,
@@ -103,7 +103,9 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
 void engine_describe_model(const struct checkpoint *checkpoint, const char *path,
                            struct dr_model_info *info);
 
-/* The VAE folder that options and environment give; "" where none. */
-void engine_find_vae_folder(const char *option, char *folder, size_t folder_bytes);
+/* The VAE folder that option, environment and setting ("" for none) give, in this order; "" where
+ * there is none. */
+void engine_find_vae_folder(const char *option, const char *setting, char *folder,
+                            size_t folder_bytes);
 
 #endif

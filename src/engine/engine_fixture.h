@@ -92,6 +92,7 @@ static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,
                    source ? source : ".");
     options.tokenizer_folder = tokenizer;
     options.vae_folder = in_root("vae");
+    options.settings_path = ""; /* not those of who runs the tests */
     options.budget_bytes = budget_bytes;
     options.precision = precision;
     /* Networks this small gain nothing from threads, and tests run beside each other. */

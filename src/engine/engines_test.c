@@ -66,6 +66,7 @@ static void *work(void *cookie)
     (void)snprintf(tokenizer, sizeof tokenizer, "%s/tests/data/tiny-tokenizer",
                    getenv("DARKROOM_SOURCE"));
     options.tokenizer_folder = tokenizer;
+    options.settings_path = "";
     options.thread_count = 1;
     worker->planned_bytes = 0;
     worker->code = dr_engine_open(&engine, &options, &err);
@@ -127,6 +128,7 @@ static void two_engines_work_at_once(void)
 static enum dr_code open_with_threads(struct dr_engine **engine, int32_t count)
 {
     struct dr_engine_options options = dr_engine_options_default();
+    options.settings_path = "";
     options.thread_count = count;
     problem = (struct dr_error){0};
     return dr_engine_open(engine, &options, &problem);

@@ -29,10 +29,12 @@ static void describe_job_vae(const struct dr_engine *engine, const char *said,
 {
     struct vae_file *const file =
         choice->is_present ? engine->pipeline->override : choice->file;
-    if (said)
-        engine_describe_vae(engine, said, "job", &choice->resolution, file, info);
-    else
+    if (!said) {
         engine_describe_setting(engine, info);
+        return;
+    }
+    const struct vae_said by_job = vae_said_by(VAE_SAID_JOB, said);
+    engine_describe_vae(engine, &by_job, &choice->resolution, file, info);
 }
 
 /* ---- running ----------------------------------------------------------------------------- */

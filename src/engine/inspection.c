@@ -70,20 +70,35 @@ static enum dr_code read_digests(const struct checkpoint *checkpoint,
     return code;
 }
 
-static void inspect_neighbours(const char *path, const char *vae_folder,
-                               struct dr_inspection *out)
+/* The folder that `automatic` would look into. Settings that are damaged are no reason to show
+ * what another folder has. */
+static enum dr_code find_vae_folder(const char *option, char *folder,
+                                    size_t folder_bytes, struct dr_error *err)
+{
+    struct dr_settings settings;
+    const enum dr_code code = dr_settings_read(option ? "" : NULL, &settings, err);
+    if (code != DR_OK) return code;
+    engine_find_vae_folder(option, settings.vae_folder, folder, folder_bytes);
+    dr_settings_free(&settings);
+    return DR_OK;
+}
+
+static enum dr_code inspect_neighbours(const char *path, const char *vae_folder,
+                                       struct dr_inspection *out, struct dr_error *err)
 {
     char folder[DR_PATH_BYTES];
     struct vae_resolution resolution;
-    engine_find_vae_folder(vae_folder, folder, sizeof folder);
+    const enum dr_code code = find_vae_folder(vae_folder, folder, sizeof folder, err);
+    if (code != DR_OK) return code;
     const struct vae_resolution_request request = {.choice = "automatic",
                                                    .checkpoint = path,
                                                    .vae_folder = folder};
     vae_neighbours(&request, add_neighbour, out);
-    if (vae_resolve(&resolution, &request, NULL) != DR_OK) return;
+    if (vae_resolve(&resolution, &request, NULL) != DR_OK) return DR_OK;
     (void)snprintf(out->automatic, sizeof out->automatic, "%s", resolution.path);
     (void)snprintf(out->automatic_reason, sizeof out->automatic_reason, "%s",
                    resolution.reason);
+    return DR_OK;
 }
 
 /* Which parts of a whole checkpoint the file has not. */
@@ -127,7 +142,7 @@ enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *optio
     if (code == DR_OK && (how->flags & DR_INSPECT_DIGESTS))
         code = read_digests(&checkpoint, how, inspection, err);
     if (code == DR_OK && checkpoint.family != FAMILY_VAE)
-        inspect_neighbours(path, how->vae_folder, inspection);
+        code = inspect_neighbours(path, how->vae_folder, inspection, err);
     checkpoint_close(&checkpoint);
     if (code != DR_OK) dr_inspection_free(inspection);
     return code;

@@ -388,6 +388,7 @@ static void a_budget_says_where_it_comes_from(void)
     dr_engine_close(&engine);
 
     struct dr_engine_options options = dr_engine_options_default();
+    options.settings_path = "";
     options.budget_bytes = 1 << 20;
     check_int(dr_engine_open(&engine, &options, &problem), ==, DR_OVER_BUDGET);
     check(engine == NULL);

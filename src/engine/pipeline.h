@@ -38,9 +38,9 @@ struct pipeline {
     enum prediction_kind prediction; /* what the file says, else epsilon */
     bool zero_terminal_snr;          /* the file says so */
     struct prompt_cache prompts;
-    /* what the VAE setting means for this checkpoint */
-    struct vae_resolution resolution;
-    struct vae_file *override;    /* owned; NULL: base */
+    struct vae_said said;             /* of the VAE, for this checkpoint */
+    struct vae_resolution resolution; /* what it means */
+    struct vae_file *override;        /* owned; NULL: base */
     char problems[DR_TEXT_BYTES]; /* components that are there but unusable, in words */
 };
 

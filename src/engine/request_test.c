@@ -605,6 +605,7 @@ static void a_cancelled_switch_brings_the_old_model_back(void)
                    getenv("DARKROOM_SOURCE"));
     options.tokenizer_folder = tokenizer;
     options.vae_folder = in_root("vae");
+    options.settings_path = "";
     options.thread_count = 1;
     options.log = cancel_on_warning;
     options.log_cookie = &engine;

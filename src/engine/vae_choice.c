@@ -1,8 +1,47 @@
 #include "engine/vae_choice.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
+#include "engine/settings.h"
+
+void vae_choice_setting(const struct dr_engine *engine, const char *checkpoint,
+                        struct vae_said *said)
+{
+    const struct dr_settings *const settings = &engine->settings;
+    const struct dr_model_setting *const own = settings_for_model(settings, checkpoint);
+    const char *const general =
+        engine->vae_choice[0] ? engine->vae_choice : settings->vae;
+    const bool is_from_file = own || !engine->vae_choice[0];
+    const char *const words = own ? own->vae : *general ? general : "automatic";
+    *said = (struct vae_said){.source = own        ? VAE_SAID_MODEL
+                                        : *general ? VAE_SAID_SETTING
+                                                   : VAE_SAID_DEFAULT,
+                              .forced = !is_from_file && engine->vae_forced};
+    if (is_from_file)
+        (void)settings_expand(words, said->choice);
+    else
+        (void)snprintf(said->choice, sizeof said->choice, "%s", words);
+    if (own && *general && strcmp(general, own->vae) != 0)
+        (void)snprintf(said->note, sizeof said->note,
+                       "the settings say %.60s for this model, rather than %.60s; ",
+                       own->vae, general);
+    else if (own)
+        (void)snprintf(said->note, sizeof said->note,
+                       "the settings say %.60s for this model; ", own->vae);
+    else if (*general && is_from_file)
+        (void)snprintf(said->note, sizeof said->note, "the settings say %.60s; ",
+                       general);
+}
+
+void vae_choice_explain(struct vae_resolution *resolution, const char *note)
+{
+    char reason[sizeof resolution->reason];
+    if (!*note) return;
+    (void)snprintf(reason, sizeof reason, "%.180s%.320s", note, resolution->reason);
+    (void)snprintf(resolution->reason, sizeof resolution->reason, "%s", reason);
+}
 
 void vae_choice_fall_back(const struct dr_engine *engine,
                           struct vae_resolution *resolution, const struct dr_error *why)

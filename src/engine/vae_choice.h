@@ -12,6 +12,15 @@
  *     an explicit file is unusable,      base, said     error
  *       or foreign and not forced
  *     a neighbour file is the same       base, said     base, said
+ *
+ * Who says the words of a setting, the first that says any:
+ *
+ *     vae_by_model in the settings       "model"
+ *     dr_engine_choose_vae, before       "setting"
+ *     vae in the settings                "setting"
+ *     nobody: automatic                  "default"
+ *
+ * A request for the loaded model is before all of them, and a job's own choice is before that.
  */
 #ifndef ENGINE_VAE_CHOICE_H
 #define ENGINE_VAE_CHOICE_H
@@ -22,6 +31,10 @@ enum vae_choice_kind {
     VAE_SETTING,
     VAE_REQUEST
 };
+
+/* What the settings and earlier calls say for a checkpoint: the table above. */
+void vae_choice_setting(const struct dr_engine *engine, const char *checkpoint,
+                        struct vae_said *said);
 
 struct vae_choice {
     struct vae_resolution resolution;
@@ -61,6 +74,9 @@ struct vae_file *vae_choice_take(struct vae_choice *choice);
 
 /* Closes the file where it was not taken. NULL-safe and repeatable. */
 void vae_choice_close(struct vae_choice *choice);
+
+/* Put the words on who said it, "" for none, before a resolution's reason. */
+void vae_choice_explain(struct vae_resolution *resolution, const char *note);
 
 /* Fall back to the checkpoint's own VAE: `why` becomes the reason, and is logged. */
 void vae_choice_fall_back(const struct dr_engine *engine,

@@ -72,7 +72,7 @@ static bool is_folder(const char *path)
 }
 
 /* One file may be reached by two names (links). */
-static bool is_same_file(const char *a, const char *b)
+bool path_is_same_file(const char *a, const char *b)
 {
     struct stat of_a, of_b;
     return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
@@ -84,6 +84,24 @@ static bool is_any_of(const char *text, const char *const *words)
     for (; *words; ++words)
         if (strcasecmp(text, *words) == 0) return true;
     return false;
+}
+
+struct vae_said vae_said_by(enum vae_source source, const char *choice)
+{
+    struct vae_said said = {.source = source};
+    (void)snprintf(said.choice, sizeof said.choice, "%s", choice);
+    return said;
+}
+
+const char *vae_source_name(enum vae_source source)
+{
+    switch (source) {
+    case VAE_SAID_DEFAULT: return "default";
+    case VAE_SAID_SETTING: return "setting";
+    case VAE_SAID_MODEL: return "model";
+    case VAE_SAID_JOB: return "job";
+    }
+    return "";
 }
 
 const char *path_name(const char *path)
@@ -209,6 +227,37 @@ static void folder_visit(const char *folder, struct folder_walk *walk)
     free(queue.depths);
 }
 
+struct vae_listing {
+    void (*found)(void *cookie, const char *path, const char *name);
+    void *cookie;
+};
+
+static bool list_file(void *cookie, const char *path, const char *name)
+{
+    const struct vae_listing *const listing = cookie;
+    char stem[DR_PATH_BYTES];
+    if (!vae_ending(name)) return true;
+    path_stem(name, stem, sizeof stem);
+    listing->found(listing->cookie, path, stem);
+    return true;
+}
+
+static bool list_folder(void *cookie, const char *path, const char *name)
+{
+    const struct vae_listing *const listing = cookie;
+    listing->found(listing->cookie, path, name);
+    return true;
+}
+
+void vae_folder_each(const char *vae_folder,
+                     void (*found)(void *cookie, const char *path, const char *name),
+                     void *cookie)
+{
+    struct vae_listing listing = {found, cookie};
+    folder_visit(vae_folder,
+                 &(struct folder_walk){list_file, list_folder, &listing, 0});
+}
+
 /* ---- a name in the folder --------------------------------------------------------------- */
 
 struct name_search {
@@ -220,7 +269,7 @@ struct name_search {
 
 static void note_found(struct name_search *search, const char *path)
 {
-    if (search->found_count == 1 && is_same_file(path, search->found[0])) return;
+    if (search->found_count == 1 && path_is_same_file(path, search->found[0])) return;
     if (search->found_count < 2)
         (void)snprintf(search->found[search->found_count], DR_PATH_BYTES, "%s", path);
     ++search->found_count;
@@ -315,7 +364,7 @@ bool path_is_same(const char *a, const char *b)
     if (strcmp(path_name(a), path_name(b)) != 0) return false;
     folder_of(a, folder_a, sizeof folder_a);
     folder_of(b, folder_b, sizeof folder_b);
-    return is_same_file(folder_a, folder_b);
+    return path_is_same_file(folder_a, folder_b);
 }
 
 struct stem_search {
@@ -365,7 +414,7 @@ static void take_first(void *cookie, const char *path)
 {
     struct first_neighbour *const first = cookie;
     /* A checkpoint that lies in the VAE folder itself is not its own VAE. */
-    const bool is_itself = is_same_file(path, first->checkpoint);
+    const bool is_itself = path_is_same_file(path, first->checkpoint);
     if (!first->path[0] && !is_itself)
         (void)snprintf(first->path, sizeof first->path, "%s", path);
 }

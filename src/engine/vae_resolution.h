@@ -27,6 +27,22 @@
 
 #include "darkroom/darkroom.h"
 
+/* What was said, and by whom. */
+enum vae_source {
+    VAE_SAID_DEFAULT, /* nobody */
+    VAE_SAID_SETTING, /* for all models */
+    VAE_SAID_MODEL,   /* for this model, in the settings */
+    VAE_SAID_JOB
+};
+struct vae_said {
+    char choice[DR_PATH_BYTES];
+    enum vae_source source;
+    bool forced;    /* with DR_VAE_FORCE */
+    char note[256]; /* "" or who said it, in words, to stand before the reason */
+};
+struct vae_said vae_said_by(enum vae_source source, const char *choice);
+const char *vae_source_name(enum vae_source source); /* "default", "setting", ... */
+
 struct vae_resolution_request {
     const char *choice;     /* NULL means automatic */
     const char *checkpoint; /* path */
@@ -54,6 +70,15 @@ const char *path_name(const char *path);
 /* One entry of one folder, however both are spelled ("m.ckpt", "./m.ckpt", through a link to the
  * folder). A link to the file is another: neighbours and the name in pictures go by it. */
 bool path_is_same(const char *a, const char *b);
+
+/* Every file and folder in the VAE folder and below that a name could mean, with that name, in
+ * the order of the walk. */
+void vae_folder_each(const char *vae_folder,
+                     void (*found)(void *cookie, const char *path, const char *name),
+                     void *cookie);
+
+/* Two paths of one file? */
+bool path_is_same_file(const char *a, const char *b);
 
 /* Every file that `automatic` would look at beside the checkpoint and in the folder, and that
  * exists; calls found for each in order of preference. For inspect. */

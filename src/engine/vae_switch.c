@@ -10,11 +10,13 @@
 void vae_switch_apply_setting(const struct dr_engine *engine, struct pipeline *pipeline)
 {
     struct vae_choice choice;
-    const struct vae_choice_words words = {.said = engine_vae_setting(engine),
+    vae_choice_setting(engine, pipeline->path, &pipeline->said);
+    const struct vae_choice_words words = {.said = pipeline->said.choice,
                                            .kind = VAE_SETTING,
-                                           .force = engine->vae_forced};
+                                           .force = pipeline->said.forced};
     /* A setting never fails: what is wrong with it is in the resolution's reason. */
     (void)!vae_choice_open(&choice, engine, pipeline, &words, NULL);
+    vae_choice_explain(&choice.resolution, pipeline->said.note);
     pipeline->resolution = choice.resolution;
     (void)pipeline_exchange_vae(pipeline, vae_choice_take(&choice));
 }
@@ -27,6 +29,7 @@ void vae_switch_fall_back(struct dr_engine *engine, struct pipeline *pipeline,
     if (unusable && slot->resident == &unusable->source) slot_release(slot);
     vae_file_close(&unusable);
     vae_choice_fall_back(engine, &pipeline->resolution, why);
+    vae_choice_explain(&pipeline->resolution, pipeline->said.note);
 }
 
 /* Bring the slot in line with the choice. A VAE that has no room beside the components that are
@@ -133,6 +136,8 @@ static enum dr_code choose_vae(struct dr_engine *engine,
     const enum dr_code code = open_and_switch(engine, words, &choice, err);
     if (code != DR_OK) return code;
     engine->pipeline->resolution = choice.resolution;
+    engine->pipeline->said = vae_said_by(VAE_SAID_SETTING, words->said);
+    engine->pipeline->said.forced = words->force;
     engine_describe_setting(engine, &info);
     (void)snprintf(note, note_bytes, "%.300s%s%s%.160s", choice.resolution.reason,
                    choice.is_present ? "; it is the active VAE already" : "",
@@ -159,14 +164,7 @@ enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
     if (code == DR_OK) {
         (void)snprintf(engine->vae_choice, sizeof engine->vae_choice, "%s", choice);
         engine->vae_forced = words.force;
-        if (info && engine->pipeline) {
-            engine_describe_setting(engine, info);
-        } else if (info) {
-            *info = (struct dr_vae_info){0};
-            (void)snprintf(info->choice, sizeof info->choice, "%s", choice);
-            (void)snprintf(info->source, sizeof info->source, "setting");
-            (void)snprintf(info->reason, sizeof info->reason, "%s", note);
-        }
+        if (info) engine_describe_setting(engine, info);
     }
     receipt_end(engine, &start, note, code == DR_OK ? receipt : NULL);
     engine_leave(engine);
@@ -176,12 +174,9 @@ enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
 enum dr_code dr_engine_vae(struct dr_engine *engine, struct dr_vae_info *info,
                            struct dr_error *err)
 {
-    enum dr_code code = engine_enter(engine, err);
+    const enum dr_code code = engine_enter(engine, err);
     if (code != DR_OK) return code;
-    if (engine->pipeline)
-        engine_describe_setting(engine, info);
-    else
-        code = error_set(err, DR_NOT_FOUND, "no model is loaded");
+    engine_describe_setting(engine, info);
     engine_leave(engine);
     return code;
 }

@@ -31,7 +31,7 @@ offers() {
     fi
 }
 
-offers "generate encode decode inspect memory shell help" ""
+offers "generate encode decode inspect vaes settings memory shell help" ""
 offers "generate" gen
 offers "--help --version" --
 offers "inspect" help ins
@@ -48,6 +48,10 @@ offers "models" generate --tokenizer m
 offers "sd15.safetensors" generate -m s
 offers "in.png" encode -m sd15.safetensors in.
 offers "none" generate --vae non
+offers "none" settings --vae non
+offers "--unset-vae --unset-vae-dir" settings --unset
+offers "models" settings --vae-dir m
+offers "sd15.safetensors" vaes -m s
 offers "" generate --steps ""
 offers "in.png" encode --json in.
 offers "--quiet --quality" generate --json --qu

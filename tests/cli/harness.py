@@ -37,7 +37,8 @@ def make(name, *arguments):
 def set_up():
     kept = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH")
     ENVIRONMENT.update({key: os.environ[key] for key in kept if key in os.environ})
-    ENVIRONMENT.update(HOME=str(HOME), XDG_DATA_HOME=str(HOME / "data"), TERM="xterm",
+    ENVIRONMENT.update(HOME=str(HOME), XDG_DATA_HOME=str(HOME / "data"),
+                       XDG_CONFIG_HOME=str(HOME / "config"), TERM="xterm",
                        DARKROOM_TOKENIZER=str(SOURCE / "tests/data/tiny-tokenizer"))
     make("tiny.safetensors", "--seed", "1")
     make("vae.safetensors", "--part", "vae", "--seed", "2")

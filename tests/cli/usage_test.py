@@ -7,7 +7,7 @@ from harness import SOURCE, Case
 
 
 class Usage(Case):
-    commands = ("generate", "encode", "decode", "inspect", "memory", "shell", "help")
+    commands = ("generate", "encode", "decode", "inspect", "vaes", "settings", "memory", "shell", "help")
 
     def test_help_of_every_command(self):
         general = self.run_program("--help")
@@ -58,6 +58,12 @@ class Usage(Case):
             (["generate", "-m", ""], "--model needs a value"),
             (["memory", "--prompt", "x"], "--prompt"),
             (["help", "frobnicate"], "frobnicate"),
+            (["vaes"], "-m FILE"),
+            (["vaes", "-m", "../tiny.safetensors", "word"], "word"),
+            (["settings", "--vae", "none", "--unset-vae"], "--unset-vae"),
+            (["settings", "--vae-dir", "..", "--unset-vae-dir"], "--unset-vae-dir"),
+            (["settings", "-m", "sd15"], "--vae CHOICE"),
+            (["settings", "none"], "none"),
         ]
         for arguments, *parts in cases:
             done = self.run_program(*arguments)

@@ -1,0 +1,80 @@
+/* settings_fuzz — any bytes as a settings file.
+ *
+ * Read or refused, it is so as a whole, with a sentence that names the file. What is read can be
+ * changed, says the change when it is read again, and keeps all else: the same keys are unknown,
+ * the same models have entries, and a second change of the same kind gives the same text.
+ */
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/settings.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+static void check_settings(const struct dr_settings *settings)
+{
+    assert(strlen(settings->vae) < DR_PATH_BYTES);
+    assert(!settings->vae_folder[0] || settings->vae_folder[0] == '/');
+    for (size_t i = 0; i < settings->model_count; ++i) {
+        const struct dr_model_setting *const entry = &settings->models[i];
+        assert(entry->vae[0] && strlen(entry->vae) < DR_PATH_BYTES);
+        const size_t length = strlen(entry->model);
+        const bool is_plain = length > 0 && entry->model[length - 1] != '/' &&
+                              strncmp(entry->model, "~/", 2) != 0;
+        assert(!is_plain || settings_for_model(settings, entry->model));
+    }
+    const struct dr_model_setting *const own =
+        settings_for_model(settings, "/models/sd15.safetensors");
+    assert(!own || strstr(own->model, "sd15"));
+}
+
+static void check_change(const struct dr_settings *before, const char *text,
+                         size_t bytes)
+{
+    static const struct dr_settings_change change = {.model = "sd15",
+                                                     .vae = "sharp",
+                                                     .vae_folder = "/vae"};
+    struct dr_settings after;
+    char *once = NULL, *twice = NULL;
+    enum dr_code code = settings_edit("s.json", text, bytes, &change, &once, NULL);
+    assert(code == DR_OK && once);
+    code = settings_parse(&after, "s.json", once, strlen(once), NULL);
+    assert(code == DR_OK);
+    assert(strcmp(after.vae_folder, "/vae") == 0);
+    assert(strcmp(after.vae, before->vae) == 0);
+    assert(strcmp(after.warnings, before->warnings) == 0);
+    assert(after.model_count == before->model_count ||
+           after.model_count == before->model_count + 1);
+    dr_settings_free(&after);
+    code = settings_edit("s.json", once, strlen(once), &change, &twice, NULL);
+    assert(code == DR_OK && strcmp(once, twice) == 0);
+    free(once);
+    free(twice);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    struct dr_settings settings;
+    struct dr_error err = {.message = ""};
+    const char *const text = (const char *)data;
+    const enum dr_code code = settings_parse(&settings, "s.json", text, bytes, &err);
+    if (code == DR_OK) {
+        check_settings(&settings);
+        check_change(&settings, text, bytes);
+    } else {
+        char *edited = NULL;
+        assert(code == DR_BAD_INPUT && err.code == code);
+        assert(strstr(err.message, "s.json"));
+        assert(!settings.models && settings.model_count == 0);
+        const struct dr_settings_change change = {.vae = "none"};
+        const enum dr_code again =
+            settings_edit("s.json", text, bytes, &change, &edited, NULL);
+        assert((bytes == 0 ? again == DR_OK : again == code));
+        free(edited);
+    }
+    dr_settings_free(&settings);
+    return 0;
+}
