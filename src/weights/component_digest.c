@@ -94,10 +94,11 @@ enum dr_code component_digest_read(const struct component_index *component,
     uint8_t tensor_digest[DIGEST_BYTES] = {0};
     struct reading reading = {.component = component,
                               .buffer = buffer,
-                              .buffer_bytes = buffer_bytes,
+                              .buffer_bytes =
+                                  buffer_bytes -
+                                  buffer_bytes % 8, /* whole elements of every type */
                               .progress = progress};
     enum dr_code code = tensor_file_check(component->file, err);
-    buffer_bytes -= buffer_bytes % 8; /* whole elements of every type */
     digest_init(&digest);
     for (size_t i = 0; !code && i < component->count; ++i) {
         code = read_tensor(&reading, component->tensors[i].tensor, tensor_digest, err);
