@@ -51,7 +51,7 @@ static json_t *digests_json(const char *path)
         uint8_t digest[DIGEST_BYTES];
         char hex[DIGEST_HEX];
         if (index->count > 0 &&
-            !component_digest_read(index, buffer, sizeof buffer, digest, &err))
+            !component_digest_read(index, buffer, sizeof buffer, NULL, digest, &err))
             json_object_set_new(digests, component_role_name(index->role),
                                 json_string(digest_hex(digest, hex)));
     }

@@ -63,6 +63,18 @@ enum dr_log_level {
     DR_LOG_DEBUG
 };
 
+/* How far a reading of weights is, in bytes of the files, over all components of the call.
+ * done_bytes never falls, and is total_bytes at the last report of a call that succeeds; total_bytes
+ * changes only where a VAE that turns out unreadable gives way to the checkpoint's own. */
+struct dr_load_progress {
+    const char *component; /* "unet": static */
+    uint64_t done_bytes, total_bytes;
+    double elapsed_ms; /* since the reading began */
+};
+/* On the thread of the call. Anything but 0 stops it, as dr_engine_cancel does: it returns
+ * DR_CANCELLED, and what was active stays. */
+typedef int dr_load_report(void *cookie, const struct dr_load_progress *progress);
+
 /* A region of memory was opened or closed. */
 struct dr_memory_event {
     int32_t opened;         /* 1: the kernel has given it; 0: the kernel has it back */
@@ -88,6 +100,12 @@ struct dr_engine_options {
     void (*log)(void *cookie, enum dr_log_level level,
                 const char *line); /* may be NULL */
     void *log_cookie;
+    dr_load_report
+        *load_progress; /* of dr_engine_load, dr_engine_choose_vae; or NULL */
+    void *load_cookie;
+    /* 1: what the kernel keeps in its page cache of files that are no longer in use is dropped
+     * when they are let go of; the receipt says how much. */
+    int32_t drop_cache;
     /* Each region as it comes and goes, in the thread of the call that is running; it must not
      * call the engine. May be NULL. */
     void (*memory)(void *cookie, const struct dr_memory_event *event);
@@ -123,6 +141,8 @@ struct dr_memory_point {
 struct dr_receipt {
     uint64_t released_bytes; /* regions closed that had been there before */
     uint64_t acquired_bytes; /* regions opened that are still there */
+    /* of the kernel's page cache; 0 where that was not asked for. reason says what stayed */
+    uint64_t dropped_cache_bytes;
     struct dr_memory_point before, after;
     double ms;
     char reason[DR_TEXT_BYTES]; /* what happened and why, in words; warnings included */
@@ -182,11 +202,13 @@ DR_API enum dr_code dr_engine_model(struct dr_engine *engine,
 
 enum dr_unload_what {
     DR_UNLOAD_VAE,
-    DR_UNLOAD_MODEL
+    DR_UNLOAD_MODEL,
+    DR_UNLOAD_DROP_CACHE =
+        2 /* added to either: as dr_engine_options.drop_cache, once */
 };
 /* Release weights (DR_UNLOAD_MODEL: of all components). Idempotent. The choice of model and VAE
  * stays: the next job reads again what it needs. */
-DR_API enum dr_code dr_engine_unload(struct dr_engine *engine, enum dr_unload_what what,
+DR_API enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
                                      struct dr_receipt *receipt,
                                      struct dr_error *err) DR_MUST_CHECK;
 
@@ -499,6 +521,8 @@ struct dr_memory {
         uint64_t
             total_bytes; /* may be 0 where the ledger holds more than is resident */
         uint64_t image_bytes, heap_bytes, stack_bytes, jit_bytes, other_bytes;
+        /* of the heap: handed out by malloc, resident or not; resident beyond that */
+        uint64_t heap_used_bytes, heap_retained_bytes;
         uint64_t
             baseline_bytes; /* of the whole, what was there when the engine opened */
     } residual;
@@ -556,8 +580,15 @@ struct dr_inspection {
 enum {
     DR_INSPECT_DIGESTS = 1
 }; /* flags: read all tensors */
-/* vae_folder: NULL as in dr_engine_options, by the user's settings. */
-DR_API enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags,
+struct dr_inspect_options {
+    const char *vae_folder; /* NULL as in dr_engine_options, by the user's settings */
+    unsigned flags;
+    dr_load_report *progress; /* while tensors are read; may be NULL */
+    void *progress_cookie;
+};
+/* options: NULL for none. */
+DR_API enum dr_code dr_inspect(const char *path,
+                               const struct dr_inspect_options *options,
                                struct dr_inspection *inspection,
                                struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_inspection_free(struct dr_inspection *inspection);

@@ -103,6 +103,7 @@ json_t *answer_receipt(const struct dr_receipt *receipt)
     json_t *const object = json_object();
     answer_set_bytes(object, "released_bytes", receipt->released_bytes);
     answer_set_bytes(object, "acquired_bytes", receipt->acquired_bytes);
+    answer_set_bytes(object, "dropped_cache_bytes", receipt->dropped_cache_bytes);
     (void)json_object_set_new(object, "before", memory_point(&receipt->before));
     (void)json_object_set_new(object, "after", memory_point(&receipt->after));
     set_real(object, "ms", receipt->ms);
@@ -261,6 +262,9 @@ static void add_residual(json_t *answer, const struct dr_memory *memory)
     answer_set_bytes(residual, "total_bytes", memory->residual.total_bytes);
     answer_set_bytes(residual, "image_bytes", memory->residual.image_bytes);
     answer_set_bytes(residual, "heap_bytes", memory->residual.heap_bytes);
+    answer_set_bytes(residual, "heap_used_bytes", memory->residual.heap_used_bytes);
+    answer_set_bytes(residual, "heap_retained_bytes",
+                     memory->residual.heap_retained_bytes);
     answer_set_bytes(residual, "stack_bytes", memory->residual.stack_bytes);
     answer_set_bytes(residual, "jit_bytes", memory->residual.jit_bytes);
     answer_set_bytes(residual, "other_bytes", memory->residual.other_bytes);

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 
 #include "answer.h"
+#include "interrupt.h"
 #include "picture_commands.h"
 #include "settings_command.h"
+#include "soak.h"
 #include "switch_commands.h"
 #include "vaes_command.h"
 
@@ -76,16 +78,20 @@ static enum dr_code inspect_picture(const char *path, const char *format,
 static enum dr_code run_inspect(struct session *session, const struct options *options,
                                 json_t *fields, struct dr_error *err)
 {
-    (void)session;
     const char *const path = options->operands[0];
     const char *const format = picture_format(path);
     if (format) return inspect_picture(path, format, fields, err);
     struct dr_inspection *const inspection = calloc(1, sizeof *inspection);
     if (!inspection)
         return command_fail(err, DR_NOMEM, "no memory to look at %.400s", path);
-    const unsigned flags = options->digests ? DR_INSPECT_DIGESTS : 0;
-    const enum dr_code code =
-        dr_inspect(path, options->vae_dir, flags, inspection, err);
+    const struct dr_inspect_options how = {.vae_folder = options->vae_dir,
+                                           .flags = options->digests
+                                                        ? DR_INSPECT_DIGESTS
+                                                        : 0,
+                                           .progress = talk_load,
+                                           .progress_cookie = &session->talk};
+    interrupt_heed();
+    const enum dr_code code = dr_inspect(path, &how, inspection, err);
     if (code == DR_OK) answer_add_inspection(fields, inspection);
     dr_inspection_free(inspection);
     free(inspection);
@@ -158,12 +164,14 @@ static const struct command table[] = {
      "every region that is held, beside what the kernel says", true, run_memory},
     {"forecast", ON_SHELL_LINE, FOR_MEMORY, 0, 0, "", "what a picture would need", true,
      run_forecast},
-    {"unload", ON_SHELL_LINE, FOR_PLAIN, 0, 1, "[vae|model]",
+    {"unload", ON_SHELL_LINE, FOR_UNLOAD, 0, 1, "[vae|model]",
      "release weights; a job that needs them reads them again", true, run_unload},
     {"budget", ON_SHELL_LINE, FOR_PLAIN, 0, 1, "[BYTES|default]",
      "set the most private memory, or show it", true, run_budget},
     {"shell", ON_COMMAND_LINE, FOR_SHELL, 0, 0, "",
      "one command a line from standard input, with one engine", true, NULL},
+    {"soak", ON_SHELL_LINE, FOR_SOAK, 1, 1, "N",
+     "N random operations, with the memory held against the kernel after each", true, run_soak},
     {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "the commands, or one of them", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
 };

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t running, seen, ended;
+static volatile sig_atomic_t running, heeded, seen, ended;
 static struct dr_engine
     *_Atomic watched; /* a pointer: atomic without a lock, so signal-safe */
 static int wake_pipe[2] = {-1, -1};
@@ -25,7 +25,7 @@ static void on_signal(int number)
     const int saved_errno = errno;
     struct dr_engine *const engine = atomic_load(&watched);
     if (number == SIGTERM || !running) ended = 1;
-    if (running && (seen || !engine)) {
+    if (running && (seen || (!engine && !heeded))) {
         die_of(number);
     } else if (running) {
         seen = 1;
@@ -63,6 +63,7 @@ enum dr_code interrupt_install(struct dr_error *err)
 void interrupt_begin(struct dr_engine *engine)
 {
     seen = 0;
+    heeded = 0;
     atomic_store(&watched, engine);
     running = 1;
 }
@@ -76,6 +77,11 @@ void interrupt_end(void)
 {
     running = 0;
     atomic_store(&watched, NULL);
+}
+
+void interrupt_heed(void)
+{
+    heeded = 1;
 }
 
 bool interrupt_seen(void)

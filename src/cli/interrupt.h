@@ -3,7 +3,8 @@
  *     nothing runs                 the program ends: interrupt_ended() is true
  *     a command runs               the engine is told to cancel; the command answers `cancelled`
  *     it runs and cancels already  the signal's own death, for a user who will not wait
- *     it runs without an engine    the same: there is nothing to cancel and nothing to clean up
+ *     it runs without an engine    the same: there is nothing to cancel and nothing to clean up,
+ *                                  unless the command said that it looks (interrupt_heed)
  *
  * SIGTERM does all that and ends the program after the command. SIGPIPE is ignored: a reader who
  * went away shows as a write error. System calls are not restarted (no SA_RESTART), and a pipe
@@ -27,6 +28,9 @@ enum dr_code interrupt_install(struct dr_error *err) DR_MUST_CHECK;
 void interrupt_begin(struct dr_engine *engine);
 void interrupt_watch(struct dr_engine *engine);
 void interrupt_end(void);
+
+/* The command that runs looks at interrupt_seen now and then, and ends by itself. */
+void interrupt_heed(void);
 
 /* A signal came since interrupt_begin. */
 bool interrupt_seen(void);

@@ -26,10 +26,13 @@ enum {
     FOR_SHELL = 32,
     FOR_VAE = 64,    /* the shell's own commands */
     FOR_PLAIN = 128, /* shell commands without options */
-    FOR_VAES = 1024,
-    FOR_SETTINGS = 2048,
+    FOR_UNLOAD = 1024,
+    FOR_SOAK = 2048,
+    FOR_VAES = 4096,
+    FOR_SETTINGS = 8192,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
-              FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_VAES | FOR_SETTINGS,
+              FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_SOAK | FOR_VAES |
+              FOR_SETTINGS,
     IN_SHELL =
         256, /* beside a command's bit: a line of the shell, whose engine is open */
     AT_START = 512, /* beside an option's bits: fixed when the engine opens */
@@ -42,6 +45,7 @@ struct options {
     uint64_t budget;
     const char *tokenizer, *vae_dir, *memory_log;
     /* job */
+    const char *models, *vaes; /* of soak: paths and names, with commas between */
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
     int32_t original[2], crop[2], target[2]; /* width, height; left, top */
     int32_t width, height, steps, clip_skip, batch, bits, quality;
@@ -49,7 +53,7 @@ struct options {
     double cfg, strength;
     int rng, prediction; /* enum dr_rng, enum dr_prediction */
     /* talk */
-    bool force, json, quiet, help, digests, unset_vae, unset_vae_dir;
+    bool force, json, quiet, help, digests, drop_cache, unset_vae, unset_vae_dir;
     int32_t verbose; /* how often it was said */
     bool budget_said, strength_said;
     const char *operands[OPTIONS_MAX_OPERANDS];

@@ -35,6 +35,9 @@ enum dr_code session_open(struct session *session, struct dr_error *err)
     options.vae_folder = start->vae_dir;
     options.log = talk_log;
     options.log_cookie = &session->talk;
+    options.load_progress = talk_load;
+    options.load_cookie = &session->talk;
+    options.drop_cache = start->drop_cache;
     options.memory = start->memory_log ? memory_log_event : NULL;
     options.memory_cookie = &session->memory_log;
     enum dr_code code = memory_log_open(&session->memory_log, start->memory_log, err);

@@ -104,8 +104,10 @@ enum dr_code run_unload(struct session *session, const struct options *options,
     if (!is_vae && strcmp(what, "model") != 0)
         return command_fail(err, DR_BAD_INPUT,
                             "unload takes vae or model, not \"%.80s\"", what);
+    const unsigned which = is_vae ? DR_UNLOAD_VAE : DR_UNLOAD_MODEL;
     const enum dr_code code =
-        dr_engine_unload(session->engine, is_vae ? DR_UNLOAD_VAE : DR_UNLOAD_MODEL,
+        dr_engine_unload(session->engine,
+                         which | (options->drop_cache ? DR_UNLOAD_DROP_CACHE : 0),
                          &receipt, err);
     if (code == DR_OK) command_set(fields, "receipt", answer_receipt(&receipt));
     return code;

@@ -37,7 +37,7 @@ void talk_begin(struct talk *talk, bool json, bool quiet, int verbose)
                   : verbose >= 2 ? DR_LOG_DEBUG
                   : verbose == 1 ? DR_LOG_INFO
                                  : DR_LOG_WARNING;
-    talk->has_begun = false;
+    talk->stage = NULL;
 }
 
 static void clear_bar(struct talk *talk)
@@ -102,6 +102,15 @@ char *talk_format_time(double ms, char out[16])
     return out;
 }
 
+/* What is shown of any kind of progress. */
+struct report {
+    const char *stage;
+    double share, elapsed_ms;
+    const struct dr_progress *job;       /* of a job; or NULL */
+    const struct dr_load_progress *load; /* of a reading; or NULL */
+    uint64_t done, total;                /* of what is counted, where total is not 0 */
+};
+
 static int64_t steps_done(const struct dr_progress *p)
 {
     return (int64_t)p->image * p->step_count + p->step;
@@ -122,28 +131,41 @@ static double left_ms(const struct talk *talk, const struct dr_progress *p)
     return (double)left * pace_ms(talk, p);
 }
 
-static void show_json(struct talk *talk, const struct dr_progress *p)
+static void add_job(json_t *event, const struct talk *talk, const struct dr_progress *p)
+{
+    (void)json_object_set_new(event, "image", json_integer(p->image));
+    (void)json_object_set_new(event, "image_count", json_integer(p->image_count));
+    if (p->stage != DR_STAGE_UNET) return;
+    (void)json_object_set_new(event, "step", json_integer(p->step));
+    (void)json_object_set_new(event, "step_count", json_integer(p->step_count));
+    if (pace_ms(talk, p) > 0.0)
+        (void)json_object_set_new(event, "left_ms", json_real(left_ms(talk, p)));
+}
+
+static void show_json(struct talk *talk, const struct report *report)
 {
     json_t *const event = json_object();
     answer_set_text(event, "event", "progress");
-    answer_set_text(event, "stage", dr_stage_name(p->stage));
-    (void)json_object_set_new(event, "image", json_integer(p->image));
-    (void)json_object_set_new(event, "image_count", json_integer(p->image_count));
-    if (p->stage == DR_STAGE_UNET) {
-        (void)json_object_set_new(event, "step", json_integer(p->step));
-        (void)json_object_set_new(event, "step_count", json_integer(p->step_count));
+    answer_set_text(event, "stage", report->stage);
+    if (report->job) add_job(event, talk, report->job);
+    if (report->load) {
+        answer_set_text(event, "component", report->load->component);
+        answer_set_bytes(event, "done_bytes", report->load->done_bytes);
+        answer_set_bytes(event, "total_bytes", report->load->total_bytes);
     }
-    (void)json_object_set_new(event, "share", json_real(p->share));
-    (void)json_object_set_new(event, "elapsed_ms", json_real(p->elapsed_ms));
-    if (pace_ms(talk, p) > 0.0)
-        (void)json_object_set_new(event, "left_ms", json_real(left_ms(talk, p)));
+    if (report->total) {
+        answer_set_bytes(event, "done", report->done);
+        answer_set_bytes(event, "total", report->total);
+    }
+    (void)json_object_set_new(event, "share", json_real(report->share));
+    (void)json_object_set_new(event, "elapsed_ms", json_real(report->elapsed_ms));
     (void)answer_print(event, talk->stream);
     json_decref(event);
 }
 
 /* "9/20  1.23 s/step  0:14 left  image 1/2" */
-static void describe(const struct talk *talk, const struct dr_progress *p, char *text,
-                     size_t text_bytes)
+static void describe_job(const struct talk *talk, const struct dr_progress *p,
+                         char *text, size_t text_bytes)
 {
     char left[16], steps[64] = "", pace[64] = "", image[48] = "";
     const double ms = pace_ms(talk, p);
@@ -162,6 +184,26 @@ static void describe(const struct talk *talk, const struct dr_progress *p, char 
     (void)snprintf(text, text_bytes, "%s%s%s", steps, pace, image);
 }
 
+/* "1.2 GiB of 6.5 GiB  unet", "312/2000" */
+static void describe(const struct talk *talk, const struct report *report, char *text,
+                     size_t text_bytes)
+{
+    char done[16], total[16];
+    text[0] = '\0';
+    if (report->job) {
+        describe_job(talk, report->job, text, text_bytes);
+    } else if (report->load) {
+        (void)snprintf(text, text_bytes, "  %s of %s  %s",
+                       dr_format_bytes(report->load->done_bytes, done),
+                       dr_format_bytes(report->load->total_bytes, total),
+                       report->load->component);
+    } else if (report->total) {
+        (void)snprintf(text, text_bytes, "  %llu/%llu",
+                       (unsigned long long)report->done,
+                       (unsigned long long)report->total);
+    }
+}
+
 static int terminal_columns(const struct talk *talk)
 {
     struct winsize size;
@@ -170,10 +212,10 @@ static int terminal_columns(const struct talk *talk)
     return size.ws_col;
 }
 
-static void show_bar(struct talk *talk, const struct dr_progress *p)
+static void show_bar(struct talk *talk, const struct report *report)
 {
     char words[192], bar[MOST_BAR + 1];
-    describe(talk, p, words, sizeof words);
+    describe(talk, report, words, sizeof words);
     /* The last column stays free: some terminals wrap when it is written. The bar's width does
      * not depend on the words, or it would jump. */
     const int columns = terminal_columns(talk) - 1;
@@ -181,43 +223,60 @@ static void show_bar(struct talk *talk, const struct dr_progress *p)
     int width = room - 2 - WORD_COLUMNS;
     if (width > MOST_BAR) width = MOST_BAR;
     if (width < LEAST_BAR || (int)strlen(words) > WORD_COLUMNS) {
-        fprintf(talk->stream, "\r\033[K%-6s %.*s", dr_stage_name(p->stage),
-                room > 0 ? room : 0, words);
+        fprintf(talk->stream, "\r\033[K%-6s %.*s", report->stage, room > 0 ? room : 0,
+                words);
     } else {
-        const int full = (int)(p->share * width + 0.5);
+        const int full = (int)(report->share * width + 0.5);
         for (int i = 0; i < width; ++i)
             bar[i] = i < full ? '#' : '.';
         bar[width] = '\0';
-        fprintf(talk->stream, "\r\033[K%-6s [%s]%s", dr_stage_name(p->stage), bar,
-                words);
+        fprintf(talk->stream, "\r\033[K%-6s [%s]%s", report->stage, bar, words);
     }
     talk->bar_is_shown = true;
 }
 
-static void show(struct talk *talk, const struct dr_progress *p)
+static void show(struct talk *talk, const struct report *report)
 {
     char words[192];
     if (talk->json) {
-        show_json(talk, p);
+        show_json(talk, report);
     } else if (talk->is_terminal) {
-        show_bar(talk, p);
+        show_bar(talk, report);
     } else {
-        describe(talk, p, words, sizeof words);
-        fprintf(talk->stream, "%s%s\n", dr_stage_name(p->stage), words);
+        describe(talk, report, words, sizeof words);
+        fprintf(talk->stream, "%s%s\n", report->stage, words);
     }
     (void)fflush(talk->stream);
-    talk->shown_ms = p->elapsed_ms;
+    talk->shown_ms = report->elapsed_ms;
 }
 
 /* Is this report worth a line (or a redraw)? */
-static bool is_due(const struct talk *talk, const struct dr_progress *p,
+static bool is_due(const struct talk *talk, const struct report *report,
                    bool stage_changed)
 {
-    const double since_ms = p->elapsed_ms - talk->shown_ms;
+    const struct dr_progress *const job = report->job;
+    const double since_ms = report->elapsed_ms - talk->shown_ms;
     if (stage_changed) return true;
-    if (talk->json)
-        return p->step != talk->step || p->image != talk->image || since_ms >= JSON_MS;
-    return since_ms >= (talk->is_terminal ? BAR_MS : LINE_MS);
+    if (talk->json && job && (job->step != talk->step || job->image != talk->image))
+        return true;
+    return since_ms >= (talk->json ? JSON_MS : talk->is_terminal ? BAR_MS : LINE_MS);
+}
+
+static bool is_new_stage(const struct talk *talk, const char *stage)
+{
+    return !talk->stage || strcmp(talk->stage, stage) != 0;
+}
+
+static void take(struct talk *talk, const struct report *report)
+{
+    if (talk->quiet) return;
+    const bool stage_changed = is_new_stage(talk, report->stage);
+    if (stage_changed && report->job) {
+        talk->pace_begin_ms = report->elapsed_ms;
+        talk->pace_begin_step = steps_done(report->job);
+    }
+    if (is_due(talk, report, stage_changed)) show(talk, report);
+    talk->stage = report->stage;
 }
 
 void talk_progress(void *cookie, const struct dr_progress *progress)
@@ -225,15 +284,36 @@ void talk_progress(void *cookie, const struct dr_progress *progress)
     struct talk *const talk = cookie;
     /* A signal between two calls of one command was cancelled before the engine listened. */
     if (interrupt_seen()) dr_engine_cancel(talk->engine);
-    if (talk->quiet) return;
-    const bool stage_changed = !talk->has_begun || progress->stage != talk->stage;
-    if (stage_changed) {
-        talk->pace_begin_ms = progress->elapsed_ms;
-        talk->pace_begin_step = steps_done(progress);
-    }
-    if (is_due(talk, progress, stage_changed)) show(talk, progress);
-    talk->has_begun = true;
-    talk->stage = progress->stage;
+    take(talk, &(struct report){.stage = dr_stage_name(progress->stage),
+                                .share = progress->share,
+                                .elapsed_ms = progress->elapsed_ms,
+                                .job = progress});
     talk->image = progress->image;
     talk->step = progress->step;
+}
+
+static double share_of(uint64_t done, uint64_t total)
+{
+    return total ? (double)done / (double)total : 1.0;
+}
+
+int talk_load(void *cookie, const struct dr_load_progress *progress)
+{
+    struct talk *const talk = cookie;
+    take(talk, &(struct report){.stage = "load",
+                                .share = share_of(progress->done_bytes,
+                                                  progress->total_bytes),
+                                .elapsed_ms = progress->elapsed_ms,
+                                .load = progress});
+    return interrupt_seen();
+}
+
+void talk_count(struct talk *talk, const char *stage, uint64_t done, uint64_t total,
+                double elapsed_ms)
+{
+    take(talk, &(struct report){.stage = stage,
+                                .share = share_of(done, total),
+                                .elapsed_ms = elapsed_ms,
+                                .done = done,
+                                .total = total});
 }

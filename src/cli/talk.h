@@ -5,6 +5,8 @@
  *     with --json      one JSON object a line:
  *                      {"event":"progress","stage":"unet","image":0,"image_count":1,"step":3,
  *                       "step_count":20,"share":0.15,"elapsed_ms":812.0,"left_ms":4601.0}
+ *                      {"event":"progress","stage":"load","component":"unet","done_bytes":...,
+ *                       "total_bytes":...,"share":0.4,"elapsed_ms":310.0}
  *                      {"event":"log","level":"warning","message":"..."}
  *
  * -q leaves errors only; -v adds information, twice all. Not thread-safe: the engine calls back
@@ -26,8 +28,8 @@ struct talk {
     struct dr_engine
         *engine; /* is told again to cancel where a signal came early; may be NULL */
     /* private below */
-    bool bar_is_shown, has_begun;
-    enum dr_stage stage;
+    bool bar_is_shown;
+    const char *stage; /* of the last report: static; NULL: none yet */
     int32_t image, step;
     double shown_ms;         /* when the last report was shown */
     double pace_begin_ms;    /* of the pace of steps: where counting began */
@@ -43,7 +45,12 @@ void talk_end(struct talk *talk);
 
 /* The callbacks that darkroom.h asks for; cookie is a struct talk. */
 void talk_progress(void *cookie, const struct dr_progress *progress);
+int talk_load(void *cookie, const struct dr_load_progress *progress);
 void talk_log(void *cookie, enum dr_log_level level, const char *line);
+
+/* The same for what a command counts by itself: done of total. stage is static. */
+void talk_count(struct talk *talk, const char *stage, uint64_t done, uint64_t total,
+                double elapsed_ms);
 
 /* "eta" as "1:05" or "2:00:07". */
 char *talk_format_time(double ms, char out[16]);

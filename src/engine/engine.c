@@ -70,6 +70,14 @@ void dr_engine_cancel(struct dr_engine *engine)
     if (engine) atomic_store(&engine->cancel, true);
 }
 
+void engine_begin_progress(struct dr_engine *engine, struct load_progress *progress,
+                           uint64_t total_bytes)
+{
+    const struct load_progress_sink sink = {engine->load_progress, engine->load_cookie,
+                                            &engine->cancel};
+    load_progress_begin(progress, &sink, total_bytes);
+}
+
 /* ---- receipts ---------------------------------------------------------------------------- */
 
 static struct dr_memory_point memory_point(const struct dr_engine *engine)
@@ -82,8 +90,9 @@ static struct dr_memory_point memory_point(const struct dr_engine *engine)
                                     .kernel_private_bytes = totals.private_bytes};
 }
 
-struct receipt_start receipt_begin(const struct dr_engine *engine)
+struct receipt_start receipt_begin(struct dr_engine *engine)
 {
+    engine->cache = (struct cache_drop){.is_wanted = engine->drop_cache};
     return (struct receipt_start){.before = memory_point(engine),
                                   .opened_count = engine->ledger.opened_count,
                                   .started_ms = clock_ms()};
@@ -92,6 +101,7 @@ struct receipt_start receipt_begin(const struct dr_engine *engine)
 void receipt_end(const struct dr_engine *engine, const struct receipt_start *start,
                  const char *reason, struct dr_receipt *receipt)
 {
+    char dropped[200];
     compute_trim();
     if (!receipt) return;
     const double ended_ms = clock_ms();
@@ -106,7 +116,10 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
         receipt->after.ledger_private_bytes + receipt->after.ledger_mapped_bytes;
     receipt->released_bytes = held_before + receipt->acquired_bytes - held_after;
     receipt->ms = ended_ms - start->started_ms;
-    (void)snprintf(receipt->reason, sizeof receipt->reason, "%s", reason);
+    receipt->dropped_cache_bytes = cache_drop_bytes(&engine->cache);
+    cache_drop_describe(&engine->cache, dropped, sizeof dropped);
+    (void)snprintf(receipt->reason, sizeof receipt->reason, "%.*s%s",
+                   (int)(sizeof receipt->reason - sizeof dropped), reason, dropped);
 }
 
 /* ---- open and close ---------------------------------------------------------------------- */
@@ -226,6 +239,9 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     atomic_flag_clear(&engine->busy);
     engine->log = options->log;
     engine->log_cookie = options->log_cookie;
+    engine->load_progress = options->load_progress;
+    engine->load_cookie = options->load_cookie;
+    engine->drop_cache = options->drop_cache != 0;
     engine->memory = options->memory;
     engine->memory_cookie = options->memory_cookie;
     if (options->memory)

@@ -17,7 +17,9 @@
 #include <stdatomic.h>
 
 #include "darkroom/darkroom.h"
+#include "engine/cache_drop.h"
 #include "engine/latent_probe.h"
+#include "engine/load_progress.h"
 #include "engine/pipeline.h"
 #include "mem/kernel_view.h"
 #include "model/tokenizer.h"
@@ -48,6 +50,10 @@ struct dr_engine {
     atomic_flag busy;
     void (*log)(void *cookie, enum dr_log_level level, const char *line);
     void *log_cookie;
+    dr_load_report *load_progress;
+    void *load_cookie;
+    bool drop_cache;         /* of every call */
+    struct cache_drop cache; /* of the running call, begun with its receipt */
     void (*memory)(void *cookie, const struct dr_memory_event *event);
     void *memory_cookie;
 };
@@ -59,6 +65,10 @@ void engine_leave(struct dr_engine *engine);
 void engine_log(const struct dr_engine *engine, enum dr_log_level level,
                 const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Begin to tell how far a reading is, as the engine's options have it. */
+void engine_begin_progress(struct dr_engine *engine, struct load_progress *progress,
+                           uint64_t total_bytes);
+
 /* ---- receipts ---- */
 
 struct receipt_start {
@@ -66,8 +76,9 @@ struct receipt_start {
     uint64_t opened_count;
     double started_ms;
 };
-struct receipt_start receipt_begin(const struct dr_engine *engine);
-/* Fills all but the reason, which is taken as it is given. receipt may be NULL. */
+struct receipt_start receipt_begin(struct dr_engine *engine);
+/* Fills all but the reason, which is taken as it is given; what was dropped of the page cache is
+ * added to it. receipt may be NULL. */
 void receipt_end(const struct dr_engine *engine, const struct receipt_start *start,
                  const char *reason, struct dr_receipt *receipt);
 

@@ -154,6 +154,9 @@ static enum dr_code run_request(struct dr_engine *engine,
     if (code == DR_FOREIGN && gives_way(engine, words, &choice, &why))
         code = run_with(engine, want, words, &choice, outcome, &why);
     if (code != DR_OK && err) *err = why;
+    if (code == DR_OK && choice.file)
+        cache_drop_file(&engine->cache, &choice.file->checkpoint.file, engine->pipeline,
+                        CACHE_KEEP_NAMED);
     vae_choice_close(&choice);
     return code;
 }

@@ -34,6 +34,7 @@ static void add_neighbour(void *cookie, const char *path)
 }
 
 static enum dr_code read_digests(const struct checkpoint *checkpoint,
+                                 const struct dr_inspect_options *how,
                                  struct dr_inspection *out, struct dr_error *err)
 {
     enum {
@@ -44,12 +45,25 @@ static enum dr_code read_digests(const struct checkpoint *checkpoint,
     const struct region_options options = {.bytes = BUFFER_BYTES,
                                            .tag = REGION_SCRATCH,
                                            .component = "digest"};
+    const struct component_index *const parts = checkpoint->components;
+    atomic_bool cancel = false;
+    struct load_progress progress;
+    uint64_t total_bytes = 0;
+    for (int i = 0; i < ROLE_COUNT; ++i)
+        total_bytes += parts[i].count ? parts[i].bytes : 0;
+    load_progress_begin(&progress,
+                        &(struct load_progress_sink){how->progress,
+                                                     how->progress_cookie, &cancel},
+                        total_bytes);
     enum dr_code code = region_open(&buffer, &ledger, &options, err);
     for (int i = 0; code == DR_OK && i < ROLE_COUNT; ++i) {
         uint8_t digest[DIGEST_BYTES];
-        if (!checkpoint->components[i].count) continue;
-        code = component_digest_read(&checkpoint->components[i], buffer.data,
-                                     buffer.bytes, digest, err);
+        if (!parts[i].count) continue;
+        code = component_digest_read(
+            &parts[i], buffer.data, buffer.bytes,
+            load_progress_part(&progress, component_role_name((enum component_role)i),
+                               parts[i].bytes),
+            digest, err);
         if (code == DR_OK) digest_hex(digest, out->digests[i]);
     }
     region_close(&buffer);
@@ -102,9 +116,11 @@ static void describe_lacks(const struct checkpoint *checkpoint,
                    parts[ROLE_VAE].count ? "" : "no VAE of its own. ");
 }
 
-enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags,
+enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *options,
                         struct dr_inspection *inspection, struct dr_error *err)
 {
+    const struct dr_inspect_options none = {0};
+    const struct dr_inspect_options *const how = options ? options : &none;
     struct checkpoint checkpoint = {0};
     *inspection = (struct dr_inspection){0};
     if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no file was given");
@@ -123,10 +139,10 @@ enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags
     inspection->ignored_count = checkpoint.ignored_count;
     inspection->ignored_bytes = checkpoint.ignored_bytes;
     code = copy_metadata(&checkpoint.file, inspection, err);
-    if (code == DR_OK && (flags & DR_INSPECT_DIGESTS))
-        code = read_digests(&checkpoint, inspection, err);
+    if (code == DR_OK && (how->flags & DR_INSPECT_DIGESTS))
+        code = read_digests(&checkpoint, how, inspection, err);
     if (code == DR_OK && checkpoint.family != FAMILY_VAE)
-        code = inspect_neighbours(path, vae_folder, inspection, err);
+        code = inspect_neighbours(path, how->vae_folder, inspection, err);
     checkpoint_close(&checkpoint);
     if (code != DR_OK) dr_inspection_free(inspection);
     return code;

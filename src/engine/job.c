@@ -378,6 +378,14 @@ static void report_load(void *cookie, double share)
     job_report(cookie, 0, 0, share);
 }
 
+static enum dr_code save_original(struct job *job, struct dr_error *err)
+{
+    const struct component_progress progress = {report_load, job, job->context.cancel};
+    job->stage = DR_STAGE_LOAD;
+    return source_save(job->context.pipeline->slots[ROLE_VAE].base, job->context.ledger,
+                       &progress, err);
+}
+
 static enum dr_code load(struct job *job, enum component_role role,
                          enum slot_order order, struct dr_error *err)
 {
@@ -466,9 +474,7 @@ static enum dr_code execute(struct job *job, const struct action *action,
     case ACTION_RELEASE:
         slot_release(&job->context.pipeline->slots[action->role]);
         return DR_OK;
-    case ACTION_SAVE:
-        return source_save(job->context.pipeline->slots[ROLE_VAE].base,
-                           job->context.ledger, err);
+    case ACTION_SAVE: return save_original(job, err);
     case ACTION_REFERENCE:
     case ACTION_PROBE: return run_probe(job, action->kind, err);
     case ACTION_PROMPTS:

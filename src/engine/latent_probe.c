@@ -324,7 +324,8 @@ static enum dr_code refer_with_weights(const struct latent_probe *probe,
     if (code == DR_NOT_FINITE) {
         /* It can return nothing; what it is has to be known all the same. */
         fresh->own_db = -INFINITY;
-        return source_save(own, work->ledger, err);
+        const struct component_progress progress = {.cancel = work->cancel};
+        return source_save(own, work->ledger, &progress, err);
     }
     if (code == DR_OK)
         code = refer(probe, alone.weights.data, work, fresh, err);

@@ -217,7 +217,7 @@ static void a_verdict_is_remembered(void)
     memcpy(trial.own->source.digest, own.digest, DIGEST_BYTES);
     trial.own->source.digest_known = true;
     check_int(known(&trial).verdict, ==, LATENT_UNKNOWN);
-    check_int(source_save(&trial.other->source, &ledger, &problem), ==, DR_OK);
+    check_int(source_save(&trial.other->source, &ledger, NULL, &problem), ==, DR_OK);
     check_int(known(&trial).verdict, ==, LATENT_FOREIGN);
     /* an unscaled copy of it is another pair */
     trial.pair.own = trial.other->spec;

@@ -8,18 +8,21 @@
 #include "engine/vae_switch.h"
 #include "engine/vae_trial.h"
 
-/* Which roles: a bit each. cancel may be NULL. */
+/* Which roles: a bit each. progress NULL: a way back, which nobody watches or cancels. */
 static enum dr_code load_slots(struct dr_engine *engine, struct pipeline *pipeline,
-                               unsigned roles, const atomic_bool *cancel,
+                               unsigned roles, struct load_progress *progress,
                                struct dr_error *err)
 {
-    const struct component_progress progress = {.cancel = cancel};
-    const struct slot_load_options options = {.ledger = &engine->ledger,
-                                              .order = SLOT_SWAP,
-                                              .progress = &progress};
     for (int role = 0; role < ROLE_COUNT; ++role) {
         struct slot *const slot = &pipeline->slots[role];
-        if (!(roles & 1U << role) || !slot_active(slot)) continue;
+        const struct source *const active = slot_active(slot);
+        if (!(roles & 1U << role) || !active || slot->resident == active) continue;
+        const struct slot_load_options options = {
+            .ledger = &engine->ledger,
+            .order = SLOT_SWAP,
+            .progress = progress ? load_progress_part(progress, slot->name,
+                                                      source_file_bytes(active))
+                                 : NULL};
         const enum dr_code code = slot_load(slot, &options, err);
         if (code != DR_OK) return code;
     }
@@ -30,18 +33,35 @@ enum {
     ALL_ROLES = (1 << ROLE_COUNT) - 1
 };
 
+/* The bytes of the files that load_or_fall_back reads where nothing goes wrong. */
+static uint64_t bytes_to_read(const struct pipeline *pipeline)
+{
+    uint64_t bytes = 0;
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        const struct slot *const slot = &pipeline->slots[role];
+        const struct source *const active = slot_active(slot);
+        if (active && slot->resident != active) bytes += source_file_bytes(active);
+    }
+    const struct source *const base = pipeline->slots[ROLE_VAE].base;
+    if (pipeline->override && base && !base->digest_known)
+        bytes += source_file_bytes(base);
+    return bytes;
+}
+
 /* Its last component, asked on the way in. An override that has no room for that beside what is
  * loaded by now is asked by the next job. */
 static enum dr_code load_vae(struct dr_engine *engine, struct pipeline *pipeline,
-                             struct vae_trial *trial, struct dr_error *err)
+                             struct vae_trial *trial, struct load_progress *progress,
+                             struct dr_error *err)
 {
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
-    const struct component_progress progress = {.cancel = &engine->cancel};
-    struct slot_load_options options = {.ledger = &engine->ledger,
-                                        .order = SLOT_SWAP,
-                                        .progress = &progress};
     const struct source *const active = slot_active(slot);
-    if (!active) return DR_OK;
+    if (!active || slot->resident == active) return DR_OK;
+    struct slot_load_options options = {
+        .ledger = &engine->ledger,
+        .order = SLOT_SWAP,
+        .progress =
+            load_progress_part(progress, slot->name, source_file_bytes(active))};
     if (engine_fits_beside(engine,
                            source_weights_bytes(active) + trial->probe.check_bytes))
         vae_trial_watch(trial, &options);
@@ -56,20 +76,23 @@ static enum dr_code load_or_fall_back(struct dr_engine *engine,
     const unsigned others = ALL_ROLES & ~(1U << ROLE_VAE);
     struct vae_trial trial;
     struct dr_error why = {0};
+    struct load_progress progress;
+    engine_begin_progress(engine, &progress, bytes_to_read(pipeline));
     enum dr_code code = vae_trial_begin(&trial, engine, pipeline, pipeline->override,
-                                        VAE_TRIAL_BESIDE, &why);
+                                        VAE_TRIAL_BESIDE, &progress, &why);
     if (code == DR_FOREIGN) {
         vae_switch_fall_back(engine, pipeline, &why);
+        load_progress_replace(&progress, bytes_to_read(pipeline));
         code = DR_OK;
     }
-    if (code == DR_OK)
-        code = load_slots(engine, pipeline, others, &engine->cancel, &why);
+    if (code == DR_OK) code = load_slots(engine, pipeline, others, &progress, &why);
     if (code == DR_OK) {
-        code = load_vae(engine, pipeline, &trial, &why);
+        code = load_vae(engine, pipeline, &trial, &progress, &why);
         if (code != DR_OK && code != DR_CANCELLED && pipeline->override) {
             vae_trial_end(&trial);
             vae_switch_fall_back(engine, pipeline, &why);
-            code = load_slots(engine, pipeline, 1U << ROLE_VAE, &engine->cancel, &why);
+            load_progress_replace(&progress, bytes_to_read(pipeline));
+            code = load_slots(engine, pipeline, 1U << ROLE_VAE, &progress, &why);
         }
     }
     vae_trial_end(&trial);
@@ -137,6 +160,32 @@ static bool is_loaded_already(const struct dr_engine *engine, const char *path)
            tensor_file_check(&engine->pipeline->checkpoint.file, NULL) == DR_OK;
 }
 
+/* A pipeline's weights, and what the kernel keeps of its files; it stays open. */
+static size_t let_go(struct dr_engine *engine, struct pipeline *pipeline,
+                     enum cache_keep keep)
+{
+    if (!pipeline) return 0;
+    const size_t bytes = pipeline_release(pipeline);
+    cache_drop_file(&engine->cache, &pipeline->checkpoint.file, engine->pipeline, keep);
+    if (pipeline->override)
+        cache_drop_file(&engine->cache, &pipeline->override->checkpoint.file,
+                        engine->pipeline, keep);
+    return bytes;
+}
+
+static size_t let_go_of_vae(struct dr_engine *engine)
+{
+    struct pipeline *const pipeline = engine->pipeline;
+    if (!pipeline) return 0;
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct source *const active = slot_active(slot);
+    const size_t bytes = slot_release(slot);
+    if (active)
+        cache_drop_file(&engine->cache, active->spec->index->file, pipeline,
+                        CACHE_KEEP_RESIDENT);
+    return bytes;
+}
+
 static enum dr_code load_model(struct dr_engine *engine, const char *path, char *note,
                                size_t note_bytes, struct dr_error *err)
 {
@@ -154,8 +203,10 @@ static enum dr_code load_model(struct dr_engine *engine, const char *path, char 
         pipeline_close(&fresh);
         return code;
     }
-    pipeline_close(&engine->pipeline);
+    struct pipeline *old = engine->pipeline;
     engine->pipeline = fresh;
+    let_go(engine, old, CACHE_KEEP_NAMED);
+    pipeline_close(&old);
     return DR_OK;
 }
 
@@ -200,18 +251,21 @@ enum dr_code dr_engine_model(struct dr_engine *engine, struct dr_model_info *mod
     return code;
 }
 
-enum dr_code dr_engine_unload(struct dr_engine *engine, enum dr_unload_what what,
+enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
                               struct dr_receipt *receipt, struct dr_error *err)
 {
+    const unsigned which = what & ~(unsigned)DR_UNLOAD_DROP_CACHE;
+    if (which != DR_UNLOAD_VAE && which != DR_UNLOAD_MODEL)
+        return error_set(err, DR_BAD_INPUT,
+                         "unload of %u: give DR_UNLOAD_VAE or DR_UNLOAD_MODEL", what);
     enum dr_code code = engine_enter(engine, err);
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
-    size_t bytes = 0;
-    if (engine->pipeline && what == DR_UNLOAD_VAE)
-        bytes = slot_release(&engine->pipeline->slots[ROLE_VAE]);
-    if (engine->pipeline && what == DR_UNLOAD_MODEL)
-        bytes = pipeline_release(engine->pipeline);
-    if (what == DR_UNLOAD_MODEL) tokenizer_close(&engine->tokenizer);
+    if (what & DR_UNLOAD_DROP_CACHE) engine->cache.is_wanted = true;
+    const size_t bytes = which == DR_UNLOAD_VAE
+                             ? let_go_of_vae(engine)
+                             : let_go(engine, engine->pipeline, CACHE_KEEP_RESIDENT);
+    if (which == DR_UNLOAD_MODEL) tokenizer_close(&engine->tokenizer);
     receipt_end(engine, &start,
                 bytes ? "released; what a job needs is read again"
                       : "nothing was loaded",

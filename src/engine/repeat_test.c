@@ -210,10 +210,10 @@ static void open_and_fail(struct dr_engine *engine)
     check_int(dr_engine_load(engine, in_root("vae/cut.safetensors"), DR_LOAD_EAGER,
                              NULL, &problem),
               !=, DR_OK);
-    check_int(dr_inspect(in_root("vae/cut.safetensors"), NULL, 0, &inspection,
-                         &problem),
+    check_int(dr_inspect(in_root("vae/cut.safetensors"), NULL, &inspection, &problem),
               !=, DR_OK);
-    check_int(dr_inspect(in_root("a.safetensors"), NULL, DR_INSPECT_DIGESTS,
+    check_int(dr_inspect(in_root("a.safetensors"),
+                         &(struct dr_inspect_options){.flags = DR_INSPECT_DIGESTS},
                          &inspection, &problem),
               ==, DR_OK);
     dr_inspection_free(&inspection);

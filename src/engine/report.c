@@ -81,6 +81,8 @@ static enum dr_code read_memory(struct dr_engine *engine, struct dr_memory *memo
     memory->residual.total_bytes = view.residual.total_bytes;
     memory->residual.image_bytes = view.residual.image_bytes;
     memory->residual.heap_bytes = view.residual.heap_bytes;
+    memory->residual.heap_used_bytes = view.residual.heap_used_bytes;
+    memory->residual.heap_retained_bytes = view.residual.heap_retained_bytes;
     memory->residual.stack_bytes = view.residual.stack_bytes;
     memory->residual.jit_bytes = view.residual.jit_bytes;
     memory->residual.other_bytes = view.residual.other_bytes;

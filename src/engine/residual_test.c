@@ -83,6 +83,87 @@ static void unload_gives_back_what_a_cycle_took(void)
     dr_engine_close(&engine);
 }
 
+/* What a call says it released is gone from the kernel's figure when it returns: nothing waits
+ * for an idle moment, a collector or the next call. */
+static void check_fall(const struct dr_receipt *receipt)
+{
+    enum {
+        SLACK_BYTES = 128 << 10
+    };
+    const int64_t ledger = (int64_t)receipt->before.ledger_private_bytes -
+                           (int64_t)receipt->after.ledger_private_bytes;
+    const int64_t kernel = (int64_t)receipt->before.kernel_private_bytes -
+                           (int64_t)receipt->after.kernel_private_bytes;
+    check_int(ledger, ==,
+              (int64_t)receipt->released_bytes - (int64_t)receipt->acquired_bytes);
+    check_int(kernel, >=, ledger - SLACK_BYTES);
+}
+
+static void a_release_is_in_the_kernels_figure_when_the_call_returns(void)
+{
+    struct dr_engine *engine = open_engine_two_threads();
+    struct dr_receipt receipt;
+    load(engine, "a.safetensors");
+    picture(engine, "x.png");
+    check_int(dr_engine_choose_vae(engine, "sharp", 0, NULL, &receipt, &problem), ==,
+              DR_OK);
+    check_fall(&receipt);
+    check_int(dr_engine_unload(engine, DR_UNLOAD_VAE, &receipt, &problem), ==, DR_OK);
+    check_int(receipt.released_bytes, >, 128 << 10);
+    check_fall(&receipt);
+    check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL, &receipt, &problem), ==, DR_OK);
+    check_int(receipt.released_bytes, >, mebibyte);
+    check_fall(&receipt);
+
+    /* The control: the same bytes, struck off one ledger while another still holds them. */
+    load(engine, "a.safetensors");
+    const int64_t before = kernel_private(engine);
+    struct ledger ledger = {0};
+    struct region kept = {0};
+    const struct region_options options = {
+        .bytes = (size_t)memory_of(engine).ledger.private_bytes,
+        .tag = REGION_SCRATCH,
+        .component = "kept"};
+    check_int(region_open(&kept, &ledger, &options, &problem), ==, DR_OK);
+    check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL, &receipt, &problem), ==, DR_OK);
+    check_int(before - kernel_private(engine), <,
+              (int64_t)receipt.released_bytes - mebibyte);
+    region_close(&kept);
+    dr_engine_close(&engine);
+}
+
+/* After a release malloc keeps next to nothing of what was given back to it. */
+static void a_release_leaves_no_kept_heap(void)
+{
+    enum {
+        KEPT_BYTES = 1 << 20,
+        COUNT = 200
+    };
+    struct dr_engine *engine = open_engine_two_threads();
+    void *blocks[COUNT];
+    load(engine, "a.safetensors");
+    picture(engine, "x.png");
+    for (int i = 0; i < COUNT; ++i) {
+        blocks[i] = malloc(20000);
+        if (!blocks[i]) abort();
+        memset(blocks[i], 1, 20000);
+    }
+    for (int i = 0; i + 1 < COUNT; ++i) /* the last one pins the others from above */
+        free(blocks[i]);
+    /* The control: a heap that was not trimmed shows. */
+    const struct dr_memory kept = memory_of(engine);
+    check_int(kept.residual.heap_retained_bytes, >, 2 * mebibyte);
+    check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL, NULL, &problem), ==, DR_OK);
+    const struct dr_memory after = memory_of(engine);
+    fprintf(stderr, "     heap used %llu KiB, kept %llu KiB\n",
+            (unsigned long long)after.residual.heap_used_bytes / 1024,
+            (unsigned long long)after.residual.heap_retained_bytes / 1024);
+    check_int(after.residual.heap_used_bytes, >, 0);
+    check_int(after.residual.heap_retained_bytes, <, KEPT_BYTES);
+    free(blocks[COUNT - 1]);
+    dr_engine_close(&engine);
+}
+
 /* sdnext#3272 in figures: thirty switches, a picture in between. */
 static void thirty_switches_grow_nothing(void)
 {
@@ -272,6 +353,8 @@ int main(void)
 #endif
     fixture_begin();
     check_run(unload_gives_back_what_a_cycle_took);
+    check_run(a_release_is_in_the_kernels_figure_when_the_call_returns);
+    check_run(a_release_leaves_no_kept_heap);
     check_run(thirty_switches_grow_nothing);
     check_run(pictures_alone_grow_nothing);
     check_run(many_models_grow_nothing);

@@ -26,6 +26,11 @@ size_t source_scratch_bytes(const struct source *source)
     return source ? size_align(source->spec->scratch_bytes, region_page_bytes()) : 0;
 }
 
+uint64_t source_file_bytes(const struct source *source)
+{
+    return source ? source->spec->index->bytes : 0;
+}
+
 static enum dr_code load_source(struct source *source,
                                 const struct slot_load_options *options,
                                 struct region *weights, struct dr_error *err)
@@ -117,6 +122,7 @@ size_t slot_release(struct slot *slot)
 }
 
 enum dr_code source_save(struct source *source, struct ledger *ledger,
+                         const struct component_progress *progress,
                          struct dr_error *err)
 {
     if (!source || source->digest_known) return DR_OK;
@@ -127,7 +133,7 @@ enum dr_code source_save(struct source *source, struct ledger *ledger,
     enum dr_code code = region_open(&buffer, ledger, &options, err);
     if (code != DR_OK) return code;
     code = component_digest_read(source->spec->index, buffer.data, buffer.bytes,
-                                 source->digest, err);
+                                 progress, source->digest, err);
     region_close(&buffer);
     source->digest_known = code == DR_OK;
     return code;

@@ -76,9 +76,12 @@ enum dr_code slot_load(struct slot *slot, const struct slot_load_options *option
 size_t slot_release(struct slot *slot);
 
 /* Make sure that a source's digest is known, by reading its file (with a small scratch
- * region). This is what "saving the original's state" is. */
+ * region). This is what "saving the original's state" is. progress may be NULL. */
 enum dr_code source_save(struct source *source, struct ledger *ledger,
+                         const struct component_progress *progress,
                          struct dr_error *err) DR_MUST_CHECK;
+/* The bytes of the file that making it resident, or saving it, reads; 0 for NULL. */
+uint64_t source_file_bytes(const struct source *source);
 /* Private bytes that source_save takes for the time of the reading; 0 where nothing is left to
  * save (also for NULL). */
 size_t source_save_bytes(const struct source *source);

@@ -140,7 +140,9 @@ static enum dr_code take_digest(struct dr_engine *engine, struct source *source,
 {
     struct dr_error why = {0};
     enum dr_code code = DR_OK;
-    if (flags & DR_LIST_DIGESTS) code = source_save(source, &engine->ledger, &why);
+    const struct component_progress stop = {.cancel = &engine->cancel};
+    if (flags & DR_LIST_DIGESTS)
+        code = source_save(source, &engine->ledger, &stop, &why);
     if (code == DR_OVER_BUDGET || code == DR_NOMEM || code == DR_CANCELLED) {
         if (err) *err = why;
         return code;

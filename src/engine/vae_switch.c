@@ -35,7 +35,7 @@ void vae_switch_fall_back(struct dr_engine *engine, struct pipeline *pipeline,
 /* Bring the slot in line with the choice. A VAE that has no room beside the components that are
  * loaded is left to the job that needs it, which can release those. */
 static enum dr_code load_vae(struct dr_engine *engine, struct vae_trial *trial,
-                             struct dr_error *err)
+                             struct load_progress *progress, struct dr_error *err)
 {
     struct slot *const slot = &engine->pipeline->slots[ROLE_VAE];
     const struct source *const active = slot_active(slot);
@@ -52,10 +52,29 @@ static enum dr_code load_vae(struct dr_engine *engine, struct vae_trial *trial,
     struct slot_load_options options = {
         .ledger = &engine->ledger,
         .order = engine_fits_beside(engine, bytes) ? SLOT_SWAP : SLOT_RELEASE_FIRST,
-        .progress = &(struct component_progress){.cancel = &engine->cancel},
+        .progress = load_progress_part(progress, slot->name, source_file_bytes(active)),
     };
     vae_trial_watch(trial, &options);
     return slot_load(slot, &options, err);
+}
+
+/* The bytes of its file that load_vae reads where there is room. */
+static uint64_t load_bytes(const struct dr_engine *engine, const struct source *wanted)
+{
+    const struct slot *const slot = &engine->pipeline->slots[ROLE_VAE];
+    const bool is_read = engine->eager || slot->resident;
+    return is_read && slot->resident != wanted ? source_file_bytes(wanted) : 0;
+}
+
+/* The active VAE is what was asked for: only its weights may be missing. */
+static enum dr_code load_present(struct dr_engine *engine, struct dr_error *err)
+{
+    struct vae_trial nothing = {0};
+    struct load_progress progress;
+    engine_begin_progress(engine, &progress,
+                          load_bytes(engine,
+                                     slot_active(&engine->pipeline->slots[ROLE_VAE])));
+    return load_vae(engine, &nothing, &progress, err);
 }
 
 /* Make `file` (taken, NULL: base) the override, saving the original first and putting back what
@@ -65,15 +84,24 @@ static enum dr_code switch_vae(struct dr_engine *engine, struct vae_file *file_t
 {
     struct pipeline *const pipeline = engine->pipeline;
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct source *const base = slot->base;
+    const uint64_t save_bytes =
+        file_take && base && !base->digest_known ? source_file_bytes(base) : 0;
+    const struct source *const wanted = file_take ? &file_take->source : base;
+    struct load_progress progress;
     struct vae_trial trial;
-    enum dr_code code =
-        vae_trial_begin(&trial, engine, pipeline, file_take, VAE_TRIAL_MAKES_ROOM, err);
+    engine_begin_progress(engine, &progress, save_bytes + load_bytes(engine, wanted));
+    enum dr_code code = vae_trial_begin(&trial, engine, pipeline, file_take,
+                                        VAE_TRIAL_MAKES_ROOM, &progress, err);
     struct vae_file *const before = pipeline_exchange_vae(pipeline, file_take);
-    if (code == DR_OK) code = load_vae(engine, &trial, err);
+    if (code == DR_OK) code = load_vae(engine, &trial, &progress, err);
     struct vae_file *unwanted = before;
     if (code != DR_OK) unwanted = pipeline_exchange_vae(pipeline, before);
     if (unwanted && slot->resident == &unwanted->source) slot_release(slot);
     vae_trial_end(&trial);
+    if (code == DR_OK && unwanted)
+        cache_drop_file(&engine->cache, &unwanted->checkpoint.file, pipeline,
+                        CACHE_KEEP_NAMED);
     vae_file_close(&unwanted);
     return code;
 }
@@ -82,13 +110,12 @@ static enum dr_code open_and_switch(struct dr_engine *engine,
                                     const struct vae_choice_words *words,
                                     struct vae_choice *choice, struct dr_error *err)
 {
-    struct vae_trial nothing = {0};
     struct dr_error why;
     enum dr_code code = vae_choice_open(choice, engine, engine->pipeline, words, err);
     if (code != DR_OK) return code;
     if (choice->is_present) {
         if (words->force) engine->pipeline->override->forced = true;
-        return load_vae(engine, &nothing, err);
+        return load_present(engine, err);
     }
     code = switch_vae(engine, vae_choice_take(choice), &why);
     if (code == DR_FOREIGN && !choice->resolution.is_explicit) {

@@ -50,7 +50,8 @@ static enum dr_code take_reference(struct vae_trial *trial, struct dr_engine *en
 
 enum dr_code vae_trial_begin(struct vae_trial *trial, struct dr_engine *engine,
                              struct pipeline *pipeline, struct vae_file *file,
-                             enum vae_trial_room room, struct dr_error *err)
+                             enum vae_trial_room room, struct load_progress *progress,
+                             struct dr_error *err)
 {
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
     struct latent_probe_result result;
@@ -60,7 +61,13 @@ enum dr_code vae_trial_begin(struct vae_trial *trial, struct dr_engine *engine,
     };
     if (!file) return DR_OK;
     make_room(engine, source_save_bytes(slot->base), room);
-    enum dr_code code = source_save(slot->base, &engine->ledger, err);
+    const bool is_saved = !slot->base || slot->base->digest_known;
+    enum dr_code code = DR_OK;
+    if (!is_saved)
+        code = source_save(slot->base, &engine->ledger,
+                           load_progress_part(progress, slot->name,
+                                              source_file_bytes(slot->base)),
+                           err);
     if (code != DR_OK || !vae_choice_pair(pipeline, file, &pair)) return code;
     if (latent_probe_find(&engine->probes, &pair, &result))
         return latent_probe_refuse(&pair, &result, err);

@@ -30,11 +30,12 @@ enum vae_trial_room {
 };
 
 /* Save the original (its digest) and let it encode the probe's picture; `file` is what is to
- * take the slot. On error the trial is finished. Errors: DR_FOREIGN, where it is known;
+ * take the slot. progress is told of the saving; a base that is read again for the picture is not
+ * counted. On error the trial is finished. Errors: DR_FOREIGN, where it is known;
  * source_save's, latent_probe_prepare's and latent_probe_reference's. */
 enum dr_code vae_trial_begin(struct vae_trial *trial, struct dr_engine *engine,
                              struct pipeline *pipeline, struct vae_file *file,
-                             enum vae_trial_room room,
+                             enum vae_trial_room room, struct load_progress *progress,
                              struct dr_error *err) DR_MUST_CHECK;
 
 /* Let a load of the override ask the rest. Nothing where there is nothing to ask. */

@@ -11,6 +11,7 @@
 #include "mem/kernel_view.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -305,6 +306,15 @@ enum dr_code kernel_totals_read(struct kernel_totals *totals, struct dr_error *e
     return code;
 }
 
+static void read_heap(struct residual *residual)
+{
+    const struct mallinfo2 heap = mallinfo2();
+    residual->heap_used_bytes = heap.uordblks + heap.hblkhd;
+    if (residual->heap_bytes > residual->heap_used_bytes)
+        residual->heap_retained_bytes =
+            residual->heap_bytes - residual->heap_used_bytes;
+}
+
 enum dr_code kernel_view_read(struct kernel_view *view, const struct ledger *ledger,
                               struct dr_error *err)
 {
@@ -324,6 +334,7 @@ enum dr_code kernel_view_read(struct kernel_view *view, const struct ledger *led
     if (rollup.pss_shmem_bytes > residual->shmem_bytes)
         residual->shmem_bytes = rollup.pss_shmem_bytes;
     residual->total_bytes = residual_sum(residual);
+    read_heap(residual);
 
     /* Pages that came between the two readings. */
     const size_t accounted = ledger->private_bytes + residual->total_bytes;

@@ -40,7 +40,11 @@ struct residual {
                            and what the loader took for itself */
     size_t
         heap_bytes; /* malloc: [heap], its other arenas, its mappings of large requests */
-    size_t stack_bytes; /* [stack] and thread stacks */
+    /* What malloc itself says of the heap (mallinfo2). Not a split of heap_bytes: what was
+     * handed out need not have been written to, and is not resident then. */
+    size_t heap_used_bytes;     /* handed out and not given back */
+    size_t heap_retained_bytes; /* resident beyond that: heap_bytes less used, or 0 */
+    size_t stack_bytes;         /* [stack] and thread stacks */
     size_t jit_bytes;   /* executable anonymous pages: the compute library's code */
     size_t shmem_bytes; /* shared memory: memfd, /dev/shm, files on tmpfs */
     size_t other_bytes; /* anonymous pages that none of these explains */

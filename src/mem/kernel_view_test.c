@@ -385,6 +385,37 @@ static void threads_and_malloc_are_explained(void)
     }
 }
 
+/* What malloc keeps of what was given back: pinned from above by the last block, so that it
+ * cannot shrink by itself; trimming lets it go. */
+static void a_kept_heap_is_told_from_a_used_one(void)
+{
+    enum {
+        COUNT = 400
+    };
+    struct ledger ledger = {0};
+    unsigned char *blocks[COUNT];
+    (void)malloc_trim(0);
+    const struct residual before = view_of(&ledger).residual;
+    for (size_t i = 0; i < COUNT; ++i) {
+        blocks[i] = malloc(20000);
+        if (!blocks[i]) abort();
+        memset(blocks[i], 1, 20000);
+    }
+    const struct residual used = view_of(&ledger).residual;
+    for (size_t i = 0; i + 1 < COUNT; ++i)
+        free(blocks[i]);
+    const struct residual kept = view_of(&ledger).residual;
+    (void)malloc_trim(0);
+    const struct residual trimmed = view_of(&ledger).residual;
+    free(blocks[COUNT - 1]);
+    check_int(used.heap_used_bytes, >=, before.heap_used_bytes + COUNT * 20000);
+    check_int(used.heap_retained_bytes, <=, before.heap_retained_bytes + SLACK);
+    check_int(kept.heap_used_bytes, <=, before.heap_used_bytes + 20000 + SLACK);
+    check_int(kept.heap_retained_bytes, >=,
+              before.heap_retained_bytes + COUNT * 20000 - SLACK);
+    check_int(trimmed.heap_retained_bytes, <=, before.heap_retained_bytes + SLACK);
+}
+
 static void reading_allocates_nothing(void)
 {
     struct ledger ledger = {0};
@@ -546,6 +577,7 @@ int main(void)
     check_run(a_leaked_file_copy_is_other);
     check_run(a_leaked_mapping_is_other);
     if (!SANITIZED) check_run(threads_and_malloc_are_explained);
+    if (!SANITIZED) check_run(a_kept_heap_is_told_from_a_used_one);
     check_run(reading_allocates_nothing);
     check_run(text_is_told_apart);
     check_run(text_regions_are_held_against_their_lines);

@@ -104,13 +104,6 @@ bool component_dims(const struct component_spec *spec, const char *name, int32_t
 
 /* ---- weights in memory ---- */
 
-struct component_progress {
-    void (*report)(void *cookie,
-                   double share_done); /* on the calling thread; may be NULL */
-    void *cookie;
-    const atomic_bool *cancel; /* looked at before each piece; may be NULL */
-};
-
 struct component_load_options {
     struct ledger *ledger;
     const char *name; /* "unet", "vae": the region's component */

@@ -319,18 +319,17 @@ static enum dr_code finish_current(struct turn *turn, struct dr_error *err)
                         err);
 }
 
-/* Cancelled? And tell how far it is. */
+/* Tell how far it is. Cancelled? */
 static enum dr_code look_up(const struct loader *loader, struct dr_error *err)
 {
     const struct component_progress *const progress = loader->options->progress;
     if (!progress) return DR_OK;
-    if (progress->cancel && atomic_load(progress->cancel))
-        return error_set(err, DR_CANCELLED, "loading %s was cancelled",
-                         loader->options->name);
     if (progress->report && loader->total_bytes > 0)
         progress->report(progress->cookie,
                          (double)loader->done_bytes / (double)loader->total_bytes);
-    return DR_OK;
+    if (!progress->cancel || !atomic_load(progress->cancel)) return DR_OK;
+    return error_set(err, DR_CANCELLED, "loading %s was cancelled",
+                     loader->options->name);
 }
 
 /* Read everything, in turns: each takes in one piece and converts the one before. */

@@ -19,6 +19,8 @@
 #ifndef WEIGHTS_CHECKPOINT_H
 #define WEIGHTS_CHECKPOINT_H
 
+#include <stdatomic.h>
+
 #include "weights/tensor_file.h"
 
 enum family {
@@ -93,9 +95,19 @@ bool checkpoint_metadata_float(const struct tensor_file *file, const char *key,
 void component_digest_end(const struct component_index *component,
                           const uint8_t (*tensor_digests)[DIGEST_BYTES],
                           uint8_t out[DIGEST_BYTES]);
-/* The whole of it by reading, with a buffer given by the caller (any size >= 4096). */
+/* Of any reading of a component: how far it is, and whether to go on. */
+struct component_progress {
+    void (*report)(void *cookie,
+                   double share_done); /* on the calling thread; or NULL */
+    void *cookie;
+    const atomic_bool *cancel; /* looked at before each piece; may be NULL */
+};
+
+/* The whole of it by reading, with a buffer given by the caller (any size >= 4096).
+ * progress may be NULL. Errors: tensor_file_read's, DR_CHANGED, DR_CANCELLED. */
 enum dr_code component_digest_read(const struct component_index *component,
                                    void *buffer, size_t buffer_bytes,
+                                   const struct component_progress *progress,
                                    uint8_t out[DIGEST_BYTES],
                                    struct dr_error *err) DR_MUST_CHECK;
 

@@ -203,11 +203,11 @@ static void digest_of(const char *path, enum component_role role,
     memset(out, 0, DIGEST_BYTES);
     check_int(checkpoint_open(&checkpoint, path, &error), ==, DR_OK);
     check_int(component_digest_read(&checkpoint.components[role], buffer, sizeof buffer,
-                                    out, &error),
+                                    NULL, out, &error),
               ==, DR_OK);
     uint8_t again[DIGEST_BYTES]; /* in any pieces */
-    check_int(component_digest_read(&checkpoint.components[role], buffer, 4096, again,
-                                    &error),
+    check_int(component_digest_read(&checkpoint.components[role], buffer, 4096, NULL,
+                                    again, &error),
               ==, DR_OK);
     check_bytes(out, again, DIGEST_BYTES);
     checkpoint_close(&checkpoint);
@@ -295,12 +295,12 @@ static void passes_read_errors_on(void)
     check_int(checkpoint_open(&checkpoint, path, &error), ==, DR_OK);
     const struct component_index *const vae = &checkpoint.components[ROLE_VAE];
     fault_arm(1u << FAULT_READ, 100, FAULT_ONCE);
-    check_int(component_digest_read(vae, buffer, sizeof buffer, digest, &error), ==,
-              DR_IO);
+    check_int(component_digest_read(vae, buffer, sizeof buffer, NULL, digest, &error),
+              ==, DR_IO);
     fault_disarm();
     check_int(truncate(path, 100000), ==, 0);
-    check_int(component_digest_read(vae, buffer, sizeof buffer, digest, &error), ==,
-              DR_CHANGED);
+    check_int(component_digest_read(vae, buffer, sizeof buffer, NULL, digest, &error),
+              ==, DR_CHANGED);
     checkpoint_close(&checkpoint);
     check_int(checkpoint_open(&checkpoint, path, &error), ==, DR_CORRUPT);
 }

@@ -40,19 +40,45 @@ void component_digest_end(const struct component_index *component,
     digest_end(&digest, out);
 }
 
-static enum dr_code read_tensor(const struct component_index *component,
-                                const struct tensor *tensor, void *buffer,
-                                size_t buffer_bytes, uint8_t out[DIGEST_BYTES],
-                                struct dr_error *err)
+/* One reading of a component: what it needs of its caller, and how far it is. */
+struct reading {
+    const struct component_index *component;
+    void *buffer;
+    size_t buffer_bytes;
+    const struct component_progress *progress; /* may be NULL */
+    uint64_t done_bytes;
+};
+
+/* Tell how far it is. Cancelled? */
+static enum dr_code look_up(const struct reading *reading, struct dr_error *err)
+{
+    const struct component_progress *const progress = reading->progress;
+    const uint64_t total = reading->component->bytes;
+    if (!progress) return DR_OK;
+    if (progress->report && total > 0)
+        progress->report(progress->cookie, (double)reading->done_bytes / (double)total);
+    if (!progress->cancel || !atomic_load(progress->cancel)) return DR_OK;
+    return error_set(err, DR_CANCELLED, "reading the %s of %s was cancelled",
+                     component_role_name(reading->component->role),
+                     reading->component->file->path);
+}
+
+static enum dr_code read_tensor(struct reading *reading, const struct tensor *tensor,
+                                uint8_t out[DIGEST_BYTES], struct dr_error *err)
 {
     struct digest digest;
     enum dr_code code = DR_OK;
     digest_init(&digest);
     for (uint64_t start = 0; !code && start < tensor->bytes;) {
         const uint64_t left = tensor->bytes - start;
-        const size_t bytes = left < buffer_bytes ? (size_t)left : buffer_bytes;
-        code = tensor_file_read(component->file, tensor, start, buffer, bytes, err);
-        if (!code) digest_add(&digest, buffer, bytes);
+        const size_t bytes =
+            left < reading->buffer_bytes ? (size_t)left : reading->buffer_bytes;
+        code = look_up(reading, err);
+        if (!code)
+            code = tensor_file_read(reading->component->file, tensor, start,
+                                    reading->buffer, bytes, err);
+        if (!code) digest_add(&digest, reading->buffer, bytes);
+        reading->done_bytes += bytes;
         start += bytes;
     }
     digest_end(&digest, code ? NULL : out);
@@ -61,18 +87,23 @@ static enum dr_code read_tensor(const struct component_index *component,
 
 enum dr_code component_digest_read(const struct component_index *component,
                                    void *buffer, size_t buffer_bytes,
+                                   const struct component_progress *progress,
                                    uint8_t out[DIGEST_BYTES], struct dr_error *err)
 {
     struct digest digest;
     uint8_t tensor_digest[DIGEST_BYTES] = {0};
+    struct reading reading = {.component = component,
+                              .buffer = buffer,
+                              .buffer_bytes = buffer_bytes,
+                              .progress = progress};
     enum dr_code code = tensor_file_check(component->file, err);
     buffer_bytes -= buffer_bytes % 8; /* whole elements of every type */
     digest_init(&digest);
     for (size_t i = 0; !code && i < component->count; ++i) {
-        code = read_tensor(component, component->tensors[i].tensor, buffer,
-                           buffer_bytes, tensor_digest, err);
+        code = read_tensor(&reading, component->tensors[i].tensor, tensor_digest, err);
         if (!code) add_tensor(&digest, &component->tensors[i], tensor_digest);
     }
+    if (!code) code = look_up(&reading, err);
     if (!code) code = tensor_file_check(component->file, err);
     digest_end(&digest, code ? NULL : out);
     return code;

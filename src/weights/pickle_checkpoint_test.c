@@ -134,7 +134,7 @@ static void has_one_digest(void)
         check_int(checkpoint.components[ROLE_VAE].count, ==, 2);
         check_int(checkpoint.ignored_count, ==, 3);
         check_int(component_digest_read(&checkpoint.components[ROLE_VAE], buffer,
-                                        sizeof buffer, digests[i], &error),
+                                        sizeof buffer, NULL, digests[i], &error),
                   ==, DR_OK);
         checkpoint_close(&checkpoint);
         check_bytes(digests[0], digests[i], DIGEST_BYTES);
