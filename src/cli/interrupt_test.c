@@ -90,6 +90,20 @@ static int an_engine_that_comes_later_is_cancelled(void)
     return interrupt_seen() ? 0 : 1;
 }
 
+/* It looks by itself; the second signal is for a user who will not wait, and the next command has
+ * to say so again. */
+static int a_command_that_looks_is_not_killed(void)
+{
+    interrupt_begin(NULL);
+    interrupt_heed();
+    (void)raise(SIGINT);
+    if (!interrupt_seen() || interrupt_ended()) return 1;
+    interrupt_end();
+    interrupt_begin(NULL);
+    (void)raise(SIGINT);
+    return 2;
+}
+
 static int a_reader_that_left_is_an_error(void)
 {
     int fds[2];
@@ -106,6 +120,7 @@ static void signals_do_what_they_should(void)
     check_int(outcome(twice_kills), ==, -SIGINT);
     check_int(outcome(nothing_to_cancel_kills), ==, -SIGINT);
     check_int(outcome(an_engine_that_comes_later_is_cancelled), ==, 0);
+    check_int(outcome(a_command_that_looks_is_not_killed), ==, -SIGINT);
     check_int(outcome(a_reader_that_left_is_an_error), ==, 0);
 }
 

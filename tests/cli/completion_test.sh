@@ -37,6 +37,8 @@ offers "--help --version" --
 offers "inspect" help ins
 offers "--seed --steps --sampler --scheduler --strength" generate --s
 offers "--digest" inspect --d
+offers "--drop-cache" shell --dr
+offers "" generate --dr
 offers "" inspect --samp
 offers "euler euler-a" generate --sampler eu
 offers "euler euler-a" generate --sampler = eu

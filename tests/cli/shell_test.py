@@ -104,6 +104,33 @@ class ShellSession(Case):
         self.assertEqual((answer["error"]["code"], code), ("io", 9), answer)
         self.assertIn("nowhere/m.jsonl", answer["error"]["message"])
 
+    def test_readings_are_told(self):
+        shell = self.shell()
+        self.succeed(shell, "model ../tiny.safetensors")
+        told = [event for event in shell.events() if event.get("component")]
+        self.assertTrue(told)
+        self.assertEqual({event["stage"] for event in told}, {"load"})
+        self.assertEqual(len({event["total_bytes"] for event in told}), 1)
+        self.assertEqual(told, sorted(told, key=lambda event: event["done_bytes"]))
+        done = self.run_program("inspect", "--digest", "../tiny.safetensors", "--json")
+        self.assertIn('"component":"text"', done.stderr)
+        done = self.run_program("inspect", "--digest", "../tiny.safetensors", "-q")
+        self.assertEqual(done.stderr, "")
+
+    def test_drop_cache(self):
+        """What is dropped is on the receipt; unasked it is nothing. How much that is the file system decides."""
+        shell = self.shell("-m", "../tiny.safetensors")
+        self.succeed(shell, "vae ../vae.safetensors")
+        plain = self.succeed(shell, "vae none")["receipt"]
+        self.assertEqual(plain["dropped_cache_bytes"], 0)
+        self.assertNotIn("page cache", plain["reason"])
+        self.assertIn("still in use", self.succeed(shell, "unload vae --drop-cache")["receipt"]["reason"])
+        self.assertIn("page cache: ", self.succeed(shell, "unload --drop-cache")["receipt"]["reason"])
+        self.fail_with(shell, "vae none --drop-cache", "bad_input", "--drop-cache")
+        asked = self.shell("-m", "../tiny.safetensors", "--drop-cache")
+        self.succeed(asked, "vae ../vae.safetensors")
+        self.assertIn("page cache: ", self.succeed(asked, "vae none")["receipt"]["reason"])
+
     def test_lines(self):
         shell = self.shell()
         shell.send("")
