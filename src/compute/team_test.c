@@ -40,9 +40,10 @@ static char *stack_low, *stack_high;
 
 static void on_signal(int number)
 {
-    const char here = (char)number;
+    const char *const here = __builtin_frame_address(0);
+    (void)number;
     atomic_fetch_add(&taken, 1);
-    if (&here < stack_low || &here >= stack_high) atomic_fetch_add(&off_stack, 1);
+    if (here < stack_low || here >= stack_high) atomic_fetch_add(&off_stack, 1);
 }
 
 static void look_at_mask(void *context, int64_t task_idx, int lane)

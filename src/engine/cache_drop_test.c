@@ -62,6 +62,14 @@ static void choose_with(struct dr_engine *engine, const char *vae,
     check_int(dr_engine_choose_vae(engine, vae, 0, NULL, receipt, &problem), ==, DR_OK);
 }
 
+/* The kernel may have taken some of the pages for others since they were counted. */
+static void check_dropped(const struct dr_receipt *receipt, uint64_t counted)
+{
+    const uint64_t some = counted / 4;
+    check_int(receipt->dropped_cache_bytes, <=, counted);
+    check_int(receipt->dropped_cache_bytes, >=, counted - some);
+}
+
 static void switches_drop_what_they_leave(void)
 {
     struct dr_engine *engine = open_dropping(1);
@@ -77,7 +85,7 @@ static void switches_drop_what_they_leave(void)
 
     const uint64_t sharp = resident("vae/sharp.safetensors");
     choose_with(engine, "soft", &receipt);
-    check_int(receipt.dropped_cache_bytes, ==, sharp);
+    check_dropped(&receipt, sharp);
     check_has(receipt.reason, "page cache: ");
     check_int(resident("vae/sharp.safetensors"), ==, 0);
     check_int(resident("vae/soft.safetensors"), >, 0);
@@ -91,7 +99,7 @@ static void switches_drop_what_they_leave(void)
     options.steps = 1;
     options.vae = "sharp";
     check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
-    check_int(result.receipt.dropped_cache_bytes, ==, sharp);
+    check_dropped(&result.receipt, sharp);
     dr_generate_result_free(&result);
     check_int(resident("vae/sharp.safetensors"), ==, 0);
     check_int(resident("vae/soft.safetensors"), >, 0);
@@ -101,7 +109,7 @@ static void switches_drop_what_they_leave(void)
     check_int(dr_engine_load(engine, in_root("b.safetensors"), DR_LOAD_EAGER, &loaded,
                              &problem),
               ==, DR_OK);
-    check_int(loaded.receipt.dropped_cache_bytes, ==, a);
+    check_dropped(&loaded.receipt, a);
     check_has(loaded.receipt.reason, "files still in use keep theirs");
     check_int(resident("a.safetensors"), ==, 0);
     check_int(resident("b.safetensors"), >, 0);
@@ -127,14 +135,14 @@ static void an_unload_drops_what_no_component_is_from(void)
     check_int(dr_engine_unload(engine, DR_UNLOAD_VAE | DR_UNLOAD_DROP_CACHE, &receipt,
                                &problem),
               ==, DR_OK);
-    check_int(receipt.dropped_cache_bytes, ==, sharp);
+    check_dropped(&receipt, sharp);
     check_int(resident("vae/sharp.safetensors"), ==, 0);
 
     const uint64_t a = resident("a.safetensors");
     check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL | DR_UNLOAD_DROP_CACHE, &receipt,
                                &problem),
               ==, DR_OK);
-    check_int(receipt.dropped_cache_bytes, ==, a);
+    check_dropped(&receipt, a);
     check_int(resident("a.safetensors"), ==, 0);
     picture(engine, "y.png"); /* it comes back by itself */
 
