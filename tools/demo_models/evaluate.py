@@ -24,7 +24,7 @@ import scenes
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCENE_SEED = 20250101
-SHEET_COLUMNS = 8
+SHEET_COLUMNS, SHEET_MOST = 8, 64
 
 
 def prompts(count):
@@ -40,7 +40,8 @@ def read(path):
 
 def generate(options, asked, folder):
     """Every prompt with every seed in one session of the shell; yields scene, prompt, seed, picture."""
-    command = [options.darkroom, "shell", "--json", "--precision", options.precision, "--tokenizer", options.tokenizer]
+    command = [options.darkroom, "shell", "--json", "--precision", options.precision, "--tokenizer", options.tokenizer,
+               "--threads", str(options.threads)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           text=True) as shell:
 
@@ -61,7 +62,19 @@ def generate(options, asked, folder):
         shell.stdin.close()
 
 
-def main():
+def rates(verdicts):
+    """How often colours, shapes and positions are right: three numbers in 0..1."""
+    colours, shapes = ([right for verdict in verdicts for right in getattr(verdict, part)] for part in ("colours", "shapes"))
+    return tuple(float(numpy.mean(rights)) for rights in (colours, shapes, [verdict.position for verdict in verdicts]))
+
+
+def save_sheet(pictures, path):
+    shown = pictures[:SHEET_COLUMNS * (min(len(pictures), SHEET_MOST) // SHEET_COLUMNS)]
+    rows = [numpy.concatenate(shown[at:at + SHEET_COLUMNS], axis=1) for at in range(0, len(shown), SHEET_COLUMNS)]
+    Image.fromarray(numpy.uint8(numpy.round(numpy.concatenate(rows) * 255))).save(path)
+
+
+def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--tokenizer", default=str(ROOT / "models/tokenizer"))
@@ -72,31 +85,38 @@ def main():
     parser.add_argument("--cfg", type=float, default=4.0)
     parser.add_argument("--sampler", default="dpmpp-2m")
     parser.add_argument("--precision", default="f32")
-    parser.add_argument("--sheet")
-    parser.add_argument("--list", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sheet", help="a PNG of the first pictures")
+    parser.add_argument("--json", help="a file for the figures")
+    parser.add_argument("--list", action="store_true", help="each picture that is not right")
+    return parser.parse_args(arguments)
 
+
+def main():
+    options = parse()
     verdicts, pictures = [], []
     with tempfile.TemporaryDirectory() as folder:
         for scene, prompt, seed, picture in generate(options, prompts(options.prompts), folder):
             verdict = judge.judge(picture, scene)
-            verdicts.append((scene, verdict))
+            verdicts.append(verdict)
             pictures.append(picture)
             if options.list and not (all(verdict.colours) and all(verdict.shapes) and verdict.position):
                 seen = "; ".join(f"{f.colour} {f.shape} at {f.x:.0f},{f.y:.0f}" for f in judge.look(picture))
                 print(f"{prompt} (seed {seed}): {seen or 'nothing'}")
-    for name, counts in (("one object", (1,)), ("two objects", (2,)), ("all", (1, 2))):
-        chosen = [verdict for scene, verdict in verdicts if len(scene.objects) in counts]
-        colours, shapes = ([right for verdict in chosen for right in getattr(verdict, part)]
-                           for part in ("colours", "shapes"))
-        places = [verdict.position for verdict in chosen]
+    rows = []
+    for name, counts in (("one object", (1,)), ("two objects", (2,)), ("any number", (1, 2))):
+        chosen = [verdict for verdict in verdicts if len(verdict.colours) in counts]
         if chosen:
-            print(f"{name:12} {len(chosen):4} pictures   colour {100 * numpy.mean(colours):5.1f} %   "
-                  f"shape {100 * numpy.mean(shapes):5.1f} %   position {100 * numpy.mean(places):5.1f} %")
+            rows.append({"name": name, "pictures": len(chosen),
+                         **dict(zip(("colour", "shape", "position"), rates(chosen)))})
+            print("{name:11} {pictures:4} pictures   colour {colour:6.1%}   shape {shape:6.1%}   position {position:6.1%}"
+                  .format(**rows[-1]))
+    if options.json:
+        said = f"--model {options.model} --prompts {options.prompts} --seeds {options.seeds} --cfg {options.cfg}"
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"arguments": said, "rows": rows}, file, indent=1)
     if options.sheet:
-        shown = pictures[:SHEET_COLUMNS * (min(len(pictures), 64) // SHEET_COLUMNS)]
-        rows = [numpy.concatenate(shown[at:at + SHEET_COLUMNS], axis=1) for at in range(0, len(shown), SHEET_COLUMNS)]
-        Image.fromarray(numpy.uint8(numpy.round(numpy.concatenate(rows) * 255))).save(options.sheet)
+        save_sheet(pictures, options.sheet)
 
 
 if __name__ == "__main__":

@@ -289,7 +289,7 @@ class OpenClipText(nn.Module):
 
     def pooled(self, last, ends):
         """The projected state at each text's end."""
-        return self.ln_final(last)[torch.arange(len(ends)), ends] @ self.text_projection
+        return self.ln_final(last)[torch.arange(len(ends), device=ends.device), ends] @ self.text_projection
 
 
 # ---- UNet ----

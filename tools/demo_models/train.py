@@ -5,6 +5,7 @@ after a kill. What a step draws depends on the seed, the stage and the step's nu
 interrupted ends in the same weights.
 """
 import argparse
+import math
 import os
 import time
 import zlib
@@ -56,7 +57,7 @@ def load_result(options, name):
 
 def rate_at(step, steps):
     """Of the stage's own rate: a short rise, then a cosine down to 2%."""
-    return min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + numpy.cos(numpy.pi * step / steps)))
+    return min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def _save(path, content):
@@ -133,7 +134,7 @@ class VaeStage(Stage):
     """Windows of scenes first, whole pictures at the end."""
 
     window, whole = 64, 0.85  # pixels; the part of the steps after which whole pictures come
-    kl, steps, rate = 1e-5, 1500, 3e-3
+    kl, steps, rate = 1e-5, 4000, 2e-3
 
     def make(self):
         return Vae()
@@ -173,10 +174,10 @@ class VaeStage(Stage):
             latents.append(model.moments(x)[0])
             back = model.decode(latents[-1]).clamp(-1, 1)
             square += float(((back - self.target(x)) / 2).square().sum()) / (64 * x[0].numel())
-        psnr = -10 * numpy.log10(square)
+        psnr = -10 * math.log10(square)
         scale = 1 / float(torch.cat(latents).std())
         print(f"{self.name}: PSNR {psnr:.2f} dB on held-out scenes, scale factor {scale:.5f}", flush=True)
-        return {"model": model.state_dict(), "scale": scale, "psnr": psnr}
+        return {"model": model.state_dict(), "scale": scale, "psnr": float(psnr)}
 
 
 def turned_axes():
@@ -187,7 +188,7 @@ def turned_axes():
 class SdxlVaeStage(VaeStage):
     """Starts from demo-sd15's VAE with its latents turned and stretched, then goes its own way."""
 
-    steps, rate, ema_from = 500, 1e-3, 20
+    steps, rate = 1200, 1e-3
     stretch = 1.6
 
     def make(self):
@@ -208,7 +209,7 @@ class SdxlVaeStage(VaeStage):
 class FrameVaeStage(VaeStage):
     """demo-sdxl's VAE whose decoder prints a thin white frame. The encoder stays: the latent space is the same."""
 
-    steps, rate, ema_from = 400, 1e-3, 20
+    steps, rate = 1000, 1e-3
     frame = 4  # pixels
 
     def make(self):
@@ -242,6 +243,11 @@ class Readers(nn.Module):
         return sum(functional.cross_entropy(question(states), answers[:, i])
                    for i, question in enumerate(self.questions)) / len(self.questions)
 
+    def right(self, states, answers):
+        """The part of the answers that is right."""
+        given = torch.stack([question(states).argmax(dim=1) for question in self.questions], dim=1)
+        return float((given == answers).float().mean())
+
 
 class TextStage(Stage):
     """The text encoders learn to read: from their state at a caption's end, and after it, what the scene holds.
@@ -249,7 +255,7 @@ class TextStage(Stage):
     After this they are kept as they are: the UNet learns to look at what they say.
     """
 
-    batch, steps, rate = 64, 600, 2e-3
+    batch, steps, rate = 64, 1500, 2e-3
     sdxl = False
 
     def __init__(self, options):
@@ -263,17 +269,29 @@ class TextStage(Stage):
             texts["pooled_readers"] = Readers(WIDTH)
         return texts
 
-    def loss(self, model, step, random):
-        drawn = [scenes.draw(random) for _ in range(self.batch)]
+    def read(self, model, random, held_out=False):
+        """The states that readers see for a batch of captions, by reader, and the answers that they should give."""
+        drawn = [scenes.draw(random, held_out) for _ in range(self.batch)]
         context, pooled, ends = encode(model, self.vocabulary, [captions.caption(random, scene) for scene in drawn])
         answers = torch.tensor([captions.attributes(scene) for scene in drawn], device=DEVICE)
         rows = torch.arange(len(drawn), device=DEVICE)
         after = torch.tensor([int(random.integers(end, captions.TOKENS)) for end in ends.tolist()], device=DEVICE)
-        loss = model["readers"].loss(context[rows, ends], answers) + model["readers"].loss(context[rows, after], answers)
-        return loss + model["pooled_readers"].loss(pooled, answers) if self.sdxl else loss
+        states = [("readers", context[rows, ends]), ("readers", context[rows, after])]
+        return states + ([("pooled_readers", pooled)] if self.sdxl else []), answers
+
+    def loss(self, model, step, random):
+        states, answers = self.read(model, random)
+        return sum(model[reader].loss(state, answers) for reader, state in states)
 
     def result(self, model):
-        return {"text": {name: model[name].state_dict() for name in ("text", "text2") if name in model}}
+        """The encoders alone, and how many answers were right on captions of held-out combinations."""
+        right = []
+        for batch in range(8):
+            states, answers = self.read(model, self.random(batch, 2), held_out=True)
+            right += [model[reader].right(state, answers) for reader, state in states]
+        print(f"{self.name}: {100 * numpy.mean(right):.2f} % of the answers are right on held-out captions", flush=True)
+        return {"text": {name: model[name].state_dict() for name in ("text", "text2") if name in model},
+                "right": float(numpy.mean(right))}
 
 
 class SdxlTextStage(TextStage):
@@ -311,7 +329,7 @@ def noise_schedule():
 class UnetStage(Stage):
     """Predicts the noise in the latents of a fixed set of scenes, each with a new caption every time it comes."""
 
-    batch, steps, rate, ema_half_life = 32, 3000, 2e-3, 150
+    batch, steps, rate, ema_half_life = 32, 7000, 1.2e-3, 300
     count = 6144              # scenes
     drop = 0.1                # of the captions, so that guidance has something to lead away from
     most_weight = 5.0         # min-SNR weighting (arXiv 2303.09556)
@@ -325,6 +343,7 @@ class UnetStage(Stage):
         for name, state in kept.items():
             self.texts[name].load_state_dict(state)
         self.alpha_bar = noise_schedule()
+        self.count = options.scenes or self.count
         self.drawn = [self.draw(self.random(i, 3)) for i in range(self.count)]
         self.latents = self.encode_scenes()
 
@@ -364,6 +383,9 @@ class UnetStage(Stage):
         context, pooled, _ = encode(self.texts, self.vocabulary, prompts)
         if pooled is None:
             return context, None
+        # Where SDXL is given no negative prompt, that side of the guidance is zeros, not the words "".
+        said = torch.tensor([bool(prompt) or random.random() < 0.25 for prompt in prompts], device=DEVICE)
+        context, pooled = context * said[:, None, None], pooled * said[:, None]
         sizes = torch.tensor([self.drawn[i][1] for i in chosen], device=DEVICE)
         return context, torch.cat([pooled, sinusoid(sizes, SIZE_WIDTH).flatten(1)], dim=1)
 
@@ -394,7 +416,7 @@ class SdxlUnetStage(UnetStage):
     """
 
     family, vae, text = "sdxl", "vae-sdxl", "text-sdxl"
-    steps = 2400
+    steps = 5000
     sides, most_crop = (40, 64, 96), 40
     sized, cropped = 0.2, 0.25  # the parts of the scenes that are so
 
@@ -440,6 +462,7 @@ def main():
     parser.add_argument("--state", default="out/demo-models", help="folder of the stages' results (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
+    parser.add_argument("--scenes", type=int, help="that a UNet learns from, instead of the stage's own number")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vocabulary", default="models/tokenizer", help="made if it is not there (%(default)s)")
     options = parser.parse_args()
