@@ -120,6 +120,7 @@ class PeerEngine:
 
     def __init__(self, name, arguments):
         self.name, self.arguments = name, arguments
+        self.needs_bf16 = "bf16" in name
 
     def prepare(self, options):
         if self.arguments[0] != "peer_openvino.py":
@@ -161,6 +162,7 @@ class DarkroomEngine:
 
     def __init__(self, name, precision):
         self.name, self.precision = name, precision
+        self.needs_bf16 = precision == "bf16"
 
     def prepare(self, options):
         path = self._checkpoint(options)
@@ -221,6 +223,7 @@ ENGINES = {engine.name: engine for engine in (
     DarkroomEngine("darkroom-bf16", "bf16"),
     DarkroomEngine("darkroom-f32", "f32"),
     PeerEngine("openvino-bf16", ["peer_openvino.py", "--precision", "bf16"]),
+    PeerEngine("openvino-f32", ["peer_openvino.py", "--precision", "f32"]),
     PeerEngine("diffusers-bf16", ["peer_diffusers.py", "--dtype", "bfloat16"]),
     PeerEngine("diffusers-bf16-nhwc", ["peer_diffusers.py", "--dtype", "bfloat16", "--channels-last"]),
     PeerEngine("diffusers-f32", ["peer_diffusers.py", "--dtype", "float32"]),
@@ -234,6 +237,7 @@ def commit():
 
 
 def machine():
+    """What the processor is, and which of the flags that matter here it has."""
     model, flags = platform.machine(), set()
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
         for line in cpuinfo:
@@ -284,6 +288,15 @@ def print_table(rows, base):
     print("above 1 is slower. Private: Pss_Anon + Pss_Shmem, the whole process; OpenVINO's lacks the text encoder.")
 
 
+def default_engines():
+    """All; on a processor that only emulates bfloat16, where its times mean nothing, those without it."""
+    has_bf16 = {"avx512_bf16", "amx_bf16"} & set(machine()["flags"])
+    left_out = [name for name, engine in ENGINES.items() if engine.needs_bf16 and not has_bf16]
+    if left_out:
+        say(f"this processor does not multiply bfloat16: without {', '.join(left_out)}")
+    return [name for name in ENGINES if name not in left_out]
+
+
 def parse_options():
     parser = argparse.ArgumentParser(prog="bench/peers", description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -291,10 +304,11 @@ def parse_options():
     parser.add_argument("--rounds", type=int, help="how often each engine has its turn (default 3; quick 1)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
                         help="threads of each engine (default: all cores)")
-    parser.add_argument("--engines", default=",".join(ENGINES), help="which, separated by commas (default all)")
+    parser.add_argument("--engines", help="which, separated by commas (default: all that this processor can be "
+                        "compared with: without AVX512-BF16 or AMX the float32 ones)")
     parser.add_argument("--list", action="store_true", help="print the engines' names and end")
     options = parser.parse_args()
-    options.names = options.engines.split(",")
+    options.names = options.engines.split(",") if options.engines else default_engines()
     unknown = [name for name in options.names if name not in ENGINES]
     if unknown:
         parser.error(f"no engine is called {unknown[0]!r}; there are {', '.join(ENGINES)}")

@@ -1,15 +1,18 @@
-/* golden_full — the networks at full SD1.5 shapes against diffusers, on demand.
+/* golden_full — the networks at full SD1.5 or SDXL shapes against diffusers, on demand.
  *
  *     golden_full GOLDEN-FOLDER CHECKPOINT
  *
  * The folder is what `tools/golden/golden.py --size full` writes, the checkpoint what the files'
- * metadata say (random_checkpoint --family sd15 --size full --dtype f16). Needs about 6 GiB
- * and some minutes; script/golden --full does all of it.
+ * metadata say (random_checkpoint --family sd15|sdxl --size full --dtype f16). Needs about 6 GiB
+ * (SDXL 14) and some minutes; script/golden --full does all of it. An SDXL checkpoint's VAE is
+ * SD1.5's network, and checked there.
  *
- * float32: relative L2 <= 1e-4 each. bfloat16: the VAE's picture >= 47 dB PSNR from float32's.
+ * float32: relative L2 <= 1e-4 each. bfloat16, where the processor multiplies it: the VAE's
+ * picture >= 47 dB PSNR from float32's.
  */
 #include "network.h"
 
+#include "compute/compute.h"
 #include "model/clip_text.h"
 #include "model/unet.h"
 #include "model/vae.h"
@@ -25,36 +28,84 @@ static int32_t dim(const struct golden *golden, const char *group, int32_t axis)
     return golden_dim(golden, group, "latent", axis);
 }
 
-/* ---- text encoder ---- */
+/* ---- text encoders ---- */
+
+/* A golden context and the clip skip that gives it. */
+struct text_case {
+    enum component_role role;
+    int32_t clip_skip;
+    const char *context;
+    const char *pooled; /* NULL: none */
+};
+static const struct text_case sd15_texts[] = {
+    {ROLE_TEXT, 1, "context_skip1", NULL},
+    {ROLE_TEXT, 2, "context_skip2", NULL},
+};
+static const struct text_case sdxl_texts[] = {
+    {ROLE_TEXT,  1, "text.context",        NULL          },
+    {ROLE_TEXT,  2, "text.context_skip2",  NULL          },
+    {ROLE_TEXT2, 1, "text2.context",       "text2.pooled"},
+    {ROLE_TEXT2, 2, "text2.context_skip2", NULL          },
+};
+
+static double pooled_error(const struct golden *golden,
+                           const struct clip_text_plan *text, const char *name,
+                           size_t width)
+{
+    double worst = 0.0;
+    float *const expected = golden_read(golden, NULL, name, NULL);
+    int32_t *const ends = golden_read(golden, NULL, "ends", NULL);
+    for (int32_t i = 0; i < 2; ++i) {
+        const double error =
+            network_relative_error(clip_text_pooled(text, i, ends[i]),
+                                   expected + (size_t)i * width, width);
+        if (!(error <= worst)) worst = error;
+    }
+    fprintf(stderr, "     %s: relative L2 %.3g\n", name, worst);
+    free(ends);
+    free(expected);
+    return worst;
+}
+
+static void check_text_case(const struct golden *golden, const struct text_case *test,
+                            enum dtype dtype, double bound)
+{
+    struct clip_text_spec *spec = NULL;
+    struct clip_text_plan text = {0};
+    struct region weights = {0}, arena = {0};
+    struct dr_error err = {0};
+    network_require(clip_text_spec_create(&spec, &checkpoint.components[test->role],
+                                          checkpoint.family, dtype, &err) == DR_OK,
+                    "%s", err.message);
+    network_load(clip_text_component(spec), &weights);
+    network_require(clip_text_plan_create(&text, spec, 2, test->clip_skip, &err) ==
+                        DR_OK,
+                    "%s", err.message);
+    network_arena(text.plan, &weights, &arena);
+    golden_fill(golden, NULL, "ids", text.plan, text.ids);
+    network_run(text.plan);
+    check_real(golden_error(golden, NULL, test->context, text.plan, text.context), <=,
+               bound);
+    if (test->pooled)
+        check_real(pooled_error(golden, &text, test->pooled,
+                                (size_t)clip_text_info(spec).pooled),
+                   <=, bound);
+    clip_text_plan_destroy(&text);
+    region_close(&arena);
+    region_close(&weights);
+    clip_text_spec_destroy(&spec);
+}
 
 static void check_text(enum dtype dtype, double bound)
 {
     struct golden golden;
-    struct clip_text_spec *spec = NULL;
-    struct region weights = {0};
-    struct dr_error err = {0};
-    golden_open(&golden, "text");
-    network_require(clip_text_spec_create(&spec, &checkpoint.components[ROLE_TEXT],
-                                          FAMILY_SD15, dtype, &err) == DR_OK,
-                    "%s", err.message);
-    network_load(clip_text_component(spec), &weights);
-    for (int32_t skip = 1; skip <= 2; ++skip) {
-        struct clip_text_plan text = {0};
-        struct region arena = {0};
-        network_require(clip_text_plan_create(&text, spec, 2, skip, &err) == DR_OK,
-                        "%s", err.message);
-        network_arena(text.plan, &weights, &arena);
-        golden_fill(&golden, NULL, "ids", text.plan, text.ids);
-        network_run(text.plan);
-        check_real(golden_error(&golden, NULL,
-                                skip == 1 ? "context_skip1" : "context_skip2",
-                                text.plan, text.context),
-                   <=, bound);
-        clip_text_plan_destroy(&text);
-        region_close(&arena);
-    }
-    region_close(&weights);
-    clip_text_spec_destroy(&spec);
+    const bool is_sdxl = checkpoint.family == FAMILY_SDXL;
+    const struct text_case *const tests = is_sdxl ? sdxl_texts : sd15_texts;
+    const size_t count = is_sdxl ? sizeof sdxl_texts / sizeof *sdxl_texts
+                                 : sizeof sd15_texts / sizeof *sd15_texts;
+    golden_open(&golden, is_sdxl ? "text_sdxl" : "text");
+    for (size_t i = 0; i < count; ++i)
+        check_text_case(&golden, &tests[i], dtype, bound);
     golden_close(&golden);
 }
 
@@ -91,6 +142,8 @@ static void check_unet_case(const struct unet_spec *spec, const struct region *w
     free(time);
     golden_fill(golden, group, "latent", unet.plan, unet.latent);
     golden_fill(golden, group, "context", unet.plan, unet.context);
+    if (unet.vector.id != 0)
+        golden_fill(golden, group, "vector", unet.plan, unet.vector);
     network_run(unet.plan);
     check_real(golden_error(golden, group, "result", unet.plan, unet.result), <=,
                bound);
@@ -104,7 +157,7 @@ static void check_unet(enum dtype dtype, double bound)
     struct unet_spec *spec = NULL;
     struct region weights = {0};
     struct dr_error err = {0};
-    golden_open(&golden, "unet");
+    golden_open(&golden, checkpoint.family == FAMILY_SDXL ? "unet_sdxl" : "unet");
     network_require(unet_spec_create(&spec, &checkpoint.components[ROLE_UNET],
                                      checkpoint.family, dtype, &err) == DR_OK,
                     "%s", err.message);
@@ -227,18 +280,22 @@ int main(int count, char **arguments)
 {
     if (count != 3) return check_skip("usage: golden_full GOLDEN-FOLDER CHECKPOINT");
     network_require(setenv("DARKROOM_GOLDEN", arguments[1], 1) == 0, "setenv");
-    struct golden golden;
-    golden_open(&golden, "vae");
-    golden_check_checkpoint(&golden, arguments[2]);
-    golden_close(&golden);
     network_start();
     network_open(&checkpoint, arguments[2]);
+    const bool has_vae = checkpoint.family != FAMILY_SDXL;
+    const bool has_bf16 = compute_has_bf16();
+    struct golden golden;
+    golden_open(&golden, has_vae ? "unet" : "unet_sdxl");
+    golden_check_checkpoint(&golden, arguments[2]);
+    golden_close(&golden);
+    if (!has_bf16)
+        fprintf(stderr, "this processor does not multiply bfloat16: float32 only\n");
     check_run(text_in_f32);
-    check_run(text_in_bf16);
-    check_run(vae_in_f32);
-    check_run(vae_in_bf16);
+    if (has_bf16) check_run(text_in_bf16);
+    if (has_vae) check_run(vae_in_f32);
+    if (has_vae && has_bf16) check_run(vae_in_bf16);
     check_run(unet_in_f32);
-    check_run(unet_in_bf16);
+    if (has_bf16) check_run(unet_in_bf16);
     checkpoint_close(&checkpoint);
     network_finish();
     return check_done();

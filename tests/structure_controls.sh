@@ -86,6 +86,18 @@ planted src/base/planted.c 'int a; \n' "${style[@]}"
 planted src/base/planted.c '\tint a;\n' "${style[@]}"
 planted docs/planted.md 'no end' "${style[@]}"
 
+mkdir -p "$work"/tree/{docs,tests/cli}
+echo 'Guarded: error_test: fills_and_returns_the_code, cli_looking: test_checkpoint.' >"$work/tree/docs/clean.md"
+cp "$source"/tests/cli/{meson.build,looking_test.py,harness.py} "$work/tree/tests/cli"
+guards=("$checks/guards.sh" "$work/tree")
+passes guards "${guards[@]}"
+planted docs/planted.md 'See error_test: planted.\n' "${guards[@]}"
+planted docs/planted.md 'See planted_test: fills_and_returns_the_code.\n' "${guards[@]}"
+planted docs/planted.md 'See cli_looking: test_planted.\n' "${guards[@]}"
+planted docs/planted.md 'See cli_planted: test_checkpoint.\n' "${guards[@]}"
+# A test file that no build runs guards nothing.
+planted docs/planted.md 'See cli_harness: test_none.\n' "${guards[@]}"
+
 # Formatting: a tree of one file, so that this does not depend on how the others are.
 mkdir -p "$work/small"/{src,include,tests,tools}
 cp "$source/.clang-format" "$work/small"

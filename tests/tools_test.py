@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Tests of the Python tools that the scripts rely on: test_summary.py, memory_table.py and bench/peers_table.py.
+"""Tests of the Python tools that the scripts rely on: test_summary.py, memory_table.py, memory_plot.py,
+bench/peers_table.py and bench/scene.
 
     tools_test.py SOURCE_ROOT
 """
+import importlib.machinery
+import importlib.util
 import json
 import pathlib
 import subprocess
@@ -12,7 +15,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
-sys.path.insert(0, str(ROOT / "bench"))
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tools")]
 
 
 def run(tool, *arguments):
@@ -120,6 +123,43 @@ class MemoryTable(unittest.TestCase):
         self.assertEqual(self.show([]).returncode, 1)
 
 
+def change(event, ms, component, size, tag="weights", kind="private"):
+    return {"event": event, "ms": ms, "component": component, "bytes": size, "tag": tag, "kind": kind}
+
+
+class MemoryPlot(unittest.TestCase):
+    log = [{"event": "begin", "ms": 1000, "command": "vae"},
+           change("opened", 1100, "vae", 10), change("opened", 1200, "vae (override)", 20),
+           change("opened", 1250, "vae", 7, tag="activations"), change("opened", 1260, "vae", 99, kind="mapped"),
+           change("closed", 1300, "vae", 10), {"event": "end", "ms": 1500, "command": "vae", "ok": True}]
+
+    def test_areas_are_the_regions(self):
+        import memory_plot
+        times, series, commands, left = memory_plot.replay(self.log)
+        self.assertEqual(commands, [[0.0, 0.5, "vae"]])
+        self.assertEqual(times[-1], 0.5)
+        self.assertEqual(series["vae"], [0, 10, 10, 10, 10, 10, 10, 0, 0])
+        self.assertEqual(series["vae (override)"], [0, 0, 0, 20, 20, 20, 20, 20, 20])
+        self.assertEqual(series[None], [0, 0, 0, 0, 0, 7, 7, 7, 7])
+        self.assertEqual(left, 27)
+
+    def test_the_plot_names_what_was_there(self):
+        import memory_plot
+        times, series, _, _ = memory_plot.replay(self.log)
+        lines, plot = memory_plot.script(times, series, [(0.3, 30 << 20)], ["it's here"])
+        self.assertIn("VAE chosen explicitly", plot)
+        self.assertNotIn("UNet", plot)
+        self.assertTrue(any("'it''s here'" in line for line in lines))
+
+    def test_a_log_without_regions(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as log:
+            log.write(json.dumps(self.log[0]) + "\n")
+            log.flush()
+            done = run("tools/memory_plot.py", log.name, log.name, log.name + ".none")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no region", done.stderr)
+
+
 class PeersTable(unittest.TestCase):
     def test_ratio_is_taken_within_a_round(self):
         import peers_table
@@ -139,6 +179,52 @@ class PeersTable(unittest.TestCase):
         import os
         self.assertGreater(peers_table.private_bytes(os.getpid()), 1 << 20)
         self.assertEqual(peers_table.private_bytes(0x7FFFFFF0), 0)
+
+
+class Scene(unittest.TestCase):
+    """bench/scene's judge: a scene that holds, and each way in which one does not."""
+
+    @classmethod
+    def setUpClass(cls):
+        loader = importlib.machinery.SourceFileLoader("scene", str(ROOT / "bench/scene"))
+        cls.scene = importlib.util.module_from_spec(importlib.util.spec_from_loader("scene", loader))
+        loader.exec_module(cls.scene)
+
+    def rows(self):
+        def row(start, size):
+            region = {"start": start, "bytes": size, "tag": "weights", "component": "vae"}
+            return {"agree": True, "regions": [region], "ledger": size, "kernel": size + 5000, "residual": 5000,
+                    "image": 1000, "heap": 1000, "stack": 1000, "jit": 1000, "other": 1000, "rss": size + 9000,
+                    "anonymous": size + 5000, "rest": [[0x1000, 0x2000, 4096]], "picture": b"picture"}
+
+        return {"started": row(0x10000, 0), "SDXL": row(0x100000, 0x8000), "SD1.5": row(0x200000, 0x4000),
+                "alone": row(0x300000, 0x4000)}
+
+    def failures(self, rows):
+        return [promise for promise, holds, _ in self.scene.judge(rows) if not holds]
+
+    def test_a_scene_that_holds(self):
+        self.assertEqual(self.failures(self.rows()), [])
+
+    def test_every_way_in_which_it_does_not(self):
+        changes = {
+            "the ledger's regions": {"agree": False},
+            "SDXL's and the VAE's": {"rest": [[0x104000, 0x106000, 0x2000]]},
+            "the regions hold": {"ledger": 0x5000},
+            "private bytes": {"kernel": 0x4000 + 5000 + (1 << 20) + 1},
+            "resident anonymous": {"anonymous": 0x4000 + 5000 + (1 << 20) + 1},
+            "residual, heap": {"heap": 1001 + (1 << 20)},
+            "the SD1.5 picture": {"picture": b"another"},
+        }
+        for promise, change in changes.items():
+            rows = self.rows()
+            rows["SD1.5"].update(change)
+            self.assertEqual([failure[:len(promise)] for failure in self.failures(rows)], [promise])
+
+    def test_a_region_that_is_still_held(self):
+        rows = self.rows()
+        rows["SD1.5"]["regions"] += rows["SDXL"]["regions"]
+        self.assertEqual(len(self.failures(rows)), 1)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ struct layout_tensor {
     int64_t dims[4];
     int64_t fan_in;
     double constant;
+    bool autoencodes; /* checkpoint_autoencoder.h has its values */
 };
 
 struct layout {

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checkpoint_autoencoder.h"
 #include "checkpoint_layout.h"
 #include "checkpoint_values.h"
 
@@ -45,6 +46,8 @@ struct options {
     bool full, linear_projection, attention_2d, prefix, ema;
     bool v_prediction, zero_snr;
     bool without_vae, without_text, without_unet;
+    bool autoencodes;
+    uint64_t latent_space;
     const char *drop[MAX_NAMED], *nan[MAX_NAMED];
     int drop_count, nan_count;
     const char *output;
@@ -55,6 +58,8 @@ static const char usage[] =
     "  --part checkpoint|vae    the whole, or a stand-alone VAE (default: checkpoint)\n"
     "  --dtype f16|f32|bf16     type of the weights (default: f16)\n"
     "  --seed N                 default 0\n"
+    "  --latent-space N         a VAE that returns the picture, through latents of a space of its\n"
+    "                           own for each N; the seed makes it another of the same space\n"
     "  --vocabulary N           tokens (default: 600 tiny, 49408 full)\n"
     "  --linear-proj            SD1.x: proj_in and proj_out as matrices\n"
     "  --attn-2d                VAE attention as matrices\n"
@@ -132,6 +137,10 @@ static void take_option(struct options *options, int letter, const char *text)
             (enum type)choose("--dtype", text,
                               (const char *const[]){"f32", "f16", "bf16", NULL});
         break;
+    case 'L':
+        options->autoencodes = true;
+        options->latent_space = (uint64_t)number("--latent-space", text, 0, 1L << 30);
+        break;
     case 's': options->seed = (uint64_t)number("--seed", text, 0, 1L << 62); break;
     case 'v':
         options->vocabulary = (int)number("--vocabulary", text, 3, 1000000);
@@ -162,6 +171,7 @@ static struct options parse(int count, char **arguments)
         {"part",          required_argument, NULL, 'p'},
         {"dtype",         required_argument, NULL, 't'},
         {"seed",          required_argument, NULL, 's'},
+        {"latent-space",  required_argument, NULL, 'L'},
         {"vocabulary",    required_argument, NULL, 'v'},
         {"unet-channels", required_argument, NULL, 'c'},
         {"linear-proj",   no_argument,       NULL, 'l'},
@@ -234,15 +244,19 @@ static void lay_out_text(struct layout *layout, const struct options *options)
 static void lay_out_vae(struct layout *layout, const struct options *options,
                         const char *prefix)
 {
-    const struct vae_sizes sizes = {
+    struct vae_sizes sizes = {
         .channels = options->full ? 128 : 32,
         .levels = 4,
         .res_blocks = 2,
         .latent = 4,
         .multiplier = {1, 2, 4, 4},
-        .attention_2d = options->attention_2d,
     };
+    if (options->autoencodes && !options->full) sizes = autoencoder_sizes();
+    sizes.attention_2d = options->attention_2d;
+    const size_t first = layout->count;
     layout_vae(layout, prefix, &sizes);
+    for (size_t i = first; i < layout->count; ++i)
+        layout->tensors[i].autoencodes = options->autoencodes;
 }
 
 static void lay_out(struct layout *layout, const struct options *options)
@@ -308,6 +322,10 @@ static void fill_piece(const struct piece *piece, const struct options *options,
 {
     const struct value_run run = {.start = piece->start, .count = piece->count};
     values_fill(piece->tensor, options->seed, &run, floats);
+    if (piece->tensor->autoencodes) {
+        const struct autoencoder autoencoder = {options->latent_space, options->seed};
+        autoencoder_fill(&autoencoder, piece->tensor, &run, floats);
+    }
     const int64_t middle = layout_elements(piece->tensor) / 2 - piece->start;
     if (middle >= 0 && middle < piece->count &&
         named(options->nan, options->nan_count, piece->tensor->name))

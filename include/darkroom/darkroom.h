@@ -18,7 +18,8 @@
  * Ownership: strings given to a call are borrowed for the call. Results own their memory where
  * they have a _free function, else they are plain values.
  * Threads: one call at a time on an engine (a second is DR_BUSY); dr_engine_cancel may be called
- * from any thread and from a signal handler.
+ * from any thread and from a signal handler. Engines are independent: each on a thread of its own
+ * goes.
  * Errors: see error.h. A call that fails leaves what was active usable, and its memory as it was.
  */
 #ifndef DARKROOM_DARKROOM_H
@@ -42,6 +43,9 @@ DR_API const char *dr_version(void);
 /* Libraries, processor features and threads in one line. After dr_engine_open. */
 DR_API const char *dr_description(void);
 
+/* Milliseconds of a clock that only goes forward: what the times in this header are told by. */
+DR_API double dr_clock_ms(void);
+
 /* ---- engine ---------------------------------------------------------------------------- */
 
 struct dr_engine; /* opaque */
@@ -59,10 +63,22 @@ enum dr_log_level {
     DR_LOG_DEBUG
 };
 
+/* A region of memory was opened or closed. */
+struct dr_memory_event {
+    int32_t opened;         /* 1: the kernel has given it; 0: the kernel has it back */
+    double ms;              /* by dr_clock_ms */
+    char component[32];     /* whose it is: "unet", "vae", "job" */
+    const char *tag, *kind; /* as in struct dr_region_info */
+    uint64_t start, bytes;  /* address and size */
+    uint64_t ledger_private_bytes, ledger_mapped_bytes; /* of all regions, after it */
+};
+
 struct dr_engine_options {
     enum dr_precision
         precision;         /* AUTO: bf16 where the processor multiplies it, else f32 */
-    int32_t thread_count;  /* 0: one for each core this process may use */
+    int32_t thread_count;  /* 0: one for each core this process may use. They are the
+                            * process's: the engine opened last sets them for all, but not
+                            * while a job of another runs (DR_BUSY; 0 takes them as they are) */
     uint64_t budget_bytes; /* most private bytes; 0: from cgroup and free memory */
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
@@ -70,6 +86,10 @@ struct dr_engine_options {
     void (*log)(void *cookie, enum dr_log_level level,
                 const char *line); /* may be NULL */
     void *log_cookie;
+    /* Each region as it comes and goes, in the thread of the call that is running; it must not
+     * call the engine. May be NULL. */
+    void (*memory)(void *cookie, const struct dr_memory_event *event);
+    void *memory_cookie;
 };
 DR_API struct dr_engine_options dr_engine_options_default(void);
 
@@ -181,6 +201,9 @@ struct dr_vae_info {
                                  * for a restored original equal the digest saved before */
     int32_t resident;
     float scale_factor;
+    char probe
+        [DR_TEXT_BYTES]; /* what the latent probe says of an override, in words, with
+                                 * its figures; "" for the checkpoint's own */
 };
 
 enum {
@@ -188,8 +211,11 @@ enum {
 }; /* flags: skip the latent probe */
 
 /* Choose the VAE: "automatic", "none", a name in the VAE folder, or a path. With a model loaded
- * this is a request: an explicit file that is missing, unreadable or incomplete fails, and what
- * was active stays. Without one it is a setting, looked at when a model is loaded.
+ * this is a request: an explicit file that is missing, unreadable, incomplete or foreign fails,
+ * and what was active stays. Without one it is a setting, looked at when a model is loaded.
+ * Foreign (DR_FOREIGN) is a VAE of another latent space: it cannot return a picture that the
+ * checkpoint's own VAE encoded, though that one can. DR_VAE_FORCE allows it, and stays with the
+ * setting. Where the budget has no room for the look, the next job takes it.
  * info and receipt may be NULL. */
 DR_API enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
                                          unsigned flags, struct dr_vae_info *info,
@@ -246,9 +272,9 @@ struct dr_generate_options {
     enum dr_prediction prediction;
     int32_t clip_skip; /* as A1111 counts: 1 = none */
     enum dr_rng rng;
-    const char *vae; /* NULL: the setting; else for this job only */
-    unsigned vae_flags;
-    const char *init; /* a picture: image to image; NULL: text to image */
+    const char *vae;    /* NULL: the setting; else for this job only */
+    unsigned vae_flags; /* DR_VAE_FORCE */
+    const char *init;   /* a picture: image to image; NULL: text to image */
     double strength;
     int32_t batch;   /* pictures, with seeds seed, seed + 1, ... */
     int32_t bits;    /* PNG: 8 or 16 */

@@ -9,6 +9,7 @@ static atomic_uint armed_mask;   /* 0: disarmed, and nothing below is looked at 
 static atomic_llong visits_left; /* the visit that brings it to 0 strikes */
 static atomic_int armed_mode;
 static atomic_bool struck;
+static atomic_int armed_sabotage; /* SABOTAGE_NONE: none */
 
 void fault_arm(unsigned place_mask, int64_t nth, enum fault_mode mode)
 {
@@ -37,4 +38,14 @@ bool fault_strikes(enum fault_place place)
         left == 0 || (left < 0 && atomic_load(&armed_mode) == FAULT_FROM_THEN_ON);
     if (strikes) atomic_store(&struck, true);
     return strikes;
+}
+
+void fault_sabotage(enum fault_sabotage kind)
+{
+    atomic_store(&armed_sabotage, (int)kind);
+}
+
+bool fault_is_sabotaged(enum fault_sabotage kind)
+{
+    return atomic_load(&armed_sabotage) == (int)kind;
 }

@@ -16,6 +16,8 @@ enum fault_place {
     FAULT_READ,
     FAULT_VERIFY,
     FAULT_WRITE,
+    FAULT_IDENTITY, /* a look at a file's identity that sees nothing: for negative controls */
+    FAULT_PROBE, /* the latent probe finds no difference: for negative controls */
     FAULT_PLACES
 };
 
@@ -33,5 +35,25 @@ bool fault_has_struck(void);
 
 /* Asked by the places. True: fail now. */
 bool fault_strikes(enum fault_place place);
+
+/* ---- sabotage: wrong on purpose ---------------------------------------------------------
+ *
+ * A fault is an error that the code sees and answers; a sabotage is a mistake that it does not
+ * see. Tests commit one to show that their checkers would: each is a mistake that some program
+ * really made. Off unless a test calls fault_sabotage; there is no other way to arm one. */
+enum fault_sabotage {
+    SABOTAGE_NONE,
+    SABOTAGE_KEPT_REGION, /* somebody still refers to the first weights that are closed */
+    SABOTAGE_SKIPPED_UNMAP, /* closed weights are struck off the ledger and stay mapped */
+    SABOTAGE_FLIPPED_BYTE, /* one byte of a component differs from the file's */
+    SABOTAGE_HALF_SWITCH, /* a slot names its new source and keeps the old one's weights */
+    SABOTAGE_STALE_SCALE /* the VAE scale factor that was used first stays */
+};
+
+/* One at a time, from now on; SABOTAGE_NONE ends it. */
+void fault_sabotage(enum fault_sabotage kind);
+
+/* Asked by the places: is this the mistake to make? */
+bool fault_is_sabotaged(enum fault_sabotage kind);
 
 #endif

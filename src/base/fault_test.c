@@ -44,11 +44,30 @@ static void arming_starts_afresh(void)
     fault_disarm();
 }
 
+static void sabotage_is_off_until_armed(void)
+{
+    static const enum fault_sabotage kinds[] = {
+        SABOTAGE_KEPT_REGION, SABOTAGE_SKIPPED_UNMAP, SABOTAGE_FLIPPED_BYTE,
+        SABOTAGE_HALF_SWITCH, SABOTAGE_STALE_SCALE};
+    const size_t count = sizeof kinds / sizeof *kinds;
+    for (size_t i = 0; i < count; ++i)
+        check(!fault_is_sabotaged(kinds[i]));
+    for (size_t i = 0; i < count; ++i) {
+        fault_sabotage(kinds[i]);
+        for (size_t k = 0; k < count; ++k)
+            check_int(fault_is_sabotaged(kinds[k]), ==, k == i);
+    }
+    fault_sabotage(SABOTAGE_NONE);
+    for (size_t i = 0; i < count; ++i)
+        check(!fault_is_sabotaged(kinds[i]));
+}
+
 int main(void)
 {
     check_run(is_off_until_armed);
     check_run(strikes_once);
     check_run(strikes_from_then_on);
     check_run(arming_starts_afresh);
+    check_run(sabotage_is_off_until_armed);
     return check_done();
 }

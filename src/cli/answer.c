@@ -161,6 +161,7 @@ json_t *answer_vae(const struct dr_vae_info *vae)
     set_flag(object, "verified", vae->verified);
     set_flag(object, "resident", vae->resident);
     set_real(object, "scale_factor", (double)vae->scale_factor);
+    answer_set_text(object, "probe", vae->probe);
     return object;
 }
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "answer.h"
 #include "picture_commands.h"
@@ -39,12 +40,15 @@ static enum dr_code run_memory(struct session *session, const struct options *op
     return code;
 }
 
-/* "png", "jpeg" by what the file begins with; NULL for anything else. */
+/* "png", "jpeg" by what the file begins with; NULL for anything else, a pipe among it, whose
+ * opening would wait for a writer. */
 static const char *picture_format(const char *path)
 {
     static const unsigned char png[] = {0x89, 'P', 'N', 'G'},
                                jpeg[] = {0xFF, 0xD8, 0xFF};
     unsigned char head[4] = {0};
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return NULL;
     FILE *const file = fopen(path, "rb");
     if (!file) return NULL;
     const size_t got = fread(head, 1, sizeof head, file);

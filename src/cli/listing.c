@@ -253,6 +253,10 @@ static void print_vae(const struct listing *listing, const json_t *vae, int inde
     print_text(listing, text_at(vae, "choice"), indent);
     fprintf(listing->stream, ", %s)\n%*s", text_at(vae, "source"), indent, "");
     print_text(listing, text_at(vae, "reason"), indent);
+    if (*text_at(vae, "probe")) {
+        fprintf(listing->stream, "\n%*s", indent, "");
+        print_text(listing, text_at(vae, "probe"), indent);
+    }
     fputc('\n', listing->stream);
 }
 

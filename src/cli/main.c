@@ -7,6 +7,8 @@
  *               run, timed, answered
  *     answer    structs to JSON; listing: the same for people
  *     shell     a session that reads lines; talk: progress and log; interrupt: signals
+ *     memory_log       regions as they come and go
+ *     start_settings   what the C library reads before main
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +21,7 @@
 #include "interrupt.h"
 #include "session.h"
 #include "shell.h"
+#include "start_settings.h"
 
 static const char intro[] =
     "darkroom makes pictures with Stable Diffusion checkpoints, in memory that is accounted for.\n"
@@ -95,6 +98,7 @@ int main(int count, char **words)
         return fflush(stdout) == 0 ? 0 : dr_code_exit(DR_IO);
     }
     if (strcmp(first, "--complete") == 0) return complete(count - 2, all + 2);
+    start_settings_apply(words);
     if (interrupt_install(&err) != DR_OK) {
         fprintf(stderr, "darkroom: %s\n", err.message);
         return dr_code_exit(err.code);

@@ -38,7 +38,7 @@ struct options {
     int precision; /* enum dr_precision */
     int32_t threads;
     uint64_t budget;
-    const char *tokenizer, *vae_dir;
+    const char *tokenizer, *vae_dir, *memory_log;
     /* job */
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
     int32_t original[2], crop[2], target[2]; /* width, height; left, top */

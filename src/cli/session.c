@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "answer.h"
 #include "commands.h"
@@ -21,6 +20,7 @@ void session_finish(struct session *session)
 {
     talk_end(&session->talk);
     dr_engine_close(&session->engine);
+    memory_log_close(&session->memory_log);
 }
 
 enum dr_code session_open(struct session *session, struct dr_error *err)
@@ -35,16 +35,14 @@ enum dr_code session_open(struct session *session, struct dr_error *err)
     options.vae_folder = start->vae_dir;
     options.log = talk_log;
     options.log_cookie = &session->talk;
-    const enum dr_code code = dr_engine_open(&session->engine, &options, err);
+    options.memory = start->memory_log ? memory_log_event : NULL;
+    options.memory_cookie = &session->memory_log;
+    enum dr_code code = memory_log_open(&session->memory_log, start->memory_log, err);
+    if (code != DR_OK) return code;
+    code = dr_engine_open(&session->engine, &options, err);
+    if (code != DR_OK) memory_log_close(&session->memory_log);
     if (code == DR_OK) talk_log(&session->talk, DR_LOG_INFO, dr_description());
     return code;
-}
-
-static double now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */
@@ -167,7 +165,10 @@ static enum dr_code run(struct session *session, const struct command *command,
         session->talk.engine = session->engine;
         interrupt_watch(session->engine);
     }
-    return command->run(session, options, fields, err);
+    memory_log_begin(&session->memory_log, command->name);
+    const enum dr_code code = command->run(session, options, fields, err);
+    memory_log_end(&session->memory_log, command->name, code == DR_OK);
+    return code;
 }
 
 /* `COMMAND --help` is `help COMMAND`. */
@@ -189,7 +190,7 @@ static enum dr_code run_parsed(struct session *session, const struct command *co
 enum dr_code session_run(struct session *session, const char *name, int count,
                          const char *const *words)
 {
-    const double started_ms = now_ms();
+    const double started_ms = dr_clock_ms();
     const bool is_shell = session->kind == SESSION_SHELL;
     struct options options = is_shell ? default_options(session) : session->start;
     const struct command *command;
@@ -206,8 +207,8 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     if (code == DR_OK) code = run_parsed(session, command, &options, fields, &err);
     interrupt_end();
     talk_end(&session->talk);
-    answer(session, name, &options, now_ms() - started_ms, code == DR_OK ? NULL : &err,
-           fields);
+    answer(session, name, &options, dr_clock_ms() - started_ms,
+           code == DR_OK ? NULL : &err, fields);
     json_decref(fields);
     talk_begin(&session->talk, session->start.json, session->start.quiet,
                session->start.verbose);

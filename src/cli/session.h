@@ -14,6 +14,7 @@
 
 #include <darkroom/darkroom.h>
 
+#include "memory_log.h"
 #include "options.h"
 #include "talk.h"
 
@@ -27,6 +28,7 @@ struct session {
     struct options start; /* what was said at the start: the defaults of each command */
     struct dr_engine *engine; /* opened by the first command that needs it */
     struct talk talk;
+    struct memory_log memory_log; /* begun with the engine */
     char
         vae_choice[DR_PATH_BYTES]; /* the setting, for `vae` while no model is loaded */
     bool ended;                    /* quit was said */

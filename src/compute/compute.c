@@ -2,18 +2,22 @@
 
 #include <malloc.h>
 #include <omp.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "compute/kernels.h"
 #include "compute/library.h"
 
-/* Facts of the process, set by compute_init: the engine is never destroyed. */
+/* Facts of the process, set by compute_init: the engine is never destroyed. The lock is held
+ * where they change; whoever has a plan reads them without. */
 static struct {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int thread_count;
+    int plan_count;
     char description[96];
 } library;
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
 dnnl_engine_t library_engine(void)
 {
@@ -40,6 +44,22 @@ int library_begin_single(void)
 void library_end_single(int before)
 {
     omp_set_num_threads(before);
+}
+
+int library_begin_plan(void)
+{
+    (void)pthread_mutex_lock(&library_lock);
+    ++library.plan_count;
+    const int thread_count = library.thread_count;
+    (void)pthread_mutex_unlock(&library_lock);
+    return thread_count;
+}
+
+void library_end_plan(void)
+{
+    (void)pthread_mutex_lock(&library_lock);
+    --library.plan_count;
+    (void)pthread_mutex_unlock(&library_lock);
 }
 
 enum dr_code library_check(dnnl_status_t status, const char *what, struct dr_error *err)
@@ -70,32 +90,56 @@ static const char *instruction_set(void)
     return "SSE4.1";
 }
 
+static enum dr_code open_library(struct dr_error *err)
+{
+    if (library.engine) return DR_OK;
+    enum dr_code code =
+        library_check(dnnl_set_primitive_cache_capacity(0), "primitive cache", err);
+    if (code == DR_OK)
+        code = library_check(dnnl_engine_create(&library.engine, dnnl_cpu, 0), "engine",
+                             err);
+    if (code == DR_OK)
+        code = library_check(dnnl_stream_create(&library.stream, library.engine,
+                                                dnnl_stream_default_flags),
+                             "stream", err);
+    return code;
+}
+
+static enum dr_code set_threads(int wanted, struct dr_error *err)
+{
+    const int now = library.thread_count;
+    const int count = wanted > 0 ? wanted : omp_get_num_procs();
+    if (library.plan_count > 0 && wanted > 0 && wanted != now)
+        return error_set(err, DR_BUSY,
+                         "another engine of this process is at work with %d thread%s, "
+                         "and all share them: take %d, or wait until it is done",
+                         now, now == 1 ? "" : "s", now);
+    if (library.plan_count == 0) library.thread_count = count;
+    omp_set_num_threads(library.thread_count);
+    omp_set_dynamic(0);
+    return DR_OK;
+}
+
+static void describe_library(void)
+{
+    const dnnl_version_t *const version = dnnl_version();
+    (void)snprintf(library.description, sizeof library.description,
+                   "oneDNN %d.%d.%d, %s, %d threads", version->major, version->minor,
+                   version->patch, instruction_set(), library.thread_count);
+}
+
 enum dr_code compute_init(int thread_count, struct dr_error *err)
 {
     if (thread_count < 0 || thread_count > 1024)
         return error_set(err, DR_BAD_INPUT,
                          "%d threads: give 1 to 1024, or 0 for one a core",
                          thread_count);
-    library.thread_count = thread_count > 0 ? thread_count : omp_get_num_procs();
-    omp_set_num_threads(library.thread_count);
-    omp_set_dynamic(0);
-    if (!library.engine) {
-        enum dr_code code =
-            library_check(dnnl_set_primitive_cache_capacity(0), "primitive cache", err);
-        if (code == DR_OK)
-            code = library_check(dnnl_engine_create(&library.engine, dnnl_cpu, 0),
-                                 "engine", err);
-        if (code == DR_OK)
-            code = library_check(dnnl_stream_create(&library.stream, library.engine,
-                                                    dnnl_stream_default_flags),
-                                 "stream", err);
-        if (code != DR_OK) return code;
-    }
-    const dnnl_version_t *const version = dnnl_version();
-    (void)snprintf(library.description, sizeof library.description,
-                   "oneDNN %d.%d.%d, %s, %d threads", version->major, version->minor,
-                   version->patch, instruction_set(), library.thread_count);
-    return DR_OK;
+    (void)pthread_mutex_lock(&library_lock);
+    enum dr_code code = set_threads(thread_count, err);
+    if (code == DR_OK) code = open_library(err);
+    if (code == DR_OK) describe_library();
+    (void)pthread_mutex_unlock(&library_lock);
+    return code;
 }
 
 int compute_thread_count(void)

@@ -15,7 +15,8 @@
 
 /* Set the number of threads (0: one for each core this process may use) and turn off the
  * library's primitive cache, which would keep memory after a plan is destroyed. Call once
- * before anything else here; again to change the number, while no plan exists. */
+ * before anything else here; again to change the number. While a plan exists, on whatever
+ * thread, the number stays: 0 takes it as it is, another is DR_BUSY. Any thread. */
 enum dr_code compute_init(int thread_count, struct dr_error *err) DR_MUST_CHECK;
 int compute_thread_count(void);
 

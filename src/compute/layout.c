@@ -129,52 +129,95 @@ bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines
     return layout->in_stride == (size_t)(layout->in_block / side) * step;
 }
 
-/* One output's inputs. The place of an input is its block's and its own inside the block. */
-static void pack_line16(const struct weight_layout *layout,
-                        const struct layout_part *part, const uint16_t *from,
-                        uint16_t *to)
+/* Part of one output's inputs, `count` from `in` on. The place of an input is its block's and its
+ * own inside the block. */
+static void pack_line16(const struct weight_layout *layout, int32_t in, int32_t count,
+                        const uint16_t *from, size_t from_step, uint16_t *to)
 {
-    int32_t in = part->in_first;
-    const int32_t end = in + part->in_count;
+    const int32_t end = in + count;
     while (in < end) {
         const int32_t block = in / layout->in_block, start = block * layout->in_block;
         const int32_t stop =
             start + layout->in_block < end ? start + layout->in_block : end;
         uint16_t *const place = to + (size_t)block * layout->in_stride;
-        for (; in < stop; ++in, from += part->in_step)
+        for (; in < stop; ++in, from += from_step)
             place[layout->in_place[in - start]] = *from;
     }
 }
 
-static void pack_line32(const struct weight_layout *layout,
-                        const struct layout_part *part, const uint32_t *from,
-                        uint32_t *to)
+static void pack_line32(const struct weight_layout *layout, int32_t in, int32_t count,
+                        const uint32_t *from, size_t from_step, uint32_t *to)
 {
-    int32_t in = part->in_first;
-    const int32_t end = in + part->in_count;
+    const int32_t end = in + count;
     while (in < end) {
         const int32_t block = in / layout->in_block, start = block * layout->in_block;
         const int32_t stop =
             start + layout->in_block < end ? start + layout->in_block : end;
         uint32_t *const place = to + (size_t)block * layout->in_stride;
-        for (; in < stop; ++in, from += part->in_step)
+        for (; in < stop; ++in, from += from_step)
             place[layout->in_place[in - start]] = *from;
     }
+}
+
+/* Rows of outputs, [in][out]: what the general loops do, without a division for each element. */
+static void pack_row32(const struct weight_layout *layout, int32_t in, int32_t count,
+                       const uint32_t *from, size_t from_step, uint32_t *to)
+{
+    to += (size_t)in * layout->in_stride;
+    for (int32_t i = 0; i < count; ++i)
+        to[(size_t)i * layout->in_stride] = from[(size_t)i * from_step];
+}
+
+/* Outputs that follow each other lie in one cache line of the target, inputs of the source: so
+ * it goes by tiles, small enough for both to stay near, or each element would touch a line that
+ * was gone again. */
+enum {
+    TILE_OUT = 16,
+    TILE_IN = 64
+};
+
+static void pack_tile(const struct weight_layout *layout,
+                      const struct layout_part *tile, void *target)
+{
+    for (int32_t o = 0; o < tile->out_count; ++o) {
+        const size_t from = (size_t)o * tile->out_step;
+        const size_t to = layout_out(layout, tile->out_first + o);
+        if (layout->type == DTYPE_BF16)
+            pack_line16(layout, tile->in_first, tile->in_count,
+                        (const uint16_t *)tile->source + from, tile->in_step,
+                        (uint16_t *)target + to);
+        else if (layout->in_block > 1)
+            pack_line32(layout, tile->in_first, tile->in_count,
+                        (const uint32_t *)tile->source + from, tile->in_step,
+                        (uint32_t *)target + to);
+        else
+            pack_row32(layout, tile->in_first, tile->in_count,
+                       (const uint32_t *)tile->source + from, tile->in_step,
+                       (uint32_t *)target + to);
+    }
+}
+
+static int32_t at_most(int32_t count, int32_t most)
+{
+    return count < most ? count : most;
 }
 
 void layout_pack(const struct weight_layout *layout, const struct layout_part *part,
                  void *target)
 {
-    for (int32_t o = 0; o < part->out_count; ++o) {
-        const size_t from = (size_t)o * part->out_step;
-        const size_t to = layout_out(layout, part->out_first + o);
-        if (layout->type == DTYPE_BF16)
-            pack_line16(layout, part, (const uint16_t *)part->source + from,
-                        (uint16_t *)target + to);
-        else
-            pack_line32(layout, part, (const uint32_t *)part->source + from,
-                        (uint32_t *)target + to);
-    }
+    const size_t element = dtype_bytes(layout->type);
+    for (int32_t o = 0; o < part->out_count; o += TILE_OUT)
+        for (int32_t i = 0; i < part->in_count; i += TILE_IN) {
+            struct layout_part tile = *part;
+            tile.source =
+                (const unsigned char *)part->source +
+                ((size_t)i * part->in_step + (size_t)o * part->out_step) * element;
+            tile.in_first += i;
+            tile.out_first += o;
+            tile.in_count = at_most(part->in_count - i, TILE_IN);
+            tile.out_count = at_most(part->out_count - o, TILE_OUT);
+            pack_tile(layout, &tile, target);
+        }
 }
 
 bool layout_slice(const struct weight_layout *layout, int32_t first, int32_t count,

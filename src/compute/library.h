@@ -21,6 +21,11 @@ dnnl_data_type_t library_type(enum dtype type); /* DTYPE_F32 or DTYPE_BF16 */
 int library_begin_single(void);
 void library_end_single(int before);
 
+/* A plan lives between these two: the number of threads, which its buffers count on, stays as it
+ * is. Any thread. Begin returns that number; 0 before compute_init. */
+int library_begin_plan(void);
+void library_end_plan(void);
+
 /* DR_OK for success; DR_NOMEM, DR_UNSUPPORTED or DR_FAILED with "what: the library says". */
 enum dr_code library_check(dnnl_status_t status, const char *what,
                            struct dr_error *err) DR_MUST_CHECK;

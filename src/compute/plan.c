@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "compute/compute.h"
+#include "compute/library.h"
 #include "compute/plan_private.h"
 
 enum dr_code plan_create(struct plan **out, const struct plan_options *options,
@@ -29,7 +29,7 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
     plan->name = options->name ? options->name : "plan";
     plan->dtype = options->dtype;
     plan->profile = options->profile;
-    plan->thread_count = compute_thread_count();
+    plan->thread_count = library_begin_plan();
     assert(plan->thread_count > 0); /* compute_init comes first */
     plan->products.pool = &plan->pool;
     plan->kernels = kernels_choose();
@@ -40,6 +40,7 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
 void plan_destroy(struct plan **plan)
 {
     if (!plan || !*plan) return;
+    library_end_plan();
     product_set_finish(&(*plan)->products);
     struct pool pool = (*plan)->pool; /* a copy: the plan lies in it */
     pool_finish(&pool);

@@ -3,6 +3,11 @@
  * Which thread (lane) runs a task is not fixed; what a task computes may depend on its number
  * only, never on the lane, which names nothing but scratch memory. So results are the same
  * bytes from run to run, and one slow core delays its own task alone.
+ *
+ * Signals wait while tasks run. oneDNN's float32 matrix kernels for AVX2 keep a pointer into the
+ * heap in the stack pointer's register, to have one register more; a signal handler that ran then
+ * would have its frame written into the heap. So the calling thread holds signals back until the
+ * tasks are done (milliseconds), and the other threads never take any.
  */
 #ifndef COMPUTE_TEAM_H
 #define COMPUTE_TEAM_H

@@ -1,6 +1,8 @@
 /* A seed means one picture: alone, in a batch, today and again. */
 #include "engine/engine_fixture.h"
 
+#include "image/image.h"
+
 static enum dr_code make(struct dr_engine *engine, const char *name, int64_t seed,
                          int32_t batch, const struct dr_generate_options *changes)
 {
@@ -33,6 +35,24 @@ static const struct {
     {"ddim",         DR_RNG_CUDA},
 };
 
+/* Every sample equal: a decoded picture has no text. */
+static bool same_pixels(const char *a, const char *b)
+{
+    static float pixels[2][64 * 64 * 3];
+    const char *const names[] = {a, b};
+    bool read = true;
+    for (int i = 0; i < 2; ++i) {
+        struct image_reader *reader = NULL;
+        struct image_head head = {0};
+        read =
+            image_reader_open(&reader, &head, in_root(names[i]), &problem) == DR_OK &&
+            head.width == 64 && head.height == 64 &&
+            image_reader_pixels(reader, pixels[i], &problem) == DR_OK && read;
+        image_reader_close(&reader);
+    }
+    return read && memcmp(pixels[0], pixels[1], sizeof pixels[0]) == 0;
+}
+
 static void a_batch_is_its_pictures(enum dr_precision precision)
 {
     struct dr_engine *engine = open_engine_with(0, precision);
@@ -62,6 +82,43 @@ static void a_batch_is_its_pictures_in_f32(void)
 static void a_batch_is_its_pictures_in_the_machines_own(void)
 {
     a_batch_is_its_pictures(DR_PRECISION_AUTO);
+}
+
+/* Elsewhere a batch of four was taken for something else, since latents have four channels. All
+ * sizes up to eight make the pictures of their seeds, and so does decode from a file of as many
+ * latents, whose sides are small enough to be mistaken, too. */
+static void every_batch_size_is_its_pictures(void)
+{
+    const struct dr_generate_options changes = dr_generate_options_default();
+    struct dr_engine *engine = open_engine();
+    char one[32], many[40], decoded[40];
+    load(engine, "a.safetensors");
+    for (int32_t i = 1; i <= 8; ++i) {
+        (void)snprintf(one, sizeof one, "alone-%d.png", (int)i);
+        check_int(make(engine, one, 99 + i, 1, &changes), ==, DR_OK);
+    }
+    for (int32_t n = 1; n <= 8; ++n) {
+        struct dr_codec_result result;
+        struct dr_codec_options options = dr_codec_options_default();
+        check_int(make(engine, "n.png", 100, n, &changes), ==, DR_OK);
+        check_int(make(engine, "n.safetensors", 100, n, &changes), ==, DR_OK);
+        options.input = in_root("n.safetensors");
+        options.output = in_root("d.png");
+        check_int(dr_engine_decode(engine, &options, &result, &problem), ==, DR_OK);
+        check_int(result.image_count, ==, n);
+        dr_codec_result_free(&result);
+        for (int32_t i = 1; i <= n; ++i) {
+            (void)snprintf(one, sizeof one, "alone-%d.png", (int)i);
+            (void)snprintf(many, sizeof many, i > 1 ? "n-%d.png" : "n.png", (int)i);
+            (void)snprintf(decoded, sizeof decoded, i > 1 ? "d-%d.png" : "d.png",
+                           (int)i);
+            check(same_file(one, many));
+            check(same_pixels(one, decoded));
+        }
+    }
+    check(!same_file("alone-1.png", "alone-4.png"));
+    check(!same_pixels("alone-1.png", "alone-4.png"));
+    dr_engine_close(&engine);
 }
 
 static void again_is_the_same(enum dr_precision precision, const char *first)
@@ -108,6 +165,43 @@ static void one_precision_leaves_nothing_to_the_next(void)
         dr_engine_close(&engine);
     }
     check(same_file("first.png", "last.png"));
+}
+
+/* The type that a file stores is not the type that runs: a float32 VAE beside a float16 model, a
+ * bfloat16 one, one in float16: each takes the slot with the bytes of the engine's own type, and
+ * makes a picture; what two files hold alike is told apart by the digest. */
+static void a_file_of_another_type_takes_the_slot(void)
+{
+    static const char *const types[] = {"f16", "f32", "bf16"};
+    static const enum dr_precision precisions[] = {DR_PRECISION_AUTO, DR_PRECISION_F32};
+    for (size_t p = 0; p < 2; ++p) {
+        struct dr_engine *engine = open_engine_with(0, precisions[p]);
+        char digests[3][DR_DIGEST_CHARS];
+        load(engine, "a.safetensors");
+        picture(engine, "A.png");
+        const uint64_t bytes = check_memory(engine);
+        for (size_t i = 0; i < 3; ++i) {
+            char options[80], name[32];
+            (void)snprintf(options, sizeof options,
+                           "--family sd15 --size tiny --part vae --seed 3 --dtype %s",
+                           types[i]);
+            (void)snprintf(name, sizeof name, "vae/typed-%s.safetensors", types[i]);
+            make_checkpoint(name, options);
+            check_int(choose(engine, in_root(name)), ==, DR_OK);
+            check_int(check_memory(engine), ==, bytes);
+            memcpy(digests[i], vae_state(engine).digest, sizeof digests[i]);
+            picture(engine, "B.png");
+            check(!same_file("A.png", "B.png"));
+            check_int(picture_with(engine, "I.png", NULL, in_root("A.png")), ==, DR_OK);
+            check_int(unlink(in_root(name)), ==, 0);
+        }
+        check(strcmp(digests[0], digests[1]) != 0 &&
+              strcmp(digests[1], digests[2]) != 0);
+        check_int(choose(engine, "none"), ==, DR_OK);
+        picture(engine, "C.png");
+        check(same_file("A.png", "C.png"));
+        dr_engine_close(&engine);
+    }
 }
 
 static void the_two_generators_differ(void)
@@ -236,8 +330,10 @@ int main(void)
     fixture_begin();
     check_run(a_batch_is_its_pictures_in_f32);
     check_run(a_batch_is_its_pictures_in_the_machines_own);
+    check_run(every_batch_size_is_its_pictures);
     check_run(again_is_the_same_in_each_precision);
     check_run(one_precision_leaves_nothing_to_the_next);
+    check_run(a_file_of_another_type_takes_the_slot);
     check_run(the_two_generators_differ);
     check_run(a_random_seed_is_said_and_repeats);
     check_run(latents_and_callback_go_together);

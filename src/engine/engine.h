@@ -1,8 +1,13 @@
 /* engine — the state behind struct dr_engine. The interface is darkroom/darkroom.h.
  *
- *     engine.c     open, close, budget, load, unload, the VAE choice: everything that switches
- *     generate.c   jobs: options checked, made into a job, run, answered
- *     report.c     looking: memory, forecasts, inspection
+ *     engine.c         open, close, budget, receipts, the tokenizer
+ *     model_switch.c   from one checkpoint to another; unload
+ *     vae_switch.c     from one VAE to another, and back
+ *     vae_trial.c      what is asked of a VAE before that
+ *     generate.c       jobs: a checked request (request.h) is planned, run, answered
+ *     report.c         looking at memory; forecasts
+ *     describe.c       what models and VAEs are, in darkroom.h's words
+ *     inspection.c     looking at a file
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -10,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "darkroom/darkroom.h"
+#include "engine/latent_probe.h"
 #include "engine/pipeline.h"
 #include "mem/kernel_view.h"
 #include "model/tokenizer.h"
@@ -29,6 +35,8 @@ struct dr_engine {
     char tokenizer_folder[DR_PATH_BYTES]; /* option, or "" */
     char vae_folder[DR_PATH_BYTES];       /* resolved at open; "" none */
     char vae_choice[DR_PATH_BYTES];       /* the setting; "" never said */
+    bool vae_forced;                      /* it was said with DR_VAE_FORCE */
+    struct latent_probe_memory probes;
     size_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
     struct memory_limit machine;
@@ -37,6 +45,8 @@ struct dr_engine {
     atomic_flag busy;
     void (*log)(void *cookie, enum dr_log_level level, const char *line);
     void *log_cookie;
+    void (*memory)(void *cookie, const struct dr_memory_event *event);
+    void *memory_cookie;
 };
 
 /* Each public call on an engine stands between these two. Errors: DR_BUSY. */
@@ -58,24 +68,27 @@ struct receipt_start receipt_begin(const struct dr_engine *engine);
 void receipt_end(const struct dr_engine *engine, const struct receipt_start *start,
                  const char *reason, struct dr_receipt *receipt);
 
-/* ---- shared by generate.c and report.c ---- */
+/* ---- shared by the files above ---- */
 
 /* The tokenizer for the loaded model, opened where it is not. Errors: DR_NOT_FOUND lists where
  * it was looked for. */
 enum dr_code engine_tokenizer(struct dr_engine *engine,
                               struct dr_error *err) DR_MUST_CHECK;
 
-/* What a VAE choice means for the loaded model. */
-enum dr_code engine_resolve_vae(const struct dr_engine *engine, const char *choice,
-                                struct vae_resolution *resolution,
-                                struct dr_error *err) DR_MUST_CHECK;
+/* What was said for all models: a choice, or "automatic". Borrowed. */
+const char *engine_vae_setting(const struct dr_engine *engine);
+
+/* Would so many bytes more, weights and scratch, fit the budget beside what is held? */
+bool engine_fits_beside(const struct dr_engine *engine, size_t bytes);
 
 /* source: "job", "setting", "default"; file: the override that is meant, NULL: base. */
 void engine_describe_vae(const struct dr_engine *engine, const char *choice,
                          const char *source, const struct vae_resolution *resolution,
-                         const struct vae_file *file, struct dr_vae_info *info);
+                         struct vae_file *file, struct dr_vae_info *info);
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info);
 
+void engine_describe_pipeline(const struct pipeline *pipeline,
+                              struct dr_model_info *info);
 void engine_describe_model(const struct checkpoint *checkpoint, const char *path,
                            struct dr_model_info *info);
 

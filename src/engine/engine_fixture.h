@@ -210,6 +210,29 @@ static inline unsigned char *read_file(const char *path, size_t *bytes)
     return data;
 }
 
+/* A copy of a file of random_checkpoint's with one metadata entry more, behind the beginning
+ * of its header. */
+static inline void copy_with_metadata(const char *source, const char *target,
+                                      const char *entry)
+{
+    static const char beginning[] = "{\"__metadata__\":{";
+    size_t bytes;
+    unsigned char *const data = read_file(in_root(source), &bytes);
+    FILE *const file = fopen(in_root(target), "wb");
+    uint64_t header_bytes = 0;
+    const size_t at = 8 + sizeof beginning - 1;
+    if (!data || !file || bytes < at || memcmp(data + 8, beginning, at - 8) != 0)
+        exit(1);
+    memcpy(&header_bytes, data, 8);
+    header_bytes += strlen(entry);
+    const bool written = fwrite(&header_bytes, 8, 1, file) == 1 &&
+                         fwrite(data + 8, at - 8, 1, file) == 1 &&
+                         fputs(entry, file) >= 0 &&
+                         fwrite(data + at, bytes - at, 1, file) == 1;
+    if (fclose(file) != 0 || !written) exit(1);
+    free(data);
+}
+
 static inline int same_file(const char *a, const char *b)
 {
     size_t bytes_a, bytes_b;

@@ -1,29 +1,14 @@
-/* Jobs: options are checked and made into a job_request; the job does the rest (job.h). */
-#include <errno.h>
-#include <math.h>
+/* Jobs: a checked request is planned, run and answered (request.h, job.h). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/temporary_file.h"
 #include "engine/engine.h"
-#include "engine/generate.h"
-#include "engine/latent.h"
-
-enum {
-    MAX_SIDE = 8192,
-    MAX_BATCH = 256,
-    MAX_SIZE = 65536, /* of the sizes that SDXL is told */
-    DEFAULT_SIDE = 512,
-    DEFAULT_SIDE_SDXL = 1024
-};
+#include "engine/request.h"
+#include "engine/vae_choice.h"
+#include "engine/vae_switch.h"
 
 const char *dr_stage_name(enum dr_stage stage)
 {
@@ -38,437 +23,16 @@ const char *dr_stage_name(enum dr_stage stage)
     return "";
 }
 
-const char *dr_sampler_name(int32_t index)
+/* The VAE that developed a job's pictures: the choice's own, or the pipeline's. */
+static void describe_job_vae(const struct dr_engine *engine, const char *said,
+                             const struct vae_choice *choice, struct dr_vae_info *info)
 {
-    return index >= 0 && index < SAMPLER_COUNT ? sampler_name((enum sampler_kind)index)
-                                               : NULL;
-}
-
-const char *dr_sampler_schedule(const char *sampler, int32_t index)
-{
-    enum sampler_kind kind;
-    if (!sampler_from_name(sampler, &kind)) return NULL;
-    int32_t seen = 0;
-    const enum schedule_kind first = sampler_default_schedule(kind);
-    if (index == 0) return schedule_name(first);
-    for (int i = SCHEDULE_DEFAULT + 1; i < SCHEDULE_COUNT; ++i) {
-        const enum schedule_kind schedule = (enum schedule_kind)i;
-        if (schedule == first || !sampler_accepts(kind, schedule)) continue;
-        if (++seen == index) return schedule_name(schedule);
-    }
-    return NULL;
-}
-
-struct dr_generate_options dr_generate_options_default(void)
-{
-    return (struct dr_generate_options){
-        .prompt = "",
-        .seed = -1,
-        .steps = 20,
-        .cfg = 7.0,
-        .sampler = "euler-a",
-        .clip_skip = 1,
-        .strength = 0.75,
-        .batch = 1,
-        .bits = 8,
-        .quality = 95,
-    };
-}
-
-struct dr_codec_options dr_codec_options_default(void)
-{
-    return (struct dr_codec_options){.bits = 8, .quality = 95};
-}
-
-/* ---- checking options -------------------------------------------------------------------- */
-
-static enum dr_code check_side(const char *what, int32_t pixels, struct dr_error *err)
-{
-    if (pixels >= 64 && pixels <= MAX_SIDE && pixels % 8 == 0) return DR_OK;
-    if (pixels < 64 || pixels > MAX_SIDE)
-        return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give 64 to %d", what,
-                         (int)pixels, MAX_SIDE);
-    return error_set(
-        err, DR_BAD_INPUT,
-        "the %s is %d pixels; it must be a multiple of 8, such as %d or %d", what,
-        (int)pixels, (int)(pixels / 8 * 8), (int)(pixels / 8 * 8 + 8));
-}
-
-static enum dr_code check_numbers(const struct dr_generate_options *options,
-                                  struct dr_error *err)
-{
-    if (options->steps < 1 || options->steps > SAMPLER_MAX_STEPS)
-        return error_set(err, DR_BAD_INPUT, "%d steps: give 1 to %d",
-                         (int)options->steps, SAMPLER_MAX_STEPS);
-    if (!isfinite(options->cfg) || options->cfg < 0.0 || options->cfg > 1000.0)
-        return error_set(err, DR_BAD_INPUT,
-                         "cfg is %g; give 0 to 1000 (1 is no guidance)", options->cfg);
-    if (options->batch < 1 || options->batch > MAX_BATCH)
-        return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d",
-                         (int)options->batch, MAX_BATCH);
-    if (options->seed < -1)
-        return error_set(err, DR_BAD_INPUT,
-                         "the seed is %lld; give 0 or more, or -1 for a random one",
-                         (long long)options->seed);
-    if (options->seed > INT64_MAX - MAX_BATCH)
-        return error_set(err, DR_BAD_INPUT, "the seed is %lld; give at most %lld",
-                         (long long)options->seed, (long long)(INT64_MAX - MAX_BATCH));
-    if (options->init && (!isfinite(options->strength) || options->strength <= 0.0 ||
-                          options->strength > 1.0))
-        return error_set(err, DR_BAD_INPUT,
-                         "the strength is %g; give more than 0, at most 1",
-                         options->strength);
-    return DR_OK;
-}
-
-static enum dr_code check_picture_options(int32_t bits, int32_t quality,
-                                          struct dr_error *err)
-{
-    if (bits != 8 && bits != 16)
-        return error_set(err, DR_BAD_INPUT, "%d bits a channel: give 8 or 16",
-                         (int)bits);
-    if (quality < 1 || quality > 100)
-        return error_set(err, DR_BAD_INPUT, "a JPEG quality of %d: give 1 to 100",
-                         (int)quality);
-    return DR_OK;
-}
-
-static bool ends_with(const char *text, const char *ending)
-{
-    const size_t a = strlen(text), b = strlen(ending);
-    return a >= b && strcasecmp(text + a - b, ending) == 0;
-}
-
-/* "x.png", "x-2.png", "x-3.png", ... */
-static void output_path(const char *output, int32_t idx,
-                        char path[static DR_PATH_BYTES])
-{
-    const char *const name = path_name(output);
-    const char *const dot = strrchr(name, '.');
-    if (idx == 0 || !dot)
-        (void)snprintf(path, DR_PATH_BYTES, "%s", output);
+    struct vae_file *const file =
+        choice->is_present ? engine->pipeline->override : choice->file;
+    if (said)
+        engine_describe_vae(engine, said, "job", &choice->resolution, file, info);
     else
-        (void)snprintf(path, DR_PATH_BYTES, "%.*s-%d%s", (int)(dot - output), output,
-                       (int)idx + 1, dot);
-}
-
-/* What is there may be replaced where it is a file that may be written. */
-static enum dr_code check_target(const char *path, struct dr_error *err)
-{
-    struct stat status;
-    if (stat(path, &status) != 0)
-        return errno == ENAMETOOLONG
-                   ? error_set(err, DR_BAD_INPUT,
-                               "%.600s: the name is longer than the file system takes",
-                               path)
-                   : DR_OK;
-    if (S_ISDIR(status.st_mode))
-        return error_set(err, DR_BAD_INPUT, "%.600s is a folder; name a file", path);
-    if (!S_ISREG(status.st_mode))
-        return error_set(err, DR_BAD_INPUT,
-                         "%.600s is no regular file; name a file to write or replace",
-                         path);
-    if (access(path, W_OK) != 0)
-        return error_set(err, DR_IO, "%.600s is there and may not be written", path);
-    return DR_OK;
-}
-
-static enum dr_code check_folder(const char *path, struct dr_error *err)
-{
-    struct stat status;
-    char folder[DR_PATH_BYTES];
-    const int length = (int)(path_name(path) - path);
-    (void)snprintf(folder, sizeof folder, "%.*s", length ? length : 1,
-                   length ? path : ".");
-    if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
-        return error_set(err, DR_NOT_FOUND,
-                         "there is no folder %.600s to write %.200s in", folder,
-                         path_name(path));
-    if (access(folder, W_OK) != 0)
-        return error_set(err, DR_IO, "the folder %.600s is not writable", folder);
-    /* What writers that were killed left there. */
-    (void)temporary_file_sweep(folder);
-    return DR_OK;
-}
-
-/* Can these files be written, as far as one can tell before minutes of work? */
-static enum dr_code check_output(const char *path, int32_t bits, int32_t batch,
-                                 bool latent_only, struct dr_error *err)
-{
-    enum image_format format;
-    if (strlen(path) >= DR_PATH_BYTES - 16)
-        return error_set(err, DR_BAD_INPUT, "the output's path is longer than %d bytes",
-                         DR_PATH_BYTES - 17);
-    const bool is_latent = ends_with(path, ".safetensors");
-    const bool is_picture = image_format_from_path(path, &format);
-    if (latent_only && !is_latent)
-        return error_set(err, DR_BAD_INPUT, "%.600s: latents go to a .safetensors file",
-                         path);
-    if (!is_latent && !is_picture)
-        return error_set(
-            err, DR_BAD_INPUT,
-            "%.600s: the output's ending says what is written: .png, .jpg or "
-            ".safetensors (latents)",
-            path);
-    if (is_picture && format == IMAGE_JPEG && bits == 16)
-        return error_set(err, DR_BAD_INPUT,
-                         "%.600s: JPEG has 8 bits a channel; write a .png", path);
-    enum dr_code code = check_folder(path, err);
-    for (int32_t i = 0; code == DR_OK && i < (is_latent ? 1 : batch); ++i) {
-        char each[DR_PATH_BYTES];
-        output_path(path, i, each);
-        code = check_target(each, err);
-    }
-    return code;
-}
-
-static enum dr_code check_sampler(const struct dr_generate_options *options,
-                                  struct sampler_options *sampler, struct dr_error *err)
-{
-    char names[256] = "";
-    if (!sampler_from_name(options->sampler ? options->sampler : "", &sampler->kind)) {
-        for (int i = 0; i < SAMPLER_COUNT; ++i) {
-            const size_t used = strlen(names);
-            (void)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
-                           sampler_name((enum sampler_kind)i));
-        }
-        return error_set(err, DR_BAD_INPUT,
-                         "there is no sampler \"%.80s\"; there are %s",
-                         options->sampler ? options->sampler : "", names);
-    }
-    sampler->schedule = SCHEDULE_DEFAULT;
-    if (options->scheduler &&
-        !schedule_from_name(options->scheduler, &sampler->schedule)) {
-        for (int i = SCHEDULE_DEFAULT + 1; i < SCHEDULE_COUNT; ++i) {
-            const size_t used = strlen(names);
-            (void)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
-                           schedule_name((enum schedule_kind)i));
-        }
-        return error_set(err, DR_BAD_INPUT,
-                         "there is no scheduler \"%.80s\"; there are %s",
-                         options->scheduler, names);
-    }
-    if (sampler->schedule == SCHEDULE_DEFAULT)
-        sampler->schedule = sampler_default_schedule(sampler->kind);
-    return DR_OK;
-}
-
-static enum dr_code pick_size(const struct dr_generate_options *options,
-                              enum family family, struct job_request *want,
-                              struct dr_error *err)
-{
-    const int32_t side = family == FAMILY_SDXL ? DEFAULT_SIDE_SDXL : DEFAULT_SIDE;
-    want->width = options->width ? options->width : side;
-    want->height = options->height ? options->height : side;
-    if (options->init && (!options->width || !options->height)) {
-        struct image_reader *reader = NULL;
-        struct image_head head;
-        const enum dr_code code = image_reader_open(&reader, &head, options->init, err);
-        if (code != DR_OK) return code;
-        image_reader_close(&reader);
-        if (!options->width) want->width = head.width / 8 * 8;
-        if (!options->height) want->height = head.height / 8 * 8;
-    }
-    const enum dr_code code = check_side("width", want->width, err);
-    return code == DR_OK ? check_side("height", want->height, err) : code;
-}
-
-static enum dr_code check_pair(const char *what, int32_t width, int32_t height,
-                               struct dr_error *err)
-{
-    if ((width == 0 && height == 0) ||
-        (width >= 1 && height >= 1 && width <= MAX_SIZE && height <= MAX_SIZE))
-        return DR_OK;
-    return error_set(err, DR_BAD_INPUT, "the %s size is %dx%d; give sides of 1 to %d",
-                     what, (int)width, (int)height, MAX_SIZE);
-}
-
-/* What SDXL is told about sizes; after the picture's own is known. */
-static enum dr_code pick_conditioning(const struct dr_generate_options *options,
-                                      enum family family, struct job_request *want,
-                                      struct dr_error *err)
-{
-    const bool said = options->original_width || options->original_height ||
-                      options->crop_left || options->crop_top ||
-                      options->target_width || options->target_height;
-    if (said && family != FAMILY_SDXL)
-        return error_set(err, DR_BAD_INPUT,
-                         "original size, crop and target size are told to SDXL models; "
-                         "this one is of the family %s: leave them out",
-                         family_name(family));
-    if (options->crop_left < 0 || options->crop_top < 0 ||
-        options->crop_left > MAX_SIZE || options->crop_top > MAX_SIZE)
-        return error_set(err, DR_BAD_INPUT, "the crop is %d,%d; give 0 to %d for each",
-                         (int)options->crop_left, (int)options->crop_top, MAX_SIZE);
-    enum dr_code code =
-        check_pair("original", options->original_width, options->original_height, err);
-    if (code == DR_OK)
-        code = check_pair("target", options->target_width, options->target_height, err);
-    const bool original = options->original_width, target = options->target_width;
-    want->sizes = (struct size_conditioning){
-        .original_height = original ? options->original_height : want->height,
-        .original_width = original ? options->original_width : want->width,
-        .crop_top = options->crop_top,
-        .crop_left = options->crop_left,
-        .target_height = target ? options->target_height : want->height,
-        .target_width = target ? options->target_width : want->width,
-    };
-    want->sizes_said = said;
-    want->negative_is_zero = family == FAMILY_SDXL && !options->negative;
-    return code;
-}
-
-static int64_t random_seed(void)
-{
-    uint32_t seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uint32_t)(clock_ms() * 1000.0);
-    return (int64_t)seed;
-}
-
-static enum dr_code check_vocabulary(const struct dr_engine *engine,
-                                     const struct clip_text_spec *text,
-                                     struct dr_error *err)
-{
-    const int32_t known = clip_text_info(text).vocabulary;
-    if (tokenizer_vocabulary(engine->tokenizer) <= known) return DR_OK;
-    return error_set(
-        err, DR_BAD_INPUT,
-        "the vocabulary in %.400s has %d tokens, the text encoder of %.300s "
-        "knows %d: it belongs to another model; give --tokenizer",
-        engine->tokenizer_path, (int)tokenizer_vocabulary(engine->tokenizer),
-        engine->pipeline->path, (int)known);
-}
-
-static enum dr_code tokenize(struct dr_engine *engine, struct job_request *want,
-                             struct dr_error *err)
-{
-    const struct pipeline *const pipeline = engine->pipeline;
-    /* Without a text encoder there is nothing to tokenize for: job_prepare says what it lacks. */
-    if (!pipeline_has_text(pipeline)) return DR_OK;
-    enum dr_code code = engine_tokenizer(engine, err);
-    for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
-        /* The first pads with the end of text, SDXL's second with id 0. */
-        const int32_t pad = i == 0 ? -1 : 0;
-        code = tokenizer_encode(engine->tokenizer, want->prompt, pad, &want->tokens[i],
-                                err);
-        if (code == DR_OK)
-            code = tokenizer_encode(engine->tokenizer, want->negative, pad,
-                                    &want->negative_tokens[i], err);
-        if (code == DR_OK) code = check_vocabulary(engine, pipeline->text[i], err);
-    }
-    return code;
-}
-
-/* All that a forecast needs as well: everything but the output and the tokens. */
-enum dr_code forecast_request(struct dr_engine *engine,
-                              const struct dr_generate_options *options,
-                              struct job_request *want, struct dr_error *err)
-{
-    *want = (struct job_request){.wants_text = true,
-                                 .wants_sample = true,
-                                 .wants_encode = options->init != NULL,
-                                 .guided = options->cfg > 1.0,
-                                 .cfg = (float)options->cfg,
-                                 .clip_skip = options->clip_skip,
-                                 .rng = options->rng,
-                                 .init = options->init,
-                                 .output = options->output,
-                                 .prompt = options->prompt ? options->prompt : "",
-                                 .negative = options->negative ? options->negative : "",
-                                 .strength = options->strength,
-                                 .batch = options->batch,
-                                 .bits = options->bits,
-                                 .quality = options->quality,
-                                 .progress = options->progress,
-                                 .progress_cookie = options->progress_cookie,
-                                 .image = options->image,
-                                 .image_cookie = options->image_cookie};
-    if (!engine->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
-    enum dr_code code = check_numbers(options, err);
-    if (code == DR_OK)
-        code = check_picture_options(options->bits, options->quality, err);
-    if (code == DR_OK) code = check_sampler(options, &want->sampler, err);
-    const enum family family = engine->pipeline->checkpoint.family;
-    if (code == DR_OK) code = pick_size(options, family, want, err);
-    if (code == DR_OK) code = pick_conditioning(options, family, want, err);
-    if (code != DR_OK) return code;
-    want->output_is_latent =
-        options->output && ends_with(options->output, ".safetensors");
-    want->wants_decode = !want->output_is_latent || options->image;
-    want->seed = options->seed >= 0 ? options->seed : random_seed();
-    want->sampler.steps = options->steps;
-    want->sampler.prediction =
-        options->prediction == DR_PREDICTION_AUTO ? engine->pipeline->prediction
-        : options->prediction == DR_PREDICTION_V  ? PREDICTION_V
-                                                  : PREDICTION_EPSILON;
-    want->sampler.zero_terminal_snr = engine->pipeline->zero_terminal_snr;
-    want->sampler.image_to_image = options->init != NULL;
-    want->sampler.strength = options->init ? (float)options->strength : 1.0F;
-    want->sampler.count = (size_t)LATENT_CHANNELS * (size_t)(want->width / 8) *
-                          (size_t)(want->height / 8);
-    size_t bytes;
-    return sampler_bytes(&want->sampler, &bytes, err);
-}
-
-enum dr_code generate_request(struct dr_engine *engine,
-                              const struct dr_generate_options *options,
-                              struct job_request *want, struct dr_error *err)
-{
-    enum dr_code code = forecast_request(engine, options, want, err);
-    if (code == DR_OK && options->output)
-        code = check_output(options->output, options->bits, options->batch, false, err);
-    return code == DR_OK ? tokenize(engine, want, err) : code;
-}
-
-/* ---- the VAE of a job -------------------------------------------------------------------- */
-
-/* Which VAE a job's own choice means. Where it is the setting's, job->vae stays NULL. An
- * explicit choice that fails is the job's failure; a damaged neighbour is base, and said. */
-enum dr_code job_vae_open(struct dr_engine *engine, const char *choice,
-                          struct job_vae *vae, struct dr_error *err)
-{
-    *vae = (struct job_vae){0};
-    if (!choice) return DR_OK;
-    struct pipeline *const pipeline = engine->pipeline;
-    struct vae_resolution *const resolution = &vae->resolution;
-    vae->said = true;
-    enum dr_code code = engine_resolve_vae(engine, choice, resolution, err);
-    if (code != DR_OK) return code;
-    if (!resolution->is_base && vae_file_is(pipeline->override, resolution->path))
-        return DR_OK;
-    if (!resolution->is_base) {
-        struct dr_error why;
-        code = vae_file_open(&vae->file, resolution->path, pipeline->checkpoint.family,
-                             engine->dtype, &why);
-        if (code != DR_OK && resolution->is_explicit) {
-            if (err) *err = why;
-            return code;
-        }
-        if (code != DR_OK) {
-            *resolution = (struct vae_resolution){.is_base = true};
-            (void)snprintf(
-                resolution->reason, sizeof resolution->reason,
-                "the checkpoint's own VAE, since its neighbour is unusable: %.350s",
-                why.message);
-            engine_log(engine, DR_LOG_WARNING, "%s", resolution->reason);
-        }
-    }
-    vae->to_base = resolution->is_base && pipeline->override != NULL;
-    return DR_OK;
-}
-
-static void describe_job_vae(const struct dr_engine *engine, const char *choice,
-                             const struct job_vae *vae, struct dr_vae_info *info)
-{
-    if (!vae->said) {
         engine_describe_setting(engine, info);
-        return;
-    }
-    const struct vae_file *const file = vae->file      ? vae->file
-                                        : vae->to_base ? NULL
-                                                       : engine->pipeline->override;
-    engine_describe_vae(engine, choice, "job", &vae->resolution, file, info);
 }
 
 /* ---- running ----------------------------------------------------------------------------- */
@@ -480,7 +44,7 @@ static struct dr_image_info *make_images(const struct job_request *want)
     for (int32_t i = 0; i < want->batch; ++i) {
         images[i].seed = want->seed + i;
         if (want->output && !want->output_is_latent)
-            output_path(want->output, i, images[i].path);
+            request_output_path(want->output, i, images[i].path);
     }
     return images;
 }
@@ -509,22 +73,41 @@ static const char *residency_words(enum job_residency residency)
     return "";
 }
 
-static enum dr_code run_request(struct dr_engine *engine,
-                                const struct job_request *want, const char *choice,
-                                struct job_outcome *outcome, struct dr_error *err)
+/* Take the job's answers over. */
+static void take_outcome(const struct job *job, struct job_outcome *outcome)
 {
-    struct job_vae vae;
-    enum dr_code code = job_vae_open(engine, choice, &vae, err);
-    if (code != DR_OK) return code;
+    const struct job_request *const want = &job->request;
+    /* Where it ran it was verified; by now the job's own VAE is released again. */
+    outcome->vae.verified =
+        (want->wants_encode || want->wants_decode) && outcome->vae.digest[0];
+    outcome->images = job->images;
+    outcome->image_count = want->batch;
+    outcome->text_ms = job->text_ms;
+    outcome->unet_ms = job->unet_ms;
+    outcome->vae_ms = job->vae_ms;
+    outcome->unet_calls = job->unet_calls;
+    outcome->vae_runs = job->vae_runs;
+    outcome->how = residency_words(job->residency);
+    (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job->warning);
+}
+
+static enum dr_code run_with(struct dr_engine *engine, const struct job_request *want,
+                             const struct vae_choice_words *words,
+                             const struct vae_choice *choice,
+                             struct job_outcome *outcome, struct dr_error *err)
+{
     struct job job = {
         .context = {.pipeline = engine->pipeline,
                     .ledger = &engine->ledger,
                     .cancel = &engine->cancel,
+                    .probes = &engine->probes,
                     .dtype = engine->dtype},
         .request = *want,
-        .vae = vae.file,
-        .vae_to_base = vae.to_base
+        .vae = choice->file,
+        .vae_to_base = vae_choice_leaves_override(choice, engine->pipeline),
+        .vae_forced = words->force
     };
+    enum dr_code code = DR_OK;
     job.images = make_images(want);
     if (!job.images)
         code = error_set(err, DR_NOMEM, "no memory for the list of pictures");
@@ -535,24 +118,41 @@ static enum dr_code run_request(struct dr_engine *engine,
     outcome->planned_bytes = job.planned_bytes;
     outcome->peak_bytes = engine->ledger.peak_private_bytes;
     if (code == DR_OK) {
-        describe_job_vae(engine, choice, &vae, &outcome->vae);
-        /* Where it ran it was verified; by now the job's own VAE is released again. */
-        outcome->vae.verified =
-            (want->wants_encode || want->wants_decode) && outcome->vae.digest[0];
-        outcome->images = job.images;
-        outcome->image_count = want->batch;
-        outcome->text_ms = job.text_ms;
-        outcome->unet_ms = job.unet_ms;
-        outcome->vae_ms = job.vae_ms;
-        outcome->unet_calls = job.unet_calls;
-        outcome->vae_runs = job.vae_runs;
-        outcome->how = residency_words(job.residency);
-        (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job.warning);
+        describe_job_vae(engine, words->said, choice, &outcome->vae);
+        take_outcome(&job, outcome);
     } else {
         free(job.images);
     }
     job_finish(&job);
-    vae_file_close(&vae.file);
+    return code;
+}
+
+/* A VAE that turned out to be foreign and was not asked for by name gives way to the checkpoint's
+ * own: a neighbour file, or a setting. False: it was asked for, and its error is the answer. */
+static bool gives_way(struct dr_engine *engine, const struct vae_choice_words *words,
+                      struct vae_choice *choice, const struct dr_error *why)
+{
+    if (choice->file) return vae_choice_gives_way(choice, engine, why);
+    if (words->said && choice->resolution.is_explicit) return false;
+    vae_switch_fall_back(engine, engine->pipeline, why);
+    *choice = (struct vae_choice){.resolution = engine->pipeline->resolution};
+    return true;
+}
+
+static enum dr_code run_request(struct dr_engine *engine,
+                                const struct job_request *want,
+                                const struct vae_choice_words *words,
+                                struct job_outcome *outcome, struct dr_error *err)
+{
+    struct vae_choice choice;
+    struct dr_error why;
+    enum dr_code code = vae_choice_open(&choice, engine, engine->pipeline, words, err);
+    if (code != DR_OK) return code;
+    code = run_with(engine, want, words, &choice, outcome, &why);
+    if (code == DR_FOREIGN && gives_way(engine, words, &choice, &why))
+        code = run_with(engine, want, words, &choice, outcome, &why);
+    if (code != DR_OK && err) *err = why;
+    vae_choice_close(&choice);
     return code;
 }
 
@@ -560,9 +160,10 @@ static enum dr_code run_request(struct dr_engine *engine,
 static void describe_outcome(const struct job_outcome *outcome,
                              char reason[static DR_TEXT_BYTES])
 {
-    (void)snprintf(reason, DR_TEXT_BYTES, "%s; VAE: %.220s%s%.200s", outcome->how,
-                   outcome->vae.reason, outcome->warning[0] ? "; warning: " : "",
-                   outcome->warning);
+    const struct dr_vae_info *const vae = &outcome->vae;
+    (void)snprintf(reason, DR_TEXT_BYTES, "%s; VAE: %.160s%s%.120s%s%.120s",
+                   outcome->how, vae->reason, vae->probe[0] ? "; " : "", vae->probe,
+                   outcome->warning[0] ? "; warning: " : "", outcome->warning);
 }
 
 static void append_sentence(char *text, size_t text_bytes, const char *format, ...)
@@ -610,7 +211,10 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
     code = generate_request(engine, options, &want, err);
-    if (code == DR_OK) code = run_request(engine, &want, options->vae, &outcome, err);
+    const struct vae_choice_words words = {.said = options->vae,
+                                           .kind = VAE_REQUEST,
+                                           .force = options->vae_flags & DR_VAE_FORCE};
+    if (code == DR_OK) code = run_request(engine, &want, &words, &outcome, err);
     if (code == DR_OK) {
         result->images = outcome.images;
         result->image_count = outcome.image_count;
@@ -646,61 +250,9 @@ void dr_generate_result_free(struct dr_generate_result *result)
 
 /* ---- encode and decode ------------------------------------------------------------------- */
 
-static enum dr_code encode_request(const struct dr_codec_options *options,
-                                   struct job_request *want, struct dr_error *err)
-{
-    const struct dr_generate_options size = {.width = options->width,
-                                             .height = options->height,
-                                             .init = options->input};
-    want->init = options->input;
-    const enum dr_code code =
-        check_output(options->output, options->bits, 1, true, err);
-    return code == DR_OK ? pick_size(&size, FAMILY_UNKNOWN, want, err) : code;
-}
-
-static enum dr_code decode_request(const struct dr_codec_options *options,
-                                   struct job_request *want, struct dr_error *err)
-{
-    struct latent_head head;
-    if (ends_with(options->output, ".safetensors"))
-        return error_set(err, DR_BAD_INPUT,
-                         "%.600s: decode writes a picture, .png or .jpg",
-                         options->output);
-    const enum dr_code code = latent_file_head(options->input, &head, err);
-    if (code != DR_OK) return code;
-    want->latent_input = options->input;
-    want->batch = head.n;
-    want->width = head.width * 8;
-    want->height = head.height * 8;
-    return check_output(options->output, options->bits, head.n, false, err);
-}
-
-static enum dr_code codec_request(struct dr_engine *engine,
-                                  const struct dr_codec_options *options, bool encodes,
-                                  struct job_request *want, struct dr_error *err)
-{
-    *want = (struct job_request){.wants_encode = encodes,
-                                 .wants_decode = !encodes,
-                                 .batch = 1,
-                                 .output = options->output,
-                                 .output_is_latent = encodes,
-                                 .bits = options->bits,
-                                 .quality = options->quality,
-                                 .progress = options->progress,
-                                 .progress_cookie = options->progress_cookie};
-    if (!engine->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
-    if (!options->input || !options->output)
-        return error_set(err, DR_BAD_INPUT, "no %s file was given",
-                         options->input ? "output" : "input");
-    const enum dr_code code =
-        check_picture_options(options->bits, options->quality, err);
-    if (code != DR_OK) return code;
-    return encodes ? encode_request(options, want, err)
-                   : decode_request(options, want, err);
-}
-
 static enum dr_code run_codec(struct dr_engine *engine,
-                              const struct dr_codec_options *options, bool encodes,
+                              const struct dr_codec_options *options,
+                              enum codec_direction direction,
                               struct dr_codec_result *result, struct dr_error *err)
 {
     struct job_request want;
@@ -710,8 +262,11 @@ static enum dr_code run_codec(struct dr_engine *engine,
     enum dr_code code = engine_enter(engine, err);
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
-    code = codec_request(engine, options, encodes, &want, err);
-    if (code == DR_OK) code = run_request(engine, &want, options->vae, &outcome, err);
+    code = codec_request(engine, options, direction, &want, err);
+    const struct vae_choice_words words = {.said = options->vae,
+                                           .kind = VAE_REQUEST,
+                                           .force = options->vae_flags & DR_VAE_FORCE};
+    if (code == DR_OK) code = run_request(engine, &want, &words, &outcome, err);
     if (code == DR_OK) {
         result->images = outcome.images;
         result->image_count = outcome.image_count;
@@ -734,14 +289,14 @@ enum dr_code dr_engine_encode(struct dr_engine *engine,
                               const struct dr_codec_options *options,
                               struct dr_codec_result *result, struct dr_error *err)
 {
-    return run_codec(engine, options, true, result, err);
+    return run_codec(engine, options, CODEC_ENCODE, result, err);
 }
 
 enum dr_code dr_engine_decode(struct dr_engine *engine,
                               const struct dr_codec_options *options,
                               struct dr_codec_result *result, struct dr_error *err)
 {
-    return run_codec(engine, options, false, result, err);
+    return run_codec(engine, options, CODEC_DECODE, result, err);
 }
 
 void dr_codec_result_free(struct dr_codec_result *result)

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "compute/compute.h"
 #include "engine/stage.h"
+#include "engine/vae_choice.h"
 #include "mem/arena_plan.h"
 
 /* ---- plans ------------------------------------------------------------------------------ */
@@ -40,6 +41,37 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
         code = vae_decode_plan_create(&job->decode_plan, vae, 1, job->latent_height,
                                       job->latent_width, false, err);
     return code;
+}
+
+static bool job_needs(const struct job *job, enum component_role role)
+{
+    const struct job_request *const want = &job->request;
+    switch (role) {
+    case ROLE_TEXT:
+    case ROLE_TEXT2:
+        return want->wants_text && (int32_t)role < job->context.pipeline->text_count &&
+               !stage_text_is_cached(job, role);
+    case ROLE_UNET: return want->wants_sample;
+    case ROLE_VAE: return want->wants_encode || want->wants_decode;
+    case ROLE_COUNT: break;
+    }
+    return false;
+}
+
+/* The plans of the latent probe, where the job's VAE has to be asked and was not yet. */
+static enum dr_code prepare_probe(struct job *job, struct dr_error *err)
+{
+    const struct pipeline *const pipeline = job->context.pipeline;
+    struct vae_file *const setting = job->vae_to_base ? NULL : pipeline->override;
+    struct latent_probe_memory *const memory = job->context.probes;
+    struct latent_probe_result result;
+    struct latent_pair pair;
+    if (job->vae_forced || !job_needs(job, ROLE_VAE) ||
+        !vae_choice_pair(pipeline, job->vae ? job->vae : setting, &pair))
+        return DR_OK;
+    if (latent_probe_find(memory, &pair, &result))
+        return latent_probe_refuse(&pair, &result, err);
+    return latent_probe_prepare(&job->probe, memory, &pair, err);
 }
 
 static size_t plan_bytes_or_zero(const struct plan *plan)
@@ -102,6 +134,7 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
     enum dr_code code = check_slots(job, err);
     if (code == DR_OK && job->request.wants_encode)
         code = stage_open_picture(job, &job->picture_bytes, err);
+    if (code == DR_OK) code = prepare_probe(job, err);
     if (code == DR_OK) code = make_plans(job, err);
     if (code != DR_OK) return code;
     const struct plan *const plans[] = {job->text_plans[0].plan,
@@ -162,6 +195,19 @@ static void tally_release(struct tally *tally, enum component_role role)
     tally->resident_bytes[role] = 0;
 }
 
+/* The base's weights, read for this alone where they are not resident, and the region. */
+static void tally_reference(struct tally *tally)
+{
+    const struct job *const job = tally->job;
+    const struct source *const base = job->context.pipeline->slots[ROLE_VAE].base;
+    const bool is_there = tally->resident[ROLE_VAE] == base;
+    const size_t weights = is_there ? 0 : source_weights_bytes(base);
+    const size_t scratch = is_there ? 0 : source_scratch_bytes(base);
+    const size_t region = job->probe.reference_bytes;
+    tally_rise(tally, weights + larger(scratch, region));
+    tally->now -= weights + larger(scratch, region);
+}
+
 static const struct source *setting_vae(const struct job *job)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
@@ -189,6 +235,11 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
         tally->now -= bytes;
         break;
     }
+    case ACTION_REFERENCE: tally_reference(tally); break;
+    case ACTION_PROBE:
+        tally_rise(tally, job->probe.check_bytes);
+        tally->now -= job->probe.check_bytes;
+        break;
     case ACTION_PROMPTS:
         tally_rise(tally,
                    prompt_cache_bytes(conditioning_row_bytes(job->context.pipeline)));
@@ -204,21 +255,6 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
     case ACTION_LATENTS:
     case ACTION_DECODE: break;
     }
-}
-
-static bool job_needs(const struct job *job, enum component_role role)
-{
-    const struct job_request *const want = &job->request;
-    switch (role) {
-    case ROLE_TEXT:
-    case ROLE_TEXT2:
-        return want->wants_text && (int32_t)role < job->context.pipeline->text_count &&
-               !stage_text_is_cached(job, role);
-    case ROLE_UNET: return want->wants_sample;
-    case ROLE_VAE: return want->wants_encode || want->wants_decode;
-    case ROLE_COUNT: break;
-    }
-    return false;
 }
 
 struct phase {
@@ -252,6 +288,22 @@ static void add_phases(struct tally *tally, bool one_at_a_time)
     }
 }
 
+/* Ask the job's VAE, before any other component is read. Base and it are never there together
+ * where room is scarce. */
+static void add_probe(struct tally *tally, enum job_residency residency,
+                      enum slot_order order)
+{
+    const struct job *const job = tally->job;
+    const struct source *const resident = tally->resident[ROLE_VAE];
+    if (residency != JOB_RESIDENT && resident &&
+        resident != job->context.pipeline->slots[ROLE_VAE].base)
+        add(tally, ACTION_RELEASE, ROLE_VAE, order);
+    if (job->probe.wants_reference) add(tally, ACTION_REFERENCE, ROLE_VAE, order);
+    add(tally, ACTION_LOAD, ROLE_VAE, order);
+    add(tally, ACTION_PROBE, ROLE_VAE, order);
+    if (residency == JOB_PHASED) add(tally, ACTION_RELEASE, ROLE_VAE, order);
+}
+
 void job_plan(struct job *job, enum job_residency residency)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
@@ -264,15 +316,20 @@ void job_plan(struct job *job, enum job_residency residency)
     }
     job->residency = residency;
     job->action_count = 0;
+    const bool probes = job->probe.memory != NULL;
     const enum slot_order order =
         residency == JOB_RESIDENT ? SLOT_SWAP : SLOT_RELEASE_FIRST;
     for (int i = 0; i < ROLE_COUNT; ++i) {
         const enum component_role role = (enum component_role)i;
         const bool goes =
             residency == JOB_PHASED || (residency == JOB_LEAN && !job_needs(job, role));
+        if (role == ROLE_VAE && probes)
+            continue; /* what is there may be of use to it */
         if (goes && tally.resident[role]) add(&tally, ACTION_RELEASE, role, order);
     }
-    if (job->vae && source_save_bytes(pipeline->slots[ROLE_VAE].base))
+    if (probes)
+        add_probe(&tally, residency, order);
+    else if (job->vae && source_save_bytes(pipeline->slots[ROLE_VAE].base))
         add(&tally, ACTION_SAVE, ROLE_VAE, order);
     for (int i = 0; i < ROLE_COUNT; ++i) {
         const enum component_role role = (enum component_role)i;
@@ -330,6 +387,17 @@ static enum dr_code load(struct job *job, enum component_role role,
                                               .progress = &progress};
     job->stage = DR_STAGE_LOAD;
     return slot_load(&job->context.pipeline->slots[role], &options, err);
+}
+
+static enum dr_code run_probe(struct job *job, enum action_kind kind,
+                              struct dr_error *err)
+{
+    const struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    const struct latent_probe_work work = {.ledger = job->context.ledger,
+                                           .cancel = job->context.cancel};
+    return kind == ACTION_REFERENCE
+               ? latent_probe_reference(&job->probe, slot, &work, err)
+               : latent_probe_check(&job->probe, slot->weights.data, &work, err);
 }
 
 static enum dr_code open_region(struct job *job, struct region *region, size_t bytes,
@@ -401,6 +469,8 @@ static enum dr_code execute(struct job *job, const struct action *action,
     case ACTION_SAVE:
         return source_save(job->context.pipeline->slots[ROLE_VAE].base,
                            job->context.ledger, err);
+    case ACTION_REFERENCE:
+    case ACTION_PROBE: return run_probe(job, action->kind, err);
     case ACTION_PROMPTS:
         return prompt_cache_open(&job->context.pipeline->prompts, job->context.ledger,
                                  conditioning_row_bytes(job->context.pipeline),
@@ -444,6 +514,7 @@ void job_finish(struct job *job)
     unet_plan_destroy(&job->unet_plan);
     vae_encode_plan_destroy(&job->encode_plan);
     vae_decode_plan_destroy(&job->decode_plan);
+    latent_probe_finish(&job->probe);
     stage_close_picture(job);
     restore_reference(job);
     if (slot->resident && slot->resident != slot_active(slot)) slot_release(slot);

@@ -14,6 +14,9 @@
  *   LEAN      what the job does not need is released first
  *   PHASED    one component at a time: text encoders, VAE encoder, UNet, VAE decoder
  *
+ * A VAE whose latent space is not known yet is asked before anything else is done
+ * (latent_probe.h); the actions for that are in the list like all others.
+ *
  * Threads: the engine's lock is held.
  */
 #ifndef ENGINE_JOB_H
@@ -23,6 +26,7 @@
 
 #include "darkroom/darkroom.h"
 #include "engine/conditioning.h"
+#include "engine/latent_probe.h"
 #include "engine/pipeline.h"
 #include "engine/sampler.h"
 #include "image/image.h"
@@ -39,15 +43,17 @@ enum action_kind {
     ACTION_LOAD,    /* slot_load of a role, in the order given */
     ACTION_RELEASE, /* slot_release of a role */
     ACTION_SAVE, /* the checkpoint's own VAE is digested, before another takes its place */
-    ACTION_PROMPTS, /* open the prompt cache */
-    ACTION_RESERVE, /* open the job's regions */
-    ACTION_TEXT,    /* run: prompts to contexts, by the role's encoder */
-    ACTION_ENCODE,  /* run: the init picture to moments */
-    ACTION_SAMPLE,  /* run: noise to latents, all pictures */
-    ACTION_LATENTS, /* read or write the latent file */
-    ACTION_DECODE,  /* run: latents to pictures, each written */
-    ACTION_REFUND,  /* close the job's regions */
-    ACTION_RESTORE, /* the job's own VAE goes, the setting's comes back */
+    ACTION_REFERENCE, /* the checkpoint's own VAE encodes the latent probe's picture */
+    ACTION_PROBE,     /* the VAE that is loaded decodes it: foreign is an error */
+    ACTION_PROMPTS,   /* open the prompt cache */
+    ACTION_RESERVE,   /* open the job's regions */
+    ACTION_TEXT,      /* run: prompts to contexts, by the role's encoder */
+    ACTION_ENCODE,    /* run: the init picture to moments */
+    ACTION_SAMPLE,    /* run: noise to latents, all pictures */
+    ACTION_LATENTS,   /* read or write the latent file */
+    ACTION_DECODE,    /* run: latents to pictures, each written */
+    ACTION_REFUND,    /* close the job's regions */
+    ACTION_RESTORE,   /* the job's own VAE goes, the setting's comes back */
 };
 
 struct action {
@@ -95,6 +101,7 @@ struct job_context {
     struct pipeline *pipeline;
     struct ledger *ledger;
     const atomic_bool *cancel;
+    struct latent_probe_memory *probes;
     enum dtype dtype;
 };
 
@@ -106,6 +113,8 @@ struct job {
     bool vae_differs; /* vae is in the slot in place of the setting's */
     bool vae_to_base; /* the job said none: base, though the setting has an override */
     bool vae_was_resident;
+    bool vae_forced;           /* whoever asked for the job wants no latent probe */
+    struct latent_probe probe; /* prepared where its VAE has to be asked first */
 
     struct clip_text_plan text_plans[PIPELINE_TEXTS];
     struct unet_plan unet_plan;
@@ -143,7 +152,8 @@ struct job {
 };
 
 /* Make plans for what the request wants. The job's VAE (if any) is put into the slot. On error
- * job_finish still has to be called. */
+ * job_finish still has to be called. Errors: DR_INCOMPLETE, the plans'; DR_FOREIGN, where it is
+ * known. */
 enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 /* Add up one residency; fills actions and planned_bytes. */
@@ -153,6 +163,7 @@ void job_plan(struct job *job, enum job_residency residency);
  * need, have and limit. */
 enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
+/* Errors: DR_FOREIGN before any stage runs; the stages'. */
 enum dr_code job_run(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 /* Regions closed, plans destroyed, the setting's VAE back in its slot (and resident again where

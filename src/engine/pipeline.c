@@ -20,7 +20,8 @@ static void note_problem(struct pipeline *pipeline, const struct dr_error *err)
 static void set_base(struct pipeline *pipeline, enum component_role role,
                      const struct component_spec *spec)
 {
-    pipeline->sources[role] = (struct source){.spec = spec, .path = pipeline->path};
+    pipeline->sources[role] =
+        (struct source){.name = slot_names[role], .spec = spec, .path = pipeline->path};
     pipeline->slots[role].base = &pipeline->sources[role];
 }
 
@@ -85,15 +86,21 @@ static enum dr_code check_family(const struct pipeline *pipeline, struct dr_erro
 }
 
 /* The file's metadata, else tensors that are there for nothing but their names. */
-static void read_prediction(struct pipeline *pipeline)
+static enum dr_code read_prediction(struct pipeline *pipeline, struct dr_error *err)
 {
     const struct tensor_file *const file = &pipeline->checkpoint.file;
     const char *const said = tensor_file_metadata(file, "darkroom.prediction");
     const char *const zero = tensor_file_metadata(file, "darkroom.zero_terminal_snr");
+    if (said && said[0] != 'v' && said[0] != 'e')
+        return error_set(err, DR_UNSUPPORTED,
+                         "%.600s predicts \"%.40s\"; this version runs models that "
+                         "predict epsilon or v_prediction",
+                         pipeline->path, said);
     const bool is_v = said ? said[0] == 'v' : tensor_file_find(file, "v_pred") != NULL;
     pipeline->prediction = is_v ? PREDICTION_V : PREDICTION_EPSILON;
     pipeline->zero_terminal_snr =
         zero ? strcmp(zero, "true") == 0 : tensor_file_find(file, "ztsnr") != NULL;
+    return DR_OK;
 }
 
 enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype dtype,
@@ -112,7 +119,7 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype d
     if (code == DR_OK) code = check_family(pipeline, err);
     pipeline->text_count = pipeline->checkpoint.family == FAMILY_SDXL ? 2 : 1;
     if (code == DR_OK) code = open_specs(pipeline, dtype, err);
-    if (code == DR_OK) read_prediction(pipeline);
+    if (code == DR_OK) code = read_prediction(pipeline, err);
     if (code == DR_OK && !pipeline->slots[ROLE_UNET].base &&
         !pipeline->slots[ROLE_VAE].base && !pipeline->slots[ROLE_TEXT].base &&
         !pipeline->slots[ROLE_TEXT2].base)

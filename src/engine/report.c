@@ -9,7 +9,8 @@
 #include "base/size.h"
 #include "compute/compute.h"
 #include "engine/engine.h"
-#include "engine/generate.h"
+#include "engine/request.h"
+#include "engine/vae_choice.h"
 #include "image/image.h"
 
 /* ---- memory ------------------------------------------------------------------------------ */
@@ -38,8 +39,8 @@ static void report_components(const struct pipeline *pipeline, struct dr_memory 
                                                   : slot->resident ? DR_SLOT_RESIDENT
                                                                    : DR_SLOT_RELEASED,
                                          .private_bytes = slot->weights.bytes};
-        (void)snprintf(part->name, sizeof part->name, "%s%s", slot->name,
-                       slot->override ? " (override)" : "");
+        (void)snprintf(part->name, sizeof part->name, "%s",
+                       active ? active->name : slot->name);
         (void)snprintf(part->path, sizeof part->path, "%s", active ? active->path : "");
     }
 }
@@ -176,15 +177,20 @@ static enum dr_code make_forecast(struct dr_engine *engine,
         .context = {.pipeline = engine->pipeline,
                     .ledger = &engine->ledger,
                     .cancel = &engine->cancel,
+                    .probes = &engine->probes,
                     .dtype = engine->dtype}
     };
-    struct job_vae vae = {0};
+    struct vae_choice vae;
     enum dr_code code = forecast_request(engine, options, &job.request, err);
     if (code != DR_OK) return code;
-    code = job_vae_open(engine, options->vae, &vae, err);
+    const struct vae_choice_words words = {.said = options->vae,
+                                           .kind = VAE_REQUEST,
+                                           .force = options->vae_flags & DR_VAE_FORCE};
+    code = vae_choice_open(&vae, engine, engine->pipeline, &words, err);
     if (code != DR_OK) return code;
     job.vae = vae.file;
-    job.vae_to_base = vae.to_base;
+    job.vae_forced = words.force;
+    job.vae_to_base = vae_choice_leaves_override(&vae, engine->pipeline);
     code = job_prepare(&job, err);
     if (code == DR_OK) {
         forecast->width = job.request.width;
@@ -193,7 +199,7 @@ static enum dr_code make_forecast(struct dr_engine *engine,
         judge(engine, &job, forecast);
     }
     job_finish(&job);
-    vae_file_close(&vae.file);
+    vae_choice_close(&vae);
     return code;
 }
 
@@ -207,133 +213,6 @@ enum dr_code dr_engine_forecast(struct dr_engine *engine,
     code = make_forecast(engine, options, forecast, err);
     engine_leave(engine);
     return code;
-}
-
-/* ---- inspection -------------------------------------------------------------------------- */
-
-static enum dr_code copy_metadata(const struct tensor_file *file,
-                                  struct dr_inspection *out, struct dr_error *err)
-{
-    out->metadata = calloc(file->metadata_count + 1, sizeof *out->metadata);
-    if (!out->metadata)
-        return error_set(err, DR_NOMEM, "no memory for the file's metadata");
-    for (size_t i = 0; i < file->metadata_count; ++i) {
-        out->metadata[i].key = strdup(file->metadata[i].key);
-        out->metadata[i].text = strdup(file->metadata[i].text);
-        out->metadata_count = i + 1;
-        if (!out->metadata[i].key || !out->metadata[i].text)
-            return error_set(err, DR_NOMEM, "no memory for the file's metadata");
-    }
-    return DR_OK;
-}
-
-static void add_neighbour(void *cookie, const char *path)
-{
-    struct dr_inspection *const out = cookie;
-    char **const grown = realloc(out->vae_neighbours, (out->vae_neighbour_count + 1) *
-                                                          sizeof *out->vae_neighbours);
-    if (!grown) return;
-    out->vae_neighbours = grown;
-    grown[out->vae_neighbour_count] = strdup(path);
-    if (grown[out->vae_neighbour_count]) ++out->vae_neighbour_count;
-}
-
-static enum dr_code read_digests(const struct checkpoint *checkpoint,
-                                 struct dr_inspection *out, struct dr_error *err)
-{
-    enum {
-        BUFFER_BYTES = 1 << 20
-    };
-    struct ledger ledger = {0};
-    struct region buffer = {0};
-    const struct region_options options = {.bytes = BUFFER_BYTES,
-                                           .tag = REGION_SCRATCH,
-                                           .component = "digest"};
-    enum dr_code code = region_open(&buffer, &ledger, &options, err);
-    for (int i = 0; code == DR_OK && i < ROLE_COUNT; ++i) {
-        uint8_t digest[DIGEST_BYTES];
-        if (!checkpoint->components[i].count) continue;
-        code = component_digest_read(&checkpoint->components[i], buffer.data,
-                                     buffer.bytes, digest, err);
-        if (code == DR_OK) digest_hex(digest, out->digests[i]);
-    }
-    region_close(&buffer);
-    return code;
-}
-
-static void inspect_neighbours(const char *path, const char *vae_folder,
-                               struct dr_inspection *out)
-{
-    char folder[DR_PATH_BYTES];
-    struct vae_resolution resolution;
-    engine_find_vae_folder(vae_folder, folder, sizeof folder);
-    const struct vae_resolution_request request = {.choice = "automatic",
-                                                   .checkpoint = path,
-                                                   .vae_folder = folder};
-    vae_neighbours(&request, add_neighbour, out);
-    if (vae_resolve(&resolution, &request, NULL) != DR_OK) return;
-    (void)snprintf(out->automatic, sizeof out->automatic, "%s", resolution.path);
-    (void)snprintf(out->automatic_reason, sizeof out->automatic_reason, "%s",
-                   resolution.reason);
-}
-
-/* Which parts of a whole checkpoint the file has not. */
-static void describe_lacks(const struct checkpoint *checkpoint,
-                           struct dr_model_info *model)
-{
-    const struct component_index *const parts = checkpoint->components;
-    if (checkpoint->family == FAMILY_VAE) return;
-    const bool lacks_text2 =
-        checkpoint->family == FAMILY_SDXL && !parts[ROLE_TEXT2].count;
-    (void)snprintf(model->lacks, sizeof model->lacks, "%s%s%s%s",
-                   parts[ROLE_TEXT].count ? "" : "no text encoder. ",
-                   lacks_text2 ? "no second text encoder. " : "",
-                   parts[ROLE_UNET].count ? "" : "no UNet. ",
-                   parts[ROLE_VAE].count ? "" : "no VAE of its own. ");
-}
-
-enum dr_code dr_inspect(const char *path, const char *vae_folder, unsigned flags,
-                        struct dr_inspection *inspection, struct dr_error *err)
-{
-    struct checkpoint checkpoint = {0};
-    *inspection = (struct dr_inspection){0};
-    if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no file was given");
-    if (strlen(path) >= DR_PATH_BYTES)
-        return error_set(err, DR_BAD_INPUT, "the path is longer than %d bytes",
-                         DR_PATH_BYTES - 1);
-    enum dr_code code = checkpoint_open(&checkpoint, path, err);
-    if (code != DR_OK) return code;
-    engine_describe_model(&checkpoint, path, &inspection->model);
-    describe_lacks(&checkpoint, &inspection->model);
-    (void)snprintf(inspection->format, sizeof inspection->format, "%s",
-                   checkpoint.file.format);
-    for (size_t i = 0; i < checkpoint.file.shard_count; ++i)
-        inspection->file_bytes += checkpoint.file.shards[i].identity.bytes;
-    inspection->tensor_count = checkpoint.file.tensor_count;
-    inspection->ignored_count = checkpoint.ignored_count;
-    inspection->ignored_bytes = checkpoint.ignored_bytes;
-    code = copy_metadata(&checkpoint.file, inspection, err);
-    if (code == DR_OK && (flags & DR_INSPECT_DIGESTS))
-        code = read_digests(&checkpoint, inspection, err);
-    if (code == DR_OK && checkpoint.family != FAMILY_VAE)
-        inspect_neighbours(path, vae_folder, inspection);
-    checkpoint_close(&checkpoint);
-    if (code != DR_OK) dr_inspection_free(inspection);
-    return code;
-}
-
-void dr_inspection_free(struct dr_inspection *inspection)
-{
-    if (!inspection) return;
-    for (size_t i = 0; i < inspection->metadata_count; ++i) {
-        free(inspection->metadata[i].key);
-        free(inspection->metadata[i].text);
-    }
-    for (size_t i = 0; i < inspection->vae_neighbour_count; ++i)
-        free(inspection->vae_neighbours[i]);
-    free(inspection->metadata);
-    free(inspection->vae_neighbours);
-    *inspection = (struct dr_inspection){0};
 }
 
 /* ---- small services ---------------------------------------------------------------------- */

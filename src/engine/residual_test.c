@@ -102,6 +102,56 @@ static void thirty_switches_grow_nothing(void)
     dr_engine_close(&engine);
 }
 
+/* Pictures alone: other sizes, prompts and formats, nothing is switched. Elsewhere each left
+ * something. The heap takes some tens of pictures to find its shape where all differ (what malloc
+ * keeps for each thread counts as used), so the bound is 8 KiB a picture. */
+static void pictures_alone_grow_nothing(void)
+{
+    struct dr_engine *engine = open_engine_two_threads();
+    int64_t early = 0, last = 0;
+    load(engine, "a.safetensors");
+    for (int i = 1; i <= 50; ++i) {
+        struct dr_generate_result result;
+        struct dr_generate_options options = dr_generate_options_default();
+        char prompt[32];
+        (void)snprintf(prompt, sizeof prompt, "prompt %d", i);
+        options.prompt = prompt;
+        options.width = 64 + 8 * (i % 3);
+        options.height = 64;
+        options.steps = 1;
+        options.batch = 1 + i % 2;
+        options.output = in_root(i % 4 ? "x.png" : "x.jpg");
+        check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+        dr_generate_result_free(&result);
+        last = kernel_private(engine);
+        if (i == 20) early = last;
+    }
+    fprintf(stderr, "     growth from picture 20 to 50: %lld bytes\n",
+            (long long)(last - early));
+    check_int(last - early, <=, 30 * 8 * 1024);
+    dr_engine_close(&engine);
+}
+
+/* Each time another model: elsewhere the same two were fine, and the tenth was too much. */
+static void many_models_grow_nothing(void)
+{
+    struct dr_engine *engine = open_engine_two_threads();
+    int64_t third = 0, last = 0;
+    char name[64];
+    for (int i = 1; i <= 12; ++i) {
+        (void)snprintf(name, sizeof name, "model-%d.safetensors", i);
+        if (link(in_root(i % 2 ? "b.safetensors" : "a.safetensors"), in_root(name)) !=
+            0)
+            exit(1);
+        load(engine, name);
+        picture(engine, "x.png");
+        last = kernel_private(engine);
+        if (i == 3) third = last;
+    }
+    check_int(last - third, <=, 64 * 1024);
+    dr_engine_close(&engine);
+}
+
 /* ---- while a job runs -------------------------------------------------------------------- */
 
 /* The engine is busy in a callback, so the kernel is asked directly. */
@@ -223,6 +273,8 @@ int main(void)
     fixture_begin();
     check_run(unload_gives_back_what_a_cycle_took);
     check_run(thirty_switches_grow_nothing);
+    check_run(pictures_alone_grow_nothing);
+    check_run(many_models_grow_nothing);
     check_run(a_running_job_stays_within_the_stated_residual);
     check_run(engines_come_and_go);
     check_run(a_full_model_stays_within_the_stated_residual);

@@ -327,6 +327,37 @@ static void keys_tell_prediction_and_schedule(void)
     check(!same_file("vz.latent.safetensors", "v-auto.safetensors"));
 }
 
+/* What one checkpoint's keys say is not said of the next: elsewhere a model after another made
+ * noise, since a configuration stayed behind. All after all, in one engine. */
+static void keys_are_not_taken_to_the_next_model(void)
+{
+    static const struct {
+        const char *model, *want;
+    } models[] = {
+        {"x.safetensors",  "alone-x.png" },
+        {"v.safetensors",  "alone-v.png" },
+        {"vz.safetensors", "alone-vz.png"},
+        {"a.safetensors",  "alone-a.png" },
+    };
+    const int count = (int)(sizeof models / sizeof *models);
+    for (int i = 0; i < count; ++i) {
+        struct dr_engine *engine = open_engine();
+        load(engine, models[i].model);
+        run_small(engine, models[i].want);
+        dr_engine_close(&engine);
+    }
+    struct dr_engine *engine = open_engine();
+    for (int from = 0; from < count; ++from)
+        for (int to = 0; to < count; ++to) {
+            load(engine, models[from].model);
+            load(engine, models[to].model);
+            run_small(engine, "after.png");
+            check(same_file("after.png", models[to].want));
+            check(from == to || !same_file("after.png", models[from].want));
+        }
+    dr_engine_close(&engine);
+}
+
 static void says_which_text_encoder_lacks(void)
 {
     struct dr_engine *engine = open_engine();
@@ -359,6 +390,7 @@ int main(void)
     check_run(refuses_sizes_that_mean_nothing);
     check_run(a_picture_without_a_size_is_1024);
     check_run(keys_tell_prediction_and_schedule);
+    check_run(keys_are_not_taken_to_the_next_model);
     check_run(says_which_text_encoder_lacks);
     return check_done();
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/size.h"
 
 /* Enough for few system calls, small enough not to matter beside a component. */
@@ -25,14 +26,14 @@ size_t source_scratch_bytes(const struct source *source)
     return source ? size_align(source->spec->scratch_bytes, region_page_bytes()) : 0;
 }
 
-static enum dr_code load_source(struct source *source, const char *name,
+static enum dr_code load_source(struct source *source,
                                 const struct slot_load_options *options,
                                 struct region *weights, struct dr_error *err)
 {
     uint8_t digest[DIGEST_BYTES];
     const struct component_load_options load = {
         .ledger = options->ledger,
-        .name = name,
+        .name = source->name,
         .expected_digest = source->digest_known ? source->digest : NULL,
         .progress = options->progress,
     };
@@ -42,7 +43,11 @@ static enum dr_code load_source(struct source *source, const char *name,
         memcpy(source->digest, digest, sizeof digest);
         source->digest_known = true;
     }
-    return DR_OK;
+    if (!options->accept) return DR_OK;
+    const enum dr_code verdict =
+        options->accept(options->accept_cookie, weights->data, err);
+    if (verdict != DR_OK) region_close(weights);
+    return verdict;
 }
 
 static enum dr_code load_by_swap(struct slot *slot,
@@ -51,10 +56,14 @@ static enum dr_code load_by_swap(struct slot *slot,
 {
     struct region fresh = {0};
     struct source *const wanted = slot_active(slot);
-    const enum dr_code code = load_source(wanted, slot->name, options, &fresh, err);
+    const enum dr_code code = load_source(wanted, options, &fresh, err);
     if (code != DR_OK) return code;
-    region_close(&slot->weights);
-    region_move(&slot->weights, &fresh);
+    if (slot->resident && fault_is_sabotaged(SABOTAGE_HALF_SWITCH)) {
+        region_close(&fresh);
+    } else {
+        region_close(&slot->weights);
+        region_move(&slot->weights, &fresh);
+    }
     slot->resident = wanted;
     return DR_OK;
 }
@@ -66,8 +75,7 @@ static enum dr_code load_after_release(struct slot *slot,
     struct source *const old = slot->resident;
     struct source *const wanted = slot_active(slot);
     slot_release(slot);
-    const enum dr_code code =
-        load_source(wanted, slot->name, options, &slot->weights, err);
+    const enum dr_code code = load_source(wanted, options, &slot->weights, err);
     if (code == DR_OK) {
         slot->resident = wanted;
         return DR_OK;
@@ -76,7 +84,7 @@ static enum dr_code load_after_release(struct slot *slot,
     /* The way back must not be stopped by the same cancel that stopped the way there. */
     const struct slot_load_options back = {.ledger = options->ledger,
                                            .order = options->order};
-    if (load_source(old, slot->name, &back, &slot->weights, NULL) == DR_OK)
+    if (load_source(old, &back, &slot->weights, NULL) == DR_OK)
         slot->resident = old;
     else
         error_prefix(err, "the %s is released and will be read again when it is needed",

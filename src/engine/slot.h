@@ -30,6 +30,7 @@
 
 /* Where a component's weights come from. Lies with whoever opened the file. */
 struct source {
+    const char *name; /* its region's component: "vae (override)"; static */
     const struct component_spec *spec; /* names, shapes, file; borrowed */
     const char *path;                  /* borrowed */
     uint8_t digest[DIGEST_BYTES];      /* of the bytes as stored */
@@ -58,11 +59,15 @@ size_t source_scratch_bytes(const struct source *source);
 
 /* Make the active source resident. Does nothing where it is. On error the slot is as before;
  * with SLOT_RELEASE_FIRST and a second failure it is released, its base still referenced, and
- * the message says so. Errors: DR_NOT_FOUND (no active source), component_load's. */
+ * the message says so. Errors: DR_NOT_FOUND (no active source), component_load's, accept's. */
 struct slot_load_options {
     struct ledger *ledger;
     enum slot_order order;
     const struct component_progress *progress; /* may be NULL */
+    /* Asked when the weights are read and verified, before they take the slot (and, with
+     * SLOT_SWAP, while the old ones are still there). Its error refuses them. May be NULL. */
+    enum dr_code (*accept)(void *cookie, const void *weights, struct dr_error *err);
+    void *accept_cookie;
 };
 enum dr_code slot_load(struct slot *slot, const struct slot_load_options *options,
                        struct dr_error *err) DR_MUST_CHECK;

@@ -24,8 +24,9 @@ enum dr_code vae_file_open(struct vae_file **out, const char *path, enum family 
         error_prefix(err, "%.300s", path);
         goto out;
     }
-    file->source =
-        (struct source){.spec = vae_component(file->spec), .path = file->path};
+    file->source = (struct source){.name = "vae (override)",
+                                   .spec = vae_component(file->spec),
+                                   .path = file->path};
     *out = file;
     file = NULL;
 out:
@@ -42,12 +43,12 @@ void vae_file_close(struct vae_file **file)
     *file = NULL;
 }
 
+/* Compared by what the names show now, since a folder has no identity of its own; that this is
+ * still what was opened is tensor_file_check's to say. */
 bool vae_file_is(const struct vae_file *file, const char *path)
 {
-    if (!file) return false;
-    struct stat status;
-    const struct file_identity *const known = &file->checkpoint.file.shards[0].identity;
-    return stat(path, &status) == 0 && (uint64_t)status.st_dev == known->device &&
-           (uint64_t)status.st_ino == known->inode &&
+    struct stat now, known;
+    return file && stat(path, &now) == 0 && stat(file->path, &known) == 0 &&
+           now.st_dev == known.st_dev && now.st_ino == known.st_ino &&
            tensor_file_check(&file->checkpoint.file, NULL) == DR_OK;
 }

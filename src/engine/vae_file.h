@@ -1,4 +1,4 @@
-/* vae_file — a VAE in a file of its own, opened: index and spec, no tensor memory.
+/* vae_file — a VAE in a file or diffusers folder of its own, opened: index and spec, no tensor memory.
  *
  * What an override is made from. Two may be open at once: the setting's, and a job's own. Which
  * one's weights are in memory is the slot's business.
@@ -15,6 +15,7 @@ struct vae_file {
     struct checkpoint checkpoint;
     struct vae_spec *spec;
     struct source source;
+    bool forced; /* whoever chose it wants no latent probe */
 };
 
 /* Open and check that it is whole: every tensor of the architecture with the right shape.
@@ -24,7 +25,7 @@ enum dr_code vae_file_open(struct vae_file **out, const char *path, enum family 
                            enum dtype dtype, struct dr_error *err) DR_MUST_CHECK;
 void vae_file_close(struct vae_file **file); /* NULL and *file == NULL are fine */
 
-/* Is it still the file at this path, unchanged? Then choosing it again needs no read. */
+/* Is it still the file or folder at this path, unchanged? Then choosing it again needs no read. */
 bool vae_file_is(const struct vae_file *file, const char *path);
 
 #endif

@@ -26,6 +26,51 @@ static bool is_file(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
+/* ---- folders as VAEs --------------------------------------------------------------------- */
+
+static bool has_file(const char *folder, const char *name)
+{
+    char path[DR_PATH_BYTES];
+    const int length = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return length > 0 && (size_t)length < sizeof path && is_file(path);
+}
+
+static int is_diffusers_file(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, "diffusion_pytorch_model", 23) == 0;
+}
+
+/* A config.json alone may be a note that a download program left beside other files. */
+static bool has_network(const char *folder)
+{
+    struct dirent **entries = NULL;
+    if (!has_file(folder, "config.json")) return false;
+    const int count = scandir(folder, &entries, is_diffusers_file, NULL);
+    for (int i = 0; i < count; ++i)
+        free(entries[i]);
+    free(entries);
+    return count > 0;
+}
+
+/* The VAE that a folder is: itself, or vae/ in it, into path; false where it is none. */
+static bool find_vae_in(const char *folder, char path[static DR_PATH_BYTES])
+{
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/')
+        --length;
+    if (length + sizeof "/vae" > DR_PATH_BYTES) return false;
+    (void)snprintf(path, DR_PATH_BYTES, "%.*s", (int)length, folder);
+    if (has_network(path)) return true;
+    memcpy(path + length, "/vae", sizeof "/vae");
+    return has_network(path);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 /* One file may be reached by two names (links). */
 static bool is_same_file(const char *a, const char *b)
 {
@@ -49,7 +94,13 @@ const char *path_name(const char *path)
 
 void path_stem(const char *path, char *stem, size_t stem_bytes)
 {
-    (void)snprintf(stem, stem_bytes, "%s", path_name(path));
+    int length = (int)strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        --length;
+    int start = length;
+    while (start > 0 && path[start - 1] != '/')
+        --start;
+    (void)snprintf(stem, stem_bytes, "%.*s", length - start, path + start);
     char *const dot = strrchr(stem, '.');
     if (dot && dot != stem) *dot = '\0';
 }
@@ -70,6 +121,8 @@ static const char *vae_ending(const char *name)
  * depth. Names are visited in byte order, so that messages are the same everywhere. */
 struct folder_walk {
     bool (*visit)(void *cookie, const char *path, const char *name); /* false: stop */
+    /* A folder that is one VAE: it is not looked into. NULL: what lies there goes unseen. */
+    bool (*visit_vae)(void *cookie, const char *path, const char *name);
     void *cookie;
     size_t file_count;
 };
@@ -107,6 +160,17 @@ static bool queue_push(struct folder_queue *queue, const char *path, int depth)
     return true;
 }
 
+/* A folder on the way: one VAE, or one to look into. A pipeline's other networks are no VAEs. */
+static bool walk_folder(struct folder_walk *walk, struct folder_queue *queue,
+                        const char *path, int depth)
+{
+    char vae[DR_PATH_BYTES];
+    const bool is_vae = has_network(path) || has_file(path, "model_index.json");
+    if (!is_vae) return depth >= FOLDER_DEPTH || queue_push(queue, path, depth + 1);
+    return !walk->visit_vae || !find_vae_in(path, vae) ||
+           walk->visit_vae(walk->cookie, vae, path_name(path));
+}
+
 /* One folder's entries: files are visited, folders queued. False: stop the walk. */
 static bool walk_one(struct folder_walk *walk, struct folder_queue *queue, size_t at)
 {
@@ -123,8 +187,8 @@ static bool walk_one(struct folder_walk *walk, struct folder_queue *queue, size_
             snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
         const bool usable = go_on && length > 0 && (size_t)length < sizeof path &&
                             stat(path, &status) == 0;
-        if (usable && S_ISDIR(status.st_mode) && depth < FOLDER_DEPTH)
-            go_on = queue_push(queue, path, depth + 1);
+        if (usable && S_ISDIR(status.st_mode))
+            go_on = walk_folder(walk, queue, path, depth);
         else if (usable && S_ISREG(status.st_mode))
             go_on = ++walk->file_count <= FOLDER_FILES &&
                     walk->visit(walk->cookie, path, entries[i]->d_name);
@@ -154,6 +218,14 @@ struct name_search {
     char found[2][DR_PATH_BYTES];
 };
 
+static void note_found(struct name_search *search, const char *path)
+{
+    if (search->found_count == 1 && is_same_file(path, search->found[0])) return;
+    if (search->found_count < 2)
+        (void)snprintf(search->found[search->found_count], DR_PATH_BYTES, "%s", path);
+    ++search->found_count;
+}
+
 static bool match_name(void *cookie, const char *path, const char *name)
 {
     struct name_search *const search = cookie;
@@ -163,11 +235,27 @@ static bool match_name(void *cookie, const char *path, const char *name)
     const bool same = strcmp(name, search->name) == 0 ||
                       (stem_length == search->name_length &&
                        strncmp(name, search->name, stem_length) == 0);
-    if (!same) return true;
-    if (search->found_count == 1 && is_same_file(path, search->found[0])) return true;
-    if (search->found_count < 2)
-        (void)snprintf(search->found[search->found_count], DR_PATH_BYTES, "%s", path);
-    ++search->found_count;
+    if (same) note_found(search, path);
+    return true;
+}
+
+/* A folder's name has no ending. */
+static bool match_folder(void *cookie, const char *path, const char *name)
+{
+    struct name_search *const search = cookie;
+    if (strcmp(name, search->name) == 0) note_found(search, path);
+    return true;
+}
+
+/* A file, or a folder that is a VAE or has one in vae/. */
+static bool resolve_path(struct vae_resolution *resolution, const char *path)
+{
+    if (is_file(path))
+        (void)snprintf(resolution->path, sizeof resolution->path, "%s", path);
+    else if (!is_folder(path) || !find_vae_in(path, resolution->path))
+        return false;
+    (void)snprintf(resolution->reason, sizeof resolution->reason,
+                   "chosen by path: %.400s", resolution->path);
     return true;
 }
 
@@ -177,7 +265,8 @@ static enum dr_code resolve_name(struct vae_resolution *resolution,
 {
     struct name_search search = {.name = request->choice,
                                  .name_length = strlen(request->choice)};
-    folder_visit(request->vae_folder, &(struct folder_walk){match_name, &search, 0});
+    folder_visit(request->vae_folder,
+                 &(struct folder_walk){match_name, match_folder, &search, 0});
     if (search.found_count > 1)
         return error_set(
             err, DR_BAD_INPUT,
@@ -192,13 +281,7 @@ static enum dr_code resolve_name(struct vae_resolution *resolution,
                        path_name(search.found[0]));
         return DR_OK;
     }
-    if (is_file(request->choice)) {
-        (void)snprintf(resolution->path, sizeof resolution->path, "%s",
-                       request->choice);
-        (void)snprintf(resolution->reason, sizeof resolution->reason,
-                       "chosen by path: %.400s", request->choice);
-        return DR_OK;
-    }
+    if (resolve_path(resolution, request->choice)) return DR_OK;
     if (!request->vae_folder || !*request->vae_folder)
         return error_set(
             err, DR_NOT_FOUND,
@@ -216,11 +299,23 @@ static enum dr_code resolve_name(struct vae_resolution *resolution,
 static void folder_of(const char *path, char *folder, size_t folder_bytes)
 {
     (void)snprintf(folder, folder_bytes, "%s", path);
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/')
+        folder[--length] = '\0';
     char *const slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder ? 1 : 0] = '\0';
     else
         (void)snprintf(folder, folder_bytes, ".");
+}
+
+bool path_is_same(const char *a, const char *b)
+{
+    char folder_a[DR_PATH_BYTES], folder_b[DR_PATH_BYTES];
+    if (strcmp(path_name(a), path_name(b)) != 0) return false;
+    folder_of(a, folder_a, sizeof folder_a);
+    folder_of(b, folder_b, sizeof folder_b);
+    return is_same_file(folder_a, folder_b);
 }
 
 struct stem_search {
@@ -257,7 +352,8 @@ void vae_neighbours(const struct vae_resolution_request *request,
         if (length > 0 && (size_t)length < sizeof path && is_file(path))
             found(cookie, path);
     }
-    folder_visit(request->vae_folder, &(struct folder_walk){match_stem, &search, 0});
+    folder_visit(request->vae_folder,
+                 &(struct folder_walk){match_stem, NULL, &search, 0});
 }
 
 struct first_neighbour {
@@ -322,10 +418,12 @@ enum dr_code vae_resolve(struct vae_resolution *resolution,
                          "the VAE choice is %s; give automatic, none, a name or a path",
                          *choice ? "longer than any path" : "empty");
     if (!strchr(choice, '/')) return resolve_name(resolution, request, err);
-    if (!is_file(choice))
-        return error_set(err, DR_NOT_FOUND, "no VAE file %.800s", choice);
-    (void)snprintf(resolution->path, sizeof resolution->path, "%s", choice);
-    (void)snprintf(resolution->reason, sizeof resolution->reason,
-                   "chosen by path: %.400s", choice);
-    return DR_OK;
+    if (resolve_path(resolution, choice)) return DR_OK;
+    if (is_folder(choice))
+        return error_set(
+            err, DR_NOT_FOUND,
+            "the folder %.600s holds no VAE: neither it nor vae/ in it has "
+            "a config.json and a diffusion_pytorch_model file",
+            choice);
+    return error_set(err, DR_NOT_FOUND, "no VAE file or folder %.800s", choice);
 }

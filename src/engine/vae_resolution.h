@@ -13,6 +13,11 @@
  *     a path (has a '/', or names a       that file
  *     file here and none in the folder)
  *
+ * A folder as diffusers writes it for a VAE (config.json and diffusion_pytorch_model.*) counts as
+ * a file in the last two rows, its name whole; so does a folder with such a one as vae/ in it, in
+ * the VAE folder a pipeline's (model_index.json). Neither is looked into for names. A config.json
+ * alone is no VAE.
+ *
  * Source: docs/MEMORY.md; what goes wrong elsewhere: docs/PITFALLS.md.
  */
 #ifndef ENGINE_VAE_RESOLUTION_H
@@ -31,7 +36,7 @@ struct vae_resolution_request {
 struct vae_resolution {
     bool is_base;
     bool is_explicit; /* a name or a path was said: failures are errors, not warnings */
-    char path[DR_PATH_BYTES]; /* of the file, where not base */
+    char path[DR_PATH_BYTES]; /* of the file or folder, where not base */
     char reason[DR_TEXT_BYTES];
 };
 
@@ -41,10 +46,14 @@ enum dr_code vae_resolve(struct vae_resolution *resolution,
                          const struct vae_resolution_request *request,
                          struct dr_error *err) DR_MUST_CHECK;
 
-/* "sd15" of "/models/sd15.safetensors": the name without folder and the last extension. */
+/* "sd15" of "/models/sd15.safetensors" and of "/models/sd15/": the name without folder and the last
+ * extension. */
 void path_stem(const char *path, char *stem, size_t stem_bytes);
 /* "sd15.safetensors": a pointer into path. */
 const char *path_name(const char *path);
+/* One entry of one folder, however both are spelled ("m.ckpt", "./m.ckpt", through a link to the
+ * folder). A link to the file is another: neighbours and the name in pictures go by it. */
+bool path_is_same(const char *a, const char *b);
 
 /* Every file that `automatic` would look at beside the checkpoint and in the folder, and that
  * exists; calls found for each in order of preference. For inspect. */

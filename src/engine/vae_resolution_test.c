@@ -170,6 +170,71 @@ static void a_path_is_that_file(void)
     end();
 }
 
+static void a_diffusers_folder_is_a_vae(void)
+{
+    begin();
+    folder("vae/kl.v2");
+    touch("vae/kl.v2/config.json");
+    touch("vae/kl.v2/diffusion_pytorch_model.fp16.safetensors");
+    check_int(resolve("kl.v2"), ==, DR_OK);
+    check_str(found.path, at("vae/kl.v2"));
+    check_has(found.reason, "chosen by name, in the VAE folder: kl.v2");
+    check_int(resolve("kl"), ==, DR_NOT_FOUND); /* a folder's name has no ending */
+    /* What lies in it is no VAE beside it. */
+    check_int(resolve("diffusion_pytorch_model.fp16"), ==, DR_NOT_FOUND);
+    check_int(resolve(at("vae/kl.v2/")), ==, DR_OK);
+    check_str(found.path, at("vae/kl.v2"));
+    check_has(found.reason, "chosen by path");
+    check_int(resolve("automatic"), ==, DR_OK); /* never by itself */
+    check(found.is_base);
+    touch("vae/below/kl.v2.safetensors");
+    check_int(resolve("kl.v2"), ==, DR_BAD_INPUT);
+    check_has(problem.message, "vae/kl.v2 ");
+    check_has(problem.message, "below/kl.v2.safetensors");
+    end();
+}
+
+static void a_pipelines_folder_has_a_vae(void)
+{
+    static const char *const parts[] = {"unet", "vae"};
+    begin();
+    folder("vae/pipeline");
+    touch("vae/pipeline/model_index.json");
+    check_int(resolve("pipeline"), ==, DR_NOT_FOUND); /* none in it yet */
+    for (int i = 0; i < 2; ++i) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "vae/pipeline/%s", parts[i]);
+        folder(name);
+        (void)snprintf(name, sizeof name, "vae/pipeline/%s/config.json", parts[i]);
+        touch(name);
+        (void)snprintf(name, sizeof name, "vae/pipeline/%s/diffusion_pytorch_model.bin",
+                       parts[i]);
+        touch(name);
+    }
+    check_int(resolve("pipeline"), ==, DR_OK);
+    check_str(found.path, at("vae/pipeline/vae"));
+    check_int(resolve(at("vae/pipeline")), ==, DR_OK);
+    check_str(found.path, at("vae/pipeline/vae"));
+    check_int(resolve("unet"), ==, DR_NOT_FOUND); /* no VAE */
+    end();
+}
+
+static void a_config_alone_is_no_vae(void)
+{
+    begin();
+    touch("vae/below/config.json");
+    touch("vae/below/sharp.safetensors");
+    touch("vae/below/sharp.json"); /* what download programs leave beside it */
+    touch("vae/below/sharp.civitai.info");
+    check_int(resolve("below"), ==, DR_NOT_FOUND);
+    check_int(resolve("sharp"), ==, DR_OK); /* the folder is looked into all the same */
+    check_str(found.path, at("vae/below/sharp.safetensors"));
+    check_int(resolve("config"), ==, DR_NOT_FOUND);
+    check_int(resolve(at("vae/below")), ==, DR_NOT_FOUND);
+    check_has(problem.message, "holds no VAE");
+    end();
+}
+
 static void an_explicit_choice_beats_a_neighbour(void)
 {
     begin();
@@ -220,6 +285,8 @@ static void stems_and_names(void)
     char stem[64];
     path_stem("/a/b.c/model.v2.safetensors", stem, sizeof stem);
     check_str(stem, "model.v2");
+    path_stem("/a/folder//", stem, sizeof stem);
+    check_str(stem, "folder");
     path_stem("plain", stem, sizeof stem);
     check_str(stem, "plain");
     path_stem(".hidden", stem, sizeof stem);
@@ -237,6 +304,9 @@ int main(void)
     check_run(a_name_goes_with_and_without_ending);
     check_run(two_candidates_are_an_error_that_lists_both);
     check_run(a_path_is_that_file);
+    check_run(a_diffusers_folder_is_a_vae);
+    check_run(a_pipelines_folder_has_a_vae);
+    check_run(a_config_alone_is_no_vae);
     check_run(an_explicit_choice_beats_a_neighbour);
     check_run(silly_choices_are_refused_in_words);
     check_run(a_missing_folder_is_no_folder);

@@ -381,48 +381,6 @@ static void a_flipped_byte_is_no_original(void)
     dr_engine_close(&engine);
 }
 
-/* P4: the N-th of `places` fails, once or from then on, for N = 1, 2, 3, ... (in larger steps
- * where there are hundreds) until nothing is left to fail. `room` is what the budget leaves
- * beside what is loaded; 0: no limit. */
-static void sweep(unsigned places, enum fault_mode mode, uint64_t room)
-{
-    struct dr_engine *engine = open_engine();
-    load(engine, "a.safetensors");
-    picture(engine, "A.png");
-    const uint64_t bytes = check_memory(engine);
-    if (room) limit_regions(engine, bytes + room);
-    const bool stays = !room || mode == FAULT_ONCE;
-    int n = 1;
-    for (; n < 1000; n += n < 16 ? 1 : 1 + n / 8) {
-        fault_arm(places, n, mode);
-        const enum dr_code code =
-            dr_engine_choose_vae(engine, "sharp", 0, NULL, NULL, &problem);
-        const bool struck = fault_has_struck();
-        fault_disarm();
-        if (code == DR_OK) {
-            check(!struck);
-            break;
-        }
-        check(struck);
-        check(!vae_state(engine).override_active);
-        check_int(check_memory(engine), <=, bytes);
-        if (stays) check_int(check_memory(engine), ==, bytes);
-        if (n % 7 == 1) {
-            picture(engine, "C.png"); /* what could not be read again comes back now */
-            check(same_file("A.png", "C.png"));
-            check_int(check_memory(engine), ==, bytes);
-        }
-    }
-    check_int(n, >, 1);
-    check_int(n, <, 1000);
-    check(vae_state(engine).override_active);
-    check_int(check_memory(engine), ==, bytes);
-    check_int(choose(engine, "none"), ==, DR_OK);
-    picture(engine, "C.png");
-    check(same_file("A.png", "C.png"));
-    dr_engine_close(&engine);
-}
-
 static uint64_t peak_of(struct dr_engine *engine)
 {
     struct dr_memory memory;
@@ -459,29 +417,6 @@ static void a_switch_holds_the_old_and_the_new_at_most(void)
               result.receipt.after.ledger_private_bytes);
     check_int(check_memory(engine), ==, result.receipt.after.ledger_private_bytes);
     dr_engine_close(&engine);
-}
-
-/* A copy of a file of random_checkpoint's with one metadata entry more, behind the beginning
- * of its header. */
-static void copy_with_metadata(const char *source, const char *target,
-                               const char *entry)
-{
-    static const char beginning[] = "{\"__metadata__\":{";
-    size_t bytes;
-    unsigned char *const data = read_file(in_root(source), &bytes);
-    FILE *const file = fopen(in_root(target), "wb");
-    uint64_t header_bytes = 0;
-    const size_t at = 8 + sizeof beginning - 1;
-    if (!data || !file || bytes < at || memcmp(data + 8, beginning, at - 8) != 0)
-        exit(1);
-    memcpy(&header_bytes, data, 8);
-    header_bytes += strlen(entry);
-    const bool written = fwrite(&header_bytes, 8, 1, file) == 1 &&
-                         fwrite(data + 8, at - 8, 1, file) == 1 &&
-                         fputs(entry, file) >= 0 &&
-                         fwrite(data + at, bytes - at, 1, file) == 1;
-    if (fclose(file) != 0 || !written) exit(1);
-    free(data);
 }
 
 /* A9.19: the scale lay in two places, and the wrong one was read. It belongs to the VAE, comes
@@ -532,63 +467,6 @@ static void a_vae_of_other_shapes_is_refused_at_once(void)
     dr_engine_close(&engine);
 }
 
-static const unsigned few_places =
-    1U << FAULT_REGION | 1U << FAULT_MAP | 1U << FAULT_VERIFY;
-static const unsigned all_places =
-    1U << FAULT_REGION | 1U << FAULT_MAP | 1U << FAULT_READ | 1U << FAULT_VERIFY;
-
-static void every_fault_once_leaves_the_old_state(void)
-{
-    sweep(few_places, FAULT_ONCE, 0);
-    sweep(all_places, FAULT_ONCE, 0);
-}
-
-static void every_fault_from_then_on_leaves_the_old_state(void)
-{
-    sweep(few_places, FAULT_FROM_THEN_ON, 0);
-    sweep(all_places, FAULT_FROM_THEN_ON, 0);
-}
-
-/* Both VAEs do not fit: the old one goes first, and is read again when the new one fails. Where
- * that fails, too, it is released, and comes back with the next picture. */
-static void faults_where_only_one_vae_fits(void)
-{
-    enum {
-        ROOM_BYTES = 6 << 20 /* for a job's buffers, not for a second VAE */
-    };
-    sweep(few_places, FAULT_ONCE, ROOM_BYTES);
-    sweep(all_places, FAULT_ONCE, ROOM_BYTES);
-    sweep(all_places, FAULT_FROM_THEN_ON, ROOM_BYTES);
-}
-
-/* The same for a whole model switch. */
-static void a_failed_model_switch_leaves_the_old_model(void)
-{
-    struct dr_engine *engine = open_engine();
-    load(engine, "a.safetensors");
-    picture(engine, "A.png");
-    const uint64_t bytes = check_memory(engine);
-    int n = 1;
-    for (; n < 3000; n += 1 + n / 3) {
-        fault_arm(1U << FAULT_REGION | 1U << FAULT_READ | 1U << FAULT_VERIFY, n,
-                  FAULT_ONCE);
-        const enum dr_code code = dr_engine_load(engine, in_root("b.safetensors"),
-                                                 DR_LOAD_EAGER, NULL, &problem);
-        const int struck = fault_has_struck();
-        fault_disarm();
-        if (code == DR_OK) {
-            check(!struck);
-            break;
-        }
-        check_int(check_memory(engine), ==, bytes);
-        picture(engine, "C.png");
-        check(same_file("A.png", "C.png"));
-    }
-    check_int(n, >, 5);
-    check_int(n, <, 3000);
-    dr_engine_close(&engine);
-}
-
 int main(void)
 {
     fixture_begin();
@@ -611,10 +489,6 @@ int main(void)
     check_run(a_switch_holds_the_old_and_the_new_at_most);
     check_run(a_vaes_own_scale_goes_with_it);
     check_run(a_vae_of_other_shapes_is_refused_at_once);
-    check_run(every_fault_once_leaves_the_old_state);
-    check_run(every_fault_from_then_on_leaves_the_old_state);
-    check_run(faults_where_only_one_vae_fits);
-    check_run(a_failed_model_switch_leaves_the_old_model);
     fixture_end();
     return check_done();
 }

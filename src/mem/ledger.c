@@ -100,6 +100,13 @@ void ledger_replace(struct ledger *ledger, struct region *old,
     *(old->next ? &old->next->previous : &ledger->last) = new_region;
 }
 
+void ledger_announce(const struct ledger *ledger, enum ledger_change change,
+                     const struct region *region)
+{
+    const struct ledger_observer *const observer = &ledger->observer;
+    if (observer->changed) observer->changed(observer->cookie, change, region);
+}
+
 void ledger_reset_peak(struct ledger *ledger)
 {
     ledger->peak_private_bytes = ledger->private_bytes;

@@ -42,6 +42,19 @@ enum region_kind {
 
 struct region;
 
+/* Told of each region when the system has given it, and after the system has it back: then its
+ * bytes are off the sums already. Runs in the thread that opened or closed it and must not open or
+ * close regions. */
+enum ledger_change {
+    LEDGER_OPENED,
+    LEDGER_CLOSED
+};
+struct ledger_observer {
+    void (*changed)(void *cookie, enum ledger_change change,
+                    const struct region *region); /* may be NULL */
+    void *cookie;
+};
+
 struct ledger {
     struct region *first; /* in order of creation */
     struct region *last;
@@ -50,6 +63,7 @@ struct ledger {
     size_t mapped_bytes;
     size_t peak_private_bytes; /* since ledger_reset_peak */
     size_t peak_mapped_bytes;
+    struct ledger_observer observer;
     size_t limit_bytes;    /* most private bytes of regions; 0 = no limit */
     uint64_t opened_count; /* regions ever opened */
     size_t tag_bytes[REGION_TAG_COUNT];      /* current, private and mapped */
@@ -63,7 +77,7 @@ struct ledger {
  * limit (DR_OVER_BUDGET: need, in use, limit) and then leaves all as it was.
  * withdraw: the system refused; `before` is the ledger as it was before the reserve, and is
  * what comes back, peaks included. refund: after the system has the bytes back.
- * replace: the same bytes under another struct. */
+ * replace: the same bytes under another struct. announce: tell the observer. */
 enum dr_code ledger_reserve(struct ledger *ledger, struct region *region,
                             struct dr_error *err) DR_MUST_CHECK;
 void ledger_withdraw(struct ledger *ledger, struct region *region,
@@ -71,6 +85,8 @@ void ledger_withdraw(struct ledger *ledger, struct region *region,
 void ledger_refund(struct ledger *ledger, struct region *region);
 void ledger_replace(struct ledger *ledger, struct region *old,
                     struct region *new_region);
+void ledger_announce(const struct ledger *ledger, enum ledger_change change,
+                     const struct region *region);
 
 /* Peaks start again from the current figures. */
 void ledger_reset_peak(struct ledger *ledger);

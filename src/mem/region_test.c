@@ -454,6 +454,57 @@ static void a_failed_open_is_no_peak(void)
     region_close(&kept);
 }
 
+/* What an observer was told, added up. */
+struct told {
+    const struct ledger *ledger;
+    size_t opened, closed, bytes;
+};
+
+static void note_change(void *cookie, enum ledger_change change,
+                        const struct region *region)
+{
+    struct told *const told = cookie;
+    check(region->data);
+    if (change == LEDGER_OPENED) {
+        ++told->opened;
+        told->bytes += region->bytes;
+    } else {
+        ++told->closed;
+        told->bytes -= region->bytes;
+    }
+    check_int(told->bytes, ==,
+              told->ledger->private_bytes + told->ledger->mapped_bytes);
+}
+
+static void tells_what_comes_and_goes(void)
+{
+    struct ledger ledger = {0};
+    struct told told = {.ledger = &ledger};
+    struct region a, b, moved = {0};
+    ledger.observer = (struct ledger_observer){.changed = note_change, .cookie = &told};
+    check_int(region_open(&a, &ledger, &unet, NULL), ==, DR_OK);
+    const int file = pattern_file(4096);
+    const struct region_options page = {4096, REGION_WEIGHTS, "vae"};
+    check_int(region_map(&b, &ledger, file, 0, &page, NULL), ==, DR_OK);
+    check_int(told.opened, ==, 2);
+
+    /* What was refused never came, and moving is neither coming nor going. */
+    fault_arm(1U << FAULT_REGION, 1, FAULT_ONCE);
+    struct region refused;
+    check_int(region_open(&refused, &ledger, &unet, NULL), ==, DR_NOMEM);
+    fault_disarm();
+    region_move(&moved, &a);
+    check_int(told.opened, ==, 2);
+    check_int(told.closed, ==, 0);
+
+    region_close(&moved);
+    region_close(&b);
+    region_close(&b);
+    check_int(told.closed, ==, 2);
+    check_int(told.bytes, ==, 0);
+    (void)close(file);
+}
+
 static void names_tags_and_kinds(void)
 {
     check_str(region_tag_name(REGION_WEIGHTS), "weights");
@@ -474,6 +525,7 @@ int main(void)
     check_run(follows_a_naive_model);
     check_run(failures_leave_nothing_behind);
     check_run(a_failed_open_is_no_peak);
+    check_run(tells_what_comes_and_goes);
     check_run(names_tags_and_kinds);
     return check_done();
 }

@@ -362,7 +362,7 @@ static void is_deterministic(void)
     for (int i = 0; i < 2; ++i) {
         struct loaded loaded = {0};
         struct bound first = {0}, second = {0};
-        load(&loaded, sd15_path, i == 0 ? DTYPE_F32 : DTYPE_BF16);
+        load(&loaded, sd15_path, i == 0 ? DTYPE_F32 : network_narrow());
         bind(&first, &loaded, 2, 1);
         bind(&second, &loaded, 2, 1);
         memset(second.arena.data, 0x5a, plan_bytes(second.text.plan));
@@ -387,7 +387,7 @@ static void plans_exact_bytes(void)
 {
     const size_t page = region_page_bytes();
     struct loaded loaded = {0};
-    load(&loaded, sd15_path, DTYPE_BF16);
+    load(&loaded, sd15_path, network_narrow());
     const size_t weights = network_ledger.private_bytes;
     check_int(weights, ==,
               (clip_text_component(loaded.spec)->weights_bytes + page - 1) / page *
@@ -501,9 +501,9 @@ int main(void)
     sd15_path = network_checkpoint(sd15_arguments);
     check_run(equals_transformers);
     check_run(takes_heads_from_metadata);
-    check_run(is_near_in_bf16);
+    network_run_bf16(is_near_in_bf16);
     check_run(both_of_sdxl_equal_transformers);
-    check_run(both_of_sdxl_are_near_in_bf16);
+    network_run_bf16(both_of_sdxl_are_near_in_bf16);
     check_run(notices_one_changed_weight_of_the_second);
     check_run(the_second_names_missing_tensors);
     check_run(notices_one_changed_weight);

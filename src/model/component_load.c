@@ -251,6 +251,9 @@ static void run_task(void *context, int64_t task_idx, int lane)
             tensor_file_read(turn->loader->spec->index->file,
                              piece_tensor(turn->loader, incoming), incoming->start,
                              turn->incoming_chunk, incoming->bytes, &turn->read_error);
+        if (incoming->tensor_idx == 0 && incoming->start == 0 &&
+            fault_is_sabotaged(SABOTAGE_FLIPPED_BYTE))
+            turn->incoming_chunk[1] ^= 1;
         if (!turn->read_code)
             digest_add(turn->digest, turn->incoming_chunk, incoming->bytes);
     }

@@ -315,6 +315,13 @@ static void build_spec(struct sample *sample, enum dtype dtype, struct component
 /* clang-format on */
 
 /* Pieces of other sizes: their borders fall anywhere in rows and operands. */
+/* bfloat16 where the processor multiplies it: where it does not, the library has no layout for
+ * its operands. */
+static enum dtype narrow_type(void)
+{
+    return compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32;
+}
+
 static void set_chunk(struct component_spec *spec, size_t bytes)
 {
     if (bytes >= spec->chunk_bytes) return;
@@ -329,7 +336,7 @@ static void loads_every_type(void)
                                        DTYPE_F64, DTYPE_F8_E4M3, DTYPE_F8_E5M2};
     fprintf(stderr, "seed %" PRIu64 "\n", random_state);
     for (size_t i = 0; i < 2 * sizeof types / sizeof types[0]; ++i) {
-        const enum dtype dtype = i % 2 ? DTYPE_BF16 : DTYPE_F32;
+        const enum dtype dtype = i % 2 ? narrow_type() : DTYPE_F32;
         struct sample sample;
         struct component_spec spec;
         struct expectation expected[EXPECTED_COUNT];
@@ -373,7 +380,7 @@ static void begin(struct fixture *fixture)
 {
     *fixture = (struct fixture){0};
     fill_sample(&fixture->sample, DTYPE_F16);
-    build_spec(&fixture->sample, DTYPE_BF16, &fixture->spec, fixture->expected);
+    build_spec(&fixture->sample, narrow_type(), &fixture->spec, fixture->expected);
     set_chunk(&fixture->spec, 192 * 1024);
 }
 
@@ -491,7 +498,7 @@ static void finds_values_that_are_not_finite(void)
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; ++c) {
         struct fixture fixture = {0};
         fill_sample(&fixture.sample, c % 2 ? DTYPE_F32 : DTYPE_F64);
-        build_spec(&fixture.sample, c % 3 ? DTYPE_BF16 : DTYPE_F32, &fixture.spec,
+        build_spec(&fixture.sample, c % 3 ? narrow_type() : DTYPE_F32, &fixture.spec,
                    fixture.expected);
         struct sample *const sample = &fixture.sample;
         const int i = find(sample, cases[c].tensor);

@@ -324,7 +324,7 @@ static void plans_exact_bytes(void)
         network_open(&loaded.checkpoint, sd15_path);
         check_int(unet_spec_create(&loaded.spec,
                                    &loaded.checkpoint.components[ROLE_UNET],
-                                   FAMILY_SD15, DTYPE_BF16, &err),
+                                   FAMILY_SD15, network_narrow(), &err),
                   ==, DR_OK);
         const struct component_spec *const component = unet_component(loaded.spec);
         check_int(unet_plan_create(&bound.unet, loaded.spec, &shapes[i], false, &err),
@@ -490,13 +490,13 @@ int main(void)
     check_run(embeds_time_as_diffusers);
     check_run(equals_diffusers_sd15);
     check_run(equals_diffusers_sdxl);
-    check_run(is_near_in_bf16);
+    network_run_bf16(is_near_in_bf16);
     check_run(takes_matrices_for_kernels);
     check_run(takes_heads_from_metadata);
     check_run(notices_one_changed_weight);
     check_run(batch_equals_single);
     check_run(is_deterministic_f32);
-    check_run(is_deterministic_bf16);
+    network_run_bf16(is_deterministic_bf16);
     check_run(plans_exact_bytes);
     check_run(refuses_other_input_channels);
     check_run(names_missing_tensors);

@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "base/fault.h"
 #include "model/outline.h"
 #include "model/resnet.h"
 
@@ -454,16 +455,27 @@ void vae_encode_plan_destroy(struct vae_encode_plan *plan)
 
 /* ---- scaling and sampling ------------------------------------------------------------- */
 
+/* That of the VAE; for fault.h's sabotage the one that was asked for first. */
+static float scale_factor(const struct vae_info *info)
+{
+    static float stale;
+    if (!fault_is_sabotaged(SABOTAGE_STALE_SCALE)) return info->scale_factor;
+    if (stale == 0.0F) stale = info->scale_factor;
+    return stale;
+}
+
 void vae_unscale(const struct vae_info *info, float *latent, size_t count)
 {
+    const float scale = scale_factor(info);
     for (size_t i = 0; i < count; ++i)
-        latent[i] = latent[i] / info->scale_factor + info->shift_factor;
+        latent[i] = latent[i] / scale + info->shift_factor;
 }
 
 void vae_scale(const struct vae_info *info, float *latent, size_t count)
 {
+    const float scale = scale_factor(info);
     for (size_t i = 0; i < count; ++i)
-        latent[i] = (latent[i] - info->shift_factor) * info->scale_factor;
+        latent[i] = (latent[i] - info->shift_factor) * scale;
 }
 
 void vae_sample(int64_t cells, const float *moments, const float *noise, float *latent)

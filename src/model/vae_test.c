@@ -246,7 +246,7 @@ static void is_deterministic(void)
     for (int i = 0; i < 2; ++i) {
         struct loaded loaded = {0};
         struct bound_decode first = {0}, second = {0};
-        load(&loaded, sd15_path, i == 0 ? DTYPE_F32 : DTYPE_BF16);
+        load(&loaded, sd15_path, i == 0 ? DTYPE_F32 : network_narrow());
         bind_decode(&first, &loaded, size_of(&golden, "odd"));
         bind_decode(&second, &loaded, size_of(&golden, "odd"));
         const size_t bytes =
@@ -280,7 +280,7 @@ static void plans_exact_bytes(void)
         struct loaded loaded = {0};
         struct bound_decode decode = {0};
         struct bound_encode encode = {0};
-        load(&loaded, sd15_path, DTYPE_BF16);
+        load(&loaded, sd15_path, network_narrow());
         const size_t weights = network_ledger.private_bytes;
         check_int(weights, ==,
                   (vae_component(loaded.spec)->weights_bytes + page - 1) / page * page);
@@ -442,7 +442,7 @@ int main(void)
     network_start();
     sd15_path = network_checkpoint(sd15_arguments);
     check_run(equals_diffusers);
-    check_run(is_near_in_bf16);
+    network_run_bf16(is_near_in_bf16);
     check_run(takes_all_spellings);
     check_run(notices_one_changed_weight);
     check_run(batch_equals_single);

@@ -1,7 +1,7 @@
 /* Two passes over the names. The first counts, for every prefix that a component can have, the
  * known names under it; each role then takes the first prefix (in table order) that has any. The
- * second collects. So a role never mixes tensors from two places, and no canonical name can
- * occur twice. */
+ * second collects, and composes what diffusers stores in another form (composed_tensor.h). So a
+ * role never mixes tensors from two places, and no canonical name can occur twice. */
 #include "weights/checkpoint.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weights/composed_tensor.h"
 #include "weights/diffusers_names.h"
 #include "weights/key_layout.h"
 
@@ -46,6 +47,7 @@ static const struct source {
  /* A diffusers folder (its parts' names as prefixes), or one network of it. */
     {ROLE_TEXT,  KEYS_CLIP,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "text_encoder/text_model."},
     {ROLE_TEXT,  KEYS_CLIP,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  "text_encoder/"           },
+    {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "text_encoder_2/"         },
     {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "unet/"                   },
     {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                        },
     {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae/"                    },
@@ -95,15 +97,18 @@ static const char *name_under(const struct source *source, const char *name)
 }
 
 /* The canonical name of a tensor under a source, or NULL where it is none of its: a part of
- * name, or translated into buffer. */
+ * name, or in place. place says also how it is stored. */
 static const char *canonical_name(const struct source *source,
                                   const struct diffusers_shape *shape, const char *name,
-                                  char buffer[static DIFFUSERS_NAME_BYTES])
+                                  struct diffusers_place *place)
 {
     const char *canonical = name_under(source, name);
+    place->part_count = 1;
+    place->is_turned = false;
     if (canonical && source->naming == NAMES_DIFFUSERS)
-        canonical =
-            diffusers_name(shape, source->layout, canonical, buffer) ? buffer : NULL;
+        canonical = diffusers_place(shape, source->layout, canonical, place)
+                        ? place->name
+                        : NULL;
     return canonical && key_layout_has(source->layout, canonical) ? canonical : NULL;
 }
 
@@ -120,7 +125,7 @@ static bool is_diffusers_vae(const char *name)
 static size_t count_source(const struct tensor_file *file, const struct source *source,
                            struct diffusers_shape *shape)
 {
-    char buffer[DIFFUSERS_NAME_BYTES];
+    struct diffusers_place place;
     size_t count = 0;
     bool is_foreign = false;
     for (size_t i = 0; i < file->tensor_count; ++i) {
@@ -132,7 +137,7 @@ static size_t count_source(const struct tensor_file *file, const struct source *
             is_foreign = true;
     }
     for (size_t i = 0; i < file->tensor_count; ++i)
-        if (canonical_name(source, shape, file->tensors[i].name, buffer)) ++count;
+        if (canonical_name(source, shape, file->tensors[i].name, &place)) ++count;
     return is_foreign ? 0 : count;
 }
 
@@ -148,64 +153,131 @@ static int compare_tensors(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
+/* ---- collecting ---- */
+
+/* A stored tensor and where it goes. */
+struct found_tensor {
+    const char *name; /* canonical */
+    const struct tensor *tensor;
+    int32_t part, part_count;
+    bool is_turned;
+};
+
+static int compare_found(const void *left, const void *right)
+{
+    const struct found_tensor *const a = left, *const b = right;
+    const int order = strcmp(a->name, b->name);
+    return order ? order : (a->part > b->part) - (a->part < b->part);
+}
+
 /* A file can hold a tensor under two names that mean the same ("query" and "to_q"). */
-static enum dr_code check_unique(const struct component_index *index,
+static enum dr_code check_unique(const struct tensor_file *file,
+                                 const struct found_tensor *found, size_t count,
                                  struct dr_error *err)
 {
-    for (size_t i = 1; i < index->count; ++i)
-        if (strcmp(index->tensors[i - 1].name, index->tensors[i].name) == 0)
+    for (size_t i = 1; i < count; ++i)
+        if (compare_found(&found[i - 1], &found[i]) == 0)
             return error_set(err, DR_CORRUPT,
-                             "%s has two tensors for %s: %.160s, %.160s",
-                             index->file->path, index->tensors[i].name,
-                             index->tensors[i - 1].tensor->name,
-                             index->tensors[i].tensor->name);
+                             "%s has two tensors for %s: %.160s, %.160s", file->path,
+                             found[i].name, found[i - 1].tensor->name,
+                             found[i].tensor->name);
     return DR_OK;
 }
 
-static enum dr_code collect(struct checkpoint *checkpoint, const struct survey *survey,
-                            size_t s, struct dr_error *err)
+/* The tensors of a source, sorted; in the pool, survey->counts[s] of them. */
+static enum dr_code find_found(struct found_tensor **out, struct checkpoint *checkpoint,
+                               const struct survey *survey, size_t s,
+                               struct dr_error *err)
 {
     const struct tensor_file *const file = &checkpoint->file;
-    struct component_index *const index = &checkpoint->components[sources[s].role];
-    char buffer[DIFFUSERS_NAME_BYTES];
-    index->tensors =
-        pool_alloc(&checkpoint->pool, survey->counts[s] * sizeof index->tensors[0]);
-    bool has_memory = index->tensors != NULL;
+    struct pool *const pool = &checkpoint->pool;
+    struct found_tensor *const found =
+        pool_alloc(pool, survey->counts[s] * sizeof found[0]);
+    size_t count = 0;
+    bool has_memory = found != NULL;
     for (size_t i = 0; has_memory && i < file->tensor_count; ++i) {
+        struct diffusers_place place = {0};
         const char *name = canonical_name(&sources[s], &survey->shapes[s],
-                                          file->tensors[i].name, buffer);
+                                          file->tensors[i].name, &place);
         if (!name) continue;
-        if (name == buffer) name = pool_string(&checkpoint->pool, buffer);
+        if (name == place.name) name = pool_string(pool, name);
         has_memory = name != NULL;
-        index->tensors[index->count++] =
-            (struct component_tensor){name, &file->tensors[i]};
-        index->bytes += file->tensors[i].bytes;
+        found[count++] = (struct found_tensor){name, &file->tensors[i], place.part,
+                                               place.part_count, place.is_turned};
     }
     if (!has_memory)
         return error_set(err, DR_NOMEM, "no memory for the tensors of %s", file->path);
-    qsort(index->tensors, index->count, sizeof index->tensors[0], compare_tensors);
-    return check_unique(index, err);
+    qsort(found, count, sizeof found[0], compare_found);
+    *out = found;
+    return check_unique(file, found, count, err);
 }
 
-static void count_ignored(struct checkpoint *checkpoint)
+/* One tensor of count stored ones that follow each other in found. */
+static enum dr_code compose(struct checkpoint *checkpoint,
+                            const struct found_tensor *found, int32_t count,
+                            const struct tensor **out, struct dr_error *err)
 {
-    const struct tensor_file *const file = &checkpoint->file;
-    checkpoint->ignored_count = file->tensor_count;
-    for (size_t i = 0; i < file->tensor_count; ++i)
-        checkpoint->ignored_bytes += file->tensors[i].bytes;
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        checkpoint->ignored_count -= checkpoint->components[role].count;
-        checkpoint->ignored_bytes -= checkpoint->components[role].bytes;
+    struct tensor *const composed = pool_alloc(&checkpoint->pool, sizeof *composed);
+    const struct tensor **const parts =
+        pool_alloc(&checkpoint->pool, (size_t)count * sizeof parts[0]);
+    if (!composed || !parts)
+        return error_set(err, DR_NOMEM, "no memory for the tensors of %s",
+                         checkpoint->file.path);
+    for (int32_t i = 0; i < count; ++i)
+        parts[i] = found[i].tensor;
+    *out = composed;
+    const enum dr_code code = found->is_turned
+                                  ? composed_tensor_turn(composed, parts, err)
+                                  : composed_tensor_stack(composed, parts, count, err);
+    if (code) error_prefix(err, "%s", checkpoint->file.path);
+    return code;
+}
+
+/* Found tensors become the component's. Where one of several parts is missing the whole is left
+ * out: who needs it says so. */
+static enum dr_code collect(struct checkpoint *checkpoint, const struct survey *survey,
+                            size_t s, struct dr_error *err)
+{
+    struct component_index *const index = &checkpoint->components[sources[s].role];
+    const size_t found_count = survey->counts[s];
+    struct found_tensor *found = NULL;
+    index->tensors =
+        pool_alloc(&checkpoint->pool, found_count * sizeof index->tensors[0]);
+    if (!index->tensors)
+        return error_set(err, DR_NOMEM, "no memory for the tensors of %s",
+                         checkpoint->file.path);
+    enum dr_code code = find_found(&found, checkpoint, survey, s, err);
+    for (size_t i = 0, next; !code && i < found_count; i = next) {
+        const struct tensor *tensor = found[i].tensor;
+        next = i + 1;
+        while (next < found_count && strcmp(found[next].name, found[i].name) == 0)
+            ++next;
+        if (next - i != (size_t)found[i].part_count) continue;
+        if (found[i].part_count > 1 || found[i].is_turned)
+            code = compose(checkpoint, &found[i], found[i].part_count, &tensor, err);
+        if (code) break;
+        index->tensors[index->count++] =
+            (struct component_tensor){found[i].name, tensor};
+        index->bytes += tensor->bytes;
+        checkpoint->ignored_count -= next - i;
+        checkpoint->ignored_bytes -= tensor->bytes;
     }
+    return code;
 }
 
 /* ---- family ---- */
 
-/* A UNet without a text encoder: the added embedding is SDXL's (the refiner has it too, and is
- * told by its text encoder alone); matrices as projections are SD2's. */
-static enum family family_of_unet(const struct component_index *unet)
+/* A UNet whose text encoders' names say nothing, as in a folder, or that has none: the added
+ * embedding is SDXL's (the refiner has it too, and the second text encoder alone); matrices as
+ * projections are SD2's. */
+static enum family family_of_unet(const struct checkpoint *checkpoint)
 {
-    if (component_find(unet, "label_emb.0.0.weight")) return FAMILY_SDXL;
+    const struct component_index *const components = checkpoint->components;
+    const struct component_index *const unet = &components[ROLE_UNET];
+    if (component_find(unet, "label_emb.0.0.weight"))
+        return components[ROLE_TEXT2].count > 0 && components[ROLE_TEXT].count == 0
+                   ? FAMILY_SDXL_REFINER
+                   : FAMILY_SDXL;
     for (size_t i = 0; i < unet->count; ++i) {
         const char *const end = strstr(unet->tensors[i].name, ".proj_in.weight");
         if (end) return unet->tensors[i].tensor->rank == 2 ? FAMILY_SD2 : FAMILY_SD15;
@@ -219,8 +291,7 @@ static enum family tell_family(const struct checkpoint *checkpoint,
     for (size_t s = 0; s < SOURCE_COUNT; ++s)
         if (survey->counts[s] > 0 && sources[s].family != FAMILY_UNKNOWN)
             return sources[s].family;
-    if (checkpoint->components[ROLE_UNET].count > 0)
-        return family_of_unet(&checkpoint->components[ROLE_UNET]);
+    if (checkpoint->components[ROLE_UNET].count > 0) return family_of_unet(checkpoint);
     return checkpoint->components[ROLE_VAE].count > 0 ? FAMILY_VAE : FAMILY_UNKNOWN;
 }
 
@@ -278,12 +349,14 @@ static enum dr_code index_file(struct checkpoint *checkpoint, struct dr_error *e
         checkpoint->components[role] =
             (struct component_index){.role = (enum component_role)role,
                                      .file = &checkpoint->file};
+    checkpoint->ignored_count = checkpoint->file.tensor_count;
+    for (size_t i = 0; i < checkpoint->file.tensor_count; ++i)
+        checkpoint->ignored_bytes += checkpoint->file.tensors[i].bytes;
     survey_sources(&checkpoint->file, &survey);
     for (size_t s = 0; !code && s < SOURCE_COUNT; ++s)
         if (survey.counts[s] > 0 && checkpoint->components[sources[s].role].count == 0)
             code = collect(checkpoint, &survey, s, err);
     if (code) return code;
-    count_ignored(checkpoint);
     checkpoint->family = tell_family(checkpoint, &survey);
     return checkpoint->family == FAMILY_UNKNOWN ? refuse(&checkpoint->file, err)
                                                 : DR_OK;

@@ -9,10 +9,11 @@
  *   cond_stage_model.transformer.[text_model.]     TEXT   (SD1.x)
  *   conditioner.embedders.0.transformer.[...]      TEXT   (SDXL)
  *   conditioner.embedders.1.model.                 TEXT2  (SDXL)
- *   unet/ | vae/ | text_encoder/                   of a diffusers folder, in its names
+ *   unet/ | vae/ | text_encoder/ | text_encoder_2/ of a diffusers folder, in its names
  *
  * A component is the list of its tensors under canonical names: prefix removed (for TEXT also
- * "text_model."), diffusers' names translated, ema copies and unknown tensors left out.
+ * "text_model."), diffusers' names translated and what it stores in parts composed, ema copies
+ * and unknown tensors left out.
  * Reference: CLI.md "File metadata", diffusers loaders/single_file_utils.py for the key names.
  */
 #ifndef WEIGHTS_CHECKPOINT_H

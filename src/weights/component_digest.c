@@ -66,6 +66,7 @@ enum dr_code component_digest_read(const struct component_index *component,
     struct digest digest;
     uint8_t tensor_digest[DIGEST_BYTES] = {0};
     enum dr_code code = tensor_file_check(component->file, err);
+    buffer_bytes -= buffer_bytes % 8; /* whole elements of every type */
     digest_init(&digest);
     for (size_t i = 0; !code && i < component->count; ++i) {
         code = read_tensor(component, component->tensors[i].tensor, buffer,

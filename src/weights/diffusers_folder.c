@@ -8,7 +8,9 @@
  *     vae/config.json        scaling_factor, shift_factor   darkroom.vae.scale_factor, .shift_factor
  *     unet/config.json       attention_head_dim             darkroom.unet.heads, .head_dim
  *     text_encoder/..        num_attention_heads            darkroom.text.heads
+ *     text_encoder_2/..      num_attention_heads            darkroom.text2.heads
  *     scheduler/..           prediction_type                darkroom.prediction
+ *                            rescale_betas_zero_snr         darkroom.zero_terminal_snr
  *
  * attention_head_dim is a misnomer kept by diffusers: it holds numbers of heads, one for all
  * levels or one for each (models/unets/unet_2d_condition.py). */
@@ -132,21 +134,40 @@ static enum dr_code note_unet(struct tensor_list *list, const json_t *config,
     return code;
 }
 
-static enum dr_code note_text(struct tensor_list *list, const json_t *config,
-                              struct dr_error *err)
+static enum dr_code note_heads(struct tensor_list *list, const char *key,
+                               const json_t *config, struct dr_error *err)
 {
     const json_t *const heads = json_object_get(config, "num_attention_heads");
     const json_int_t width = json_integer_value(json_object_get(config, "hidden_size"));
     if (json_integer_value(heads) * CLIP_HEAD_DIM == width) return DR_OK;
-    return note_number(list, "darkroom.text.heads", heads, err);
+    return note_number(list, key, heads, err);
+}
+
+static enum dr_code note_text(struct tensor_list *list, const json_t *config,
+                              struct dr_error *err)
+{
+    return note_heads(list, "darkroom.text.heads", config, err);
+}
+
+static enum dr_code note_text2(struct tensor_list *list, const json_t *config,
+                               struct dr_error *err)
+{
+    return note_heads(list, "darkroom.text2.heads", config, err);
 }
 
 static enum dr_code note_scheduler(struct tensor_list *list, const json_t *config,
                                    struct dr_error *err)
 {
-    const char *const text =
+    const char *const prediction =
         json_string_value(json_object_get(config, "prediction_type"));
-    return text ? tensor_list_text(list, "darkroom.prediction", text, err) : DR_OK;
+    const json_t *const zero = json_object_get(config, "rescale_betas_zero_snr");
+    enum dr_code code =
+        prediction ? tensor_list_text(list, "darkroom.prediction", prediction, err)
+                   : DR_OK;
+    if (!code && json_is_boolean(zero))
+        code = tensor_list_text(list, "darkroom.zero_terminal_snr",
+                                json_is_true(zero) ? "true" : "false", err);
+    return code;
 }
 
 typedef enum dr_code (*config_noter)(struct tensor_list *list, const json_t *config,
@@ -300,19 +321,21 @@ static enum dr_code read_pipeline(struct tensor_file *file, struct tensor_list *
 {
     static const char *const parts[] = {"unet", "vae", "text_encoder",
                                         "text_encoder_2"};
+    static const struct {
+        const char *part, *name;
+        config_noter note;
+    } configs[] = {
+        {"text_encoder",   "config.json",           note_text     },
+        {"text_encoder_2", "config.json",           note_text2    },
+        {"scheduler",      "scheduler_config.json", note_scheduler},
+    };
     enum dr_code code = DR_OK;
     for (size_t i = 0; !code && i < sizeof parts / sizeof parts[0]; ++i)
         code = read_named_part(file, list, parts[i], err);
-    if (!code)
-        code =
-            note_config(list,
-                        path_in(&file->pool, file->path, "text_encoder", "config.json"),
-                        note_text, err);
-    if (!code)
-        code = note_config(list,
-                           path_in(&file->pool, file->path, "scheduler",
-                                   "scheduler_config.json"),
-                           note_scheduler, err);
+    for (size_t i = 0; !code && i < sizeof configs / sizeof configs[0]; ++i)
+        code = note_config(
+            list, path_in(&file->pool, file->path, configs[i].part, configs[i].name),
+            configs[i].note, err);
     return code;
 }
 

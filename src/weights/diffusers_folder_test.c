@@ -49,14 +49,15 @@ static void read_pairs(const char *network)
 static void translates(const char *network, enum key_layout layout)
 {
     struct diffusers_shape shape = {0};
-    char name[DIFFUSERS_NAME_BYTES];
+    struct diffusers_place place;
     read_pairs(network);
     for (size_t i = 0; i < pairs.count; ++i)
         diffusers_shape_note(&shape, layout, pairs.diffusers[i]);
     for (size_t i = 0; i < pairs.count; ++i) {
-        check(diffusers_name(&shape, layout, pairs.diffusers[i], name));
-        check_str(name, pairs.original[i]);
-        check(key_layout_has(layout, name));
+        check(diffusers_place(&shape, layout, pairs.diffusers[i], &place));
+        check_str(place.name, pairs.original[i]);
+        check(key_layout_has(layout, place.name));
+        check(place.part_count == 1 && !place.is_turned);
     }
 }
 
@@ -70,16 +71,73 @@ static void translates_all_networks(void)
 static void leaves_other_names(void)
 {
     const struct diffusers_shape shape = {.up_count = 4, .down_resnets = 2}, none = {0};
-    char name[DIFFUSERS_NAME_BYTES];
-    check(diffusers_name(&shape, KEYS_VAE,
-                         "decoder.mid_block.attentions.0.proj_attn.bias", name));
-    check_str(name, "decoder.mid.attn_1.proj_out.bias");
-    check(!diffusers_name(&none, KEYS_VAE, "decoder.conv_in.bias", name));
-    check(!diffusers_name(&shape, KEYS_VAE, "decoder.up.0.block.0.conv1.weight", name));
-    check(!diffusers_name(&shape, KEYS_UNET, "down_blocks.00.resnets.0.x", name));
-    check(!diffusers_name(&shape, KEYS_UNET, "down_blocks.99.resnets.0.conv1.x", name));
-    check(!diffusers_name(&shape, KEYS_CLIP, "embeddings.x", name));
-    check(!diffusers_name(&shape, KEYS_UNET, "", name));
+    struct diffusers_place place;
+    check(diffusers_place(&shape, KEYS_VAE,
+                          "decoder.mid_block.attentions.0.proj_attn.bias", &place));
+    check_str(place.name, "decoder.mid.attn_1.proj_out.bias");
+    check(!diffusers_place(&none, KEYS_VAE, "decoder.conv_in.bias", &place));
+    check(!diffusers_place(&shape, KEYS_VAE, "decoder.up.0.block.0.conv1.weight",
+                           &place));
+    check(!diffusers_place(&shape, KEYS_UNET, "down_blocks.00.resnets.0.x", &place));
+    check(!diffusers_place(&shape, KEYS_UNET, "down_blocks.99.resnets.0.conv1.x",
+                           &place));
+    check(!diffusers_place(&shape, KEYS_CLIP, "embeddings.x", &place));
+    check(!diffusers_place(&shape, KEYS_UNET, "", &place));
+}
+
+/* The second text encoder: diffusers' name, OpenCLIP's, and how the one becomes the other. */
+static const struct text_pair {
+    const char *diffusers, *original;
+    int32_t part, part_count;
+    bool is_turned;
+} text_pairs[] = {
+    {"text_model.embeddings.token_embedding.weight",          "token_embedding.weight", 0, 1,
+     false                                                                                         },
+    {"text_model.embeddings.position_embedding.weight",       "positional_embedding",   0, 1,
+     false                                                                                         },
+    {"text_model.encoder.layers.0.layer_norm1.bias",
+     "transformer.resblocks.0.ln_1.bias",                                               0, 1, false},
+    {"text_model.encoder.layers.31.layer_norm2.weight",
+     "transformer.resblocks.31.ln_2.weight",                                            0, 1, false},
+    {"text_model.encoder.layers.7.mlp.fc1.weight",
+     "transformer.resblocks.7.mlp.c_fc.weight",                                         0, 1, false},
+    {"text_model.encoder.layers.7.mlp.fc2.bias",
+     "transformer.resblocks.7.mlp.c_proj.bias",                                         0, 1, false},
+    {"text_model.encoder.layers.7.self_attn.q_proj.weight",
+     "transformer.resblocks.7.attn.in_proj_weight",                                     0, 3, false},
+    {"text_model.encoder.layers.7.self_attn.k_proj.weight",
+     "transformer.resblocks.7.attn.in_proj_weight",                                     1, 3, false},
+    {"text_model.encoder.layers.7.self_attn.v_proj.bias",
+     "transformer.resblocks.7.attn.in_proj_bias",                                       2, 3, false},
+    {"text_model.encoder.layers.7.self_attn.out_proj.weight",
+     "transformer.resblocks.7.attn.out_proj.weight",                                    0, 1, false},
+    {"text_model.final_layer_norm.weight",                    "ln_final.weight",        0, 1, false},
+    {"text_projection.weight",                                "text_projection",        0, 1, true },
+};
+
+static void translates_the_second_text_encoder(void)
+{
+    const struct diffusers_shape none = {0};
+    const size_t model_bytes = strlen("text_model.");
+    for (size_t i = 0; i < sizeof text_pairs / sizeof text_pairs[0]; ++i) {
+        const struct text_pair *const pair = &text_pairs[i];
+        struct diffusers_place place;
+        check(diffusers_place(&none, KEYS_OPEN_CLIP, pair->diffusers, &place));
+        check_str(place.name, pair->original);
+        check(key_layout_has(KEYS_OPEN_CLIP, place.name));
+        check_int(place.part, ==, pair->part);
+        check_int(place.part_count, ==, pair->part_count);
+        check_int(place.is_turned, ==, pair->is_turned);
+        if (strncmp(pair->diffusers, "text_model.", model_bytes) != 0) continue;
+        /* Newer files leave text_model. out. */
+        check(diffusers_place(&none, KEYS_OPEN_CLIP, pair->diffusers + model_bytes,
+                              &place));
+        check_str(place.name, pair->original);
+    }
+    struct diffusers_place place;
+    check(!diffusers_place(&none, KEYS_OPEN_CLIP, "ln_final.weight", &place));
+    check(!diffusers_place(&none, KEYS_OPEN_CLIP, "encoder.layers.0.other.weight",
+                           &place));
 }
 
 /* ---- files ---- */
@@ -176,7 +234,8 @@ static void reads_a_folder(void)
     write_text(scratch_path("whole/text_encoder/config.json"),
                "{\"num_attention_heads\": 4, \"hidden_size\": 64}");
     write_text(scratch_path("whole/scheduler/scheduler_config.json"),
-               "{\"prediction_type\": \"v_prediction\"}");
+               "{\"prediction_type\": \"v_prediction\", "
+               "\"rescale_betas_zero_snr\": true}");
     read_pairs("sd15.vae");
     write_names(scratch_path("whole/vae/diffusion_pytorch_model.safetensors"), "",
                 pairs.diffusers, pairs.count);
@@ -205,6 +264,7 @@ static void reads_a_folder(void)
     check_metadata(&file, "darkroom.unet.head_dim", "16");
     check_metadata(&file, "darkroom.text.heads", "4");
     check_metadata(&file, "darkroom.prediction", "v_prediction");
+    check_metadata(&file, "darkroom.zero_terminal_snr", "true");
     check_int(tensor_file_check(&file, &error), ==, DR_OK);
     /* One part of it is replaced: an error that names the file. */
     write_names(scratch_path("whole/text_encoder/model.safetensors"), "", text, 1);
@@ -219,6 +279,107 @@ static enum dr_code try_open(const char *path)
     const enum dr_code code = tensor_file_open(&file, path, &error);
     if (!code) tensor_file_close(&file);
     return code;
+}
+
+struct text_item {
+    const char *name;
+    int32_t rank;
+    int64_t rows, columns;
+    int first; /* values count on from it */
+};
+
+static void write_text_encoder(const char *path, const struct text_item *items,
+                               size_t count, bool is_turned)
+{
+    struct tensor_writer_item announced[8];
+    struct tensor_writer *writer = NULL;
+    for (size_t i = 0; i < count; ++i)
+        announced[i] = (struct tensor_writer_item){
+            .name = items[i].name,
+            .rank = items[i].rank,
+            .dims = {items[i].rows, items[i].columns}
+        };
+    check_int(tensor_writer_open(&writer, path, announced, count, NULL, 0, &error), ==,
+              DR_OK);
+    for (size_t i = 0; i < count; ++i)
+        for (int64_t k = 0; k < items[i].rows * items[i].columns; ++k) {
+            const int64_t rows = items[i].rows, columns = items[i].columns;
+            const bool turned = is_turned && strstr(items[i].name, "projection");
+            const int64_t place = turned ? k % columns * rows + k / columns : k;
+            const float value = (float)(items[i].first + place);
+            check_int(tensor_writer_add(writer, &value, sizeof value, &error), ==,
+                      DR_OK);
+        }
+    check_int(tensor_writer_commit(&writer, &error), ==, DR_OK);
+}
+
+static void digest_text2(const char *path, uint8_t out[DIGEST_BYTES])
+{
+    unsigned char buffer[4099]; /* no whole number of elements */
+    struct checkpoint checkpoint;
+    check_int(checkpoint_open(&checkpoint, path, &error), ==, DR_OK);
+    check_int(checkpoint.family, ==, FAMILY_SDXL);
+    check_int(checkpoint.components[ROLE_TEXT2].count, ==, 2);
+    check_int(checkpoint.ignored_count, ==, 0);
+    check_int(component_digest_read(&checkpoint.components[ROLE_TEXT2], buffer,
+                                    sizeof buffer, out, &error),
+              ==, DR_OK);
+    checkpoint_close(&checkpoint);
+}
+
+/* Rows apart and a transposed matrix are one component with one digest. */
+static void second_text_encoder_has_one_digest(void)
+{
+    static char text[1][128] = {"text_model.final_layer_norm.weight"};
+    static const struct text_item original[] = {
+        {"conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_weight", 2,
+         60,                                                                                 20, 0},
+        {"conditioner.embedders.1.model.text_projection",                             2, 20, 90, 7},
+    };
+    static const struct text_item apart[] = {
+        {"text_model.encoder.layers.0.self_attn.q_proj.weight", 2, 20, 20, 0  },
+        {"text_model.encoder.layers.0.self_attn.k_proj.weight", 2, 20, 20, 400},
+        {"text_model.encoder.layers.0.self_attn.v_proj.weight", 2, 20, 20, 800},
+        {"text_projection.weight",                              2, 90, 20, 7  },
+    };
+    static char up[2][128] = {"up_blocks.0.resnets.0.conv1.weight",
+                              "add_embedding.linear_1.weight"};
+    uint8_t expected[DIGEST_BYTES], digest[DIGEST_BYTES];
+    write_text_encoder(scratch_path("one.safetensors"), original, 2, false);
+    digest_text2(scratch_path("one.safetensors"), expected);
+    make_folder("xl");
+    make_folder("xl/unet");
+    make_folder("xl/text_encoder");
+    make_folder("xl/text_encoder_2");
+    write_text(scratch_path("xl/model_index.json"), "{}");
+    write_text(scratch_path("xl/text_encoder_2/config.json"),
+               "{\"num_attention_heads\": 4, \"hidden_size\": 20}");
+    write_names(scratch_path("xl/unet/diffusion_pytorch_model.safetensors"), "", up, 2);
+    write_names(scratch_path("xl/text_encoder/model.safetensors"), "", text, 1);
+    write_text_encoder(scratch_path("xl/text_encoder_2/model.safetensors"), apart, 4,
+                       true);
+    digest_text2(scratch_path("xl"), digest);
+    check_bytes(expected, digest, DIGEST_BYTES);
+    /* The control: not transposed it is another. */
+    write_text_encoder(scratch_path("xl/text_encoder_2/model.safetensors"), apart, 4,
+                       false);
+    digest_text2(scratch_path("xl"), digest);
+    check(memcmp(expected, digest, DIGEST_BYTES) != 0);
+
+    struct checkpoint checkpoint;
+    check_int(checkpoint_open(&checkpoint, scratch_path("xl"), &error), ==, DR_OK);
+    check_metadata(&checkpoint.file, "darkroom.text2.heads", "4");
+    checkpoint_close(&checkpoint);
+    /* A part that is missing leaves the whole out; without the first encoder it is a refiner. */
+    write_text_encoder(scratch_path("xl/text_encoder_2/model.safetensors"), apart + 1,
+                       3, false);
+    check_int(unlink(scratch_path("xl/text_encoder/model.safetensors")), ==, 0);
+    check_int(rmdir(scratch_path("xl/text_encoder")), ==, 0);
+    check_int(checkpoint_open(&checkpoint, scratch_path("xl"), &error), ==, DR_OK);
+    check_int(checkpoint.components[ROLE_TEXT2].count, ==, 1);
+    check_int(checkpoint.ignored_count, ==, 2);
+    check_int(checkpoint.family, ==, FAMILY_SDXL_REFINER);
+    checkpoint_close(&checkpoint);
 }
 
 static void says_what_is_wrong(void)
@@ -258,8 +419,10 @@ int main(void)
     (void)fclose(golden);
     check_run(translates_all_networks);
     check_run(leaves_other_names);
+    check_run(translates_the_second_text_encoder);
     check_run(vae_has_one_digest);
     check_run(reads_a_folder);
+    check_run(second_text_encoder_has_one_digest);
     check_run(says_what_is_wrong);
     check_run(refuses_two_for_one);
     return check_done();

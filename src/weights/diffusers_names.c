@@ -1,5 +1,5 @@
 /* A rule is a pattern, in which each '#' is a number, and what it becomes, in which %1, %2 stand
- * for those numbers and other letters for what is made of them (see put_letter). Rules are tried
+ * for those numbers and other letters for what is made of them (see put). Rules are tried
  * in order against the start of a name; what follows the match is translated by the rule's tails,
  * or stays as it is. */
 #include "weights/diffusers_names.h"
@@ -90,6 +90,29 @@ static const struct rule vae_rules[] = {
     {NULL,                                    NULL,                          NULL         },
 };
 
+/* The OpenCLIP text encoder. %q, %k and %v stand for no text: the tensor is those rows of the
+ * original one. %t: it is the original one transposed. */
+static const struct rule open_clip_layer[] = {
+    {".layer_norm1.",        ".ln_1.",           NULL},
+    {".layer_norm2.",        ".ln_2.",           NULL},
+    {".mlp.fc1.",            ".mlp.c_fc.",       NULL},
+    {".mlp.fc2.",            ".mlp.c_proj.",     NULL},
+    {".self_attn.q_proj.",   ".attn.in_proj_%q", NULL},
+    {".self_attn.k_proj.",   ".attn.in_proj_%k", NULL},
+    {".self_attn.v_proj.",   ".attn.in_proj_%v", NULL},
+    {".self_attn.out_proj.", ".attn.out_proj.",  NULL},
+    {NULL,                   NULL,               NULL},
+};
+
+static const struct rule open_clip_rules[] = {
+    {"embeddings.token_embedding.weight",    "token_embedding.weight",   NULL           },
+    {"embeddings.position_embedding.weight", "positional_embedding",     NULL           },
+    {"final_layer_norm.",                    "ln_final.",                NULL           },
+    {"text_projection.weight",               "text_projection%t",        NULL           },
+    {"encoder.layers.#",                     "transformer.resblocks.%1", open_clip_layer},
+    {NULL,                                   NULL,                       NULL           },
+};
+
 /* ---- matching ---- */
 
 /* The rest of name behind the pattern, or NULL; numbers of the pattern's '#'. */
@@ -130,28 +153,47 @@ static int32_t number_of(const struct diffusers_shape *shape, char letter,
     }
 }
 
-/* to, with its letters replaced, at the end of what out holds. */
-static void put(const struct diffusers_shape *shape, const char *to,
-                const int32_t numbers[2], char out[static DIFFUSERS_NAME_BYTES])
+/* A letter that says how the tensor is stored; false for one that is a number. */
+static bool put_storage(struct diffusers_place *out, char letter)
 {
-    size_t used = strlen(out);
+    static const char parts[] = "qkv";
+    const char *const part = strchr(parts, letter);
+    if (letter == 't') {
+        out->is_turned = true;
+    } else if (part) {
+        out->part = (int32_t)(part - parts);
+        out->part_count = 3;
+    }
+    return part || letter == 't';
+}
+
+/* to, with its letters replaced, at the end of the name in out. */
+static void put(const struct diffusers_shape *shape, const char *to,
+                const int32_t numbers[2], struct diffusers_place *out)
+{
+    size_t used = strlen(out->name);
     for (; *to && used + 1 < DIFFUSERS_NAME_BYTES; ++to) {
-        if (*to == '%') {
-            const int32_t number = number_of(shape, *++to, numbers);
+        if (*to != '%') {
+            out->name[used++] = *to;
+            out->name[used] = '\0';
+        } else if (!put_storage(out, *++to)) {
+            const int32_t number = number_of(shape, *to, numbers);
             const int bytes =
-                snprintf(out + used, DIFFUSERS_NAME_BYTES - used, "%d", number);
+                snprintf(out->name + used, DIFFUSERS_NAME_BYTES - used, "%d", number);
             used += (size_t)bytes;
-        } else {
-            out[used++] = *to;
-            out[used] = '\0';
         }
     }
 }
 
 static const struct rule *rules_of(enum key_layout layout)
 {
-    if (layout == KEYS_UNET) return unet_rules;
-    return layout == KEYS_VAE ? vae_rules : NULL;
+    static const struct rule *const rules[] = {
+        [KEYS_UNET] = unet_rules,
+        [KEYS_VAE] = vae_rules,
+        [KEYS_CLIP] = NULL,
+        [KEYS_OPEN_CLIP] = open_clip_rules,
+    };
+    return rules[layout];
 }
 
 static const struct rule *find(const struct rule *rules, const char *name,
@@ -180,21 +222,26 @@ void diffusers_shape_note(struct diffusers_shape *shape, enum key_layout layout,
         shape->down_resnets = numbers[1] + 1;
 }
 
-bool diffusers_name(const struct diffusers_shape *shape, enum key_layout layout,
-                    const char *name, char out[static DIFFUSERS_NAME_BYTES])
+bool diffusers_place(const struct diffusers_shape *shape, enum key_layout layout,
+                     const char *name, struct diffusers_place *out)
 {
+    static const char text_model[] = "text_model."; /* some files leave it out */
     int32_t numbers[2] = {0};
     const char *rest;
-    out[0] = '\0';
-    if (shape->up_count == 0 || strlen(name) > DIFFUSERS_NAME_BYTES / 2) return false;
+    *out = (struct diffusers_place){.part_count = 1};
+    if (strlen(name) > DIFFUSERS_NAME_BYTES / 2) return false;
+    const bool is_text = layout == KEYS_OPEN_CLIP;
+    if (is_text && strncmp(name, text_model, strlen(text_model)) == 0)
+        name += strlen(text_model);
+    if (!is_text && shape->up_count == 0) return false;
     const struct rule *const rule = find(rules_of(layout), name, &rest, numbers);
-    if (!rule || numbers[0] >= DIFFUSERS_LEVELS) return false;
+    if (!rule || (!is_text && numbers[0] >= DIFFUSERS_LEVELS)) return false;
     put(shape, rule->to, numbers, out);
     if (rule->tails) {
         const struct rule *const tail = find(rule->tails, rest, &rest, numbers);
         if (!tail) return false;
         put(shape, tail->to, numbers, out);
     }
-    (void)strncat(out, rest, DIFFUSERS_NAME_BYTES - 1 - strlen(out));
+    (void)strncat(out->name, rest, DIFFUSERS_NAME_BYTES - 1 - strlen(out->name));
     return true;
 }

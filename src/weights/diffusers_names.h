@@ -5,6 +5,9 @@
  * the original UNet counts all in one row, and the original VAE numbers its decoder's levels from
  * the other end. So the names of a network are noted first, all of them, and then translated.
  *
+ * SDXL's second text encoder is OpenCLIP's: what diffusers stores as three projections is one
+ * matrix there, and its last projection is stored transposed. The translation says so.
+ *
  * What is translated need not be a name of the network: key_layout_has tells.
  * Source: diffusers loaders/single_file_utils.py.
  */
@@ -28,12 +31,20 @@ struct diffusers_shape {
     uint32_t up_attentions; /* bit i: up block i has attention */
 };
 
+/* Where a tensor stands in the original layout. */
+struct diffusers_place {
+    char name[DIFFUSERS_NAME_BYTES];
+    int32_t part; /* which of part_count tensors whose rows, one below the other, */
+    int32_t part_count; /* are the original one; 1: it is that tensor itself */
+    bool is_turned;     /* the original is the transposed matrix */
+};
+
 void diffusers_shape_note(struct diffusers_shape *shape, enum key_layout layout,
                           const char *name);
 
-/* The original name into out; false where the name is none of diffusers'. Layouts other than
- * KEYS_UNET and KEYS_VAE have none. A network whose up blocks were not noted has no names. */
-bool diffusers_name(const struct diffusers_shape *shape, enum key_layout layout,
-                    const char *name, char out[static DIFFUSERS_NAME_BYTES]);
+/* False where the name is none of diffusers'. KEYS_CLIP has none: those are diffusers' own. A UNet
+ * or VAE whose up blocks were not noted has no names. */
+bool diffusers_place(const struct diffusers_shape *shape, enum key_layout layout,
+                     const char *name, struct diffusers_place *out);
 
 #endif

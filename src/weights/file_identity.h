@@ -24,7 +24,8 @@ enum dr_code file_identity_read(struct file_identity *identity, int descriptor,
                                 const char *path, struct dr_error *err) DR_MUST_CHECK;
 
 /* Does the open descriptor, and the name, still show the same file? Compares all but header.
- * Errors: DR_CHANGED names the file and what changed (size from .. to .., replaced, gone). */
+ * Errors: DR_CHANGED names the file and what changed (size from .. to .., replaced, gone). Fault
+ * place: FAULT_IDENTITY, which makes it see nothing. */
 enum dr_code file_identity_check(const struct file_identity *identity, int descriptor,
                                  const char *path, struct dr_error *err) DR_MUST_CHECK;
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "weights/composed_tensor.h"
 #include "weights/tensor_reader.h"
 
 enum {
@@ -377,6 +378,8 @@ enum dr_code tensor_file_read(const struct tensor_file *file,
                               size_t bytes, struct dr_error *err)
 {
     assert(start <= tensor->bytes && bytes <= tensor->bytes - start);
+    if (tensor->parts)
+        return composed_tensor_read(file, tensor, start, target, bytes, err);
     assert((size_t)tensor->shard_idx < file->shard_count);
     const enum dr_code code =
         tensor_shard_read(&file->shards[tensor->shard_idx], tensor->offset + start,

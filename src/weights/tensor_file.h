@@ -43,6 +43,10 @@ struct tensor {
     uint64_t bytes;
     uint64_t offset;   /* in its shard, from the file's start */
     int32_t shard_idx; /* which file */
+    /* Of a composed tensor (composed_tensor.h) alone: what it is read from, instead of a place. */
+    const struct tensor *const *parts;
+    int32_t part_count;
+    bool is_turned;
 };
 
 struct tensor_shard {
@@ -81,7 +85,7 @@ void tensor_file_close(struct tensor_file *file); /* zeroed is fine */
 const struct tensor *tensor_file_find(const struct tensor_file *file, const char *name);
 const char *tensor_file_metadata(const struct tensor_file *file, const char *key);
 
-/* Read bytes [start, start+bytes) of a tensor's data as stored. Errors: DR_IO, DR_CHANGED
+/* Read bytes [start, start+bytes) of a tensor's data as stored; of a composed tensor whole elements. Errors: DR_IO, DR_CHANGED
  * (short read: names file, tensor, offset). Fault place: FAULT_READ. */
 enum dr_code tensor_file_read(const struct tensor_file *file,
                               const struct tensor *tensor, uint64_t start, void *target,

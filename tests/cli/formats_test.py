@@ -2,26 +2,20 @@
 """The same checkpoint in every container: the same digests, the same picture; and pickles that want to run something."""
 import json
 import os
-import struct
+import shutil
 from collections import OrderedDict
 
 import harness
+import layouts
 import torch_save
-from harness import HOME, LINE, Case
+from harness import ENVIRONMENT, HOME, LINE, Case
 from torch_save import Storage, Tensor
 
 VAE = "first_stage_model."
 
 
 def read_tensors(path):
-    data = path.read_bytes()
-    length = struct.unpack("<Q", data[:8])[0]
-    tensors = OrderedDict()
-    for name, entry in json.loads(data[8:8 + length]).items():
-        if name != "__metadata__":
-            start, end = (8 + length + offset for offset in entry["data_offsets"])
-            tensors[name] = Tensor(Storage(entry["dtype"], data[start:end]), entry["shape"])
-    return tensors
+    return layouts.read(path)[0]
 
 
 class Touch:
@@ -61,19 +55,128 @@ class Formats(Case):
             self.assertTrue(picture == first, name)
         self.assertFalse((self.folder / "never").exists())
 
+    def folders(self, family, name, *kinds):
+        """The checkpoint as one file and as folders: equal digests and pictures. The last kind's folder."""
+        (self.folder / "file").mkdir()
+        file = self.folder / "file" / f"{name}.safetensors"
+        os.link(harness.make(f"{family}-{name}.safetensors", "--family", family, "--seed", "5"), file)
+        first, digest = self.picture_of(f"file/{name}.safetensors")
+        tensors = read_tensors(file)
+        for kind in kinds:
+            layouts.save(self.folder / kind / name, family, tensors, kind)
+            picture, own = self.picture_of(f"{kind}/{name}")
+            self.assertEqual(own, digest, kind)
+            self.assertTrue(picture == first, kind)
+        return self.folder / kinds[-1] / name, first
+
+    def test_same_picture_from_sd15_folders(self):
+        self.folders("sd15", "m", "safetensors", "fp16.shards", "fp16.bin")
+
+    def test_same_picture_from_sdxl_folders(self):
+        folder, first = self.folders("sdxl", "m", "shards", "bin", "fp16", "safetensors")
+        # What the second text encoder is decides the picture: another projection makes another.
+        path = folder / "text_encoder_2" / "model.safetensors"
+        text = read_tensors(path)
+        whole = text["text_projection.weight"]
+        text["text_projection.weight"] = layouts.transposed(whole)
+        layouts.write(path, text)
+        self.assertNotEqual(self.picture_of("safetensors/m")[0], first)
+        # A part that is missing is named as what it is a part of.
+        del text["text_model.encoder.layers.1.self_attn.k_proj.weight"]
+        layouts.write(path, text)
+        answer, _ = self.ask("generate", "-m", "safetensors/m", "-p", "x", "-o", "x.png")
+        self.assertIn("1 tensor is missing: transformer.resblocks.1.attn.in_proj_weight", answer["error"]["message"])
+
+    def test_a_folder_brings_its_own_vocabulary(self):
+        tensors = read_tensors(HOME / "tiny.safetensors")
+        layouts.save(self.folder / "m", "sd15", tensors, "safetensors")
+        line = ("generate", "-m", "m", "-p", "a lighthouse", "-W", "64", "-H", "64", "--steps", "1", "-o", "x.png")
+        nowhere = {"DARKROOM_TOKENIZER": ""}
+        self.assertEqual(self.ask(*line, environment=nowhere)[1], 3)
+        shutil.copytree(ENVIRONMENT["DARKROOM_TOKENIZER"], self.folder / "m/tokenizer")
+        self.assertEqual(self.ask(*line, environment=nowhere)[1], 0)
+
+    def test_the_scheduler_is_obeyed(self):
+        def picture_with(name, scheduler):
+            if scheduler:
+                layouts.save(self.folder / name / "m", "sd15", tensors, "safetensors", scheduler)
+            else:
+                (self.folder / name).mkdir()
+                harness.make(self.folder / name / "m.safetensors", "--seed", "1", *name.split("+"))
+            return self.picture_of(f"{name}/m" if scheduler else f"{name}/m.safetensors", "--scheduler trailing")[0]
+
+        tensors = read_tensors(HOME / "tiny.safetensors")
+        plain = picture_with("epsilon", {"prediction_type": "epsilon", "rescale_betas_zero_snr": False})
+        v = picture_with("v", {"prediction_type": "v_prediction"})
+        zero = picture_with("zero", {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True})
+        self.assertEqual(v, picture_with("--v-pred", None))
+        self.assertEqual(zero, picture_with("--v-pred+--ztsnr", None))
+        self.assertEqual(len({plain, v, zero}), 3)
+        layouts.save(self.folder / "sample", "sd15", tensors, "safetensors", {"prediction_type": "sample"})
+        answer, _ = self.ask("generate", "-m", "sample", "-p", "x", "-o", "x.png")
+        self.assertEqual(answer["error"]["code"], "unsupported")
+        self.assertIn('predicts "sample"', answer["error"]["message"])
+
+    def write_vae(self, container, name, tensors):
+        """The path of a new file or folder with these tensors."""
+        path = self.folder / f"{container}-{name}"
+        if container == "folder":
+            path.mkdir()
+            layouts.write(path / "diffusion_pytorch_model.safetensors", tensors)
+            (path / "config.json").write_text('{"_class_name": "AutoencoderKL"}')
+        elif container == "safetensors":
+            path = path.with_suffix(".safetensors")
+            layouts.write(path, tensors)
+        else:
+            save = torch_save.save_zip if container == "zip" else torch_save.save_legacy
+            path = path.with_suffix(".pt")
+            path.write_bytes(save({"state_dict": tensors} if name == "bare" else tensors))
+        return path.name
+
+    def variants(self, bare, diffusers):
+        """The same VAE as programs leave it: matrices for 1x1 kernels, prefixes, copies and leftovers beside it."""
+        extra = Tensor(Storage("F32", bytes(16)), (4,))
+        for naming, own, attention in (("bare", bare, ".attn_1."), ("diffusers", diffusers, ".attentions.")):
+            yield naming, own
+            yield naming + "-2d", {name: Tensor(t.storage, t.shape[:2]) if attention in name and len(t.shape) == 4 else t
+                                   for name, t in own.items()}
+            yield naming + "-ema", {**own, **{f"{name}_ema": extra for name in own},
+                                    **{"model_ema." + name.replace(".", ""): extra for name in own},
+                                    "model_ema.decay": extra}
+            yield naming + "-extra", {**own, "loss.logvar": extra, "decoder.conv_in.other": extra, "steps": extra,
+                                      "loss.discriminator.main.0.weight": extra}
+        for prefix in (VAE, "vae."):
+            yield "prefix-" + prefix[:3], {prefix + name: tensor for name, tensor in bare.items()}
+        yield "prefix-ema", {**{VAE + name: tensor for name, tensor in bare.items()},
+                             **{f"first_stage_model_ema.{name}": extra for name in bare},
+                             **{f"{VAE}{name}_ema": extra for name in bare}, "global_step": extra}
+
     def test_same_vae(self):
-        tensors = read_tensors(HOME / "vae.safetensors")
-        bare = {name.removeprefix(VAE): tensor for name, tensor in tensors.items()}
-        matrices = {name: Tensor(t.storage, t.shape[:2]) if t.shape[2:] == (1, 1) and "attn" in name else t
-                    for name, t in bare.items()}
-        prefixed = {VAE + name: tensor for name, tensor in bare.items()}
-        files = {"zip.ckpt": torch_save.save_zip(prefixed), "legacy.pt": torch_save.save_legacy({"state_dict": bare}),
-                 "matrices.pth": torch_save.save_zip(matrices)}
+        bare = read_tensors(HOME / "vae.safetensors")
+        diffusers = layouts.renamed(bare, "", layouts.golden("sd15.vae"))
         shell = self.shell("-m", "../tiny.safetensors")
         digest = self.succeed(shell, "vae ../vae.safetensors")["vae"]["digest"]
-        for name, content in files.items():
-            (self.folder / name).write_bytes(content)
-            self.assertEqual(self.succeed(shell, f"vae {name}")["vae"]["digest"], digest, name)
+        count = 0
+        for name, tensors in self.variants(bare, diffusers):
+            for container in ("safetensors", "zip", "legacy", "folder"):
+                path = self.write_vae(container, name, tensors)
+                self.assertEqual(self.succeed(shell, f"vae ./{path}")["vae"]["digest"], digest, path)
+                count += 1
+        self.assertEqual(count, 44)
+
+    def test_another_vae(self):
+        """One bit of one weight is another digest in every container."""
+        bare = read_tensors(HOME / "vae.safetensors")
+        weight = bare["decoder.conv_out.weight"]
+        data = bytearray(weight.storage.data)
+        data[0] ^= 1
+        changed = {**bare, "decoder.conv_out.weight": Tensor(Storage(weight.storage.dtype, bytes(data)), weight.shape)}
+        shell = self.shell("-m", "../tiny.safetensors")
+        digests = {self.succeed(shell, "vae ../vae.safetensors")["vae"]["digest"]}
+        for container in ("safetensors", "zip", "legacy", "folder"):
+            path = self.write_vae(container, "changed", changed)
+            digests.add(self.succeed(shell, f"vae ./{path}")["vae"]["digest"])
+        self.assertEqual(len(digests), 2)
 
     def test_runs_nothing(self):
         tensors = read_tensors(HOME / "tiny.safetensors")

@@ -3,6 +3,7 @@
 Each test file is run as FILE BUILD_ROOT SOURCE_ROOT [TEST...] and ends with harness.main(). The models are tiny ones of
 random weights, made for each file in a folder of its own; the tokenizer is the tiny one of tests/data.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -89,6 +90,18 @@ def idat_of(data):
             out += data[at + 8:at + 8 + length]
         at += length + 12
     return zlib.decompress(out)
+
+
+@contextlib.contextmanager
+def changed(environment, more):
+    """The environment with more in it, for the block."""
+    before = dict(environment)
+    environment.update(more)
+    try:
+        yield
+    finally:
+        environment.clear()
+        environment.update(before)
 
 
 class Shell:

@@ -2,6 +2,7 @@
 """The shell: lines, answers, progress, terminals."""
 import json
 import os
+import pathlib
 import pty
 import subprocess
 
@@ -48,6 +49,60 @@ class ShellSession(Case):
         self.assertEqual(self.succeed(shell, "inspect ../tiny.safetensors")["family"], "sd15")
         self.succeed(shell, "quit")
         self.assertEqual(shell.close(), ([], 0))
+
+    def test_small_blocks_are_given_back(self):
+        def settings(**environment):
+            with harness.changed(ENVIRONMENT, environment):
+                shell = self.shell()
+                self.succeed(shell, "help")
+                # glibc ends each tunable with a zero byte as it reads it.
+                entries = pathlib.Path(f"/proc/{shell.process.pid}/environ").read_text().split("\0")
+                self.assertEqual(shell.close(), ([], 0))
+            return [entry.removeprefix("GLIBC_TUNABLES=") for entry in entries if "glibc.malloc" in entry]
+
+        off, other, own = ("glibc.malloc." + rest for rest in ("tcache_count=0", "trim_threshold=131072", "tcache_count=3"))
+        self.assertEqual(settings(), [off])
+        self.assertEqual(settings(GLIBC_TUNABLES=other), [other, off])
+        self.assertEqual(settings(GLIBC_TUNABLES=own), [own])
+
+    def test_memory_log(self):
+        shell = self.shell("--memory-log", "memory.jsonl")
+        regions, commands = [], []
+        for line in ("model ../tiny.safetensors", "vae ../vae.safetensors", f"{LINE} -o a.png", "unload vae",
+                     f"{LINE} -o b.png", "vae none"):
+            self.succeed(shell, line)
+            memory = self.succeed(shell, "memory")
+            regions.append({(region["start"], region["bytes"]): region for region in memory["regions"]})
+            commands += [line.split()[0], "memory"]
+        self.fail_with(shell, "vae missing", "not_found", "missing")
+        self.assertEqual(shell.close(), ([], 1))
+
+        # Replaying the log gives what `memory` said, after each command.
+        held, replayed, seen, before = {}, [], [], 0.0
+        for event in map(json.loads, (self.folder / "memory.jsonl").read_text().splitlines()):
+            self.assertGreaterEqual(event["ms"], before)
+            before = event["ms"]
+            if event["event"] == "opened":
+                held[event["start"], event["bytes"]] = event
+            elif event["event"] == "closed":
+                del held[event["start"], event["bytes"]]
+            elif event["event"] == "end":
+                seen.append((event["command"], event["ok"]))
+                if event["command"] == "memory":
+                    replayed.append(dict(held))
+            if event["event"] in ("opened", "closed"):
+                self.assertEqual(event["private_bytes"] + event["mapped_bytes"], sum(size for _, size in held))
+        self.assertEqual(seen, [(name, True) for name in commands] + [("vae", False)])
+        self.assertEqual([set(each) for each in replayed], [set(each) for each in regions])
+        for ours, theirs in zip(replayed, regions):
+            for place, region in ours.items():
+                for key in ("component", "tag", "kind"):
+                    self.assertEqual(region[key], theirs[place][key])
+
+    def test_memory_log_in_no_folder(self):
+        answer, code = self.ask("memory", "-m", "../tiny.safetensors", "--memory-log", "nowhere/m.jsonl")
+        self.assertEqual((answer["error"]["code"], code), ("io", 9), answer)
+        self.assertIn("nowhere/m.jsonl", answer["error"]["message"])
 
     def test_lines(self):
         shell = self.shell()

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """The VAE that is chosen, and the one that comes back."""
+import json
 import os
+import shlex
 
 import harness
+import layouts
 from harness import HOME, LINE, Case, idat_of
 
 
@@ -95,6 +98,35 @@ class Vae(Case):
         self.assertEqual(answer["vae"]["active"], "base")
         self.assertIn("m.vae.safetensors", answer["receipt"]["reason"])
 
+    def test_a_diffusers_folder(self):
+        """By path, by name, in a pipeline's folder: the same VAE as the file; its own scale factor with it."""
+        tensors = layouts.renamed(layouts.read(HOME / "vae.safetensors")[0], "", layouts.golden("sd15.vae"))
+        folder = self.folder / "vaes" / "soft"
+        folder.mkdir(parents=True)
+        layouts.write(folder / "diffusion_pytorch_model.safetensors", tensors)
+        (folder / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", "scaling_factor": 0.5}))
+        (self.folder / "vaes" / "other").mkdir()
+        (self.folder / "vaes" / "other" / "config.json").write_text("{}")
+        layouts.write(self.folder / "alone.safetensors", tensors)
+        layouts.save(self.folder / "pipeline", "sd15", layouts.read(HOME / "tiny.safetensors")[0], "fp16.bin")
+        shell = self.shell("--vae-dir", "vaes")
+        self.succeed(shell, "model ../tiny.safetensors")
+        own = self.succeed(shell, "vae")["vae"]
+        first = self.picture(shell, "a.png")
+        file = self.succeed(shell, "vae ../vae.safetensors")["vae"]
+        for choice in ("soft", "vaes/soft", "vaes/soft/"):
+            answer = self.succeed(shell, f"vae {choice}")["vae"]
+            self.assertEqual((answer["digest"], answer["scale_factor"]), (file["digest"], 0.5), choice)
+        self.assertIn("active VAE already", self.succeed(shell, "vae vaes/soft")["receipt"]["reason"])
+        self.picture(shell, "scaled.png")
+        alone = self.succeed(shell, "vae alone.safetensors")["vae"]
+        self.assertEqual((alone["digest"], alone["scale_factor"]), (file["digest"], file["scale_factor"]))
+        self.assertNotEqual(self.picture(shell, "b.png"), (self.folder / "scaled.png").read_bytes())
+        self.assertEqual(self.succeed(shell, "vae pipeline")["vae"]["digest"], own["digest"])
+        self.fail_with(shell, "vae other", "not_found", "other")
+        self.fail_with(shell, "vae vaes/other", "not_found", "vaes/other", "config.json")
+        self.finish(shell, first)
+
     def test_release_is_complete(self):
         shell, _ = self.start()
         self.succeed(shell, "unload model")
@@ -106,6 +138,40 @@ class Vae(Case):
         after = self.memory(shell)
         self.assertEqual(after["regions"], [])
         self.assertLess(abs(after["kernel"]["private_bytes"] - base["kernel"]["private_bytes"]), 1 << 20)
+
+    def test_a_foreign_one_is_refused(self):
+        harness.make("home.safetensors", "--latent-space", "1")
+        harness.make("home-vae.safetensors", "--part", "vae", "--latent-space", "1", "--seed", "3")
+        harness.make("foreign-vae.safetensors", "--part", "vae", "--latent-space", "2")
+        shell = self.shell()
+        self.succeed(shell, "model ../home.safetensors")
+        first = self.picture(shell, "a.png")
+        held = self.memory(shell)["ledger"]["private_bytes"]
+        for _ in range(2):
+            self.fail_with(shell, "vae ../foreign-vae.safetensors", "foreign", "foreign-vae.safetensors")
+            self.fail_with(shell, f"{LINE} -o x.png --vae ../foreign-vae.safetensors", "foreign", "--force")
+            self.assertFalse((self.folder / "x.png").exists())
+            self.assertEqual(self.memory(shell)["ledger"]["private_bytes"], held)
+        self.assertEqual(self.succeed(shell, "vae")["vae"]["active"], "base")
+        answer = self.succeed(shell, "vae ../home-vae.safetensors")
+        self.assertIn("fits", answer["vae"]["probe"])
+        self.assertIn(answer["vae"]["probe"], answer["receipt"]["reason"])
+        answer = self.succeed(shell, "vae ../foreign-vae.safetensors --force")
+        self.assertEqual(answer["vae"]["active"], "override")
+        self.assertIn("--force", answer["vae"]["probe"])
+        self.picture(shell, "b.png")
+        self.finish(shell, first)
+
+    def test_a_foreign_one_on_one_line(self):
+        harness.make("home.safetensors", "--latent-space", "1")
+        harness.make("foreign-vae.safetensors", "--part", "vae", "--latent-space", "2")
+        line = shlex.split(LINE) + ["-m", "../home.safetensors", "-o", "a.png", "--vae", "../foreign-vae.safetensors"]
+        ran = self.run_program(*line)
+        self.assertEqual(ran.returncode, 7, ran.stderr)
+        self.assertIn("another latent space", ran.stderr)
+        self.assertFalse((self.folder / "a.png").exists())
+        self.assertEqual(self.run_program(*line, "--force").returncode, 0)
+        self.assertTrue((self.folder / "a.png").exists())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ weights of each network, by diffusers' own converters. The first writes, with th
     diffusers/               a folder as diffusers' save_pretrained writes it
     diffusers-bin/           its VAE and UNet as .bin (pickle), the VAE with the older names
     sharded/                 its UNet in shards, by an index; the rest as fp16 variants
+
+The checkpoint is an SD1.5 or an SDXL one.
 """
 
 import json
@@ -23,9 +25,12 @@ from types import SimpleNamespace
 
 import torch
 from diffusers.loaders import single_file_utils
+from safetensors import safe_open
 from safetensors.torch import load_file
 
-from golden import UNET, VAE, text_model, unet_config, unet_model, vae_model
+from golden import UNET, VAE, text2_model, text_model, unet_config, unet_model, vae_model
+
+TEXT2 = "conditioner.embedders.1.model."
 
 
 class Callback:
@@ -73,13 +78,18 @@ def older_names(tensors):
     return renamed
 
 
-def write_folders(tensors, folder):
+def write_folders(tensors, folder, head_dim):
     checkpoint = SimpleNamespace(tensors={k: t.clone() for k, t in tensors.items()})
+    is_sdxl = any(name.startswith(TEXT2) for name in tensors)
     parts = {
         "vae": vae_model(checkpoint).half(),
-        "unet": unet_model(checkpoint, "sd15").half(),
+        "unet": unet_model(checkpoint, "sdxl" if is_sdxl else "sd15", head_dim).half(),
         "text_encoder": text_model(checkpoint, None).half(),
     }
+    if is_sdxl:
+        parts["vae"].register_to_config(scaling_factor=0.13025)
+        last = tensors[TEXT2 + "token_embedding.weight"].shape[0] - 1
+        parts["text_encoder_2"] = text2_model(checkpoint, last).half()
     for variant in ("diffusers", "diffusers-bin", "sharded"):
         write_index(f"{folder}/{variant}")
     for name, model in parts.items():
@@ -134,9 +144,11 @@ def main():
     path, folder = sys.argv[1:]
     os.makedirs(folder, exist_ok=True)
     tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        head_dim = int((file.metadata() or {}).get("darkroom.unet.head_dim", 0)) or None
     write_pickles(tensors, folder)
     with torch.no_grad():
-        write_folders(tensors, folder)
+        write_folders(tensors, folder, head_dim)
 
 
 if __name__ == "__main__":

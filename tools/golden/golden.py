@@ -55,11 +55,8 @@ class Checkpoint:
         }
         with safe_open(self.path, "pt") as file:
             self.head_dim = int(file.metadata().get("darkroom.unet.head_dim", 0))
-        tensors = load_file(self.path)
-        self.tensors = {
-            name: tensor.float() if tensor.is_floating_point() else tensor
-            for name, tensor in tensors.items()
-        }
+        # Of full size they stay as they are in the file: a network of float32 takes their values.
+        self.tensors = load_file(self.path)
 
 
 def save_file(tensors, path, metadata):
@@ -274,7 +271,10 @@ def unet_config(checkpoint, family, head_dim):
 
 def unet_model(checkpoint, family, head_dim=None):
     config = unet_config(checkpoint, family, head_dim)
-    model = UNet2DConditionModel(**config).eval()
+    # Without the random values that a new network would be filled with first: SDXL's are 10 GB.
+    with torch.device("meta"):
+        model = UNet2DConditionModel(**config)
+    model = model.to_empty(device="cpu").eval()
     tensors = single_file_utils.convert_ldm_unet_checkpoint(dict(checkpoint.tensors), config)
     model.load_state_dict(tensors)
     return model

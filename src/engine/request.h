@@ -1,6 +1,8 @@
-/* generate — from a user's options to a job: what report.c's forecast shares with running. */
-#ifndef ENGINE_GENERATE_H
-#define ENGINE_GENERATE_H
+/* request — from a caller's options to a job_request: everything is checked before anything is
+ * done, and every refusal says what to give instead.
+ */
+#ifndef ENGINE_REQUEST_H
+#define ENGINE_REQUEST_H
 
 #include "engine/engine.h"
 #include "engine/job.h"
@@ -17,14 +19,17 @@ enum dr_code forecast_request(struct dr_engine *engine,
                               struct job_request *want,
                               struct dr_error *err) DR_MUST_CHECK;
 
-/* A VAE choice that is for one job only. */
-struct job_vae {
-    bool said;             /* the job made a choice */
-    bool to_base;          /* base, though the setting has an override */
-    struct vae_file *file; /* opened for this job; NULL: the setting's or base */
-    struct vae_resolution resolution;
+enum codec_direction {
+    CODEC_ENCODE,
+    CODEC_DECODE
 };
-enum dr_code job_vae_open(struct dr_engine *engine, const char *choice,
-                          struct job_vae *vae, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code codec_request(struct dr_engine *engine,
+                           const struct dr_codec_options *options,
+                           enum codec_direction direction, struct job_request *want,
+                           struct dr_error *err) DR_MUST_CHECK;
+
+/* Where the idx-th picture goes: "x.png", "x-2.png", "x-3.png", ... */
+void request_output_path(const char *output, int32_t idx,
+                         char path[static DR_PATH_BYTES]);
 
 #endif

@@ -1,0 +1,120 @@
+/* Tasks by number, whichever thread takes them; and signals, which must wait for them. */
+#include "compute/plan_fixture.h"
+
+#include "compute/team.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/time.h>
+
+enum {
+    TASKS = 100,
+    /* A product for which oneDNN 2.6 takes the kernel in question. */
+    ROWS = 64,
+    INPUTS = 128,
+    OUTPUTS = 512
+};
+
+static void count_task(void *context, int64_t task_idx, int lane)
+{
+    atomic_int *const runs = context;
+    check_int(lane, >=, 0);
+    check_int(lane, <, compute_thread_count());
+    atomic_fetch_add(&runs[task_idx], 1);
+}
+
+static void runs_each_task_once(void)
+{
+    static atomic_int runs[TASKS];
+    team_run(TASKS, count_task, runs);
+    for (int i = 0; i < TASKS; ++i)
+        check_int(runs[i], ==, 1);
+    team_run(0, count_task, runs);
+}
+
+/* ---- signals ---------------------------------------------------------------------------- */
+
+static atomic_int taken, off_stack;
+static char *stack_low, *stack_high;
+
+static void on_signal(int number)
+{
+    const char here = (char)number;
+    atomic_fetch_add(&taken, 1);
+    if (&here < stack_low || &here >= stack_high) atomic_fetch_add(&off_stack, 1);
+}
+
+static void look_at_mask(void *context, int64_t task_idx, int lane)
+{
+    atomic_int *const open_masks = context;
+    sigset_t mask;
+    (void)task_idx;
+    (void)lane;
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &mask);
+    if (!sigismember(&mask, SIGALRM) || !sigismember(&mask, SIGINT))
+        atomic_fetch_add(open_masks, 1);
+    if (sigismember(&mask, SIGSEGV)) atomic_fetch_add(open_masks, 1);
+}
+
+static void no_task_takes_a_signal(void)
+{
+    sigset_t mask;
+    atomic_int open_masks = 0;
+    team_run(TASKS, look_at_mask, &open_masks);
+    check_int(open_masks, ==, 0);
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &mask);
+    check(!sigismember(&mask, SIGALRM)); /* as it was before */
+}
+
+static void find_stack(void)
+{
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t bytes = 0;
+    check_int(pthread_getattr_np(pthread_self(), &attributes), ==, 0);
+    check_int(pthread_attr_getstack(&attributes, &low, &bytes), ==, 0);
+    (void)pthread_attr_destroy(&attributes);
+    stack_low = low;
+    stack_high = stack_low + bytes;
+}
+
+/* A storm of signals over matrix products: each must find a stack under it. Without the mask one
+ * in seven finds the heap, on a processor with AVX2 alone. */
+static void a_storm_finds_the_stack(void)
+{
+    const struct itimerval storm = {.it_interval = {.tv_usec = 300},
+                                    .it_value = {.tv_usec = 300}};
+    const struct itimerval calm = {{0}, {0}};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+    struct fixture f;
+    fixture_begin(&f, DTYPE_F32);
+    const struct weight_shape shape = {WEIGHT_LINEAR, DTYPE_F32, OUTPUTS, INPUTS, 1, 1};
+    const struct linear_options options = {.weight =
+                                               fixture_weight(&f, shape, 0.1f, 0)};
+    const struct value x =
+        plan_input(f.plan, (struct shape){1, 1, ROWS, INPUTS}, DTYPE_F32);
+    (void)plan_output(f.plan, plan_linear(f.plan, x, &options), DTYPE_F32);
+    fixture_seal(&f);
+    memset(plan_data(f.plan, x), 0, (size_t)ROWS * INPUTS * sizeof(float));
+    find_stack();
+    check_int(sigaction(SIGALRM, &action, &old), ==, 0);
+    check_int(setitimer(ITIMER_REAL, &storm, NULL), ==, 0);
+    for (int i = 0; i < 100000 && atomic_load(&taken) < 500; ++i)
+        fixture_run(&f);
+    check_int(setitimer(ITIMER_REAL, &calm, NULL), ==, 0);
+    check_int(sigaction(SIGALRM, &old, NULL), ==, 0);
+    check_int(taken, >, 50);
+    check_int(off_stack, ==, 0);
+    fixture_end(&f);
+}
+
+int main(void)
+{
+    struct dr_error err;
+    if (compute_init(2, &err) != DR_OK) return 1;
+    check_run(runs_each_task_once);
+    check_run(no_task_takes_a_signal);
+    check_run(a_storm_finds_the_stack);
+    return check_done();
+}

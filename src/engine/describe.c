@@ -1,0 +1,99 @@
+/* What files and slots hold, in the words of darkroom.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/vae_choice.h"
+
+static void describe_component(const struct component_index *index,
+                               struct dr_component_info *info)
+{
+    bool seen[DTYPE_BOOL + 1] = {false};
+    *info = (struct dr_component_info){.role = (enum dr_role)index->role,
+                                       .tensor_count = index->count,
+                                       .stored_bytes = index->bytes};
+    for (size_t i = 0; i < index->count; ++i) {
+        const struct tensor *const tensor = index->tensors[i].tensor;
+        info->parameter_count += (uint64_t)tensor_element_count(tensor);
+        if (!seen[tensor->dtype]) {
+            const size_t used = strlen(info->stored_types);
+            (void)snprintf(info->stored_types + used, sizeof info->stored_types - used,
+                           "%s%s", used ? " " : "", dtype_name(tensor->dtype));
+        }
+        seen[tensor->dtype] = true;
+    }
+}
+
+void engine_describe_model(const struct checkpoint *checkpoint, const char *path,
+                           struct dr_model_info *info)
+{
+    *info = (struct dr_model_info){0};
+    (void)snprintf(info->path, sizeof info->path, "%s", path);
+    (void)snprintf(info->family, sizeof info->family, "%s",
+                   family_name(checkpoint->family));
+    for (int role = 0; role < ROLE_COUNT; ++role)
+        if (checkpoint->components[role].count)
+            describe_component(&checkpoint->components[role],
+                               &info->components[info->component_count++]);
+}
+
+void engine_describe_pipeline(const struct pipeline *pipeline,
+                              struct dr_model_info *info)
+{
+    engine_describe_model(&pipeline->checkpoint, pipeline->path, info);
+    pipeline_lacks(pipeline, info->lacks, sizeof info->lacks);
+    for (int i = 0; i < info->component_count; ++i) {
+        const struct source *const base =
+            pipeline->slots[info->components[i].role].base;
+        info->components[i].weights_bytes = source_weights_bytes(base);
+    }
+}
+
+/* What the latent probe said, or why it said nothing; "" for the checkpoint's own. */
+static void describe_probe(const struct dr_engine *engine, struct vae_file *file,
+                           struct dr_vae_info *info)
+{
+    struct latent_pair pair;
+    struct latent_probe_result result = {LATENT_UNKNOWN, 0.0, 0.0};
+    if (!file) return;
+    if (!vae_choice_pair(engine->pipeline, file, &pair)) {
+        (void)snprintf(info->probe, sizeof info->probe, "latent probe: %s",
+                       file->forced
+                           ? "left out, as --force says"
+                           : "cannot tell, the checkpoint has no VAE of its own");
+        return;
+    }
+    (void)latent_probe_find(&engine->probes, &pair, &result);
+    latent_probe_describe(&result, info->probe, sizeof info->probe);
+}
+
+void engine_describe_vae(const struct dr_engine *engine, const char *choice,
+                         const char *source, const struct vae_resolution *resolution,
+                         struct vae_file *file, struct dr_vae_info *info)
+{
+    const struct pipeline *const pipeline = engine->pipeline;
+    const struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct source *const active = file ? &file->source : slot->base;
+    const struct vae_spec *const spec = file ? file->spec : pipeline->vae;
+    *info = (struct dr_vae_info){.override_active = file != NULL};
+    (void)snprintf(info->choice, sizeof info->choice, "%s", choice);
+    (void)snprintf(info->source, sizeof info->source, "%s", source);
+    (void)snprintf(info->reason, sizeof info->reason, "%s", resolution->reason);
+    describe_probe(engine, file, info);
+    if (!active) return;
+    (void)snprintf(info->path, sizeof info->path, "%s", active->path);
+    (void)snprintf(info->name, sizeof info->name, "%s",
+                   file ? path_name(active->path) : "built-in");
+    if (active->digest_known) digest_hex(active->digest, info->digest);
+    info->resident = slot->resident == active;
+    info->verified = info->resident && active->digest_known;
+    info->scale_factor = vae_info(spec).scale_factor;
+}
+
+void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info)
+{
+    engine_describe_vae(engine, engine_vae_setting(engine),
+                        engine->vae_choice[0] ? "setting" : "default",
+                        &engine->pipeline->resolution, engine->pipeline->override,
+                        info);
+}

@@ -1,0 +1,221 @@
+/* Switching between checkpoints, and letting go of them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/engine.h"
+#include "engine/vae_switch.h"
+#include "engine/vae_trial.h"
+
+/* Which roles: a bit each. cancel may be NULL. */
+static enum dr_code load_slots(struct dr_engine *engine, struct pipeline *pipeline,
+                               unsigned roles, const atomic_bool *cancel,
+                               struct dr_error *err)
+{
+    const struct component_progress progress = {.cancel = cancel};
+    const struct slot_load_options options = {.ledger = &engine->ledger,
+                                              .order = SLOT_SWAP,
+                                              .progress = &progress};
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        struct slot *const slot = &pipeline->slots[role];
+        if (!(roles & 1U << role) || !slot_active(slot)) continue;
+        const enum dr_code code = slot_load(slot, &options, err);
+        if (code != DR_OK) return code;
+    }
+    return DR_OK;
+}
+
+enum {
+    ALL_ROLES = (1 << ROLE_COUNT) - 1
+};
+
+/* Its last component, asked on the way in. An override that has no room for that beside what is
+ * loaded by now is asked by the next job. */
+static enum dr_code load_vae(struct dr_engine *engine, struct pipeline *pipeline,
+                             struct vae_trial *trial, struct dr_error *err)
+{
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct component_progress progress = {.cancel = &engine->cancel};
+    struct slot_load_options options = {.ledger = &engine->ledger,
+                                        .order = SLOT_SWAP,
+                                        .progress = &progress};
+    const struct source *const active = slot_active(slot);
+    if (!active) return DR_OK;
+    if (engine_fits_beside(engine,
+                           source_weights_bytes(active) + trial->probe.check_bytes))
+        vae_trial_watch(trial, &options);
+    return slot_load(slot, &options, err);
+}
+
+/* Load a pipeline's weights; an override that came from the setting and cannot be read falls
+ * back to base, as any setting that does not fit. */
+static enum dr_code load_or_fall_back(struct dr_engine *engine,
+                                      struct pipeline *pipeline, struct dr_error *err)
+{
+    const unsigned others = ALL_ROLES & ~(1U << ROLE_VAE);
+    struct vae_trial trial;
+    struct dr_error why = {0};
+    enum dr_code code = vae_trial_begin(&trial, engine, pipeline, pipeline->override,
+                                        VAE_TRIAL_BESIDE, &why);
+    if (code == DR_FOREIGN) {
+        vae_switch_fall_back(engine, pipeline, &why);
+        code = DR_OK;
+    }
+    if (code == DR_OK)
+        code = load_slots(engine, pipeline, others, &engine->cancel, &why);
+    if (code == DR_OK) {
+        code = load_vae(engine, pipeline, &trial, &why);
+        if (code != DR_OK && code != DR_CANCELLED && pipeline->override) {
+            vae_trial_end(&trial);
+            vae_switch_fall_back(engine, pipeline, &why);
+            code = load_slots(engine, pipeline, 1U << ROLE_VAE, &engine->cancel, &why);
+        }
+    }
+    vae_trial_end(&trial);
+    if (code != DR_OK && err) *err = why;
+    return code;
+}
+
+static unsigned resident_roles(const struct pipeline *pipeline)
+{
+    unsigned roles = 0;
+    for (int role = 0; pipeline && role < ROLE_COUNT; ++role)
+        if (pipeline->slots[role].resident) roles |= 1U << role;
+    return roles;
+}
+
+static bool fits_whole(const struct dr_engine *engine, const struct pipeline *pipeline)
+{
+    const struct pipeline_bytes bytes = pipeline_measure(pipeline);
+    return engine_fits_beside(engine, bytes.missing + bytes.scratch);
+}
+
+/* The weights of the new pipeline, beside the old one's where both fit, else after them. On
+ * error what the old one had loaded is read again, as far as that goes; a cancel that stopped
+ * the way there does not stop the way back. */
+static enum dr_code load_beside_or_after(struct dr_engine *engine,
+                                         struct pipeline *fresh, char *note,
+                                         size_t note_bytes, struct dr_error *err)
+{
+    struct pipeline *const old = engine->pipeline;
+    unsigned released = 0;
+    if (!fits_whole(engine, fresh) && old) {
+        released = resident_roles(old);
+        (void)pipeline_release(old);
+    }
+    if (!fits_whole(engine, fresh)) {
+        (void)snprintf(
+            note, note_bytes,
+            "its components do not fit the budget all at once, each is read when a "
+            "job needs it; ");
+        return DR_OK;
+    }
+    const enum dr_code code = load_or_fall_back(engine, fresh, err);
+    if (code != DR_OK && released) {
+        (void)pipeline_release(fresh);
+        (void)!load_slots(engine, old, released, NULL, NULL);
+    }
+    return code;
+}
+
+/* What the model lacks in memory; on error it is as it was. */
+static enum dr_code load_rest(struct dr_engine *engine, struct dr_error *err)
+{
+    struct pipeline *const pipeline = engine->pipeline;
+    const unsigned before = resident_roles(pipeline);
+    if (!fits_whole(engine, pipeline)) return DR_OK;
+    const enum dr_code code = load_or_fall_back(engine, pipeline, err);
+    for (int role = 0; code != DR_OK && role < ROLE_COUNT; ++role)
+        if (!(before & 1U << role)) (void)slot_release(&pipeline->slots[role]);
+    return code;
+}
+
+static bool is_loaded_already(const struct dr_engine *engine, const char *path)
+{
+    return engine->pipeline && path_is_same(engine->pipeline->path, path) &&
+           tensor_file_check(&engine->pipeline->checkpoint.file, NULL) == DR_OK;
+}
+
+static enum dr_code load_model(struct dr_engine *engine, const char *path, char *note,
+                               size_t note_bytes, struct dr_error *err)
+{
+    if (is_loaded_already(engine, path)) {
+        (void)snprintf(note, note_bytes, "this model is loaded already; ");
+        return engine->eager ? load_rest(engine, err) : DR_OK;
+    }
+    struct pipeline *fresh = NULL;
+    enum dr_code code = pipeline_open(&fresh, path, engine->dtype, err);
+    if (code != DR_OK) return code;
+    vae_switch_apply_setting(engine, fresh);
+    if (engine->eager)
+        code = load_beside_or_after(engine, fresh, note, note_bytes, err);
+    if (code != DR_OK) {
+        pipeline_close(&fresh);
+        return code;
+    }
+    pipeline_close(&engine->pipeline);
+    engine->pipeline = fresh;
+    return DR_OK;
+}
+
+enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
+                            enum dr_load_mode mode, struct dr_load_result *result,
+                            struct dr_error *err)
+{
+    char note[DR_TEXT_BYTES] = "", reason[DR_TEXT_BYTES];
+    if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no model path was given");
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    const struct receipt_start start = receipt_begin(engine);
+    const bool was_eager = engine->eager;
+    engine->eager = mode == DR_LOAD_EAGER;
+    code = load_model(engine, path, note, sizeof note, err);
+    if (code != DR_OK) engine->eager = was_eager;
+    if (code == DR_OK) {
+        struct dr_vae_info vae;
+        engine_describe_setting(engine, &vae);
+        (void)snprintf(reason, sizeof reason, "%.130sVAE: %.230s%s%.130s", note,
+                       vae.reason, vae.probe[0] ? "; " : "", vae.probe);
+        engine_log(engine, DR_LOG_INFO, "model %s", path);
+    }
+    if (code == DR_OK && result)
+        engine_describe_pipeline(engine->pipeline, &result->model);
+    receipt_end(engine, &start, code == DR_OK ? reason : "",
+                code == DR_OK && result ? &result->receipt : NULL);
+    engine_leave(engine);
+    return code;
+}
+
+enum dr_code dr_engine_model(struct dr_engine *engine, struct dr_model_info *model,
+                             struct dr_error *err)
+{
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    if (engine->pipeline)
+        engine_describe_pipeline(engine->pipeline, model);
+    else
+        code = error_set(err, DR_NOT_FOUND, "no model is loaded");
+    engine_leave(engine);
+    return code;
+}
+
+enum dr_code dr_engine_unload(struct dr_engine *engine, enum dr_unload_what what,
+                              struct dr_receipt *receipt, struct dr_error *err)
+{
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    const struct receipt_start start = receipt_begin(engine);
+    size_t bytes = 0;
+    if (engine->pipeline && what == DR_UNLOAD_VAE)
+        bytes = slot_release(&engine->pipeline->slots[ROLE_VAE]);
+    if (engine->pipeline && what == DR_UNLOAD_MODEL)
+        bytes = pipeline_release(engine->pipeline);
+    if (what == DR_UNLOAD_MODEL) tokenizer_close(&engine->tokenizer);
+    receipt_end(engine, &start,
+                bytes ? "released; what a job needs is read again"
+                      : "nothing was loaded",
+                receipt);
+    engine_leave(engine);
+    return code;
+}

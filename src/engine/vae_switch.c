@@ -1,0 +1,160 @@
+#include "engine/vae_switch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/vae_choice.h"
+#include "engine/vae_trial.h"
+
+void vae_switch_apply_setting(const struct dr_engine *engine, struct pipeline *pipeline)
+{
+    struct vae_choice choice;
+    const struct vae_choice_words words = {.said = engine_vae_setting(engine),
+                                           .kind = VAE_SETTING,
+                                           .force = engine->vae_forced};
+    /* A setting never fails: what is wrong with it is in the resolution's reason. */
+    (void)!vae_choice_open(&choice, engine, pipeline, &words, NULL);
+    pipeline->resolution = choice.resolution;
+    (void)pipeline_exchange_vae(pipeline, vae_choice_take(&choice));
+}
+
+void vae_switch_fall_back(struct dr_engine *engine, struct pipeline *pipeline,
+                          const struct dr_error *why)
+{
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct vae_file *unusable = pipeline_exchange_vae(pipeline, NULL);
+    if (unusable && slot->resident == &unusable->source) slot_release(slot);
+    vae_file_close(&unusable);
+    vae_choice_fall_back(engine, &pipeline->resolution, why);
+}
+
+/* Bring the slot in line with the choice. A VAE that has no room beside the components that are
+ * loaded is left to the job that needs it, which can release those. */
+static enum dr_code load_vae(struct dr_engine *engine, struct vae_trial *trial,
+                             struct dr_error *err)
+{
+    struct slot *const slot = &engine->pipeline->slots[ROLE_VAE];
+    const struct source *const active = slot_active(slot);
+    if (active && slot->resident == active) return DR_OK;
+    const size_t bytes = vae_trial_bytes(trial, active);
+    const bool is_wanted = active && (engine->eager || slot->resident);
+    const size_t limit = engine->ledger.limit_bytes;
+    const size_t others = engine->ledger.private_bytes - slot->weights.bytes;
+    if (!is_wanted || (limit && (bytes > limit || others > limit - bytes))) {
+        const enum dr_code code = vae_trial_alone(trial, engine, err);
+        if (code == DR_OK) slot_release(slot);
+        return code;
+    }
+    struct slot_load_options options = {
+        .ledger = &engine->ledger,
+        .order = engine_fits_beside(engine, bytes) ? SLOT_SWAP : SLOT_RELEASE_FIRST,
+        .progress = &(struct component_progress){.cancel = &engine->cancel},
+    };
+    vae_trial_watch(trial, &options);
+    return slot_load(slot, &options, err);
+}
+
+/* Make `file` (taken, NULL: base) the override, saving the original first and putting back what
+ * was there if anything fails. */
+static enum dr_code switch_vae(struct dr_engine *engine, struct vae_file *file_take,
+                               struct dr_error *err)
+{
+    struct pipeline *const pipeline = engine->pipeline;
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct vae_trial trial;
+    enum dr_code code =
+        vae_trial_begin(&trial, engine, pipeline, file_take, VAE_TRIAL_MAKES_ROOM, err);
+    struct vae_file *const before = pipeline_exchange_vae(pipeline, file_take);
+    if (code == DR_OK) code = load_vae(engine, &trial, err);
+    struct vae_file *unwanted = before;
+    if (code != DR_OK) unwanted = pipeline_exchange_vae(pipeline, before);
+    if (unwanted && slot->resident == &unwanted->source) slot_release(slot);
+    vae_trial_end(&trial);
+    vae_file_close(&unwanted);
+    return code;
+}
+
+static enum dr_code open_and_switch(struct dr_engine *engine,
+                                    const struct vae_choice_words *words,
+                                    struct vae_choice *choice, struct dr_error *err)
+{
+    struct vae_trial nothing = {0};
+    struct dr_error why;
+    enum dr_code code = vae_choice_open(choice, engine, engine->pipeline, words, err);
+    if (code != DR_OK) return code;
+    if (choice->is_present) {
+        if (words->force) engine->pipeline->override->forced = true;
+        return load_vae(engine, &nothing, err);
+    }
+    code = switch_vae(engine, vae_choice_take(choice), &why);
+    if (code == DR_FOREIGN && !choice->resolution.is_explicit) {
+        /* A neighbour is no request. */
+        vae_choice_fall_back(engine, &choice->resolution, &why);
+        return switch_vae(engine, NULL, err);
+    }
+    if (code != DR_OK && err) *err = why;
+    return code;
+}
+
+static enum dr_code choose_vae(struct dr_engine *engine,
+                               const struct vae_choice_words *words, char *note,
+                               size_t note_bytes, struct dr_error *err)
+{
+    struct vae_choice choice;
+    struct dr_vae_info info;
+    const enum dr_code code = open_and_switch(engine, words, &choice, err);
+    if (code != DR_OK) return code;
+    engine->pipeline->resolution = choice.resolution;
+    engine_describe_setting(engine, &info);
+    (void)snprintf(note, note_bytes, "%.300s%s%s%.160s", choice.resolution.reason,
+                   choice.is_present ? "; it is the active VAE already" : "",
+                   info.probe[0] ? "; " : "", info.probe);
+    return DR_OK;
+}
+
+enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
+                                  unsigned flags, struct dr_vae_info *info,
+                                  struct dr_receipt *receipt, struct dr_error *err)
+{
+    const struct vae_choice_words words = {.said = choice,
+                                           .kind = VAE_REQUEST,
+                                           .force = flags & DR_VAE_FORCE};
+    char note[DR_TEXT_BYTES] = "a setting, looked at when a model is loaded";
+    if (!choice || !*choice || strlen(choice) >= DR_PATH_BYTES)
+        return error_set(err, DR_BAD_INPUT,
+                         "the VAE choice is %s; give automatic, none, a name or a path",
+                         choice && *choice ? "longer than any path" : "empty");
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    const struct receipt_start start = receipt_begin(engine);
+    if (engine->pipeline) code = choose_vae(engine, &words, note, sizeof note, err);
+    if (code == DR_OK) {
+        (void)snprintf(engine->vae_choice, sizeof engine->vae_choice, "%s", choice);
+        engine->vae_forced = words.force;
+        if (info && engine->pipeline) {
+            engine_describe_setting(engine, info);
+        } else if (info) {
+            *info = (struct dr_vae_info){0};
+            (void)snprintf(info->choice, sizeof info->choice, "%s", choice);
+            (void)snprintf(info->source, sizeof info->source, "setting");
+            (void)snprintf(info->reason, sizeof info->reason, "%s", note);
+        }
+    }
+    receipt_end(engine, &start, note, code == DR_OK ? receipt : NULL);
+    engine_leave(engine);
+    return code;
+}
+
+enum dr_code dr_engine_vae(struct dr_engine *engine, struct dr_vae_info *info,
+                           struct dr_error *err)
+{
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    if (engine->pipeline)
+        engine_describe_setting(engine, info);
+    else
+        code = error_set(err, DR_NOT_FOUND, "no model is loaded");
+    engine_leave(engine);
+    return code;
+}

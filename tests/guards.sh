@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# guards.sh SOURCE: every test that a page of docs/ names exists and is run: "x_test: case" in C, "cli_x: test_case" of
+# the program from outside. A guard that was renamed or dropped would otherwise go on being promised.
+set -euo pipefail
+cd "$1"
+named=$(grep -oHE '\b([a-z0-9_]+_test: [a-z0-9_]+|cli_[a-z0-9_]+: test_[a-z0-9_]+)' docs/*.md | sed 's/: / /' |
+    sed 's/:/ /' | sort -u)
+if [[ -z $named ]]; then
+    echo "docs/ names no test"
+    exit 1
+fi
+
+# exists PROGRAM CASE
+exists() {
+    local name=${1#cli_}
+    if [[ $2 == test_* && $1 == cli_* ]]; then
+        grep -qs "'$name'" tests/cli/meson.build && grep -qs "def $2(" "tests/cli/${name}_test.py"
+    else
+        grep -qs "check_run($2)" src/*/"$1.c"
+    fi
+}
+
+failed=0
+while read -r page program run; do
+    if ! exists "$program" "$run"; then
+        echo "$page: there is no $program: $run that is run"
+        failed=1
+    fi
+done <<END
+$named
+END
+echo "$(echo "$named" | cut -d' ' -f2- | sort -u | wc -l) guards are named"
+exit "$failed"
