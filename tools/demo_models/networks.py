@@ -53,6 +53,17 @@ def zero(module):
     return module
 
 
+def passing(conv):
+    """A kernel for a change of size that starts near the plain one: copies, or averages of four where it halves."""
+    taps = (slice(0, 2), slice(0, 2), 0.25) if conv.stride[0] == 2 else (slice(1, 2), slice(1, 2), 1.0)
+    with torch.no_grad():
+        conv.weight.mul_(0.5)
+        conv.bias.zero_()
+        for channel in range(conv.out_channels):
+            conv.weight[channel, channel % conv.weight.shape[1], taps[0], taps[1]] += taps[2]
+    return conv
+
+
 # ---- VAE ----
 
 
@@ -123,7 +134,9 @@ class Encoder(nn.Module):
         self.down = nn.ModuleList()
         for level, count in enumerate(groups):
             after = groups[level + 1] if level + 1 < len(groups) else None
-            down = {"downsample": Conv(channels, channels, groups=after, stride=2, padding=0)} if after else {}
+            down = {}
+            if after:
+                down["downsample"] = passing(Conv(channels, channels, groups=after, stride=2, padding=0))
             self.down.append(Level(channels, blocks, count, level == 0, **down))
         self.mid, self.norm_out, self.conv_out = Middle(channels), norm(channels), Conv(channels, 8)
 
@@ -140,7 +153,7 @@ class Decoder(nn.Module):
         self.conv_in, self.mid = Conv(4, channels), Middle(channels)
         self.up = nn.ModuleList()
         for level, count in enumerate(groups):
-            up = {"upsample": Conv(channels, channels, groups=groups[level - 1])} if level else {}
+            up = {"upsample": passing(Conv(channels, channels, groups=groups[level - 1]))} if level else {}
             self.up.append(Level(channels, blocks + 1, count, level == 0, **up))
         self.norm_out, self.conv_out = norm(channels), Conv(channels, 3)
 
@@ -161,6 +174,9 @@ class Vae(nn.Module):
         super().__init__()
         self.encoder, self.decoder = Encoder(channels, groups, blocks), Decoder(channels, groups, blocks)
         self.quant_conv, self.post_quant_conv = nn.Conv2d(8, 8, 1), nn.Conv2d(4, 4, 1)
+        with torch.no_grad():
+            # Log variances start low: latents that begin under noise as large as themselves teach nothing for long.
+            self.quant_conv.bias[4:] -= 6
 
     def moments(self, picture):
         """Mean and log variance of the latents of pictures in -1..1."""
