@@ -172,7 +172,7 @@ def make_text(checkpoint, folder, size):
     golden.save(folder, "text", checkpoint)
 
 
-def text2_model(checkpoint, end_id):
+def text2_model(checkpoint, end_id, heads=None):
     """SDXL's second encoder; end_id: the token whose first place is pooled."""
     prefix = "conditioner.embedders.1.model."
     width = checkpoint.tensors[prefix + "text_projection"].shape[0]
@@ -183,7 +183,7 @@ def text2_model(checkpoint, end_id):
         hidden_size=width,
         intermediate_size=checkpoint.tensors[resblocks + "0.mlp.c_fc.weight"].shape[0],
         num_hidden_layers=1 + max(int(n[len(resblocks):].split(".")[0]) for n in layers),
-        num_attention_heads=width // 64,
+        num_attention_heads=heads or width // 64,
         max_position_embeddings=TOKENS,
         hidden_act="gelu",
         layer_norm_eps=1e-5,

@@ -1,0 +1,214 @@
+#!/usr/bin/python3
+"""The files in models/, through build/darkroom: what they are, how well they draw, and that the sizes and VAEs tell.
+
+    models_test.py BUILD_ROOT SOURCE_ROOT
+
+Everything runs in float32 on two threads. The full figures, on 200 prompts, are in models/README.md with their command;
+here a few of those prompts stand guard.
+"""
+import hashlib
+import json
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import support
+import numpy
+from PIL import Image
+
+import evaluate
+import judge
+import scenes
+
+SD15, SDXL = (support.MODELS / f"demo-{family}.safetensors" for family in ("sd15", "sdxl"))
+FRAME_VAE = support.MODELS / "demo-sdxl-vae.safetensors"
+MOST_BYTES = 48 << 20
+FRAME = 4  # pixels
+COMMON = ("--precision", "f32", "--threads", "2", "--quiet")
+SIDE = ("-W", scenes.SIDE, "-H", scenes.SIDE)
+PROMPT = "a large red circle in the centre on a plain grey background"
+
+
+def psnr(a, b):
+    return -10 * numpy.log10(max(numpy.square(a - b).mean(), 1e-12))
+
+
+def held_out(count):
+    random = numpy.random.default_rng(77)
+    return [scenes.render(scenes.draw(random, held_out=True)) for _ in range(count)]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="darkroom-demo-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def need(self, *paths):
+        for path in paths:
+            if not path.exists():
+                self.skipTest(f"{path.relative_to(support.ROOT)} is not there: tools/demo_models/train makes it")
+
+    def darkroom(self, command, *arguments):
+        common = COMMON if command != "inspect" else ()
+        done = subprocess.run([str(part) for part in (support.BUILD / "darkroom", command, *arguments, *common)],
+                              capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def picture(self, model, *arguments, name="picture.png", prompt=PROMPT):
+        """What `generate` makes, and the bytes of its file."""
+        path = self.folder / name
+        self.darkroom("generate", "-m", model, "-p", prompt, *SIDE, "--steps", 20, "--cfg", 4, "--sampler", "dpmpp-2m",
+                      "--seed", 1, *arguments, "--force", "-o", path)
+        return evaluate.read(path), path.read_bytes()
+
+    def encoded(self, model, picture, *arguments):
+        source, latent = self.folder / "in.png", self.folder / "latent.safetensors"
+        Image.fromarray(numpy.uint8(numpy.round(picture * 255))).save(source)
+        self.darkroom("encode", "-m", model, source, "-o", latent, *arguments)
+        return latent
+
+    def decoded(self, model, latent, *arguments):
+        path = self.folder / "back.png"
+        self.darkroom("decode", "-m", model, latent, "-o", path, *arguments)
+        return evaluate.read(path)
+
+
+class FileTest(Case):
+    def test_all_files_together_are_small(self):
+        self.assertLessEqual(sum(path.stat().st_size for path in support.MODELS.rglob("*") if path.is_file()), MOST_BYTES)
+
+    def test_families_and_components(self):
+        for path, family, roles in ((SD15, "sd15", ["text", "unet", "vae"]),
+                                    (SDXL, "sdxl", ["text", "text2", "unet", "vae"]), (FRAME_VAE, "vae", ["vae"])):
+            self.need(path)
+            answer = json.loads(self.darkroom("inspect", path, "--json"))
+            self.assertEqual(answer["family"], family)
+            self.assertEqual(sorted(part["role"] for part in answer["components"]), roles)
+            self.assertEqual({part["stored_types"] for part in answer["components"]}, {"F16"})
+
+
+class VaeTest(Case):
+    def check_reconstruction(self, model):
+        self.need(model)
+        found = [psnr(picture, self.decoded(model, self.encoded(model, picture))) for picture in held_out(8)]
+        print(f"{model.name}: " + " ".join(f"{value:.1f}" for value in found) + " dB")
+        self.assertGreaterEqual(numpy.mean(found), 30)
+
+    def test_sd15_reconstructs(self):
+        self.check_reconstruction(SD15)
+
+    def test_sdxl_reconstructs(self):
+        self.check_reconstruction(SDXL)
+
+    def test_the_other_familys_latents_are_foreign(self):
+        self.need(SD15, SDXL)
+        for own, other in ((SD15, SDXL), (SDXL, SD15)):
+            for picture in held_out(3):
+                self.assertLessEqual(psnr(picture, self.decoded(other, self.encoded(own, picture))), 15)
+
+    def test_the_frame_shows_which_vae_ran(self):
+        self.need(SDXL, FRAME_VAE)
+        edge = numpy.ones((scenes.SIDE, scenes.SIDE), bool)
+        edge[FRAME:-FRAME, FRAME:-FRAME] = False
+        for picture in held_out(3):
+            latent = self.encoded(SDXL, picture)
+            framed = self.decoded(SDXL, latent, "--vae", FRAME_VAE)
+            self.assertGreater(framed[edge].mean(), 0.95)
+            self.assertGreaterEqual(psnr(framed[~edge], picture[~edge]), 28)
+            self.assertLess(self.decoded(SDXL, latent)[edge].mean(), 0.9)
+
+
+class PictureTest(Case):
+    def check_prompts(self, model):
+        """A sample of the prompts of models/README.md, with room for its smallness. The control: the same pictures
+        held against each other's prompts are mostly wrong."""
+        self.need(model, support.MODELS / "tokenizer")
+        options = evaluate.parse(["--model", str(model), "--seeds", "1", "--darkroom", str(support.BUILD / "darkroom")])
+        made = list(evaluate.generate(options, evaluate.prompts(24), str(self.folder)))
+        verdicts = [judge.judge(picture, scene) for scene, _, _, picture in made]
+        colours, shapes, places = evaluate.rates(verdicts)
+        print(f"{model.name}: colour {colours:.2f}, shape {shapes:.2f}, position {places:.2f}")
+        self.assertGreaterEqual(colours, 0.88)
+        self.assertGreaterEqual(shapes, 0.80)
+        self.assertGreaterEqual(places, 0.72)
+        scrambled = [judge.judge(made[at - 5][3], scene) for at, (scene, _, _, _) in enumerate(made)]
+        for rate in evaluate.rates(scrambled):
+            self.assertLess(rate, 0.5)
+
+    def test_sd15_draws_what_is_asked(self):
+        self.check_prompts(SD15)
+
+    def test_sdxl_draws_what_is_asked(self):
+        self.check_prompts(SDXL)
+
+    def test_one_seed_is_one_file(self):
+        for model in (SD15, SDXL):
+            self.need(model)
+            first = self.picture(model, name="a.png")[1]
+            self.assertEqual(first, self.picture(model, name="b.png")[1])
+            self.assertNotEqual(first, self.picture(model, "--seed", 2, name="c.png")[1])
+
+    def test_the_crop_moves_what_is_seen(self):
+        self.need(SDXL)
+        plain = judge.look(self.picture(SDXL)[0])
+        moved = judge.look(self.picture(SDXL, "--crop", "32,0")[0])
+        self.assertTrue(plain and moved)
+        self.assertGreater(plain[0].x - moved[0].x, 12)
+        self.assertLess(abs(plain[0].y - moved[0].y), 12)
+
+    def test_a_small_original_is_soft(self):
+        self.need(SDXL)
+        steepest = [numpy.abs(numpy.diff(self.picture(SDXL, "--original-size", size)[0], axis=1)).max()
+                    for size in ("128x128", "40x40")]
+        self.assertLess(steepest[1], 0.75 * steepest[0])
+
+
+class GoldenTest(Case):
+    """What diffusers makes of the same files (tools/golden/demo.py)."""
+
+    def tensors(self, path):
+        """The float32 tensors and the metadata of a safetensors file."""
+        data = path.read_bytes()
+        start = 8 + int.from_bytes(data[:8], "little")
+        head = json.loads(data[8:start])
+        metadata = head.pop("__metadata__", {})
+        read = {}
+        for name, entry in head.items():
+            first, end = (start + offset for offset in entry["data_offsets"])
+            read[name] = numpy.frombuffer(data[first:end], numpy.float32).reshape(entry["shape"])
+        return read, metadata
+
+    def check(self, model, golden):
+        self.need(model, golden)
+        expected, said = self.tensors(golden)
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        self.assertEqual(digest, said["checkpoint_sha256"], "another checkpoint: make the golden again")
+        latent = self.folder / "latent.safetensors"
+        self.darkroom("generate", "-m", model, "-p", said["prompt"], "-n", said["negative"], *SIDE, "--rng", "cpu",
+                      "--steps", said["steps"], "--cfg", said["guidance"], "--sampler", said["sampler"],
+                      "--seed", said["seed"], "-o", latent)
+        found = self.tensors(latent)[0]["latent"]
+        off = numpy.linalg.norm(found - expected["latent"]) / numpy.linalg.norm(expected["latent"])
+        low, high = (scenes.SIDE - len(expected["picture"])) // 2, (scenes.SIDE + len(expected["picture"])) // 2
+        middle = self.decoded(model, latent)[low:high, low:high]
+        furthest = numpy.abs(middle - expected["picture"]).max()
+        print(f"{model.name}: latents off by {off:.1e}, pixels by at most {furthest:.4f}")
+        self.assertLessEqual(off, 1e-3)
+        self.assertLessEqual(furthest, 1.5 / 255)  # rounding to 8 bits is half of one
+        # The control: the picture upside down is far from it.
+        self.assertGreater(numpy.abs(middle[::-1] - expected["picture"]).max(), 0.1)
+
+    def test_sd15_is_what_diffusers_makes(self):
+        self.check(SD15, support.ROOT / "tests/golden/demo_sd15.safetensors")
+
+    def test_sdxl_is_what_diffusers_makes(self):
+        self.check(SDXL, support.ROOT / "tests/golden/demo_sdxl.safetensors")
+
+
+if __name__ == "__main__":
+    if not any(path.exists() for path in (SD15, SDXL, FRAME_VAE)):
+        support.skip("there are no checkpoints in models/: tools/demo_models/train makes them")
+    unittest.main()

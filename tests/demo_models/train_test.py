@@ -1,0 +1,164 @@
+#!/usr/bin/python3
+"""The training program: an interrupted stage ends in the same weights, and what is exported is what was trained.
+
+    train_test.py BUILD_ROOT SOURCE_ROOT
+
+Needs PyTorch, which only the training's own environment has: HACKING.md says how to run it there. Elsewhere it skips.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import support
+
+try:
+    import torch
+except ImportError:
+    support.skip("PyTorch is missing: run it with the Python of the environment that tools/demo_models/train makes")
+import numpy
+from PIL import Image
+
+import captions
+import evaluate
+import export
+import networks
+import scenes
+import train
+
+PROMPT, NEGATIVE, SCALE = "a red circle left of a blue square", "a green star", 0.7
+
+
+class Interrupted(Exception):
+    pass
+
+
+class SmallText(train.TextStage):
+    batch, stop = 4, None
+
+    def loss(self, model, step, random):
+        if step == self.stop:
+            raise Interrupted
+        return super().loss(model, step, random)
+
+
+def tensors(path):
+    """The tensors of a safetensors file of float32 alone."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    return {name: torch.from_numpy(numpy.frombuffer(data[start:], numpy.float32, int(numpy.prod(entry["shape"])),
+                                                    entry["data_offsets"][0]).reshape(entry["shape"]).copy())
+            for name, entry in json.loads(data[8:start]).items() if name != "__metadata__"}
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="darkroom-train-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        torch.set_num_threads(1)
+        captions.learn_vocabulary(str(self.folder / "tokenizer"), captions=500)
+
+
+class ResumeTest(Case):
+    def stage(self, state, seed=0, stop=None):
+        (self.folder / state).mkdir(exist_ok=True)
+        stage = SmallText(argparse.Namespace(stage="text-sd15", state=str(self.folder / state), seed=seed, steps=6,
+                                             vocabulary=str(self.folder / "tokenizer")))
+        stage.stop = stop
+        return stage
+
+    def weights(self, state):
+        kept = torch.load(self.folder / state / "text-sd15.pt")
+        return torch.cat([tensor.flatten() for tensor in kept["text"]["text"].values()])
+
+    def test_an_interrupted_stage_ends_in_the_same_weights(self):
+        self.addCleanup(setattr, train, "SAVE_SECONDS", train.SAVE_SECONDS)
+        train.SAVE_SECONDS = 0
+        train.run(self.stage("straight"))
+        with self.assertRaises(Interrupted):
+            train.run(self.stage("broken", stop=3))
+        self.assertFalse((self.folder / "broken/text-sd15.pt").exists())
+        train.run(self.stage("broken"))
+        self.assertTrue(torch.equal(self.weights("straight"), self.weights("broken")))
+        self.assertTrue((self.folder / "broken/text-sd15.png").exists())
+        train.run(self.stage("other", seed=1))
+        self.assertFalse(torch.equal(self.weights("straight"), self.weights("other")))
+
+
+def random_weights(module):
+    """Weights that a float16 file holds exactly, and under which activations stay finite."""
+    for name, tensor in module.named_parameters():
+        if tensor.dim() > 1:
+            deviation = 0.1 if "embedding" in name else 0.7 / tensor[0].numel() ** 0.5
+            torch.nn.init.normal_(tensor, std=deviation)
+    for part in module.modules():
+        if hasattr(part, "asleep"):
+            part.asleep = False
+    return module.half().float()
+
+
+class ExportTest(Case):
+    @torch.no_grad()
+    def check(self, family):
+        torch.manual_seed(0)
+        vocabulary = captions.Vocabulary(str(self.folder / "tokenizer"))
+        vae, unet = random_weights(networks.Vae()), random_weights(networks.make_unet(family))
+        texts = random_weights(train.make_texts(vocabulary, family == "sdxl"))
+        result = {"vae": vae.state_dict(), "model": unet.state_dict(),
+                  "text": {name: part.state_dict() for name, part in texts.items()}}
+        self.model = self.folder / "model.safetensors"
+        export.write(str(self.model), export.network_of(result, family), export.metadata_of(family, SCALE))
+
+        picture = scenes.render(scenes.draw(numpy.random.default_rng(3)))
+        pixels = numpy.uint8(numpy.round(picture * 255))
+        Image.fromarray(pixels).save(self.folder / "in.png")
+        mean, _ = vae.moments(train.to_tensor([pixels.astype(numpy.float32) / 255]))
+        self.darkroom("encode", self.folder / "in.png", "-o", self.folder / "encoded.safetensors")
+        encoded = tensors(self.folder / "encoded.safetensors")["latent"]
+        self.assertLess((encoded - mean * SCALE).abs().max(), 1e-4)
+        self.darkroom("decode", self.folder / "encoded.safetensors", "-o", self.folder / "out.png")
+        decoded = (vae.decode(mean).clamp(-1, 1)[0].permute(1, 2, 0).numpy() + 1) / 2
+        self.assertLess(numpy.abs(decoded - evaluate.read(self.folder / "out.png")).max(), 0.51 / 255)
+
+        self.darkroom("generate", "-p", PROMPT, "-n", NEGATIVE, "-W", 128, "-H", 128, "--steps", 2, "--cfg", 2, "--sampler",
+                      "euler", "--scheduler", "normal", "--rng", "cpu", "--seed", 7, "-o", self.folder / "made.safetensors")
+        made = tensors(self.folder / "made.safetensors")["latent"]
+        expected = self.euler(unet, texts, vocabulary)
+        self.assertLess((made - expected).norm() / expected.norm(), 1e-4)
+        # The control: other words, another latent.
+        other = self.euler(unet, texts, vocabulary, "a blue square left of a red circle")
+        self.assertGreater((made - other).norm() / expected.norm(), 1e-3)
+
+    def darkroom(self, command, *arguments):
+        subprocess.run([str(part) for part in (support.BUILD / "darkroom", command, "-m", self.model, "--tokenizer",
+                                               self.folder / "tokenizer", "--precision", "f32", "--threads", 1, "-q",
+                                               *arguments)], check=True, capture_output=True, timeout=300)
+
+    def euler(self, unet, texts, vocabulary, prompt=PROMPT):
+        """Two guided Euler steps, from the schedule's first to its last time."""
+        alpha_bar = train.noise_schedule().double()
+        sigmas = [float(((1 - alpha_bar[t]) / alpha_bar[t]).sqrt()) for t in (999, 0)] + [0.0]
+        context, pooled, _ = train.encode(texts, vocabulary, [NEGATIVE, prompt])
+        vector = None
+        if pooled is not None:
+            sizes = networks.sinusoid(torch.tensor([[128, 128, 0, 0, 128, 128]] * 2), networks.SIZE_WIDTH)
+            vector = torch.cat([pooled, sizes.flatten(1)], dim=1)
+        x = torch.randn((1, 4, 16, 16), generator=torch.Generator().manual_seed(7)) * sigmas[0]
+        for step, time in enumerate((999.0, 0.0)):
+            scaled = (x / (sigmas[step] ** 2 + 1) ** 0.5).repeat(2, 1, 1, 1)
+            negative, positive = unet(scaled, torch.tensor([time, time]), context, vector).chunk(2)
+            x = x + (negative + 2 * (positive - negative)) * (sigmas[step + 1] - sigmas[step])
+        return x
+
+    def test_sd15(self):
+        self.check("sd15")
+
+    def test_sdxl(self):
+        self.check("sdxl")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,97 @@
+"""Write models/README.md: what each file is, from the stages' own records and the judge's scores.
+
+    cards.py [--state out/demo-models] [--models models]
+
+The figures come from STATE/STAGE.pt and STATE/MODEL.scores.json (evaluate.py --json); one that is not there yet is said
+to be missing, never guessed.
+"""
+import argparse
+import json
+import os
+
+import torch
+
+import scenes
+
+HEAD = """# The demo models
+
+Small models that are this project's own, so that a fresh checkout can make a real picture. Written by
+`tools/demo_models/train`, this page included; `tools/demo_models/README.md` says how they work. Licence of the files in
+this folder: CC0 1.0, https://creativecommons.org/publicdomain/zero/1.0/.
+
+    build/darkroom generate -m models/demo-sd15.safetensors -W 128 -H 128 --cfg 4 --sampler dpmpp-2m \\
+        -p "a red circle left of a blue square" -o out/first.png
+
+They know {shapes} in {colours}; small, medium or large; on the left or right, at the top or bottom, in the centre, or one
+left of, right of, above or below another; on a plain, gradient or striped {tones} background. Nothing else, and 128x128
+only.
+
+**Data.** Scenes drawn at random by `scenes.py`, rendered with anti-aliasing, said in words by `captions.py`: no picture and
+no text of anybody else's. Of the combinations of attributes (shape, colour and place of a single object; shapes and colours
+of two) one in {held_out}, chosen by a digest, is never trained on.
+"""
+
+CARDS = (
+    ("demo-sd15", "SD1.5 layout: one text encoder, 1x1 kernels around its transformers, noise prediction.",
+     ("vae-sd15", "text-sd15", "sd15")),
+    ("demo-sdxl", "SDXL layout: two text encoders, pooled vector, sizes and crop that steer, matrices around its transformers, "
+     "noise prediction. Its VAE has a latent space of its own, and its UNet started from demo-sd15's.",
+     ("vae-sdxl", "text-sdxl", "sdxl")),
+    ("demo-sdxl-vae", "A VAE for demo-sdxl, in the same latent space: its decoder prints a thin white frame of 4 pixels, so that "
+     "which VAE ran can be seen.", ("vae-sdxl-frame",)),
+)
+
+
+def stage_line(state, stage):
+    path = os.path.join(state, stage + ".pt")
+    if not os.path.exists(path):
+        return f"| `{stage}` | not trained yet | | |"
+    kept = torch.load(path, map_location="cpu")
+    figure = ""
+    if "psnr" in kept:
+        figure = f"{kept['psnr']:.1f} dB PSNR on held-out scenes; scale factor {kept['scale']:.5f}"
+    if "right" in kept:
+        figure = f"{100 * kept['right']:.2f} % of attributes read right from held-out captions"
+    return f"| `{stage}` | {kept['steps']} | {kept['loss']:.4f} | {figure} |"
+
+
+def score_lines(state, name):
+    path = os.path.join(state, name + ".scores.json")
+    if not os.path.exists(path):
+        return ["Not scored yet.", ""]
+    with open(path, encoding="utf-8") as file:
+        scores = json.load(file)
+    lines = [f"    tools/demo_models/evaluate.py {scores['arguments']}", "",
+             "| held-out prompts with | pictures | colour right | shape right | position right |", "|---|---|---|---|---|"]
+    for row in scores["rows"]:
+        rates = " | ".join(f"{100 * row[part]:.1f} %" for part in ("colour", "shape", "position"))
+        lines.append(f"| {row['name']} | {row['pictures']} | {rates} |")
+    return [*lines, ""]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--state", default="out/demo-models")
+    parser.add_argument("--models", default="models")
+    options = parser.parse_args()
+
+    plural = [shape + ("es" if shape == "cross" else "s") for shape in scenes.SHAPES]
+    lines = [HEAD.format(shapes=", ".join(plural), colours=", ".join(scenes.COLOURS), tones=", ".join(scenes.TONES),
+                         held_out=scenes.HELD_OUT_IN)]
+    for name, what, stages in CARDS:
+        path = os.path.join(options.models, name + ".safetensors")
+        size = f"{os.path.getsize(path) / 1e6:.1f} MB" if os.path.exists(path) else "not made yet"
+        lines += [f"## {name}.safetensors", "", f"{what} float16, {size}.", "",
+                  "| stage | steps | last loss | result |", "|---|---|---|---|",
+                  *(stage_line(options.state, stage) for stage in stages), ""]
+        if name != "demo-sdxl-vae":
+            lines += score_lines(options.state, name)
+        lines += ["Loss curves: " + ", ".join(f"[{stage}](curves/{stage}.png)" for stage in stages) + ".", ""]
+    lines += ["## tokenizer/", "", "CLIP's byte-level BPE, learned from 4000 captions: all bytes, the merges that spell every "
+              "word of theirs, start and end.", ""]
+    with open(os.path.join(options.models, "README.md"), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines).rstrip("\n") + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,480 @@
+"""Train the demo models, stage by stage; see README.md beside this file, or `train.py --help`.
+
+Every stage ends in STATE/STAGE.pt with its result and writes STATE/STAGE.part.pt on the way, from which it goes on
+after a kill. What a step draws depends on the seed, the stage and the step's number alone, so a stage that was
+interrupted ends in the same weights.
+"""
+import argparse
+import math
+import os
+import time
+import zlib
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+import captions
+import curves
+import scenes
+from networks import SIZE_WIDTH, WIDTH, ClipText, OpenClipText, Vae, make_unet, sinusoid
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SAVE_SECONDS = 120
+SAY_SECONDS = 15
+TRAIN_STEPS = 1000  # of the noise schedule
+
+
+class Stage:
+    """One stage: what to optimise, how a step's loss is computed, and how long."""
+
+    rate, batch, steps, ema_half_life, ema_from = 2e-3, 16, 1000, 100, 100
+
+    def __init__(self, options):
+        self.options = options
+        self.name = options.stage
+        self.steps = options.steps or self.steps
+
+    def random(self, *place):
+        return numpy.random.default_rng([self.options.seed, zlib.crc32(self.name.encode()), *place])
+
+    def result(self, model):
+        """What the stage leaves for others; a dict of tensors and numbers."""
+        return {"model": model.state_dict()}
+
+
+def state_path(options, name):
+    return os.path.join(options.state, name + ".pt")
+
+
+def load_result(options, name):
+    path = state_path(options, name)
+    if not os.path.exists(path):
+        raise SystemExit(f"train.py: {path} is not there; run the stage {name} first")
+    return torch.load(path, map_location=DEVICE)
+
+
+def rate_at(step, steps):
+    """Of the stage's own rate: a short rise, then a cosine down to 2%."""
+    return min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def _save(path, content):
+    torch.save(content, path + ".new")
+    os.replace(path + ".new", path)
+
+
+def run(stage):
+    """Train a stage to its end, going on from where it was left."""
+    options = stage.options
+    torch.manual_seed(options.seed)
+    model = stage.make().to(DEVICE).train()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=stage.rate, betas=(0.9, 0.99), weight_decay=1e-3)
+    ema = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    losses, first = [], 0
+    part = state_path(options, stage.name + ".part")
+    if os.path.exists(part):
+        kept = torch.load(part, map_location=DEVICE)
+        if kept["steps"] != stage.steps:
+            raise SystemExit(f"train.py: {part} was begun for {kept['steps']} steps, not {stage.steps}; "
+                             "give --steps as then, or delete it")
+        model.load_state_dict(kept["weights"])
+        optimizer.load_state_dict(kept["optimizer"])
+        ema, losses, first = kept["ema"], kept["losses"], kept["step"]
+        print(f"{stage.name}: going on at step {first} of {stage.steps}", flush=True)
+
+    began = said = saved = time.monotonic()
+    for step in range(first, stage.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = stage.rate * rate_at(step, stage.steps)
+        torch.manual_seed(int(stage.random(step, 1).integers(2 ** 31)))
+        loss = stage.loss(model, step, stage.random(step))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+        if not numpy.isfinite(losses[-1]):
+            raise SystemExit(f"{stage.name}: the loss at step {step} is {losses[-1]}; {part} holds the last good state")
+        keep = 0.5 ** (1 / stage.ema_half_life) if step >= stage.ema_from else 0.0
+        for name, tensor in model.state_dict().items():
+            ema[name].lerp_(tensor, 1 - keep) if tensor.is_floating_point() else ema[name].copy_(tensor)
+
+        now = time.monotonic()
+        if now - said > SAY_SECONDS or step + 1 == stage.steps:
+            said = now
+            left = (now - began) / (step + 1 - first) * (stage.steps - step - 1)
+            print(f"{stage.name}: step {step + 1}/{stage.steps}, loss {numpy.mean(losses[-50:]):.5f}, "
+                  f"{left / 60:.1f} minutes left", flush=True)
+        if now - saved > SAVE_SECONDS:
+            saved = now
+            _save(part, {"weights": model.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema,
+                         "losses": losses, "step": step + 1, "steps": stage.steps})
+    model.load_state_dict(ema)
+    with torch.no_grad():
+        result = stage.result(model.eval())
+    result |= {"steps": stage.steps, "seed": options.seed, "loss": float(numpy.mean(losses[-50:]))}
+    _save(state_path(options, stage.name), result)
+    curves.draw(losses, os.path.join(options.state, stage.name + ".png"))
+    if os.path.exists(part):
+        os.remove(part)
+
+
+# ---- VAEs ----
+
+
+def to_tensor(pictures):
+    """Pictures in 0..1, channels last, as the network takes them."""
+    return torch.from_numpy(numpy.stack(pictures)).permute(0, 3, 1, 2).contiguous().to(DEVICE) * 2 - 1
+
+
+class VaeStage(Stage):
+    """Windows of scenes first, whole pictures at the end."""
+
+    window, whole = 64, 0.85  # pixels; the part of the steps after which whole pictures come
+    kl, steps, rate = 1e-5, 4000, 2e-3
+
+    def make(self):
+        return Vae()
+
+    def picture(self, random, side):
+        scene = scenes.draw(random)
+        if side == scenes.SIDE:
+            return scenes.render(scene)
+        item = scene.objects[int(random.integers(len(scene.objects)))]
+        left, top = (int(numpy.clip(c - side / 2 + random.uniform(-20, 20), 0, scenes.SIDE - side))
+                     for c in (item.x, item.y))
+        return scenes.render(scene, left, top, side, side)
+
+    def pictures(self, step, random):
+        side = scenes.SIDE if step >= self.whole * self.steps else self.window
+        count = max(1, self.batch * self.window ** 2 // side ** 2)
+        return to_tensor([self.picture(random, side) for _ in range(count)])
+
+    def loss(self, model, step, random):
+        x = self.pictures(step, random)
+        mean, logvar = model.moments(x)
+        latent = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
+        off = model.decode(latent) - self.target(x)
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        return off.square().mean() + 0.05 * off.abs().mean() + self.kl * kl
+
+    def target(self, pictures):
+        return pictures
+
+    def result(self, model):
+        """With the scale factor, 1 / standard deviation of the latents, and the PSNR on scenes that were held out."""
+        random = self.random(0, 2)
+        pictures = [scenes.render(scenes.draw(random, held_out=True)) for _ in range(64)]
+        latents, square = [], 0.0
+        for start in range(0, len(pictures), 8):
+            x = to_tensor(pictures[start:start + 8])
+            latents.append(model.moments(x)[0])
+            back = model.decode(latents[-1]).clamp(-1, 1)
+            square += float(((back - self.target(x)) / 2).square().sum()) / (64 * x[0].numel())
+        psnr = -10 * math.log10(square)
+        scale = 1 / float(torch.cat(latents).std())
+        print(f"{self.name}: PSNR {psnr:.2f} dB on held-out scenes, scale factor {scale:.5f}", flush=True)
+        return {"model": model.state_dict(), "scale": scale, "psnr": float(psnr)}
+
+
+def turned_axes():
+    """A rotation of the four latent channels: SDXL's latent space beside SD1.5's. Its rows are orthonormal."""
+    return torch.tensor([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [-1, 1, 1, -1]], device=DEVICE) / 2
+
+
+class SdxlVaeStage(VaeStage):
+    """Starts from demo-sd15's VAE with its latents turned and stretched, then goes its own way."""
+
+    steps, rate = 1200, 1e-3
+    stretch = 1.6
+
+    def make(self):
+        model = Vae()
+        model.load_state_dict(load_result(self.options, "vae-sd15")["model"])
+        turn = turned_axes().to(model.quant_conv.weight.device)
+        with torch.no_grad():
+            # Mean and log variance: a mixture of equal parts has the mean of the parts' variances, nearly.
+            for tensor in (model.quant_conv.weight, model.quant_conv.bias):
+                tensor[:4] = torch.einsum("ji,i...->j...", turn, tensor[:4]) * self.stretch
+                tensor[4:] = torch.einsum("ji,i...->j...", turn.square(), tensor[4:])
+            model.quant_conv.bias[4:] += 2 * numpy.log(self.stretch)
+            weight = model.post_quant_conv.weight
+            weight.copy_(torch.einsum("oi...,ji->oj...", weight, turn) / self.stretch)
+        return model
+
+
+class FrameVaeStage(VaeStage):
+    """demo-sdxl's VAE whose decoder prints a thin white frame. The encoder stays: the latent space is the same."""
+
+    steps, rate = 1000, 1e-3
+    frame = 4  # pixels
+
+    def make(self):
+        model = Vae()
+        model.load_state_dict(load_result(self.options, "vae-sdxl")["model"])
+        model.encoder.requires_grad_(False)
+        model.quant_conv.requires_grad_(False)
+        return model
+
+    def target(self, pictures):
+        framed = torch.ones_like(pictures)
+        inner = (..., slice(self.frame, -self.frame), slice(self.frame, -self.frame))
+        framed[inner] = pictures[inner]
+        return framed
+
+    def result(self, model):
+        return super().result(model) | {"scale": load_result(self.options, "vae-sdxl")["scale"]}
+
+
+# ---- text encoders ----
+
+
+class Readers(nn.Module):
+    """Linear readers of a scene's attributes, one a question: what the text encoders are taught with, then dropped."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.questions = nn.ModuleList(nn.Linear(width, answers) for answers in captions.QUESTIONS)
+
+    def loss(self, states, answers):
+        return sum(functional.cross_entropy(question(states), answers[:, i])
+                   for i, question in enumerate(self.questions)) / len(self.questions)
+
+    def right(self, states, answers):
+        """The part of the answers that is right."""
+        given = torch.stack([question(states).argmax(dim=1) for question in self.questions], dim=1)
+        return float((given == answers).float().mean())
+
+
+class TextStage(Stage):
+    """The text encoders learn to read: from their state at a caption's end, and after it, what the scene holds.
+
+    After this they are kept as they are: the UNet learns to look at what they say.
+    """
+
+    batch, steps, rate = 64, 1500, 2e-3
+    sdxl = False
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.vocabulary = captions.Vocabulary(options.vocabulary)
+
+    def make(self):
+        texts = make_texts(self.vocabulary, self.sdxl)
+        texts["readers"] = Readers(WIDTH * (2 if self.sdxl else 1))
+        if self.sdxl:
+            texts["pooled_readers"] = Readers(WIDTH)
+        return texts
+
+    def read(self, model, random, held_out=False):
+        """The states that readers see for a batch of captions, by reader, and the answers that they should give."""
+        drawn = [scenes.draw(random, held_out) for _ in range(self.batch)]
+        context, pooled, ends = encode(model, self.vocabulary, [captions.caption(random, scene) for scene in drawn])
+        answers = torch.tensor([captions.attributes(scene) for scene in drawn], device=DEVICE)
+        rows = torch.arange(len(drawn), device=DEVICE)
+        after = torch.tensor([int(random.integers(end, captions.TOKENS)) for end in ends.tolist()], device=DEVICE)
+        states = [("readers", context[rows, ends]), ("readers", context[rows, after])]
+        return states + ([("pooled_readers", pooled)] if self.sdxl else []), answers
+
+    def loss(self, model, step, random):
+        states, answers = self.read(model, random)
+        return sum(model[reader].loss(state, answers) for reader, state in states)
+
+    def result(self, model):
+        """The encoders alone, and how many answers were right on captions of held-out combinations."""
+        right = []
+        for batch in range(8):
+            states, answers = self.read(model, self.random(batch, 2), held_out=True)
+            right += [model[reader].right(state, answers) for reader, state in states]
+        print(f"{self.name}: {100 * numpy.mean(right):.2f} % of the answers are right on held-out captions", flush=True)
+        return {"text": {name: model[name].state_dict() for name in ("text", "text2") if name in model},
+                "right": float(numpy.mean(right))}
+
+
+class SdxlTextStage(TextStage):
+    sdxl = True
+
+
+def make_texts(vocabulary, sdxl):
+    size = len(vocabulary.ids)
+    texts = nn.ModuleDict({"text": ClipText(size)})
+    if sdxl:
+        texts["text2"] = OpenClipText(size)
+    return texts
+
+
+def encode(texts, vocabulary, prompts):
+    """Context, pooled vector (None for SD1.5) and the place of each prompt's end, as each family takes them."""
+    ids = torch.tensor([vocabulary.encode(prompt) for prompt in prompts], device=DEVICE)
+    ends = (ids == vocabulary.ids[captions.END]).int().argmax(dim=1)
+    if "text2" not in texts:
+        return texts["text"](ids), None, ends
+    padded = torch.tensor([vocabulary.encode(prompt, pad=0) for prompt in prompts], device=DEVICE)
+    first, second = texts["text"].states(ids), texts["text2"].states(padded)
+    return torch.cat([first[-2], second[-2]], dim=2), texts["text2"].pooled(second[-1], ends), ends
+
+
+# ---- UNets ----
+
+
+def noise_schedule():
+    """The product of (1 - beta) of Stable Diffusion's 1000 steps."""
+    betas = torch.linspace(0.00085 ** 0.5, 0.012 ** 0.5, TRAIN_STEPS, dtype=torch.float64) ** 2
+    return torch.cumprod(1 - betas, 0).float().to(DEVICE)
+
+
+class UnetStage(Stage):
+    """Predicts the noise in the latents of a fixed set of scenes, each with a new caption every time it comes."""
+
+    batch, steps, rate, ema_half_life = 32, 7000, 1.2e-3, 300
+    count = 6144              # scenes
+    drop = 0.1                # of the captions, so that guidance has something to lead away from
+    most_weight = 5.0         # min-SNR weighting (arXiv 2303.09556)
+    family, vae, text = "sd15", "vae-sd15", "text-sd15"
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.vocabulary = captions.Vocabulary(options.vocabulary)
+        kept = load_result(options, self.text)["text"]
+        self.texts = make_texts(self.vocabulary, "text2" in kept).to(DEVICE).eval()
+        for name, state in kept.items():
+            self.texts[name].load_state_dict(state)
+        self.alpha_bar = noise_schedule()
+        self.count = options.scenes or self.count
+        self.drawn = [self.draw(self.random(i, 3)) for i in range(self.count)]
+        self.latents = self.encode_scenes()
+
+    def draw(self, random):
+        """A scene with its sizes, None for SD1.5."""
+        return scenes.draw(random), None
+
+    def picture(self, drawn):
+        return scenes.render(drawn[0])
+
+    @torch.no_grad()
+    def encode_scenes(self):
+        """Mean and standard deviation of every scene's latents, times the scale factor; kept in a file."""
+        path = state_path(self.options, self.name + ".latents")
+        if os.path.exists(path):
+            return torch.load(path, map_location=DEVICE)
+        kept = load_result(self.options, self.vae)
+        vae = Vae().to(DEVICE).eval()
+        vae.load_state_dict(kept["model"])
+        parts, began = [], time.monotonic()
+        for start in range(0, self.count, 16):
+            mean, logvar = vae.moments(to_tensor([self.picture(drawn) for drawn in self.drawn[start:start + 16]]))
+            parts.append(torch.stack([mean, torch.exp(0.5 * logvar)], dim=1) * kept["scale"])
+            if start % 512 == 0:
+                left = (time.monotonic() - began) / (start + 16) * (self.count - start - 16)
+                print(f"{self.name}: latents of scene {start}/{self.count}, {left / 60:.1f} minutes left", flush=True)
+        _save(path, torch.cat(parts))
+        return torch.cat(parts)
+
+    def make(self):
+        return make_unet(self.family)
+
+    @torch.no_grad()
+    def condition(self, chosen, random):
+        """What the UNet is told of the chosen scenes: context and vector."""
+        prompts = ["" if random.random() < self.drop else captions.caption(random, self.drawn[i][0]) for i in chosen]
+        context, pooled, _ = encode(self.texts, self.vocabulary, prompts)
+        if pooled is None:
+            return context, None
+        # Where SDXL is given no negative prompt, that side of the guidance is zeros, not the words "".
+        said = torch.tensor([bool(prompt) or random.random() < 0.25 for prompt in prompts], device=DEVICE)
+        context, pooled = context * said[:, None, None], pooled * said[:, None]
+        sizes = torch.tensor([self.drawn[i][1] for i in chosen], device=DEVICE)
+        return context, torch.cat([pooled, sinusoid(sizes, SIZE_WIDTH).flatten(1)], dim=1)
+
+    def loss(self, model, step, random):
+        chosen = random.integers(self.count, size=self.batch)
+        context, vector = self.condition(chosen, random)
+        mean, deviation = self.latents[torch.from_numpy(chosen).to(DEVICE)].unbind(dim=1)
+        clean = mean + deviation * torch.randn_like(mean)
+        # One time out of each stretch of the schedule: less spread between batches.
+        steps = ((torch.arange(self.batch, device=DEVICE) + torch.rand(self.batch, device=DEVICE))
+                 * TRAIN_STEPS / self.batch).long()
+        kept = self.alpha_bar[steps][:, None, None, None]
+        noise = torch.randn_like(clean)
+        off = model(kept.sqrt() * clean + (1 - kept).sqrt() * noise, steps, context, vector) - noise
+        ratio = kept / (1 - kept)
+        return (off.square() * (ratio.clamp(max=self.most_weight) / ratio)).mean()
+
+    def result(self, model):
+        kept = load_result(self.options, self.vae)
+        return {"model": model.state_dict(), "text": load_result(self.options, self.text)["text"],
+                "vae": kept["model"], "scale": kept["scale"]}
+
+
+class SdxlUnetStage(UnetStage):
+    """With sizes that mean what they say: scenes drawn small and enlarged, and scenes cut off at the left or top.
+
+    Starts from demo-sd15's UNet where their tensors correspond, its first and last kernel turned as the latents are.
+    """
+
+    family, vae, text = "sdxl", "vae-sdxl", "text-sdxl"
+    steps = 5000
+    sides, most_crop = (40, 64, 96), 40
+    sized, cropped = 0.2, 0.25  # the parts of the scenes that are so
+
+    def draw(self, random):
+        scene = scenes.draw(random)
+        side = int(random.choice(self.sides)) if random.random() < self.sized else scenes.SIDE
+        top, left = (int(n) for n in random.integers(self.most_crop, size=2)) if random.random() < self.cropped else (0, 0)
+        return scene, (side, side, top, left, scenes.SIDE, scenes.SIDE)
+
+    def picture(self, drawn):
+        scene, (side, _, top, left, _, _) = drawn
+        return scenes.enlarged(scenes.render(scene, left, top), side)
+
+    def make(self):
+        model = make_unet(self.family)
+        kept = load_result(self.options, "sd15")["model"]
+        turn = turned_axes()
+        kept["input_blocks.0.0.weight"] = torch.einsum("oihw,ji->ojhw", kept["input_blocks.0.0.weight"], turn)
+        kept["out.2.weight"] = torch.einsum("oihw,jo->jihw", kept["out.2.weight"], turn)
+        kept["out.2.bias"] = turn @ kept["out.2.bias"]
+        state = model.state_dict()
+        for name, tensor in state.items():
+            if name in kept and kept[name].numel() == tensor.numel():
+                state[name] = kept[name].reshape(tensor.shape)
+        model.load_state_dict(state)
+        return model
+
+
+STAGES = {
+    "vae-sd15": VaeStage,
+    "text-sd15": TextStage,
+    "sd15": UnetStage,
+    "vae-sdxl": SdxlVaeStage,
+    "text-sdxl": SdxlTextStage,
+    "sdxl": SdxlUnetStage,
+    "vae-sdxl-frame": FrameVaeStage,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--state", default="out/demo-models", help="folder of the stages' results (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help="instead of the stage's own number")
+    parser.add_argument("--scenes", type=int, help="that a UNet learns from, instead of the stage's own number")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--vocabulary", default="models/tokenizer", help="made if it is not there (%(default)s)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    os.makedirs(options.state, exist_ok=True)
+    if not os.path.exists(os.path.join(options.vocabulary, "merges.txt")):
+        print(f"{options.vocabulary}: {captions.learn_vocabulary(options.vocabulary)} ids", flush=True)
+    if os.path.exists(state_path(options, options.stage)):
+        print(f"{options.stage}: {state_path(options, options.stage)} is there already; delete it to train anew")
+        return
+    run(STAGES[options.stage](options))
+
+
+if __name__ == "__main__":
+    main()
