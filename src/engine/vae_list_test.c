@@ -252,6 +252,7 @@ static void cancel_at_once(void *cookie, const struct dr_progress *progress)
 static void it_ends_where_it_must(void)
 {
     struct dr_engine *engine = open_engine();
+    dr_vae_list_free(&list);
     check_int(dr_engine_list_vaes(engine, 0, NULL, NULL, &list, &problem), ==,
               DR_NOT_FOUND);
     check_int(list.vae_count, ==, 0);
