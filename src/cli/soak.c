@@ -21,6 +21,8 @@ enum {
 struct origin {
     char model[DR_PATH_BYTES], vae[DR_PATH_BYTES];
     bool was_resident;
+    bool is_base;      /* the checkpoint's own VAE is the active one */
+    bool lost_setting; /* it could not be chosen again */
 };
 
 struct soak {
@@ -31,13 +33,6 @@ struct soak {
     struct soak_slope slope;
     double started_ms;
 };
-
-static double now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
 
 /* ---- before and after -------------------------------------------------------------------- */
 
@@ -56,18 +51,25 @@ static enum dr_code remember(struct dr_engine *engine, struct origin *origin,
     if (code != DR_OK) return code;
     (void)snprintf(origin->model, sizeof origin->model, "%s", model.path);
     (void)snprintf(origin->vae, sizeof origin->vae, "%s", vae.choice);
+    origin->is_base = !vae.override_active;
     for (int32_t i = 0; i < memory.component_count; ++i)
         origin->was_resident |= memory.components[i].state == DR_SLOT_RESIDENT;
     dr_memory_free(&memory);
     return DR_OK;
 }
 
-static enum dr_code bring_back(struct dr_engine *engine, const struct origin *origin,
+/* A setting that did not fit the model is refused as a request: then the model's own VAE, which
+ * was the active one, is chosen, and that is said. */
+static enum dr_code bring_back(struct dr_engine *engine, struct origin *origin,
                                struct dr_error *err)
 {
     enum dr_code code = dr_engine_load(engine, origin->model, DR_LOAD_EAGER, NULL, err);
     if (code == DR_OK)
         code = dr_engine_choose_vae(engine, origin->vae, 0, NULL, NULL, err);
+    if (code != DR_OK && origin->is_base) {
+        origin->lost_setting = true;
+        code = dr_engine_choose_vae(engine, "none", 0, NULL, NULL, err);
+    }
     if (code == DR_OK && !origin->was_resident)
         code = dr_engine_unload(engine, DR_UNLOAD_MODEL, NULL, err);
     return code;
@@ -105,7 +107,7 @@ static void show(struct soak *soak, bool quiet)
 {
     struct talk *const talk = &soak->session->talk;
     talk->quiet = quiet;
-    talk_count(talk, "soak", soak->done, soak->count, now_ms() - soak->started_ms);
+    talk_count(talk, "soak", soak->done, soak->count, dr_clock_ms() - soak->started_ms);
     talk->quiet = true;
 }
 
@@ -127,8 +129,7 @@ static enum dr_code operate(struct soak *soak, bool quiet, struct dr_error *err)
     return code != DR_OK && interrupt_seen() ? cancelled(soak, err) : code;
 }
 
-static enum dr_code run(struct soak *soak, const struct origin *origin,
-                        struct dr_error *err)
+static enum dr_code run(struct soak *soak, struct origin *origin, struct dr_error *err)
 {
     struct talk *const talk = &soak->session->talk;
     struct dr_engine *const engine = soak->session->engine;
@@ -144,6 +145,10 @@ static enum dr_code run(struct soak *soak, const struct origin *origin,
     const enum dr_code back = bring_back(engine, origin, &problem);
     talk->quiet = quiet;
     talk->level = level;
+    if (origin->lost_setting)
+        talk_log(talk, DR_LOG_WARNING,
+                 "the VAE setting did not fit this model; it is none now, for this "
+                 "session");
     if (code == DR_OK && back != DR_OK)
         code = command_fail(err, back,
                             "the soak is done, but not all is as before: %.700s",
@@ -222,7 +227,7 @@ enum dr_code run_soak(struct session *session, const struct options *options,
     struct soak *const soak = calloc(1, sizeof *soak);
     if (!soak) return command_fail(err, DR_NOMEM, "no memory for a soak");
     soak->session = session;
-    soak->started_ms = now_ms();
+    soak->started_ms = dr_clock_ms();
     soak->seed = options->seed >= 0 ? options->seed : random_seed();
     soak->work.engine = session->engine;
     soak->work.random = (uint64_t)soak->seed;
