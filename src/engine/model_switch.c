@@ -42,9 +42,8 @@ static uint64_t bytes_to_read(const struct pipeline *pipeline)
         const struct source *const active = slot_active(slot);
         if (active && slot->resident != active) bytes += source_file_bytes(active);
     }
-    const struct source *const base = pipeline->slots[ROLE_VAE].base;
-    if (pipeline->override && base && !base->digest_known)
-        bytes += source_file_bytes(base);
+    if (pipeline->override)
+        bytes += source_unsaved_bytes(pipeline->slots[ROLE_VAE].base);
     return bytes;
 }
 

@@ -139,6 +139,11 @@ enum dr_code source_save(struct source *source, struct ledger *ledger,
     return code;
 }
 
+uint64_t source_unsaved_bytes(const struct source *source)
+{
+    return source && !source->digest_known ? source_file_bytes(source) : 0;
+}
+
 size_t source_save_bytes(const struct source *source)
 {
     return source && !source->digest_known

@@ -82,6 +82,8 @@ enum dr_code source_save(struct source *source, struct ledger *ledger,
                          struct dr_error *err) DR_MUST_CHECK;
 /* The bytes of the file that making it resident, or saving it, reads; 0 for NULL. */
 uint64_t source_file_bytes(const struct source *source);
+/* Those that source_save would read: 0 where nothing is left to save (also for NULL). */
+uint64_t source_unsaved_bytes(const struct source *source);
 /* Private bytes that source_save takes for the time of the reading; 0 where nothing is left to
  * save (also for NULL). */
 size_t source_save_bytes(const struct source *source);

@@ -84,10 +84,8 @@ static enum dr_code switch_vae(struct dr_engine *engine, struct vae_file *file_t
 {
     struct pipeline *const pipeline = engine->pipeline;
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
-    const struct source *const base = slot->base;
-    const uint64_t save_bytes =
-        file_take && base && !base->digest_known ? source_file_bytes(base) : 0;
-    const struct source *const wanted = file_take ? &file_take->source : base;
+    const uint64_t save_bytes = file_take ? source_unsaved_bytes(slot->base) : 0;
+    const struct source *const wanted = file_take ? &file_take->source : slot->base;
     struct load_progress progress;
     struct vae_trial trial;
     engine_begin_progress(engine, &progress, save_bytes + load_bytes(engine, wanted));

@@ -61,13 +61,10 @@ enum dr_code vae_trial_begin(struct vae_trial *trial, struct dr_engine *engine,
     };
     if (!file) return DR_OK;
     make_room(engine, source_save_bytes(slot->base), room);
-    const bool is_saved = !slot->base || slot->base->digest_known;
-    enum dr_code code = DR_OK;
-    if (!is_saved)
-        code = source_save(slot->base, &engine->ledger,
-                           load_progress_part(progress, slot->name,
-                                              source_file_bytes(slot->base)),
-                           err);
+    const uint64_t unsaved_bytes = source_unsaved_bytes(slot->base);
+    enum dr_code code =
+        source_save(slot->base, &engine->ledger,
+                    load_progress_part(progress, slot->name, unsaved_bytes), err);
     if (code != DR_OK || !vae_choice_pair(pipeline, file, &pair)) return code;
     if (latent_probe_find(&engine->probes, &pair, &result))
         return latent_probe_refuse(&pair, &result, err);
