@@ -95,6 +95,10 @@ struct dr_engine_options {
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
     const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, the settings, XDG data */
+    /* Where weights are kept in the layout that runs, to be mapped instead of read (packs): NULL:
+     * DARKROOM_PACKS ("off": none), else $XDG_CACHE_HOME/darkroom/packs; "": none, all weights are
+     * private memory. A folder that cannot be used is none, and is said. */
+    const char *pack_folder;
     const char
         *settings_path; /* NULL: the user's file (dr_settings); "": none is read */
     void (*log)(void *cookie, enum dr_log_level level,

@@ -15,6 +15,7 @@ static struct {
     dnnl_stream_t stream;
     int thread_count;
     int plan_count;
+    char platform[64];
     char description[96];
 } library;
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -123,9 +124,10 @@ static enum dr_code set_threads(int wanted, struct dr_error *err)
 static void describe_library(void)
 {
     const dnnl_version_t *const version = dnnl_version();
-    (void)snprintf(library.description, sizeof library.description,
-                   "oneDNN %d.%d.%d, %s, %d threads", version->major, version->minor,
-                   version->patch, instruction_set(), library.thread_count);
+    (void)snprintf(library.platform, sizeof library.platform, "oneDNN %d.%d.%d, %s",
+                   version->major, version->minor, version->patch, instruction_set());
+    (void)snprintf(library.description, sizeof library.description, "%s, %d threads",
+                   library.platform, library.thread_count);
 }
 
 enum dr_code compute_init(int thread_count, struct dr_error *err)
@@ -156,6 +158,11 @@ bool compute_has_bf16(void)
 const char *compute_description(void)
 {
     return library.description;
+}
+
+const char *compute_platform(void)
+{
+    return library.platform;
 }
 
 void compute_trim(void)

@@ -26,6 +26,9 @@ bool compute_has_bf16(void);
 /* "oneDNN 2.6.3, AVX512-BF16, 2 threads": for the log and docs. Static storage. */
 const char *compute_description(void);
 
+/* The same without the threads: what the layouts of weights depend on. Static storage. */
+const char *compute_platform(void);
+
 /* Give back what the library and malloc keep after plans were destroyed (malloc_trim). */
 void compute_trim(void);
 

@@ -129,3 +129,30 @@ enum dr_code weight_store(const struct weight *weight, const void *plain, void *
              &store);
     return DR_OK;
 }
+
+static void add_number(struct digest *digest, uint64_t number)
+{
+    digest_add(digest, &number, sizeof number);
+}
+
+void weight_add_to_digest(const struct weight *weight, struct digest *digest)
+{
+    const struct weight_layout *const layout = weight->layout;
+    const uint64_t numbers[] = {
+        (uint64_t)weight->kind,        (uint64_t)weight->dtype,        (uint64_t)weight->out,
+        (uint64_t)weight->in,          (uint64_t)weight->kernel_height,
+        (uint64_t)weight->kernel_width, weight->bytes,                  weight->offset,
+        layout != NULL,
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i)
+        add_number(digest, numbers[i]);
+    if (!layout) return;
+    add_number(digest, (uint64_t)layout->in_block);
+    add_number(digest, (uint64_t)layout->out_block);
+    add_number(digest, layout->in_stride);
+    add_number(digest, layout->out_stride);
+    digest_add(digest, layout->in_place,
+               (size_t)layout->in_block * sizeof *layout->in_place);
+    digest_add(digest, layout->out_place,
+               (size_t)layout->out_block * sizeof *layout->out_place);
+}

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/pool.h"
@@ -61,5 +62,9 @@ size_t weight_plain_bytes(const struct weight *weight);
  * Deterministic: padding is zeroed, so equal sources give equal bytes. */
 enum dr_code weight_store(const struct weight *weight, const void *plain, void *target,
                           struct dr_error *err) DR_MUST_CHECK;
+
+/* Add all that decides where the operand's bytes lie: shape, type, place, layout. Equal digests
+ * mean that one copy of the bytes serves both. */
+void weight_add_to_digest(const struct weight *weight, struct digest *digest);
 
 #endif

@@ -45,7 +45,7 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
     for (int i = 0; i < info->component_count; ++i) {
         const struct source *const base =
             pipeline->slots[info->components[i].role].base;
-        info->components[i].weights_bytes = source_weights_bytes(base);
+        info->components[i].weights_bytes = source_memory_bytes(base);
     }
 }
 

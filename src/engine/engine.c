@@ -61,6 +61,7 @@ enum dr_code engine_enter(struct dr_engine *engine, struct dr_error *err)
 
 void engine_leave(struct dr_engine *engine)
 {
+    pipeline_unsettle(engine->pipeline);
     atomic_store(&engine->cancel, false);
     atomic_flag_clear(&engine->busy);
 }
@@ -68,6 +69,18 @@ void engine_leave(struct dr_engine *engine)
 void dr_engine_cancel(struct dr_engine *engine)
 {
     if (engine) atomic_store(&engine->cancel, true);
+}
+
+enum dr_code engine_settle(struct dr_engine *engine, struct pipeline *pipeline,
+                           unsigned roles, struct source *other, struct dr_error *err)
+{
+    const struct component_progress progress = {.cancel = &engine->cancel};
+    const struct pipeline_settle settle = {.roles = roles,
+                                           .other = other,
+                                           .manner = COMPONENT_PACK_WAIT,
+                                           .ledger = &engine->ledger,
+                                           .progress = &progress};
+    return pipeline_settle(pipeline, &settle, err);
 }
 
 void engine_begin_progress(struct dr_engine *engine, struct load_progress *progress,
@@ -134,6 +147,39 @@ static void data_folder(const char *name, char *folder, size_t folder_bytes)
         (void)snprintf(folder, folder_bytes, "%s/darkroom/%s", data, name);
     else if (home && *home)
         (void)snprintf(folder, folder_bytes, "%s/.local/share/darkroom/%s", home, name);
+}
+
+/* "$XDG_CACHE_HOME/darkroom/packs", "~/.cache/darkroom/packs", or "". */
+static void find_pack_folder(const char *option, char *folder, size_t folder_bytes)
+{
+    const char *const cache = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
+    const char *const said = option ? option : getenv("DARKROOM_PACKS");
+    folder[0] = '\0';
+    if (said && *said) {
+        if (strcmp(said, "off") != 0) (void)snprintf(folder, folder_bytes, "%s", said);
+    } else if (!said && cache && cache[0] == '/') {
+        (void)snprintf(folder, folder_bytes, "%s/darkroom/packs", cache);
+    } else if (!said && home && *home) {
+        (void)snprintf(folder, folder_bytes, "%s/.cache/darkroom/packs", home);
+    }
+}
+
+static void say_of_packs(void *cookie, const char *line)
+{
+    engine_log(cookie, DR_LOG_WARNING, "%s", line);
+}
+
+static void open_packs(struct dr_engine *engine, const char *option)
+{
+    char folder[DR_PATH_BYTES];
+    find_pack_folder(option, folder, sizeof folder);
+    pack_store_open(&engine->packs, folder);
+    engine->packs.say = say_of_packs;
+    engine->packs.say_cookie = engine;
+    if (folder[0] && !pack_store_is_on(&engine->packs))
+        engine_log(engine, DR_LOG_WARNING,
+                   "no packs, all weights will be private memory: %s",
+                   engine->packs.off_reason);
 }
 
 void engine_find_vae_folder(const char *option, const char *setting, char *folder,
@@ -251,6 +297,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
         (void)snprintf(engine->tokenizer_folder, sizeof engine->tokenizer_folder, "%s",
                        options->tokenizer_folder);
     enum dr_code code = read_settings(engine, options, err);
+    if (code == DR_OK) open_packs(engine, options->pack_folder);
     struct kernel_totals totals = {0};
     if (code == DR_OK) code = compute_init(options->thread_count, err);
     if (code == DR_OK) code = choose_dtype(options->precision, &engine->dtype, err);

@@ -41,6 +41,7 @@ struct dr_engine {
     char vae_choice[DR_PATH_BYTES];       /* said for all models; "" never */
     bool vae_forced;                      /* it was said with DR_VAE_FORCE */
     struct dr_settings settings;          /* as they were at open */
+    struct pack_store packs;
     struct latent_probe_memory probes;
     size_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
@@ -88,6 +89,12 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
  * it was looked for. */
 enum dr_code engine_tokenizer(struct dr_engine *engine,
                               struct dr_error *err) DR_MUST_CHECK;
+
+/* pipeline_settle, with the engine's packs and its cancel. What is reserved and not used is let go
+ * of by engine_leave, or with the pipeline. */
+enum dr_code engine_settle(struct dr_engine *engine, struct pipeline *pipeline,
+                           unsigned roles, struct source *other,
+                           struct dr_error *err) DR_MUST_CHECK;
 
 /* Would so many bytes more, weights and scratch, fit the budget beside what is held? */
 bool engine_fits_beside(const struct dr_engine *engine, size_t bytes);

@@ -58,6 +58,31 @@ static bool job_needs(const struct job *job, enum component_role role)
     return false;
 }
 
+static void report_load(void *cookie, double share)
+{
+    job_report(cookie, 0, 0, share);
+}
+
+/* Which weights will be mapped, and which packs this job will make: the plan depends on it. */
+static enum dr_code settle_packs(struct job *job, struct dr_error *err)
+{
+    struct pipeline *const pipeline = job->context.pipeline;
+    const struct component_progress progress = {report_load, job, job->context.cancel};
+    struct pipeline_settle settle = {
+        .manner = job->context.only_looks ? COMPONENT_PACK_LOOK : COMPONENT_PACK_WAIT,
+        .ledger = job->context.ledger,
+        .progress = &progress,
+    };
+    for (int role = 0; role < ROLE_COUNT; ++role)
+        if (job_needs(job, (enum component_role)role)) settle.roles |= 1U << role;
+    if (job->vae_differs) {
+        settle.roles |= 1U << ROLE_VAE;
+        settle.other = pipeline->override ? &pipeline->override->source : NULL;
+    }
+    job->stage = DR_STAGE_LOAD;
+    return pipeline_settle(pipeline, &settle, err);
+}
+
 /* The plans of the latent probe, where the job's VAE has to be asked and was not yet. */
 static enum dr_code prepare_probe(struct job *job, struct dr_error *err)
 {
@@ -134,6 +159,7 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
     enum dr_code code = check_slots(job, err);
     if (code == DR_OK && job->request.wants_encode)
         code = stage_open_picture(job, &job->picture_bytes, err);
+    if (code == DR_OK) code = settle_packs(job, err);
     if (code == DR_OK) code = prepare_probe(job, err);
     if (code == DR_OK) code = make_plans(job, err);
     if (code != DR_OK) return code;
@@ -153,7 +179,9 @@ struct tally {
     struct job *job;
     size_t now, peak;
     const struct source *resident[ROLE_COUNT];
-    size_t resident_bytes[ROLE_COUNT];
+    size_t resident_bytes[ROLE_COUNT]; /* private */
+    const struct source *packed[2 * ROLE_COUNT]; /* whose packs the list has made */
+    int32_t packed_count;
 };
 
 static void tally_rise(struct tally *tally, size_t bytes)
@@ -173,13 +201,25 @@ static size_t job_region_bytes(const struct job *job)
            pages(job->picture_bytes);
 }
 
+/* What loading takes beside the weights. A pack that is not there yet is made by the first load;
+ * the next one maps it. */
+static size_t tally_scratch(struct tally *tally, const struct source *source)
+{
+    if (!source || source_weights_bytes(source) > 0) return source_scratch_bytes(source);
+    for (int32_t i = 0; i < tally->packed_count; ++i)
+        if (tally->packed[i] == source) return 0;
+    assert(tally->packed_count < 2 * ROLE_COUNT);
+    tally->packed[tally->packed_count++] = source;
+    return source_scratch_bytes(source);
+}
+
 static void tally_load(struct tally *tally, enum component_role role,
                        enum slot_order order, const struct source *wanted)
 {
     if (tally->resident[role] == wanted) return;
     const size_t old = tally->resident_bytes[role];
     const size_t weights = source_weights_bytes(wanted);
-    const size_t scratch = source_scratch_bytes(wanted);
+    const size_t scratch = tally_scratch(tally, wanted);
     if (order == SLOT_RELEASE_FIRST) tally->now -= old;
     tally_rise(tally, weights + scratch);
     tally->now -= scratch;
@@ -202,7 +242,7 @@ static void tally_reference(struct tally *tally)
     const struct source *const base = job->context.pipeline->slots[ROLE_VAE].base;
     const bool is_there = tally->resident[ROLE_VAE] == base;
     const size_t weights = is_there ? 0 : source_weights_bytes(base);
-    const size_t scratch = is_there ? 0 : source_scratch_bytes(base);
+    const size_t scratch = is_there ? 0 : tally_scratch(tally, base);
     const size_t region = job->probe.reference_bytes;
     tally_rise(tally, weights + larger(scratch, region));
     tally->now -= weights + larger(scratch, region);
@@ -312,7 +352,8 @@ void job_plan(struct job *job, enum job_residency residency)
                           .peak = job->context.ledger->private_bytes};
     for (int role = 0; role < ROLE_COUNT; ++role) {
         tally.resident[role] = pipeline->slots[role].resident;
-        tally.resident_bytes[role] = pipeline->slots[role].weights.bytes;
+        tally.resident_bytes[role] =
+            region_private_bytes(&pipeline->slots[role].weights);
     }
     job->residency = residency;
     job->action_count = 0;
@@ -372,11 +413,6 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
 }
 
 /* ---- the list, executed ------------------------------------------------------------------ */
-
-static void report_load(void *cookie, double share)
-{
-    job_report(cookie, 0, 0, share);
-}
 
 static enum dr_code save_original(struct job *job, struct dr_error *err)
 {

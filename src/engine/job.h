@@ -103,6 +103,7 @@ struct job_context {
     const atomic_bool *cancel;
     struct latent_probe_memory *probes;
     enum dtype dtype;
+    bool only_looks; /* a forecast: nothing is reserved for it */
 };
 
 struct job {

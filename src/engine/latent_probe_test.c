@@ -17,7 +17,9 @@ static struct vae_file *open_vae(const char *name, enum family family, enum dtyp
 {
     struct vae_file *file = NULL;
     const enum dr_code code =
-        vae_file_open(&file, in_root(name), family, dtype, &problem);
+        vae_file_open(&file, in_root(name),
+                      &(struct vae_file_options){.family = family, .dtype = dtype},
+                      &problem);
     if (code != DR_OK) {
         fprintf(stderr, "%s\n", problem.message);
         exit(1);

@@ -146,8 +146,10 @@ static enum dr_code load_rest(struct dr_engine *engine, struct dr_error *err)
 {
     struct pipeline *const pipeline = engine->pipeline;
     const unsigned before = resident_roles(pipeline);
+    enum dr_code code = engine_settle(engine, pipeline, ALL_ROLES, NULL, err);
+    if (code != DR_OK) return code;
     if (!fits_whole(engine, pipeline)) return DR_OK;
-    const enum dr_code code = load_or_fall_back(engine, pipeline, err);
+    code = load_or_fall_back(engine, pipeline, err);
     for (int role = 0; code != DR_OK && role < ROLE_COUNT; ++role)
         if (!(before & 1U << role)) (void)slot_release(&pipeline->slots[role]);
     return code;
@@ -193,10 +195,11 @@ static enum dr_code load_model(struct dr_engine *engine, const char *path, char 
         return engine->eager ? load_rest(engine, err) : DR_OK;
     }
     struct pipeline *fresh = NULL;
-    enum dr_code code = pipeline_open(&fresh, path, engine->dtype, err);
+    enum dr_code code = pipeline_open(&fresh, path, engine->dtype, &engine->packs, err);
     if (code != DR_OK) return code;
     vae_switch_apply_setting(engine, fresh);
-    if (engine->eager)
+    if (engine->eager) code = engine_settle(engine, fresh, ALL_ROLES, NULL, err);
+    if (engine->eager && code == DR_OK)
         code = load_beside_or_after(engine, fresh, note, note_bytes, err);
     if (code != DR_OK) {
         pipeline_close(&fresh);

@@ -22,6 +22,7 @@ static void set_base(struct pipeline *pipeline, enum component_role role,
 {
     pipeline->sources[role] =
         (struct source){.name = slot_names[role], .spec = spec, .path = pipeline->path};
+    component_pack_init(&pipeline->sources[role].pack, pipeline->packs);
     pipeline->slots[role].base = &pipeline->sources[role];
 }
 
@@ -104,13 +105,14 @@ static enum dr_code read_prediction(struct pipeline *pipeline, struct dr_error *
 }
 
 enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype dtype,
-                           struct dr_error *err)
+                           const struct pack_store *packs, struct dr_error *err)
 {
     if (strlen(path) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT, "the model's path is longer than %d bytes",
                          DR_PATH_BYTES - 1);
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     if (!pipeline) return error_set(err, DR_NOMEM, "no memory to open %.400s", path);
+    pipeline->packs = packs;
     (void)snprintf(pipeline->path, sizeof pipeline->path, "%s", path);
     path_stem(path, pipeline->name, sizeof pipeline->name);
     for (int role = 0; role < ROLE_COUNT; ++role)
@@ -136,6 +138,8 @@ void pipeline_close(struct pipeline **pipeline)
     struct pipeline *const p = *pipeline;
     (void)pipeline_release(p);
     vae_file_close(&p->override);
+    for (int role = 0; role < ROLE_COUNT; ++role)
+        source_finish(&p->sources[role]);
     for (int i = 0; i < PIPELINE_TEXTS; ++i)
         clip_text_spec_destroy(&p->text[i]);
     unet_spec_destroy(&p->unet);
@@ -143,6 +147,42 @@ void pipeline_close(struct pipeline **pipeline)
     checkpoint_close(&p->checkpoint);
     free(p);
     *pipeline = NULL;
+}
+
+/* One source of pipeline_settle. Whoever holds a draft does not wait for another's. */
+static enum dr_code settle_one(struct source *source,
+                               const struct pipeline_settle *settle,
+                               enum component_pack_manner *manner, struct dr_error *err)
+{
+    if (!source) return DR_OK;
+    const enum dr_code code =
+        source_settle(source, settle->ledger, *manner, settle->progress, err);
+    if (source->pack.state == COMPONENT_PACK_DRAFTED) *manner = COMPONENT_PACK_NO_WAIT;
+    return code;
+}
+
+enum dr_code pipeline_settle(struct pipeline *pipeline,
+                             const struct pipeline_settle *settle, struct dr_error *err)
+{
+    enum component_pack_manner manner = settle->manner;
+    enum dr_code code = DR_OK;
+    for (int role = 0; role < ROLE_COUNT && code == DR_OK; ++role) {
+        const struct slot *const slot = &pipeline->slots[role];
+        if (!(settle->roles & 1U << role)) continue;
+        code = settle_one(slot->base, settle, &manner, err);
+        if (code == DR_OK && slot->override != settle->other)
+            code = settle_one(slot->override, settle, &manner, err);
+    }
+    return code == DR_OK ? settle_one(settle->other, settle, &manner, err) : code;
+}
+
+void pipeline_unsettle(struct pipeline *pipeline)
+{
+    if (!pipeline) return;
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        source_unsettle(pipeline->slots[role].base);
+        source_unsettle(pipeline->slots[role].override);
+    }
 }
 
 bool pipeline_has_text(const struct pipeline *pipeline)
@@ -183,7 +223,7 @@ struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline)
     for (int role = 0; role < ROLE_COUNT; ++role) {
         const struct slot *const slot = &pipeline->slots[role];
         const struct source *const active = slot_active(slot);
-        bytes.resident += slot->weights.bytes;
+        bytes.resident += region_private_bytes(&slot->weights);
         if (!active || slot->resident == active) continue;
         bytes.missing += source_weights_bytes(active);
         const size_t scratch = source_scratch_bytes(active);

@@ -26,6 +26,7 @@ enum {
 struct pipeline {
     char path[DR_PATH_BYTES];
     char name[256]; /* stem of the path */
+    const struct pack_store *packs; /* borrowed; NULL: none */
     struct checkpoint checkpoint;
     /* Text encoders: of ROLE_TEXT, and where the family has two, of ROLE_TEXT2, whose values
      * are their places here. NULL: the checkpoint has none. */
@@ -45,13 +46,29 @@ struct pipeline {
 };
 
 /* Errors: checkpoint_open's; DR_UNSUPPORTED (a family or UNet that is not run yet);
- * DR_INCOMPLETE where nothing of it is usable. A component that is missing or broken leaves
+ * DR_INCOMPLETE where nothing of it is usable. packs: borrowed; NULL: none. A component that is missing or broken leaves
  * its slot without a base; pipeline_lacks says which. */
 enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype dtype,
+                           const struct pack_store *packs,
                            struct dr_error *err) DR_MUST_CHECK;
 
 /* Releases weights, override and files. NULL and *pipeline == NULL are fine. */
 void pipeline_close(struct pipeline **pipeline);
+
+/* Find or reserve the packs of the components in `roles` (a bit each), base and override, and of
+ * `other`, a source that may take a slot; what is not used by the end of the call is let go of by
+ * pipeline_unsettle. Errors: DR_CANCELLED. */
+struct pipeline_settle {
+    unsigned roles;
+    struct source *other; /* may be NULL */
+    enum component_pack_manner manner;
+    struct ledger *ledger;
+    const struct component_progress *progress; /* may be NULL */
+};
+enum dr_code pipeline_settle(struct pipeline *pipeline,
+                             const struct pipeline_settle *settle,
+                             struct dr_error *err) DR_MUST_CHECK;
+void pipeline_unsettle(struct pipeline *pipeline); /* NULL is fine */
 
 /* Are all text encoders of its family there and usable? */
 bool pipeline_has_text(const struct pipeline *pipeline);

@@ -38,7 +38,9 @@ static void report_components(const struct pipeline *pipeline, struct dr_memory 
                                          .state = !active          ? DR_SLOT_ABSENT
                                                   : slot->resident ? DR_SLOT_RESIDENT
                                                                    : DR_SLOT_RELEASED,
-                                         .private_bytes = slot->weights.bytes};
+                                         .private_bytes =
+                                             region_private_bytes(&slot->weights)};
+        part->mapped_bytes = slot->weights.bytes - part->private_bytes;
         (void)snprintf(part->name, sizeof part->name, "%s",
                        active ? active->name : slot->name);
         (void)snprintf(part->path, sizeof part->path, "%s", active ? active->path : "");
@@ -132,7 +134,7 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
         info->role = (enum dr_role)i;
         info->tensor_count = active->spec->index->count;
         info->stored_bytes = active->spec->index->bytes;
-        info->weights_bytes = source_weights_bytes(active);
+        info->weights_bytes = source_memory_bytes(active);
         if (source_scratch_bytes(active) > forecast->load_scratch_bytes)
             forecast->load_scratch_bytes = source_scratch_bytes(active);
     }
@@ -180,7 +182,8 @@ static enum dr_code make_forecast(struct dr_engine *engine,
                     .ledger = &engine->ledger,
                     .cancel = &engine->cancel,
                     .probes = &engine->probes,
-                    .dtype = engine->dtype}
+                    .dtype = engine->dtype,
+                    .only_looks = true}
     };
     struct vae_choice vae;
     enum dr_code code = forecast_request(engine, options, &job.request, err);

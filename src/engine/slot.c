@@ -16,14 +16,48 @@ struct source *slot_active(const struct slot *slot)
     return slot->override ? slot->override : slot->base;
 }
 
+enum dr_code source_settle(struct source *source, struct ledger *ledger,
+                           enum component_pack_manner manner,
+                           const struct component_progress *progress,
+                           struct dr_error *err)
+{
+    if (!source) return DR_OK;
+    const struct component_pack_settle how = {.ledger = ledger,
+                                              .name = source->name,
+                                              .manner = manner,
+                                              .progress = progress};
+    if (!source->digest_known)
+        source->digest_known =
+            component_pack_recall(&source->pack, source->spec, source->digest);
+    return component_pack_settle(&source->pack, source->spec,
+                                 source->digest_known ? source->digest : NULL, &how, err);
+}
+
+void source_unsettle(struct source *source)
+{
+    if (source) component_pack_unsettle(&source->pack);
+}
+
+void source_finish(struct source *source)
+{
+    component_pack_finish(&source->pack);
+}
+
 size_t source_weights_bytes(const struct source *source)
 {
-    return source ? size_align(source->spec->weights_bytes, region_page_bytes()) : 0;
+    return source ? component_pack_private_bytes(&source->pack, source->spec) : 0;
 }
 
 size_t source_scratch_bytes(const struct source *source)
 {
-    return source ? size_align(source->spec->scratch_bytes, region_page_bytes()) : 0;
+    return source && component_pack_reads(&source->pack)
+               ? size_align(source->spec->scratch_bytes, region_page_bytes())
+               : 0;
+}
+
+size_t source_memory_bytes(const struct source *source)
+{
+    return source ? size_align(source->spec->weights_bytes, region_page_bytes()) : 0;
 }
 
 uint64_t source_file_bytes(const struct source *source)
@@ -41,6 +75,7 @@ static enum dr_code load_source(struct source *source,
         .name = source->name,
         .expected_digest = source->digest_known ? source->digest : NULL,
         .progress = options->progress,
+        .pack = source->pack.store ? &source->pack : NULL,
     };
     const enum dr_code code = component_load(source->spec, &load, weights, digest, err);
     if (code != DR_OK) return code;
@@ -136,6 +171,7 @@ enum dr_code source_save(struct source *source, struct ledger *ledger,
                                  progress, source->digest, err);
     region_close(&buffer);
     source->digest_known = code == DR_OK;
+    if (code == DR_OK) component_pack_remember(&source->pack, source->spec, source->digest);
     return code;
 }
 
@@ -149,6 +185,14 @@ size_t source_save_bytes(const struct source *source)
     return source && !source->digest_known
                ? size_align(SAVE_BUFFER_BYTES, region_page_bytes())
                : 0;
+}
+
+enum dr_code slot_check_pages(struct slot *slot, struct dr_error *err)
+{
+    struct source *const source = slot->resident;
+    if (!source || !region_lost_page(&slot->weights)) return DR_OK;
+    slot_release(slot);
+    return component_pack_lost(&source->pack, source->name, err);
 }
 
 void slot_check(const struct slot *slot)

@@ -2,7 +2,8 @@
  *
  *        base      a source: the checkpoint's own tensors (index and digest; no tensor memory)
  *        override  another source, chosen explicitly; NULL most of the time
- *        weights   one region: the packed weights of the source named by `resident`
+ *        weights   one region: the packed weights of the source named by `resident`, private or
+ *                  mapped from a pack
  *
  *              slot_load                      slot_load
  *     released ----------> resident(base)   <-----------> resident(override)
@@ -26,7 +27,7 @@
 #ifndef ENGINE_SLOT_H
 #define ENGINE_SLOT_H
 
-#include "model/component.h"
+#include "model/component_pack.h"
 
 /* Where a component's weights come from. Lies with whoever opened the file. */
 struct source {
@@ -35,6 +36,7 @@ struct source {
     const char *path;                  /* borrowed */
     uint8_t digest[DIGEST_BYTES];      /* of the bytes as stored */
     bool digest_known;
+    struct component_pack pack; /* where its weights come to lie */
 };
 
 struct slot {
@@ -53,9 +55,23 @@ enum slot_order {
 
 struct source *slot_active(const struct slot *slot);
 
-/* Private bytes of a source's weights once resident, and what its load takes beside them. */
+/* Find or reserve the pack of a source (component_pack.h), so that the figures below are exact;
+ * what was reserved and not used is let go of by source_unsettle. NULL is fine for both. Errors:
+ * DR_CANCELLED. */
+enum dr_code source_settle(struct source *source, struct ledger *ledger,
+                           enum component_pack_manner manner,
+                           const struct component_progress *progress,
+                           struct dr_error *err) DR_MUST_CHECK;
+void source_unsettle(struct source *source);
+/* Let go of the pack; the source is about to die. */
+void source_finish(struct source *source);
+
+/* Private bytes of a source's weights once resident (0 where they are mapped), and what its load
+ * takes beside them (0 where nothing is read). */
 size_t source_weights_bytes(const struct source *source);
 size_t source_scratch_bytes(const struct source *source);
+/* Bytes of the weights in memory, private or not. */
+size_t source_memory_bytes(const struct source *source);
 
 /* Make the active source resident. Does nothing where it is. On error the slot is as before;
  * with SLOT_RELEASE_FIRST and a second failure it is released, its base still referenced, and
@@ -87,6 +103,10 @@ uint64_t source_unsaved_bytes(const struct source *source);
 /* Private bytes that source_save takes for the time of the reading; 0 where nothing is left to
  * save (also for NULL). */
 size_t source_save_bytes(const struct source *source);
+
+/* Was a page of the resident weights lost with its file? Then the weights are released, and what
+ * was computed from them is worth nothing. Errors: DR_IO names the pack. */
+enum dr_code slot_check_pages(struct slot *slot, struct dr_error *err) DR_MUST_CHECK;
 
 void slot_check(const struct slot *slot);
 

@@ -63,6 +63,16 @@ bool stage_text_is_cached(const struct job *job, enum component_role role)
     return !encodes_negative(job) || prompt_cache_has(cache, &negative, (int32_t)role);
 }
 
+/* What a network's run ended in, unless its weights' file lost a page meanwhile: that explains any
+ * result, and takes its place. */
+static enum dr_code with_whole_weights(struct job *job, enum component_role role,
+                                       enum dr_code code, struct dr_error *err)
+{
+    const enum dr_code lost =
+        slot_check_pages(&job->context.pipeline->slots[role], err);
+    return lost != DR_OK ? lost : code;
+}
+
 static enum dr_code check_text(const struct job *job, const struct clip_text_plan *text,
                                const struct clip_text_info *info, int32_t eos_idx,
                                struct dr_error *err)
@@ -98,7 +108,7 @@ static enum dr_code encode_prompt(struct job *job, enum component_role role,
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
-    code = plan_run(text->plan, &progress, err);
+    code = with_whole_weights(job, role, plan_run(text->plan, &progress, err), err);
     if (code != DR_OK) return code;
     job->text_ms += clock_ms() - started;
     code = check_text(job, text, &info, list->eos_idx, err);
@@ -174,7 +184,7 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
-    code = plan_run(encode->plan, &progress, err);
+    code = with_whole_weights(job, ROLE_VAE, plan_run(encode->plan, &progress, err), err);
     if (code != DR_OK) return code;
     if (!job->request.wants_sample) job->vae_ms += clock_ms() - started;
     const float *const moments = plan_data(encode->plan, encode->moments);
@@ -283,7 +293,7 @@ enum dr_code stage_sample(struct job *job, struct dr_error *err)
     if (code != DR_OK) return code;
     copy_conditioning(job);
     for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
-        code = sample_image(job, i, err);
+        code = with_whole_weights(job, ROLE_UNET, sample_image(job, i, err), err);
     return code;
 }
 
@@ -394,7 +404,8 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
     latent_to_channels_last(job->results + (size_t)idx * job->count, latent,
                             job->count / LATENT_CHANNELS);
     vae_unscale(&info, latent, job->count);
-    const enum dr_code code = plan_run(decode->plan, &progress, err);
+    const enum dr_code code = with_whole_weights(
+        job, ROLE_VAE, plan_run(decode->plan, &progress, err), err);
     if (code != DR_OK) return code;
     job->vae_ms += clock_ms() - started;
     ++job->vae_runs;

@@ -5,8 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum dr_code vae_file_open(struct vae_file **out, const char *path, enum family family,
-                           enum dtype dtype, struct dr_error *err)
+enum dr_code vae_file_open(struct vae_file **out, const char *path,
+                           const struct vae_file_options *options,
+                           struct dr_error *err)
 {
     struct vae_file *file = calloc(1, sizeof *file);
     if (!file) return error_set(err, DR_NOMEM, "no memory to open %.400s", path);
@@ -19,7 +20,7 @@ enum dr_code vae_file_open(struct vae_file **out, const char *path, enum family 
                          family_name(file->checkpoint.family));
         goto out;
     }
-    code = vae_spec_create(&file->spec, index, family, dtype, err);
+    code = vae_spec_create(&file->spec, index, options->family, options->dtype, err);
     if (code != DR_OK) {
         error_prefix(err, "%.300s", path);
         goto out;
@@ -27,6 +28,7 @@ enum dr_code vae_file_open(struct vae_file **out, const char *path, enum family 
     file->source = (struct source){.name = "vae (override)",
                                    .spec = vae_component(file->spec),
                                    .path = file->path};
+    component_pack_init(&file->source.pack, options->packs);
     *out = file;
     file = NULL;
 out:
@@ -37,6 +39,7 @@ out:
 void vae_file_close(struct vae_file **file)
 {
     if (!file || !*file) return;
+    source_finish(&(*file)->source);
     vae_spec_destroy(&(*file)->spec);
     checkpoint_close(&(*file)->checkpoint);
     free(*file);

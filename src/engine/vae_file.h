@@ -19,10 +19,16 @@ struct vae_file {
 };
 
 /* Open and check that it is whole: every tensor of the architecture with the right shape.
- * family: of the checkpoint that it will serve; gives the scale factor where the file does not.
+ * options->family: of the checkpoint that it will serve; gives the scale factor where the file does not.
  * Errors: tensor_file_open's, DR_INCOMPLETE (lists tensors), DR_UNSUPPORTED. */
-enum dr_code vae_file_open(struct vae_file **out, const char *path, enum family family,
-                           enum dtype dtype, struct dr_error *err) DR_MUST_CHECK;
+struct vae_file_options {
+    enum family family;
+    enum dtype dtype;
+    const struct pack_store *packs; /* borrowed; NULL: none */
+};
+enum dr_code vae_file_open(struct vae_file **out, const char *path,
+                           const struct vae_file_options *options,
+                           struct dr_error *err) DR_MUST_CHECK;
 void vae_file_close(struct vae_file **file); /* NULL and *file == NULL are fine */
 
 /* Is it still the file or folder at this path, unchanged? Then choosing it again needs no read. */

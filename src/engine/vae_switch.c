@@ -43,7 +43,8 @@ static enum dr_code load_vae(struct dr_engine *engine, struct vae_trial *trial,
     const size_t bytes = vae_trial_bytes(trial, active);
     const bool is_wanted = active && (engine->eager || slot->resident);
     const size_t limit = engine->ledger.limit_bytes;
-    const size_t others = engine->ledger.private_bytes - slot->weights.bytes;
+    const size_t others = 
+        engine->ledger.private_bytes - region_private_bytes(&slot->weights);
     if (!is_wanted || (limit && (bytes > limit || others > limit - bytes))) {
         const enum dr_code code = vae_trial_alone(trial, engine, err);
         if (code == DR_OK) slot_release(slot);
@@ -71,6 +72,9 @@ static enum dr_code load_present(struct dr_engine *engine, struct dr_error *err)
 {
     struct vae_trial nothing = {0};
     struct load_progress progress;
+    const enum dr_code code =
+        engine_settle(engine, engine->pipeline, 1U << ROLE_VAE, NULL, err);
+    if (code != DR_OK) return code;
     engine_begin_progress(engine, &progress,
                           load_bytes(engine,
                                      slot_active(&engine->pipeline->slots[ROLE_VAE])));
@@ -84,13 +88,20 @@ static enum dr_code switch_vae(struct dr_engine *engine, struct vae_file *file_t
 {
     struct pipeline *const pipeline = engine->pipeline;
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
-    const uint64_t save_bytes = file_take ? source_unsaved_bytes(slot->base) : 0;
     const struct source *const wanted = file_take ? &file_take->source : slot->base;
     struct load_progress progress;
     struct vae_trial trial;
+    enum dr_code code = engine_settle(engine, pipeline, 1U << ROLE_VAE,
+                                      file_take ? &file_take->source : NULL, err);
+    if (code != DR_OK) {
+        struct vae_file *unwanted_file = file_take;
+        vae_file_close(&unwanted_file);
+        return code;
+    }
+    const uint64_t save_bytes = file_take ? source_unsaved_bytes(slot->base) : 0;
     engine_begin_progress(engine, &progress, save_bytes + load_bytes(engine, wanted));
-    enum dr_code code = vae_trial_begin(&trial, engine, pipeline, file_take,
-                                        VAE_TRIAL_MAKES_ROOM, &progress, err);
+    code = vae_trial_begin(&trial, engine, pipeline, file_take, VAE_TRIAL_MAKES_ROOM,
+                           &progress, err);
     struct vae_file *const before = pipeline_exchange_vae(pipeline, file_take);
     if (code == DR_OK) code = load_vae(engine, &trial, &progress, err);
     struct vae_file *unwanted = before;

@@ -21,6 +21,7 @@
 
 #include "base/fault.h"
 #include "base/size.h"
+#include "mem/lost_page.h"
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 #define HUGE_FROM_BYTES ((size_t)4 << 20)
@@ -93,7 +94,8 @@ static enum dr_code enter(struct region *region, struct ledger *ledger,
     *region = (struct region){.bytes = size_align(asked, page),
                               .tag = options->tag,
                               .kind = kind,
-                              .component = options->component};
+                              .component = options->component,
+                              .watch = LOST_PAGE_NO_WATCH};
     const enum dr_code code = ledger_reserve(ledger, region, err);
     if (code) *region = (struct region){0};
     return code;
@@ -154,9 +156,9 @@ static enum dr_code check_file(int descriptor, size_t offset,
     return DR_OK;
 }
 
-enum dr_code region_map(struct region *region, struct ledger *ledger, int descriptor,
-                        size_t offset, const struct region_options *options,
-                        struct dr_error *err)
+static enum dr_code map_file(struct region *region, struct ledger *ledger,
+                             int descriptor, size_t offset, int protection,
+                             const struct region_options *options, struct dr_error *err)
 {
     assert(offset % region_page_bytes() == 0);
     *region = (struct region){0};
@@ -172,10 +174,12 @@ enum dr_code region_map(struct region *region, struct ledger *ledger, int descri
     const void *const inside =
         fault_strikes(FAULT_MAP)
             ? (errno = ENOMEM, MAP_FAILED)
-            : mmap(data, region->bytes, PROT_READ, MAP_SHARED | MAP_FIXED, descriptor,
+            : mmap(data, region->bytes, protection, MAP_SHARED | MAP_FIXED, descriptor,
                    (off_t)offset);
-    if (inside == MAP_FAILED) {
-        const int refused = errno;
+    if (inside != MAP_FAILED) 
+        region->watch = lost_page_watch(data, region->bytes, protection);
+    if (region->watch == LOST_PAGE_NO_WATCH) {
+        const int refused = inside == MAP_FAILED ? errno : ENOMEM;
         release_addresses(data, region->bytes);
         return give_up(region, &before, refused == ENOMEM ? DR_NOMEM : DR_IO, refused,
                        err);
@@ -185,9 +189,36 @@ enum dr_code region_map(struct region *region, struct ledger *ledger, int descri
     return DR_OK;
 }
 
+enum dr_code region_map(struct region *region, struct ledger *ledger, int descriptor,
+                        size_t offset, const struct region_options *options,
+                        struct dr_error *err)
+{
+    return map_file(region, ledger, descriptor, offset, PROT_READ, options, err);
+}
+
+enum dr_code region_map_writable(struct region *region, struct ledger *ledger,
+                                 int descriptor, size_t offset,
+                                 const struct region_options *options,
+                                 struct dr_error *err)
+{
+    return map_file(region, ledger, descriptor, offset, PROT_READ | PROT_WRITE, options,
+                    err);
+}
+
+bool region_lost_page(const struct region *region)
+{
+    return region->data && region->kind == REGION_MAPPED &&
+           lost_page_happened(region->watch);
+}
+
+size_t region_private_bytes(const struct region *region)
+{
+    return region->kind == REGION_PRIVATE ? region->bytes : 0;
+}
+
 void region_seal(struct region *region)
 {
-    assert(region->data && region->kind == REGION_PRIVATE);
+    assert(region->data);
     const int refused = mprotect(region->data, region->bytes, PROT_READ);
     assert(!refused); /* a whole mapping loses a right: nothing to refuse */
     (void)refused;
@@ -207,6 +238,7 @@ void region_close(struct region *region)
     if (!region->data) return;
     const bool has_weights = region->tag == REGION_WEIGHTS;
     if (has_weights && keep_on_purpose(region)) return;
+    if (region->kind == REGION_MAPPED) lost_page_unwatch(region->watch);
     if (!has_weights || !fault_is_sabotaged(SABOTAGE_SKIPPED_UNMAP))
         release_addresses(region->data, region->bytes);
     ledger_refund(region->ledger, region);

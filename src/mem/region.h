@@ -23,6 +23,7 @@ struct region {
     uint64_t
         serial; /* 1 for the ledger's first region, and so on: what is newer than what */
     /* private below */
+    int watch; /* of a mapped region: lost_page.h */
     struct ledger *ledger;
     struct region *previous;
     struct region *next;
@@ -41,14 +42,29 @@ enum dr_code region_open(struct region *region, struct ledger *ledger,
                          const struct region_options *options,
                          struct dr_error *err) DR_MUST_CHECK;
 
-/* Map length bytes of a file from offset (a multiple of the page size), read-only, shared.
- * The descriptor may be closed afterwards. Errors: DR_IO, DR_NOMEM. */
+/* Map options->bytes of a file from offset (a multiple of the page size), read-only, shared.
+ * The descriptor may be closed afterwards. A page that the file no longer has reads as zeros, and
+ * region_lost_page tells. Errors: DR_IO, DR_NOMEM. Fault place: FAULT_MAP. */
 enum dr_code region_map(struct region *region, struct ledger *ledger, int descriptor,
                         size_t offset, const struct region_options *options,
                         struct dr_error *err) DR_MUST_CHECK;
 
-/* Make an open private region read-only (weights, once written), so that a stray write is a
- * fault at once and not another picture. */
+/* The same, to be written: what is written is the file's, and no private memory. The file's
+ * blocks must have been allocated. */
+enum dr_code region_map_writable(struct region *region, struct ledger *ledger,
+                                 int descriptor, size_t offset,
+                                 const struct region_options *options,
+                                 struct dr_error *err) DR_MUST_CHECK;
+
+/* Has the file of a mapped region lost a page that was read since it was mapped? What was
+ * computed from it is worth nothing then. */
+bool region_lost_page(const struct region *region);
+
+/* The private bytes of a region: all or none. */
+size_t region_private_bytes(const struct region *region);
+
+/* Make an open region read-only (weights, once written), so that a stray write is a fault at once
+ * and not another picture. */
 void region_seal(struct region *region);
 
 /* Unmap, strike off, zero the struct. A closed or zeroed region is fine. */

@@ -3,7 +3,8 @@
  *   component_spec   from names and shapes: a list of operands (weight.h), each made of one or
  *                    more tensors of the file. Made by clip_text.c, unet.c, vae.c. It holds all
  *                    dimensions; nothing of it depends on the image.
- *   component        a spec whose weights are in memory: one private, read-only region.
+ *   component        a spec whose weights are in memory: one read-only region, private or, by way
+ *                    of a pack (component_pack.h), mapped.
  *
  * Loading reads the file with pread in pieces through a small scratch region, digests the bytes
  * as they pass, converts and packs. So one pass gives the weights and the proof of what they
@@ -104,18 +105,22 @@ bool component_dims(const struct component_spec *spec, const char *name, int32_t
 
 /* ---- weights in memory ---- */
 
+struct component_pack;
+
 struct component_load_options {
     struct ledger *ledger;
     const char *name; /* "unet", "vae": the region's component */
     const uint8_t
         *expected_digest; /* NULL: whatever it is; else DR_CHANGED if it differs */
     const struct component_progress *progress; /* may be NULL */
+    struct component_pack *pack; /* settled (component_pack.h); NULL: private memory */
 };
 
-/* Read, digest, convert, pack, seal. On success *weights is an open read-only region and digest
- * is the component's. On error *weights is closed and the ledger as before. Tensors that no
+/* Read, digest, convert, pack, seal; or, where a pack is ready, map it. On success *weights is an
+ * open read-only region and digest is the component's. On error *weights is closed and the ledger as before. Tensors that no
  * operand uses are still digested. Peak private bytes while it runs: weights_bytes +
- * scratch_bytes (page-rounded each). The file's identity is checked before and after. Errors:
+ * scratch_bytes (page-rounded each); scratch_bytes alone where a pack is made; none where one is
+ * ready. The file's identity is checked before and after. Errors:
  * DR_OVER_BUDGET, DR_NOMEM, DR_IO, DR_CHANGED, DR_NOT_FINITE (a weight is NaN or infinite, or
  * becomes so in the weight's type: names the tensor), DR_CANCELLED.
  * Fault places: FAULT_REGION, FAULT_READ (each piece), FAULT_VERIFY (the digest at the end).

@@ -18,7 +18,7 @@
 
 #include "base/fault.h"
 #include "compute/team.h"
-#include "model/component.h"
+#include "model/component_pack.h"
 
 enum {
     BLOCK_ELEMENTS = 512, /* of a transposition's detour */
@@ -40,6 +40,7 @@ struct loader {
     const struct component_spec *spec;
     const struct component_load_options *options;
     struct region *weights;
+    bool makes_pack;
     unsigned char *chunks[2];
     unsigned char *plain;
     uint8_t (*digests)[DIGEST_BYTES];
@@ -423,40 +424,87 @@ static enum dr_code fill(struct loader *loader, uint8_t digest[DIGEST_BYTES],
     return verify(loader, digest, err);
 }
 
+/* The region that is filled: a pack's draft, or private memory. */
+static enum dr_code open_weights(struct loader *loader, struct dr_error *err)
+{
+    const struct component_load_options *const options = loader->options;
+    const struct component_spec *const spec = loader->spec;
+    if (loader->makes_pack)
+        return component_pack_map_draft(options->pack, spec, options->ledger,
+                                        options->name, loader->weights, err);
+    return region_open(loader->weights, options->ledger,
+                       &(struct region_options){.bytes = spec->weights_bytes,
+                                                .tag = REGION_WEIGHTS,
+                                                .component = options->name},
+                       err);
+}
+
+static enum dr_code load_by_reading(struct loader *loader, uint8_t digest[DIGEST_BYTES],
+                                    struct dr_error *err)
+{
+    const struct component_load_options *const options = loader->options;
+    uint8_t found[DIGEST_BYTES];
+    struct region scratch = {0};
+    enum dr_code code = open_weights(loader, err);
+    if (!code)
+        code = region_open(&scratch, options->ledger,
+                           &(struct region_options){.bytes =
+                                                        loader->spec->scratch_bytes,
+                                                    .tag = REGION_SCRATCH,
+                                                    .component = options->name},
+                           err);
+    if (!code) {
+        carve(loader, &scratch);
+        code = fill(loader, found, err);
+    }
+    region_close(&scratch);
+    if (!code && region_lost_page(loader->weights))
+        code = component_pack_lost(options->pack, options->name, err);
+    if (code) {
+        region_close(loader->weights);
+        return code;
+    }
+    region_seal(loader->weights);
+    if (loader->makes_pack)
+        component_pack_commit(options->pack, loader->spec, found, loader->weights);
+    if (options->pack) component_pack_remember(options->pack, loader->spec, found);
+    memcpy(digest, found, DIGEST_BYTES);
+    return DR_OK;
+}
+
+/* The checkpoint stays the truth: with it gone or changed, its pack is not used. */
+static enum dr_code load_by_mapping(struct loader *loader, uint8_t digest[DIGEST_BYTES],
+                                    struct dr_error *err)
+{
+    const struct component_load_options *const options = loader->options;
+    uint8_t found[DIGEST_BYTES];
+    memcpy(found, options->pack->pack.key.content, sizeof found);
+    enum dr_code code = tensor_file_check(loader->spec->index->file, err);
+    if (!code) code = verify(loader, found, err);
+    if (!code) {
+        loader->done_bytes = loader->total_bytes;
+        code = look_up(loader, err);
+    }
+    if (!code)
+        code = component_pack_map(options->pack, loader->spec, options->ledger,
+                                  options->name, loader->weights, err);
+    if (!code) memcpy(digest, found, DIGEST_BYTES);
+    return code;
+}
+
 enum dr_code component_load(const struct component_spec *spec,
                             const struct component_load_options *options,
                             struct region *weights, uint8_t digest[DIGEST_BYTES],
                             struct dr_error *err)
 {
-    uint8_t found[DIGEST_BYTES];
-    struct region scratch = {0};
-    *weights = (struct region){0};
+    const enum component_pack_state state =
+        options->pack ? options->pack->state : COMPONENT_PACK_PRIVATE;
     struct loader loader = {.spec = spec,
                             .options = options,
                             .weights = weights,
+                            .makes_pack = state == COMPONENT_PACK_DRAFTED,
                             .total_bytes = count_bytes(spec)};
-    enum dr_code code =
-        region_open(weights, options->ledger,
-                    &(struct region_options){.bytes = spec->weights_bytes,
-                                             .tag = REGION_WEIGHTS,
-                                             .component = options->name},
-                    err);
-    if (!code)
-        code = region_open(&scratch, options->ledger,
-                           &(struct region_options){.bytes = spec->scratch_bytes,
-                                                    .tag = REGION_SCRATCH,
-                                                    .component = options->name},
-                           err);
-    if (!code) {
-        carve(&loader, &scratch);
-        code = fill(&loader, found, err);
-    }
-    region_close(&scratch);
-    if (code) {
-        region_close(weights);
-        return code;
-    }
-    region_seal(weights);
-    memcpy(digest, found, DIGEST_BYTES);
-    return DR_OK;
+    *weights = (struct region){0};
+    return state == COMPONENT_PACK_READY ? load_by_mapping(&loader, digest, err)
+                                         : load_by_reading(&loader, digest, err);
 }

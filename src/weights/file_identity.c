@@ -14,6 +14,8 @@ static struct file_identity from_status(const struct stat *status)
         .bytes = (uint64_t)status->st_size,
         .modified_ns =
             (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec,
+        .changed_ns =
+            (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec,
     };
 }
 

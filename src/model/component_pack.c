@@ -1,0 +1,366 @@
+#define _DEFAULT_SOURCE
+
+#include "model/component_pack.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/size.h"
+#include "compute/compute.h"
+#include "compute/team.h"
+
+enum {
+    LOOK_AGAIN_MS = 50
+};
+
+/* Raised when the bytes of a packed component come to mean something else. */
+static const char layout_version[] = "component layout 1";
+
+void component_pack_init(struct component_pack *pack, const struct pack_store *store)
+{
+    *pack = (struct component_pack){
+        .store = store, .pack = PACK_INIT, .draft = PACK_DRAFT_INIT};
+}
+
+void component_pack_finish(struct component_pack *pack)
+{
+    if (!pack->store) return;
+    component_pack_unsettle(pack);
+    pack_close(&pack->pack);
+    pack->state = COMPONENT_PACK_UNSETTLED;
+}
+
+__attribute__((format(printf, 2, 3))) static void
+say(const struct component_pack *pack, const char *format, ...)
+{
+    char line[1024];
+    if (!pack->store->say) return;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    pack->store->say(pack->store->say_cookie, line);
+}
+
+size_t component_pack_private_bytes(const struct component_pack *pack,
+                                    const struct component_spec *spec)
+{
+    const bool is_mapped = pack->state == COMPONENT_PACK_READY ||
+                           pack->state == COMPONENT_PACK_DRAFTED ||
+                           pack->state == COMPONENT_PACK_WANTED;
+    return is_mapped ? 0 : size_align(spec->weights_bytes, region_page_bytes());
+}
+
+bool component_pack_reads(const struct component_pack *pack)
+{
+    return pack->state != COMPONENT_PACK_READY;
+}
+
+/* ---- the layout's digest ---- */
+
+static void add_operand(struct digest *digest, const struct component_spec *spec,
+                        const struct operand *operand)
+{
+    const int32_t numbers[] = {operand->part_count, operand->first_column,
+                               operand->transpose};
+    digest_add(digest, numbers, sizeof numbers);
+    for (int32_t i = 0; i < operand->part_count; ++i) {
+        const char *const name = spec->index->tensors[operand->parts[i]].name;
+        digest_add(digest, name, strlen(name) + 1);
+    }
+    weight_add_to_digest(&operand->weight, digest);
+}
+
+static void know_layout(struct component_pack *pack, const struct component_spec *spec)
+{
+    struct digest digest;
+    const char *const platform = compute_platform();
+    if (pack->layout_known) return;
+    digest_init(&digest);
+    digest_add(&digest, layout_version, sizeof layout_version);
+    digest_add(&digest, platform, strlen(platform) + 1);
+    for (size_t i = 0; i < spec->operand_count; ++i)
+        add_operand(&digest, spec, spec->operands[i]);
+    digest_end(&digest, pack->layout);
+    pack->layout_known = true;
+}
+
+static struct pack_key key_of(const struct component_pack *pack,
+                              const uint8_t digest[DIGEST_BYTES])
+{
+    struct pack_key key;
+    memcpy(key.content, digest, DIGEST_BYTES);
+    memcpy(key.layout, pack->layout, DIGEST_BYTES);
+    return key;
+}
+
+/* ---- the sections' digests, by all threads ---- */
+
+struct sections {
+    const unsigned char *data;
+    size_t data_bytes;
+    uint8_t (*digests)[DIGEST_BYTES];
+};
+
+static void digest_section(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct sections *const sections = context;
+    pack_section_digest(sections->data, sections->data_bytes, (size_t)task_idx,
+                        sections->digests[task_idx]);
+}
+
+/* To be freed; NULL: no memory. */
+static uint8_t (*digest_sections(const unsigned char *data, size_t data_bytes))[DIGEST_BYTES]
+{
+    const size_t count = pack_section_count(data_bytes);
+    struct sections sections = {data, data_bytes, malloc(count * DIGEST_BYTES)};
+    if (sections.digests) team_run((int64_t)count, digest_section, &sections);
+    return sections.digests;
+}
+
+/* ---- settling ---- */
+
+static bool is_cancelled(const struct component_progress *progress)
+{
+    return progress && progress->cancel && atomic_load(progress->cancel);
+}
+
+static enum dr_code map_pack(const struct pack *pack, const struct component_spec *spec,
+                             struct ledger *ledger, const char *name,
+                             struct region *weights, struct dr_error *err)
+{
+    const struct region_options options = {.bytes = spec->weights_bytes,
+                                           .tag = REGION_WEIGHTS,
+                                           .component = name};
+    return region_map(weights, ledger, pack->descriptor, pack->data_offset, &options, err);
+}
+
+/* Read the whole pack and hold it against its table. */
+static enum dr_code check_data(const struct pack *pack, const char *path,
+                               const struct component_spec *spec,
+                               const struct component_pack_settle *how,
+                               struct dr_error *err)
+{
+    struct region region = {0};
+    enum dr_code code = map_pack(pack, spec, how->ledger, how->name, &region, err);
+    if (code != DR_OK) return code;
+    uint8_t(*const digests)[DIGEST_BYTES] = digest_sections(region.data, pack->data_bytes);
+    const bool has_lost = region_lost_page(&region);
+    region_close(&region);
+    if (!digests) return error_set(err, DR_NOMEM, "no memory to check %s", path);
+    code = has_lost ? error_set(err, DR_CORRUPT, "%s is cut short", path)
+                    : pack_check(pack, path, (const uint8_t(*)[DIGEST_BYTES])digests, err);
+    free(digests);
+    return code;
+}
+
+/* Is there a pack of this key? Then it is checked, and the state READY. */
+static bool find_pack(struct component_pack *pack, const struct component_spec *spec,
+                      const uint8_t digest[DIGEST_BYTES],
+                      const struct component_pack_settle *how)
+{
+    const struct pack_key key = key_of(pack, digest);
+    struct dr_error problem;
+    bool is_checked = false;
+    char path[PACK_PATH_BYTES];
+    enum dr_code code = pack_store_find(pack->store, &key, &pack->pack, &is_checked, &problem);
+    if (code == DR_OK && pack->pack.data_bytes != spec->weights_bytes)
+        code = error_set(&problem, DR_CORRUPT, "it has another size than its layout");
+    if (code == DR_OK && !is_checked) {
+        pack_store_path(pack->store, &key, path);
+        code = check_data(&pack->pack, path, spec, how, &problem);
+        if (code == DR_OK) pack_store_trust(pack->store, &pack->pack);
+    }
+    if (code == DR_OK) {
+        pack->state = COMPONENT_PACK_READY;
+        return true;
+    }
+    pack_close(&pack->pack);
+    if (code == DR_CORRUPT) pack_store_remove(pack->store, &key);
+    if (code != DR_NOT_FOUND)
+        say(pack, "the pack of %s cannot be used and is made again from %.300s: %.400s",
+            how->name, spec->index->file->path, problem.message);
+    return false;
+}
+
+/* By the digest that is given, or the one that the checkpoint had when it was read last. */
+static bool look(struct component_pack *pack, const struct component_spec *spec,
+                 const uint8_t *digest, const struct component_pack_settle *how)
+{
+    uint8_t recalled[DIGEST_BYTES];
+    if (!digest && pack_store_recall(pack->store, spec->index, recalled)) digest = recalled;
+    return digest && find_pack(pack, spec, digest, how);
+}
+
+static void nap(void)
+{
+    const struct timespec time = {.tv_nsec = LOOK_AGAIN_MS * 1000000L};
+    (void)nanosleep(&time, NULL);
+}
+
+static enum dr_code draft_or_wait(struct component_pack *pack,
+                                  const struct component_spec *spec, const uint8_t *digest,
+                                  const struct component_pack_settle *how,
+                                  struct dr_error *err)
+{
+    struct dr_error problem;
+    bool has_said = false;
+    for (;;) {
+        const enum dr_code code =
+            pack_store_draft(pack->store, spec->index, pack->layout, spec->weights_bytes,
+                             &pack->draft, &problem);
+        if (code == DR_OK) {
+            /* Whoever held the lock may have finished the pack between the two looks. */
+            if (look(pack, spec, digest, how))
+                pack_draft_discard(&pack->draft);
+            else
+                pack->state = COMPONENT_PACK_DRAFTED;
+            return DR_OK;
+        }
+        if (code != DR_BUSY || how->manner != COMPONENT_PACK_WAIT) {
+            pack->state = COMPONENT_PACK_PRIVATE;
+            say(pack, "the weights of %s will be private memory: %.600s", how->name,
+                problem.message);
+            return DR_OK;
+        }
+        if (!has_said)
+            say(pack, "another process is making the pack of %s: waiting for it", how->name);
+        has_said = true;
+        if (is_cancelled(how->progress))
+            return error_set(err, DR_CANCELLED, "waiting for the pack of %s was cancelled",
+                             how->name);
+        nap();
+        if (look(pack, spec, digest, how)) return DR_OK;
+    }
+}
+
+enum dr_code component_pack_settle(struct component_pack *pack,
+                                   const struct component_spec *spec,
+                                   const uint8_t *digest,
+                                   const struct component_pack_settle *how,
+                                   struct dr_error *err)
+{
+    if (!pack_store_is_on(pack->store)) {
+        pack->state = COMPONENT_PACK_PRIVATE;
+        return DR_OK;
+    }
+    know_layout(pack, spec);
+    if (pack->state == COMPONENT_PACK_DRAFTED) return DR_OK;
+    if (pack->state == COMPONENT_PACK_READY) {
+        if (pack_is_unchanged(&pack->pack)) return DR_OK;
+        pack_close(&pack->pack);
+    }
+    pack->state = COMPONENT_PACK_UNSETTLED;
+    if (look(pack, spec, digest, how)) return DR_OK;
+    if (how->manner == COMPONENT_PACK_LOOK) {
+        pack->state = COMPONENT_PACK_WANTED;
+        return DR_OK;
+    }
+    return draft_or_wait(pack, spec, digest, how, err);
+}
+
+void component_pack_unsettle(struct component_pack *pack)
+{
+    if (!pack->store || pack->state == COMPONENT_PACK_READY) return;
+    pack_draft_discard(&pack->draft);
+    pack->state = COMPONENT_PACK_UNSETTLED;
+}
+
+/* ---- weights ---- */
+
+enum dr_code component_pack_map(struct component_pack *pack,
+                                const struct component_spec *spec, struct ledger *ledger,
+                                const char *name, struct region *weights,
+                                struct dr_error *err)
+{
+    assert(pack->state == COMPONENT_PACK_READY);
+    if (pack_is_unchanged(&pack->pack))
+        return map_pack(&pack->pack, spec, ledger, name, weights, err);
+    char path[PACK_PATH_BYTES];
+    pack_store_path(pack->store, &pack->pack.key, path);
+    pack_close(&pack->pack);
+    pack->state = COMPONENT_PACK_UNSETTLED;
+    return error_set(err, DR_CHANGED,
+                     "the pack of %s changed or was removed while it was in use (%.600s); "
+                     "try again, and it is made anew",
+                     name, path);
+}
+
+enum dr_code component_pack_map_draft(struct component_pack *pack,
+                                      const struct component_spec *spec,
+                                      struct ledger *ledger, const char *name,
+                                      struct region *weights, struct dr_error *err)
+{
+    assert(pack->state == COMPONENT_PACK_DRAFTED);
+    const struct region_options options = {.bytes = spec->weights_bytes,
+                                           .tag = REGION_WEIGHTS,
+                                           .component = name};
+    return region_map_writable(weights, ledger, pack->draft.descriptor,
+                               pack->draft.data_offset, &options, err);
+}
+
+void component_pack_commit(struct component_pack *pack, const struct component_spec *spec,
+                           const uint8_t digest[DIGEST_BYTES],
+                           const struct region *weights)
+{
+    const struct pack_key key = key_of(pack, digest);
+    struct dr_error problem = {0};
+    char source[PACK_SOURCE_BYTES];
+    (void)snprintf(source, sizeof source, "%s of %.400s",
+                   component_role_name(spec->index->role), spec->index->file->path);
+    uint8_t(*const digests)[DIGEST_BYTES] =
+        digest_sections(weights->data, spec->weights_bytes);
+    enum dr_code code = digests ? DR_OK : error_set(&problem, DR_NOMEM, "no memory");
+    if (code == DR_OK)
+        code = pack_store_commit(pack->store, &pack->draft, &key,
+                                 (const uint8_t(*)[DIGEST_BYTES])digests, source,
+                                 &pack->pack, &problem);
+    free(digests);
+    pack->state = COMPONENT_PACK_UNSETTLED;
+    if (code == DR_OK) {
+        pack->state = COMPONENT_PACK_READY;
+        pack_store_trust(pack->store, &pack->pack);
+        return;
+    }
+    pack_draft_discard(&pack->draft);
+    say(pack, "the pack of %s could not be kept: %.600s",
+        component_role_name(spec->index->role), problem.message);
+}
+
+void component_pack_remember(const struct component_pack *pack,
+                             const struct component_spec *spec,
+                             const uint8_t digest[DIGEST_BYTES])
+{
+    if (pack_store_is_on(pack->store))
+        pack_store_remember(pack->store, spec->index, digest);
+}
+
+bool component_pack_recall(const struct component_pack *pack,
+                           const struct component_spec *spec,
+                           uint8_t digest[DIGEST_BYTES])
+{
+    return pack_store_is_on(pack->store) &&
+           pack_store_recall(pack->store, spec->index, digest);
+}
+
+enum dr_code component_pack_lost(struct component_pack *pack, const char *name,
+                                 struct dr_error *err)
+{
+    char path[PACK_PATH_BYTES] = "its file";
+    if (pack->state == COMPONENT_PACK_READY) {
+        pack_store_path(pack->store, &pack->pack.key, path);
+        pack_store_remove(pack->store, &pack->pack.key);
+        pack_close(&pack->pack);
+    }
+    pack->state = COMPONENT_PACK_UNSETTLED;
+    return error_set(err, DR_IO,
+                     "the pack of %s lost a page while it was in use: %.600s was cut short or "
+                     "cannot be read; what was computed is thrown away; try again, and the "
+                     "pack is made anew",
+                     name, path);
+}

@@ -1,0 +1,103 @@
+/* component_pack — where a component's weights come to lie: in a pack's file, or in private memory.
+ *
+ *     UNSETTLED --settle--> READY     a pack is there: loading maps it, and takes no private memory
+ *                       --> DRAFTED   room for one is taken: loading fills it, and it becomes READY
+ *                       --> PRIVATE   packs are off, or there is no room: as if there were none
+ *                       --> WANTED    only looked: there would be room (a forecast; nothing is held)
+ *
+ * Settling comes before a plan is made, so that the plan knows which bytes will be private; what was
+ * taken and not filled is let go of by component_pack_unsettle when the call that wanted it is over.
+ *
+ * Threads: the engine's lock is held.
+ */
+#ifndef MODEL_COMPONENT_PACK_H
+#define MODEL_COMPONENT_PACK_H
+
+#include "mem/region.h"
+#include "model/component.h"
+#include "weights/pack_store.h"
+
+enum component_pack_state {
+    COMPONENT_PACK_UNSETTLED,
+    COMPONENT_PACK_READY,
+    COMPONENT_PACK_DRAFTED,
+    COMPONENT_PACK_PRIVATE,
+    COMPONENT_PACK_WANTED,
+};
+
+struct component_pack {
+    const struct pack_store *store; /* borrowed; NULL: no packs */
+    enum component_pack_state state;
+    struct pack pack;        /* READY */
+    struct pack_draft draft; /* DRAFTED */
+    uint8_t layout[DIGEST_BYTES];
+    bool layout_known;
+};
+
+/* store NULL: no packs. */
+void component_pack_init(struct component_pack *pack, const struct pack_store *store);
+void component_pack_finish(struct component_pack *pack); /* zeroed is fine */
+
+/* Of the component's weights in memory: how many bytes will be private, once settled? */
+size_t component_pack_private_bytes(const struct component_pack *pack,
+                                    const struct component_spec *spec);
+/* Will loading read the checkpoint (and take the spec's scratch)? */
+bool component_pack_reads(const struct component_pack *pack);
+
+enum component_pack_manner {
+    COMPONENT_PACK_LOOK,    /* hold nothing */
+    COMPONENT_PACK_WAIT,    /* while another process makes the pack */
+    COMPONENT_PACK_NO_WAIT, /* whoever holds a draft must not: two could wait for each other */
+};
+
+struct component_pack_settle {
+    struct ledger *ledger; /* a pack that has to be checked is mapped for that time */
+    const char *name;      /* of the component, for that mapping and for messages */
+    enum component_pack_manner manner;
+    const struct component_progress *progress; /* may be NULL */
+};
+
+/* digest: of the component's tensors; NULL: not known. A pack that was not checked since the
+ * machine started is read whole. A damaged one is removed and said, and counts as missing. Errors:
+ * DR_CANCELLED alone; all else ends in PRIVATE, and is said. */
+enum dr_code component_pack_settle(struct component_pack *pack,
+                                   const struct component_spec *spec,
+                                   const uint8_t *digest,
+                                   const struct component_pack_settle *how,
+                                   struct dr_error *err) DR_MUST_CHECK;
+
+/* Let go of a draft. READY stays: the open file is the proof that it is still the same. */
+void component_pack_unsettle(struct component_pack *pack);
+
+/* READY: map it. Errors: DR_CHANGED (the pack is not what it was when it was settled; it is
+ * unsettled then), region_map's. */
+enum dr_code component_pack_map(struct component_pack *pack,
+                                const struct component_spec *spec, struct ledger *ledger,
+                                const char *name, struct region *weights,
+                                struct dr_error *err) DR_MUST_CHECK;
+
+/* DRAFTED: map the draft to be filled; then, filled and sealed, make it the pack of this digest.
+ * Where that fails the weights stay as they are, the file has no name, and it is said. */
+enum dr_code component_pack_map_draft(struct component_pack *pack,
+                                      const struct component_spec *spec,
+                                      struct ledger *ledger, const char *name,
+                                      struct region *weights,
+                                      struct dr_error *err) DR_MUST_CHECK;
+void component_pack_commit(struct component_pack *pack, const struct component_spec *spec,
+                           const uint8_t digest[DIGEST_BYTES],
+                           const struct region *weights);
+
+/* The component of these files has this digest: known without reading from now on. */
+void component_pack_remember(const struct component_pack *pack,
+                             const struct component_spec *spec,
+                             const uint8_t digest[DIGEST_BYTES]);
+bool component_pack_recall(const struct component_pack *pack,
+                           const struct component_spec *spec,
+                           uint8_t digest[DIGEST_BYTES]);
+
+/* The file lost a page while its weights were mapped: it is no pack any more. Errors: always
+ * DR_IO, naming it. */
+enum dr_code component_pack_lost(struct component_pack *pack, const char *name,
+                                 struct dr_error *err);
+
+#endif

@@ -1,0 +1,77 @@
+/* pack — a component's weights as they lie in memory, in a file that is mapped.
+ *
+ *     head, padded | table: a digest for each section | ... | data, from a multiple of 64 KiB
+ *
+ * A pack is a cache over a checkpoint, which stays the truth. Its key says what it holds: the
+ * digest of the component's tensors as the checkpoint stores them (`content`), and a digest of
+ * everything that decides how they lie in memory (`layout`: precision, the library's layouts,
+ * processor, version). So a pack is right for its key or damaged; it is never stale.
+ *
+ * Opening reads the head alone. Whether the data are what they were when the pack was made is
+ * told by the sections' digests, which takes a reading of the whole (about 1.5 GB/s); who opens a
+ * pack decides when (pack_store.h).
+ *
+ * Numbers are little-endian. Threads: a pack belongs to one at a time; pack_section_digest may run
+ * in many.
+ */
+#ifndef WEIGHTS_PACK_H
+#define WEIGHTS_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "weights/file_identity.h"
+
+enum {
+    PACK_SECTION_BYTES = 8 << 20,
+    PACK_SOURCE_BYTES = 512,
+    PACK_ALIGN = 64 * 1024, /* of the data and of the file's end: any system's page */
+};
+
+struct pack_key {
+    uint8_t content[DIGEST_BYTES];
+    uint8_t layout[DIGEST_BYTES];
+};
+
+struct pack {
+    int descriptor; /* -1: closed */
+    struct pack_key key;
+    size_t data_offset, data_bytes;
+    size_t section_count;
+    uint8_t table[DIGEST_BYTES];    /* digest of the sections' digests */
+    char source[PACK_SOURCE_BYTES]; /* for people: "vae of /models/a.safetensors" */
+    struct file_identity identity;  /* header: the head's digest */
+};
+#define PACK_INIT ((struct pack){.descriptor = -1})
+
+/* Open and check the head. key: what it must hold; NULL: whatever. Errors: DR_NOT_FOUND (no such
+ * file), DR_IO, DR_CORRUPT (no pack, cut short, another version, another key). */
+enum dr_code pack_open(struct pack *pack, const char *path, const struct pack_key *key,
+                       struct dr_error *err) DR_MUST_CHECK;
+void pack_close(struct pack *pack); /* a closed one is fine */
+
+/* Is the open file still as it was when it was opened, and still there by some name? */
+bool pack_is_unchanged(const struct pack *pack);
+
+/* The number of sections of so many bytes of data. */
+size_t pack_section_count(size_t data_bytes);
+/* The digest of section `section` of data (data_bytes in all). */
+void pack_section_digest(const unsigned char *data, size_t data_bytes, size_t section,
+                         uint8_t digest[DIGEST_BYTES]);
+
+/* Hold the digests of all sections, as found in the data, against the pack's. Errors: DR_CORRUPT
+ * names the first that differs, DR_IO. */
+enum dr_code pack_check(const struct pack *pack, const char *path,
+                        const uint8_t (*digests)[DIGEST_BYTES],
+                        struct dr_error *err) DR_MUST_CHECK;
+
+/* Where the data of a pack of so many bytes begin, and its file's whole size. False where a pack
+ * of that size cannot be. */
+bool pack_extent(size_t data_bytes, size_t *data_offset, size_t *file_bytes);
+
+/* Write the head and the table of a pack whose data are in place. Errors: DR_IO. */
+enum dr_code pack_write_head(int descriptor, const char *path, const struct pack_key *key,
+                             size_t data_bytes, const uint8_t (*digests)[DIGEST_BYTES],
+                             const char *source, struct dr_error *err) DR_MUST_CHECK;
+
+#endif

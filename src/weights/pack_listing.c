@@ -1,0 +1,172 @@
+/* Looking after the folder of packs: what is there, what can go. */
+#define _DEFAULT_SOURCE /* flock */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "weights/pack_store.h"
+
+struct listing {
+    struct pack_listing *items;
+    size_t count, capacity;
+};
+
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t length = strlen(name), end_length = strlen(end);
+    return length > end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+static struct pack_listing *add_item(struct listing *listing)
+{
+    if (listing->count == listing->capacity) {
+        const size_t capacity = listing->capacity ? 2 * listing->capacity : 16;
+        struct pack_listing *const grown =
+            realloc(listing->items, capacity * sizeof *grown);
+        if (!grown) return NULL;
+        listing->items = grown;
+        listing->capacity = capacity;
+    }
+    struct pack_listing *const item = &listing->items[listing->count++];
+    *item = (struct pack_listing){0};
+    return item;
+}
+
+/* Does a process hold the lock that makers of packs hold? */
+static bool is_locked(const char *path)
+{
+    const int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0) return false;
+    const bool locked = flock(descriptor, LOCK_EX | LOCK_NB) != 0;
+    (void)close(descriptor);
+    return locked;
+}
+
+static void describe_pack(const struct pack_store *store, struct pack_listing *item)
+{
+    struct pack pack;
+    struct dr_error problem;
+    struct stat mark;
+    char checked[PACK_PATH_BYTES + 8], *end;
+    const enum dr_code code = pack_open(&pack, item->path, NULL, &problem);
+    if (code == DR_OK) {
+        char path[PACK_PATH_BYTES];
+        item->key = pack.key;
+        (void)snprintf(item->source, sizeof item->source, "%s", pack.source);
+        pack_store_path(store, &pack.key, path);
+        if (strcmp(path, item->path) != 0)
+            (void)snprintf(item->problem, sizeof item->problem,
+                           "it holds other weights than its name says");
+        item->is_checked = pack_store_trusts(store, &pack);
+        pack_close(&pack);
+    } else {
+        (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
+    }
+    (void)snprintf(checked, sizeof checked, "%s", item->path);
+    end = strrchr(checked, '.');
+    (void)snprintf(end, sizeof checked - (size_t)(end - checked), ".checked");
+    if (stat(checked, &mark) == 0) item->used_s = (int64_t)mark.st_mtime;
+}
+
+static enum dr_code add_file(const struct pack_store *store, struct listing *listing,
+                             const char *name, struct dr_error *err)
+{
+    const bool is_pack = ends_with(name, ".pack"), is_draft = ends_with(name, ".building");
+    struct stat status;
+    if (!is_pack && !is_draft) return DR_OK;
+    struct pack_listing *const item = add_item(listing);
+    if (!item) return error_set(err, DR_NOMEM, "no memory for the list of packs");
+    (void)snprintf(item->path, sizeof item->path, "%s/%.*s", store->folder, 60, name);
+    if (lstat(item->path, &status)) { /* gone in the meantime */
+        --listing->count;
+        return DR_OK;
+    }
+    item->bytes = (uint64_t)status.st_size;
+    item->used_s = (int64_t)status.st_mtime;
+    item->is_being_made = is_draft && is_locked(item->path);
+    item->is_leftover = is_draft && !item->is_being_made;
+    if (is_pack) describe_pack(store, item);
+    return DR_OK;
+}
+
+static int by_use(const void *a, const void *b)
+{
+    const struct pack_listing *const one = a, *const other = b;
+    if (one->used_s != other->used_s) return one->used_s > other->used_s ? -1 : 1;
+    return strcmp(one->path, other->path);
+}
+
+enum dr_code pack_store_list(const struct pack_store *store, struct pack_listing **list,
+                             size_t *count, struct dr_error *err)
+{
+    struct listing listing = {0};
+    if (!pack_store_is_on(store)) return error_set(err, DR_NOT_FOUND, "%s", store->off_reason);
+    DIR *const folder = opendir(store->folder);
+    if (!folder)
+        return error_set_errno(err, DR_IO, errno, "cannot list %.600s", store->folder);
+    enum dr_code code = DR_OK;
+    for (const struct dirent *entry = readdir(folder); entry && code == DR_OK;
+         entry = readdir(folder))
+        code = add_file(store, &listing, entry->d_name, err);
+    (void)closedir(folder);
+    if (code != DR_OK) {
+        free(listing.items);
+        return code;
+    }
+    if (listing.count) qsort(listing.items, listing.count, sizeof *listing.items, by_use);
+    *list = listing.items;
+    *count = listing.count;
+    return DR_OK;
+}
+
+/* Origins and marks tell of files that may be gone; what is missing is found again by reading. */
+static void remove_orphans(const struct pack_store *store)
+{
+    DIR *const folder = opendir(store->folder);
+    if (!folder) return;
+    for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+        char path[PACK_PATH_BYTES], pack[PACK_PATH_BYTES + 8];
+        const bool is_mark = ends_with(entry->d_name, ".checked");
+        if (!is_mark && !ends_with(entry->d_name, ".new")) continue;
+        (void)snprintf(path, sizeof path, "%s/%.*s", store->folder, 60, entry->d_name);
+        (void)snprintf(pack, sizeof pack, "%s", path);
+        char *const end = strrchr(pack, '.');
+        (void)snprintf(end, sizeof pack - (size_t)(end - pack), ".pack");
+        if (!is_mark || access(pack, F_OK)) (void)unlink(path);
+    }
+    (void)closedir(folder);
+}
+
+enum dr_code pack_store_prune(const struct pack_store *store, uint64_t keep_bytes,
+                              struct pack_prune *result, struct dr_error *err)
+{
+    struct pack_listing *list = NULL;
+    size_t count = 0;
+    const enum dr_code code = pack_store_list(store, &list, &count, err);
+    *result = (struct pack_prune){0};
+    if (code != DR_OK) return code;
+    bool is_full = false;
+    for (size_t i = 0; i < count; ++i) { /* the one used last first */
+        const struct pack_listing *const item = &list[i];
+        const bool is_good = !item->is_leftover && !item->problem[0];
+        if (item->is_being_made) continue;
+        is_full |= is_good && item->bytes > keep_bytes - result->kept_bytes;
+        if (is_good && !is_full) {
+            result->kept_bytes += item->bytes;
+            ++result->kept_count;
+        } else if (unlink(item->path) == 0) {
+            result->removed_bytes += item->bytes;
+            ++result->removed_count;
+        }
+    }
+    free(list);
+    remove_orphans(store);
+    return DR_OK;
+}

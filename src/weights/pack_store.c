@@ -1,0 +1,423 @@
+#define _DEFAULT_SOURCE /* flock, f_type */
+
+#include "weights/pack_store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/size.h"
+
+#define PACK_END     ".pack"
+#define CHECKED_END  ".checked"
+#define ORIGIN_END   ".origin"
+#define BUILDING_END ".building"
+#define NEW_END      ".new" /* of a record that is being written */
+
+enum {
+    NAME_DIGITS = 40,
+    RECORD_BYTES = 512,
+    LEFT_FREE_SHARE = 20, /* of the disk ... */
+};
+#define LEFT_FREE_MOST ((uint64_t)1 << 30) /* ... but no more than this */
+
+static_assert(NAME_DIGITS < (int)PACK_NAME_BYTES, "a name and its end");
+
+/* File systems whose files are memory. */
+#define TMPFS_KIND 0x01021994
+#define RAMFS_KIND 0x858458f6
+
+/* ---- names ---- */
+
+static void name_of(struct digest *digest, char name[static PACK_NAME_BYTES])
+{
+    uint8_t out[DIGEST_BYTES];
+    char hex[DIGEST_HEX];
+    digest_end(digest, out);
+    (void)snprintf(name, PACK_NAME_BYTES, "%.*s", NAME_DIGITS, digest_hex(out, hex));
+}
+
+static void key_name(const struct pack_key *key, char name[static PACK_NAME_BYTES])
+{
+    struct digest digest;
+    digest_init(&digest);
+    digest_add(&digest, key->content, sizeof key->content);
+    digest_add(&digest, key->layout, sizeof key->layout);
+    name_of(&digest, name);
+}
+
+static void add_number(struct digest *digest, uint64_t number)
+{
+    digest_add(digest, &number, sizeof number);
+}
+
+/* The files as they are now, and which component; with a layout also what is made of it. */
+static void origin_name(const struct component_index *index, const uint8_t *layout,
+                        char name[static PACK_NAME_BYTES])
+{
+    const struct tensor_file *const file = index->file;
+    struct digest digest;
+    digest_init(&digest);
+    add_number(&digest, (uint64_t)index->role);
+    add_number(&digest, index->count);
+    for (size_t i = 0; i < file->shard_count; ++i) {
+        const struct file_identity *const identity = &file->shards[i].identity;
+        add_number(&digest, identity->device);
+        add_number(&digest, identity->inode);
+        add_number(&digest, identity->bytes);
+        add_number(&digest, (uint64_t)identity->modified_ns);
+        add_number(&digest, (uint64_t)identity->changed_ns);
+        digest_add(&digest, identity->header, sizeof identity->header);
+    }
+    if (layout) digest_add(&digest, layout, DIGEST_BYTES);
+    name_of(&digest, name);
+}
+
+static void path_in(const struct pack_store *store, const char *name, const char *end,
+                    char path[static PACK_PATH_BYTES])
+{
+    (void)snprintf(path, PACK_PATH_BYTES, "%s/%s%s", store->folder, name, end);
+}
+
+void pack_store_path(const struct pack_store *store, const struct pack_key *key,
+                     char path[static PACK_PATH_BYTES])
+{
+    char name[PACK_NAME_BYTES];
+    key_name(key, name);
+    path_in(store, name, PACK_END, path);
+}
+
+/* ---- the folder ---- */
+
+static void turn_off(struct pack_store *store, const char *why)
+{
+    (void)snprintf(store->off_reason, sizeof store->off_reason, "%.120s: %s", store->folder,
+                   why);
+    store->folder[0] = '\0';
+}
+
+static bool make_folders(char *folder)
+{
+    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        const bool made = mkdir(folder, 0700) == 0 || errno == EEXIST || access(folder, X_OK) == 0;
+        *slash = '/';
+        if (!made) return false;
+    }
+    return mkdir(folder, 0700) == 0 || errno == EEXIST;
+}
+
+static const char *folder_problem(const char *folder)
+{
+    struct stat status;
+    struct statfs system;
+    if (stat(folder, &status) || statfs(folder, &system)) return strerror(errno);
+    if (!S_ISDIR(status.st_mode)) return "it is no folder";
+    if (status.st_uid != geteuid()) return "it belongs to another user";
+    if (status.st_mode & (S_IWGRP | S_IWOTH)) return "other users may write to it";
+    if (access(folder, R_OK | W_OK | X_OK)) return strerror(errno);
+    if (system.f_type == TMPFS_KIND || system.f_type == RAMFS_KIND)
+        return "it lies in memory, where packs would cost what they are to save";
+    return NULL;
+}
+
+/* Which start of the machine this is; "" where the kernel does not say: then nothing is trusted. */
+static void read_boot(char boot[static 40])
+{
+    boot[0] = '\0';
+    FILE *const file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!file) return;
+    if (!fgets(boot, 40, file)) boot[0] = '\0';
+    boot[strcspn(boot, "\n")] = '\0';
+    (void)fclose(file);
+}
+
+void pack_store_open(struct pack_store *store, const char *folder)
+{
+    *store = (struct pack_store){0};
+    read_boot(store->boot);
+    if (!folder || !*folder) {
+        (void)snprintf(store->off_reason, sizeof store->off_reason, "packs are turned off");
+        return;
+    }
+    if (strlen(folder) >= sizeof store->folder) {
+        turn_off(store, "the path of the folder is too long");
+        return;
+    }
+    (void)snprintf(store->folder, sizeof store->folder, "%s", folder);
+    if (!make_folders(store->folder)) {
+        turn_off(store, strerror(errno));
+        return;
+    }
+    const char *const problem = folder_problem(store->folder);
+    if (problem) turn_off(store, problem);
+}
+
+bool pack_store_is_on(const struct pack_store *store)
+{
+    return store && store->folder[0];
+}
+
+/* ---- records: a line or two of text, written under another name and renamed ---- */
+
+static bool write_record(const struct pack_store *store, const char *name, const char *end,
+                         const char *text)
+{
+    char path[PACK_PATH_BYTES], fresh[PACK_PATH_BYTES], own_end[64];
+    path_in(store, name, end, path);
+    (void)snprintf(own_end, sizeof own_end, "%s.%ld" NEW_END, end, (long)getpid());
+    path_in(store, name, own_end, fresh);
+    if (fault_strikes(FAULT_WRITE)) return false;
+    const int descriptor = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (descriptor < 0) return false;
+    const size_t length = strlen(text);
+    const bool written = write(descriptor, text, length) == (ssize_t)length;
+    const bool closed = close(descriptor) == 0;
+    if (written && closed && rename(fresh, path) == 0) return true;
+    (void)unlink(fresh);
+    return false;
+}
+
+static bool read_record(const struct pack_store *store, const char *name, const char *end,
+                        char text[static RECORD_BYTES])
+{
+    char path[PACK_PATH_BYTES];
+    path_in(store, name, end, path);
+    if (fault_strikes(FAULT_READ)) return false;
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0) return false;
+    const ssize_t got = read(descriptor, text, RECORD_BYTES - 1);
+    (void)close(descriptor);
+    text[got > 0 ? got : 0] = '\0';
+    return got > 0;
+}
+
+static void remove_record(const struct pack_store *store, const char *name, const char *end)
+{
+    char path[PACK_PATH_BYTES];
+    path_in(store, name, end, path);
+    (void)unlink(path);
+}
+
+/* ---- what a checkpoint's component was ---- */
+
+static int hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+    return -1;
+}
+
+static bool parse_digest(const char *text, uint8_t digest[DIGEST_BYTES])
+{
+    for (int i = 0; i < DIGEST_BYTES; ++i) {
+        const int high = hex_value(text[2 * i]);
+        const int low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
+        if (low < 0) return false;
+        digest[i] = (uint8_t)(high * 16 + low);
+    }
+    return text[DIGEST_HEX - 1] == '\n';
+}
+
+bool pack_store_recall(const struct pack_store *store, const struct component_index *index,
+                       uint8_t digest[DIGEST_BYTES])
+{
+    char name[PACK_NAME_BYTES], text[RECORD_BYTES];
+    uint8_t found[DIGEST_BYTES];
+    if (!pack_store_is_on(store)) return false;
+    origin_name(index, NULL, name);
+    if (!read_record(store, name, ORIGIN_END, text) || !parse_digest(text, found))
+        return false;
+    memcpy(digest, found, sizeof found);
+    return true;
+}
+
+void pack_store_remember(const struct pack_store *store, const struct component_index *index,
+                         const uint8_t digest[DIGEST_BYTES])
+{
+    char name[PACK_NAME_BYTES], hex[DIGEST_HEX], text[RECORD_BYTES];
+    if (!pack_store_is_on(store)) return;
+    origin_name(index, NULL, name);
+    (void)snprintf(text, sizeof text, "%s\n%s of %.300s\n", digest_hex(digest, hex),
+                   component_role_name(index->role), index->file->path);
+    (void)write_record(store, name, ORIGIN_END, text);
+}
+
+/* ---- packs that are there ---- */
+
+static void identity_text(const struct pack_store *store, const struct pack *pack,
+                          char text[static RECORD_BYTES])
+{
+    const struct file_identity *const is = &pack->identity;
+    (void)snprintf(text, RECORD_BYTES,
+                   "%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 "\n",
+                   store->boot, is->device, is->inode, is->bytes, is->modified_ns,
+                   is->changed_ns);
+}
+
+bool pack_store_trusts(const struct pack_store *store, const struct pack *pack)
+{
+    char name[PACK_NAME_BYTES], kept[RECORD_BYTES], now[RECORD_BYTES];
+    key_name(&pack->key, name);
+    identity_text(store, pack, now);
+    return store->boot[0] && read_record(store, name, CHECKED_END, kept) &&
+           strcmp(kept, now) == 0;
+}
+
+enum dr_code pack_store_find(const struct pack_store *store, const struct pack_key *key,
+                             struct pack *pack, bool *is_checked, struct dr_error *err)
+{
+    char path[PACK_PATH_BYTES];
+    *pack = PACK_INIT;
+    if (!pack_store_is_on(store))
+        return error_set(err, DR_NOT_FOUND, "%s", store ? store->off_reason : "no packs");
+    pack_store_path(store, key, path);
+    const enum dr_code code = pack_open(pack, path, key, err);
+    if (code == DR_OK) {
+        *is_checked = pack_store_trusts(store, pack);
+        if (*is_checked) pack_store_trust(store, pack);
+    } else if (code == DR_CORRUPT) {
+        pack_store_remove(store, key);
+    }
+    return code;
+}
+
+void pack_store_trust(const struct pack_store *store, const struct pack *pack)
+{
+    char name[PACK_NAME_BYTES], text[RECORD_BYTES], path[PACK_PATH_BYTES];
+    key_name(&pack->key, name);
+    path_in(store, name, CHECKED_END, path);
+    /* The mark's own time says when the pack was used last. */
+    if (pack_store_trusts(store, pack) && utimensat(AT_FDCWD, path, NULL, 0) == 0) return;
+    identity_text(store, pack, text);
+    (void)write_record(store, name, CHECKED_END, text);
+}
+
+void pack_store_distrust(const struct pack_store *store, const struct pack_key *key)
+{
+    char name[PACK_NAME_BYTES];
+    key_name(key, name);
+    remove_record(store, name, CHECKED_END);
+}
+
+void pack_store_remove(const struct pack_store *store, const struct pack_key *key)
+{
+    char name[PACK_NAME_BYTES];
+    key_name(key, name);
+    remove_record(store, name, CHECKED_END);
+    remove_record(store, name, PACK_END);
+}
+
+/* ---- making one ---- */
+
+/* Is the open file the one that has this name? */
+static bool has_name(int descriptor, const char *path)
+{
+    struct stat open_one, named;
+    return fstat(descriptor, &open_one) == 0 && lstat(path, &named) == 0 &&
+           open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
+}
+
+static enum dr_code lock_draft(struct pack_draft *draft, struct dr_error *err)
+{
+    draft->descriptor =
+        open(draft->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (draft->descriptor < 0)
+        return error_set_errno(err, DR_IO, errno, "cannot make %.600s", draft->path);
+    const bool locked = flock(draft->descriptor, LOCK_EX | LOCK_NB) == 0;
+    /* Whoever held the lock may have renamed or removed it in the meantime. */
+    if (locked && has_name(draft->descriptor, draft->path)) return DR_OK;
+    const int refused = locked ? EWOULDBLOCK : errno;
+    (void)close(draft->descriptor);
+    draft->descriptor = -1;
+    if (refused == EWOULDBLOCK)
+        return error_set(err, DR_BUSY, "another process is making %.600s", draft->path);
+    return error_set_errno(err, DR_IO, refused, "cannot lock %.600s", draft->path);
+}
+
+static enum dr_code take_room(const struct pack_draft *draft, size_t file_bytes,
+                              struct dr_error *err)
+{
+    struct statvfs disk;
+    char need[16], have[16];
+    if (ftruncate(draft->descriptor, 0) || fstatvfs(draft->descriptor, &disk))
+        return error_set_errno(err, DR_IO, errno, "cannot write %.600s", draft->path);
+    const uint64_t share = (uint64_t)disk.f_blocks * disk.f_frsize / LEFT_FREE_SHARE;
+    const uint64_t kept = share < LEFT_FREE_MOST ? share : LEFT_FREE_MOST;
+    const uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
+    const uint64_t usable = available > kept ? available - kept : 0;
+    if (file_bytes > usable)
+        return error_set(err, DR_IO,
+                         "no room for a pack: it needs %s (%zu bytes), the disk can spare %s "
+                         "(%" PRIu64 " bytes)",
+                         size_format(file_bytes, need), file_bytes,
+                         size_format((size_t)usable, have), usable);
+    const int refused = fault_strikes(FAULT_WRITE)
+                            ? ENOSPC
+                            : posix_fallocate(draft->descriptor, 0, (off_t)file_bytes);
+    if (refused)
+        return error_set_errno(err, DR_IO, refused, "no room for a pack of %s",
+                               size_format(file_bytes, need));
+    return DR_OK;
+}
+
+enum dr_code pack_store_draft(const struct pack_store *store,
+                              const struct component_index *index,
+                              const uint8_t layout[DIGEST_BYTES], size_t data_bytes,
+                              struct pack_draft *draft, struct dr_error *err)
+{
+    char name[PACK_NAME_BYTES];
+    size_t file_bytes;
+    *draft = PACK_DRAFT_INIT;
+    if (!pack_store_is_on(store)) return error_set(err, DR_IO, "%s", store->off_reason);
+    if (!pack_extent(data_bytes, &draft->data_offset, &file_bytes))
+        return error_set(err, DR_UNSUPPORTED, "a pack of %zu bytes", data_bytes);
+    draft->data_bytes = data_bytes;
+    origin_name(index, layout, name);
+    path_in(store, name, BUILDING_END, draft->path);
+    const enum dr_code code = lock_draft(draft, err);
+    if (code != DR_OK) return code;
+    const enum dr_code room = take_room(draft, file_bytes, err);
+    if (room != DR_OK) pack_draft_discard(draft);
+    return room;
+}
+
+enum dr_code pack_store_commit(const struct pack_store *store, struct pack_draft *draft,
+                               const struct pack_key *key,
+                               const uint8_t (*digests)[DIGEST_BYTES], const char *source,
+                               struct pack *pack, struct dr_error *err)
+{
+    char path[PACK_PATH_BYTES];
+    *pack = PACK_INIT;
+    pack_store_path(store, key, path);
+    enum dr_code code = pack_write_head(draft->descriptor, draft->path, key,
+                                        draft->data_bytes, digests, source, err);
+    if (code == DR_OK && (fault_strikes(FAULT_WRITE) || rename(draft->path, path)))
+        code = error_set_errno(err, DR_IO, errno, "cannot name %.600s", path);
+    if (code != DR_OK) {
+        pack_draft_discard(draft);
+        return code;
+    }
+    (void)close(draft->descriptor);
+    *draft = PACK_DRAFT_INIT;
+    return pack_open(pack, path, key, err);
+}
+
+void pack_draft_discard(struct pack_draft *draft)
+{
+    if (draft->descriptor >= 0) {
+        (void)unlink(draft->path);
+        (void)close(draft->descriptor);
+    }
+    *draft = PACK_DRAFT_INIT;
+}
