@@ -39,6 +39,13 @@ static inline void verdict_add(struct verdict *verdict, const char *format, ...)
     (void)snprintf(verdict->why + end, sizeof verdict->why - end, ". ");
 }
 
+/* Are weights mapped from packs in this run of the test? (DARKROOM_PACKS names their folder.) */
+static inline bool has_packs(void)
+{
+    const char *const folder = getenv("DARKROOM_PACKS");
+    return folder && *folder && strcmp(folder, "off") != 0;
+}
+
 /* Sanitizers hold memory of their own: what the kernel says is not looked at there. */
 static const bool kernel_is_measured =
 #ifdef __SANITIZE_ADDRESS__
@@ -217,7 +224,8 @@ static inline void judge_gone(const struct dr_engine *engine,
 struct look {
     uint64_t ledger, kernel;                 /* private bytes */
     uint64_t image, heap, stack, jit, other; /* the residual */
-    uint64_t resident;  /* at the addresses of the ledger's regions, as read here */
+    uint64_t mapped;    /* bytes of the ledger's mapped regions: packs */
+    uint64_t resident;  /* at the addresses of its private regions, as read here */
     uint64_t anonymous; /* resident, of the whole process, as read here */
 };
 
@@ -231,12 +239,14 @@ static inline struct look take_look(struct dr_engine *engine, struct verdict *ve
     }
     struct mapping_list mappings = read_mappings();
     for (size_t i = 0; i < memory.region_count; ++i)
-        look.resident +=
-            resident_at(&mappings, memory.regions[i].start, memory.regions[i].bytes);
+        if (strcmp(memory.regions[i].kind, "private") == 0)
+            look.resident += resident_at(&mappings, memory.regions[i].start,
+                                         memory.regions[i].bytes);
     for (size_t i = 0; i < mappings.count; ++i)
         look.anonymous += mappings.items[i].anonymous_bytes;
     free(mappings.items);
     look.ledger = memory.ledger.private_bytes;
+    look.mapped = memory.ledger.mapped_bytes;
     look.kernel = memory.kernel.private_bytes;
     look.image = memory.residual.image_bytes;
     look.heap = memory.residual.heap_bytes;
@@ -252,15 +262,16 @@ static inline struct look take_look(struct dr_engine *engine, struct verdict *ve
 /* ---- slots --------------------------------------------------------------------------------- */
 
 /* What must hold whenever no call runs: a slot holds the active weights or none, its base is still
- * referenced, and the ledger holds weights and prompts alone, each byte resident. */
+ * referenced, and the ledger holds weights and prompts alone, each private byte resident. */
 static inline void judge_slots(struct dr_engine *engine, struct verdict *verdict)
 {
     const struct pipeline *const pipeline = engine->pipeline;
-    uint64_t explained = 0;
+    uint64_t explained = 0, mapped = 0;
     for (int role = 0; pipeline && role < ROLE_COUNT; ++role) {
         const struct slot *const slot = &pipeline->slots[role];
         slot_check(slot);
-        explained += slot->weights.bytes;
+        explained += region_private_bytes(&slot->weights);
+        mapped += slot->weights.bytes - region_private_bytes(&slot->weights);
         if (slot->resident && slot->resident != slot_active(slot))
             verdict_add(verdict, "the %s in memory is not the active one", slot->name);
         if (pipeline->checkpoint.components[role].count && !slot->base)
@@ -273,6 +284,11 @@ static inline void judge_slots(struct dr_engine *engine, struct verdict *verdict
                     "the ledger holds %" PRIu64
                     " bytes, the slots account for %" PRIu64,
                     look.ledger, explained);
+    if (look.mapped != mapped)
+        verdict_add(verdict,
+                    "the ledger maps %" PRIu64
+                    " bytes of files, the slots account for %" PRIu64,
+                    look.mapped, mapped);
     if (look.resident != look.ledger)
         verdict_add(verdict,
                     "%" PRIu64
