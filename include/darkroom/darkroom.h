@@ -560,6 +560,52 @@ DR_API enum dr_code dr_engine_forecast(struct dr_engine *engine,
                                        struct dr_forecast *forecast,
                                        struct dr_error *err) DR_MUST_CHECK;
 
+/* ---- packs ----------------------------------------------------------------------------- */
+
+enum dr_pack_state {
+    DR_PACK_READY,     /* read whole since the machine was started, and right */
+    DR_PACK_UNCHECKED, /* is read whole when it is used next */
+    DR_PACK_DAMAGED,   /* is made again when it is wanted */
+    DR_PACK_LEFTOVER,  /* of a process that ended while it made it */
+    DR_PACK_BEING_MADE,
+};
+DR_API const char *dr_pack_state_name(enum dr_pack_state state); /* "ready", "being made" */
+
+struct dr_pack_info {
+    char path[DR_PATH_BYTES];
+    char source[DR_TEXT_BYTES];  /* "vae of /models/a.safetensors" */
+    char problem[DR_TEXT_BYTES]; /* "" or what is wrong with it */
+    enum dr_pack_state state;
+    uint64_t bytes;
+    int64_t used_s; /* when it was used last: seconds since 1970 */
+};
+struct dr_pack_list {
+    char folder[DR_PATH_BYTES];
+    struct dr_pack_info *packs; /* the one used last first */
+    size_t count;
+    uint64_t bytes; /* of all */
+};
+enum {
+    DR_PACKS_VERIFY = 1 /* flags: read each whole; about 1.5 GB a second */
+};
+
+/* The packs in a folder (NULL as in dr_engine_options). Errors: DR_NOT_FOUND where packs are off
+ * (why); DR_CORRUPT, with DR_PACKS_VERIFY, where one is damaged: the list is filled all the same. */
+DR_API enum dr_code dr_packs_list(const char *folder, unsigned flags,
+                                  struct dr_pack_list *list,
+                                  struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_pack_list_free(struct dr_pack_list *list);
+
+struct dr_pack_prune {
+    uint64_t removed_bytes, kept_bytes;
+    uint64_t removed_count, kept_count;
+};
+/* Remove leftovers and damaged packs, and of the rest those used longest ago until at most
+ * keep_bytes remain. A process that has one mapped keeps it until it lets go. */
+DR_API enum dr_code dr_packs_prune(const char *folder, uint64_t keep_bytes,
+                                   struct dr_pack_prune *result,
+                                   struct dr_error *err) DR_MUST_CHECK;
+
 /* ---- looking at files ------------------------------------------------------------------ */
 
 struct dr_inspection {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- text -------------------------------------------------------------------------------- */
 
@@ -387,6 +388,36 @@ static json_t *listed_choice(const struct dr_listed_choice *choice)
     answer_set_text(object, "path", choice->path);
     answer_set_text(object, "reason", choice->reason);
     return object;
+}
+
+/* "2026-11-25 09:30" */
+static json_t *time_text(int64_t seconds)
+{
+    char text[32] = "";
+    const time_t when = (time_t)seconds;
+    struct tm local;
+    if (localtime_r(&when, &local))
+        (void)strftime(text, sizeof text, "%Y-%m-%d %H:%M", &local);
+    return json_string(text);
+}
+
+void answer_add_pack_list(json_t *answer, const struct dr_pack_list *list)
+{
+    json_t *const packs = json_array();
+    for (size_t i = 0; i < list->count; ++i) {
+        const struct dr_pack_info *const pack = &list->packs[i];
+        json_t *const object = json_object();
+        answer_set_text(object, "source", pack->source);
+        answer_set_text(object, "state", dr_pack_state_name(pack->state));
+        answer_set_bytes(object, "bytes", pack->bytes);
+        (void)json_object_set_new(object, "used", time_text(pack->used_s));
+        answer_set_text(object, "path", pack->path);
+        if (pack->problem[0]) answer_set_text(object, "problem", pack->problem);
+        (void)json_array_append_new(packs, object);
+    }
+    answer_set_text(answer, "folder", list->folder);
+    answer_set_bytes(answer, "bytes", list->bytes);
+    (void)json_object_set_new(answer, "packs", packs);
 }
 
 void answer_add_vae_list(json_t *answer, const struct dr_vae_list *list)

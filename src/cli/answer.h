@@ -33,6 +33,9 @@ json_t *answer_forecast(const struct dr_forecast *forecast);
 
 /* These add their members to the answer itself. */
 void answer_add_memory(json_t *answer, const struct dr_memory *memory);
+/* `packs`, with the folder and the sum of their bytes. */
+void answer_add_pack_list(json_t *answer, const struct dr_pack_list *list);
+
 /* `vaes` and `choices`, with the folder. */
 void answer_add_vae_list(json_t *answer, const struct dr_vae_list *list);
 /* The settings' file and what it says. */

@@ -11,6 +11,7 @@
 #include "settings_command.h"
 #include "soak.h"
 #include "switch_commands.h"
+#include "packs_command.h"
 #include "vaes_command.h"
 
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
@@ -154,6 +155,8 @@ static const struct command table[] = {
      run_decode},
     {"inspect", BOTH, FOR_INSPECT, 1, 1, "FILE",
      "what a checkpoint, a VAE or a picture is and holds", false, run_inspect},
+    {"packs", BOTH, FOR_PACKS, 0, 1, "[list|verify|prune]",
+     "weights kept in the layout that runs: list them, check them, make room", false, run_packs},
     {"vaes", BOTH, FOR_VAES, 0, 0, "", "which VAEs are there for a model, and what a choice means",
      true, run_vaes},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",

@@ -89,6 +89,10 @@ static const struct option table[] = {
      "model, else the data folder)"},
     {"budget", 0, BYTES, AT(budget), ENGINE, "SIZE",
      "most private memory, such as 2G (default: nine tenths of what is free)"},
+    {"packs", 0, TEXT, AT(packs), START | FOR_VAES | FOR_PACKS, "DIR|off",
+     "where weights are kept in the layout that runs, to be mapped and not read (default "
+     "DARKROOM_PACKS, else the cache folder)"},
+    {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE", "what prune leaves, such as 20G"},
     {"memory-log", 0, TEXT, AT(memory_log), START, "FILE",
      "write each region of memory as it comes and goes, a JSON object a line"},
     {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE, NULL,
@@ -262,6 +266,7 @@ static const struct option *find_short(char letter)
 static void note_said(struct options *options, const struct option *option)
 {
     if (option->offset == AT(budget)) options->budget_said = true;
+    if (option->offset == AT(keep)) options->keep_said = true;
     if (option->offset == AT(strength)) options->strength_said = true;
 }
 

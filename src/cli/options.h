@@ -30,9 +30,10 @@ enum {
     FOR_SOAK = 2048,
     FOR_VAES = 4096,
     FOR_SETTINGS = 8192,
+    FOR_PACKS = 16384,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_SOAK | FOR_VAES |
-              FOR_SETTINGS,
+              FOR_SETTINGS | FOR_PACKS,
     IN_SHELL =
         256, /* beside a command's bit: a line of the shell, whose engine is open */
     AT_START = 512, /* beside an option's bits: fixed when the engine opens */
@@ -42,8 +43,8 @@ struct options {
     /* engine */
     int precision; /* enum dr_precision */
     int32_t threads;
-    uint64_t budget;
-    const char *tokenizer, *vae_dir, *memory_log;
+    uint64_t budget, keep;
+    const char *tokenizer, *vae_dir, *packs, *memory_log;
     /* job */
     const char *models, *vaes; /* of soak: paths and names, with commas between */
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
@@ -55,7 +56,7 @@ struct options {
     /* talk */
     bool force, json, quiet, help, digests, drop_cache, unset_vae, unset_vae_dir;
     int32_t verbose; /* how often it was said */
-    bool budget_said, strength_said;
+    bool budget_said, keep_said, strength_said;
     const char *operands[OPTIONS_MAX_OPERANDS];
     int operand_count;
 };

@@ -149,21 +149,6 @@ static void data_folder(const char *name, char *folder, size_t folder_bytes)
         (void)snprintf(folder, folder_bytes, "%s/.local/share/darkroom/%s", home, name);
 }
 
-/* "$XDG_CACHE_HOME/darkroom/packs", "~/.cache/darkroom/packs", or "". */
-static void find_pack_folder(const char *option, char *folder, size_t folder_bytes)
-{
-    const char *const cache = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
-    const char *const said = option ? option : getenv("DARKROOM_PACKS");
-    folder[0] = '\0';
-    if (said && *said) {
-        if (strcmp(said, "off") != 0) (void)snprintf(folder, folder_bytes, "%s", said);
-    } else if (!said && cache && cache[0] == '/') {
-        (void)snprintf(folder, folder_bytes, "%s/darkroom/packs", cache);
-    } else if (!said && home && *home) {
-        (void)snprintf(folder, folder_bytes, "%s/.cache/darkroom/packs", home);
-    }
-}
-
 static void say_of_packs(void *cookie, const char *line)
 {
     engine_log(cookie, DR_LOG_WARNING, "%s", line);
@@ -172,7 +157,7 @@ static void say_of_packs(void *cookie, const char *line)
 static void open_packs(struct dr_engine *engine, const char *option)
 {
     char folder[DR_PATH_BYTES];
-    find_pack_folder(option, folder, sizeof folder);
+    engine_find_pack_folder(option, folder, sizeof folder);
     pack_store_open(&engine->packs, folder);
     engine->packs.say = say_of_packs;
     engine->packs.say_cookie = engine;

@@ -6,6 +6,7 @@
  *     vae_trial.c      what is asked of a VAE before that
  *     vae_list.c       which VAEs are there, and which choice means which
  *     settings.c       what the user wants on every run
+ *     pack_list.c      the folder of packs, for people
  *     generate.c       jobs: a checked request (request.h) is planned, run, answered
  *     report.c         looking at memory; forecasts
  *     describe.c       what models and VAEs are, in darkroom.h's words
@@ -109,6 +110,9 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
                               struct dr_model_info *info);
 void engine_describe_model(const struct checkpoint *checkpoint, const char *path,
                            struct dr_model_info *info);
+
+/* The folder of packs that option and environment give; "" where they are turned off. */
+void engine_find_pack_folder(const char *option, char *folder, size_t folder_bytes);
 
 /* The VAE folder that option, environment and setting ("" for none) give, in this order; "" where
  * there is none. */

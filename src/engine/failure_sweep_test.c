@@ -171,6 +171,7 @@ struct sweep {
     unsigned places;
     enum fault_mode mode;
     bool is_tight; /* the budget has no room for old and new beside each other */
+    bool is_cold;  /* no pack is there: each operation makes those that it needs */
 };
 
 /* After the operation, failed or not: whole, and usable. */
@@ -215,6 +216,12 @@ static bool is_whole_sweep(void)
     return said && strcmp(said, "whole") == 0;
 }
 
+static void remove_packs(const struct dr_engine *engine)
+{
+    struct pack_prune pruned;
+    (void)!pack_store_prune(&engine->packs, 0, &pruned, NULL);
+}
+
 /* Returns how many N were tried; stops at the first that does not hold. */
 static int run_sweep(struct dr_engine *engine, const struct sweep *sweep,
                      struct verdict *verdict)
@@ -230,6 +237,7 @@ static int run_sweep(struct dr_engine *engine, const struct sweep *sweep,
         verdict_add(verdict, "no such budget: %s", problem.message);
     for (bool struck = true; struck && verdict_holds(verdict); ++tried) {
         if (operation->output) (void)unlink(in_root(operation->output));
+        if (sweep->is_cold) remove_packs(engine);
         fault_arm(sweep->places, n, sweep->mode);
         const enum dr_code code = operation->run(engine, operation->argument);
         struck = fault_has_struck();
@@ -297,6 +305,7 @@ static void play(const char *part, enum fault_sabotage sabotage)
         struct sweep sweep = sweeps[SWEEP_COUNT - 1 - i % sweep_count()];
         sweep.operation = &operations[i / sweep_count()];
         sweep.is_tight = strcmp(part, "tight") == 0;
+        sweep.is_cold = has_packs() && !sweep.is_tight;
         const int tried = run_sweep(engine, &sweep, &report.verdict);
         if (verdict_holds(&report.verdict) && tried < 3)
             verdict_add(&report.verdict, "%s: only %d could fail",

@@ -311,8 +311,11 @@ void component_pack_commit(struct component_pack *pack, const struct component_s
     const struct pack_key key = key_of(pack, digest);
     struct dr_error problem = {0};
     char source[PACK_SOURCE_BYTES];
-    (void)snprintf(source, sizeof source, "%s of %.400s",
-                   component_role_name(spec->index->role), spec->index->file->path);
+    const char *const given = spec->index->file->path;
+    char *const whole = realpath(given, NULL);
+    (void)snprintf(source, sizeof source, "%s of %.480s",
+                   component_role_name(spec->index->role), whole ? whole : given);
+    free(whole);
     uint8_t(*const digests)[DIGEST_BYTES] =
         digest_sections(weights->data, spec->weights_bytes);
     enum dr_code code = digests ? DR_OK : error_set(&problem, DR_NOMEM, "no memory");

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mem/region.h"
 #include "weights/pack_store.h"
 
 struct listing {
@@ -124,6 +125,44 @@ enum dr_code pack_store_list(const struct pack_store *store, struct pack_listing
     *list = listing.items;
     *count = listing.count;
     return DR_OK;
+}
+
+static enum dr_code read_whole(const struct pack *pack, const char *path,
+                               struct dr_error *err)
+{
+    struct ledger ledger = {0};
+    struct region region = {0};
+    const struct region_options options = {.bytes = pack->data_bytes,
+                                           .tag = REGION_WEIGHTS,
+                                           .component = "pack"};
+    uint8_t(*const digests)[DIGEST_BYTES] = malloc(pack->section_count * DIGEST_BYTES);
+    enum dr_code code = digests ? DR_OK : error_set(err, DR_NOMEM, "no memory to check %s", path);
+    if (code == DR_OK)
+        code = region_map(&region, &ledger, pack->descriptor, pack->data_offset, &options, err);
+    for (size_t i = 0; code == DR_OK && i < pack->section_count; ++i)
+        pack_section_digest(region.data, pack->data_bytes, i, digests[i]);
+    if (code == DR_OK && region_lost_page(&region))
+        code = error_set(err, DR_CORRUPT, "%s is cut short", path);
+    if (code == DR_OK)
+        code = pack_check(pack, path, (const uint8_t(*)[DIGEST_BYTES])digests, err);
+    region_close(&region);
+    free(digests);
+    return code;
+}
+
+void pack_store_verify(const struct pack_store *store, struct pack_listing *item)
+{
+    struct pack pack;
+    struct dr_error problem;
+    enum dr_code code = pack_open(&pack, item->path, &item->key, &problem);
+    if (code == DR_OK) code = read_whole(&pack, item->path, &problem);
+    item->is_checked = code == DR_OK;
+    if (code == DR_OK)
+        pack_store_trust(store, &pack);
+    else
+        pack_store_distrust(store, &item->key);
+    if (code != DR_OK) (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
+    pack_close(&pack);
 }
 
 /* Origins and marks tell of files that may be gone; what is missing is found again by reading. */

@@ -116,6 +116,10 @@ struct pack_listing {
 enum dr_code pack_store_list(const struct pack_store *store, struct pack_listing **list,
                              size_t *count, struct dr_error *err) DR_MUST_CHECK;
 
+/* Read the whole pack of a listing: trusted from then on, or `problem` says what is wrong with it,
+ * and it is trusted no more. */
+void pack_store_verify(const struct pack_store *store, struct pack_listing *item);
+
 /* Remove leftovers, damaged packs, and of the rest those used longest ago until at most keep_bytes
  * remain; also origins and marks that belong to nothing any more. A pack that a process has mapped
  * stays readable to that process. */

@@ -1,0 +1,48 @@
+#include "packs_command.h"
+
+#include <string.h>
+
+#include "answer.h"
+
+static enum dr_code list_packs(const struct options *options, unsigned flags,
+                               json_t *fields, struct dr_error *err)
+{
+    struct dr_pack_list list;
+    const enum dr_code code = dr_packs_list(options->packs, flags, &list, err);
+    if (code == DR_OK) answer_add_pack_list(fields, &list);
+    dr_pack_list_free(&list);
+    return code;
+}
+
+static enum dr_code prune_packs(const struct options *options, json_t *fields,
+                                struct dr_error *err)
+{
+    struct dr_pack_prune pruned;
+    if (!options->keep_said)
+        return command_fail(err, DR_BAD_INPUT,
+                            "say how much may stay: packs prune --keep 20G; --keep 0 removes all");
+    const enum dr_code code = dr_packs_prune(options->packs, options->keep, &pruned, err);
+    if (code != DR_OK) return code;
+    answer_set_bytes(fields, "removed_bytes", pruned.removed_bytes);
+    answer_set_bytes(fields, "removed_count", pruned.removed_count);
+    answer_set_bytes(fields, "kept_bytes", pruned.kept_bytes);
+    answer_set_bytes(fields, "kept_count", pruned.kept_count);
+    return DR_OK;
+}
+
+enum dr_code run_packs(struct session *session, const struct options *options,
+                       json_t *fields, struct dr_error *err)
+{
+    const char *const what = options->operand_count ? options->operands[0] : "list";
+    (void)session;
+    const bool prunes = strcmp(what, "prune") == 0;
+    if (options->keep_said && !prunes)
+        return command_fail(err, DR_BAD_INPUT, "--keep is for packs prune");
+    if (prunes) return prune_packs(options, fields, err);
+    if (strcmp(what, "list") == 0) return list_packs(options, 0, fields, err);
+    if (strcmp(what, "verify") == 0)
+        return list_packs(options, DR_PACKS_VERIFY, fields, err);
+    return command_fail(err, DR_BAD_INPUT,
+                        "packs %.80s? There are packs list, packs verify and packs prune",
+                        what);
+}
