@@ -229,8 +229,9 @@ struct dr_vae_info {
     char path[DR_PATH_BYTES];     /* the file that the active one is from */
     char name[256];               /* its short name, for picture metadata */
     char digest[DR_DIGEST_CHARS]; /* "" where nothing was read yet */
-    int32_t verified; /* the bytes in memory were digested when they were read, and
-                                 * for a restored original equal the digest saved before */
+    int32_t verified; /* the bytes in memory were digested when they were read, or are a pack's
+                                 * that was made so and is unchanged since it was checked; for a
+                                 * restored original the digest equals the one saved before */
     int32_t resident;
     float scale_factor;
     char probe

@@ -150,11 +150,16 @@ void pipeline_close(struct pipeline **pipeline)
 }
 
 /* One source of pipeline_settle. Whoever holds a draft does not wait for another's. */
-static enum dr_code settle_one(struct source *source,
+static enum dr_code settle_one(struct slot *slot, struct source *source,
                                const struct pipeline_settle *settle,
                                enum component_pack_manner *manner, struct dr_error *err)
 {
     if (!source) return DR_OK;
+    if (slot && slot->resident == source) {
+        /* What is mapped stays mapped, even where its pack was pruned. */
+        if (component_pack_is_sound(&source->pack)) return DR_OK;
+        slot_release(slot);
+    }
     const enum dr_code code =
         source_settle(source, settle->ledger, *manner, settle->progress, err);
     if (source->pack.state == COMPONENT_PACK_DRAFTED) *manner = COMPONENT_PACK_NO_WAIT;
@@ -167,13 +172,15 @@ enum dr_code pipeline_settle(struct pipeline *pipeline,
     enum component_pack_manner manner = settle->manner;
     enum dr_code code = DR_OK;
     for (int role = 0; role < ROLE_COUNT && code == DR_OK; ++role) {
-        const struct slot *const slot = &pipeline->slots[role];
+        struct slot *const slot = &pipeline->slots[role];
         if (!(settle->roles & 1U << role)) continue;
-        code = settle_one(slot->base, settle, &manner, err);
+        code = settle_one(slot, slot->base, settle, &manner, err);
         if (code == DR_OK && slot->override != settle->other)
-            code = settle_one(slot->override, settle, &manner, err);
+            code = settle_one(slot, slot->override, settle, &manner, err);
     }
-    return code == DR_OK ? settle_one(settle->other, settle, &manner, err) : code;
+    return code == DR_OK ? settle_one(&pipeline->slots[ROLE_VAE], settle->other, settle,
+                                      &manner, err)
+                         : code;
 }
 
 void pipeline_unsettle(struct pipeline *pipeline)

@@ -264,6 +264,11 @@ enum dr_code component_pack_settle(struct component_pack *pack,
     return draft_or_wait(pack, spec, digest, how, err);
 }
 
+bool component_pack_is_sound(const struct component_pack *pack)
+{
+    return pack->state != COMPONENT_PACK_READY || pack_is_unwritten(&pack->pack);
+}
+
 void component_pack_unsettle(struct component_pack *pack)
 {
     if (!pack->store || pack->state == COMPONENT_PACK_READY) return;

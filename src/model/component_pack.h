@@ -66,6 +66,9 @@ enum dr_code component_pack_settle(struct component_pack *pack,
                                    const struct component_pack_settle *how,
                                    struct dr_error *err) DR_MUST_CHECK;
 
+/* Are weights that were mapped from it still what they were? True also where it is not READY. */
+bool component_pack_is_sound(const struct component_pack *pack);
+
 /* Let go of a draft. READY stays: the open file is the proof that it is still the same. */
 void component_pack_unsettle(struct component_pack *pack);
 

@@ -162,6 +162,15 @@ bool pack_is_unchanged(const struct pack *pack)
            now.changed_ns == pack->identity.changed_ns;
 }
 
+bool pack_is_unwritten(const struct pack *pack)
+{
+    struct file_identity now;
+    return pack->descriptor >= 0 &&
+           file_identity_read(&now, pack->descriptor, "", NULL) == DR_OK &&
+           now.bytes == pack->identity.bytes &&
+           now.modified_ns == pack->identity.modified_ns;
+}
+
 /* ---- the sections ---- */
 
 static enum dr_code compare(const uint8_t (*found)[DIGEST_BYTES],

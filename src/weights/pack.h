@@ -53,6 +53,9 @@ void pack_close(struct pack *pack); /* a closed one is fine */
 /* Is the open file still as it was when it was opened, and still there by some name? */
 bool pack_is_unchanged(const struct pack *pack);
 
+/* Has nobody written to it, though it may have lost its name (a prune)? */
+bool pack_is_unwritten(const struct pack *pack);
+
 /* The number of sections of so many bytes of data. */
 size_t pack_section_count(size_t data_bytes);
 /* The digest of section `section` of data (data_bytes in all). */
