@@ -161,10 +161,11 @@ static void open_packs(struct dr_engine *engine, const char *option)
     pack_store_open(&engine->packs, folder);
     engine->packs.say = say_of_packs;
     engine->packs.say_cookie = engine;
-    if (folder[0] && !pack_store_is_on(&engine->packs))
-        engine_log(engine, DR_LOG_WARNING,
-                   "no packs, all weights will be private memory: %s",
-                   engine->packs.off_reason);
+    if (!folder[0] || pack_store_is_on(&engine->packs)) return;
+    const bool is_said = option || getenv("DARKROOM_PACKS");
+    engine_log(engine, is_said ? DR_LOG_WARNING : DR_LOG_INFO,
+               "no packs, all weights will be private memory: %s",
+               engine->packs.off_reason);
 }
 
 void engine_find_vae_folder(const char *option, const char *setting, char *folder,

@@ -11,7 +11,8 @@ void engine_find_pack_folder(const char *option, char *folder, size_t folder_byt
     const char *const cache = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
     const char *const said = option ? option : getenv("DARKROOM_PACKS");
     folder[0] = '\0';
-    if (said) {
+    if (option && !*option) return;
+    if (said && *said) {
         if (strcmp(said, "off") != 0) (void)snprintf(folder, folder_bytes, "%s", said);
     } else if (cache && cache[0] == '/') {
         (void)snprintf(folder, folder_bytes, "%s/darkroom/packs", cache);

@@ -39,6 +39,7 @@ def set_up():
     ENVIRONMENT.update({key: os.environ[key] for key in kept if key in os.environ})
     ENVIRONMENT.update(HOME=str(HOME), XDG_DATA_HOME=str(HOME / "data"),
                        XDG_CONFIG_HOME=str(HOME / "config"), TERM="xterm",
+                       DARKROOM_PACKS="off",  # but where a test is about them
                        DARKROOM_TOKENIZER=str(SOURCE / "tests/data/tiny-tokenizer"))
     make("tiny.safetensors", "--seed", "1")
     make("vae.safetensors", "--part", "vae", "--seed", "2")

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Packs from outside: made once, found by every later run, shared between processes, and no harm in losing one."""
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import harness
+from harness import BUILD, DARKROOM, ENVIRONMENT, GENERATE, HOME, LINE, Case, Shell, make
+
+MIB = 1 << 20
+
+
+class Packs(Case):
+    def setUp(self):
+        super().setUp()
+        # Beside the build: /tmp may lie in memory, where packs are turned off.
+        self.packs = tempfile.mkdtemp(prefix="cli-packs-", dir=BUILD)
+        self.addCleanup(shutil.rmtree, self.packs, True)
+        state = self.run_program("packs", "--packs", self.packs)
+        if state.returncode != 0:
+            self.skipTest(state.stderr)
+
+    def listed(self, *arguments):
+        answer, code = self.ask("packs", *arguments, "--packs", self.packs)
+        self.assertEqual(code, 0, answer)
+        return answer["packs"]
+
+    def open_shell(self, name="one"):
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        shell = Shell(folder, "--packs", self.packs)
+        self.addCleanup(shell.kill)
+        return shell
+
+    def test_made_once_and_found_again(self):
+        plain = self.run_program(*GENERATE, "--packs", "off", "-o", "plain.png")
+        self.assertEqual(plain.returncode, 0, plain)
+        self.assertEqual(self.listed(), [])
+        for name in ("first.png", "second.png"):
+            answer, code = self.ask(*GENERATE, "--packs", self.packs, "-o", name)
+            self.assertEqual(code, 0)
+            self.assertEqual(answer["planned_private_bytes"], answer["peak_private_bytes"])
+            self.assertLess(answer["peak_private_bytes"], 16 * MIB)  # the weights are 53 MiB
+            self.assertEqual(harness.idat_of(self.folder / name), harness.idat_of(self.folder / "plain.png"))
+            made = sorted((pack["path"], os.stat(pack["path"]).st_ino) for pack in self.listed())
+            if name == "first.png":
+                first = made
+        self.assertEqual(made, first)
+        self.assertEqual({pack["source"].split()[0] for pack in self.listed()}, {"text", "unet", "vae"})
+        self.assertEqual({pack["state"] for pack in self.listed()}, {"ready"})
+
+    def test_two_processes_share_them(self):
+        one, two = self.open_shell(), self.open_shell("two")
+        self.succeed(one, "model ../../tiny.safetensors")
+        self.succeed(one, LINE + " -o a.png")
+        alone = self.memory(one)
+        self.succeed(two, "model ../../tiny.safetensors")
+        self.succeed(two, LINE + " -o a.png")
+        both = [self.memory(one), self.memory(two)]
+        weights = alone["ledger"]["mapped_bytes"]
+        self.assertGreater(weights, 50 * MIB)
+        for memory in both:
+            self.assertEqual(memory["ledger"]["mapped_bytes"], weights)
+            self.assertLess(memory["kernel"]["private_bytes"], weights // 4)
+        together = sum(memory["kernel"]["pss_bytes"] for memory in both)
+        added = together - alone["kernel"]["pss_bytes"]
+        self.assertLess(added, weights // 4, "the second process holds weights of its own")
+
+    def test_damage_is_told_and_mended(self):
+        self.assertEqual(self.run_program(*GENERATE, "--packs", self.packs, "-o", "a.png").returncode, 0)
+        path = next(pack["path"] for pack in self.listed() if pack["source"].startswith("unet"))
+        with open(path, "r+b") as file:
+            file.seek(5 * MIB)
+            file.write(b"\xff" * 64)
+        answer, code = self.ask("packs", "verify", "--packs", self.packs)
+        self.assertEqual(answer["error"]["code"], "corrupt")
+        self.assertEqual(code, 4)
+        self.check_sentence(answer["error"]["message"], [path, "section"])
+        done = self.run_program(*GENERATE, "--packs", self.packs, "-o", "b.png")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("made again", done.stderr)
+        self.assertEqual(harness.idat_of(self.folder / "a.png"), harness.idat_of(self.folder / "b.png"))
+        self.assertEqual({pack["state"] for pack in self.listed("verify")}, {"ready"})
+
+    def test_no_room(self):
+        """A limit on the size of files stands for a full disk: the program ignores SIGXFSZ as its starter did."""
+        done = subprocess.run([DARKROOM, *GENERATE, "--packs", self.packs, "-o", "a.png"], cwd=self.folder, env=ENVIRONMENT,
+                              capture_output=True, text=True, restore_signals=False, check=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB)))
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("the weights of unet will be private memory: no room for a pack", done.stderr)
+        self.assertEqual({pack["source"].split()[0] for pack in self.listed()}, {"text"})
+
+    def test_a_folder_that_cannot_be_used(self):
+        place = self.folder / "file"
+        place.write_text("no folder")
+        done = self.run_program(*GENERATE, "--packs", place / "packs", "-o", "a.png")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("no packs", done.stderr)
+        # Nobody asked for this one: not worth a word.
+        done = self.run_program(*GENERATE, "-o", "b.png", "-q",
+                                environment={"DARKROOM_PACKS": "", "XDG_CACHE_HOME": str(place)})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        answer, code = self.ask("packs", "--packs", place / "packs")
+        self.assertEqual((answer["error"]["code"], code), ("not_found", 3))
+
+    def test_prune(self):
+        self.assertEqual(self.run_program(*GENERATE, "--packs", self.packs, "-o", "a.png").returncode, 0)
+        answer, code = self.ask("packs", "prune", "--packs", self.packs)
+        self.assertEqual((answer["error"]["code"], code), ("bad_input", 2))
+        self.check_sentence(answer["error"]["message"], ["--keep"])
+        total = sum(pack["bytes"] for pack in self.listed())
+        answer, _ = self.ask("packs", "prune", "--keep", "1T", "--packs", self.packs)
+        self.assertEqual((answer["removed_count"], answer["kept_bytes"]), (0, total))
+        answer, _ = self.ask("packs", "prune", "--keep", str(total - 1), "--packs", self.packs)
+        self.assertGreaterEqual(answer["removed_count"], 1)
+        answer, _ = self.ask("packs", "prune", "--keep", "0", "--packs", self.packs)
+        self.assertEqual(answer["kept_count"], 0)
+        self.assertEqual([name for name in os.listdir(self.packs) if name.endswith((".pack", ".checked", ".building"))], [])
+        for words in (["purge"], ["list", "--keep", "1G"]):
+            _, code = self.ask("packs", *words, "--packs", self.packs)
+            self.assertEqual(code, 2)
+
+    def test_kill_while_they_are_made(self):
+        moments = random.Random(20261125)
+        for turn in range(8):
+            self.ask("packs", "prune", "--keep", "0", "--packs", self.packs)
+            process = subprocess.Popen([DARKROOM, *GENERATE, "--packs", self.packs, "-o", f"{turn}.png"],
+                                       cwd=self.folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(moments.uniform(0.0, 0.5))
+            process.kill()
+            process.wait()
+            for pack in self.listed("verify"):
+                self.assertIn(pack["state"], ("ready", "leftover"))
+        done = self.run_program(*GENERATE, "--packs", self.packs, "-o", "end.png")
+        self.assertEqual((done.returncode, "warning" in done.stderr), (0, False), done)
+        self.assertEqual({pack["state"] for pack in self.listed("verify")}, {"ready"})
+
+    def test_interrupt_while_they_are_made(self):
+        make("large.safetensors", "--seed", "9", "--dtype", "f32")
+        shell = self.open_shell()
+        shell.send("model ../../large.safetensors")
+        shell.wait_for(shell.events)  # a line of progress: it runs
+        shell.process.send_signal(signal.SIGINT)
+        answer = shell.receive()
+        self.assertTrue(answer["ok"] or answer["error"]["code"] == "cancelled", answer)
+        self.assertLessEqual({pack["state"] for pack in self.listed()}, {"ready"})
+        self.succeed(shell, "model ../../large.safetensors")
+        memory = self.memory(shell)
+        self.assertEqual(sum(part["private_bytes"] for part in memory["components"]), 0)
+
+    def test_a_checkpoint_that_is_gone(self):
+        gone = self.folder / "gone.safetensors"
+        shutil.copy(HOME / "tiny.safetensors", gone)
+        shell = self.open_shell()
+        self.succeed(shell, "model ../gone.safetensors")
+        self.succeed(shell, "unload")
+        gone.unlink()
+        self.fail_with(shell, LINE + " -o a.png", "changed", "gone.safetensors")
+        self.assertEqual(self.memory(shell)["ledger"]["mapped_bytes"], 0)
+
+
+if __name__ == "__main__":
+    harness.main()
