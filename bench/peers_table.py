@@ -185,7 +185,8 @@ class DarkroomEngine:
 
     def run(self, options):
         command = [str(ROOT / "build/darkroom"), "shell", "--json", "--precision", self.precision,
-                   "--threads", str(options.threads), "--tokenizer", self._tokenizer()]
+                   "--threads", str(options.threads), "--tokenizer", self._tokenizer(),
+                   "--packs", str(options.cache / "packs")]
         process = Process(self.name, command, options.threads, options.out / f"{self.name}.log")
         try:
             return self._measure(process, options)

@@ -229,7 +229,8 @@ struct dr_vae_info {
     char path[DR_PATH_BYTES];     /* the file that the active one is from */
     char name[256];               /* its short name, for picture metadata */
     char digest[DR_DIGEST_CHARS]; /* "" where nothing was read yet */
-    int32_t verified; /* the bytes in memory were digested when they were read, or are a pack's
+    int32_t
+        verified; /* the bytes in memory were digested when they were read, or are a pack's
                                  * that was made so and is unchanged since it was checked; for a
                                  * restored original the digest equals the one saved before */
     int32_t resident;
@@ -570,7 +571,8 @@ enum dr_pack_state {
     DR_PACK_LEFTOVER,  /* of a process that ended while it made it */
     DR_PACK_BEING_MADE,
 };
-DR_API const char *dr_pack_state_name(enum dr_pack_state state); /* "ready", "being made" */
+DR_API const char *dr_pack_state_name(
+    enum dr_pack_state state); /* "ready", "being made" */
 
 struct dr_pack_info {
     char path[DR_PATH_BYTES];

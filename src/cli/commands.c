@@ -7,11 +7,11 @@
 
 #include "answer.h"
 #include "interrupt.h"
+#include "packs_command.h"
 #include "picture_commands.h"
 #include "settings_command.h"
 #include "soak.h"
 #include "switch_commands.h"
-#include "packs_command.h"
 #include "vaes_command.h"
 
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,

@@ -19,9 +19,11 @@ static enum dr_code prune_packs(const struct options *options, json_t *fields,
 {
     struct dr_pack_prune pruned;
     if (!options->keep_said)
-        return command_fail(err, DR_BAD_INPUT,
-                            "say how much may stay: packs prune --keep 20G; --keep 0 removes all");
-    const enum dr_code code = dr_packs_prune(options->packs, options->keep, &pruned, err);
+        return command_fail(
+            err, DR_BAD_INPUT,
+            "say how much may stay: packs prune --keep 20G; --keep 0 removes all");
+    const enum dr_code code =
+        dr_packs_prune(options->packs, options->keep, &pruned, err);
     if (code != DR_OK) return code;
     answer_set_bytes(fields, "removed_bytes", pruned.removed_bytes);
     answer_set_bytes(fields, "removed_count", pruned.removed_count);
@@ -42,7 +44,7 @@ enum dr_code run_packs(struct session *session, const struct options *options,
     if (strcmp(what, "list") == 0) return list_packs(options, 0, fields, err);
     if (strcmp(what, "verify") == 0)
         return list_packs(options, DR_PACKS_VERIFY, fields, err);
-    return command_fail(err, DR_BAD_INPUT,
-                        "packs %.80s? There are packs list, packs verify and packs prune",
-                        what);
+    return command_fail(
+        err, DR_BAD_INPUT,
+        "packs %.80s? There are packs list, packs verify and packs prune", what);
 }

@@ -139,9 +139,14 @@ void weight_add_to_digest(const struct weight *weight, struct digest *digest)
 {
     const struct weight_layout *const layout = weight->layout;
     const uint64_t numbers[] = {
-        (uint64_t)weight->kind,        (uint64_t)weight->dtype,        (uint64_t)weight->out,
-        (uint64_t)weight->in,          (uint64_t)weight->kernel_height,
-        (uint64_t)weight->kernel_width, weight->bytes,                  weight->offset,
+        (uint64_t)weight->kind,
+        (uint64_t)weight->dtype,
+        (uint64_t)weight->out,
+        (uint64_t)weight->in,
+        (uint64_t)weight->kernel_height,
+        (uint64_t)weight->kernel_width,
+        weight->bytes,
+        weight->offset,
         layout != NULL,
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i)

@@ -179,7 +179,7 @@ struct tally {
     struct job *job;
     size_t now, peak;
     const struct source *resident[ROLE_COUNT];
-    size_t resident_bytes[ROLE_COUNT]; /* private */
+    size_t resident_bytes[ROLE_COUNT];           /* private */
     const struct source *packed[2 * ROLE_COUNT]; /* whose packs the list has made */
     int32_t packed_count;
 };
@@ -205,7 +205,8 @@ static size_t job_region_bytes(const struct job *job)
  * the next one maps it. */
 static size_t tally_scratch(struct tally *tally, const struct source *source)
 {
-    if (!source || source_weights_bytes(source) > 0) return source_scratch_bytes(source);
+    if (!source || source_weights_bytes(source) > 0)
+        return source_scratch_bytes(source);
     for (int32_t i = 0; i < tally->packed_count; ++i)
         if (tally->packed[i] == source) return 0;
     assert(tally->packed_count < 2 * ROLE_COUNT);

@@ -48,8 +48,9 @@ static enum dr_code describe(const struct pack_store *store, unsigned flags,
     const bool is_pack = !item->is_being_made && !item->is_leftover;
     if (flags & DR_PACKS_VERIFY && is_pack && !item->problem[0])
         pack_store_verify(store, item);
-    *info = (struct dr_pack_info){
-        .state = state_of(item), .bytes = item->bytes, .used_s = item->used_s};
+    *info = (struct dr_pack_info){.state = state_of(item),
+                                  .bytes = item->bytes,
+                                  .used_s = item->used_s};
     (void)snprintf(info->path, sizeof info->path, "%s", item->path);
     (void)snprintf(info->source, sizeof info->source, "%s", item->source);
     (void)snprintf(info->problem, sizeof info->problem, "%s", item->problem);
@@ -58,8 +59,8 @@ static enum dr_code describe(const struct pack_store *store, unsigned flags,
                      item->problem);
 }
 
-enum dr_code dr_packs_list(const char *folder, unsigned flags, struct dr_pack_list *list,
-                           struct dr_error *err)
+enum dr_code dr_packs_list(const char *folder, unsigned flags,
+                           struct dr_pack_list *list, struct dr_error *err)
 {
     struct pack_store store;
     struct pack_listing *items = NULL;

@@ -108,11 +108,13 @@ static void a_switch_moves_no_private_byte(void)
     check_int(choose(engine, "none"), ==, DR_OK);
     const uint64_t ledger = check_memory(engine), kernel = kernel_bytes(engine);
     for (int i = 0; i < 10; ++i) {
-        check_int(dr_engine_choose_vae(engine, i % 2 ? "none" : "sharp", 0, &info, &receipt,
-                                       &problem),
+        check_int(dr_engine_choose_vae(engine, i % 2 ? "none" : "sharp", 0, &info,
+                                       &receipt, &problem),
                   ==, DR_OK);
-        check_int(receipt.before.ledger_private_bytes, ==, receipt.after.ledger_private_bytes);
-        check_int(receipt.before.ledger_mapped_bytes, ==, receipt.after.ledger_mapped_bytes);
+        check_int(receipt.before.ledger_private_bytes, ==,
+                  receipt.after.ledger_private_bytes);
+        check_int(receipt.before.ledger_mapped_bytes, ==,
+                  receipt.after.ledger_mapped_bytes);
         check_int(receipt.released_bytes, ==, receipt.acquired_bytes);
         check_int(info.override_active, ==, i % 2 == 0);
         check(info.verified);
@@ -144,7 +146,8 @@ static void the_plan_is_the_peak_and_the_budget_holds(void)
                                  &problem),
                   ==, DR_OK);
         check_int(dr_engine_forecast(engine, &options, &forecast, &problem), ==, DR_OK);
-        check_int(forecast.resident_peak_bytes, <, 16 << 20); /* the weights are 53 MB */
+        check_int(forecast.resident_peak_bytes, <,
+                  16 << 20); /* the weights are 53 MB */
         limit_regions(engine, forecast.resident_peak_bytes - 1);
         check_int(picture_with(engine, "small.png", NULL, NULL), ==, DR_OVER_BUDGET);
         limit_regions(engine, forecast.resident_peak_bytes);
@@ -163,7 +166,8 @@ static void a_forecast_makes_nothing(void)
     options.prompt = "x";
     remove_packs();
     struct dr_engine *engine = open_with(pack_folder());
-    check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_LAZY, NULL, &problem),
+    check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_LAZY, NULL,
+                             &problem),
               ==, DR_OK);
     check_int(dr_engine_forecast(engine, &options, &cold, &problem), ==, DR_OK);
     check_int(dr_packs_list(pack_folder(), 0, &list, &problem), ==, DR_OK);
@@ -205,7 +209,8 @@ static void a_cancelled_load_leaves_no_draft(void)
     remove_packs();
     struct dr_engine *engine = open_with(pack_folder());
     engine->load_progress = stop_at_once;
-    check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_EAGER, NULL, &problem),
+    check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_EAGER, NULL,
+                             &problem),
               ==, DR_CANCELLED);
     check_int(engine->ledger.count, ==, 0);
     check_int(dr_packs_list(pack_folder(), 0, &list, &problem), ==, DR_OK);
@@ -257,7 +262,7 @@ static void a_pack_cut_short_fails_the_job(void)
     } parts[] = {
         {"text of", DR_STAGE_TEXT},
         {"unet of", DR_STAGE_UNET},
-        {"vae of", DR_STAGE_UNET},
+        {"vae of",  DR_STAGE_UNET},
     };
     struct dr_engine *engine = open_with(pack_folder());
     load(engine, "a.safetensors");
@@ -315,7 +320,8 @@ static void a_damaged_pack_is_made_again_and_said(void)
     FILE *const file = fopen(path, "r+b");
     check(file && fseek(file, 1 << 20, SEEK_SET) == 0 && fputs("damage", file) >= 0);
     if (file) (void)fclose(file);
-    check_int(dr_packs_list(pack_folder(), DR_PACKS_VERIFY, &list, &problem), ==, DR_CORRUPT);
+    check_int(dr_packs_list(pack_folder(), DR_PACKS_VERIFY, &list, &problem), ==,
+              DR_CORRUPT);
     check_has(problem.message, path);
     dr_pack_list_free(&list);
     engine = open_with(pack_folder());
@@ -325,7 +331,8 @@ static void a_damaged_pack_is_made_again_and_said(void)
     picture(engine, "again.png");
     check(same_file("whole.png", "again.png"));
     dr_engine_close(&engine);
-    check_int(dr_packs_list(pack_folder(), DR_PACKS_VERIFY, &list, &problem), ==, DR_OK);
+    check_int(dr_packs_list(pack_folder(), DR_PACKS_VERIFY, &list, &problem), ==,
+              DR_OK);
     dr_pack_list_free(&list);
 }
 

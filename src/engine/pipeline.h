@@ -25,7 +25,7 @@ enum {
 
 struct pipeline {
     char path[DR_PATH_BYTES];
-    char name[256]; /* stem of the path */
+    char name[256];                 /* stem of the path */
     const struct pack_store *packs; /* borrowed; NULL: none */
     struct checkpoint checkpoint;
     /* Text encoders: of ROLE_TEXT, and where the family has two, of ROLE_TEXT2, whose values

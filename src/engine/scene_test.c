@@ -212,7 +212,8 @@ int main(int count, char **arguments)
     check_run(the_scene);
     check_run(a_kept_region_is_seen);
     check_run(a_skipped_unmap_is_seen);
-    if (!has_packs()) check_run(a_flipped_byte_is_seen); /* it is flipped while it is read */
+    if (!has_packs())
+        check_run(a_flipped_byte_is_seen); /* it is flipped while it is read */
     check_run(a_half_switch_is_seen);
     check_run(a_stale_scale_is_seen);
     return check_done();

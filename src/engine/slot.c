@@ -22,15 +22,14 @@ enum dr_code source_settle(struct source *source, struct ledger *ledger,
                            struct dr_error *err)
 {
     if (!source) return DR_OK;
-    const struct component_pack_settle how = {.ledger = ledger,
-                                              .name = source->name,
-                                              .manner = manner,
-                                              .progress = progress};
+    const struct component_pack_settle how = {
+        .ledger = ledger, .name = source->name, .manner = manner, .progress = progress};
     if (!source->digest_known)
         source->digest_known =
             component_pack_recall(&source->pack, source->spec, source->digest);
     return component_pack_settle(&source->pack, source->spec,
-                                 source->digest_known ? source->digest : NULL, &how, err);
+                                 source->digest_known ? source->digest : NULL, &how,
+                                 err);
 }
 
 void source_unsettle(struct source *source)
@@ -171,7 +170,8 @@ enum dr_code source_save(struct source *source, struct ledger *ledger,
                                  progress, source->digest, err);
     region_close(&buffer);
     source->digest_known = code == DR_OK;
-    if (code == DR_OK) component_pack_remember(&source->pack, source->spec, source->digest);
+    if (code == DR_OK)
+        component_pack_remember(&source->pack, source->spec, source->digest);
     return code;
 }
 

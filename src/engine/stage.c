@@ -184,7 +184,8 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
-    code = with_whole_weights(job, ROLE_VAE, plan_run(encode->plan, &progress, err), err);
+    code =
+        with_whole_weights(job, ROLE_VAE, plan_run(encode->plan, &progress, err), err);
     if (code != DR_OK) return code;
     if (!job->request.wants_sample) job->vae_ms += clock_ms() - started;
     const float *const moments = plan_data(encode->plan, encode->moments);
@@ -404,8 +405,8 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
     latent_to_channels_last(job->results + (size_t)idx * job->count, latent,
                             job->count / LATENT_CHANNELS);
     vae_unscale(&info, latent, job->count);
-    const enum dr_code code = with_whole_weights(
-        job, ROLE_VAE, plan_run(decode->plan, &progress, err), err);
+    const enum dr_code code =
+        with_whole_weights(job, ROLE_VAE, plan_run(decode->plan, &progress, err), err);
     if (code != DR_OK) return code;
     job->vae_ms += clock_ms() - started;
     ++job->vae_runs;

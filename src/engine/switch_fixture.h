@@ -39,11 +39,15 @@ static inline void verdict_add(struct verdict *verdict, const char *format, ...)
     (void)snprintf(verdict->why + end, sizeof verdict->why - end, ". ");
 }
 
-/* Are weights mapped from packs in this run of the test? (DARKROOM_PACKS names their folder.) */
+/* Are weights mapped from packs in this run of the test? (DARKROOM_PACKS names their folder, and it
+ * can be used.) */
 static inline bool has_packs(void)
 {
+    struct pack_store store;
     const char *const folder = getenv("DARKROOM_PACKS");
-    return folder && *folder && strcmp(folder, "off") != 0;
+    if (!folder || strcmp(folder, "off") == 0) return false;
+    pack_store_open(&store, folder);
+    return pack_store_is_on(&store);
 }
 
 /* Sanitizers hold memory of their own: what the kernel says is not looked at there. */

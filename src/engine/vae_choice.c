@@ -93,12 +93,12 @@ static enum dr_code resolve_and_open(struct vae_choice *choice,
     if (code != DR_OK || resolution->is_base) return code;
     choice->is_present = vae_file_is(pipeline->override, resolution->path);
     if (choice->is_present) return DR_OK;
-    code = vae_file_open(
-        &choice->file, resolution->path,
-        &(struct vae_file_options){.family = pipeline->checkpoint.family,
-                                   .dtype = engine->dtype,
-                                   .packs = &engine->packs},
-        err);
+    code =
+        vae_file_open(&choice->file, resolution->path,
+                      &(struct vae_file_options){.family = pipeline->checkpoint.family,
+                                                 .dtype = engine->dtype,
+                                                 .packs = &engine->packs},
+                      err);
     if (code != DR_OK) return code;
     choice->file->forced = words->force;
     code = check_known(engine, pipeline, choice->file, err);

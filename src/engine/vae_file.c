@@ -6,8 +6,7 @@
 #include <sys/stat.h>
 
 enum dr_code vae_file_open(struct vae_file **out, const char *path,
-                           const struct vae_file_options *options,
-                           struct dr_error *err)
+                           const struct vae_file_options *options, struct dr_error *err)
 {
     struct vae_file *file = calloc(1, sizeof *file);
     if (!file) return error_set(err, DR_NOMEM, "no memory to open %.400s", path);

@@ -201,12 +201,12 @@ static enum dr_code look_at_file(struct dr_engine *engine, unsigned flags,
     struct vae_file *file = NULL;
     struct checkpoint checkpoint;
     struct dr_error why = {0};
-    enum dr_code code = vae_file_open(
-        &file, vae->path,
-        &(struct vae_file_options){.family = pipeline->checkpoint.family,
-                                   .dtype = engine->dtype,
-                                   .packs = &engine->packs},
-        &why);
+    enum dr_code code =
+        vae_file_open(&file, vae->path,
+                      &(struct vae_file_options){.family = pipeline->checkpoint.family,
+                                                 .dtype = engine->dtype,
+                                                 .packs = &engine->packs},
+                      &why);
     judge(vae, code, &why);
     if (code != DR_OK) {
         /* What can be told of it all the same. */

@@ -43,7 +43,7 @@ static enum dr_code load_vae(struct dr_engine *engine, struct vae_trial *trial,
     const size_t bytes = vae_trial_bytes(trial, active);
     const bool is_wanted = active && (engine->eager || slot->resident);
     const size_t limit = engine->ledger.limit_bytes;
-    const size_t others = 
+    const size_t others =
         engine->ledger.private_bytes - region_private_bytes(&slot->weights);
     if (!is_wanted || (limit && (bytes > limit || others > limit - bytes))) {
         const enum dr_code code = vae_trial_alone(trial, engine, err);

@@ -44,7 +44,8 @@ static bool replace_page(uintptr_t address)
         if (address < atomic_load(&watch->start) || address >= atomic_load(&watch->end))
             continue;
         atomic_store(&watch->lost, true);
-        void *const page = (void *)(address & page_mask); /* NOLINT(performance-no-int-to-ptr) */
+        void *const page =
+            (void *)(address & page_mask); /* NOLINT(performance-no-int-to-ptr) */
         return mmap(page, ~page_mask + 1, atomic_load(&watch->protection),
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
     }

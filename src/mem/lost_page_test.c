@@ -35,7 +35,8 @@ static int make_file(void)
     return descriptor;
 }
 
-static const struct region_options options = {.tag = REGION_WEIGHTS, .component = "unet"};
+static const struct region_options options = {.tag = REGION_WEIGHTS,
+                                              .component = "unet"};
 
 static void open_region(struct region *region, struct ledger *ledger, int descriptor,
                         size_t pages)
@@ -75,7 +76,8 @@ static void a_writer_goes_on(void)
     const int descriptor = make_file();
     struct region_options all = options;
     all.bytes = PAGES * page;
-    check_int(region_map_writable(&region, &ledger, descriptor, 0, &all, NULL), ==, DR_OK);
+    check_int(region_map_writable(&region, &ledger, descriptor, 0, &all, NULL), ==,
+              DR_OK);
     region.data[7] = 1;
     check_int(ledger.private_bytes, ==, 0);
     check_int(ftruncate(descriptor, 0), ==, 0);
@@ -116,7 +118,8 @@ static void every_thread_may_lose_one(void)
     pthread_t threads[PAGES];
     for (size_t i = 0; i < PAGES; ++i) {
         readers[i] = (struct reader){.data = region.data + i * page};
-        check_int(pthread_create(&threads[i], NULL, read_lost_page, &readers[i]), ==, 0);
+        check_int(pthread_create(&threads[i], NULL, read_lost_page, &readers[i]), ==,
+                  0);
     }
     for (size_t i = 0; i < PAGES; ++i) {
         check_int(pthread_join(threads[i], NULL), ==, 0);

@@ -176,7 +176,7 @@ static enum dr_code map_file(struct region *region, struct ledger *ledger,
             ? (errno = ENOMEM, MAP_FAILED)
             : mmap(data, region->bytes, protection, MAP_SHARED | MAP_FIXED, descriptor,
                    (off_t)offset);
-    if (inside != MAP_FAILED) 
+    if (inside != MAP_FAILED)
         region->watch = lost_page_watch(data, region->bytes, protection);
     if (region->watch == LOST_PAGE_NO_WATCH) {
         const int refused = inside == MAP_FAILED ? errno : ENOMEM;

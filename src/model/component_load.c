@@ -447,12 +447,12 @@ static enum dr_code load_by_reading(struct loader *loader, uint8_t digest[DIGEST
     struct region scratch = {0};
     enum dr_code code = open_weights(loader, err);
     if (!code)
-        code = region_open(&scratch, options->ledger,
-                           &(struct region_options){.bytes =
-                                                        loader->spec->scratch_bytes,
-                                                    .tag = REGION_SCRATCH,
-                                                    .component = options->name},
-                           err);
+        code =
+            region_open(&scratch, options->ledger,
+                        &(struct region_options){.bytes = loader->spec->scratch_bytes,
+                                                 .tag = REGION_SCRATCH,
+                                                 .component = options->name},
+                        err);
     if (!code) {
         carve(loader, &scratch);
         code = fill(loader, found, err);

@@ -22,8 +22,9 @@ static const char layout_version[] = "component layout 1";
 
 void component_pack_init(struct component_pack *pack, const struct pack_store *store)
 {
-    *pack = (struct component_pack){
-        .store = store, .pack = PACK_INIT, .draft = PACK_DRAFT_INIT};
+    *pack = (struct component_pack){.store = store,
+                                    .pack = PACK_INIT,
+                                    .draft = PACK_DRAFT_INIT};
 }
 
 void component_pack_finish(struct component_pack *pack)
@@ -34,8 +35,8 @@ void component_pack_finish(struct component_pack *pack)
     pack->state = COMPONENT_PACK_UNSETTLED;
 }
 
-__attribute__((format(printf, 2, 3))) static void
-say(const struct component_pack *pack, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(const struct component_pack *pack,
+                                                      const char *format, ...)
 {
     char line[1024];
     if (!pack->store->say) return;
@@ -115,7 +116,8 @@ static void digest_section(void *context, int64_t task_idx, int lane)
 }
 
 /* To be freed; NULL: no memory. */
-static uint8_t (*digest_sections(const unsigned char *data, size_t data_bytes))[DIGEST_BYTES]
+static uint8_t (*digest_sections(const unsigned char *data,
+                                 size_t data_bytes))[DIGEST_BYTES]
 {
     const size_t count = pack_section_count(data_bytes);
     struct sections sections = {data, data_bytes, malloc(count * DIGEST_BYTES)};
@@ -137,7 +139,8 @@ static enum dr_code map_pack(const struct pack *pack, const struct component_spe
     const struct region_options options = {.bytes = spec->weights_bytes,
                                            .tag = REGION_WEIGHTS,
                                            .component = name};
-    return region_map(weights, ledger, pack->descriptor, pack->data_offset, &options, err);
+    return region_map(weights, ledger, pack->descriptor, pack->data_offset, &options,
+                      err);
 }
 
 /* Read the whole pack and hold it against its table. */
@@ -149,12 +152,14 @@ static enum dr_code check_data(const struct pack *pack, const char *path,
     struct region region = {0};
     enum dr_code code = map_pack(pack, spec, how->ledger, how->name, &region, err);
     if (code != DR_OK) return code;
-    uint8_t(*const digests)[DIGEST_BYTES] = digest_sections(region.data, pack->data_bytes);
+    uint8_t(*const digests)[DIGEST_BYTES] =
+        digest_sections(region.data, pack->data_bytes);
     const bool has_lost = region_lost_page(&region);
     region_close(&region);
     if (!digests) return error_set(err, DR_NOMEM, "no memory to check %s", path);
-    code = has_lost ? error_set(err, DR_CORRUPT, "%s is cut short", path)
-                    : pack_check(pack, path, (const uint8_t(*)[DIGEST_BYTES])digests, err);
+    code = has_lost
+               ? error_set(err, DR_CORRUPT, "%s is cut short", path)
+               : pack_check(pack, path, (const uint8_t(*)[DIGEST_BYTES])digests, err);
     free(digests);
     return code;
 }
@@ -168,7 +173,8 @@ static bool find_pack(struct component_pack *pack, const struct component_spec *
     struct dr_error problem;
     bool is_checked = false;
     char path[PACK_PATH_BYTES];
-    enum dr_code code = pack_store_find(pack->store, &key, &pack->pack, &is_checked, &problem);
+    enum dr_code code =
+        pack_store_find(pack->store, &key, &pack->pack, &is_checked, &problem);
     if (code == DR_OK && pack->pack.data_bytes != spec->weights_bytes)
         code = error_set(&problem, DR_CORRUPT, "it has another size than its layout");
     if (code == DR_OK && !is_checked) {
@@ -193,7 +199,8 @@ static bool look(struct component_pack *pack, const struct component_spec *spec,
                  const uint8_t *digest, const struct component_pack_settle *how)
 {
     uint8_t recalled[DIGEST_BYTES];
-    if (!digest && pack_store_recall(pack->store, spec->index, recalled)) digest = recalled;
+    if (!digest && pack_store_recall(pack->store, spec->index, recalled))
+        digest = recalled;
     return digest && find_pack(pack, spec, digest, how);
 }
 
@@ -204,7 +211,8 @@ static void nap(void)
 }
 
 static enum dr_code draft_or_wait(struct component_pack *pack,
-                                  const struct component_spec *spec, const uint8_t *digest,
+                                  const struct component_spec *spec,
+                                  const uint8_t *digest,
                                   const struct component_pack_settle *how,
                                   struct dr_error *err)
 {
@@ -212,8 +220,8 @@ static enum dr_code draft_or_wait(struct component_pack *pack,
     bool has_said = false;
     for (;;) {
         const enum dr_code code =
-            pack_store_draft(pack->store, spec->index, pack->layout, spec->weights_bytes,
-                             &pack->draft, &problem);
+            pack_store_draft(pack->store, spec->index, pack->layout,
+                             spec->weights_bytes, &pack->draft, &problem);
         if (code == DR_OK) {
             /* Whoever held the lock may have finished the pack between the two looks. */
             if (look(pack, spec, digest, how))
@@ -229,11 +237,12 @@ static enum dr_code draft_or_wait(struct component_pack *pack,
             return DR_OK;
         }
         if (!has_said)
-            say(pack, "another process is making the pack of %s: waiting for it", how->name);
+            say(pack, "another process is making the pack of %s: waiting for it",
+                how->name);
         has_said = true;
         if (is_cancelled(how->progress))
-            return error_set(err, DR_CANCELLED, "waiting for the pack of %s was cancelled",
-                             how->name);
+            return error_set(err, DR_CANCELLED,
+                             "waiting for the pack of %s was cancelled", how->name);
         nap();
         if (look(pack, spec, digest, how)) return DR_OK;
     }
@@ -279,9 +288,9 @@ void component_pack_unsettle(struct component_pack *pack)
 /* ---- weights ---- */
 
 enum dr_code component_pack_map(struct component_pack *pack,
-                                const struct component_spec *spec, struct ledger *ledger,
-                                const char *name, struct region *weights,
-                                struct dr_error *err)
+                                const struct component_spec *spec,
+                                struct ledger *ledger, const char *name,
+                                struct region *weights, struct dr_error *err)
 {
     assert(pack->state == COMPONENT_PACK_READY);
     if (pack_is_unchanged(&pack->pack))
@@ -290,10 +299,11 @@ enum dr_code component_pack_map(struct component_pack *pack,
     pack_store_path(pack->store, &pack->pack.key, path);
     pack_close(&pack->pack);
     pack->state = COMPONENT_PACK_UNSETTLED;
-    return error_set(err, DR_CHANGED,
-                     "the pack of %s changed or was removed while it was in use (%.600s); "
-                     "try again, and it is made anew",
-                     name, path);
+    return error_set(
+        err, DR_CHANGED,
+        "the pack of %s changed or was removed while it was in use (%.600s); "
+        "try again, and it is made anew",
+        name, path);
 }
 
 enum dr_code component_pack_map_draft(struct component_pack *pack,
@@ -309,7 +319,8 @@ enum dr_code component_pack_map_draft(struct component_pack *pack,
                                pack->draft.data_offset, &options, err);
 }
 
-void component_pack_commit(struct component_pack *pack, const struct component_spec *spec,
+void component_pack_commit(struct component_pack *pack,
+                           const struct component_spec *spec,
                            const uint8_t digest[DIGEST_BYTES],
                            const struct region *weights)
 {
@@ -366,9 +377,10 @@ enum dr_code component_pack_lost(struct component_pack *pack, const char *name,
         pack_close(&pack->pack);
     }
     pack->state = COMPONENT_PACK_UNSETTLED;
-    return error_set(err, DR_IO,
-                     "the pack of %s lost a page while it was in use: %.600s was cut short or "
-                     "cannot be read; what was computed is thrown away; try again, and the "
-                     "pack is made anew",
-                     name, path);
+    return error_set(
+        err, DR_IO,
+        "the pack of %s lost a page while it was in use: %.600s was cut short or "
+        "cannot be read; what was computed is thrown away; try again, and the "
+        "pack is made anew",
+        name, path);
 }

@@ -45,8 +45,8 @@ size_t component_pack_private_bytes(const struct component_pack *pack,
 bool component_pack_reads(const struct component_pack *pack);
 
 enum component_pack_manner {
-    COMPONENT_PACK_LOOK,    /* hold nothing */
-    COMPONENT_PACK_WAIT,    /* while another process makes the pack */
+    COMPONENT_PACK_LOOK, /* hold nothing */
+    COMPONENT_PACK_WAIT, /* while another process makes the pack */
     COMPONENT_PACK_NO_WAIT, /* whoever holds a draft must not: two could wait for each other */
 };
 
@@ -75,8 +75,9 @@ void component_pack_unsettle(struct component_pack *pack);
 /* READY: map it. Errors: DR_CHANGED (the pack is not what it was when it was settled; it is
  * unsettled then), region_map's. */
 enum dr_code component_pack_map(struct component_pack *pack,
-                                const struct component_spec *spec, struct ledger *ledger,
-                                const char *name, struct region *weights,
+                                const struct component_spec *spec,
+                                struct ledger *ledger, const char *name,
+                                struct region *weights,
                                 struct dr_error *err) DR_MUST_CHECK;
 
 /* DRAFTED: map the draft to be filled; then, filled and sealed, make it the pack of this digest.
@@ -86,7 +87,8 @@ enum dr_code component_pack_map_draft(struct component_pack *pack,
                                       struct ledger *ledger, const char *name,
                                       struct region *weights,
                                       struct dr_error *err) DR_MUST_CHECK;
-void component_pack_commit(struct component_pack *pack, const struct component_spec *spec,
+void component_pack_commit(struct component_pack *pack,
+                           const struct component_spec *spec,
                            const uint8_t digest[DIGEST_BYTES],
                            const struct region *weights);
 

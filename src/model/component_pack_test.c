@@ -40,10 +40,11 @@ static void make_file(const char *path, int seed)
 {
     char command[1200];
     const char *const build = getenv("DARKROOM_BUILD");
-    (void)snprintf(command, sizeof command,
-                   "'%s/tools/random_checkpoint' --family sd15 --size tiny --part vae --seed %d "
-                   "-o '%s' 2>/dev/null",
-                   build ? build : "build", seed, path);
+    (void)snprintf(
+        command, sizeof command,
+        "'%s/tools/random_checkpoint' --family sd15 --size tiny --part vae --seed %d "
+        "-o '%s' 2>/dev/null",
+        build ? build : "build", seed, path);
     if (system(command) != 0) exit(1);
 }
 
@@ -77,11 +78,13 @@ static enum dr_code settle(struct sample *sample, enum component_pack_manner man
     return code;
 }
 
-static enum dr_code load(struct sample *sample, struct ledger *ledger, struct region *weights,
-                         uint8_t digest[DIGEST_BYTES], struct component_pack *pack)
+static enum dr_code load(struct sample *sample, struct ledger *ledger,
+                         struct region *weights, uint8_t digest[DIGEST_BYTES],
+                         struct component_pack *pack)
 {
-    const struct component_load_options options = {
-        .ledger = ledger, .name = "vae", .pack = pack};
+    const struct component_load_options options = {.ledger = ledger,
+                                                   .name = "vae",
+                                                   .pack = pack};
     return component_load(sample->spec, &options, weights, digest, &problem);
 }
 
@@ -245,7 +248,8 @@ static void a_flipped_byte_is_made_again(void)
     check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
     close_sample(&sample);
     const struct pack_listing one = the_pack();
-    const off_t places[] = {100, 700, (off_t)one.bytes / 2, (off_t)one.bytes - PACK_ALIGN};
+    const off_t places[] = {100, 700, (off_t)one.bytes / 2,
+                            (off_t)one.bytes - PACK_ALIGN};
     for (size_t i = 0; i < sizeof places / sizeof *places; ++i) {
         unsigned char byte;
         const int descriptor = open(one.path, O_RDWR);
@@ -447,8 +451,8 @@ static void killed_while_it_is_made(void)
         struct ledger ledger = {0};
         struct region weights;
         if (settle(&sample, COMPONENT_PACK_WAIT, NULL) != DR_OK ||
-            component_pack_map_draft(&sample.pack, sample.spec, &ledger, "vae", &weights,
-                                     NULL) != DR_OK)
+            component_pack_map_draft(&sample.pack, sample.spec, &ledger, "vae",
+                                     &weights, NULL) != DR_OK)
             _exit(1);
         memset(weights.data, 0xEE, weights.bytes / 2);
         if (write(ready[1], "x", 1) != 1) _exit(1);
@@ -472,8 +476,9 @@ static void another_precision_is_another_pack(void)
     struct vae_spec *narrow = NULL;
     struct component_pack pack;
     struct ledger ledger = {0};
-    const struct component_pack_settle how = {
-        .ledger = &ledger, .name = "vae", .manner = COMPONENT_PACK_LOOK};
+    const struct component_pack_settle how = {.ledger = &ledger,
+                                              .name = "vae",
+                                              .manner = COMPONENT_PACK_LOOK};
     begin(&sample);
     check_int(settle(&sample, COMPONENT_PACK_LOOK, NULL), ==, DR_OK);
     if (compute_has_bf16()) {
@@ -481,7 +486,8 @@ static void another_precision_is_another_pack(void)
                                   FAMILY_SD15, DTYPE_BF16, &problem),
                   ==, DR_OK);
         component_pack_init(&pack, &store);
-        check_int(component_pack_settle(&pack, vae_component(narrow), NULL, &how, &problem),
+        check_int(component_pack_settle(&pack, vae_component(narrow), NULL, &how,
+                                        &problem),
                   ==, DR_OK);
         check(memcmp(pack.layout, sample.pack.layout, DIGEST_BYTES) != 0);
         component_pack_finish(&pack);

@@ -16,7 +16,8 @@ struct file_identity {
     uint64_t device, inode;
     uint64_t bytes;
     int64_t modified_ns;
-    int64_t changed_ns; /* the inode's change time, which nobody can set; a rename changes it
+    int64_t
+        changed_ns; /* the inode's change time, which nobody can set; a rename changes it
                          * too, so file_identity_check leaves it out */
     uint8_t header[DIGEST_BYTES];
 };

@@ -24,7 +24,8 @@ struct head {
 };
 static_assert(sizeof(struct head) == 16 + 4 * 8 + 4 * DIGEST_BYTES + PACK_SOURCE_BYTES,
               "the head has no holes");
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are written as they lie");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "numbers are written as they lie");
 
 static void digest_of(const void *data, size_t bytes, uint8_t out[DIGEST_BYTES])
 {
@@ -49,14 +50,16 @@ void pack_section_digest(const unsigned char *data, size_t data_bytes, size_t se
 {
     const size_t start = section * PACK_SECTION_BYTES;
     const size_t left = data_bytes - start;
-    digest_of(data + start, left < PACK_SECTION_BYTES ? left : PACK_SECTION_BYTES, digest);
+    digest_of(data + start, left < PACK_SECTION_BYTES ? left : PACK_SECTION_BYTES,
+              digest);
 }
 
 bool pack_extent(size_t data_bytes, size_t *data_offset, size_t *file_bytes)
 {
     if (data_bytes == 0 || data_bytes > SIZE_MAX / 4) return false;
-    *data_offset = size_align(
-        sizeof(struct head) + pack_section_count(data_bytes) * DIGEST_BYTES, PACK_ALIGN);
+    *data_offset =
+        size_align(sizeof(struct head) + pack_section_count(data_bytes) * DIGEST_BYTES,
+                   PACK_ALIGN);
     *file_bytes = *data_offset + size_align(data_bytes, PACK_ALIGN);
     return true;
 }
@@ -64,14 +67,14 @@ bool pack_extent(size_t data_bytes, size_t *data_offset, size_t *file_bytes)
 /* ---- reading ---- */
 
 /* Exactly these bytes; a short read is DR_CORRUPT. */
-static enum dr_code read_at(int descriptor, const char *path, uint64_t offset, void *target,
-                            size_t bytes, struct dr_error *err)
+static enum dr_code read_at(int descriptor, const char *path, uint64_t offset,
+                            void *target, size_t bytes, struct dr_error *err)
 {
     if (fault_strikes(FAULT_READ))
         return error_set_errno(err, DR_IO, EIO, "cannot read %s", path);
     for (size_t done = 0; done < bytes;) {
-        const ssize_t got = pread(descriptor, (unsigned char *)target + done, bytes - done,
-                                  (off_t)(offset + done));
+        const ssize_t got = pread(descriptor, (unsigned char *)target + done,
+                                  bytes - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return error_set_errno(err, DR_IO, errno, "cannot read %s", path);
         if (got == 0)
@@ -97,13 +100,16 @@ static enum dr_code check_head(const struct head *head, const struct stat *statu
         head->data_offset != data_offset || head->section_bytes != PACK_SECTION_BYTES ||
         head->section_count != pack_section_count((size_t)head->data_bytes) ||
         !memchr(head->source, '\0', sizeof head->source))
-        return error_set(err, DR_CORRUPT, "the head of %s is not one of this version", path);
+        return error_set(err, DR_CORRUPT, "the head of %s is not one of this version",
+                         path);
     if ((uint64_t)status->st_size != file_bytes)
-        return error_set(err, DR_CORRUPT, "%s has %lld bytes, not %zu: it is cut short or longer",
-                         path, (long long)status->st_size, file_bytes);
+        return error_set(err, DR_CORRUPT,
+                         "%s has %lld bytes, not %zu: it is cut short or longer", path,
+                         (long long)status->st_size, file_bytes);
     if (key && (memcmp(key->content, head->content, DIGEST_BYTES) != 0 ||
                 memcmp(key->layout, head->layout, DIGEST_BYTES) != 0))
-        return error_set(err, DR_CORRUPT, "%s holds other weights than its name says", path);
+        return error_set(err, DR_CORRUPT, "%s holds other weights than its name says",
+                         path);
     return DR_OK;
 }
 
@@ -112,12 +118,14 @@ static enum dr_code read_head(struct pack *pack, const char *path,
 {
     struct head head;
     struct stat status;
-    enum dr_code code = file_identity_read(&pack->identity, pack->descriptor, path, err);
+    enum dr_code code =
+        file_identity_read(&pack->identity, pack->descriptor, path, err);
     if (code == DR_OK && fstat(pack->descriptor, &status))
         code = error_set_errno(err, DR_IO, errno, "cannot look at %s", path);
     if (code == DR_OK && !S_ISREG(status.st_mode))
         code = error_set(err, DR_CORRUPT, "%s is no regular file", path);
-    if (code == DR_OK) code = read_at(pack->descriptor, path, 0, &head, sizeof head, err);
+    if (code == DR_OK)
+        code = read_at(pack->descriptor, path, 0, &head, sizeof head, err);
     if (code == DR_OK) code = check_head(&head, &status, path, key, err);
     if (code != DR_OK) return code;
     memcpy(pack->key.content, head.content, DIGEST_BYTES);
@@ -179,8 +187,8 @@ static enum dr_code compare(const uint8_t (*found)[DIGEST_BYTES],
 {
     for (size_t i = 0; i < count; ++i)
         if (memcmp(found[i], kept[i], DIGEST_BYTES) != 0)
-            return error_set(err, DR_CORRUPT, "%s is damaged in section %zu of %zu", path,
-                             i + 1, count);
+            return error_set(err, DR_CORRUPT, "%s is damaged in section %zu of %zu",
+                             path, i + 1, count);
     return DR_OK;
 }
 
@@ -201,8 +209,8 @@ enum dr_code pack_check(const struct pack *pack, const char *path,
     if (code == DR_OK && fault_strikes(FAULT_VERIFY))
         code = error_set(err, DR_CORRUPT, "%s could not be checked", path);
     if (code == DR_OK)
-        code = compare(digests, (const uint8_t(*)[DIGEST_BYTES])kept, pack->section_count,
-                       path, err);
+        code = compare(digests, (const uint8_t(*)[DIGEST_BYTES])kept,
+                       pack->section_count, path, err);
     free(kept);
     return code;
 }
@@ -224,15 +232,17 @@ static enum dr_code write_at(int descriptor, const char *path, uint64_t offset,
     return DR_OK;
 }
 
-enum dr_code pack_write_head(int descriptor, const char *path, const struct pack_key *key,
-                             size_t data_bytes, const uint8_t (*digests)[DIGEST_BYTES],
-                             const char *source, struct dr_error *err)
+enum dr_code pack_write_head(int descriptor, const char *path,
+                             const struct pack_key *key, size_t data_bytes,
+                             const uint8_t (*digests)[DIGEST_BYTES], const char *source,
+                             struct dr_error *err)
 {
     struct head head = {.data_bytes = data_bytes, .section_bytes = PACK_SECTION_BYTES};
     size_t data_offset, file_bytes;
     if (!pack_extent(data_bytes, &data_offset, &file_bytes))
         return error_set(err, DR_UNSUPPORTED, "a pack of %zu bytes", data_bytes);
-    const size_t count = pack_section_count(data_bytes), table_bytes = count * DIGEST_BYTES;
+    const size_t count = pack_section_count(data_bytes),
+                 table_bytes = count * DIGEST_BYTES;
     memcpy(head.magic, magic, sizeof magic);
     head.data_offset = data_offset;
     head.section_count = count;

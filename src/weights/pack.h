@@ -73,8 +73,9 @@ enum dr_code pack_check(const struct pack *pack, const char *path,
 bool pack_extent(size_t data_bytes, size_t *data_offset, size_t *file_bytes);
 
 /* Write the head and the table of a pack whose data are in place. Errors: DR_IO. */
-enum dr_code pack_write_head(int descriptor, const char *path, const struct pack_key *key,
-                             size_t data_bytes, const uint8_t (*digests)[DIGEST_BYTES],
-                             const char *source, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code pack_write_head(int descriptor, const char *path,
+                             const struct pack_key *key, size_t data_bytes,
+                             const uint8_t (*digests)[DIGEST_BYTES], const char *source,
+                             struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -9,10 +9,15 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mem/region.h"
 #include "weights/pack_store.h"
+
+enum {
+    ORIGIN_DAYS = 90
+};
 
 struct listing {
     struct pack_listing *items;
@@ -79,7 +84,8 @@ static void describe_pack(const struct pack_store *store, struct pack_listing *i
 static enum dr_code add_file(const struct pack_store *store, struct listing *listing,
                              const char *name, struct dr_error *err)
 {
-    const bool is_pack = ends_with(name, ".pack"), is_draft = ends_with(name, ".building");
+    const bool is_pack = ends_with(name, ".pack"),
+               is_draft = ends_with(name, ".building");
     struct stat status;
     if (!is_pack && !is_draft) return DR_OK;
     struct pack_listing *const item = add_item(listing);
@@ -108,7 +114,8 @@ enum dr_code pack_store_list(const struct pack_store *store, struct pack_listing
                              size_t *count, struct dr_error *err)
 {
     struct listing listing = {0};
-    if (!pack_store_is_on(store)) return error_set(err, DR_NOT_FOUND, "%s", store->off_reason);
+    if (!pack_store_is_on(store))
+        return error_set(err, DR_NOT_FOUND, "%s", store->off_reason);
     DIR *const folder = opendir(store->folder);
     if (!folder)
         return error_set_errno(err, DR_IO, errno, "cannot list %.600s", store->folder);
@@ -121,7 +128,8 @@ enum dr_code pack_store_list(const struct pack_store *store, struct pack_listing
         free(listing.items);
         return code;
     }
-    if (listing.count) qsort(listing.items, listing.count, sizeof *listing.items, by_use);
+    if (listing.count)
+        qsort(listing.items, listing.count, sizeof *listing.items, by_use);
     *list = listing.items;
     *count = listing.count;
     return DR_OK;
@@ -136,9 +144,11 @@ static enum dr_code read_whole(const struct pack *pack, const char *path,
                                            .tag = REGION_WEIGHTS,
                                            .component = "pack"};
     uint8_t(*const digests)[DIGEST_BYTES] = malloc(pack->section_count * DIGEST_BYTES);
-    enum dr_code code = digests ? DR_OK : error_set(err, DR_NOMEM, "no memory to check %s", path);
+    enum dr_code code =
+        digests ? DR_OK : error_set(err, DR_NOMEM, "no memory to check %s", path);
     if (code == DR_OK)
-        code = region_map(&region, &ledger, pack->descriptor, pack->data_offset, &options, err);
+        code = region_map(&region, &ledger, pack->descriptor, pack->data_offset,
+                          &options, err);
     for (size_t i = 0; code == DR_OK && i < pack->section_count; ++i)
         pack_section_digest(region.data, pack->data_bytes, i, digests[i]);
     if (code == DR_OK && region_lost_page(&region))
@@ -161,24 +171,38 @@ void pack_store_verify(const struct pack_store *store, struct pack_listing *item
         pack_store_trust(store, &pack);
     else
         pack_store_distrust(store, &item->key);
-    if (code != DR_OK) (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
+    if (code != DR_OK)
+        (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
     pack_close(&pack);
 }
 
-/* Origins and marks tell of files that may be gone; what is missing is found again by reading. */
-static void remove_orphans(const struct pack_store *store)
+/* Nobody says when the file of an origin is gone. */
+static bool is_outdated(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 &&
+           status.st_mtime + (time_t)ORIGIN_DAYS * 24 * 3600 < time(NULL);
+}
+
+/* Marks without a pack, records that were not finished, old origins. What is missing is found again
+ * by reading. */
+static void remove_orphans(const struct pack_store *store, bool all_origins)
 {
     DIR *const folder = opendir(store->folder);
     if (!folder) return;
     for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
         char path[PACK_PATH_BYTES], pack[PACK_PATH_BYTES + 8];
         const bool is_mark = ends_with(entry->d_name, ".checked");
-        if (!is_mark && !ends_with(entry->d_name, ".new")) continue;
+        const bool is_origin = ends_with(entry->d_name, ".origin");
+        if (!is_mark && !is_origin && !ends_with(entry->d_name, ".new")) continue;
         (void)snprintf(path, sizeof path, "%s/%.*s", store->folder, 60, entry->d_name);
         (void)snprintf(pack, sizeof pack, "%s", path);
         char *const end = strrchr(pack, '.');
         (void)snprintf(end, sizeof pack - (size_t)(end - pack), ".pack");
-        if (!is_mark || access(pack, F_OK)) (void)unlink(path);
+        if (is_mark     ? access(pack, F_OK) != 0
+            : is_origin ? all_origins || is_outdated(path)
+                        : true)
+            (void)unlink(path);
     }
     (void)closedir(folder);
 }
@@ -206,6 +230,6 @@ enum dr_code pack_store_prune(const struct pack_store *store, uint64_t keep_byte
         }
     }
     free(list);
-    remove_orphans(store);
+    remove_orphans(store, keep_bytes == 0);
     return DR_OK;
 }

@@ -101,8 +101,8 @@ void pack_store_path(const struct pack_store *store, const struct pack_key *key,
 
 static void turn_off(struct pack_store *store, const char *why)
 {
-    (void)snprintf(store->off_reason, sizeof store->off_reason, "%.120s: %s", store->folder,
-                   why);
+    (void)snprintf(store->off_reason, sizeof store->off_reason, "%.120s: %s",
+                   store->folder, why);
     store->folder[0] = '\0';
 }
 
@@ -110,7 +110,8 @@ static bool make_folders(char *folder)
 {
     for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        const bool made = mkdir(folder, 0700) == 0 || errno == EEXIST || access(folder, X_OK) == 0;
+        const bool made =
+            mkdir(folder, 0700) == 0 || errno == EEXIST || access(folder, X_OK) == 0;
         *slash = '/';
         if (!made) return false;
     }
@@ -147,7 +148,8 @@ void pack_store_open(struct pack_store *store, const char *folder)
     *store = (struct pack_store){0};
     read_boot(store->boot);
     if (!folder || !*folder) {
-        (void)snprintf(store->off_reason, sizeof store->off_reason, "packs are turned off");
+        (void)snprintf(store->off_reason, sizeof store->off_reason,
+                       "packs are turned off");
         return;
     }
     if (strlen(folder) >= sizeof store->folder) {
@@ -170,15 +172,16 @@ bool pack_store_is_on(const struct pack_store *store)
 
 /* ---- records: a line or two of text, written under another name and renamed ---- */
 
-static bool write_record(const struct pack_store *store, const char *name, const char *end,
-                         const char *text)
+static bool write_record(const struct pack_store *store, const char *name,
+                         const char *end, const char *text)
 {
     char path[PACK_PATH_BYTES], fresh[PACK_PATH_BYTES], own_end[64];
     path_in(store, name, end, path);
     (void)snprintf(own_end, sizeof own_end, "%s.%ld" NEW_END, end, (long)getpid());
     path_in(store, name, own_end, fresh);
     if (fault_strikes(FAULT_WRITE)) return false;
-    const int descriptor = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int descriptor =
+        open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (descriptor < 0) return false;
     const size_t length = strlen(text);
     const bool written = write(descriptor, text, length) == (ssize_t)length;
@@ -188,8 +191,8 @@ static bool write_record(const struct pack_store *store, const char *name, const
     return false;
 }
 
-static bool read_record(const struct pack_store *store, const char *name, const char *end,
-                        char text[static RECORD_BYTES])
+static bool read_record(const struct pack_store *store, const char *name,
+                        const char *end, char text[static RECORD_BYTES])
 {
     char path[PACK_PATH_BYTES];
     path_in(store, name, end, path);
@@ -202,7 +205,8 @@ static bool read_record(const struct pack_store *store, const char *name, const 
     return got > 0;
 }
 
-static void remove_record(const struct pack_store *store, const char *name, const char *end)
+static void remove_record(const struct pack_store *store, const char *name,
+                          const char *end)
 {
     char path[PACK_PATH_BYTES];
     path_in(store, name, end, path);
@@ -229,7 +233,8 @@ static bool parse_digest(const char *text, uint8_t digest[DIGEST_BYTES])
     return text[DIGEST_HEX - 1] == '\n';
 }
 
-bool pack_store_recall(const struct pack_store *store, const struct component_index *index,
+bool pack_store_recall(const struct pack_store *store,
+                       const struct component_index *index,
                        uint8_t digest[DIGEST_BYTES])
 {
     char name[PACK_NAME_BYTES], text[RECORD_BYTES];
@@ -242,7 +247,8 @@ bool pack_store_recall(const struct pack_store *store, const struct component_in
     return true;
 }
 
-void pack_store_remember(const struct pack_store *store, const struct component_index *index,
+void pack_store_remember(const struct pack_store *store,
+                         const struct component_index *index,
                          const uint8_t digest[DIGEST_BYTES])
 {
     char name[PACK_NAME_BYTES], hex[DIGEST_HEX], text[RECORD_BYTES];
@@ -280,7 +286,8 @@ enum dr_code pack_store_find(const struct pack_store *store, const struct pack_k
     char path[PACK_PATH_BYTES];
     *pack = PACK_INIT;
     if (!pack_store_is_on(store))
-        return error_set(err, DR_NOT_FOUND, "%s", store ? store->off_reason : "no packs");
+        return error_set(err, DR_NOT_FOUND, "%s",
+                         store ? store->off_reason : "no packs");
     pack_store_path(store, key, path);
     const enum dr_code code = pack_open(pack, path, key, err);
     if (code == DR_OK) {
@@ -298,7 +305,8 @@ void pack_store_trust(const struct pack_store *store, const struct pack *pack)
     key_name(&pack->key, name);
     path_in(store, name, CHECKED_END, path);
     /* The mark's own time says when the pack was used last. */
-    if (pack_store_trusts(store, pack) && utimensat(AT_FDCWD, path, NULL, 0) == 0) return;
+    if (pack_store_trusts(store, pack) && utimensat(AT_FDCWD, path, NULL, 0) == 0)
+        return;
     identity_text(store, pack, text);
     (void)write_record(store, name, CHECKED_END, text);
 }
@@ -357,11 +365,12 @@ static enum dr_code take_room(const struct pack_draft *draft, size_t file_bytes,
     const uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
     const uint64_t usable = available > kept ? available - kept : 0;
     if (file_bytes > usable)
-        return error_set(err, DR_IO,
-                         "no room for a pack: it needs %s (%zu bytes), the disk can spare %s "
-                         "(%" PRIu64 " bytes)",
-                         size_format(file_bytes, need), file_bytes,
-                         size_format((size_t)usable, have), usable);
+        return error_set(
+            err, DR_IO,
+            "no room for a pack: it needs %s (%zu bytes), the disk can spare %s "
+            "(%" PRIu64 " bytes)",
+            size_format(file_bytes, need), file_bytes,
+            size_format((size_t)usable, have), usable);
     const int refused = fault_strikes(FAULT_WRITE)
                             ? ENOSPC
                             : posix_fallocate(draft->descriptor, 0, (off_t)file_bytes);
@@ -394,8 +403,9 @@ enum dr_code pack_store_draft(const struct pack_store *store,
 
 enum dr_code pack_store_commit(const struct pack_store *store, struct pack_draft *draft,
                                const struct pack_key *key,
-                               const uint8_t (*digests)[DIGEST_BYTES], const char *source,
-                               struct pack *pack, struct dr_error *err)
+                               const uint8_t (*digests)[DIGEST_BYTES],
+                               const char *source, struct pack *pack,
+                               struct dr_error *err)
 {
     char path[PACK_PATH_BYTES];
     *pack = PACK_INIT;

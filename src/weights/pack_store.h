@@ -50,9 +50,11 @@ bool pack_store_is_on(const struct pack_store *store);
 /* ---- what a checkpoint's component was ---- */
 
 /* The digest that the component had when these very files were last read. False: not known. */
-bool pack_store_recall(const struct pack_store *store, const struct component_index *index,
+bool pack_store_recall(const struct pack_store *store,
+                       const struct component_index *index,
                        uint8_t digest[DIGEST_BYTES]);
-void pack_store_remember(const struct pack_store *store, const struct component_index *index,
+void pack_store_remember(const struct pack_store *store,
+                         const struct component_index *index,
                          const uint8_t digest[DIGEST_BYTES]);
 
 /* ---- packs that are there ---- */
@@ -88,13 +90,15 @@ struct pack_draft {
 enum dr_code pack_store_draft(const struct pack_store *store,
                               const struct component_index *index,
                               const uint8_t layout[DIGEST_BYTES], size_t data_bytes,
-                              struct pack_draft *draft, struct dr_error *err) DR_MUST_CHECK;
+                              struct pack_draft *draft,
+                              struct dr_error *err) DR_MUST_CHECK;
 /* The data are in place: write head and table, give it its name, open it. On error the draft is
  * discarded (a mapping of it stays good). */
 enum dr_code pack_store_commit(const struct pack_store *store, struct pack_draft *draft,
                                const struct pack_key *key,
-                               const uint8_t (*digests)[DIGEST_BYTES], const char *source,
-                               struct pack *pack, struct dr_error *err) DR_MUST_CHECK;
+                               const uint8_t (*digests)[DIGEST_BYTES],
+                               const char *source, struct pack *pack,
+                               struct dr_error *err) DR_MUST_CHECK;
 void pack_draft_discard(struct pack_draft *draft); /* a closed one is fine */
 
 /* ---- looking after the folder ---- */
@@ -102,10 +106,10 @@ void pack_draft_discard(struct pack_draft *draft); /* a closed one is fine */
 struct pack_listing {
     char path[PACK_PATH_BYTES];
     char source[PACK_SOURCE_BYTES];
-    uint64_t bytes;      /* of the file */
-    int64_t used_s;      /* when it was used last: seconds since 1970 */
+    uint64_t bytes; /* of the file */
+    int64_t used_s; /* when it was used last: seconds since 1970 */
     bool is_checked;
-    bool is_leftover;    /* a draft that nobody is making any more */
+    bool is_leftover; /* a draft that nobody is making any more */
     bool is_being_made;
     struct pack_key key; /* zeros for drafts and damaged ones */
     char problem[256];   /* "" or why it is no good */
@@ -121,13 +125,14 @@ enum dr_code pack_store_list(const struct pack_store *store, struct pack_listing
 void pack_store_verify(const struct pack_store *store, struct pack_listing *item);
 
 /* Remove leftovers, damaged packs, and of the rest those used longest ago until at most keep_bytes
- * remain; also origins and marks that belong to nothing any more. A pack that a process has mapped
+ * remain; also marks without a pack, and origins that are older than 90 days (with keep_bytes 0: all). A pack that a process has mapped
  * stays readable to that process. */
 struct pack_prune {
     uint64_t removed_bytes, kept_bytes;
     size_t removed_count, kept_count;
 };
 enum dr_code pack_store_prune(const struct pack_store *store, uint64_t keep_bytes,
-                              struct pack_prune *result, struct dr_error *err) DR_MUST_CHECK;
+                              struct pack_prune *result,
+                              struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -30,7 +30,8 @@ static struct component_index source;
 static void look_at_source(void)
 {
     const int descriptor = open(shard.path, O_RDONLY);
-    check_int(file_identity_read(&shard.identity, descriptor, shard.path, &problem), ==, DR_OK);
+    check_int(file_identity_read(&shard.identity, descriptor, shard.path, &problem), ==,
+              DR_OK);
     (void)close(descriptor);
 }
 
@@ -53,11 +54,13 @@ static void make_pack(int number, size_t data_bytes)
     struct pack pack;
     const struct pack_key key = key_number(number);
     unsigned char *const data = calloc(1, data_bytes);
-    check_int(pack_store_draft(&store, &source, layout, data_bytes, &draft, &problem), ==, DR_OK);
+    check_int(pack_store_draft(&store, &source, layout, data_bytes, &draft, &problem),
+              ==, DR_OK);
     check_int(pwrite(draft.descriptor, data, data_bytes, (off_t)draft.data_offset), ==,
               data_bytes);
     pack_section_digest(data, data_bytes, 0, digests[0]);
-    check_int(pack_store_commit(&store, &draft, &key, (const uint8_t(*)[DIGEST_BYTES])digests,
+    check_int(pack_store_commit(&store, &draft, &key,
+                                (const uint8_t(*)[DIGEST_BYTES])digests,
                                 "vae of a.safetensors", &pack, &problem),
               ==, DR_OK);
     pack_store_trust(&store, &pack);
@@ -100,7 +103,8 @@ static void the_folder_must_be_ones_own(void)
     check_has(other.off_reason, "/proc/none/packs");
     if (access("/dev/shm", W_OK) == 0) {
         char folder[64];
-        (void)snprintf(folder, sizeof folder, "/dev/shm/darkroom-packs-%ld", (long)getpid());
+        (void)snprintf(folder, sizeof folder, "/dev/shm/darkroom-packs-%ld",
+                       (long)getpid());
         pack_store_open(&other, folder);
         check(!pack_store_is_on(&other));
         check_has(other.off_reason, "memory");
@@ -154,12 +158,14 @@ static void a_pack_is_found_and_trusted(void)
     struct pack pack;
     bool is_checked = false;
     const struct pack_key key = key_number(1), other = key_number(2);
-    check_int(pack_store_find(&store, &key, &pack, &is_checked, &problem), ==, DR_NOT_FOUND);
+    check_int(pack_store_find(&store, &key, &pack, &is_checked, &problem), ==,
+              DR_NOT_FOUND);
     make_pack(1, DATA_BYTES);
     check_int(pack_store_find(&store, &key, &pack, &is_checked, &problem), ==, DR_OK);
     check(is_checked);
     pack_close(&pack);
-    check_int(pack_store_find(&store, &other, &pack, &is_checked, &problem), ==, DR_NOT_FOUND);
+    check_int(pack_store_find(&store, &other, &pack, &is_checked, &problem), ==,
+              DR_NOT_FOUND);
     pack_store_distrust(&store, &key);
     check_int(pack_store_find(&store, &key, &pack, &is_checked, &problem), ==, DR_OK);
     check(!is_checked);
@@ -210,9 +216,11 @@ static void a_pack_of_another_key_is_removed(void)
     pack_store_path(&store, &key, path);
     pack_store_path(&store, &other, other_path);
     check_int(rename(path, other_path), ==, 0);
-    check_int(pack_store_find(&store, &other, &pack, &is_checked, &problem), ==, DR_CORRUPT);
+    check_int(pack_store_find(&store, &other, &pack, &is_checked, &problem), ==,
+              DR_CORRUPT);
     check(!is_file(other_path));
-    check_int(pack_store_find(&store, &other, &pack, &is_checked, &problem), ==, DR_NOT_FOUND);
+    check_int(pack_store_find(&store, &other, &pack, &is_checked, &problem), ==,
+              DR_NOT_FOUND);
     remove_all();
 }
 
@@ -221,17 +229,20 @@ static void a_pack_of_another_key_is_removed(void)
 static void one_makes_a_pack_at_a_time(void)
 {
     struct pack_draft draft, second;
-    check_int(pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, &problem), ==, DR_OK);
-    check_int(pack_store_draft(&store, &source, layout, DATA_BYTES, &second, &problem), ==,
-              DR_BUSY);
+    check_int(pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, &problem),
+              ==, DR_OK);
+    check_int(pack_store_draft(&store, &source, layout, DATA_BYTES, &second, &problem),
+              ==, DR_BUSY);
     check_int(second.descriptor, ==, -1);
     uint8_t other_layout[DIGEST_BYTES] = {8};
-    check_int(pack_store_draft(&store, &source, other_layout, DATA_BYTES, &second, &problem), ==,
-              DR_OK);
+    check_int(pack_store_draft(&store, &source, other_layout, DATA_BYTES, &second,
+                               &problem),
+              ==, DR_OK);
     pack_draft_discard(&second);
     pack_draft_discard(&draft);
     pack_draft_discard(&draft);
-    check_int(pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, &problem), ==, DR_OK);
+    check_int(pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, &problem),
+              ==, DR_OK);
     pack_draft_discard(&draft);
 }
 
@@ -245,7 +256,8 @@ static void a_killed_maker_is_followed(void)
     check_int(pipe(ready), ==, 0);
     const pid_t child = fork();
     if (child == 0) {
-        if (pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, NULL) != DR_OK)
+        if (pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, NULL) !=
+            DR_OK)
             _exit(1);
         if (write(ready[1], "x", 1) != 1) _exit(1);
         for (;;)
@@ -253,8 +265,8 @@ static void a_killed_maker_is_followed(void)
     }
     char byte;
     check_int(read(ready[0], &byte, 1), ==, 1);
-    check_int(pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, &problem), ==,
-              DR_BUSY);
+    check_int(pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, &problem),
+              ==, DR_BUSY);
     check_int(pack_store_list(&store, &list, &count, &problem), ==, DR_OK);
     check_int(count, ==, 1);
     check(list[0].is_being_made && !list[0].is_leftover);
@@ -285,8 +297,9 @@ static void every_failure_leaves_nothing(void)
     struct pack_listing *list = NULL;
     size_t count = 0;
     const struct pack_key key = key_number(1);
-    check_int(pack_store_draft(&store, &source, layout, (size_t)1 << 55, &draft, &problem), ==,
-              DR_IO);
+    check_int(pack_store_draft(&store, &source, layout, (size_t)1 << 55, &draft,
+                               &problem),
+              ==, DR_IO);
     check_has(problem.message, "no room");
     for (int nth = 1; nth < 20; ++nth) {
         fault_arm(1U << FAULT_WRITE, nth, FAULT_ONCE);
@@ -294,8 +307,8 @@ static void every_failure_leaves_nothing(void)
             pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, &problem);
         if (code == DR_OK) {
             code = pack_store_commit(&store, &draft, &key,
-                                     (const uint8_t(*)[DIGEST_BYTES])digests, "x", &pack,
-                                     &problem);
+                                     (const uint8_t(*)[DIGEST_BYTES])digests, "x",
+                                     &pack, &problem);
             pack_close(&pack);
         }
         const bool has_struck = fault_has_struck();

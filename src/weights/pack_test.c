@@ -68,7 +68,8 @@ static void another_section_is_seen(void)
         uint8_t others[SECTIONS][DIGEST_BYTES];
         memcpy(others, digests, sizeof others);
         others[i][31] ^= 1;
-        check_int(pack_check(&pack, path, (const uint8_t(*)[DIGEST_BYTES])others, &problem),
+        check_int(pack_check(&pack, path, (const uint8_t(*)[DIGEST_BYTES])others,
+                             &problem),
                   ==, DR_CORRUPT);
         char which[32];
         (void)snprintf(which, sizeof which, "section %d of 3", i + 1);
@@ -124,8 +125,16 @@ static void damage_is_no_pack(void)
         pack_close(&pack);
         check_int(pwrite(descriptor, &byte, 1, (off_t)at), ==, 1);
     }
-    const size_t lengths[] = {0, 1, 15, 16, head_bytes - 1, head_bytes, file_bytes / 2,
-                              file_bytes - 1, file_bytes + 1, file_bytes + PACK_ALIGN};
+    const size_t lengths[] = {0,
+                              1,
+                              15,
+                              16,
+                              head_bytes - 1,
+                              head_bytes,
+                              file_bytes / 2,
+                              file_bytes - 1,
+                              file_bytes + 1,
+                              file_bytes + PACK_ALIGN};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i) {
         write_pack(path);
         check_int(truncate(path, (off_t)lengths[i]), ==, 0);
@@ -152,8 +161,10 @@ static void another_key_is_refused(void)
 static void what_is_no_file_is_refused(void)
 {
     struct pack pack;
-    const char *const fifo = scratch_path("fifo.pack"), *const link = scratch_path("link.pack");
-    check_int(pack_open(&pack, scratch_path("none.pack"), &key, &problem), ==, DR_NOT_FOUND);
+    const char *const fifo = scratch_path("fifo.pack"), *const link =
+                                                            scratch_path("link.pack");
+    check_int(pack_open(&pack, scratch_path("none.pack"), &key, &problem), ==,
+              DR_NOT_FOUND);
     check_int(mkfifo(fifo, 0600), ==, 0);
     check_int(pack_open(&pack, fifo, &key, &problem), ==, DR_CORRUPT);
     check_int(pack_open(&pack, scratch_folder(), &key, &problem), ==, DR_CORRUPT);

@@ -40,7 +40,7 @@ def read(path):
 
 def generate(options, asked, folder):
     """Every prompt with every seed in one session of the shell; yields scene, prompt, seed, picture."""
-    command = [options.darkroom, "shell", "--json", "--precision", options.precision, "--tokenizer", options.tokenizer,
+    command = [options.darkroom, "shell", "--json", "--packs", "off", "--precision", options.precision, "--tokenizer", options.tokenizer,
                "--threads", str(options.threads)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           text=True) as shell:
