@@ -203,7 +203,7 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
                               struct dr_error *err)
 {
     size_t budget = (size_t)bytes;
-    char reason[DR_TEXT_BYTES];
+    char reason[DR_TEXT_BYTES], given[16], there[16];
     if (bytes == 0) {
         const size_t least = engine->machine.bytes;
         budget = least - least / 10;
@@ -211,6 +211,12 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
                        engine->machine.reason);
     } else {
         (void)snprintf(reason, sizeof reason, "as given");
+        if (budget > engine->machine.bytes)
+            engine_log(engine, DR_LOG_WARNING,
+                       "the budget of %s is above what there is: %s (%.150s); beyond that the "
+                       "kernel ends the process",
+                       size_format(budget, given), size_format(engine->machine.bytes, there),
+                       engine->machine.reason);
     }
     const size_t beside = engine->baseline_bytes + ENGINE_RESIDUAL_BYTES;
     if (budget <= beside)

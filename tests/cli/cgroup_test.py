@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""The budget under a real limit of the kernel: a memory cgroup (v1 or v2) of the test's own, where one can be made.
+
+The limit is the budget and ALLOWANCE more, for what the kernel charges beside private memory: page tables (2 MiB a mapped
+GiB), program text, the pages of the picture's own file. Weights that are mapped from packs are charged, too, but they can be
+dropped, and are: that is what the test of pressure shows.
+"""
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import harness
+from harness import BUILD, DARKROOM, ENVIRONMENT, GENERATE, HOME, Case, make
+
+MIB = 1 << 20
+ALLOWANCE = 16 * MIB
+ROOT = pathlib.Path("/sys/fs/cgroup")
+
+
+def own_group(controller):
+    """This process's group in the hierarchy of a controller ("" for v2), as a path below the mount; None: not there."""
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return path.lstrip("/")
+    return None
+
+
+class Group:
+    """A memory cgroup below this process's own, or below the root where its own cannot be seen."""
+
+    def __init__(self, name, limit):
+        self.path = None
+        self.is_v1 = (ROOT / "memory").is_dir()
+        base = ROOT / "memory" if self.is_v1 else ROOT
+        own = own_group("memory" if self.is_v1 else "")
+        problems = []
+        for parent in ([base / own] if own else []) + [base]:
+            try:
+                (parent / name).mkdir()
+                self.path = parent / name
+                self.write("memory.limit_in_bytes" if self.is_v1 else "memory.max", limit)
+                if not self.is_v1:
+                    self.write("memory.swap.max", 0)
+                return
+            except OSError as problem:
+                problems.append(str(problem))
+                self.close()
+        raise unittest.SkipTest("no memory cgroup can be made: " + "; ".join(problems))
+
+    def write(self, name, value):
+        (self.path / name).write_text(str(value))
+
+    def read(self, name):
+        return (self.path / name).read_text()
+
+    def enter(self):
+        self.write("cgroup.procs", "0")
+
+    def was_full(self):
+        """Did the kernel have to make room?"""
+        if self.is_v1:
+            return int(self.read("memory.failcnt")) > 0
+        return "max 0" not in self.read("memory.events").splitlines()
+
+    def killed(self):
+        events = self.read("memory.oom_control" if self.is_v1 else "memory.events")
+        return any(line.split() != ["oom_kill", "0"] for line in events.splitlines() if line.startswith("oom_kill "))
+
+    def close(self):
+        if self.path:
+            try:
+                self.path.rmdir()
+            except OSError:
+                pass
+            self.path = None
+
+
+class Cgroup(Case):
+    def setUp(self):
+        super().setUp()
+        self.packs = tempfile.mkdtemp(prefix="cli-packs-", dir=BUILD)
+        self.addCleanup(shutil.rmtree, self.packs, True)
+
+    def run_in(self, limit, *arguments, stdin=None):
+        group = Group(f"darkroom-test-{self.id().split('.')[-1]}", limit)
+        self.addCleanup(group.close)
+        done = subprocess.run([DARKROOM, *map(str, arguments)], input=stdin, cwd=self.folder, env=ENVIRONMENT, text=True,
+                              capture_output=True, preexec_fn=group.enter, timeout=harness.LIMIT_S, check=False)
+        self.assertFalse(group.killed(), done)
+        was_full = group.was_full()
+        group.close()
+        return done, was_full
+
+    def test_the_budget_holds(self):
+        budget = 88 * MIB  # less than weights, buffers and the program's own bound together
+        plain = self.run_program(*GENERATE, "-o", "plain.png")
+        self.assertEqual(plain.returncode, 0, plain)
+        for packs in ("off", self.packs):
+            done, _ = self.run_in(budget + ALLOWANCE, *GENERATE, "--budget", budget, "--packs", packs, "-o", "held.png")
+            self.assertEqual(done.returncode, 0, done)
+            self.assertEqual(harness.idat_of(self.folder / "held.png"), harness.idat_of(self.folder / "plain.png"))
+            (self.folder / "held.png").unlink()
+
+    def test_mapped_weights_give_way(self):
+        """Two models in turn: 110 MiB of mapped weights and more of files that are read, in 72 MiB."""
+        make("other.safetensors", "--seed", "3")
+        lines = "".join(f"model {HOME / name}\ngenerate -p x -W 64 -H 64 --steps 2 --seed 7 -o {name}{turn}.png\n"
+                        for turn in range(2) for name in ("tiny.safetensors", "other.safetensors"))
+        done, was_full = self.run_in(72 * MIB, "shell", "--packs", self.packs, "--threads", "1", stdin=lines)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertTrue(was_full, "the limit was never reached: the test shows nothing")
+        for name in ("tiny.safetensors", "other.safetensors"):
+            self.assertEqual((self.folder / f"{name}0.png").read_bytes(), (self.folder / f"{name}1.png").read_bytes())
+        plain = self.run_program("generate", "-m", HOME / "tiny.safetensors", "-p", "x", "-W", "64", "-H", "64", "--steps", "2",
+                                 "--seed", "7", "--threads", "1", "-o", "plain.png")
+        self.assertEqual(plain.returncode, 0, plain)
+        self.assertEqual(harness.idat_of(self.folder / "plain.png"),
+                         harness.idat_of(self.folder / "tiny.safetensors0.png"))
+
+    def test_what_does_not_fit_is_refused_in_words(self):
+        """Where weights are private the same room is too small; the kernel never has to say so."""
+        done, _ = self.run_in(60 * MIB, *GENERATE, "--packs", "off", "-o", "a.png")
+        self.assertEqual(done.returncode, 11, done)
+        self.assertIn("bytes", done.stderr)
+        self.assertEqual(self.files(), set())
+
+    def test_a_budget_above_the_limit_is_said(self):
+        done, _ = self.run_in(256 * MIB, "memory", "--budget", "1G")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("256", done.stderr)
+        self.assertIn("cgroup", done.stderr)
+        done, _ = self.run_in(256 * MIB, "memory", "--budget", "200M")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    harness.main()
