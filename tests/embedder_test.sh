@@ -8,6 +8,8 @@
 # exports the functions of include/darkroom/ and nothing else.
 set -euo pipefail
 
+# The caches of whoever runs this are not the test's.
+export DARKROOM_PACKS=off
 build=$1
 source=$2
 folder=$(mktemp -d)

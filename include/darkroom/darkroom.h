@@ -97,7 +97,9 @@ struct dr_engine_options {
     const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, the settings, XDG data */
     /* Where weights are kept in the layout that runs, to be mapped instead of read (packs): NULL:
      * DARKROOM_PACKS ("off": none), else $XDG_CACHE_HOME/darkroom/packs; "": none, all weights are
-     * private memory. A folder that cannot be used is none, and is said. */
+     * private memory. A folder that cannot be used is none, and is said. They take as much room on
+     * the disk as weights do in memory. While one is mapped, a handler for SIGBUS stands in for pages
+     * that the file has lost; what is not about a pack it hands on to the handler before it. */
     const char *pack_folder;
     const char
         *settings_path; /* NULL: the user's file (dr_settings); "": none is read */

@@ -162,7 +162,8 @@ static void open_packs(struct dr_engine *engine, const char *option)
     engine->packs.say = say_of_packs;
     engine->packs.say_cookie = engine;
     if (!folder[0] || pack_store_is_on(&engine->packs)) return;
-    const bool is_said = option || getenv("DARKROOM_PACKS");
+    const char *const said = getenv("DARKROOM_PACKS");
+    const bool is_said = option || (said && *said);
     engine_log(engine, is_said ? DR_LOG_WARNING : DR_LOG_INFO,
                "no packs, all weights will be private memory: %s",
                engine->packs.off_reason);
@@ -212,11 +213,12 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
     } else {
         (void)snprintf(reason, sizeof reason, "as given");
         if (budget > engine->machine.bytes)
-            engine_log(engine, DR_LOG_WARNING,
-                       "the budget of %s is above what there is: %s (%.150s); beyond that the "
-                       "kernel ends the process",
-                       size_format(budget, given), size_format(engine->machine.bytes, there),
-                       engine->machine.reason);
+            engine_log(
+                engine, DR_LOG_WARNING,
+                "the budget of %s is above what there is: %s (%.150s); beyond that the "
+                "kernel ends the process",
+                size_format(budget, given), size_format(engine->machine.bytes, there),
+                engine->machine.reason);
     }
     const size_t beside = engine->baseline_bytes + ENGINE_RESIDUAL_BYTES;
     if (budget <= beside)

@@ -179,9 +179,7 @@ struct tally {
     struct job *job;
     size_t now, peak;
     const struct source *resident[ROLE_COUNT];
-    size_t resident_bytes[ROLE_COUNT];           /* private */
-    const struct source *packed[2 * ROLE_COUNT]; /* whose packs the list has made */
-    int32_t packed_count;
+    size_t resident_bytes[ROLE_COUNT]; /* private */
 };
 
 static void tally_rise(struct tally *tally, size_t bytes)
@@ -201,16 +199,23 @@ static size_t job_region_bytes(const struct job *job)
            pages(job->picture_bytes);
 }
 
+static bool makes_pack(const struct job *job, const struct source *source)
+{
+    for (int32_t i = 0; i < job->packed_count; ++i)
+        if (job->packed[i] == source) return true;
+    return false;
+}
+
 /* What loading takes beside the weights. A pack that is not there yet is made by the first load;
  * the next one maps it. */
 static size_t tally_scratch(struct tally *tally, const struct source *source)
 {
     if (!source || source_weights_bytes(source) > 0)
         return source_scratch_bytes(source);
-    for (int32_t i = 0; i < tally->packed_count; ++i)
-        if (tally->packed[i] == source) return 0;
-    assert(tally->packed_count < 2 * ROLE_COUNT);
-    tally->packed[tally->packed_count++] = source;
+    struct job *const job = tally->job;
+    if (makes_pack(job, source)) return 0;
+    assert(job->packed_count < 2 * ROLE_COUNT);
+    job->packed[job->packed_count++] = source;
     return source_scratch_bytes(source);
 }
 
@@ -358,6 +363,7 @@ void job_plan(struct job *job, enum job_residency residency)
     }
     job->residency = residency;
     job->action_count = 0;
+    job->packed_count = 0;
     const bool probes = job->probe.memory != NULL;
     const enum slot_order order =
         residency == JOB_RESIDENT ? SLOT_SWAP : SLOT_RELEASE_FIRST;
@@ -392,6 +398,23 @@ void job_plan(struct job *job, enum job_residency residency)
     job->planned_bytes = tally.peak;
 }
 
+/* Of the drafts that were reserved those that the list does not fill: others may want to. */
+static void let_go_of_drafts(const struct job *job)
+{
+    const struct pipeline *const pipeline = job->context.pipeline;
+    struct source *const setting =
+        pipeline->override ? &pipeline->override->source : NULL;
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        struct source *const sources[] = {pipeline->slots[role].base,
+                                          pipeline->slots[role].override,
+                                          role == ROLE_VAE ? setting : NULL};
+        for (size_t i = 0; i < sizeof sources / sizeof *sources; ++i)
+            if (sources[i] && sources[i]->pack.state == COMPONENT_PACK_DRAFTED &&
+                !makes_pack(job, sources[i]))
+                source_unsettle(sources[i]);
+    }
+}
+
 enum dr_code job_admit(struct job *job, struct dr_error *err)
 {
     const struct ledger *const ledger = job->context.ledger;
@@ -399,7 +422,10 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
     for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
         job_plan(job, (enum job_residency)i);
         const size_t need = job->planned_bytes + job->decoder_bytes;
-        if (!ledger->limit_bytes || need <= ledger->limit_bytes) return DR_OK;
+        if (!ledger->limit_bytes || need <= ledger->limit_bytes) {
+            let_go_of_drafts(job);
+            return DR_OK;
+        }
         if (need < least) least = need;
     }
     char need[16], have[16], limit[16];
@@ -437,12 +463,15 @@ static enum dr_code load(struct job *job, enum component_role role,
 static enum dr_code run_probe(struct job *job, enum action_kind kind,
                               struct dr_error *err)
 {
-    const struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
     const struct latent_probe_work work = {.ledger = job->context.ledger,
                                            .cancel = job->context.cancel};
-    return kind == ACTION_REFERENCE
-               ? latent_probe_reference(&job->probe, slot, &work, err)
-               : latent_probe_check(&job->probe, slot->weights.data, &work, err);
+    const enum dr_code code =
+        kind == ACTION_REFERENCE
+            ? latent_probe_reference(&job->probe, slot, &work, err)
+            : latent_probe_check(&job->probe, &slot->weights, &work, err);
+    const enum dr_code lost = slot_check_pages(slot, err);
+    return lost != DR_OK ? lost : code;
 }
 
 static enum dr_code open_region(struct job *job, struct region *region, size_t bytes,

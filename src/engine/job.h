@@ -125,6 +125,8 @@ struct job {
     struct image_head head;
     size_t arena_bytes, latents_bytes, picture_bytes;
 
+    const struct source *packed[2 * ROLE_COUNT]; /* whose packs the list makes */
+    int32_t packed_count;
     struct action actions[JOB_MAX_ACTIONS];
     int32_t action_count;
     enum job_residency residency;

@@ -279,21 +279,34 @@ static enum dr_code encode(const struct vae_encode_plan *plan, float *latents,
     return code;
 }
 
+/* What a run ended in, unless the weights' file lost a page meanwhile: then it says nothing. */
+static enum dr_code whole_or_lost(const struct source *source,
+                                  const struct region *weights, enum dr_code code,
+                                  struct dr_error *err)
+{
+    if (!region_lost_page(weights)) return code;
+    return error_set(err, DR_IO,
+                     "the pack of %s lost a page while it was asked: try again, "
+                     "and it is made anew",
+                     source->name);
+}
+
 /* The base's own latents and error, into *fresh. */
-static enum dr_code refer(const struct latent_probe *probe, const void *weights,
+static enum dr_code refer(const struct latent_probe *probe,
+                          const struct region *weights,
                           const struct latent_probe_work *work,
                           struct latent_reference *fresh, struct dr_error *err)
 {
     struct region arena = {0};
     enum dr_code code = open_arena(&arena, probe->reference_bytes, work, err);
     if (code != DR_OK) return code;
-    code = encode(&probe->encode, fresh->latents, &arena, weights, work, err);
+    code = encode(&probe->encode, fresh->latents, &arena, weights->data, work, err);
     fresh->own_db = -INFINITY;
     if (code == DR_OK && latent_is_finite(fresh->latents, LATENT_PROBE_FLOATS))
-        code = decode(&probe->own_decode, fresh->latents, &arena, weights, work,
+        code = decode(&probe->own_decode, fresh->latents, &arena, weights->data, work,
                       &fresh->own_db, err);
     region_close(&arena);
-    return code;
+    return whole_or_lost(probe->pair.own_source, weights, code, err);
 }
 
 /* A slot for the time of a probe. */
@@ -318,8 +331,7 @@ static enum dr_code refer_with_weights(const struct latent_probe *probe,
     struct source *const own = probe->pair.own_source;
     struct slot alone = {0};
     struct dr_error why;
-    if (slot->resident == own)
-        return refer(probe, slot->weights.data, work, fresh, err);
+    if (slot->resident == own) return refer(probe, &slot->weights, work, fresh, err);
     enum dr_code code = load_alone(&alone, own, work, &why);
     if (code == DR_NOT_FINITE) {
         /* It can return nothing; what it is has to be known all the same. */
@@ -328,7 +340,7 @@ static enum dr_code refer_with_weights(const struct latent_probe *probe,
         return source_save(own, work->ledger, &progress, err);
     }
     if (code == DR_OK)
-        code = refer(probe, alone.weights.data, work, fresh, err);
+        code = refer(probe, &alone.weights, work, fresh, err);
     else if (err)
         *err = why;
     slot_release(&alone);
@@ -351,7 +363,8 @@ enum dr_code latent_probe_reference(struct latent_probe *probe, const struct slo
     return DR_OK;
 }
 
-enum dr_code latent_probe_check(struct latent_probe *probe, const void *weights,
+enum dr_code latent_probe_check(struct latent_probe *probe,
+                                const struct region *weights,
                                 const struct latent_probe_work *work,
                                 struct dr_error *err)
 {
@@ -368,9 +381,10 @@ enum dr_code latent_probe_check(struct latent_probe *probe, const void *weights,
     memcpy(latents, reference->latents, sizeof latents);
     vae_scale(&own, latents, LATENT_PROBE_FLOATS);
     vae_unscale(&other, latents, LATENT_PROBE_FLOATS);
-    code =
-        decode(&probe->other_decode, latents, &arena, weights, work, &result.db, err);
+    code = decode(&probe->other_decode, latents, &arena, weights->data, work,
+                  &result.db, err);
     region_close(&arena);
+    code = whole_or_lost(probe->pair.other_source, weights, code, err);
     if (code != DR_OK) return code;
     if (fault_strikes(FAULT_PROBE)) result.db = result.own_db;
     result.verdict = latent_probe_judge(result.own_db, result.db);
@@ -385,7 +399,7 @@ enum dr_code latent_probe_try(struct latent_probe *probe,
     struct slot alone;
     enum dr_code code = load_alone(&alone, probe->pair.other_source, work, err);
     if (code != DR_OK) return code;
-    code = latent_probe_check(probe, alone.weights.data, work, err);
+    code = latent_probe_check(probe, &alone.weights, work, err);
     slot_release(&alone);
     return code;
 }

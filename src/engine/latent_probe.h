@@ -141,7 +141,8 @@ enum dr_code latent_probe_reference(struct latent_probe *probe, const struct slo
 /* Decode the reference with the other's weights, which were read and digested; remember the
  * verdict. Errors: DR_FOREIGN says both figures; region_open's, DR_CANCELLED.
  * Fault place: FAULT_PROBE: no difference is found. */
-enum dr_code latent_probe_check(struct latent_probe *probe, const void *weights,
+enum dr_code latent_probe_check(struct latent_probe *probe,
+                                const struct region *weights,
                                 const struct latent_probe_work *work,
                                 struct dr_error *err) DR_MUST_CHECK;
 

@@ -157,7 +157,7 @@ static enum dr_code settle_one(struct slot *slot, struct source *source,
     if (!source) return DR_OK;
     if (slot && slot->resident == source) {
         /* What is mapped stays mapped, even where its pack was pruned. */
-        if (component_pack_is_sound(&source->pack)) return DR_OK;
+        if (component_pack_is_sound(&source->pack, &slot->weights)) return DR_OK;
         slot_release(slot);
     }
     const enum dr_code code =

@@ -199,6 +199,7 @@ int main(int count, char **arguments)
     const char *part;
     enum fault_sabotage sabotage;
     if (is_part(count, arguments, &part, &sabotage)) play(part, sabotage);
+    if (packs_missing()) return check_skip(packs_missing());
     fixture_begin();
     make_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
     make_checkpoint("vae/wide.safetensors",

@@ -83,8 +83,7 @@ static enum dr_code load_source(struct source *source,
         source->digest_known = true;
     }
     if (!options->accept) return DR_OK;
-    const enum dr_code verdict =
-        options->accept(options->accept_cookie, weights->data, err);
+    const enum dr_code verdict = options->accept(options->accept_cookie, weights, err);
     if (verdict != DR_OK) region_close(weights);
     return verdict;
 }

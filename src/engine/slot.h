@@ -82,7 +82,8 @@ struct slot_load_options {
     const struct component_progress *progress; /* may be NULL */
     /* Asked when the weights are read and verified, before they take the slot (and, with
      * SLOT_SWAP, while the old ones are still there). Its error refuses them. May be NULL. */
-    enum dr_code (*accept)(void *cookie, const void *weights, struct dr_error *err);
+    enum dr_code (*accept)(void *cookie, const struct region *weights,
+                           struct dr_error *err);
     void *accept_cookie;
 };
 enum dr_code slot_load(struct slot *slot, const struct slot_load_options *options,

@@ -50,6 +50,16 @@ static inline bool has_packs(void)
     return pack_store_is_on(&store);
 }
 
+/* Why this run, which is to have packs, cannot: to be skipped. NULL: it has them, or is to have none. */
+static inline const char *packs_missing(void)
+{
+    static struct pack_store store;
+    const char *const folder = getenv("DARKROOM_PACKS");
+    if (!folder || strcmp(folder, "off") == 0) return NULL;
+    pack_store_open(&store, folder);
+    return pack_store_is_on(&store) ? NULL : store.off_reason;
+}
+
 /* Sanitizers hold memory of their own: what the kernel says is not looked at there. */
 static const bool kernel_is_measured =
 #ifdef __SANITIZE_ADDRESS__

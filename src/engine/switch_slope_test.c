@@ -195,6 +195,7 @@ int main(int count, char **arguments)
                  sabotage);
         play(CHOICE_COUNT, 2 * CHOICE_COUNT, sabotage);
     }
+    if (packs_missing()) return check_skip(packs_missing());
     fixture_begin();
     make_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
     make_checkpoint("vae/wide.safetensors",

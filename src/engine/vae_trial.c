@@ -72,7 +72,8 @@ enum dr_code vae_trial_begin(struct vae_trial *trial, struct dr_engine *engine,
     return code == DR_OK ? take_reference(trial, engine, slot, room, err) : code;
 }
 
-static enum dr_code accept(void *cookie, const void *weights, struct dr_error *err)
+static enum dr_code accept(void *cookie, const struct region *weights,
+                           struct dr_error *err)
 {
     struct vae_trial *const trial = cookie;
     struct latent_probe *const probe = &trial->probe;

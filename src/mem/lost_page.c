@@ -55,7 +55,8 @@ static bool replace_page(uintptr_t address)
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
     const int kept_errno = errno;
-    if (replace_page((uintptr_t)info->si_addr)) {
+    /* One that another process sent has no address. */
+    if (info->si_code > 0 && replace_page((uintptr_t)info->si_addr)) {
         errno = kept_errno;
         return;
     }
@@ -64,8 +65,10 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
     } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
         before.sa_handler(number);
     } else {
-        /* The access is tried again, and then ends the process as it would have. */
+        /* The access is tried again, or the signal sent again, and ends the process as it would
+         * have. */
         (void)sigaction(SIGBUS, &before, NULL);
+        if (info->si_code <= 0) (void)raise(SIGBUS);
     }
     errno = kept_errno;
 }
@@ -106,15 +109,47 @@ bool lost_page_happened(int watch)
     return watch != LOST_PAGE_NO_WATCH && atomic_load(&watches[watch].lost);
 }
 
+/* ---- signal stacks ------------------------------------------------------------------------ */
+
+/* Mapped when a thread asks, and not a thread's own storage: that would be taken out of the stack of
+ * every thread of the process. */
+static pthread_key_t stack_key;
+static pthread_once_t stack_key_made = PTHREAD_ONCE_INIT;
+static bool has_stack_key;
+
+static void close_stack(void *stack)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+    (void)sigaltstack(&none, NULL);
+    (void)munmap(stack, SIGNAL_STACK);
+}
+
+static void make_stack_key(void)
+{
+    has_stack_key = pthread_key_create(&stack_key, close_stack) == 0;
+}
+
+static void open_stack(void)
+{
+    stack_t current;
+    (void)pthread_once(&stack_key_made, make_stack_key);
+    if (!has_stack_key || sigaltstack(NULL, &current) ||
+        !(current.ss_flags & SS_DISABLE))
+        return;
+    void *const memory = mmap(NULL, SIGNAL_STACK, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return;
+    const stack_t own = {.ss_sp = memory, .ss_size = SIGNAL_STACK};
+    if (pthread_setspecific(stack_key, memory) == 0 && sigaltstack(&own, NULL) == 0)
+        return;
+    (void)pthread_setspecific(stack_key, NULL);
+    (void)munmap(memory, SIGNAL_STACK);
+}
+
 void lost_page_prepare_thread(void)
 {
     static _Thread_local bool is_prepared;
-    static _Thread_local unsigned char stack[SIGNAL_STACK];
     if (is_prepared) return;
-    stack_t current;
-    if (sigaltstack(NULL, &current) == 0 && (current.ss_flags & SS_DISABLE)) {
-        const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
-        (void)sigaltstack(&own, NULL);
-    }
+    open_stack();
     is_prepared = true;
 }

@@ -166,6 +166,25 @@ static void elsewhere_it_ends_the_process(void)
     (void)close(descriptor);
 }
 
+/* A SIGBUS that was sent is nobody's page. */
+static void one_that_is_sent_ends_the_process(void)
+{
+    struct ledger ledger = {0};
+    struct region region = {0};
+    const int descriptor = make_file();
+    open_region(&region, &ledger, descriptor, 1);
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)kill(getpid(), SIGBUS);
+        _exit(0);
+    }
+    int status = 0;
+    check_int(waitpid(child, &status, 0), ==, child);
+    check(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
+    region_close(&region);
+    (void)close(descriptor);
+}
+
 static void watches_run_out(void)
 {
     static int watches[4096];
@@ -197,6 +216,7 @@ int main(void)
     check_run(a_writer_goes_on);
     check_run(every_thread_may_lose_one);
     check_run(elsewhere_it_ends_the_process);
+    check_run(one_that_is_sent_ends_the_process);
     check_run(watches_run_out);
     return check_done();
 }

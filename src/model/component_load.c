@@ -467,7 +467,8 @@ static enum dr_code load_by_reading(struct loader *loader, uint8_t digest[DIGEST
     region_seal(loader->weights);
     if (loader->makes_pack)
         component_pack_commit(options->pack, loader->spec, found, loader->weights);
-    if (options->pack) component_pack_remember(options->pack, loader->spec, found);
+    else if (options->pack)
+        component_pack_remember(options->pack, loader->spec, found);
     memcpy(digest, found, DIGEST_BYTES);
     return DR_OK;
 }

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -105,32 +104,37 @@ struct sections {
     const unsigned char *data;
     size_t data_bytes;
     uint8_t (*digests)[DIGEST_BYTES];
+    const struct component_progress
+        *progress; /* whose cancel leaves the rest out; or NULL */
 };
-
-static void digest_section(void *context, int64_t task_idx, int lane)
-{
-    (void)lane;
-    const struct sections *const sections = context;
-    pack_section_digest(sections->data, sections->data_bytes, (size_t)task_idx,
-                        sections->digests[task_idx]);
-}
-
-/* To be freed; NULL: no memory. */
-static uint8_t (*digest_sections(const unsigned char *data,
-                                 size_t data_bytes))[DIGEST_BYTES]
-{
-    const size_t count = pack_section_count(data_bytes);
-    struct sections sections = {data, data_bytes, malloc(count * DIGEST_BYTES)};
-    if (sections.digests) team_run((int64_t)count, digest_section, &sections);
-    return sections.digests;
-}
-
-/* ---- settling ---- */
 
 static bool is_cancelled(const struct component_progress *progress)
 {
     return progress && progress->cancel && atomic_load(progress->cancel);
 }
+
+static void digest_section(void *context, int64_t task_idx, int lane)
+{
+    (void)lane;
+    const struct sections *const sections = context;
+    if (is_cancelled(sections->progress)) return;
+    pack_section_digest(sections->data, sections->data_bytes, (size_t)task_idx,
+                        sections->digests[task_idx]);
+}
+
+/* For pack_table_destroy; NULL: no memory. */
+static uint8_t (
+    *digest_sections(const unsigned char *data, size_t data_bytes,
+                     const struct component_progress *progress))[DIGEST_BYTES]
+{
+    const size_t count = pack_section_count(data_bytes);
+    struct sections sections = {data, data_bytes, pack_table_create(data_bytes),
+                                progress};
+    if (sections.digests) team_run((int64_t)count, digest_section, &sections);
+    return sections.digests;
+}
+
+/* ---- settling ---- */
 
 static enum dr_code map_pack(const struct pack *pack, const struct component_spec *spec,
                              struct ledger *ledger, const char *name,
@@ -143,6 +147,12 @@ static enum dr_code map_pack(const struct pack *pack, const struct component_spe
                       err);
 }
 
+static enum dr_code stopped(const struct component_pack_settle *how,
+                            struct dr_error *err)
+{
+    return error_set(err, DR_CANCELLED, "loading %s was cancelled", how->name);
+}
+
 /* Read the whole pack and hold it against its table. */
 static enum dr_code check_data(const struct pack *pack, const char *path,
                                const struct component_spec *spec,
@@ -153,14 +163,14 @@ static enum dr_code check_data(const struct pack *pack, const char *path,
     enum dr_code code = map_pack(pack, spec, how->ledger, how->name, &region, err);
     if (code != DR_OK) return code;
     uint8_t(*const digests)[DIGEST_BYTES] =
-        digest_sections(region.data, pack->data_bytes);
+        digest_sections(region.data, pack->data_bytes, how->progress);
     const bool has_lost = region_lost_page(&region);
     region_close(&region);
     if (!digests) return error_set(err, DR_NOMEM, "no memory to check %s", path);
     code = has_lost
                ? error_set(err, DR_CORRUPT, "%s is cut short", path)
                : pack_check(pack, path, (const uint8_t(*)[DIGEST_BYTES])digests, err);
-    free(digests);
+    pack_table_destroy(digests);
     return code;
 }
 
@@ -188,7 +198,7 @@ static bool find_pack(struct component_pack *pack, const struct component_spec *
     }
     pack_close(&pack->pack);
     if (code == DR_CORRUPT) pack_store_remove(pack->store, &key);
-    if (code != DR_NOT_FOUND)
+    if (code != DR_NOT_FOUND && code != DR_CANCELLED)
         say(pack, "the pack of %s cannot be used and is made again from %.300s: %.400s",
             how->name, spec->index->file->path, problem.message);
     return false;
@@ -240,9 +250,7 @@ static enum dr_code draft_or_wait(struct component_pack *pack,
             say(pack, "another process is making the pack of %s: waiting for it",
                 how->name);
         has_said = true;
-        if (is_cancelled(how->progress))
-            return error_set(err, DR_CANCELLED,
-                             "waiting for the pack of %s was cancelled", how->name);
+        if (is_cancelled(how->progress)) return stopped(how, err);
         nap();
         if (look(pack, spec, digest, how)) return DR_OK;
     }
@@ -261,11 +269,12 @@ enum dr_code component_pack_settle(struct component_pack *pack,
     know_layout(pack, spec);
     if (pack->state == COMPONENT_PACK_DRAFTED) return DR_OK;
     if (pack->state == COMPONENT_PACK_READY) {
-        if (pack_is_unchanged(&pack->pack)) return DR_OK;
+        if (pack_is_unchanged(&pack->pack) && pack_has_name(&pack->pack)) return DR_OK;
         pack_close(&pack->pack);
     }
     pack->state = COMPONENT_PACK_UNSETTLED;
     if (look(pack, spec, digest, how)) return DR_OK;
+    if (is_cancelled(how->progress)) return stopped(how, err);
     if (how->manner == COMPONENT_PACK_LOOK) {
         pack->state = COMPONENT_PACK_WANTED;
         return DR_OK;
@@ -273,9 +282,12 @@ enum dr_code component_pack_settle(struct component_pack *pack,
     return draft_or_wait(pack, spec, digest, how, err);
 }
 
-bool component_pack_is_sound(const struct component_pack *pack)
+bool component_pack_is_sound(const struct component_pack *pack,
+                             const struct region *weights)
 {
-    return pack->state != COMPONENT_PACK_READY || pack_is_unwritten(&pack->pack);
+    if (weights->kind == REGION_PRIVATE) return true;
+    return pack->state == COMPONENT_PACK_READY && pack_is_unchanged(&pack->pack) &&
+           !region_lost_page(weights);
 }
 
 void component_pack_unsettle(struct component_pack *pack)
@@ -326,27 +338,20 @@ void component_pack_commit(struct component_pack *pack,
 {
     const struct pack_key key = key_of(pack, digest);
     struct dr_error problem = {0};
-    char source[PACK_SOURCE_BYTES];
-    const char *const given = spec->index->file->path;
-    char *const whole = realpath(given, NULL);
-    (void)snprintf(source, sizeof source, "%s of %.480s",
-                   component_role_name(spec->index->role), whole ? whole : given);
-    free(whole);
     uint8_t(*const digests)[DIGEST_BYTES] =
-        digest_sections(weights->data, spec->weights_bytes);
+        digest_sections(weights->data, spec->weights_bytes, NULL);
     enum dr_code code = digests ? DR_OK : error_set(&problem, DR_NOMEM, "no memory");
+    /* Before others can find the pack: who waits for it looks for this first. */
+    component_pack_remember(pack, spec, digest);
     if (code == DR_OK)
         code = pack_store_commit(pack->store, &pack->draft, &key,
-                                 (const uint8_t(*)[DIGEST_BYTES])digests, source,
+                                 (const uint8_t(*)[DIGEST_BYTES])digests, spec->index,
                                  &pack->pack, &problem);
-    free(digests);
-    pack->state = COMPONENT_PACK_UNSETTLED;
-    if (code == DR_OK) {
-        pack->state = COMPONENT_PACK_READY;
-        pack_store_trust(pack->store, &pack->pack);
-        return;
-    }
+    pack_table_destroy(digests);
     pack_draft_discard(&pack->draft);
+    pack->state =
+        pack->pack.descriptor >= 0 ? COMPONENT_PACK_READY : COMPONENT_PACK_UNSETTLED;
+    if (code == DR_OK) return;
     say(pack, "the pack of %s could not be kept: %.600s",
         component_role_name(spec->index->role), problem.message);
 }

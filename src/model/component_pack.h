@@ -66,8 +66,10 @@ enum dr_code component_pack_settle(struct component_pack *pack,
                                    const struct component_pack_settle *how,
                                    struct dr_error *err) DR_MUST_CHECK;
 
-/* Are weights that were mapped from it still what they were? True also where it is not READY. */
-bool component_pack_is_sound(const struct component_pack *pack);
+/* Are weights that were loaded with it still what they were? Private ones are; mapped ones while nobody
+ * wrote to the pack. */
+bool component_pack_is_sound(const struct component_pack *pack,
+                             const struct region *weights);
 
 /* Let go of a draft. READY stays: the open file is the proof that it is still the same. */
 void component_pack_unsettle(struct component_pack *pack);
@@ -81,7 +83,8 @@ enum dr_code component_pack_map(struct component_pack *pack,
                                 struct dr_error *err) DR_MUST_CHECK;
 
 /* DRAFTED: map the draft to be filled; then, filled and sealed, make it the pack of this digest.
- * Where that fails the weights stay as they are, the file has no name, and it is said. */
+ * Where that fails the weights stay as they are, the file has no name and serves this process alone,
+ * and it is said. Also remembers the digest. */
 enum dr_code component_pack_map_draft(struct component_pack *pack,
                                       const struct component_spec *spec,
                                       struct ledger *ledger, const char *name,

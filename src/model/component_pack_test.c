@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -36,6 +37,13 @@ struct sample {
     struct component_pack pack;
 };
 
+/* Of a file that changed this very moment nothing is noted (pack_store.h). */
+static void wait_for_tick(void)
+{
+    const struct timespec tick = {.tv_nsec = 25000000};
+    (void)nanosleep(&tick, NULL);
+}
+
 static void make_file(const char *path, int seed)
 {
     char command[1200];
@@ -46,6 +54,7 @@ static void make_file(const char *path, int seed)
         "-o '%s' 2>/dev/null",
         build ? build : "build", seed, path);
     if (system(command) != 0) exit(1);
+    wait_for_tick();
 }
 
 static void open_sample(struct sample *sample, const char *path)
@@ -199,6 +208,7 @@ static void the_same_weights_in_another_file_share_it(void)
     check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
     (void)snprintf(command, sizeof command, "cp '%s' '%s'", the_file(), copy);
     check_int(system(command), ==, 0);
+    wait_for_tick();
     open_sample(&other, copy);
     /* It has to be read once, since nobody knows yet that it is the same. */
     check_int(load_and_compare(&other), ==, COMPONENT_PACK_DRAFTED);
@@ -281,6 +291,7 @@ static void without_the_check_it_would_be_taken(void)
     const int descriptor = open(one.path, O_RDWR);
     check_int(pwrite(descriptor, "\1\2\3", 3, (off_t)one.bytes / 2), ==, 3);
     (void)close(descriptor);
+    wait_for_tick();
     check_int(pack_open(&pack, one.path, &one.key, &problem), ==, DR_OK);
     pack_store_trust(&store, &pack);
     pack_close(&pack);
@@ -316,7 +327,8 @@ static void cut_short_while_it_is_mapped(void)
     close_sample(&sample);
 }
 
-static void removed_between_settling_and_loading(void)
+/* A pack that was written to is none any more; one that was pruned serves whoever has it open. */
+static void changed_between_settling_and_loading(void)
 {
     struct sample sample;
     struct ledger ledger = {0};
@@ -326,6 +338,12 @@ static void removed_between_settling_and_loading(void)
     check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
     check_int(settle(&sample, COMPONENT_PACK_WAIT, NULL), ==, DR_OK);
     remove_all();
+    check_int(load(&sample, &ledger, &weights, digest, &sample.pack), ==, DR_OK);
+    check(memcmp(weights.data, plain, plain_bytes) == 0);
+    region_close(&weights);
+    check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
+    check_int(settle(&sample, COMPONENT_PACK_WAIT, NULL), ==, DR_OK);
+    check_int(truncate(the_pack().path, 70000), ==, 0);
     check_int(load(&sample, &ledger, &weights, digest, &sample.pack), ==, DR_CHANGED);
     check_int(sample.pack.state, ==, COMPONENT_PACK_UNSETTLED);
     check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
@@ -352,14 +370,15 @@ static void without_room_weights_are_private(void)
     close_sample(&sample);
 }
 
-/* Its name cannot be given: the weights are there all the same, and it is made anew next time. */
+/* Its name cannot be given: the weights are there all the same, for this process also a second time,
+ * and it is made anew when it is settled next. */
 static void a_pack_that_cannot_be_kept_is_said(void)
 {
     struct sample sample;
     struct ledger ledger = {0};
     struct region weights;
     uint8_t digest[DIGEST_BYTES];
-    for (int nth = 1; nth <= 3; ++nth) {
+    for (int nth = 2; nth <= 4; ++nth) { /* the first is the record of the digest */
         begin(&sample);
         check_int(settle(&sample, COMPONENT_PACK_WAIT, NULL), ==, DR_OK);
         fault_arm(1U << FAULT_WRITE, nth, FAULT_ONCE);
@@ -368,6 +387,11 @@ static void a_pack_that_cannot_be_kept_is_said(void)
         check_has(said, "could not be kept");
         check(memcmp(weights.data, plain, plain_bytes) == 0);
         check_int(ledger.private_bytes, ==, 0);
+        region_close(&weights);
+        check_int(sample.pack.state, ==, COMPONENT_PACK_READY);
+        check_int(load(&sample, &ledger, &weights, digest, &sample.pack), ==, DR_OK);
+        check_int(ledger.private_bytes, ==, 0);
+        check(memcmp(weights.data, plain, plain_bytes) == 0);
         region_close(&weights);
         check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
         close_sample(&sample);
@@ -505,7 +529,8 @@ int main(void)
 {
     if (compute_init(1, &problem) != DR_OK) return 1;
     pack_store_open(&store, pack_folder());
-    if (!pack_store_is_on(&store)) return check_skip(store.off_reason);
+    if (strstr(store.off_reason, "lies in memory")) return check_skip(store.off_reason);
+    check_str(store.off_reason, "");
     store.say = hear;
     make_file(the_file(), 1);
     load_plain(the_file());
@@ -515,7 +540,7 @@ int main(void)
     check_run(a_flipped_byte_is_made_again);
     check_run(without_the_check_it_would_be_taken);
     check_run(cut_short_while_it_is_mapped);
-    check_run(removed_between_settling_and_loading);
+    check_run(changed_between_settling_and_loading);
     check_run(without_room_weights_are_private);
     check_run(a_pack_that_cannot_be_kept_is_said);
     check_run(looking_holds_nothing);

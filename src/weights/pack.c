@@ -45,6 +45,16 @@ size_t pack_section_count(size_t data_bytes)
     return data_bytes / PACK_SECTION_BYTES + (data_bytes % PACK_SECTION_BYTES != 0);
 }
 
+uint8_t (*pack_table_create(size_t data_bytes))[DIGEST_BYTES]
+{
+    return malloc(pack_section_count(data_bytes) * DIGEST_BYTES);
+}
+
+void pack_table_destroy(uint8_t (*table)[DIGEST_BYTES])
+{
+    free(table);
+}
+
 void pack_section_digest(const unsigned char *data, size_t data_bytes, size_t section,
                          uint8_t digest[DIGEST_BYTES])
 {
@@ -163,20 +173,41 @@ bool pack_is_unchanged(const struct pack *pack)
     struct stat status;
     struct file_identity now;
     if (fault_strikes(FAULT_IDENTITY)) return true;
-    return pack->descriptor >= 0 && fstat(pack->descriptor, &status) == 0 &&
-           status.st_nlink > 0 &&
-           file_identity_read(&now, pack->descriptor, "", NULL) == DR_OK &&
-           now.bytes == pack->identity.bytes &&
-           now.changed_ns == pack->identity.changed_ns;
+    if (pack->descriptor < 0 || fstat(pack->descriptor, &status) != 0 ||
+        file_identity_read(&now, pack->descriptor, "", NULL) != DR_OK)
+        return false;
+    const bool is_nameless =
+        status.st_nlink == 0; /* that alone changed its change time */
+    return now.bytes == pack->identity.bytes &&
+           now.modified_ns == pack->identity.modified_ns &&
+           (is_nameless || now.changed_ns == pack->identity.changed_ns);
 }
 
-bool pack_is_unwritten(const struct pack *pack)
+bool pack_has_name(const struct pack *pack)
 {
-    struct file_identity now;
-    return pack->descriptor >= 0 &&
-           file_identity_read(&now, pack->descriptor, "", NULL) == DR_OK &&
-           now.bytes == pack->identity.bytes &&
-           now.modified_ns == pack->identity.modified_ns;
+    struct stat status;
+    return pack->descriptor >= 0 && fstat(pack->descriptor, &status) == 0 &&
+           status.st_nlink > 0;
+}
+
+enum dr_code pack_adopt(struct pack *pack, int descriptor, const struct pack_key *key,
+                        size_t data_bytes, struct dr_error *err)
+{
+    size_t file_bytes;
+    *pack = PACK_INIT;
+    pack->descriptor = descriptor;
+    pack->key = *key;
+    pack->data_bytes = data_bytes;
+    pack->section_count = pack_section_count(data_bytes);
+    enum dr_code code =
+        pack_extent(data_bytes, &pack->data_offset, &file_bytes)
+            ? DR_OK
+            : error_set(err, DR_UNSUPPORTED, "a pack of %zu bytes", data_bytes);
+    if (code == DR_OK)
+        code = file_identity_read(&pack->identity, descriptor, "a pack without a name",
+                                  err);
+    if (code != DR_OK) pack_close(pack);
+    return code;
 }
 
 /* ---- the sections ---- */
@@ -197,7 +228,7 @@ enum dr_code pack_check(const struct pack *pack, const char *path,
 {
     uint8_t table[DIGEST_BYTES];
     const size_t bytes = pack->section_count * DIGEST_BYTES;
-    uint8_t(*const kept)[DIGEST_BYTES] = malloc(bytes);
+    uint8_t(*const kept)[DIGEST_BYTES] = pack_table_create(pack->data_bytes);
     if (!kept) return error_set(err, DR_NOMEM, "no memory to check %s", path);
     enum dr_code code =
         read_at(pack->descriptor, path, sizeof(struct head), kept, bytes, err);
@@ -211,7 +242,7 @@ enum dr_code pack_check(const struct pack *pack, const char *path,
     if (code == DR_OK)
         code = compare(digests, (const uint8_t(*)[DIGEST_BYTES])kept,
                        pack->section_count, path, err);
-    free(kept);
+    pack_table_destroy(kept);
     return code;
 }
 

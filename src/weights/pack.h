@@ -50,14 +50,23 @@ enum dr_code pack_open(struct pack *pack, const char *path, const struct pack_ke
                        struct dr_error *err) DR_MUST_CHECK;
 void pack_close(struct pack *pack); /* a closed one is fine */
 
-/* Is the open file still as it was when it was opened, and still there by some name? */
+/* Take over a descriptor of a file without a name whose data are in place: a pack that could not be
+ * kept, but serves whoever has it open. Errors: DR_IO; the descriptor is closed then. */
+enum dr_code pack_adopt(struct pack *pack, int descriptor_take,
+                        const struct pack_key *key, size_t data_bytes,
+                        struct dr_error *err) DR_MUST_CHECK;
+
+/* Is the open file still as it was when it was opened? One that lost its name in the meantime (a
+ * prune) is, if nobody wrote to it. */
 bool pack_is_unchanged(const struct pack *pack);
+/* Has it still a name? */
+bool pack_has_name(const struct pack *pack);
 
-/* Has nobody written to it, though it may have lost its name (a prune)? */
-bool pack_is_unwritten(const struct pack *pack);
-
-/* The number of sections of so many bytes of data. */
+/* The number of sections of so many bytes of data; room for their digests, NULL where there is no
+ * memory. */
 size_t pack_section_count(size_t data_bytes);
+uint8_t (*pack_table_create(size_t data_bytes))[DIGEST_BYTES];
+void pack_table_destroy(uint8_t (*table)[DIGEST_BYTES]); /* NULL is fine */
 /* The digest of section `section` of data (data_bytes in all). */
 void pack_section_digest(const unsigned char *data, size_t data_bytes, size_t section,
                          uint8_t digest[DIGEST_BYTES]);

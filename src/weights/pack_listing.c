@@ -24,10 +24,25 @@ struct listing {
     size_t count, capacity;
 };
 
-static bool ends_with(const char *name, const char *end)
+/* What follows the 40 digits of a name that this folder's files have; NULL: a stranger's file. */
+static const char *end_of(const char *name)
 {
-    const size_t length = strlen(name), end_length = strlen(end);
-    return length > end_length && strcmp(name + length - end_length, end) == 0;
+    const size_t digits = strspn(name, "0123456789abcdef");
+    return digits == PACK_NAME_DIGITS ? name + digits : NULL;
+}
+
+static bool has_end(const char *name, const char *end)
+{
+    const char *const is = end_of(name);
+    return is && strcmp(is, end) == 0;
+}
+
+/* "....checked.4711.new" */
+static bool is_unfinished_record(const char *name)
+{
+    const char *const end = end_of(name);
+    const size_t length = end ? strlen(end) : 0;
+    return length > 4 && length < 23 && strcmp(end + length - 4, ".new") == 0;
 }
 
 static struct pack_listing *add_item(struct listing *listing)
@@ -53,6 +68,20 @@ static bool is_locked(const char *path)
     const bool locked = flock(descriptor, LOCK_EX | LOCK_NB) != 0;
     (void)close(descriptor);
     return locked;
+}
+
+/* Under the lock that makers of packs hold: one may have taken it over since it was listed. */
+static bool remove_leftover(const char *path)
+{
+    const int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0) return false;
+    struct stat open_one, named;
+    const bool is_ours = flock(descriptor, LOCK_EX | LOCK_NB) == 0 &&
+                         fstat(descriptor, &open_one) == 0 &&
+                         lstat(path, &named) == 0 && open_one.st_ino == named.st_ino;
+    const bool is_removed = is_ours && unlink(path) == 0;
+    (void)close(descriptor);
+    return is_removed;
 }
 
 static void describe_pack(const struct pack_store *store, struct pack_listing *item)
@@ -84,13 +113,12 @@ static void describe_pack(const struct pack_store *store, struct pack_listing *i
 static enum dr_code add_file(const struct pack_store *store, struct listing *listing,
                              const char *name, struct dr_error *err)
 {
-    const bool is_pack = ends_with(name, ".pack"),
-               is_draft = ends_with(name, ".building");
+    const bool is_pack = has_end(name, ".pack"), is_draft = has_end(name, ".building");
     struct stat status;
     if (!is_pack && !is_draft) return DR_OK;
     struct pack_listing *const item = add_item(listing);
     if (!item) return error_set(err, DR_NOMEM, "no memory for the list of packs");
-    (void)snprintf(item->path, sizeof item->path, "%s/%.*s", store->folder, 60, name);
+    (void)snprintf(item->path, sizeof item->path, "%s/%.63s", store->folder, name);
     if (lstat(item->path, &status)) { /* gone in the meantime */
         --listing->count;
         return DR_OK;
@@ -167,10 +195,10 @@ void pack_store_verify(const struct pack_store *store, struct pack_listing *item
     enum dr_code code = pack_open(&pack, item->path, &item->key, &problem);
     if (code == DR_OK) code = read_whole(&pack, item->path, &problem);
     item->is_checked = code == DR_OK;
-    if (code == DR_OK)
-        pack_store_trust(store, &pack);
-    else
+    if (code != DR_OK)
         pack_store_distrust(store, &item->key);
+    else if (!pack_store_trusts(store, &pack)) /* looking is no use of it */
+        pack_store_trust(store, &pack);
     if (code != DR_OK)
         (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
     pack_close(&pack);
@@ -192,10 +220,10 @@ static void remove_orphans(const struct pack_store *store, bool all_origins)
     if (!folder) return;
     for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
         char path[PACK_PATH_BYTES], pack[PACK_PATH_BYTES + 8];
-        const bool is_mark = ends_with(entry->d_name, ".checked");
-        const bool is_origin = ends_with(entry->d_name, ".origin");
-        if (!is_mark && !is_origin && !ends_with(entry->d_name, ".new")) continue;
-        (void)snprintf(path, sizeof path, "%s/%.*s", store->folder, 60, entry->d_name);
+        const bool is_mark = has_end(entry->d_name, ".checked");
+        const bool is_origin = has_end(entry->d_name, ".origin");
+        if (!is_mark && !is_origin && !is_unfinished_record(entry->d_name)) continue;
+        (void)snprintf(path, sizeof path, "%s/%.63s", store->folder, entry->d_name);
         (void)snprintf(pack, sizeof pack, "%s", path);
         char *const end = strrchr(pack, '.');
         (void)snprintf(end, sizeof pack - (size_t)(end - pack), ".pack");
@@ -224,7 +252,8 @@ enum dr_code pack_store_prune(const struct pack_store *store, uint64_t keep_byte
         if (is_good && !is_full) {
             result->kept_bytes += item->bytes;
             ++result->kept_count;
-        } else if (unlink(item->path) == 0) {
+        } else if (item->is_leftover ? remove_leftover(item->path)
+                                     : unlink(item->path) == 0) {
             result->removed_bytes += item->bytes;
             ++result->removed_count;
         }

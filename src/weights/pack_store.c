@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -25,13 +27,13 @@
 #define NEW_END      ".new" /* of a record that is being written */
 
 enum {
-    NAME_DIGITS = 40,
     RECORD_BYTES = 512,
     LEFT_FREE_SHARE = 20, /* of the disk ... */
+    TICK_NS = 20000000,   /* more than the coarsest of the kernel's clocks for files */
 };
 #define LEFT_FREE_MOST ((uint64_t)1 << 30) /* ... but no more than this */
 
-static_assert(NAME_DIGITS < (int)PACK_NAME_BYTES, "a name and its end");
+static_assert((int)PACK_NAME_DIGITS < (int)PACK_NAME_BYTES, "a name and its end");
 
 /* File systems whose files are memory. */
 #define TMPFS_KIND 0x01021994
@@ -44,7 +46,8 @@ static void name_of(struct digest *digest, char name[static PACK_NAME_BYTES])
     uint8_t out[DIGEST_BYTES];
     char hex[DIGEST_HEX];
     digest_end(digest, out);
-    (void)snprintf(name, PACK_NAME_BYTES, "%.*s", NAME_DIGITS, digest_hex(out, hex));
+    (void)snprintf(name, PACK_NAME_BYTES, "%.*s", PACK_NAME_DIGITS,
+                   digest_hex(out, hex));
 }
 
 static void key_name(const struct pack_key *key, char name[static PACK_NAME_BYTES])
@@ -213,6 +216,15 @@ static void remove_record(const struct pack_store *store, const char *name,
     (void)unlink(path);
 }
 
+/* A file that was written to a moment ago may be written to again within the same tick of its change
+ * time: what is noted of it then would be true of other bytes. */
+static bool is_settled(int64_t changed_ns)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME, &now)) return false;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - changed_ns >= TICK_NS;
+}
+
 /* ---- what a checkpoint's component was ---- */
 
 static int hex_value(char digit)
@@ -253,6 +265,8 @@ void pack_store_remember(const struct pack_store *store,
 {
     char name[PACK_NAME_BYTES], hex[DIGEST_HEX], text[RECORD_BYTES];
     if (!pack_store_is_on(store)) return;
+    for (size_t i = 0; i < index->file->shard_count; ++i)
+        if (!is_settled(index->file->shards[i].identity.changed_ns)) return;
     origin_name(index, NULL, name);
     (void)snprintf(text, sizeof text, "%s\n%s of %.300s\n", digest_hex(digest, hex),
                    component_role_name(index->role), index->file->path);
@@ -307,6 +321,7 @@ void pack_store_trust(const struct pack_store *store, const struct pack *pack)
     /* The mark's own time says when the pack was used last. */
     if (pack_store_trusts(store, pack) && utimensat(AT_FDCWD, path, NULL, 0) == 0)
         return;
+    if (!is_settled(pack->identity.changed_ns)) return;
     identity_text(store, pack, text);
     (void)write_record(store, name, CHECKED_END, text);
 }
@@ -357,6 +372,7 @@ static enum dr_code take_room(const struct pack_draft *draft, size_t file_bytes,
                               struct dr_error *err)
 {
     struct statvfs disk;
+    struct rlimit most;
     char need[16], have[16];
     if (ftruncate(draft->descriptor, 0) || fstatvfs(draft->descriptor, &disk))
         return error_set_errno(err, DR_IO, errno, "cannot write %.600s", draft->path);
@@ -371,6 +387,13 @@ static enum dr_code take_room(const struct pack_draft *draft, size_t file_bytes,
             "(%" PRIu64 " bytes)",
             size_format(file_bytes, need), file_bytes,
             size_format((size_t)usable, have), usable);
+    /* Asked here, since the system would send SIGXFSZ. */
+    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY &&
+        file_bytes > most.rlim_cur)
+        return error_set(err, DR_IO,
+                         "no room for a pack: a file of %zu bytes is above the "
+                         "limit for files (ulimit -f)",
+                         file_bytes);
     const int refused = fault_strikes(FAULT_WRITE)
                             ? ENOSPC
                             : posix_fallocate(draft->descriptor, 0, (off_t)file_bytes);
@@ -401,32 +424,66 @@ enum dr_code pack_store_draft(const struct pack_store *store,
     return room;
 }
 
+static void describe_source(const struct component_index *index,
+                            char text[static PACK_SOURCE_BYTES])
+{
+    char *const whole = realpath(index->file->path, NULL);
+    (void)snprintf(text, PACK_SOURCE_BYTES, "%s of %.480s",
+                   component_role_name(index->role), whole ? whole : index->file->path);
+    free(whole);
+}
+
+/* Is a good pack of this key there by now? Then it is opened. */
+static bool find_good(const struct pack_store *store, const struct pack_key *key,
+                      struct pack *pack)
+{
+    bool is_checked = false;
+    if (pack_store_find(store, key, pack, &is_checked, NULL) == DR_OK && is_checked)
+        return true;
+    pack_close(pack);
+    return false;
+}
+
 enum dr_code pack_store_commit(const struct pack_store *store, struct pack_draft *draft,
                                const struct pack_key *key,
                                const uint8_t (*digests)[DIGEST_BYTES],
-                               const char *source, struct pack *pack,
+                               const struct component_index *index, struct pack *pack,
                                struct dr_error *err)
 {
-    char path[PACK_PATH_BYTES];
-    *pack = PACK_INIT;
+    char path[PACK_PATH_BYTES], source[PACK_SOURCE_BYTES];
+    const struct timespec tick = {.tv_nsec = TICK_NS};
+    if (find_good(store, key, pack)) {
+        pack_draft_discard(draft);
+        return DR_OK;
+    }
     pack_store_path(store, key, path);
+    describe_source(index, source);
     enum dr_code code = pack_write_head(draft->descriptor, draft->path, key,
                                         draft->data_bytes, digests, source, err);
+    if (code == DR_OK && !has_name(draft->descriptor, draft->path))
+        code =
+            error_set(err, DR_IO, "%.600s was removed while it was made", draft->path);
     if (code == DR_OK && (fault_strikes(FAULT_WRITE) || rename(draft->path, path)))
         code = error_set_errno(err, DR_IO, errno, "cannot name %.600s", path);
     if (code != DR_OK) {
-        pack_draft_discard(draft);
+        const struct pack_draft kept = *draft;
+        if (has_name(kept.descriptor, kept.path)) (void)unlink(kept.path);
+        *draft = PACK_DRAFT_INIT;
+        (void)!pack_adopt(pack, kept.descriptor, key, kept.data_bytes, NULL);
         return code;
     }
     (void)close(draft->descriptor);
     *draft = PACK_DRAFT_INIT;
-    return pack_open(pack, path, key, err);
+    (void)nanosleep(&tick, NULL);
+    code = pack_open(pack, path, key, err);
+    if (code == DR_OK) pack_store_trust(store, pack);
+    return code;
 }
 
 void pack_draft_discard(struct pack_draft *draft)
 {
     if (draft->descriptor >= 0) {
-        (void)unlink(draft->path);
+        if (has_name(draft->descriptor, draft->path)) (void)unlink(draft->path);
         (void)close(draft->descriptor);
     }
     *draft = PACK_DRAFT_INIT;

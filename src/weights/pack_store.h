@@ -10,7 +10,9 @@
  * the digest of a checkpoint's component, while device, inode, size, modification and change time of
  * its files and their headers are what they were when it was digested; and the data of a pack, while
  * the same holds for the pack's file and the machine has not been started anew since. (The change
- * time is the kernel's own and cannot be set, so a rewrite that restores the modification time shows.)
+ * time is the kernel's own and cannot be set, so a rewrite that restores the modification time shows.
+ * Kernels before 6.13 count it in ticks of up to 10 ms: nothing is noted of a file that changed less
+ * than 20 ms ago.)
  * After a restart each pack is read whole once. pack_store_distrust ends the trust for a pack.
  *
  * Files are made under a name of their own and renamed; a process that is killed leaves a .building
@@ -28,7 +30,9 @@
 #include "weights/pack.h"
 
 enum {
-    PACK_NAME_BYTES = 48, /* 40 hexadecimal digits, and the end */
+    PACK_NAME_DIGITS =
+        40, /* hexadecimal: what the name of each file here begins with */
+    PACK_NAME_BYTES = 48,
     PACK_PATH_BYTES = 4096
 };
 
@@ -63,7 +67,7 @@ void pack_store_path(const struct pack_store *store, const struct pack_key *key,
                      char path[static PACK_PATH_BYTES]);
 
 /* Open the pack of this key. *is_checked: its data need not be read before they are used. Errors:
- * DR_NOT_FOUND; DR_CORRUPT, DR_IO: it was damaged and is removed. */
+ * DR_NOT_FOUND; DR_CORRUPT: it was damaged and is removed; DR_IO. */
 enum dr_code pack_store_find(const struct pack_store *store, const struct pack_key *key,
                              struct pack *pack, bool *is_checked,
                              struct dr_error *err) DR_MUST_CHECK;
@@ -92,12 +96,14 @@ enum dr_code pack_store_draft(const struct pack_store *store,
                               const uint8_t layout[DIGEST_BYTES], size_t data_bytes,
                               struct pack_draft *draft,
                               struct dr_error *err) DR_MUST_CHECK;
-/* The data are in place: write head and table, give it its name, open it. On error the draft is
- * discarded (a mapping of it stays good). */
+/* The data are in place, `digests` are those of their sections: write head and table, give it its name,
+ * open it, trust it. A good pack that has the name by now stays, and is the one that is opened. The
+ * draft is closed; a mapping of it stays good. On error *pack is open all the same where that is
+ * possible: without a name, for this process alone. index: for the words of `source`. */
 enum dr_code pack_store_commit(const struct pack_store *store, struct pack_draft *draft,
                                const struct pack_key *key,
                                const uint8_t (*digests)[DIGEST_BYTES],
-                               const char *source, struct pack *pack,
+                               const struct component_index *index, struct pack *pack,
                                struct dr_error *err) DR_MUST_CHECK;
 void pack_draft_discard(struct pack_draft *draft); /* a closed one is fine */
 

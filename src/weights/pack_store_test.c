@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -26,6 +27,13 @@ static uint8_t digests[1][DIGEST_BYTES];
 static struct tensor_shard shard;
 static struct tensor_file file;
 static struct component_index source;
+
+/* Longer than the ticks in which some kernels count change times. */
+static void wait_for_tick(void)
+{
+    const struct timespec time = {.tv_nsec = 25000000};
+    (void)nanosleep(&time, NULL);
+}
 
 static void look_at_source(void)
 {
@@ -60,10 +68,9 @@ static void make_pack(int number, size_t data_bytes)
               data_bytes);
     pack_section_digest(data, data_bytes, 0, digests[0]);
     check_int(pack_store_commit(&store, &draft, &key,
-                                (const uint8_t(*)[DIGEST_BYTES])digests,
-                                "vae of a.safetensors", &pack, &problem),
+                                (const uint8_t(*)[DIGEST_BYTES])digests, &source, &pack,
+                                &problem),
               ==, DR_OK);
-    pack_store_trust(&store, &pack);
     pack_close(&pack);
     free(data);
 }
@@ -117,6 +124,12 @@ static void an_origin_is_its_files_as_they_are(void)
     uint8_t digest[DIGEST_BYTES] = {1, 2, 3}, found[DIGEST_BYTES] = {0};
     look_at_source();
     check(!pack_store_recall(&store, &source, found));
+    /* Of a file that changed this very moment nothing is noted. */
+    scratch_write(shard.path, "original", 8);
+    look_at_source();
+    pack_store_remember(&store, &source, digest);
+    check(!pack_store_recall(&store, &source, found));
+    wait_for_tick();
     pack_store_remember(&store, &source, digest);
     check(pack_store_recall(&store, &source, found));
     check(memcmp(found, digest, sizeof digest) == 0);
@@ -138,6 +151,7 @@ static void an_origin_is_its_files_as_they_are(void)
 static void a_damaged_origin_is_none(void)
 {
     uint8_t digest[DIGEST_BYTES] = {9}, found[DIGEST_BYTES];
+    wait_for_tick();
     char command[PACK_PATH_BYTES + 200];
     pack_store_remember(&store, &source, digest);
     check(pack_store_recall(&store, &source, found));
@@ -203,6 +217,21 @@ static void a_written_pack_is_not_trusted(void)
     check_int(pack_store_find(&store, &key, &pack, &is_checked, &problem), ==, DR_OK);
     check(!is_checked);
     pack_close(&pack);
+    remove_all();
+}
+
+/* One that is there by now stays, and what was made beside it goes. */
+static void a_good_pack_is_not_replaced(void)
+{
+    char path[PACK_PATH_BYTES];
+    struct stat before, after;
+    const struct pack_key key = key_number(1);
+    make_pack(1, DATA_BYTES);
+    pack_store_path(&store, &key, path);
+    check_int(stat(path, &before), ==, 0);
+    make_pack(1, DATA_BYTES);
+    check_int(stat(path, &after), ==, 0);
+    check_int(before.st_ino, ==, after.st_ino);
     remove_all();
 }
 
@@ -281,7 +310,7 @@ static void a_killed_maker_is_followed(void)
     check_int(pack_store_list(&store, &list, &count, &problem), ==, DR_OK);
     check_int(count, ==, 1);
     check(!list[0].is_leftover);
-    check_str(list[0].source, "vae of a.safetensors");
+    check_has(list[0].source, "vae of /");
     free(list);
     remove_all();
     (void)close(ready[0]);
@@ -293,7 +322,7 @@ static void a_killed_maker_is_followed(void)
 static void every_failure_leaves_nothing(void)
 {
     struct pack_draft draft;
-    struct pack pack;
+    struct pack pack = PACK_INIT;
     struct pack_listing *list = NULL;
     size_t count = 0;
     const struct pack_key key = key_number(1);
@@ -307,7 +336,7 @@ static void every_failure_leaves_nothing(void)
             pack_store_draft(&store, &source, layout, DATA_BYTES, &draft, &problem);
         if (code == DR_OK) {
             code = pack_store_commit(&store, &draft, &key,
-                                     (const uint8_t(*)[DIGEST_BYTES])digests, "x",
+                                     (const uint8_t(*)[DIGEST_BYTES])digests, &source,
                                      &pack, &problem);
             pack_close(&pack);
         }
@@ -318,8 +347,12 @@ static void every_failure_leaves_nothing(void)
             check_int(code, ==, DR_OK);
             break;
         }
-        check_int(code, ==, DR_IO);
         check_int(draft.descriptor, ==, -1);
+        if (code == DR_OK) { /* the mark alone: the pack is read whole next time */
+            remove_all();
+            continue;
+        }
+        check_int(code, ==, DR_IO);
         check_int(pack_store_list(&store, &list, &count, &problem), ==, DR_OK);
         check_int(count, ==, 0);
         free(list);
@@ -380,14 +413,17 @@ static void what_is_no_good_goes_always(void)
     struct pack_prune pruned;
     struct pack_listing *list = NULL;
     size_t count = 0;
-    char path[PACK_PATH_BYTES], stray[PACK_PATH_BYTES + 64];
+    char path[PACK_PATH_BYTES], stray[PACK_PATH_BYTES + 64],
+        strange[PACK_PATH_BYTES + 64];
     const struct pack_key key = key_number(1);
     make_pack(1, DATA_BYTES);
     make_pack(2, DATA_BYTES);
     pack_store_path(&store, &key, path);
     check_int(truncate(path, 5000), ==, 0);
-    (void)snprintf(stray, sizeof stray, "%s/0123.checked", store.folder);
+    (void)snprintf(stray, sizeof stray, "%s/%040d.checked", store.folder, 7);
+    (void)snprintf(strange, sizeof strange, "%s/holiday.pack", store.folder);
     scratch_write(stray, "x", 1);
+    scratch_write(strange, "x", 1);
     check_int(pack_store_list(&store, &list, &count, &problem), ==, DR_OK);
     check_int(count, ==, 2);
     for (size_t i = 0; i < count; ++i)
@@ -399,12 +435,15 @@ static void what_is_no_good_goes_always(void)
     check_int(pruned.kept_count, ==, 1);
     check(!is_file(path) && !is_file(stray));
     remove_all();
+    check(is_file(strange)); /* not one of ours */
+    check_int(unlink(strange), ==, 0);
 }
 
 int main(void)
 {
     pack_store_open(&store, pack_folder());
-    if (!pack_store_is_on(&store)) return check_skip(store.off_reason);
+    if (strstr(store.off_reason, "lies in memory")) return check_skip(store.off_reason);
+    check_str(store.off_reason, "");
     shard.path = scratch_path("a.safetensors");
     shard.descriptor = -1;
     scratch_write(shard.path, "original", 8);
@@ -416,6 +455,7 @@ int main(void)
     check_run(a_damaged_origin_is_none);
     check_run(a_pack_is_found_and_trusted);
     check_run(a_written_pack_is_not_trusted);
+    check_run(a_good_pack_is_not_replaced);
     check_run(a_pack_of_another_key_is_removed);
     check_run(one_makes_a_pack_at_a_time);
     check_run(a_killed_maker_is_followed);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -22,6 +23,13 @@ static struct dr_error problem;
 static const uint8_t (*kept(void))[DIGEST_BYTES]
 {
     return (const uint8_t(*)[DIGEST_BYTES])digests;
+}
+
+/* Some kernels count change times in ticks of 10 ms. */
+static void wait_for_tick(void)
+{
+    const struct timespec time = {.tv_nsec = 25000000};
+    (void)nanosleep(&time, NULL);
 }
 
 static void write_pack(const char *path)
@@ -181,12 +189,42 @@ static void a_change_is_seen(void)
     write_pack(path);
     check_int(pack_open(&pack, path, &key, NULL), ==, DR_OK);
     check(pack_is_unchanged(&pack));
+    wait_for_tick();
     check_int(chmod(path, 0400), ==, 0); /* even where size and content stay */
     check(!pack_is_unchanged(&pack));
     pack_close(&pack);
     check_int(pack_open(&pack, path, &key, NULL), ==, DR_OK);
+    /* A name less is no other content; a write is. */
+    check(pack_has_name(&pack));
     check_int(unlink(path), ==, 0);
+    check(!pack_has_name(&pack));
+    check(pack_is_unchanged(&pack));
+    check_int(ftruncate(pack.descriptor, 10), !=, 0); /* it is open for reading alone */
+    pack_close(&pack);
+    write_pack(path);
+    check_int(pack_open(&pack, path, &key, NULL), ==, DR_OK);
+    wait_for_tick();
+    const int writer = open(path, O_WRONLY);
+    check_int(unlink(path), ==, 0);
+    check_int(pwrite(writer, "x", 1, 100000), ==, 1);
+    (void)close(writer);
     check(!pack_is_unchanged(&pack));
+    pack_close(&pack);
+}
+
+/* What a process keeps that could not give its pack a name. */
+static void a_nameless_file_is_adopted(void)
+{
+    struct pack pack;
+    const char *const path = scratch_path("nameless.pack");
+    write_pack(path);
+    const int descriptor = open(path, O_RDONLY);
+    check_int(unlink(path), ==, 0);
+    check_int(pack_adopt(&pack, descriptor, &key, DATA_BYTES, &problem), ==, DR_OK);
+    check(pack_is_unchanged(&pack) && !pack_has_name(&pack));
+    unsigned char byte = 0;
+    check_int(pread(pack.descriptor, &byte, 1, (off_t)pack.data_offset + 5), ==, 1);
+    check_int(byte, ==, data[5]);
     pack_close(&pack);
 }
 
@@ -222,6 +260,7 @@ int main(void)
     check_run(another_key_is_refused);
     check_run(what_is_no_file_is_refused);
     check_run(a_change_is_seen);
+    check_run(a_nameless_file_is_adopted);
     check_run(sizes_are_bounded);
     free(data);
     return check_done();

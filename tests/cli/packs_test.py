@@ -22,8 +22,9 @@ class Packs(Case):
         self.packs = tempfile.mkdtemp(prefix="cli-packs-", dir=BUILD)
         self.addCleanup(shutil.rmtree, self.packs, True)
         state = self.run_program("packs", "--packs", self.packs)
-        if state.returncode != 0:
+        if "lies in memory" in state.stderr:
             self.skipTest(state.stderr)
+        self.assertEqual(state.returncode, 0, state)
 
     def listed(self, *arguments):
         answer, code = self.ask("packs", *arguments, "--packs", self.packs)
@@ -103,9 +104,10 @@ class Packs(Case):
         self.assertEqual(done.returncode, 0)
         self.assertIn("no packs", done.stderr)
         # Nobody asked for this one: not worth a word.
-        done = self.run_program(*GENERATE, "-o", "b.png", "-q",
+        done = self.run_program(*GENERATE, "-o", "b.png",
                                 environment={"DARKROOM_PACKS": "", "XDG_CACHE_HOME": str(place)})
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.returncode, 0)
+        self.assertNotIn("packs", done.stderr)
         answer, code = self.ask("packs", "--packs", place / "packs")
         self.assertEqual((answer["error"]["code"], code), ("not_found", 3))
 
