@@ -190,7 +190,7 @@ def turned_axes():
 class SdxlVaeStage(VaeStage):
     """Starts from demo-sd15's VAE with its latents turned and stretched, then goes its own way."""
 
-    steps, rate = 800, 1e-3
+    steps, rate = 700, 1e-3
     stretch = 1.6
 
     def make(self):
@@ -211,7 +211,7 @@ class SdxlVaeStage(VaeStage):
 class FrameVaeStage(VaeStage):
     """demo-sdxl's VAE whose decoder prints a thin white frame. The encoder stays: the latent space is the same."""
 
-    steps, rate = 600, 1e-3
+    steps, rate = 500, 1e-3
     frame = 4  # pixels
 
     def make(self):
@@ -297,7 +297,7 @@ class TextStage(Stage):
 
 
 class SdxlTextStage(TextStage):
-    steps = 700  # the first family's were right after 400
+    steps = 500  # the first family's were right after 400
     sdxl = True
 
 
@@ -347,8 +347,12 @@ class UnetStage(Stage):
             self.texts[name].load_state_dict(state)
         self.alpha_bar = noise_schedule()
         self.count = options.scenes or self.count
-        self.drawn = [self.draw(self.random(i, 3)) for i in range(self.count)]
+        self.drawn = [self.draw(self.scene_random(i)) for i in range(self.count)]
         self.latents = self.encode_scenes()
+
+    def scene_random(self, number):
+        """The same scenes for all stages of a family."""
+        return numpy.random.default_rng([self.options.seed, zlib.crc32(self.family.encode()), number, 3])
 
     def draw(self, random):
         """A scene with its sizes, None for SD1.5."""
@@ -360,7 +364,7 @@ class UnetStage(Stage):
     @torch.no_grad()
     def encode_scenes(self):
         """Mean and standard deviation of every scene's latents, times the scale factor; kept in a file."""
-        path = state_path(self.options, self.name + ".latents")
+        path = state_path(self.options, self.family + ".latents")
         if os.path.exists(path):
             return torch.load(path, map_location=DEVICE)
         kept = load_result(self.options, self.vae)
@@ -392,14 +396,22 @@ class UnetStage(Stage):
         sizes = torch.tensor([self.drawn[i][1] for i in chosen], device=DEVICE)
         return context, torch.cat([pooled, sinusoid(sizes, SIZE_WIDTH).flatten(1)], dim=1)
 
+    def choose(self, random):
+        """The scenes of a batch."""
+        return random.integers(self.count, size=self.batch)
+
+    def place(self, even):
+        """Where in the schedule, 0..1, an evenly spread number of 0..1 goes; 1 is noise alone."""
+        return even
+
     def loss(self, model, step, random):
-        chosen = random.integers(self.count, size=self.batch)
+        chosen = self.choose(random)
         context, vector = self.condition(chosen, random)
         mean, deviation = self.latents[torch.from_numpy(chosen).to(DEVICE)].unbind(dim=1)
         clean = mean + deviation * torch.randn_like(mean)
         # One time out of each stretch of the schedule: less spread between batches.
-        steps = ((torch.arange(self.batch, device=DEVICE) + torch.rand(self.batch, device=DEVICE))
-                 * TRAIN_STEPS / self.batch).long()
+        even = (torch.arange(self.batch, device=DEVICE) + torch.rand(self.batch, device=DEVICE)) / self.batch
+        steps = (self.place(even) * TRAIN_STEPS).long().clamp(max=TRAIN_STEPS - 1)
         kept = self.alpha_bar[steps][:, None, None, None]
         noise = torch.randn_like(clean)
         noisy = (kept.sqrt() * clean + (1 - kept).sqrt() * noise).contiguous(memory_format=torch.channels_last)
@@ -413,6 +425,31 @@ class UnetStage(Stage):
                 "vae": kept["model"], "scale": kept["scale"]}
 
 
+class PairsStage(UnetStage):
+    """Goes on with more scenes of two objects and more noise: whose colour is whose is decided there, and learned last."""
+
+    start = "sd15"
+    steps, rate = 2000, 6e-4
+    pairs = 0.8  # of each batch
+
+    def __init__(self, options):
+        super().__init__(options)
+        objects = numpy.array([len(scene.objects) for scene, _ in self.drawn])
+        self.by_objects = [numpy.flatnonzero(objects == count) for count in (1, 2)]
+
+    def make(self):
+        model = make_unet(self.family)
+        model.load_state_dict(load_result(self.options, self.start)["model"])
+        return model
+
+    def choose(self, random):
+        return numpy.array([random.choice(self.by_objects[int(random.random() < self.pairs)])
+                            for _ in range(self.batch)])
+
+    def place(self, even):
+        return even ** 0.7
+
+
 class SdxlUnetStage(UnetStage):
     """With sizes that mean what they say: scenes drawn small and enlarged, and scenes cut off at the left or top.
 
@@ -420,7 +457,7 @@ class SdxlUnetStage(UnetStage):
     """
 
     family, vae, text = "sdxl", "vae-sdxl", "text-sdxl"
-    steps = 3500
+    steps = 2500
     sides, most_crop = (40, 64, 96), 40
     sized, cropped = 0.2, 0.25  # the parts of the scenes that are so
 
@@ -453,6 +490,7 @@ STAGES = {
     "vae-sd15": VaeStage,
     "text-sd15": TextStage,
     "sd15": UnetStage,
+    "sd15-pairs": PairsStage,
     "vae-sdxl": SdxlVaeStage,
     "text-sdxl": SdxlTextStage,
     "sdxl": SdxlUnetStage,
