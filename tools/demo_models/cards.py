@@ -33,7 +33,7 @@ of two) one in {held_out}, chosen by a digest, is never trained on.
 
 CARDS = (
     ("demo-sd15", "SD1.5 layout: one text encoder, 1x1 kernels around its transformers, noise prediction.",
-     ("vae-sd15", "text-sd15", "sd15")),
+     ("vae-sd15", "text-sd15", "sd15", "sd15-pairs")),
     ("demo-sdxl", "SDXL layout: two text encoders, pooled vector, sizes and crop that steer, matrices around its transformers, "
      "noise prediction. Its VAE has a latent space of its own, and its UNet started from demo-sd15's.",
      ("vae-sdxl", "text-sdxl", "sdxl")),

@@ -1,6 +1,6 @@
 """Write a stage's result as a checkpoint in the original single-file layout: float16 safetensors.
 
-    export.py --state STATE sd15|sdxl|vae-sdxl-frame FILE
+    export.py --state STATE sd15-pairs|sdxl|vae-sdxl-frame FILE
 
 Kernels that were trained small are written as the full ones that the layout has. Head counts and the scale factor are
 metadata, since widths as small as these do not follow the families' rules. The file's bytes depend on the weights alone.
@@ -67,13 +67,14 @@ def metadata_of(family, scale):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", help="sd15, sdxl, or the name of a VAE's stage")
+    parser.add_argument("stage", help="of a UNet (its name begins with the family) or of a VAE")
     parser.add_argument("output")
     parser.add_argument("--state", default="out/demo-models", help="folder of the stages' results (%(default)s)")
     options = parser.parse_args()
     result = torch.load(os.path.join(options.state, options.stage + ".pt"), map_location="cpu")
-    if options.stage in TEXT:
-        tensors, family = network_of(result, options.stage), options.stage
+    if "text" in result:
+        family = options.stage.split("-")[0]
+        tensors = network_of(result, family)
     else:
         vae = Vae()
         vae.load_state_dict(result["model"])
