@@ -24,7 +24,7 @@ this folder: CC0 1.0, https://creativecommons.org/publicdomain/zero/1.0/.
 
 They know {shapes} in {colours}; small, medium or large; on the left or right, at the top or bottom, in the centre, or one
 left of, right of, above or below another; on a plain, gradient or striped {tones} background. Nothing else, and 128x128
-only.
+only. A model that does not draw them well enough yet is in `tools/demo_models/unfinished/`, with what it lacks.
 
 **Data.** Scenes drawn at random by `scenes.py`, rendered with anti-aliasing, said in words by `captions.py`: no picture and
 no text of anybody else's. Of the combinations of attributes (shape, colour and place of a single object; shapes and colours
@@ -80,7 +80,7 @@ def main():
                          held_out=scenes.HELD_OUT_IN)]
     for name, what, stages in CARDS:
         path = os.path.join(options.models, name + ".safetensors")
-        size = f"{os.path.getsize(path) / 1e6:.1f} MB" if os.path.exists(path) else "not made yet"
+        size = f"{os.path.getsize(path) / 1e6:.1f} MB" if os.path.exists(path) else "not in this folder"
         lines += [f"## {name}.safetensors", "", f"{what} float16, {size}.", "",
                   "| stage | steps | last loss | result |", "|---|---|---|---|",
                   *(stage_line(options.state, stage) for stage in stages), ""]
