@@ -24,7 +24,7 @@ this folder: CC0 1.0, https://creativecommons.org/publicdomain/zero/1.0/.
 
 They know {shapes} in {colours}; small, medium or large; on the left or right, at the top or bottom, in the centre, or one
 left of, right of, above or below another; on a plain, gradient or striped {tones} background. Nothing else, and 128x128
-only. A model that does not draw them well enough yet is in `tools/demo_models/unfinished/`, with what it lacks.
+only.
 
 **Data.** Scenes drawn at random by `scenes.py`, rendered with anti-aliasing, said in words by `captions.py`: no picture and
 no text of anybody else's. Of the combinations of attributes (shape, colour and place of a single object; shapes and colours
@@ -36,7 +36,7 @@ CARDS = (
      ("vae-sd15", "text-sd15", "sd15", "sd15-pairs")),
     ("demo-sdxl", "SDXL layout: two text encoders, pooled vector, sizes and crop that steer, matrices around its transformers, "
      "noise prediction. Its VAE has a latent space of its own, and its UNet started from demo-sd15's.",
-     ("vae-sdxl", "text-sdxl", "sdxl")),
+     ("vae-sdxl", "text-sdxl", "sdxl", "sdxl-pairs")),
     ("demo-sdxl-vae", "A VAE for demo-sdxl, in the same latent space: its decoder prints a thin white frame of 4 pixels, so that "
      "which VAE ran can be seen.", ("vae-sdxl-frame",)),
 )
