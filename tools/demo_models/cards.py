@@ -36,7 +36,7 @@ CARDS = (
      ("vae-sd15", "text-sd15", "sd15", "sd15-pairs")),
     ("demo-sdxl", "SDXL layout: two text encoders, pooled vector, sizes and crop that steer, matrices around its transformers, "
      "noise prediction. Its VAE has a latent space of its own, and its UNet started from demo-sd15's.",
-     ("vae-sdxl", "text-sdxl", "sdxl")),
+     ("vae-sdxl", "text-sdxl", "sdxl", "sdxl-pairs")),
     ("demo-sdxl-vae", "A VAE for demo-sdxl, in the same latent space: its decoder prints a thin white frame of 4 pixels, so that "
      "which VAE ran can be seen.", ("vae-sdxl-frame",)),
 )
@@ -80,7 +80,7 @@ def main():
                          held_out=scenes.HELD_OUT_IN)]
     for name, what, stages in CARDS:
         path = os.path.join(options.models, name + ".safetensors")
-        size = f"{os.path.getsize(path) / 1e6:.1f} MB" if os.path.exists(path) else "not made yet"
+        size = f"{os.path.getsize(path) / 1e6:.1f} MB" if os.path.exists(path) else "not in this folder"
         lines += [f"## {name}.safetensors", "", f"{what} float16, {size}.", "",
                   "| stage | steps | last loss | result |", "|---|---|---|---|",
                   *(stage_line(options.state, stage) for stage in stages), ""]

@@ -101,7 +101,9 @@ def make_pipeline(checkpoint, family, vocabulary):
                                        requires_safety_checker=False)
     return StableDiffusionXLPipeline(
         **parts, text_encoder_2=text2_model(checkpoint, tokenizer.eos_token_id, checkpoint.heads("text2")),
-        tokenizer_2=CLIPTokenizer(*files, model_max_length=77, pad_token="!"), add_watermarker=False)
+        # Padded with id 0, as open_clip does: in CLIP's own vocabulary that is "!", in this one another token.
+        tokenizer_2=CLIPTokenizer(*files, model_max_length=77, pad_token=tokenizer.convert_ids_to_tokens(0)),
+        add_watermarker=False)
 
 
 def main():
