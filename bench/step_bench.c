@@ -2,6 +2,7 @@
  *
  *     step_bench CHECKPOINT [--part unet|decode|encode|text] [--dtype bf16|f32]
  *                [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]
+ *                [--whole BYTES]     (a VAE's larger maps are made in bands)
  *
  * Default: one guided UNet step at 512x512 in bf16 (batch 2), 3 runs after a warm-up. Inputs
  * are noise: time depends on no value. The table is the mean of all runs; --detail adds
@@ -40,6 +41,7 @@ struct options {
     int32_t width, height, batch, runs;
     int threads;
     bool detail;
+    size_t whole_bytes;
 };
 
 /* A network with weights, a bound plan and filled inputs. */
@@ -83,7 +85,8 @@ static double now(void)
 
 static const char usage[] =
     "usage: step_bench CHECKPOINT [--part unet|decode|encode|text] [--dtype bf16|f32]\n"
-    "                  [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]\n";
+    "                  [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]\n"
+    "                  [--whole BYTES]\n";
 
 static int32_t number(const char *text)
 {
@@ -112,6 +115,7 @@ static struct options parse(int count, char **arguments)
         {"runs",    required_argument, NULL, 'r'},
         {"threads", required_argument, NULL, 't'},
         {"detail",  no_argument,       NULL, 'D'},
+        {"whole",   required_argument, NULL, 'w'},
         {NULL,      0,                 NULL, 0  },
     };
     struct options options = {
@@ -131,6 +135,7 @@ static struct options parse(int count, char **arguments)
         case 'r': options.runs = number(optarg); break;
         case 't': options.threads = number(optarg); break;
         case 'D': options.detail = true; break;
+        case 'w': options.whole_bytes = strtoull(optarg, NULL, 10); break;
         default: fail(usage);
         }
     }
@@ -189,6 +194,11 @@ static void make_plan(struct network *network, const struct options *options)
     struct dr_error err = {0};
     const int32_t height = options->height / 8, width = options->width / 8;
     const struct unet_shape shape = {options->batch, height, width, 77};
+    const struct vae_plan_options vae_options = {.n = options->batch,
+                                                 .latent_height = height,
+                                                 .latent_width = width,
+                                                 .whole_bytes = options->whole_bytes,
+                                                 .profile = true};
     switch (options->part) {
     case PART_UNET:
         must(unet_plan_create(&network->unet_plan, network->unet, &shape, true, &err),
@@ -196,14 +206,12 @@ static void make_plan(struct network *network, const struct options *options)
         network->plan = network->unet_plan.plan;
         break;
     case PART_DECODE:
-        must(vae_decode_plan_create(&network->decode_plan, network->vae, options->batch,
-                                    height, width, true, &err),
+        must(vae_decode_plan_create(&network->decode_plan, network->vae, &vae_options, &err),
              &err);
         network->plan = network->decode_plan.plan;
         break;
     case PART_ENCODE:
-        must(vae_encode_plan_create(&network->encode_plan, network->vae, options->batch,
-                                    height, width, true, &err),
+        must(vae_encode_plan_create(&network->encode_plan, network->vae, &vae_options, &err),
              &err);
         network->plan = network->encode_plan.plan;
         break;

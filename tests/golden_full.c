@@ -211,9 +211,10 @@ static void check_decode(const struct vae_spec *spec, const struct region *weigh
     struct vae_decode_plan vae = {0};
     struct region arena = {0};
     struct dr_error err = {0};
-    network_require(vae_decode_plan_create(&vae, spec, dim(golden, group, 0),
-                                           dim(golden, group, 1), dim(golden, group, 2),
-                                           false, &err) == DR_OK,
+    const struct vae_plan_options options = {.n = dim(golden, group, 0),
+                                             .latent_height = dim(golden, group, 1),
+                                             .latent_width = dim(golden, group, 2)};
+    network_require(vae_decode_plan_create(&vae, spec, &options, &err) == DR_OK,
                     "%s", err.message);
     network_arena(vae.plan, weights, &arena);
     golden_fill(golden, group, "latent", vae.plan, vae.latent);
@@ -233,9 +234,10 @@ static void check_encode(const struct vae_spec *spec, const struct region *weigh
     struct vae_encode_plan vae = {0};
     struct region arena = {0};
     struct dr_error err = {0};
-    network_require(vae_encode_plan_create(&vae, spec, dim(golden, group, 0),
-                                           dim(golden, group, 1), dim(golden, group, 2),
-                                           false, &err) == DR_OK,
+    const struct vae_plan_options options = {.n = dim(golden, group, 0),
+                                             .latent_height = dim(golden, group, 1),
+                                             .latent_width = dim(golden, group, 2)};
+    network_require(vae_encode_plan_create(&vae, spec, &options, &err) == DR_OK,
                     "%s", err.message);
     network_arena(vae.plan, weights, &arena);
     golden_fill(golden, group, "image", vae.plan, vae.image);

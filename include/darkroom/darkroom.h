@@ -545,6 +545,18 @@ DR_API void dr_memory_free(struct dr_memory *memory);
 
 /* What would this job need? Decided from the same plan that would run it; nothing is reserved
  * or read but the file's index. */
+enum {
+    DR_FORECAST_LEVELS = 16
+};
+
+/* One way to do the job, with what it takes. */
+struct dr_forecast_level {
+    uint64_t peak_bytes;        /* private, weights and buffers */
+    uint64_t budget_bytes;      /* the smallest budget under which it goes this way */
+    double work;                /* arithmetic of the job, by that with nothing in bands */
+    char manner[DR_TEXT_BYTES]; /* "all components resident", ... */
+};
+
 struct dr_forecast {
     int32_t width, height;
     struct dr_component_info components[DR_ROLE_COUNT]; /* weights_bytes filled */
@@ -552,7 +564,9 @@ struct dr_forecast {
     uint64_t text_arena_bytes, unet_arena_bytes, vae_arena_bytes;
     uint64_t load_scratch_bytes;  /* largest, while a component is read */
     uint64_t resident_peak_bytes; /* all components stay */
-    uint64_t phased_peak_bytes;   /* one component at a time: the least that works */
+    uint64_t phased_peak_bytes;   /* one component at a time, nothing in bands */
+    struct dr_forecast_level levels[DR_FORECAST_LEVELS]; /* from the most bytes to the least */
+    int32_t level_count;
     uint64_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
     char verdict[DR_TEXT_BYTES]; /* "fits with all components resident", ... */

@@ -47,7 +47,8 @@ enum fault_sabotage {
     SABOTAGE_SKIPPED_UNMAP, /* closed weights are struck off the ledger and stay mapped */
     SABOTAGE_FLIPPED_BYTE, /* one byte of a component differs from the file's */
     SABOTAGE_HALF_SWITCH, /* a slot names its new source and keeps the old one's weights */
-    SABOTAGE_STALE_SCALE /* the VAE scale factor that was used first stays */
+    SABOTAGE_STALE_SCALE, /* the VAE scale factor that was used first stays */
+    SABOTAGE_UNMOVED_BAND /* a band of a map is made below lines of another */
 };
 
 /* One at a time, from now on; SABOTAGE_NONE ends it. */

@@ -196,6 +196,21 @@ json_t *answer_budget(uint64_t bytes, const char *reason)
     return object;
 }
 
+static json_t *forecast_levels(const struct dr_forecast *forecast)
+{
+    json_t *const levels = json_array();
+    for (int32_t i = 0; i < forecast->level_count; ++i) {
+        const struct dr_forecast_level *const level = &forecast->levels[i];
+        json_t *const object = json_object();
+        answer_set_text(object, "manner", level->manner);
+        answer_set_bytes(object, "budget_bytes", level->budget_bytes);
+        answer_set_bytes(object, "peak_bytes", level->peak_bytes);
+        set_real(object, "work", level->work);
+        (void)json_array_append_new(levels, object);
+    }
+    return levels;
+}
+
 json_t *answer_forecast(const struct dr_forecast *forecast)
 {
     json_t *const object = json_object();
@@ -210,6 +225,7 @@ json_t *answer_forecast(const struct dr_forecast *forecast)
     answer_set_bytes(object, "load_scratch_bytes", forecast->load_scratch_bytes);
     answer_set_bytes(object, "resident_peak_bytes", forecast->resident_peak_bytes);
     answer_set_bytes(object, "phased_peak_bytes", forecast->phased_peak_bytes);
+    (void)json_object_set_new(object, "levels", forecast_levels(forecast));
     set_real(object, "unet_flop", forecast->unet_flop);
     set_real(object, "vae_flop", forecast->vae_flop);
     set_flag(object, "fits", forecast->fits);

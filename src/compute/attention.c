@@ -418,8 +418,10 @@ static void run_waves(struct run *run)
     }
 }
 
-static bool run_attention(const struct plan *plan, const struct op *op)
+static bool run_attention(const struct plan *plan, const struct op *op,
+                          struct rows rows)
 {
+    (void)rows;
     const struct attention *const a = op->state;
     struct run run = {
         .plan = plan, .op = op, .attention = a, .packed = plan_scratch(plan, op)};

@@ -14,7 +14,8 @@
 struct conv {
     struct projection projection;
     /* geometry of the gathering */
-    const unsigned char *map; /* set for each run */
+    const unsigned char *map; /* set for each run, with the line that it begins with */
+    int32_t first_line;
     size_t pixel_bytes;
     int32_t height, width;           /* of the map */
     int32_t seen_height, seen_width; /* of the map as enlarged */
@@ -32,7 +33,7 @@ static void gather_line(const struct conv *conv, const unsigned char *image, int
         conv->seen_width != conv->width || conv->seen_height != conv->height;
     const int32_t line = (int32_t)((int64_t)y * conv->height / conv->seen_height);
     const unsigned char *const from =
-        image + (size_t)line * (size_t)conv->width * bytes;
+        image + (size_t)(line - conv->first_line) * (size_t)conv->width * bytes;
     if (!enlarged && x >= 0 && x + count <= conv->width) {
         memcpy(target, from + (size_t)x * bytes, (size_t)count * bytes);
         return;
@@ -78,22 +79,36 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
     return projection_prepare(plan, op, &conv->projection, err);
 }
 
-static bool run(const struct plan *plan, const struct op *op)
+static bool run(const struct plan *plan, const struct op *op, struct rows rows)
 {
     struct conv *const conv = op->state;
-    conv->map = plan_address(plan, op->inputs[PROJECTION_X]);
-    return projection_run(plan, op, &conv->projection);
+    const struct value x = op->inputs[PROJECTION_X];
+    conv->map = plan_address(plan, x);
+    conv->first_line = plan_first_line(plan, x);
+    return projection_run(plan, op, &conv->projection, rows);
 }
 
-static const struct op_class conv_class = {.kind = "conv",
-                                           .prepare = prepare,
-                                           .run = run};
-static const struct op_class conv3_class = {.kind = "conv 3x3",
-                                            .prepare = prepare,
-                                            .run = run};
-static const struct op_class upsample_class = {.kind = "conv 3x3 enlarging",
-                                               .prepare = prepare,
-                                               .run = run};
+/* Those under the kernel's window that are not padding. */
+static struct lines needs(const struct op *op, int k, struct lines lines)
+{
+    const struct conv *const conv = op->state;
+    if (k != PROJECTION_X) return lines;
+    int32_t first = lines.first * conv->stride - conv->pad_top;
+    int32_t last =
+        (lines.end - 1) * conv->stride - conv->pad_top + conv->kernel_height - 1;
+    if (first < 0) first = 0;
+    if (last > conv->seen_height - 1) last = conv->seen_height - 1;
+    if (last < first) return (struct lines){0, 0};
+    return (struct lines){
+        (int32_t)((int64_t)first * conv->height / conv->seen_height),
+        (int32_t)((int64_t)last * conv->height / conv->seen_height) + 1};
+}
+
+#define CONV_CLASS(name)                                                               \
+    {.kind = (name), .prepare = prepare, .run = run, .by_rows = true, .needs = needs}
+static const struct op_class conv_class = CONV_CLASS("conv");
+static const struct op_class conv3_class = CONV_CLASS("conv 3x3");
+static const struct op_class upsample_class = CONV_CLASS("conv 3x3 enlarging");
 
 /* The one place where a shape chooses its implementation. */
 static const struct op_class *choose(const struct weight *weight,

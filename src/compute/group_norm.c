@@ -8,11 +8,15 @@
  *
  * A value added to all pixels of a channel (the time embedding) moves that channel's mean and
  * nothing else, so step 1 need not see it. The pieces depend on the shape alone.
+ *
+ * In bands (plan_band.h) steps 1 and 2 come first, over all of the map, and step 3 is done for
+ * some lines whenever they are needed.
  */
+#include "compute/group_norm.h"
+
 #include <math.h>
 
 #include "base/size.h"
-#include "compute/plan_private.h"
 #include "compute/team.h"
 
 #define PIECE_NUMBERS 65536
@@ -28,6 +32,7 @@ struct group_norm {
     int32_t channels[2]; /* of x and second */
     int32_t total;
     int32_t images;
+    int32_t width;                /* of an image */
     int64_t pixels;               /* of an image */
     int64_t piece_pixels, pieces; /* of an image */
     size_t mean_bytes, factor_bytes;
@@ -39,6 +44,8 @@ struct run {
     const struct group_norm *norm;
     float *mean, *squares;  /* [image][piece][total] */
     float *factor, *offset; /* [image][total] */
+    int64_t first_piece;    /* to measure */
+    struct rows rows;       /* to normalise */
 };
 
 static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *err)
@@ -76,9 +83,7 @@ static struct piece piece_of(const struct group_norm *norm, int64_t task_idx)
 static const unsigned char *pixels_of(const struct run *run, struct value value,
                                       int64_t first)
 {
-    const struct plan_value *const v = &run->plan->values[value.id];
-    return (const unsigned char *)plan_address(run->plan, value) +
-           (size_t)first * (size_t)v->shape.c * dtype_bytes(v->dtype);
+    return plan_row(run->plan, value, first);
 }
 
 static void measure_piece(void *context, int64_t task_idx, int lane)
@@ -86,8 +91,9 @@ static void measure_piece(void *context, int64_t task_idx, int lane)
     (void)lane;
     const struct run *const run = context;
     const struct group_norm *const norm = run->norm;
-    const struct piece piece = piece_of(norm, task_idx);
-    size_t at = (size_t)task_idx * (size_t)norm->total;
+    const int64_t piece_idx = run->first_piece + task_idx;
+    const struct piece piece = piece_of(norm, piece_idx);
+    size_t at = (size_t)piece_idx * (size_t)norm->total;
     for (int k = 0; k < 2; ++k) {
         const struct value value = run->op->inputs[k];
         if (value.id == 0) continue;
@@ -163,17 +169,29 @@ static void settle_group(void *context, int64_t task_idx, int lane)
     }
 }
 
+/* A task of step 3: rows of the one image that is done by lines, or a piece. */
+static struct piece rows_of(const struct run *run, int64_t task_idx)
+{
+    const struct group_norm *const norm = run->norm;
+    if (!run->op->in_bands) return piece_of(norm, task_idx);
+    const int64_t start = task_idx * norm->piece_pixels;
+    const int64_t left = run->rows.count - start;
+    return (struct piece){
+        .image = 0,
+        .first = run->rows.first + start,
+        .pixels = left < norm->piece_pixels ? left : norm->piece_pixels,
+    };
+}
+
 static void normalise_piece(void *context, int64_t task_idx, int lane)
 {
     (void)lane;
     const struct run *const run = context;
     const struct group_norm *const norm = run->norm;
-    const struct piece piece = piece_of(norm, task_idx);
+    const struct piece piece = rows_of(run, task_idx);
     const struct plan_value *const result = &run->plan->values[run->op->result.id];
     const size_t element = dtype_bytes(result->dtype), total = (size_t)norm->total;
-    unsigned char *const target =
-        (unsigned char *)plan_address(run->plan, run->op->result) +
-        (size_t)piece.first * total * element;
+    unsigned char *const target = plan_row(run->plan, run->op->result, piece.first);
     size_t channel = 0;
     for (int k = 0; k < 2; ++k) {
         const struct value value = run->op->inputs[k];
@@ -197,11 +215,11 @@ static void normalise_piece(void *context, int64_t task_idx, int lane)
     }
 }
 
-static bool run_norm(const struct plan *plan, const struct op *op)
+static struct run begin(const struct plan *plan, const struct op *op)
 {
     const struct group_norm *const norm = op->state;
     unsigned char *const scratch = plan_scratch(plan, op);
-    struct run run = {
+    return (struct run){
         .plan = plan,
         .op = op,
         .norm = norm,
@@ -210,15 +228,60 @@ static bool run_norm(const struct plan *plan, const struct op *op)
         .factor = (void *)(scratch + 2 * norm->mean_bytes),
         .offset = (void *)(scratch + 2 * norm->mean_bytes + norm->factor_bytes),
     };
-    team_run(norm->images * norm->pieces, measure_piece, &run);
-    team_run((int64_t)norm->images * norm->options.groups, settle_group, &run);
+}
+
+void group_norm_measure(const struct plan *plan, const struct op *op, int64_t first,
+                        int64_t end)
+{
+    struct run run = begin(plan, op);
+    run.first_piece = first;
+    team_run(end - first, measure_piece, &run);
+}
+
+void group_norm_settle(const struct plan *plan, const struct op *op)
+{
+    struct run run = begin(plan, op);
+    team_run((int64_t)run.norm->images * run.norm->options.groups, settle_group, &run);
+}
+
+static bool run_norm(const struct plan *plan, const struct op *op, struct rows rows)
+{
+    struct run run = begin(plan, op);
+    const struct group_norm *const norm = run.norm;
+    run.rows = rows;
+    if (op->in_bands) {
+        team_run((rows.count + norm->piece_pixels - 1) / norm->piece_pixels,
+                 normalise_piece, &run);
+        return true;
+    }
+    group_norm_measure(plan, op, 0, norm->images * norm->pieces);
+    group_norm_settle(plan, op);
     team_run(norm->images * norm->pieces, normalise_piece, &run);
     return true;
 }
 
 static const struct op_class group_norm_class = {.kind = "group norm",
                                                  .prepare = prepare,
-                                                 .run = run_norm};
+                                                 .run = run_norm,
+                                                 .by_rows = true};
+
+bool group_norm_is(const struct op *op)
+{
+    return op->class == &group_norm_class;
+}
+
+int64_t group_norm_pieces(const struct op *op, int32_t lines)
+{
+    const struct group_norm *const norm = op->state;
+    const int64_t pixels = (int64_t)lines * norm->width;
+    return pixels == norm->pixels ? norm->pieces : pixels / norm->piece_pixels;
+}
+
+int32_t group_norm_line(const struct op *op, int64_t piece)
+{
+    const struct group_norm *const norm = op->state;
+    return (int32_t)(piece * norm->piece_pixels / norm->width);
+}
 
 static bool check(struct plan *plan, struct value x,
                   const struct group_norm_options *options, int32_t total)
@@ -267,6 +330,7 @@ struct value plan_group_norm(struct plan *plan, struct value x,
         .channels = {own, other},
         .total = total,
         .images = shape.n,
+        .width = shape.w,
         .pixels = (int64_t)shape.h * shape.w,
     };
     return plan_add_op(plan, &(struct op){

@@ -17,6 +17,9 @@
  * [n, tokens, c] is the same memory with h=1, w=tokens, or any h*w = tokens: a feature map is
  * a token list without a copy.
  *
+ * A value may be too large to be kept whole (plan_options.whole_bytes): it is then made in bands
+ * of lines whenever it is used; see plan_band.h. The bytes are the same.
+ *
  * Errors while building are sticky: after the first, builder calls return an invalid value and
  * do nothing; plan_seal returns that first error. So a network's walk has no error branches.
  *
@@ -64,6 +67,10 @@ struct plan_options {
         *name; /* "unet", "vae decoder": in errors, logs and profiles; borrowed */
     enum dtype dtype; /* of values: DTYPE_F32 or DTYPE_BF16 */
     bool profile;     /* time each operator */
+    bool by_lines;    /* wide maps of one image are computed line by line: for whole_bytes */
+    /* With by_lines: values of more bytes are made in bands, where their operators can;
+     * 0: all are whole. */
+    size_t whole_bytes;
 };
 
 enum dr_code plan_create(struct plan **out, const struct plan_options *options,
@@ -176,6 +183,13 @@ enum dr_code plan_seal(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
 size_t plan_bytes(const struct plan *plan);
 /* Floating-point operations of one run, 2 for a multiply-add: convolutions, products. */
 double plan_flop(const struct plan *plan);
+/* The same if every value were whole: what bands make again is the difference. */
+double plan_whole_flop(const struct plan *plan);
+/* plan_options.whole_bytes; 0: all values are whole. */
+size_t plan_whole_bytes(const struct plan *plan);
+/* The next smaller plan_options.whole_bytes that changes something; 0: nothing is left that
+ * could be made in bands. After plan_seal. */
+size_t plan_next_whole_bytes(const struct plan *plan);
 
 /* Hand out addresses: arena holds plan_bytes (64-aligned); weights is the component's region
  * (weight->offset counts from it). May be called again with other addresses. */

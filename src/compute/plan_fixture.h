@@ -128,7 +128,7 @@ static inline void guarded_close(struct guarded *g)
 
 /* ---- a plan with weights ---- */
 
-#define FIXTURE_WEIGHTS 32
+#define FIXTURE_WEIGHTS 64
 
 struct fixture {
     enum dtype dtype;
@@ -146,13 +146,17 @@ static inline bool fixture_lacks(enum dtype dtype)
     return dtype == DTYPE_BF16 && !compute_has_bf16();
 }
 
+static inline void fixture_begin_with(struct fixture *f,
+                                      const struct plan_options *options)
+{
+    *f = (struct fixture){.dtype = options->dtype};
+    struct dr_error err = {0};
+    check_int(plan_create(&f->plan, options, &err), ==, DR_OK);
+}
+
 static inline void fixture_begin(struct fixture *f, enum dtype dtype)
 {
-    *f = (struct fixture){.dtype = dtype};
-    struct dr_error err = {0};
-    check_int(plan_create(&f->plan,
-                          &(struct plan_options){.name = "test", .dtype = dtype}, &err),
-              ==, DR_OK);
+    fixture_begin_with(f, &(struct plan_options){.name = "test", .dtype = dtype});
 }
 
 /* A weight of random numbers, kept as float32 in f->plain[]. */

@@ -26,14 +26,29 @@ struct plan_value {
     int32_t buffer;
 };
 
+/* Lines [first, end) of a map. */
+struct lines {
+    int32_t first, end;
+};
+
+/* Rows [first, first + count): pixels of a map, line by line. */
+struct rows {
+    int64_t first, count;
+};
+
 struct plan_buffer {
     size_t bytes;
     int32_t first, last; /* operators that write it first, and use it last */
-    int32_t reads;       /* by operators */
     int32_t owner;       /* the buffer whose memory it has: itself, or one taken over */
     bool pinned;         /* input or output */
     bool given;          /* input: written before the first operator */
     size_t item;         /* of the arena plan, where owner is itself */
+
+    /* in bands (plan_band.h): */
+    bool banded;
+    int32_t capacity;    /* lines that the buffer holds at most */
+    struct lines window; /* that it holds, while a step runs */
+    struct lines need;   /* that the band in work needs */
 };
 
 struct op;
@@ -41,8 +56,12 @@ struct op_class {
     const char *kind;
     /* Make products, set op->scratch_bytes and op->flop. */
     enum dr_code (*prepare)(struct plan *plan, struct op *op, struct dr_error *err);
-    /* False where the library failed. */
-    bool (*run)(const struct plan *plan, const struct op *op);
+    /* Make these rows of the result. False where the library failed. */
+    bool (*run)(const struct plan *plan, const struct op *op, struct rows rows);
+    /* Can it make some rows alone, of one image? */
+    bool by_rows;
+    /* The lines of input k that lines of the result are made of; NULL: the same. */
+    struct lines (*needs)(const struct op *op, int k, struct lines lines);
 };
 
 struct op {
@@ -52,9 +71,25 @@ struct op {
     void *state;
     int32_t inplace; /* the input that result may overwrite element by element */
     bool taken;      /* it does */
+    bool by_lines;   /* no block of rows goes across lines: any lines can be made alone */
+    bool in_bands;   /* its result or an input is banded */
     size_t scratch_bytes;
     size_t scratch_item;
-    double flop;
+    int32_t scratch_first, scratch_last; /* operators in whose steps it is used */
+    double flop; /* for the whole result */
+    double run_flop; /* of one run of the plan */
+};
+
+/* One thing that is done: plan_band.h. */
+struct plan_step {
+    enum {
+        STEP_WHOLE,  /* an operator at once */
+        STEP_FILL,   /* a whole result from banded values */
+        STEP_MEASURE /* a group norm's statistics, of a value whole or banded */
+    } kind;
+    int32_t op;
+    const int32_t *chain; /* operators that make the banded values for it, in order */
+    int32_t chain_count;
 };
 
 enum plan_phase {
@@ -78,12 +113,16 @@ struct plan {
     size_t buffer_count, buffer_capacity;
     struct op *ops;
     size_t op_count, op_capacity;
+    bool by_lines;
+    size_t whole_bytes; /* 0: no limit */
+    struct plan_step *steps;
+    size_t step_count;
 
     struct product_set products;
     struct arena_item *items;
     size_t item_count;
     size_t bytes;
-    double flop;
+    double flop, whole_flop;
     struct plan_op_profile *profiles;
 
     unsigned char *arena;
@@ -117,7 +156,11 @@ static inline bool shape_equal(struct shape a, struct shape b)
 
 /* ---- for operators, while running ---- */
 
+/* Where a row of a value lies: one that the value has whole, or in its band. */
+void *plan_row(const struct plan *plan, struct value value, int64_t row);
+/* Where a value, or what a band holds of it, begins; and with which line. */
 void *plan_address(const struct plan *plan, struct value value);
+int32_t plan_first_line(const struct plan *plan, struct value value);
 void *plan_scratch(const struct plan *plan, const struct op *op);
 const void *plan_weight(const struct plan *plan, const struct weight *weight);
 

@@ -1,10 +1,11 @@
 /* Addresses, and the loop over the operators. */
 #include <assert.h>
+#include <math.h>
 #include <omp.h>
 #include <time.h>
 
 #include "compute/compute.h"
-#include "compute/plan_private.h"
+#include "compute/plan_band.h"
 
 enum dr_code plan_bind(struct plan *plan, void *arena, const void *weights,
                        struct dr_error *err)
@@ -24,6 +25,21 @@ void *plan_address(const struct plan *plan, struct value value)
     const struct plan_buffer *const buffer =
         &plan->buffers[plan->values[value.id].buffer];
     return plan->arena + plan->items[plan->buffers[buffer->owner].item].offset;
+}
+
+int32_t plan_first_line(const struct plan *plan, struct value value)
+{
+    const struct plan_buffer *const buffer =
+        &plan->buffers[plan->values[value.id].buffer];
+    return buffer->banded ? buffer->window.first : 0;
+}
+
+void *plan_row(const struct plan *plan, struct value value, int64_t row)
+{
+    const struct plan_value *const v = &plan->values[value.id];
+    const int64_t first = (int64_t)plan_first_line(plan, value) * v->shape.w;
+    return (unsigned char *)plan_address(plan, value) +
+           (size_t)(row - first) * (size_t)v->shape.c * dtype_bytes(v->dtype);
 }
 
 void *plan_scratch(const struct plan *plan, const struct op *op)
@@ -51,15 +67,40 @@ static double now_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static bool run_op(struct plan *plan, size_t i)
+static bool run_op(struct plan *plan, int32_t i, struct rows rows)
 {
     const struct op *const op = &plan->ops[i];
-    if (!plan->profile) return op->class->run(plan, op);
+    if (!plan->profile) return op->class->run(plan, op, rows);
     const double before = now_seconds();
-    const bool well = op->class->run(plan, op);
+    const bool well = op->class->run(plan, op, rows);
     plan->profiles[i].seconds += now_seconds() - before;
-    ++plan->profiles[i].runs;
+    if (rows.first == 0) ++plan->profiles[i].runs;
     return well;
+}
+
+bool plan_run_rows(struct plan *plan, int32_t i, struct rows rows,
+                   struct plan_runner *runner)
+{
+    const struct op *const op = &plan->ops[i];
+    const struct plan_progress *const progress = runner->progress;
+    if (progress && progress->cancel && atomic_load(progress->cancel)) {
+        runner->code =
+            error_set(runner->err, DR_CANCELLED, "%s: cancelled", plan->name);
+        return false;
+    }
+    if (!run_op(plan, i, rows)) {
+        runner->code = error_set(runner->err, DR_FAILED,
+                                 "%s: oneDNN failed in operator %d (%s)", plan->name,
+                                 (int)i, op->class->kind);
+        return false;
+    }
+    runner->done += op->flop * (double)rows.count /
+                    (double)shape_rows(plan->values[op->result.id].shape);
+    if (progress && progress->report)
+        progress->report(progress->cookie,
+                         plan->flop > 0 ? fmin(runner->done / plan->flop, 1.0)
+                                        : (double)(i + 1) / (double)plan->op_count);
+    return true;
 }
 
 enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
@@ -68,19 +109,9 @@ enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
     assert(plan->phase == PLAN_BOUND);
     assert(plan->thread_count == compute_thread_count());
     omp_set_num_threads(compute_thread_count()); /* of the calling thread */
-    double done = 0;
-    for (size_t i = 0; i < plan->op_count; ++i) {
-        if (progress && progress->cancel && atomic_load(progress->cancel))
-            return error_set(err, DR_CANCELLED, "%s: cancelled", plan->name);
-        if (!run_op(plan, i))
-            return error_set(err, DR_FAILED, "%s: oneDNN failed in operator %zu (%s)",
-                             plan->name, i, plan->ops[i].class->kind);
-        done += plan->ops[i].flop;
-        if (progress && progress->report)
-            progress->report(progress->cookie,
-                             plan->flop > 0 ? done / plan->flop
-                                            : (double)(i + 1) / (double)plan->op_count);
-    }
+    struct plan_runner runner = {.progress = progress, .err = err};
+    for (size_t i = 0; i < plan->step_count; ++i)
+        if (!plan_band_run(plan, &plan->steps[i], &runner)) return runner.code;
     return DR_OK;
 }
 

@@ -4,12 +4,17 @@
  * last that reads it; inputs and outputs live from first to last; scratch for its operator
  * alone. Where an operator works element by element and its input is read for the last time,
  * the result takes over the input's buffer: one pass over memory and one buffer less.
+ *
+ * What is made in bands (plan_band.h) is made for a step, at the time of the step's operator.
+ * Those operators share one scratch, since one works at a time; a group norm keeps its own, for
+ * the statistics are used long after they were measured.
  */
 #include <assert.h>
 #include <string.h>
 
+#include "compute/group_norm.h"
 #include "compute/linear.h"
-#include "compute/plan_private.h"
+#include "compute/plan_band.h"
 #include "compute/pointwise.h"
 
 static struct plan_buffer *buffer_of(const struct plan *plan, struct value value)
@@ -58,20 +63,35 @@ static void join_gates(struct plan *plan)
 
 /* ---- lives -------------------------------------------------------------------------- */
 
+static void use(struct plan_buffer *buffer, int32_t time)
+{
+    if (buffer->first < 0 && !buffer->given) buffer->first = time;
+    if (buffer->last < time) buffer->last = time;
+}
+
+/* An operator that works in the step of the operator `time`. */
+static void find_lives_of(struct plan *plan, struct op *op, int32_t time, bool writes)
+{
+    for (int k = 0; k < OP_INPUTS; ++k) {
+        if (op->inputs[k].id == 0) continue;
+        struct plan_buffer *const buffer = buffer_of(plan, op->inputs[k]);
+        assert(buffer->given || buffer->first >= 0); /* written before it is read */
+        use(buffer, time);
+    }
+    if (writes) use(buffer_of(plan, op->result), time);
+    if (op->scratch_first < 0) op->scratch_first = time;
+    op->scratch_last = time;
+}
+
 static void find_lives(struct plan *plan)
 {
-    for (size_t i = 0; i < plan->op_count; ++i) {
-        const struct op *const op = &plan->ops[i];
-        for (int k = 0; k < OP_INPUTS; ++k) {
-            if (op->inputs[k].id == 0) continue;
-            struct plan_buffer *const buffer = buffer_of(plan, op->inputs[k]);
-            assert(buffer->given || buffer->first >= 0); /* written before it is read */
-            buffer->last = (int32_t)i;
-            ++buffer->reads;
-        }
-        struct plan_buffer *const result = buffer_of(plan, op->result);
-        result->first = (int32_t)i;
-        if (result->last < result->first) result->last = result->first;
+    for (size_t i = 0; i < plan->op_count; ++i)
+        plan->ops[i].scratch_first = -1;
+    for (size_t i = 0; i < plan->step_count; ++i) {
+        const struct plan_step *const step = &plan->steps[i];
+        for (int32_t k = 0; k < step->chain_count; ++k)
+            find_lives_of(plan, &plan->ops[step->chain[k]], step->op, true);
+        find_lives_of(plan, &plan->ops[step->op], step->op, step->kind != STEP_MEASURE);
     }
     const int32_t end = plan->op_count > 0 ? (int32_t)plan->op_count - 1 : 0;
     for (size_t i = 0; i < plan->buffer_count; ++i) {
@@ -106,7 +126,9 @@ static void take_over(struct plan *plan)
 {
     for (size_t i = 0; i < plan->op_count; ++i) {
         struct op *const op = &plan->ops[i];
-        if (op->inplace == NOT_INPLACE || op->inputs[op->inplace].id == 0) continue;
+        if (op->in_bands || op->inplace == NOT_INPLACE ||
+            op->inputs[op->inplace].id == 0)
+            continue;
         if (!may_take(plan, i, op->inplace)) continue;
         struct plan_buffer *const to = buffer_of(plan, op->result);
         to->owner = buffer_of(plan, op->inputs[op->inplace])->owner;
@@ -126,14 +148,52 @@ static enum dr_code prepare_ops(struct plan *plan, struct dr_error *err)
             error_prefix(err, "%s: %s", plan->name, op->class->kind);
             return code;
         }
-        plan->flop += op->flop;
+        plan->whole_flop += op->flop;
     }
     return DR_OK;
 }
 
+static bool shares_scratch(const struct op *op)
+{
+    return op->in_bands && !group_norm_is(op);
+}
+
+/* One for all operators that work by lines, over all of their lives. */
+static struct arena_item shared_scratch(const struct plan *plan)
+{
+    struct arena_item shared = {.first = INT32_MAX};
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        const struct op *const op = &plan->ops[i];
+        if (!shares_scratch(op) || op->scratch_first < 0) continue;
+        if (op->scratch_bytes > shared.bytes) shared.bytes = op->scratch_bytes;
+        if (op->scratch_first < shared.first) shared.first = op->scratch_first;
+        if (op->scratch_last > shared.last) shared.last = op->scratch_last;
+    }
+    if (shared.first > shared.last) shared.first = shared.last;
+    return shared;
+}
+
+static void place_scratch(struct plan *plan)
+{
+    const size_t shared = plan->item_count++;
+    plan->items[shared] = shared_scratch(plan);
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        struct op *const op = &plan->ops[i];
+        const bool unused = op->scratch_first < 0;
+        op->scratch_item = shared;
+        if (shares_scratch(op) || unused) continue;
+        op->scratch_item = plan->item_count;
+        plan->items[plan->item_count++] = (struct arena_item){
+            .bytes = op->scratch_bytes,
+            .first = op->scratch_first,
+            .last = op->scratch_last,
+        };
+    }
+}
+
 static enum dr_code place(struct plan *plan, struct dr_error *err)
 {
-    const size_t most = plan->buffer_count + plan->op_count + 1;
+    const size_t most = plan->buffer_count + plan->op_count + 2;
     plan->items = pool_alloc(&plan->pool, most * sizeof *plan->items);
     size_t *const scratch = pool_alloc(&plan->pool, most * sizeof *scratch);
     if (!plan->items || !scratch)
@@ -147,13 +207,7 @@ static enum dr_code place(struct plan *plan, struct dr_error *err)
                                                               .first = buffer->first,
                                                               .last = buffer->last};
     }
-    for (size_t i = 0; i < plan->op_count; ++i) {
-        plan->ops[i].scratch_item = plan->item_count;
-        plan->items[plan->item_count++] =
-            (struct arena_item){.bytes = plan->ops[i].scratch_bytes,
-                                .first = (int32_t)i,
-                                .last = (int32_t)i};
-    }
+    place_scratch(plan);
     return arena_plan_place(plan->items, plan->item_count, scratch, &plan->bytes, err);
 }
 
@@ -182,11 +236,16 @@ enum dr_code plan_seal(struct plan *plan, struct dr_error *err)
         if (err) *err = plan->error;
         return plan->error.code;
     }
-    join_gates(plan);
-    find_lives(plan);
-    take_over(plan);
     struct dr_error failure = {.code = DR_OK};
-    enum dr_code code = prepare_ops(plan, &failure);
+    join_gates(plan);
+    plan_band_choose(plan);
+    enum dr_code code = plan_band_steps(plan, &failure);
+    if (code == DR_OK) {
+        find_lives(plan);
+        take_over(plan);
+        code = prepare_ops(plan, &failure);
+    }
+    if (code == DR_OK) plan_band_measure(plan);
     if (code == DR_OK) code = place(plan, &failure);
     if (code == DR_OK) code = make_profiles(plan, &failure);
     if (code != DR_OK) {
@@ -208,6 +267,11 @@ size_t plan_bytes(const struct plan *plan)
 double plan_flop(const struct plan *plan)
 {
     return plan->flop;
+}
+
+double plan_whole_flop(const struct plan *plan)
+{
+    return plan->whole_flop;
 }
 
 void plan_check(const struct plan *plan)

@@ -20,7 +20,8 @@ struct run {
     const struct plan *plan;
     const struct op *op;
     const struct pointwise *record;
-    int64_t rows, piece_rows;
+    struct rows rows;
+    int64_t piece_rows;
     size_t width; /* of the result's rows */
 };
 
@@ -31,21 +32,22 @@ struct piece {
 
 static struct piece piece_of(const struct run *run, int64_t task_idx)
 {
-    const int64_t first = task_idx * run->piece_rows, left = run->rows - first;
-    return (struct piece){(size_t)first,
+    const int64_t first = task_idx * run->piece_rows, left = run->rows.count - first;
+    return (struct piece){(size_t)(run->rows.first + first),
                           (size_t)(left < run->piece_rows ? left : run->piece_rows)};
 }
 
-static bool run_pieces(const struct plan *plan, const struct op *op, team_task *task)
+static bool run_pieces(const struct plan *plan, const struct op *op, struct rows rows,
+                       team_task *task)
 {
     const struct shape shape = plan->values[op->result.id].shape;
     struct run run = {.plan = plan,
                       .op = op,
                       .record = op->state,
-                      .rows = shape_rows(shape),
+                      .rows = rows,
                       .width = (size_t)shape.c};
     run.piece_rows = PIECE_NUMBERS / shape.c > 0 ? PIECE_NUMBERS / shape.c : 1;
-    team_run((run.rows + run.piece_rows - 1) / run.piece_rows, task, &run);
+    team_run((rows.count + run.piece_rows - 1) / run.piece_rows, task, &run);
     return true;
 }
 
@@ -59,9 +61,7 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
 
 static unsigned char *row_of(const struct run *run, struct value value, size_t row)
 {
-    const struct plan_value *const v = &run->plan->values[value.id];
-    return (unsigned char *)plan_address(run->plan, value) +
-           row * (size_t)v->shape.c * dtype_bytes(v->dtype);
+    return plan_row(run->plan, value, (int64_t)row);
 }
 
 static enum dtype type_of(const struct run *run, struct value value)
@@ -91,14 +91,15 @@ static void norm_piece(void *context, int64_t task_idx, int lane)
     run->plan->kernels->layer_norm(&arguments);
 }
 
-static bool run_norm(const struct plan *plan, const struct op *op)
+static bool run_norm(const struct plan *plan, const struct op *op, struct rows rows)
 {
-    return run_pieces(plan, op, norm_piece);
+    return run_pieces(plan, op, rows, norm_piece);
 }
 
 static const struct op_class layer_norm_class = {.kind = "layer norm",
                                                  .prepare = prepare,
-                                                 .run = run_norm};
+                                                 .run = run_norm,
+ .by_rows = true};
 
 struct value plan_layer_norm(struct plan *plan, struct value x,
                              const struct layer_norm_options *options)
@@ -141,14 +142,15 @@ static void gate_piece(void *context, int64_t task_idx, int lane)
     }
 }
 
-static bool run_gate(const struct plan *plan, const struct op *op)
+static bool run_gate(const struct plan *plan, const struct op *op, struct rows rows)
 {
-    return run_pieces(plan, op, gate_piece);
+    return run_pieces(plan, op, rows, gate_piece);
 }
 
 static const struct op_class gate_class = {.kind = "geglu",
                                            .prepare = prepare,
-                                           .run = run_gate};
+                                           .run = run_gate,
+ .by_rows = true};
 
 bool pointwise_is_gate(const struct op *op)
 {
@@ -196,17 +198,19 @@ static void finish_piece(void *context, int64_t task_idx, int lane)
     run->plan->kernels->finish(&arguments, piece.count * run->width);
 }
 
-static bool run_finish(const struct plan *plan, const struct op *op)
+static bool run_finish(const struct plan *plan, const struct op *op, struct rows rows)
 {
-    return run_pieces(plan, op, finish_piece);
+    return run_pieces(plan, op, rows, finish_piece);
 }
 
 static const struct op_class activate_class = {.kind = "activation",
                                                .prepare = prepare,
-                                               .run = run_finish};
+                                               .run = run_finish,
+ .by_rows = true};
 static const struct op_class add_class = {.kind = "sum",
                                           .prepare = prepare,
-                                          .run = run_finish};
+                                          .run = run_finish,
+ .by_rows = true};
 
 static bool is_network_type(enum dtype dtype)
 {
@@ -289,9 +293,9 @@ static void embed_piece(void *context, int64_t task_idx, int lane)
     }
 }
 
-static bool run_embed(const struct plan *plan, const struct op *op)
+static bool run_embed(const struct plan *plan, const struct op *op, struct rows rows)
 {
-    return run_pieces(plan, op, embed_piece);
+    return run_pieces(plan, op, rows, embed_piece);
 }
 
 static const struct op_class embed_class = {.kind = "embedding",

@@ -30,11 +30,16 @@ static bool can_slice(const struct weight_layout *layout, int32_t count)
 
 /* Enough blocks of rows for the threads, while they are large enough. A large weight is read
  * once by each block, so there the threads rather share its outputs. */
-static void choose_blocks(struct projection *p, size_t row_bytes)
+static void choose_blocks(struct projection *p, size_t row_bytes, bool by_lines)
 {
     int64_t most = MOST_ROWS;
     while (p->gather && most > FEWEST_ROWS && (size_t)most * row_bytes > GATHERED_BYTES)
         most /= 2;
+    if (by_lines) { /* of which there are enough for the threads */
+        p->block_rows = (int32_t)divide_up(p->rows, divide_up(p->rows, most));
+        p->blocks = divide_up(p->rows, p->block_rows);
+        return;
+    }
     const struct weight_layout *const layout = p->weight->layout;
     const int64_t threads = compute_thread_count();
     const bool large = layout->bytes > LARGE_WEIGHT && can_slice(layout, LAYOUT_BLOCK);
@@ -52,10 +57,11 @@ static void choose_blocks(struct projection *p, size_t row_bytes)
 
 /* Outputs are done in chunks of whole panels that divide them evenly, as wide as the stage
  * takes; and where blocks are too few for the threads, by several threads. */
-static void choose_chunks(struct projection *p, int32_t outputs)
+static void choose_chunks(struct projection *p, int32_t outputs, bool by_lines)
 {
     const struct weight_layout *const layout = p->weight->layout;
-    const int64_t wanted = divide_up(compute_thread_count(), p->blocks);
+    const int64_t wanted =
+        by_lines ? 1 : divide_up(compute_thread_count(), p->blocks);
     p->columns = 1;
     p->chunk = outputs;
     if (!p->staged && wanted == 1) return;
@@ -107,12 +113,13 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
     const enum dtype result = plan->values[op->result.id].dtype;
     const bool residual = op->inputs[PROJECTION_RESIDUAL].id != 0;
     const bool multiply = op->inputs[PROJECTION_MULTIPLY].id != 0;
-    p->rows = shape_rows(plan->values[op->result.id].shape);
+    const struct shape result_shape = plan->values[op->result.id].shape;
+    p->rows = op->by_lines ? result_shape.w : shape_rows(result_shape);
     const size_t row_bytes = (size_t)layout->in * dtype_bytes(layout->type);
-    choose_blocks(p, row_bytes);
+    choose_blocks(p, row_bytes, op->by_lines);
     p->staged = p->gated || multiply || p->activation != ACTIVATION_NONE ||
                 (layout->type == DTYPE_F32 && result != DTYPE_F32);
-    choose_chunks(p, p->gated ? layout->out / 2 : layout->out);
+    choose_chunks(p, p->gated ? layout->out / 2 : layout->out, op->by_lines);
     const struct product_shape shape = {
         .result = p->staged ? DTYPE_F32 : result,
         .bias = p->bias != NULL,
@@ -131,7 +138,7 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
         p->gathered_bytes + p->stage_bytes * (p->gated ? 2 : 1) + product_bytes;
     const size_t lanes = (size_t)compute_thread_count();
     op->scratch_bytes = p->lane_bytes * lanes;
-    op->flop = 2.0 * (double)p->rows * layout->in * layout->out;
+    op->flop = 2.0 * (double)shape_rows(result_shape) * layout->in * layout->out;
     return DR_OK;
 }
 
@@ -141,6 +148,7 @@ struct run {
     const struct plan *plan;
     const struct op *op;
     const struct projection *projection;
+    int64_t first; /* row */
     atomic_bool failed;
 };
 
@@ -156,17 +164,15 @@ static const unsigned char *row_of(const struct plan *plan, struct value value,
                                    int64_t row, int32_t column)
 {
     const struct plan_value *const v = &plan->values[value.id];
-    const size_t at = (size_t)row * (size_t)v->shape.c + (size_t)column;
-    return (const unsigned char *)plan_address(plan, value) +
-           at * dtype_bytes(v->dtype);
+    return (const unsigned char *)plan_row(plan, value, row) +
+           (size_t)column * dtype_bytes(v->dtype);
 }
 
 static unsigned char *result_row(const struct run *run, int64_t row, int32_t column)
 {
     const struct plan_value *const v = &run->plan->values[run->op->result.id];
-    const size_t at = (size_t)row * (size_t)v->shape.c + (size_t)column;
-    return (unsigned char *)plan_address(run->plan, run->op->result) +
-           at * dtype_bytes(v->dtype);
+    return (unsigned char *)plan_row(run->plan, run->op->result, row) +
+           (size_t)column * dtype_bytes(v->dtype);
 }
 
 static bool multiply_slice(const struct run *run, const struct block *block, int lane,
@@ -277,12 +283,13 @@ static void run_block(void *context, int64_t task_idx, int lane)
 {
     struct run *const run = context;
     const struct projection *const p = run->projection;
-    const int64_t block_idx = task_idx / p->columns;
+    const int64_t block_idx = task_idx / p->columns % p->blocks;
+    const int64_t line = task_idx / p->columns / p->blocks; /* 0 where all are one */
     const int32_t column = (int32_t)(task_idx % p->columns);
     unsigned char *const scratch = (unsigned char *)plan_scratch(run->plan, run->op) +
                                    (size_t)lane * p->lane_bytes;
     struct block block = {
-        .first = block_idx * p->block_rows,
+        .first = run->first + line * p->rows + block_idx * p->block_rows,
         .product = p->products[block_idx == p->blocks - 1],
         .stage = scratch + p->gathered_bytes,
     };
@@ -300,9 +307,12 @@ static void run_block(void *context, int64_t task_idx, int lane)
 }
 
 bool projection_run(const struct plan *plan, const struct op *op,
-                    const struct projection *projection)
+                    const struct projection *projection, struct rows rows)
 {
-    struct run run = {.plan = plan, .op = op, .projection = projection};
-    team_run(projection->blocks * projection->columns, run_block, &run);
+    struct run run = {
+        .plan = plan, .op = op, .projection = projection, .first = rows.first};
+    assert(rows.count % projection->rows == 0);
+    team_run(rows.count / projection->rows * projection->blocks * projection->columns,
+             run_block, &run);
     return !atomic_load(&run.failed);
 }

@@ -34,7 +34,8 @@ struct projection {
     projection_gather *gather; /* NULL: the rows lie as they are */
     const void *gather_context;
     /* found by projection_prepare */
-    int64_t rows, blocks;
+    int64_t rows; /* that are cut into blocks: of all images, or of each line */
+    int64_t blocks; /* that they are cut into */
     int32_t block_rows;
     bool staged;
     int32_t columns; /* threads that share the outputs of one block: tasks of it */
@@ -45,8 +46,9 @@ struct projection {
 
 enum dr_code projection_prepare(struct plan *plan, struct op *op,
                                 struct projection *projection, struct dr_error *err);
+/* All rows, or some lines of an operator that runs by lines. */
 bool projection_run(const struct plan *plan, const struct op *op,
-                    const struct projection *projection);
+                    const struct projection *projection, struct rows rows);
 
 /* Can this weight's outputs be halved for `gated`? */
 bool projection_can_gate(const struct weight *weight);

@@ -17,11 +17,34 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+static struct vae_plan_options vae_options(const struct job *job, size_t whole_bytes)
+{
+    return (struct vae_plan_options){.n = 1,
+                                     .latent_height = job->latent_height,
+                                     .latent_width = job->latent_width,
+                                     .whole_bytes = whole_bytes};
+}
+
+static enum dr_code make_encode_plan(struct job *job, size_t whole_bytes,
+                                     struct dr_error *err)
+{
+    const struct vae_plan_options options = vae_options(job, whole_bytes);
+    vae_encode_plan_destroy(&job->encode_plan);
+    return vae_encode_plan_create(&job->encode_plan, job_vae_spec(job), &options, err);
+}
+
+static enum dr_code make_decode_plan(struct job *job, size_t whole_bytes,
+                                     struct dr_error *err)
+{
+    const struct vae_plan_options options = vae_options(job, whole_bytes);
+    vae_decode_plan_destroy(&job->decode_plan);
+    return vae_decode_plan_create(&job->decode_plan, job_vae_spec(job), &options, err);
+}
+
 static enum dr_code make_plans(struct job *job, struct dr_error *err)
 {
     const struct job_request *const want = &job->request;
     struct pipeline *const pipeline = job->context.pipeline;
-    const struct vae_spec *const vae = job_vae_spec(job);
     enum dr_code code = DR_OK;
     for (int32_t i = 0; code == DR_OK && want->wants_text && i < pipeline->text_count;
          ++i)
@@ -34,13 +57,65 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
                                          .tokens = TOKENIZER_POSITIONS};
         code = unet_plan_create(&job->unet_plan, pipeline->unet, &shape, false, err);
     }
-    if (code == DR_OK && want->wants_encode)
-        code = vae_encode_plan_create(&job->encode_plan, vae, 1, job->latent_height,
-                                      job->latent_width, false, err);
-    if (code == DR_OK && want->wants_decode)
-        code = vae_decode_plan_create(&job->decode_plan, vae, 1, job->latent_height,
-                                      job->latent_width, false, err);
+    if (code == DR_OK && want->wants_encode) code = make_encode_plan(job, 0, err);
+    if (code == DR_OK && want->wants_decode) code = make_decode_plan(job, 0, err);
     return code;
+}
+
+static size_t plan_bytes_or_zero(const struct plan *plan)
+{
+    return plan ? plan_bytes(plan) : 0;
+}
+
+static void find_arena_bytes(struct job *job)
+{
+    const struct plan *const plans[] = {job->text_plans[0].plan,
+                                        job->text_plans[1].plan, job->unet_plan.plan,
+                                        job->encode_plan.plan, job->decode_plan.plan};
+    job->arena_bytes = 0;
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; ++i)
+        job->arena_bytes = larger(job->arena_bytes, plan_bytes_or_zero(plans[i]));
+}
+
+enum dr_code job_shrink(struct job *job, bool *smaller, struct dr_error *err)
+{
+    const size_t encode = plan_bytes_or_zero(job->encode_plan.plan);
+    const size_t decode = plan_bytes_or_zero(job->decode_plan.plan);
+    const bool decodes = decode >= encode;
+    const struct plan *const plan =
+        decodes ? job->decode_plan.plan : job->encode_plan.plan;
+    *smaller = false;
+    /* Where the text encoder or the UNet needs as much nothing is won. */
+    if (!plan || larger(encode, decode) < job->arena_bytes) return DR_OK;
+    const size_t next = plan_next_whole_bytes(plan);
+    if (next == 0) return DR_OK;
+    const enum dr_code code =
+        decodes ? make_decode_plan(job, next, err) : make_encode_plan(job, next, err);
+    if (code != DR_OK) return code;
+    *smaller = true;
+    find_arena_bytes(job);
+    return DR_OK;
+}
+
+enum dr_code job_make_whole(struct job *job, struct dr_error *err)
+{
+    enum dr_code code = DR_OK;
+    if (job->request.wants_encode) code = make_encode_plan(job, 0, err);
+    if (code == DR_OK && job->request.wants_decode) code = make_decode_plan(job, 0, err);
+    if (code == DR_OK) find_arena_bytes(job);
+    return code;
+}
+
+double job_flop(const struct job *job)
+{
+    const struct plan *const unet = job->unet_plan.plan;
+    const struct plan *const encode = job->encode_plan.plan;
+    const struct plan *const decode = job->decode_plan.plan;
+    const struct sampler_options *const sampler = &job->request.sampler;
+    const int32_t evaluations = sampler->steps * (sampler->kind == SAMPLER_HEUN ? 2 : 1);
+    const double picture = (unet ? (double)evaluations * plan_flop(unet) : 0.0) +
+                           (decode ? plan_flop(decode) : 0.0);
+    return (double)job->request.batch * picture + (encode ? plan_flop(encode) : 0.0);
 }
 
 static bool job_needs(const struct job *job, enum component_role role)
@@ -97,11 +172,6 @@ static enum dr_code prepare_probe(struct job *job, struct dr_error *err)
     if (latent_probe_find(memory, &pair, &result))
         return latent_probe_refuse(&pair, &result, err);
     return latent_probe_prepare(&job->probe, memory, &pair, err);
-}
-
-static size_t plan_bytes_or_zero(const struct plan *plan)
-{
-    return plan ? plan_bytes(plan) : 0;
 }
 
 /* One walk: with base NULL it counts, with base set it hands out addresses. */
@@ -163,11 +233,7 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
     if (code == DR_OK) code = prepare_probe(job, err);
     if (code == DR_OK) code = make_plans(job, err);
     if (code != DR_OK) return code;
-    const struct plan *const plans[] = {job->text_plans[0].plan,
-                                        job->text_plans[1].plan, job->unet_plan.plan,
-                                        job->encode_plan.plan, job->decode_plan.plan};
-    for (size_t i = 0; i < sizeof plans / sizeof *plans; ++i)
-        job->arena_bytes = larger(job->arena_bytes, plan_bytes_or_zero(plans[i]));
+    find_arena_bytes(job);
     job->latents_bytes = carve_latents(job, NULL);
     return DR_OK;
 }
@@ -419,20 +485,24 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
 {
     const struct ledger *const ledger = job->context.ledger;
     size_t least = SIZE_MAX;
-    for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
-        job_plan(job, (enum job_residency)i);
-        const size_t need = job->planned_bytes + job->decoder_bytes;
-        if (!ledger->limit_bytes || need <= ledger->limit_bytes) {
-            let_go_of_drafts(job);
-            return DR_OK;
+    for (bool smaller = true; smaller;) {
+        for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
+            job_plan(job, (enum job_residency)i);
+            const size_t need = job->planned_bytes + job->decoder_bytes;
+            if (!ledger->limit_bytes || need <= ledger->limit_bytes) {
+                let_go_of_drafts(job);
+                return DR_OK;
+            }
+            if (need < least) least = need;
         }
-        if (need < least) least = need;
+        const enum dr_code code = job_shrink(job, &smaller, err);
+        if (code != DR_OK) return code;
     }
     char need[16], have[16], limit[16];
     return error_set(
         err, DR_OVER_BUDGET,
-        "%dx%d needs %s (%zu bytes) of private memory with one component loaded at a time; the "
-        "budget leaves %s (%zu bytes) for weights and buffers, %s (%zu bytes) are in use now; "
+        "%dx%d needs at least %s (%zu bytes) of private memory, with one component loaded at a "
+        "time and the VAE in bands; the budget leaves %s (%zu bytes) for weights and buffers, %s (%zu bytes) are in use now; "
         "make the picture smaller or the budget larger",
         (int)job->request.width, (int)job->request.height, size_format(least, need),
         least, size_format(ledger->limit_bytes, limit), ledger->limit_bytes,

@@ -14,6 +14,10 @@
  *   LEAN      what the job does not need is released first
  *   PHASED    one component at a time: text encoders, VAE encoder, UNet, VAE decoder
  *
+ * Where none of them fits, the VAE's largest maps are made in bands (compute/plan_band.h), a
+ * level at a time, and the residencies are tried again: that costs work, and the bytes are the
+ * same.
+ *
  * A VAE whose latent space is not known yet is asked before anything else is done
  * (latent_probe.h); the actions for that are in the list like all others.
  *
@@ -162,8 +166,20 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 /* Add up one residency; fills actions and planned_bytes. */
 void job_plan(struct job *job, enum job_residency residency);
 
-/* Pick the first residency whose peak is within the ledger's limit. Errors: DR_OVER_BUDGET with
- * need, have and limit. */
+/* Make the larger of the VAE's plans one level smaller; *smaller is false where that does not make
+ * the job's memory smaller. Errors: DR_NOMEM; job_finish is then all that may follow. */
+enum dr_code job_shrink(struct job *job, bool *smaller,
+                        struct dr_error *err) DR_MUST_CHECK;
+
+/* Undo job_shrink. Errors: DR_NOMEM, as there. */
+enum dr_code job_make_whole(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+
+/* Floating-point operations of the whole job but for its text encoders; all steps are counted,
+ * also those that image-to-image leaves out. */
+double job_flop(const struct job *job);
+
+/* Pick the first residency whose peak is within the ledger's limit, with as few bands as go.
+ * Errors: DR_OVER_BUDGET with need, have and limit; DR_NOMEM. */
 enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 /* Errors: DR_FOREIGN before any stage runs; the stages'. */

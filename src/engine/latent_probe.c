@@ -190,15 +190,15 @@ static size_t arena_bytes(const struct plan *plan)
 
 static enum dr_code make_plans(struct latent_probe *probe, struct dr_error *err)
 {
-    const int32_t cells = LATENT_PROBE_CELLS;
+    const struct vae_plan_options options = {.n = 1,
+                                             .latent_height = LATENT_PROBE_CELLS,
+                                             .latent_width = LATENT_PROBE_CELLS};
     enum dr_code code = vae_decode_plan_create(&probe->other_decode, probe->pair.other,
-                                               1, cells, cells, false, err);
+                                               &options, err);
     if (code == DR_OK && probe->wants_reference)
-        code = vae_encode_plan_create(&probe->encode, probe->pair.own, 1, cells, cells,
-                                      false, err);
+        code = vae_encode_plan_create(&probe->encode, probe->pair.own, &options, err);
     if (code == DR_OK && probe->wants_reference)
-        code = vae_decode_plan_create(&probe->own_decode, probe->pair.own, 1, cells,
-                                      cells, false, err);
+        code = vae_decode_plan_create(&probe->own_decode, probe->pair.own, &options, err);
     return code;
 }
 

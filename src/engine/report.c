@@ -155,22 +155,68 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
     forecast->resident_peak_bytes = job->planned_bytes;
 }
 
+/* "one component at a time, the VAE's maps above 16.0 MiB in bands" */
+static void describe_manner(const struct job *job, char text[static DR_TEXT_BYTES])
+{
+    static const char *const residencies[] = {
+        [JOB_RESIDENT] = "all components resident",
+        [JOB_LEAN] = "what it does not need released first",
+        [JOB_PHASED] = "one component loaded at a time",
+    };
+    const struct plan *const plans[] = {job->encode_plan.plan, job->decode_plan.plan};
+    size_t whole = 0;
+    char size[16];
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; ++i)
+        if (plans[i] && plan_whole_bytes(plans[i]) > 0 &&
+            (whole == 0 || plan_whole_bytes(plans[i]) < whole))
+            whole = plan_whole_bytes(plans[i]);
+    if (whole > 0)
+        (void)snprintf(text, DR_TEXT_BYTES,
+                       "%s, the VAE's maps above %s made in bands",
+                       residencies[job->residency], size_format(whole, size));
+    else
+        (void)snprintf(text, DR_TEXT_BYTES, "%s", residencies[job->residency]);
+}
+
+/* Every way in which the job could be done that takes less than those before it. */
+static enum dr_code describe_levels(const struct dr_engine *engine, struct job *job,
+                                    struct dr_forecast *forecast, struct dr_error *err)
+{
+    const size_t beside = engine->baseline_bytes + ENGINE_RESIDUAL_BYTES;
+    const double whole = job_flop(job);
+    uint64_t least = UINT64_MAX;
+    for (bool smaller = true; smaller;) {
+        for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
+            job_plan(job, (enum job_residency)i);
+            const uint64_t peak = job->planned_bytes + job->decoder_bytes;
+            if (peak >= least || forecast->level_count == DR_FORECAST_LEVELS) continue;
+            struct dr_forecast_level *const level =
+                &forecast->levels[forecast->level_count++];
+            level->peak_bytes = least = peak;
+            level->budget_bytes = peak + beside;
+            level->work = whole > 0 ? job_flop(job) / whole : 1.0;
+            describe_manner(job, level->manner);
+        }
+        const enum dr_code code = job_shrink(job, &smaller, err);
+        if (code != DR_OK) return code;
+    }
+    return job_make_whole(job, err);
+}
+
 static void judge(const struct dr_engine *engine, struct job *job,
                   struct dr_forecast *forecast)
 {
-    static const char *const verdicts[] = {
-        [JOB_RESIDENT] = "fits with all components resident",
-        [JOB_LEAN] = "fits when what it does not need is released first",
-        [JOB_PHASED] = "fits with one component loaded at a time",
-    };
     struct dr_error why;
+    char manner[DR_TEXT_BYTES];
     forecast->budget_bytes = engine->budget_bytes;
     (void)snprintf(forecast->budget_reason, sizeof forecast->budget_reason, "%s",
                    engine->budget_reason);
     forecast->fits = job_admit(job, &why) == DR_OK;
-    (void)snprintf(forecast->verdict, sizeof forecast->verdict, "%.*s",
-                   (int)sizeof forecast->verdict - 1,
-                   forecast->fits ? verdicts[job->residency] : why.message);
+    describe_manner(job, manner);
+    (void)snprintf(forecast->verdict, sizeof forecast->verdict, "%s%.*s",
+                   forecast->fits ? "fits with " : "",
+                   (int)sizeof forecast->verdict - 16,
+                   forecast->fits ? manner : why.message);
 }
 
 static enum dr_code make_forecast(struct dr_engine *engine,
@@ -201,6 +247,9 @@ static enum dr_code make_forecast(struct dr_engine *engine,
         forecast->width = job.request.width;
         forecast->height = job.request.height;
         describe_forecast(engine, &job, forecast);
+        code = describe_levels(engine, &job, forecast, err);
+    }
+    if (code == DR_OK) {
         judge(engine, &job, forecast);
     }
     job_finish(&job);

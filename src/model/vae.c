@@ -379,21 +379,33 @@ static struct value plan_encoder(struct plan *plan, const struct vae_spec *vae,
     return layer_linear_f32(plan, h, &vae->quant, ACTIVATION_NONE);
 }
 
-enum dr_code vae_decode_plan_create(struct vae_decode_plan *out,
-                                    const struct vae_spec *spec, int32_t n,
-                                    int32_t latent_height, int32_t latent_width,
-                                    bool profile, struct dr_error *err)
+static enum dr_code create_plan(struct plan **plan, const char *name,
+                                const struct vae_spec *spec,
+                                const struct vae_plan_options *options,
+                                struct dr_error *err)
 {
-    const struct plan_options options = {
-        .name = "vae decoder",
+    const struct plan_options plan_options = {
+        .name = name,
         .dtype = spec->component.dtype,
-        .profile = profile,
+        .profile = options->profile,
+        .by_lines = true,
+        .whole_bytes = options->whole_bytes,
     };
+    return plan_create(plan, &plan_options, err);
+}
+
+enum dr_code vae_decode_plan_create(struct vae_decode_plan *out,
+                                    const struct vae_spec *spec,
+                                    const struct vae_plan_options *options,
+                                    struct dr_error *err)
+{
     struct vae_decode_plan decode = {0};
-    enum dr_code code = plan_create(&decode.plan, &options, err);
+    enum dr_code code =
+        create_plan(&decode.plan, "vae decoder", spec, options, err);
     if (code) return code;
 
-    const struct shape shape = {n, latent_height, latent_width, LATENT_CHANNELS};
+    const struct shape shape = {options->n, options->latent_height,
+                                options->latent_width, LATENT_CHANNELS};
     decode.latent = plan_input(decode.plan, shape, DTYPE_F32);
     const struct value image = plan_decoder(decode.plan, spec, decode.latent);
     decode.image = plan_output(decode.plan, image, DTYPE_F32);
@@ -413,28 +425,24 @@ void vae_decode_plan_destroy(struct vae_decode_plan *plan)
 }
 
 enum dr_code vae_encode_plan_create(struct vae_encode_plan *out,
-                                    const struct vae_spec *spec, int32_t n,
-                                    int32_t latent_height, int32_t latent_width,
-                                    bool profile, struct dr_error *err)
+                                    const struct vae_spec *spec,
+                                    const struct vae_plan_options *options,
+                                    struct dr_error *err)
 {
-    const struct plan_options options = {
-        .name = "vae encoder",
-        .dtype = spec->component.dtype,
-        .profile = profile,
-    };
     struct vae_encode_plan encode = {0};
-    enum dr_code code = plan_create(&encode.plan, &options, err);
+    enum dr_code code =
+        create_plan(&encode.plan, "vae encoder", spec, options, err);
     if (code) return code;
 
     const int32_t factor = spec->info.factor;
-    if (latent_height > INT32_MAX / factor || latent_width > INT32_MAX / factor)
+    const int32_t height = options->latent_height, width = options->latent_width;
+    if (height > INT32_MAX / factor || width > INT32_MAX / factor)
         plan_fail(encode.plan, DR_BAD_INPUT,
-                  "a picture of %d x %d latent cells is too large", latent_width,
-                  latent_height);
+                  "a picture of %d x %d latent cells is too large", width, height);
     else
         encode.image = plan_input(encode.plan,
-                                  (struct shape){n, latent_height * factor,
-                                                 latent_width * factor, IMAGE_CHANNELS},
+                                  (struct shape){options->n, height * factor,
+                                                 width * factor, IMAGE_CHANNELS},
                                   DTYPE_F32);
     const struct value moments = plan_encoder(encode.plan, spec, encode.image);
     encode.moments = plan_output(encode.plan, moments, DTYPE_F32);

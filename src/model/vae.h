@@ -31,6 +31,12 @@ void vae_spec_destroy(struct vae_spec **spec);
 const struct component_spec *vae_component(const struct vae_spec *spec);
 struct vae_info vae_info(const struct vae_spec *spec);
 
+struct vae_plan_options {
+    int32_t n, latent_height, latent_width;
+    size_t whole_bytes; /* plan_options: larger maps are made in bands; 0: all are whole */
+    bool profile;
+};
+
 struct vae_decode_plan {
     struct plan *plan;
     struct value
@@ -39,9 +45,9 @@ struct vae_decode_plan {
     struct value image; /* output [n,8h,8w,3] f32, nominally -1..1, not clamped */
 };
 enum dr_code vae_decode_plan_create(struct vae_decode_plan *out,
-                                    const struct vae_spec *spec, int32_t n,
-                                    int32_t latent_height, int32_t latent_width,
-                                    bool profile, struct dr_error *err) DR_MUST_CHECK;
+                                    const struct vae_spec *spec,
+                                    const struct vae_plan_options *options,
+                                    struct dr_error *err) DR_MUST_CHECK;
 void vae_decode_plan_destroy(struct vae_decode_plan *plan);
 
 struct vae_encode_plan {
@@ -51,9 +57,9 @@ struct vae_encode_plan {
         moments; /* output [n,h,w,8] f32: mean (4), log variance (4, not clamped) */
 };
 enum dr_code vae_encode_plan_create(struct vae_encode_plan *out,
-                                    const struct vae_spec *spec, int32_t n,
-                                    int32_t latent_height, int32_t latent_width,
-                                    bool profile, struct dr_error *err) DR_MUST_CHECK;
+                                    const struct vae_spec *spec,
+                                    const struct vae_plan_options *options,
+                                    struct dr_error *err) DR_MUST_CHECK;
 void vae_encode_plan_destroy(struct vae_encode_plan *plan);
 
 /* In place over count values: from the UNet's scale to the decoder's input (z / s + shift), and

@@ -1,0 +1,341 @@
+#include "compute/plan_band.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "compute/group_norm.h"
+
+/* A band has lines of so many pixels together for each thread: two blocks of a product. Most of
+ * what it takes are the lines that are needed again, so few are best. */
+#define BAND_ROWS 256
+/* A map of narrower lines is cut into blocks across them, as large as the library likes them, and
+ * is always whole. */
+#define LEAST_WIDTH 128
+/* A normalised value costs next to nothing to make again: it goes that much earlier. */
+#define NORM_SHARE 8
+
+static struct plan_buffer *buffer_of(const struct plan *plan, struct value value)
+{
+    return &plan->buffers[plan->values[value.id].buffer];
+}
+
+static struct shape shape_of(const struct plan *plan, struct value value)
+{
+    return plan->values[value.id].shape;
+}
+
+static bool is_banded(const struct plan *plan, struct value value)
+{
+    return value.id != 0 && buffer_of(plan, value)->banded;
+}
+
+/* ---- which ---------------------------------------------------------------------------- */
+
+/* Is it seen in one shape only, and read only by operators that take some lines of it? */
+static bool is_read_by_lines(const struct plan *plan, struct value value)
+{
+    const int32_t buffer = plan->values[value.id].buffer;
+    for (size_t i = 1; i < plan->value_count; ++i)
+        if ((int32_t)i != value.id && plan->values[i].buffer == buffer) return false;
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        const struct op *const op = &plan->ops[i];
+        for (int k = 0; k < OP_INPUTS; ++k)
+            if (op->inputs[k].id == value.id && !op->by_lines) return false;
+    }
+    return true;
+}
+
+static bool can_be_banded(const struct plan *plan, const struct op *op)
+{
+    return op->by_lines && !buffer_of(plan, op->result)->pinned &&
+           is_read_by_lines(plan, op->result);
+}
+
+void plan_band_choose(struct plan *plan)
+{
+    if (!plan->by_lines) return;
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        struct op *const op = &plan->ops[i];
+        const struct shape shape = shape_of(plan, op->result);
+        op->by_lines = op->class->by_rows && shape.n == 1 && shape.w >= LEAST_WIDTH;
+    }
+    if (plan->whole_bytes == 0) return;
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        const struct op *const op = &plan->ops[i];
+        struct plan_buffer *const buffer = buffer_of(plan, op->result);
+        const size_t share = group_norm_is(op) ? NORM_SHARE : 1;
+        buffer->banded =
+            buffer->bytes > plan->whole_bytes / share && can_be_banded(plan, op);
+    }
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        struct op *const op = &plan->ops[i];
+        op->in_bands = is_banded(plan, op->result);
+        for (int k = 0; k < OP_INPUTS; ++k)
+            op->in_bands = op->in_bands || is_banded(plan, op->inputs[k]);
+    }
+}
+
+size_t plan_whole_bytes(const struct plan *plan)
+{
+    return plan->whole_bytes;
+}
+
+size_t plan_next_whole_bytes(const struct plan *plan)
+{
+    assert(plan->phase != PLAN_BUILDING);
+    size_t largest = 0;
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        const struct op *const op = &plan->ops[i];
+        const struct plan_buffer *const buffer = buffer_of(plan, op->result);
+        if (!buffer->banded && !group_norm_is(op) && buffer->bytes > largest &&
+            can_be_banded(plan, op))
+            largest = buffer->bytes;
+    }
+    if (largest == 0 || plan->whole_bytes == 0) return largest;
+    return largest < plan->whole_bytes ? largest : largest - 1;
+}
+
+/* ---- steps ------------------------------------------------------------------------------ */
+
+/* Mark the operators that make the banded values which operator i reads. They come before it. */
+static int32_t mark_chain(const struct plan *plan, size_t i, bool *marked)
+{
+    int32_t count = 0;
+    memset(marked, 0, plan->op_count * sizeof *marked);
+    marked[i] = true;
+    for (size_t reader = i + 1; reader-- > 0;) {
+        if (!marked[reader]) continue;
+        for (int k = 0; k < OP_INPUTS; ++k) {
+            const struct value input = plan->ops[reader].inputs[k];
+            if (!is_banded(plan, input)) continue;
+            size_t maker = reader;
+            while (plan->ops[--maker].result.id != input.id)
+                assert(maker > 0);
+            count += !marked[maker];
+            marked[maker] = true;
+        }
+    }
+    return count;
+}
+
+static enum dr_code add_step(struct plan *plan, const struct plan_step *step,
+                             bool *marked, struct dr_error *err)
+{
+    struct plan_step *const added = &plan->steps[plan->step_count++];
+    *added = *step;
+    added->chain_count = mark_chain(plan, (size_t)step->op, marked);
+    if (added->chain_count == 0) return DR_OK;
+    int32_t *const chain =
+        pool_alloc(&plan->pool, (size_t)added->chain_count * sizeof *chain);
+    if (!chain)
+        return error_set(err, DR_NOMEM, "%s: no memory for its steps", plan->name);
+    int32_t count = 0;
+    for (int32_t i = 0; i < step->op; ++i)
+        if (marked[i]) chain[count++] = i;
+    assert(count == added->chain_count);
+    added->chain = chain;
+    return DR_OK;
+}
+
+enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err)
+{
+    plan->steps = pool_alloc(&plan->pool, (2 * plan->op_count + 1) * sizeof *plan->steps);
+    bool *const marked = pool_alloc(&plan->pool, plan->op_count * sizeof *marked + 1);
+    if (!plan->steps || !marked)
+        return error_set(err, DR_NOMEM, "%s: no memory for its steps", plan->name);
+    enum dr_code code = DR_OK;
+    for (size_t i = 0; i < plan->op_count && code == DR_OK; ++i) {
+        const struct op *const op = &plan->ops[i];
+        struct plan_step step = {.kind = STEP_WHOLE, .op = (int32_t)i};
+        if (op->in_bands && group_norm_is(op)) {
+            step.kind = STEP_MEASURE;
+            code = add_step(plan, &step, marked, err);
+        }
+        step.kind = op->in_bands ? STEP_FILL : STEP_WHOLE;
+        if (code == DR_OK && !is_banded(plan, op->result))
+            code = add_step(plan, &step, marked, err);
+    }
+    return code;
+}
+
+/* ---- the walk --------------------------------------------------------------------------- */
+
+static struct rows rows_of(const struct plan *plan, struct value value,
+                           struct lines lines)
+{
+    const int64_t width = shape_of(plan, value).w;
+    return (struct rows){lines.first * width, (lines.end - lines.first) * width};
+}
+
+static void widen(struct lines *lines, struct lines by)
+{
+    if (by.end <= by.first) return;
+    if (lines->end <= lines->first) {
+        *lines = by;
+        return;
+    }
+    if (by.first < lines->first) lines->first = by.first;
+    if (by.end > lines->end) lines->end = by.end;
+}
+
+static void need_inputs(const struct plan *plan, const struct op *op,
+                        struct lines lines)
+{
+    for (int k = 0; k < OP_INPUTS; ++k)
+        if (is_banded(plan, op->inputs[k]))
+            widen(&buffer_of(plan, op->inputs[k])->need,
+                  op->class->needs ? op->class->needs(op, k, lines) : lines);
+}
+
+/* From the lines that the step's operator makes or measures back to those of all of its chain. */
+static void find_needs(const struct plan *plan, const struct plan_step *step,
+                       struct lines lines)
+{
+    for (int32_t i = 0; i < step->chain_count; ++i)
+        buffer_of(plan, plan->ops[step->chain[i]].result)->need = (struct lines){0, 0};
+    need_inputs(plan, &plan->ops[step->op], lines);
+    for (int32_t i = step->chain_count - 1; i >= 0; --i) {
+        const struct op *const op = &plan->ops[step->chain[i]];
+        need_inputs(plan, op, buffer_of(plan, op->result)->need);
+    }
+}
+
+static bool make_rows(struct plan *plan, int32_t i, struct rows rows,
+                      struct plan_runner *runner)
+{
+    struct op *const op = &plan->ops[i];
+    if (runner) return plan_run_rows(plan, i, rows, runner);
+    op->run_flop += op->flop * (double)rows.count /
+                    (double)shape_rows(shape_of(plan, op->result));
+    return true;
+}
+
+/* The lines that are still needed move to the band's begin; those that are missing are made. */
+static bool make_band(struct plan *plan, int32_t i, struct plan_runner *runner)
+{
+    const struct value result = plan->ops[i].result;
+    struct plan_buffer *const buffer = buffer_of(plan, result);
+    const struct lines need = buffer->need;
+    struct lines *const window = &buffer->window;
+    if (need.end <= need.first) return true;
+    if (need.first >= window->end) {
+        *window = (struct lines){need.first, need.first};
+    } else if (need.first > window->first) {
+        const struct plan_value *const v = &plan->values[result.id];
+        const size_t line_bytes =
+            (size_t)v->shape.w * (size_t)v->shape.c * dtype_bytes(v->dtype);
+        unsigned char *const base = runner ? plan_address(plan, result) : NULL;
+        if (base && !fault_is_sabotaged(SABOTAGE_UNMOVED_BAND))
+            memmove(base, base + (size_t)(need.first - window->first) * line_bytes,
+                    (size_t)(window->end - need.first) * line_bytes);
+        window->first = need.first;
+    }
+    assert(window->first == need.first); /* needs only move down */
+    if (need.end - need.first > buffer->capacity) {
+        assert(!runner);
+        buffer->capacity = need.end - need.first;
+    }
+    const struct lines missing = {window->end, need.end};
+    if (missing.end <= missing.first) return true;
+    window->end = need.end;
+    return make_rows(plan, i, rows_of(plan, result, missing), runner);
+}
+
+static bool make_chain(struct plan *plan, const struct plan_step *step,
+                       struct lines lines, struct plan_runner *runner)
+{
+    find_needs(plan, step, lines);
+    for (int32_t i = 0; i < step->chain_count; ++i)
+        if (!make_band(plan, step->chain[i], runner)) return false;
+    return true;
+}
+
+static int32_t band_lines(const struct plan *plan, const struct plan_step *step,
+                          struct shape shape)
+{
+    const int32_t rows = BAND_ROWS * plan->thread_count;
+    if (step->chain_count == 0) return shape.h;
+    return rows > shape.w ? rows / shape.w : 1;
+}
+
+static int32_t later(int32_t end, int32_t lines, int32_t height)
+{
+    return lines < height - end ? end + lines : height;
+}
+
+static bool fill(struct plan *plan, const struct plan_step *step,
+                 struct plan_runner *runner)
+{
+    const struct value result = plan->ops[step->op].result;
+    const struct shape shape = shape_of(plan, result);
+    const int32_t count = band_lines(plan, step, shape);
+    for (struct lines band = {0, 0}; band.end < shape.h; band.first = band.end) {
+        band.end = later(band.end, count, shape.h);
+        if (!make_chain(plan, step, band, runner) ||
+            !make_rows(plan, step->op, rows_of(plan, result, band), runner))
+            return false;
+    }
+    return true;
+}
+
+/* A band begins with the first piece that no band before it had whole. */
+static bool measure(struct plan *plan, const struct plan_step *step,
+                    struct plan_runner *runner)
+{
+    const struct op *const op = &plan->ops[step->op];
+    const struct shape shape = shape_of(plan, op->result);
+    const int32_t count = band_lines(plan, step, shape);
+    int64_t measured = 0;
+    for (int32_t end = 0; end < shape.h;) {
+        end = later(end, count, shape.h);
+        const int64_t pieces = group_norm_pieces(op, end);
+        const struct lines band = {group_norm_line(op, measured), end};
+        if (!make_chain(plan, step, band, runner)) return false;
+        if (runner) group_norm_measure(plan, op, measured, pieces);
+        measured = pieces;
+    }
+    if (runner) group_norm_settle(plan, op);
+    return true;
+}
+
+static bool walk(struct plan *plan, const struct plan_step *step,
+                 struct plan_runner *runner)
+{
+    const struct op *const op = &plan->ops[step->op];
+    for (int32_t i = 0; i < step->chain_count; ++i)
+        buffer_of(plan, plan->ops[step->chain[i]].result)->window =
+            (struct lines){0, 0};
+    switch (step->kind) {
+    case STEP_WHOLE: {
+        const struct rows all = {0, shape_rows(shape_of(plan, op->result))};
+        return make_rows(plan, step->op, all, runner);
+    }
+    case STEP_FILL: return fill(plan, step, runner);
+    case STEP_MEASURE: return measure(plan, step, runner);
+    }
+    return false;
+}
+
+void plan_band_measure(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->step_count; ++i) {
+        const bool walked = walk(plan, &plan->steps[i], NULL);
+        assert(walked);
+        (void)walked;
+    }
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        const struct plan_value *const v = &plan->values[plan->ops[i].result.id];
+        struct plan_buffer *const buffer = &plan->buffers[v->buffer];
+        plan->flop += plan->ops[i].run_flop;
+        if (buffer->banded)
+            buffer->bytes = (size_t)buffer->capacity * (size_t)v->shape.w *
+                            (size_t)v->shape.c * dtype_bytes(v->dtype);
+    }
+}
+
+bool plan_band_run(struct plan *plan, const struct plan_step *step,
+                   struct plan_runner *runner)
+{
+    return walk(plan, step, runner);
+}
