@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/size.h"
 #include "engine/engine.h"
 #include "engine/request.h"
 #include "engine/vae_choice.h"
@@ -60,7 +61,7 @@ struct job_outcome {
     double text_ms, unet_ms, vae_ms;
     int32_t unet_calls, vae_runs;
     char warning[DR_TEXT_BYTES];
-    const char *how;
+    char how[160];
 };
 
 static const char *residency_words(enum job_residency residency)
@@ -73,6 +74,17 @@ static const char *residency_words(enum job_residency residency)
     case JOB_RESIDENCY_COUNT: break;
     }
     return "";
+}
+
+static void describe_way(const struct job *job, char *text, size_t size)
+{
+    const size_t whole = job_whole_bytes(job);
+    char most[16];
+    if (whole > 0)
+        (void)snprintf(text, size, "%s; the VAE's maps above %s were made in bands",
+                       residency_words(job->residency), size_format(whole, most));
+    else
+        (void)snprintf(text, size, "%s", residency_words(job->residency));
 }
 
 /* Take the job's answers over. */
@@ -89,7 +101,7 @@ static void take_outcome(const struct job *job, struct job_outcome *outcome)
     outcome->vae_ms = job->vae_ms;
     outcome->unet_calls = job->unet_calls;
     outcome->vae_runs = job->vae_runs;
-    outcome->how = residency_words(job->residency);
+    describe_way(job, outcome->how, sizeof outcome->how);
     (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job->warning);
 }
 
@@ -166,7 +178,7 @@ static void describe_outcome(const struct job_outcome *outcome,
                              char reason[static DR_TEXT_BYTES])
 {
     const struct dr_vae_info *const vae = &outcome->vae;
-    (void)snprintf(reason, DR_TEXT_BYTES, "%s; VAE: %.160s%s%.120s%s%.120s",
+    (void)snprintf(reason, DR_TEXT_BYTES, "%.118s; VAE: %.160s%s%.100s%s%.110s",
                    outcome->how, vae->reason, vae->probe[0] ? "; " : "", vae->probe,
                    outcome->warning[0] ? "; warning: " : "", outcome->warning);
 }

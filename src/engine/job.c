@@ -106,6 +106,17 @@ enum dr_code job_make_whole(struct job *job, struct dr_error *err)
     return code;
 }
 
+size_t job_whole_bytes(const struct job *job)
+{
+    const struct plan *const plans[] = {job->encode_plan.plan, job->decode_plan.plan};
+    size_t least = 0;
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; ++i) {
+        const size_t whole = plans[i] ? plan_whole_bytes(plans[i]) : 0;
+        if (whole > 0 && (least == 0 || whole < least)) least = whole;
+    }
+    return least;
+}
+
 double job_flop(const struct job *job)
 {
     const struct plan *const unet = job->unet_plan.plan;

@@ -174,6 +174,9 @@ enum dr_code job_shrink(struct job *job, bool *smaller,
 /* Undo job_shrink. Errors: DR_NOMEM, as there. */
 enum dr_code job_make_whole(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
+/* The VAE's maps of more bytes are made in bands; 0: none is. */
+size_t job_whole_bytes(const struct job *job);
+
 /* Floating-point operations of the whole job but for its text encoders; all steps are counted,
  * also those that image-to-image leaves out. */
 double job_flop(const struct job *job);

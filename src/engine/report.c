@@ -155,7 +155,7 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
     forecast->resident_peak_bytes = job->planned_bytes;
 }
 
-/* "one component at a time, the VAE's maps above 16.0 MiB in bands" */
+/* "one component loaded at a time, the VAE's maps above 16.0 MiB made in bands" */
 static void describe_manner(const struct job *job, char text[static DR_TEXT_BYTES])
 {
     static const char *const residencies[] = {
@@ -163,13 +163,8 @@ static void describe_manner(const struct job *job, char text[static DR_TEXT_BYTE
         [JOB_LEAN] = "what it does not need released first",
         [JOB_PHASED] = "one component loaded at a time",
     };
-    const struct plan *const plans[] = {job->encode_plan.plan, job->decode_plan.plan};
-    size_t whole = 0;
+    const size_t whole = job_whole_bytes(job);
     char size[16];
-    for (size_t i = 0; i < sizeof plans / sizeof *plans; ++i)
-        if (plans[i] && plan_whole_bytes(plans[i]) > 0 &&
-            (whole == 0 || plan_whole_bytes(plans[i]) < whole))
-            whole = plan_whole_bytes(plans[i]);
     if (whole > 0)
         (void)snprintf(text, DR_TEXT_BYTES,
                        "%s, the VAE's maps above %s made in bands",
