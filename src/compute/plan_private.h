@@ -55,6 +55,7 @@ struct op {
     size_t scratch_bytes;
     size_t scratch_item;
     double flop;
+    size_t weight_bytes; /* that one run reads, each counted once */
 };
 
 enum plan_phase {
@@ -120,5 +121,11 @@ static inline bool shape_equal(struct shape a, struct shape b)
 void *plan_address(const struct plan *plan, struct value value);
 void *plan_scratch(const struct plan *plan, const struct op *op);
 const void *plan_weight(const struct plan *plan, const struct weight *weight);
+
+/* ---- for profiles ---- */
+
+/* The bytes of an operator's inputs, weights and result, each counted once, however often it reads
+ * them: an input that stands in several places (a fused qkv) is one. After prepare. */
+uint64_t plan_touched_bytes(const struct plan *plan, const struct op *op);
 
 #endif

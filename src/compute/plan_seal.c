@@ -170,6 +170,7 @@ static enum dr_code make_profiles(struct plan *plan, struct dr_error *err)
             .shape = plan->values[op->result.id].shape,
             .in = plan->values[op->inputs[0].id].shape.c,
             .flop = op->flop,
+            .bytes = plan_touched_bytes(plan, op),
         };
     }
     return DR_OK;

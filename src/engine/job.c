@@ -26,20 +26,21 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
     for (int32_t i = 0; code == DR_OK && want->wants_text && i < pipeline->text_count;
          ++i)
         code = clip_text_plan_create(&job->text_plans[i], pipeline->text[i], 1,
-                                     want->clip_skip, err);
+                                     want->clip_skip, want->profile, err);
     if (code == DR_OK && want->wants_sample) {
         const struct unet_shape shape = {.n = want->guided ? 2 : 1,
                                          .height = job->latent_height,
                                          .width = job->latent_width,
                                          .tokens = TOKENIZER_POSITIONS};
-        code = unet_plan_create(&job->unet_plan, pipeline->unet, &shape, false, err);
+        code = unet_plan_create(&job->unet_plan, pipeline->unet, &shape, want->profile,
+                                err);
     }
     if (code == DR_OK && want->wants_encode)
         code = vae_encode_plan_create(&job->encode_plan, vae, 1, job->latent_height,
-                                      job->latent_width, false, err);
+                                      job->latent_width, want->profile, err);
     if (code == DR_OK && want->wants_decode)
         code = vae_decode_plan_create(&job->decode_plan, vae, 1, job->latent_height,
-                                      job->latent_width, false, err);
+                                      job->latent_width, want->profile, err);
     return code;
 }
 
