@@ -13,7 +13,7 @@
 enum {
     BLOCK_ROWS = 128, /* of compute/projection.c: one thread's work at a time */
     WIDTH = 512,      /* of both matrices: operand and block fit a core's own cache */
-    BLOCKS = 4,       /* a thread */
+    BLOCKS = 2,       /* a thread */
     FEWEST_RUNS = 3
 };
 #define MOST_MS 50.0
