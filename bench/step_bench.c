@@ -217,7 +217,7 @@ static void make_plan(struct network *network, const struct options *options)
         break;
     case PART_TEXT:
         must(clip_text_plan_create(&network->text_plan, network->text, options->batch,
-                                   1, &err),
+                                   1, true, &err),
              &err);
         network->plan = network->text_plan.plan;
         break;

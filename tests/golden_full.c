@@ -78,8 +78,8 @@ static void check_text_case(const struct golden *golden, const struct text_case 
                                           checkpoint.family, dtype, &err) == DR_OK,
                     "%s", err.message);
     network_load(clip_text_component(spec), &weights);
-    network_require(clip_text_plan_create(&text, spec, 2, test->clip_skip, &err) ==
-                        DR_OK,
+    network_require(clip_text_plan_create(&text, spec, 2, test->clip_skip, false,
+                                          &err) == DR_OK,
                     "%s", err.message);
     network_arena(text.plan, &weights, &arena);
     golden_fill(golden, NULL, "ids", text.plan, text.ids);

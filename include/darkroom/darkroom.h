@@ -419,6 +419,8 @@ struct dr_generate_options {
     int32_t batch;   /* pictures, with seeds seed, seed + 1, ... */
     int32_t bits;    /* PNG: 8 or 16 */
     int32_t quality; /* JPEG */
+    int32_t
+        profile; /* 1: the result says where the time went; the bytes are the same */
     void (*progress)(void *cookie,
                      const struct dr_progress *progress); /* may be NULL */
     void *progress_cookie;
@@ -434,6 +436,36 @@ struct dr_image_info {
     int64_t seed;
 };
 
+/* Where the time of a job's networks went. Only the networks are in it: no reading of weights, no
+ * planning, no latent probe, no PNG. */
+struct dr_profile_row { /* the layers of one network that are of one kind and shape */
+    const char *kind;   /* "conv 3x3", "linear", "attention", "group norm": static */
+    int32_t n, height, width, channels; /* of the result; tokens are height 1 */
+    int32_t in_channels;
+    int32_t count; /* layers; each ran dr_profile_network.runs times */
+    /* of all runs together: a multiply-add is 2 FLOP, other arithmetic none; bytes are those of
+     * inputs, weights and result, each counted once a run, by their shapes */
+    double flop, ms;
+    uint64_t bytes;
+};
+struct dr_profile_network {
+    const char
+        *name;       /* "text", "text2", "vae encoder", "unet", "vae decoder": static */
+    int32_t runs;    /* of the network: text prompts, evaluations, pictures */
+    double flop, ms; /* sums of the rows' */
+    uint64_t bytes;
+    struct dr_profile_row *rows; /* the one that took longest first */
+    size_t row_count;
+};
+struct dr_profile {
+    /* How fast the compute library multiplied two matrices, in the engine's precision and with
+     * its threads, just before the job began: what a layer's flop / ms is to be held against. 0
+     * where there was no room in the budget for the matrices (some MiB). */
+    double library_flop_per_ms;
+    struct dr_profile_network networks[5]; /* those that ran, in their order */
+    int32_t network_count;
+};
+
 struct dr_generate_result {
     struct dr_image_info *images;
     int32_t image_count;
@@ -447,6 +479,7 @@ struct dr_generate_result {
     uint64_t peak_private_bytes; /* what the ledger reached: equal */
     int32_t cut_tokens, cut_tokens_negative; /* of prompts longer than 75 tokens */
     char warnings[DR_TEXT_BYTES];            /* "" or sentences */
+    struct dr_profile *profile; /* NULL where it was not asked for, or malloc failed */
     struct dr_receipt receipt;
 };
 DR_API enum dr_code dr_engine_generate(struct dr_engine *engine,
@@ -464,6 +497,7 @@ struct dr_codec_options {
     const char *vae;       /* NULL: the setting */
     unsigned vae_flags;
     int32_t bits, quality; /* decode only */
+    int32_t profile;       /* as in dr_generate_options */
     void (*progress)(void *cookie, const struct dr_progress *progress);
     void *progress_cookie;
 };
@@ -475,6 +509,7 @@ struct dr_codec_result {
     struct dr_vae_info vae;
     double vae_ms;
     uint64_t planned_private_bytes, peak_private_bytes;
+    struct dr_profile *profile; /* as in dr_generate_result */
     struct dr_receipt receipt;
 };
 DR_API enum dr_code dr_engine_encode(struct dr_engine *engine,

@@ -5,7 +5,7 @@
  *     options   the table of options; words: a shell line split
  *     commands  each command once (switch_commands, picture_commands); session: one command
  *               run, timed, answered
- *     answer    structs to JSON; listing: the same for people
+ *     answer    structs to JSON; listing: the same for people; profile_table: a job's profile
  *     shell     a session that reads lines; talk: progress and log; interrupt: signals
  *     memory_log       regions as they come and go
  *     start_settings   what the C library reads before main

@@ -104,6 +104,9 @@ static const struct option table[] = {
     {"models", 0, TEXT, AT(models), FOR_SOAK, "FILE,...",
      "checkpoints to switch between (default: the loaded one)"},
     {"vaes", 0, TEXT, AT(vaes), FOR_SOAK, "CHOICE,...", "VAEs to choose, beside none and automatic"},
+    {"profile", 0, FLAG, AT(profile), FOR_GENERATE | CODECS, NULL,
+     "where the time went, by kind and shape of layer, on standard error; rates as a share of "
+     "the library's for a plain matrix product"},
     {"json", 0, FLAG, AT(json), FOR_ALL, NULL, "answers as JSON on standard output, a line each"},
     {"verbose", 'v', COUNT, AT(verbose), FOR_ALL, NULL, "say more on standard error; twice: all"},
     {"quiet", 'q', FLAG, AT(quiet), FOR_ALL, NULL, "no progress and no warnings"},

@@ -54,7 +54,8 @@ struct options {
     double cfg, strength;
     int rng, prediction; /* enum dr_rng, enum dr_prediction */
     /* talk */
-    bool force, json, quiet, help, digests, drop_cache, unset_vae, unset_vae_dir;
+    bool force, json, quiet, help, profile, digests, drop_cache, unset_vae,
+        unset_vae_dir;
     int32_t verbose; /* how often it was said */
     bool budget_said, keep_said, strength_said;
     const char *operands[OPTIONS_MAX_OPERANDS];

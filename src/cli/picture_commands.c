@@ -6,7 +6,21 @@
 #include <time.h>
 
 #include "answer.h"
+#include "profile_table.h"
 #include "switch_commands.h"
+
+/* profile may be NULL. */
+static void answer_profile(struct session *session, const struct options *options,
+                           const struct dr_profile *profile, json_t *fields)
+{
+    if (!profile) return;
+    if (options->json) {
+        profile_table_add(fields, profile);
+    } else {
+        talk_end(&session->talk); /* the bar would stand in the table */
+        profile_table_print(profile, session->talk.stream);
+    }
+}
 
 /* ---- generate ---------------------------------------------------------------------------- */
 
@@ -40,6 +54,7 @@ static struct dr_generate_options job_of(struct session *session,
     job.batch = options->batch;
     job.bits = options->bits;
     job.quality = options->quality;
+    job.profile = options->profile;
     job.progress = talk_progress;
     job.progress_cookie = &session->talk;
     return job;
@@ -84,6 +99,7 @@ static void answer_generate(struct session *session, const struct options *optio
     if (options->strength_said && !options->init)
         add_warning(session, warnings, "--strength does nothing without --init.");
     command_set(fields, "warnings", warnings);
+    answer_profile(session, options, result->profile, fields);
     command_set(fields, "receipt", answer_receipt(&result->receipt));
 }
 
@@ -159,12 +175,16 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
     codec.vae_flags = options->force ? DR_VAE_FORCE : 0;
     codec.bits = options->bits;
     codec.quality = options->quality;
+    codec.profile = options->profile;
     codec.progress = talk_progress;
     codec.progress_cookie = &session->talk;
     struct dr_codec_result *const result = calloc(1, sizeof *result);
     if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
     code = run(session->engine, &codec, result, err);
-    if (code == DR_OK) answer_codec(result, encodes, fields);
+    if (code == DR_OK) {
+        answer_codec(result, encodes, fields);
+        answer_profile(session, options, result->profile, fields);
+    }
     dr_codec_result_free(result);
     free(result);
     return code;

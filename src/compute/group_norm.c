@@ -62,6 +62,7 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
     norm->mean_bytes =
         size_align(image_numbers * (size_t)norm->pieces * sizeof(float), 64);
     op->scratch_bytes = 2 * norm->mean_bytes + 2 * norm->factor_bytes;
+    op->weight_bytes = norm->options.scale->bytes + norm->options.bias->bytes;
     return DR_OK;
 }
 

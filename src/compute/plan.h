@@ -216,8 +216,9 @@ struct plan_op_profile {
     const char *kind;   /* "conv 3x3", "linear", ... */
     struct shape shape; /* of the result */
     int32_t in;         /* input channels */
-    double flop;
-    double seconds; /* all runs so far */
+    double flop;        /* of one run */
+    uint64_t bytes;     /* of whole values: inputs, weights and result, each counted once */
+    double seconds;     /* all runs so far, where the plan was made with profile */
     uint64_t runs;
 };
 /* Profiles of all operators in order; count in *count. After plan_seal; the plan owns them. */

@@ -292,7 +292,7 @@ static bool measure(struct plan *plan, const struct plan_step *step,
         const int64_t pieces = group_norm_pieces(op, end);
         const struct lines band = {group_norm_line(op, measured), end};
         if (!make_chain(plan, step, band, runner)) return false;
-        if (runner) group_norm_measure(plan, op, measured, pieces);
+        if (runner) plan_run_measure(plan, step->op, measured, pieces);
         measured = pieces;
     }
     if (runner) group_norm_settle(plan, op);

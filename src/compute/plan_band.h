@@ -47,5 +47,7 @@ bool plan_band_run(struct plan *plan, const struct plan_step *step,
 /* Of plan_run.c: make these rows of operator i's result, with progress, cancel and profile. */
 bool plan_run_rows(struct plan *plan, int32_t i, struct rows rows,
                    struct plan_runner *runner);
+/* Of plan_run.c: measure these pieces for the group norm that is operator i, with profile. */
+void plan_run_measure(struct plan *plan, int32_t i, int64_t first, int64_t end);
 
 #endif

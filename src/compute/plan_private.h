@@ -78,6 +78,7 @@ struct op {
     int32_t scratch_first, scratch_last; /* operators in whose steps it is used */
     double flop; /* for the whole result */
     double run_flop; /* of one run of the plan */
+    size_t weight_bytes; /* that one run reads, each counted once */
 };
 
 /* One thing that is done: plan_band.h. */
@@ -163,5 +164,11 @@ void *plan_address(const struct plan *plan, struct value value);
 int32_t plan_first_line(const struct plan *plan, struct value value);
 void *plan_scratch(const struct plan *plan, const struct op *op);
 const void *plan_weight(const struct plan *plan, const struct weight *weight);
+
+/* ---- for profiles ---- */
+
+/* The bytes of an operator's inputs, weights and result, each counted once, however often it reads
+ * them: an input that stands in several places (a fused qkv) is one. After prepare. */
+uint64_t plan_touched_bytes(const struct plan *plan, const struct op *op);
 
 #endif

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "compute/compute.h"
+#include "compute/group_norm.h"
 #include "compute/plan_band.h"
 
 enum dr_code plan_bind(struct plan *plan, void *arena, const void *weights,
@@ -76,6 +77,13 @@ static bool run_op(struct plan *plan, int32_t i, struct rows rows)
     plan->profiles[i].seconds += now_seconds() - before;
     if (rows.first == 0) ++plan->profiles[i].runs;
     return well;
+}
+
+void plan_run_measure(struct plan *plan, int32_t i, int64_t first, int64_t end)
+{
+    const double before = plan->profile ? now_seconds() : 0;
+    group_norm_measure(plan, &plan->ops[i], first, end);
+    if (plan->profile) plan->profiles[i].seconds += now_seconds() - before;
 }
 
 bool plan_run_rows(struct plan *plan, int32_t i, struct rows rows,

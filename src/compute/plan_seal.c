@@ -223,7 +223,8 @@ static enum dr_code make_profiles(struct plan *plan, struct dr_error *err)
             .kind = op->class->kind,
             .shape = plan->values[op->result.id].shape,
             .in = plan->values[op->inputs[0].id].shape.c,
-            .flop = op->flop,
+            .flop = op->run_flop,
+            .bytes = plan_touched_bytes(plan, op),
         };
     }
     return DR_OK;

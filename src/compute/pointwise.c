@@ -117,7 +117,9 @@ struct value plan_layer_norm(struct plan *plan, struct value x,
                                           .inputs = {x},
                                           .result = result,
                                           .state = record,
-                                          .inplace = 0});
+                                          .inplace = 0,
+                                          .weight_bytes = options->scale->bytes +
+                                                          options->bias->bytes});
 }
 
 /* ---- GEGLU -------------------------------------------------------------------------- */
@@ -327,9 +329,14 @@ struct value plan_embed(struct plan *plan, struct value ids, const struct weight
     if (plan_failed(plan)) return VALUE_NONE;
     *record =
         (struct pointwise){.table = table, .position = position, .tokens = tokens};
+    const size_t row_bytes =
+        (size_t)table->in * dtype_bytes(table->dtype) +
+        (position ? (size_t)position->in * dtype_bytes(position->dtype) : 0);
     return plan_add_op(plan, &(struct op){.class = &embed_class,
                                           .inputs = {ids},
                                           .result = result,
                                           .state = record,
-                                          .inplace = NOT_INPLACE});
+                                          .inplace = NOT_INPLACE,
+                                          .weight_bytes =
+                                              (size_t)shape_rows(shape) * row_bytes});
 }

@@ -139,6 +139,7 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
     const size_t lanes = (size_t)compute_thread_count();
     op->scratch_bytes = p->lane_bytes * lanes;
     op->flop = 2.0 * (double)shape_rows(result_shape) * layout->in * layout->out;
+    op->weight_bytes = layout->bytes + (p->bias ? p->bias->bytes : 0);
     return DR_OK;
 }
 

@@ -7,9 +7,11 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "engine/engine.h"
+#include "engine/profile.h"
 #include "engine/request.h"
 #include "engine/vae_choice.h"
 #include "engine/vae_switch.h"
+#include "engine/yardstick.h"
 
 const char *dr_stage_name(enum dr_stage stage)
 {
@@ -60,6 +62,8 @@ struct job_outcome {
     uint64_t planned_bytes, peak_bytes;
     double text_ms, unet_ms, vae_ms;
     int32_t unet_calls, vae_runs;
+    double library_flop_per_ms;
+    struct dr_profile *profile;
     char warning[DR_TEXT_BYTES];
     char how[160];
 };
@@ -102,6 +106,8 @@ static void take_outcome(const struct job *job, struct job_outcome *outcome)
     outcome->unet_calls = job->unet_calls;
     outcome->vae_runs = job->vae_runs;
     describe_way(job, outcome->how, sizeof outcome->how);
+    if (want->profile)
+        outcome->profile = profile_create(job, outcome->library_flop_per_ms);
     (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job->warning);
 }
 
@@ -162,6 +168,9 @@ static enum dr_code run_request(struct dr_engine *engine,
     struct dr_error why;
     enum dr_code code = vae_choice_open(&choice, engine, engine->pipeline, words, err);
     if (code != DR_OK) return code;
+    if (want->profile)
+        outcome->library_flop_per_ms =
+            yardstick_flop_per_ms(&engine->ledger, engine->dtype);
     code = run_with(engine, want, words, &choice, outcome, &why);
     if (code == DR_FOREIGN && gives_way(engine, words, &choice, &why))
         code = run_with(engine, want, words, &choice, outcome, &why);
@@ -244,6 +253,7 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
         result->vae_ms = outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : 0.0;
         result->planned_private_bytes = outcome.planned_bytes;
         result->peak_private_bytes = outcome.peak_bytes;
+        result->profile = outcome.profile;
         result->cut_tokens = want.tokens[0].cut_count;
         result->cut_tokens_negative = want.negative_tokens[0].cut_count;
         warn_of_cuts(engine, &want, result);
@@ -262,6 +272,7 @@ void dr_generate_result_free(struct dr_generate_result *result)
 {
     if (!result) return;
     free(result->images);
+    profile_destroy(&result->profile);
     *result = (struct dr_generate_result){0};
 }
 
@@ -294,6 +305,7 @@ static enum dr_code run_codec(struct dr_engine *engine,
             outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : outcome.vae_ms;
         result->planned_private_bytes = outcome.planned_bytes;
         result->peak_private_bytes = outcome.peak_bytes;
+        result->profile = outcome.profile;
         describe_outcome(&outcome, reason);
     }
     receipt_end(engine, &start, code == DR_OK ? reason : "",
@@ -320,5 +332,6 @@ void dr_codec_result_free(struct dr_codec_result *result)
 {
     if (!result) return;
     free(result->images);
+    profile_destroy(&result->profile);
     *result = (struct dr_codec_result){0};
 }

@@ -22,7 +22,8 @@ static struct vae_plan_options vae_options(const struct job *job, size_t whole_b
     return (struct vae_plan_options){.n = 1,
                                      .latent_height = job->latent_height,
                                      .latent_width = job->latent_width,
-                                     .whole_bytes = whole_bytes};
+                                     .whole_bytes = whole_bytes,
+                                     .profile = job->request.profile};
 }
 
 static enum dr_code make_encode_plan(struct job *job, size_t whole_bytes,
@@ -49,13 +50,14 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
     for (int32_t i = 0; code == DR_OK && want->wants_text && i < pipeline->text_count;
          ++i)
         code = clip_text_plan_create(&job->text_plans[i], pipeline->text[i], 1,
-                                     want->clip_skip, err);
+                                     want->clip_skip, want->profile, err);
     if (code == DR_OK && want->wants_sample) {
         const struct unet_shape shape = {.n = want->guided ? 2 : 1,
                                          .height = job->latent_height,
                                          .width = job->latent_width,
                                          .tokens = TOKENIZER_POSITIONS};
-        code = unet_plan_create(&job->unet_plan, pipeline->unet, &shape, false, err);
+        code = unet_plan_create(&job->unet_plan, pipeline->unet, &shape, want->profile,
+                                err);
     }
     if (code == DR_OK && want->wants_encode) code = make_encode_plan(job, 0, err);
     if (code == DR_OK && want->wants_decode) code = make_decode_plan(job, 0, err);

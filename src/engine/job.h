@@ -93,6 +93,7 @@ struct job_request {
     const char *prompt, *negative; /* never NULL where wants_text */
     double strength;
     int32_t bits, quality;
+    bool profile; /* time each operator of the networks */
     void (*progress)(void *cookie, const struct dr_progress *progress);
     void *progress_cookie;
     void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb,

@@ -259,7 +259,8 @@ static void plan_network(struct clip_text_plan *text, const struct clip_text_spe
 
 enum dr_code clip_text_plan_create(struct clip_text_plan *out,
                                    const struct clip_text_spec *spec, int32_t n,
-                                   int32_t clip_skip, struct dr_error *err)
+                                   int32_t clip_skip, bool profile,
+                                   struct dr_error *err)
 {
     const struct clip_text_info *const info = &spec->info;
     if (clip_skip < 1 || clip_skip > info->layers)
@@ -271,6 +272,7 @@ enum dr_code clip_text_plan_create(struct clip_text_plan *out,
     const struct plan_options options = {
         .name = "text encoder",
         .dtype = spec->component.dtype,
+        .profile = profile,
     };
     struct clip_text_plan text = {0};
     enum dr_code code = plan_create(&text.plan, &options, err);

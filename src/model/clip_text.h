@@ -52,7 +52,7 @@ struct clip_text_plan {
  * is not in 1..layers. */
 enum dr_code clip_text_plan_create(struct clip_text_plan *out,
                                    const struct clip_text_spec *spec, int32_t n,
-                                   int32_t clip_skip,
+                                   int32_t clip_skip, bool profile,
                                    struct dr_error *err) DR_MUST_CHECK;
 /* After a run: the pooled vector of text n_idx, whose first end of text is at eos_idx. Lies in
  * the plan's arena. */

@@ -51,7 +51,7 @@ static void bind(struct bound *bound, const struct loaded *loaded, int32_t n,
 {
     struct dr_error err = {0};
     network_require(clip_text_plan_create(&bound->text, loaded->spec, n, clip_skip,
-                                          &err) == DR_OK,
+                                          false, &err) == DR_OK,
                     "%s", err.message);
     network_arena(bound->text.plan, &loaded->weights, &bound->arena);
 }
@@ -416,8 +416,8 @@ static void refuses_other_clip_skips(void)
     for (size_t i = 0; i < sizeof skips / sizeof skips[0]; ++i) {
         struct clip_text_plan plan = {0};
         struct dr_error err = {0};
-        check_int(clip_text_plan_create(&plan, loaded.spec, 1, skips[i], &err), ==,
-                  DR_BAD_INPUT);
+        check_int(clip_text_plan_create(&plan, loaded.spec, 1, skips[i], false, &err),
+                  ==, DR_BAD_INPUT);
         check_has(err.message, "2 layers");
         check(plan.plan == NULL);
     }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """generate, encode and decode: every option, files and names."""
+import re
 import shutil
 
 import harness
@@ -52,6 +53,78 @@ class Generate(Case):
         self.assertEqual((self.folder / "a.jpg").read_bytes()[:3], b"\xff\xd8\xff")
         self.ask(*GENERATE, "-o", "b.png", "--bits", "16")
         self.assertEqual(png_head(self.folder / "b.png"), (64, 64, 16, 2))
+
+    def check_profile(self, answer, networks):
+        """The profile's networks, held against themselves."""
+        self.assertGreater(answer["library_flop_per_ms"], 0)
+        self.assertEqual([network["network"] for network in answer["profile"]], networks)
+        for network in answer["profile"]:
+            self.assertGreater(network["ms"], 0)
+            self.assertLess(network["ms"], answer["ms"])
+            rows = network["rows"]
+            self.assertAlmostEqual(sum(row["share"] for row in rows), 1.0, places=4)
+            for key in ("flop", "ms", "bytes"):
+                self.assertAlmostEqual(sum(row[key] for row in rows) / network[key], 1.0, places=4)
+            self.assertEqual([row["ms"] for row in rows], sorted((row["ms"] for row in rows), reverse=True))
+            for row in rows:
+                self.assertEqual(len(row["shape"]), 4)
+                self.assertAlmostEqual(row["flop_per_ms"] / answer["library_flop_per_ms"], row["library_share"],
+                                       delta=1e-4 * row["library_share"] + 1e-9)
+        return {network["network"]: network for network in answer["profile"]}
+
+    def test_profile_as_json(self):
+        plain, _ = self.ask(*GENERATE, "-o", "plain.png")
+        self.assertNotIn("profile", plain)
+        self.assertNotIn("library_flop_per_ms", plain)
+        answer, _ = self.ask(*GENERATE, "-o", "profile.png", "--profile")
+        self.assertEqual((self.folder / "plain.png").read_bytes(), (self.folder / "profile.png").read_bytes())
+        self.assertEqual(answer["planned_private_bytes"], answer["peak_private_bytes"])
+        self.assertEqual(answer["peak_private_bytes"], plain["peak_private_bytes"])
+        networks = self.check_profile(answer, ["text", "unet", "vae decoder"])
+        self.assertEqual([networks[name]["runs"] for name in networks], [2, 2, 1])
+        forecast = self.ask("memory", *GENERATE[1:3], "-W", "64", "-H", "64", "--steps", "2")[0]["forecast"]
+        self.assertAlmostEqual(networks["unet"]["flop"] / (2 * forecast["unet_flop"]), 1.0, places=4)
+        self.assertAlmostEqual(networks["vae decoder"]["flop"] / forecast["vae_flop"], 1.0, places=4)
+        answer, _ = self.ask("encode", "-m", "../tiny.safetensors", "plain.png", "-o", "l.safetensors", "--profile")
+        self.check_profile(answer, ["vae encoder"])
+        answer, _ = self.ask("decode", "-m", "../tiny.safetensors", "l.safetensors", "-o", "d.png", "--profile")
+        self.check_profile(answer, ["vae decoder"])
+
+    def test_profile_as_text(self):
+        plain = self.run_program(*GENERATE, "-o", "a.png", "-q")
+        done = self.run_program(*GENERATE, "-o", "a.png", "-q", "--profile")
+        self.assertEqual((done.returncode, plain.stderr), (0, ""))
+        self.assertNotIn("profile", done.stdout)
+        tables = re.split(r"(?m)^(text|unet|vae decoder): (\d+) runs?, [\d.]+ s\n", done.stderr)
+        self.assertEqual((tables[0], tables[1::3], tables[2::3]),
+                         ("", ["text", "unet", "vae decoder"], ["2", "2", "1"]))
+        for name, table in zip(tables[1::3], tables[3::3]):
+            lines = [line for line in table.splitlines() if line.startswith("  ")]
+            columns = ["layer", "count", "GFLOP", "ms", "share", "GFLOP/s", "of library", "touched"]
+            self.assertEqual(re.split(r"  +| (?=of lib|GFLOP/s)", lines[0].strip()), columns)
+            form = r"  (.+?) +(\d+) +[\d.]+ +([\d.]+) +([\d.]+)% +([\d.]+|-) +(\d+%|-) +[\d.]+ [KMG]?i?B"
+            rows = [re.fullmatch(form, line) for line in lines[1:]]
+            self.assertTrue(all(rows), table)
+            rows, total = rows[:-1], rows[-1]
+            self.assertEqual((total[1], total[4]), ("total", "100.0"))
+            self.assertEqual(sum(int(row[2]) for row in rows), int(total[2]))
+            self.assertAlmostEqual(sum(float(row[4]) for row in rows), 100.0, delta=0.06 * len(rows))
+            named = [row for row in rows if re.fullmatch(r"[a-z0-9 ]+ \d+x\d+x\d+ \d+->\d+", row[1])]
+            self.assertLessEqual(len(named), 20)
+            if name == "unet":
+                self.assertEqual(len(named), 20)
+                self.assertRegex(rows[-1][1], r"^\d+ more kinds and shapes$")
+        self.assertRegex(done.stderr, r"of library: of [\d.]+ GFLOP/s, which a plain matrix product reached just before "
+                                      r"the job\n$")
+
+    def test_profile_in_the_shell(self):
+        shell = self.shell("-m", "../tiny.safetensors")
+        self.check_profile(self.succeed(shell, f"{LINE} -o a.png --profile"), ["text", "unet", "vae decoder"])
+        self.assertNotIn("profile", self.succeed(shell, f"{LINE} -o b.png"))
+        self.check_profile(self.succeed(shell, f"{LINE} -o c.png --profile"), ["unet", "vae decoder"])
+        self.memory(shell)
+        self.assertTrue(all(event["event"] != "profile" for event in shell.events()))
+        shell.close()
 
     def test_options_change_the_picture(self):
         shell = self.shell("-m", "../tiny.safetensors")

@@ -1,0 +1,158 @@
+#include "profile_table.h"
+
+#include <string.h>
+
+#include "answer.h"
+
+/* One line of the table. */
+struct line {
+    char name[96];
+    int32_t count;
+    double flop, ms;
+    uint64_t bytes;
+};
+
+/* What shares are of. */
+struct whole {
+    double network_ms, library_flop_per_ms;
+};
+
+static double share(double part, double all)
+{
+    return all > 0.0 ? part / all : 0.0;
+}
+
+/* ---- for people -------------------------------------------------------------------------- */
+
+static struct line line_of(const struct dr_profile_row *row)
+{
+    struct line line = {
+        .count = row->count, .flop = row->flop, .ms = row->ms, .bytes = row->bytes};
+    (void)snprintf(line.name, sizeof line.name, "%.24s %dx%dx%d %d->%d", row->kind,
+                   (int)row->n, (int)row->height, (int)row->width,
+                   (int)row->in_channels, (int)row->channels);
+    return line;
+}
+
+/* The rows that are not shown, or all, as one. */
+static struct line sum_of(const struct dr_profile_network *network, size_t first)
+{
+    struct line line = {.name = "total"};
+    for (size_t i = first; i < network->row_count; ++i) {
+        const struct dr_profile_row *const row = &network->rows[i];
+        line.count += row->count;
+        line.flop += row->flop;
+        line.ms += row->ms;
+        line.bytes += row->bytes;
+    }
+    if (first > 0)
+        (void)snprintf(line.name, sizeof line.name, "%zu more kinds and shapes",
+                       network->row_count - first);
+    return line;
+}
+
+static void print_line(const struct line *line, const struct whole *whole, FILE *stream)
+{
+    char rate[32] = "-", of_library[32] = "-", bytes[16];
+    const double flop_per_ms = share(line->flop, line->ms);
+    if (flop_per_ms > 0.0) (void)snprintf(rate, sizeof rate, "%.1f", flop_per_ms / 1e6);
+    if (flop_per_ms > 0.0 && whole->library_flop_per_ms > 0.0)
+        (void)snprintf(of_library, sizeof of_library, "%.0f%%",
+                       100.0 * flop_per_ms / whole->library_flop_per_ms);
+    fprintf(stream, "  %-42s %6d %10.2f %11.2f %6.1f%% %9s %10s %11s\n", line->name,
+            (int)line->count, line->flop / 1e9, line->ms,
+            100.0 * share(line->ms, whole->network_ms), rate, of_library,
+            dr_format_bytes(line->bytes, bytes));
+}
+
+static void print_network(const struct dr_profile_network *network,
+                          double library_flop_per_ms, FILE *stream)
+{
+    const struct whole whole = {network->ms, library_flop_per_ms};
+    const size_t shown = network->row_count > PROFILE_TABLE_ROWS ? PROFILE_TABLE_ROWS
+                                                                 : network->row_count;
+    fprintf(stream, "%s: %d run%s, %.3f s\n", network->name, (int)network->runs,
+            network->runs == 1 ? "" : "s", network->ms / 1e3);
+    fprintf(stream, "  %-42s %6s %10s %11s %7s %9s %10s %11s\n", "layer", "count",
+            "GFLOP", "ms", "share", "GFLOP/s", "of library", "touched");
+    for (size_t i = 0; i < shown; ++i) {
+        const struct line line = line_of(&network->rows[i]);
+        print_line(&line, &whole, stream);
+    }
+    if (shown < network->row_count) {
+        const struct line rest = sum_of(network, shown);
+        print_line(&rest, &whole, stream);
+    }
+    const struct line total = sum_of(network, 0);
+    print_line(&total, &whole, stream);
+}
+
+void profile_table_print(const struct dr_profile *profile, FILE *stream)
+{
+    for (int32_t i = 0; i < profile->network_count; ++i)
+        print_network(&profile->networks[i], profile->library_flop_per_ms, stream);
+    if (profile->library_flop_per_ms > 0.0)
+        fprintf(
+            stream,
+            "of library: of %.1f GFLOP/s, which a plain matrix product reached just "
+            "before the job\n",
+            profile->library_flop_per_ms / 1e6);
+    (void)fflush(stream);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------- */
+
+static void set_real(json_t *object, const char *key, double value)
+{
+    (void)json_object_set_new(object, key, json_real(value));
+}
+
+/* flop, ms, bytes, and what follows from them. */
+static void set_sums(json_t *object, double flop, double ms, uint64_t bytes,
+                     double library_flop_per_ms)
+{
+    const double rate = share(flop, ms);
+    set_real(object, "flop", flop);
+    set_real(object, "ms", ms);
+    answer_set_bytes(object, "bytes", bytes);
+    set_real(object, "flop_per_ms", rate);
+    if (library_flop_per_ms > 0.0)
+        set_real(object, "library_share", rate / library_flop_per_ms);
+}
+
+static json_t *row_object(const struct dr_profile_row *row,
+                          const struct dr_profile_network *network,
+                          double library_flop_per_ms)
+{
+    json_t *const object = json_object(), *const shape = json_array();
+    const int32_t sides[] = {row->n, row->height, row->width, row->channels};
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; ++i)
+        (void)json_array_append_new(shape, json_integer(sides[i]));
+    answer_set_text(object, "kind", row->kind);
+    (void)json_object_set_new(object, "shape", shape);
+    (void)json_object_set_new(object, "in_channels", json_integer(row->in_channels));
+    (void)json_object_set_new(object, "count", json_integer(row->count));
+    set_real(object, "share", share(row->ms, network->ms));
+    set_sums(object, row->flop, row->ms, row->bytes, library_flop_per_ms);
+    return object;
+}
+
+void profile_table_add(json_t *answer, const struct dr_profile *profile)
+{
+    json_t *const networks = json_array();
+    for (int32_t i = 0; i < profile->network_count; ++i) {
+        const struct dr_profile_network *const network = &profile->networks[i];
+        json_t *const object = json_object(), *const rows = json_array();
+        answer_set_text(object, "network", network->name);
+        (void)json_object_set_new(object, "runs", json_integer(network->runs));
+        set_sums(object, network->flop, network->ms, network->bytes,
+                 profile->library_flop_per_ms);
+        for (size_t k = 0; k < network->row_count; ++k)
+            (void)json_array_append_new(rows, row_object(&network->rows[k], network,
+                                                         profile->library_flop_per_ms));
+        (void)json_object_set_new(object, "rows", rows);
+        (void)json_array_append_new(networks, object);
+    }
+    (void)json_object_set_new(answer, "profile", networks);
+    set_real(answer, "library_flop_per_ms", profile->library_flop_per_ms);
+}

@@ -1,0 +1,32 @@
+/* profile_table — where the time of a job went, for people: a table for each network.
+ *
+ *     unet: 20 runs, 5.124 s
+ *       layer                      count    GFLOP      ms  share  GFLOP/s  of library   touched
+ *       conv 3x3 2x64x64 320->320      9   271.80  612.40  12.0%    443.8         81%  1.73 GiB
+ *       ...
+ *       31 more kinds and shapes          112     ...
+ *       total                             402   ...
+ *
+ * The layers that took longest first, at most PROFILE_TABLE_ROWS of a network; the rest is one
+ * row. "2x64x64 320->320" is the result's batch, height and width, and channels in and out. GFLOP,
+ * ms and bytes are of all runs. What has no multiplications has no rate.
+ */
+#ifndef CLI_PROFILE_TABLE_H
+#define CLI_PROFILE_TABLE_H
+
+#include <stdio.h>
+
+#include <darkroom/darkroom.h>
+#include <jansson.h>
+
+enum {
+    PROFILE_TABLE_ROWS = 20
+};
+
+void profile_table_print(const struct dr_profile *profile, FILE *stream);
+
+/* The same with all rows, as the answer's `profile`: an array of networks. And
+ * `library_flop_per_ms`. */
+void profile_table_add(json_t *answer, const struct dr_profile *profile);
+
+#endif
