@@ -144,8 +144,10 @@ class PeerEngine:
         with open(path, "w", encoding="utf-8") as log:
             done = subprocess.run(self._command(options) + ["--probe"], check=False, cwd=ROOT, stdout=log, stderr=log)
         if done.returncode:
+            words = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            errors = [line for line in words if "Error" in line]
             raise EngineFailed("torch.compile cannot run here. It needs g++ (or what CXX names) and Python's headers: "
-                               f"script/bootstrap g++ python3-dev. Its words are in {path}")
+                               f"script/bootstrap g++ python3-dev. {' '.join(errors[-1:])}")
 
     def _command(self, options):
         command = [sys.executable, str(BENCH / self.arguments[0]), "--threads", str(options.threads)]
