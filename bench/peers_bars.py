@@ -38,7 +38,8 @@ def notes_of(record):
     """What must be known to read the bars."""
     rows = record["summary"]
     compiled = [f"{row['engine']} {row['compile_s']:.0f} s" for row in rows if row.get("compile_s") is not None]
-    notes = ["Private: anonymous and shared memory of the process. Resident: that and what it maps of files."]
+    notes = ["Private: anonymous and shared memory of the process. Resident: that and what it maps of files; "
+             "darkroom's weights (packs) are mapped."]
     if compiled:
         notes.append(f"Compiling, before the first step and decode and not in their time: {', '.join(compiled)}.")
     if any(row["engine"].startswith("openvino") for row in rows):
