@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the engines of bench/peers in turns and prints them side by side.
 
-Each engine runs in a process of its own. A round starts every engine once: load, one warm-up of each
-kind with the process's private memory watched (smaps_rollup, Pss_Anon + Pss_Shmem), then the timed
-repetitions with nothing else running: a few steps, of which the mean counts, and one decode. Every second
-round goes backwards through the engines.
+Each engine runs in a process of its own. A round starts every engine once: load, compile where that is part of
+the engine, one warm-up of each kind with the process's memory watched (smaps_rollup: private is Pss_Anon +
+Pss_Shmem, resident is Rss, files that it maps included), then the timed repetitions with nothing else running:
+a few steps, of which the mean counts, and one decode. darkroom then also chooses another VAE and goes back to the
+checkpoint's own. Every second round goes backwards through the engines.
 
 A shared machine only ever makes a time longer. So a round's figure is its best repetition, an engine's
 figure the best round's, and a ratio the median over the rounds of that round's ratio.
@@ -38,29 +39,32 @@ class EngineFailed(Exception):
     pass
 
 
-def private_bytes(pid):
-    """Anonymous and shared-memory bytes of a process; 0 once it is gone."""
-    total = 0
+def memory_bytes(pid):
+    """(private, resident) of a process: anonymous and shared memory; that and all it maps. 0 once it is gone."""
+    private = resident = 0
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
             for line in rollup:
                 if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
-                    total += int(line.split()[1]) * 1024
+                    private += int(line.split()[1]) * 1024
+                elif line.startswith("Rss:"):
+                    resident = int(line.split()[1]) * 1024
     except OSError:
-        return 0
-    return total
+        return 0, 0
+    return private, resident
 
 
 class Watch:
-    """The peak of a process's private memory while the block runs."""
+    """The peaks of a process's private and resident memory while the block runs."""
 
     def __init__(self, pid):
-        self.pid, self.peak, self._done = pid, 0, threading.Event()
+        self.pid, self.private, self.resident, self._done = pid, 0, 0, threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
         while True:
-            self.peak = max(self.peak, private_bytes(self.pid))
+            private, resident = memory_bytes(self.pid)
+            self.private, self.resident = max(self.private, private), max(self.resident, resident)
             if self._done.wait(WATCH_SECONDS):
                 return
 
@@ -122,8 +126,11 @@ class PeerEngine:
     def __init__(self, name, arguments):
         self.name, self.arguments = name, arguments
         self.needs_bf16 = "bf16" in name
+        self.compiles = "--compile" in arguments
 
     def prepare(self, options):
+        if self.compiles:
+            self._probe(options)
         if self.arguments[0] != "peer_openvino.py":
             return
         folder = options.cache / "openvino"
@@ -131,6 +138,16 @@ class PeerEngine:
             say("converting the networks to OpenVINO's format (once)")
             with open(options.out / "openvino-convert.log", "w", encoding="utf-8") as log:
                 subprocess.run(self._command(options) + ["--convert"], check=True, cwd=ROOT, stdout=log, stderr=log)
+
+    def _probe(self, options):
+        path = options.out / f"{self.name}.log"
+        with open(path, "w", encoding="utf-8") as log:
+            done = subprocess.run(self._command(options) + ["--probe"], check=False, cwd=ROOT, stdout=log, stderr=log)
+        if done.returncode:
+            words = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            errors = [line for line in words if "Error" in line]
+            raise EngineFailed("torch.compile cannot run here. It needs g++ (or what CXX names) and Python's headers: "
+                               f"script/bootstrap g++ python3-dev. {' '.join(errors[-1:])}")
 
     def _command(self, options):
         command = [sys.executable, str(BENCH / self.arguments[0]), "--threads", str(options.threads)]
@@ -144,7 +161,8 @@ class PeerEngine:
             begin = time.monotonic()
             with Watch(process.child.pid) as loading:
                 version = process.read()["version"]
-            load_s = time.monotonic() - begin
+                load_s = time.monotonic() - begin
+                first_ms = [process.ask(kind + " 1")["ms"][0] for kind in ("unet", "vae")] if self.compiles else []
             with Watch(process.child.pid) as working:
                 process.ask("unet 1")
                 process.ask("vae 1")
@@ -152,8 +170,11 @@ class PeerEngine:
             for _ in range(options.repetitions):
                 unet_ms.append(statistics.mean(process.ask(f"unet {options.steps}")["ms"]))
                 vae_ms.append(process.ask("vae 1")["ms"][0])
-            return {"version": version, "load_s": load_s, "load_peak_bytes": loading.peak,
-                    "private_peak_bytes": working.peak, "unet_ms": unet_ms, "vae_ms": vae_ms}
+            # What the first calls took beyond a step and a decode.
+            compile_s = (sum(first_ms) - min(unet_ms) - min(vae_ms)) / 1000 if self.compiles else None
+            return {"version": version, "load_s": load_s, "compile_s": compile_s, "load_peak_bytes": loading.private,
+                    "private_peak_bytes": working.private, "resident_peak_bytes": working.resident,
+                    "unet_ms": unet_ms, "vae_ms": vae_ms}
         finally:
             process.end()
 
@@ -166,18 +187,22 @@ class DarkroomEngine:
         self.needs_bf16 = precision == "bf16"
 
     def prepare(self, options):
-        path = self._checkpoint(options)
-        if path.exists():
-            return
-        say(f"writing {path} (once)")
-        partial = path.with_suffix(".partial")
-        subprocess.run([str(ROOT / "build/tools/random_checkpoint"), "--family", "sd15", "--size", "full",
-                        "--seed", "1", "-o", str(partial)], check=True, cwd=ROOT, stdout=sys.stderr)
-        partial.rename(path)
+        for path, part, seed in ((self._checkpoint(options), "checkpoint", 1), (self._vae(options), "vae", 2)):
+            if path.exists():
+                continue
+            say(f"writing {path} (once)")
+            partial = path.with_suffix(".partial")
+            subprocess.run([str(ROOT / "build/tools/random_checkpoint"), "--family", "sd15", "--size", "full", "--part",
+                            part, "--seed", str(seed), "-o", str(partial)], check=True, cwd=ROOT, stdout=sys.stderr)
+            partial.rename(path)
 
     @staticmethod
     def _checkpoint(options):
         return options.cache / "sd15-full.safetensors"
+
+    @staticmethod
+    def _vae(options):
+        return options.cache / "sd15-full-vae.safetensors"
 
     @staticmethod
     def _tokenizer():
@@ -204,6 +229,10 @@ class DarkroomEngine:
             return command(["generate", "-p", "a lighthouse at dusk", "-n", "fog", "-W", 512, "-H", 512, "--seed", 7,
                             "--cfg", 7, "--sampler", "euler", "--steps", steps, "-o", picture])
 
+        def switch():
+            """To another VAE and back: the mean of the two."""
+            return statistics.mean(command(["vae", vae])["ms"] for vae in (self._vae(options), "none"))
+
         with tempfile.TemporaryDirectory() as folder:
             picture = os.path.join(folder, "picture.png")
             begin = time.monotonic()
@@ -213,12 +242,14 @@ class DarkroomEngine:
             with Watch(process.child.pid) as working:
                 warm = generate(1)
             timings = [generate(options.steps)["timings_ms"] for _ in range(options.repetitions)]
-            return {"version": "darkroom " + commit(), "load_s": load_s, "load_peak_bytes": loading.peak,
-                    "private_peak_bytes": working.peak,
+            switch()  # the first reads the file, looks at its pictures and makes its pack
+            return {"version": "darkroom " + commit(), "load_s": load_s, "load_peak_bytes": loading.private,
+                    "private_peak_bytes": working.private, "resident_peak_bytes": working.resident,
                     "ledger_peak_private_bytes": warm.get("peak_private_bytes"),
                     "unet_ms": [timing["unet_per_step"] for timing in timings],
                     "vae_ms": [timing["vae"] for timing in timings],
-                    "text_ms": [timing["text"] for timing in timings]}
+                    "text_ms": [timing["text"] for timing in timings],
+                    "switch_ms": [switch() for _ in range(options.repetitions)]}
 
 
 ENGINES = {engine.name: engine for engine in (
@@ -229,6 +260,9 @@ ENGINES = {engine.name: engine for engine in (
     PeerEngine("diffusers-bf16", ["peer_diffusers.py", "--dtype", "bfloat16"]),
     PeerEngine("diffusers-bf16-nhwc", ["peer_diffusers.py", "--dtype", "bfloat16", "--channels-last"]),
     PeerEngine("diffusers-f32", ["peer_diffusers.py", "--dtype", "float32"]),
+    PeerEngine("torch-compile-bf16", ["peer_diffusers.py", "--dtype", "bfloat16", "--compile", "plain"]),
+    PeerEngine("torch-compile-f32", ["peer_diffusers.py", "--dtype", "float32", "--compile", "plain"]),
+    PeerEngine("torch-compile-f32-frozen", ["peer_diffusers.py", "--dtype", "float32", "--compile", "frozen"]),
 )}
 
 
@@ -269,7 +303,10 @@ def summarise(rounds, names, base):
             "engine": name, "version": runs[0]["version"],
             "unet_ms": min(min(run["unet_ms"]) for run in runs),
             "vae_ms": min(min(run["vae_ms"]) for run in runs),
+            "switch_ms": min((min(run["switch_ms"]) for run in runs if run.get("switch_ms")), default=None),
+            "compile_s": min((run["compile_s"] for run in runs if run.get("compile_s")), default=None),
             "private_peak_bytes": max(run["private_peak_bytes"] for run in runs),
+            "resident_peak_bytes": max(run["resident_peak_bytes"] for run in runs),
             "load_peak_bytes": max(run["load_peak_bytes"] for run in runs),
             "unet_ratio": ratio(rounds, name, base, "unet_ms"),
             "vae_ratio": ratio(rounds, name, base, "vae_ms")})
@@ -277,17 +314,23 @@ def summarise(rounds, names, base):
 
 
 def print_table(rows, base):
-    heads = ["engine", "guided step", "ratio", "VAE decode", "ratio", "private peak", "while loading"]
+    heads = ["engine", "guided step", "ratio", "VAE decode", "ratio", "private peak", "resident", "while loading",
+             "compile", "VAE switch"]
     lines = [heads]
     for row in rows:
         lines.append([row["engine"], f"{row['unet_ms'] / 1000:.2f} s", f"{row['unet_ratio']:.2f}",
                       f"{row['vae_ms'] / 1000:.2f} s", f"{row['vae_ratio']:.2f}",
-                      f"{row['private_peak_bytes'] / 1e9:.2f} GB", f"{row['load_peak_bytes'] / 1e9:.2f} GB"])
+                      *(f"{row[key] / 1e9:.2f} GB" for key in ("private_peak_bytes", "resident_peak_bytes",
+                                                               "load_peak_bytes")),
+                      "-" if row["compile_s"] is None else f"{row['compile_s']:.0f} s",
+                      "-" if row["switch_ms"] is None else f"{row['switch_ms']:.1f} ms"])
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
         print("  ".join([line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]))
     print(f"\n512x512, SD1.5's shapes, random weights. A ratio is the time as a multiple of {base}'s in the same round:")
     print("above 1 is slower. Private: Pss_Anon + Pss_Shmem, the whole process; OpenVINO's lacks the text encoder.")
+    print("Resident: Rss, with the files that it maps. Compile: before the first step and decode, in neither's time;")
+    print("its memory counts while loading, that of the compiler's own processes nowhere. -: none, or not measured.")
 
 
 def default_engines():
@@ -327,7 +370,7 @@ def prepare(options):
         (options.out / f"{name}.log").unlink(missing_ok=True)
         try:
             ENGINES[name].prepare(options)
-        except (subprocess.CalledProcessError, OSError) as failure:
+        except (subprocess.CalledProcessError, OSError, EngineFailed) as failure:
             failures[name] = f"not prepared: {failure}"
             say(f"{name} {failures[name]}; logs are in {options.out}")
     return failures

@@ -164,21 +164,25 @@ class PeersTable(unittest.TestCase):
     def test_ratio_is_taken_within_a_round(self):
         import peers_table
 
-        def engine(unet_ms):
-            return {"version": "1", "unet_ms": unet_ms, "vae_ms": [1], "private_peak_bytes": 1, "load_peak_bytes": 1}
+        def engine(unet_ms, **more):
+            return {"version": "1", "unet_ms": unet_ms, "vae_ms": [1], "private_peak_bytes": 1, "load_peak_bytes": 1,
+                    "resident_peak_bytes": 1, **more}
 
         # The machine is twice as slow in the second round, and a repetition of the third was disturbed.
         rounds = [{"a": engine([100]), "b": engine([150])}, {"a": engine([200]), "b": engine([300])},
-                  {"a": engine([100, 900]), "b": engine([700, 160])}]
+                  {"a": engine([100, 900], switch_ms=[9, 7]), "b": engine([700, 160], compile_s=60.0)}]
         rows = peers_table.summarise(rounds, ["a", "b"], "a")
         self.assertEqual(rows[1]["unet_ratio"], 1.5)
         self.assertEqual(rows[1]["unet_ms"], 150)
+        self.assertEqual([(row["switch_ms"], row["compile_s"]) for row in rows], [(7, None), (None, 60.0)])
 
-    def test_private_bytes_of_a_process_of_ours(self):
+    def test_memory_of_a_process_of_ours(self):
         import peers_table
         import os
-        self.assertGreater(peers_table.private_bytes(os.getpid()), 1 << 20)
-        self.assertEqual(peers_table.private_bytes(0x7FFFFFF0), 0)
+        private, resident = peers_table.memory_bytes(os.getpid())
+        self.assertGreater(private, 1 << 20)
+        self.assertGreater(resident, private)
+        self.assertEqual(peers_table.memory_bytes(0x7FFFFFF0), (0, 0))
 
 
 class Scene(unittest.TestCase):

@@ -13,8 +13,10 @@ Ends with 1 where the log says that something was still held when the session ha
 Needs gnuplot (Debian: gnuplot-nox).
 """
 import json
-import subprocess
 import sys
+
+import plot_writer
+from plot_writer import data_block, quoted
 
 # From the bottom up. What the plot is about, a VAE of one's own choice, has the colour that stands out.
 COMPONENTS = [
@@ -74,14 +76,6 @@ def kernel_points(commands, answers):
             for seconds, memory in zip(asked, memories)]
 
 
-def quoted(text):
-    return "'" + text.replace("'", "''") + "'"
-
-
-def data_block(name, rows):
-    return [f"${name} << END"] + [" ".join(f"{number:.6g}" for number in row) for row in rows] + ["END"]
-
-
 def script(times, series, points, labels):
     """What gnuplot is told, but for where the picture goes."""
     present = [part for part in COMPONENTS if any(series[part[0]])]
@@ -118,10 +112,7 @@ def script(times, series, points, labels):
 
 def draw(times, series, points, labels, stem):
     lines, plot = script(times, series, points, labels)
-    for terminal, ending in (("svg size 1100,560 dynamic enhanced background '#ffffff' font 'DejaVu Sans,13'", "svg"),
-                             ("pngcairo size 1430,728 background '#ffffff' font 'DejaVu Sans,12'", "png")):
-        program = [f"set terminal {terminal}", f"set output {quoted(f'{stem}.{ending}')}", *lines, plot, "unset output"]
-        subprocess.run(["gnuplot"], input="\n".join(program) + "\n", text=True, check=True)
+    plot_writer.write(stem, 1100, 560, [*lines, plot])
 
 
 def main():
