@@ -214,8 +214,8 @@ static void check_decode(const struct vae_spec *spec, const struct region *weigh
     const struct vae_plan_options options = {.n = dim(golden, group, 0),
                                              .latent_height = dim(golden, group, 1),
                                              .latent_width = dim(golden, group, 2)};
-    network_require(vae_decode_plan_create(&vae, spec, &options, &err) == DR_OK,
-                    "%s", err.message);
+    network_require(vae_decode_plan_create(&vae, spec, &options, &err) == DR_OK, "%s",
+                    err.message);
     network_arena(vae.plan, weights, &arena);
     golden_fill(golden, group, "latent", vae.plan, vae.latent);
     network_run(vae.plan);
@@ -237,8 +237,8 @@ static void check_encode(const struct vae_spec *spec, const struct region *weigh
     const struct vae_plan_options options = {.n = dim(golden, group, 0),
                                              .latent_height = dim(golden, group, 1),
                                              .latent_width = dim(golden, group, 2)};
-    network_require(vae_encode_plan_create(&vae, spec, &options, &err) == DR_OK,
-                    "%s", err.message);
+    network_require(vae_encode_plan_create(&vae, spec, &options, &err) == DR_OK, "%s",
+                    err.message);
     network_arena(vae.plan, weights, &arena);
     golden_fill(golden, group, "image", vae.plan, vae.image);
     network_run(vae.plan);

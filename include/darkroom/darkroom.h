@@ -586,9 +586,9 @@ enum {
 
 /* One way to do the job, with what it takes. */
 struct dr_forecast_level {
-    uint64_t peak_bytes;        /* private, weights and buffers */
-    uint64_t budget_bytes;      /* the smallest budget under which it goes this way */
-    double work;                /* arithmetic of the job, by that with nothing in bands */
+    uint64_t peak_bytes;   /* private, weights and buffers */
+    uint64_t budget_bytes; /* the smallest budget under which it goes this way */
+    double work;           /* arithmetic of the job, by that with nothing in bands */
     char manner[DR_TEXT_BYTES]; /* "all components resident", ... */
 };
 
@@ -600,7 +600,8 @@ struct dr_forecast {
     uint64_t load_scratch_bytes;  /* largest, while a component is read */
     uint64_t resident_peak_bytes; /* all components stay */
     uint64_t phased_peak_bytes;   /* one component at a time, nothing in bands */
-    struct dr_forecast_level levels[DR_FORECAST_LEVELS]; /* from the most bytes to the least */
+    struct dr_forecast_level
+        levels[DR_FORECAST_LEVELS]; /* from the most bytes to the least */
     int32_t level_count;
     uint64_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];

@@ -99,13 +99,16 @@ static struct lines needs(const struct op *op, int k, struct lines lines)
     if (first < 0) first = 0;
     if (last > conv->seen_height - 1) last = conv->seen_height - 1;
     if (last < first) return (struct lines){0, 0};
-    return (struct lines){
-        (int32_t)((int64_t)first * conv->height / conv->seen_height),
-        (int32_t)((int64_t)last * conv->height / conv->seen_height) + 1};
+    return (struct lines){(int32_t)((int64_t)first * conv->height / conv->seen_height),
+                          (int32_t)((int64_t)last * conv->height / conv->seen_height) +
+                              1};
 }
 
-#define CONV_CLASS(name)                                                               \
-    {.kind = (name), .prepare = prepare, .run = run, .by_rows = true, .needs = needs}
+#define CONV_CLASS(name)                                                 \
+    {                                                                    \
+        .kind = (name), .prepare = prepare, .run = run, .by_rows = true, \
+        .needs = needs                                                   \
+    }
 static const struct op_class conv_class = CONV_CLASS("conv");
 static const struct op_class conv3_class = CONV_CLASS("conv 3x3");
 static const struct op_class upsample_class = CONV_CLASS("conv 3x3 enlarging");

@@ -261,10 +261,8 @@ static bool run_norm(const struct plan *plan, const struct op *op, struct rows r
     return true;
 }
 
-static const struct op_class group_norm_class = {.kind = "group norm",
-                                                 .prepare = prepare,
-                                                 .run = run_norm,
-                                                 .by_rows = true};
+static const struct op_class group_norm_class = {
+    .kind = "group norm", .prepare = prepare, .run = run_norm, .by_rows = true};
 
 bool group_norm_is(const struct op *op)
 {

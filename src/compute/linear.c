@@ -12,14 +12,10 @@ static bool run(const struct plan *plan, const struct op *op, struct rows rows)
     return projection_run(plan, op, op->state, rows);
 }
 
-static const struct op_class linear_class = {.kind = "linear",
-                                             .prepare = prepare,
-                                             .run = run,
-                                             .by_rows = true};
-static const struct op_class gated_class = {.kind = "linear geglu",
-                                            .prepare = prepare,
-                                            .run = run,
-                                            .by_rows = true};
+static const struct op_class linear_class = {
+    .kind = "linear", .prepare = prepare, .run = run, .by_rows = true};
+static const struct op_class gated_class = {
+    .kind = "linear geglu", .prepare = prepare, .run = run, .by_rows = true};
 
 static bool check_input(struct plan *plan, struct value x,
                         const struct linear_options *options)

@@ -67,7 +67,8 @@ struct plan_options {
         *name; /* "unet", "vae decoder": in errors, logs and profiles; borrowed */
     enum dtype dtype; /* of values: DTYPE_F32 or DTYPE_BF16 */
     bool profile;     /* time each operator */
-    bool by_lines;    /* wide maps of one image are computed line by line: for whole_bytes */
+    bool
+        by_lines; /* wide maps of one image are computed line by line: for whole_bytes */
     /* With by_lines: values of more bytes are made in bands, where their operators can;
      * 0: all are whole. */
     size_t whole_bytes;
@@ -217,8 +218,8 @@ struct plan_op_profile {
     struct shape shape; /* of the result */
     int32_t in;         /* input channels */
     double flop;        /* of one run */
-    uint64_t bytes;     /* of whole values: inputs, weights and result, each counted once */
-    double seconds;     /* all runs so far, where the plan was made with profile */
+    uint64_t bytes; /* of whole values: inputs, weights and result, each counted once */
+    double seconds; /* all runs so far, where the plan was made with profile */
     uint64_t runs;
 };
 /* Profiles of all operators in order; count in *count. After plan_seal; the plan owns them. */

@@ -140,7 +140,8 @@ static enum dr_code add_step(struct plan *plan, const struct plan_step *step,
 
 enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err)
 {
-    plan->steps = pool_alloc(&plan->pool, (2 * plan->op_count + 1) * sizeof *plan->steps);
+    plan->steps =
+        pool_alloc(&plan->pool, (2 * plan->op_count + 1) * sizeof *plan->steps);
     bool *const marked = pool_alloc(&plan->pool, plan->op_count * sizeof *marked + 1);
     if (!plan->steps || !marked)
         return error_set(err, DR_NOMEM, "%s: no memory for its steps", plan->name);
@@ -206,8 +207,8 @@ static bool make_rows(struct plan *plan, int32_t i, struct rows rows,
 {
     struct op *const op = &plan->ops[i];
     if (runner) return plan_run_rows(plan, i, rows, runner);
-    op->run_flop += op->flop * (double)rows.count /
-                    (double)shape_rows(shape_of(plan, op->result));
+    op->run_flop +=
+        op->flop * (double)rows.count / (double)shape_rows(shape_of(plan, op->result));
     return true;
 }
 

@@ -89,10 +89,8 @@ static void begin(struct chain *chain, enum dtype dtype, int32_t height, int32_t
                   size_t whole_bytes)
 {
     struct fixture *const f = &chain->f;
-    const struct plan_options options = {.name = "chain",
-                                         .dtype = dtype,
-                                         .by_lines = true,
-                                         .whole_bytes = whole_bytes};
+    const struct plan_options options = {
+        .name = "chain", .dtype = dtype, .by_lines = true, .whole_bytes = whole_bytes};
     fixture_begin_with(f, &options);
     struct plan *const plan = f->plan;
     chain->in = plan_input(plan, (struct shape){1, height / 2, width / 2, 4}, dtype);
@@ -150,8 +148,7 @@ static void try_size(enum dtype dtype, int32_t height, int32_t width)
         check(!differs(&banded, kept));
         check(plan_whole_flop(banded.f.plan) == flop);
         check(plan_flop(banded.f.plan) >= flop);
-        if (plan_flop(banded.f.plan) > most_flop)
-            most_flop = plan_flop(banded.f.plan);
+        if (plan_flop(banded.f.plan) > most_flop) most_flop = plan_flop(banded.f.plan);
         if (plan_bytes(banded.f.plan) < least) least = plan_bytes(banded.f.plan);
         const size_t before = next;
         next = plan_next_whole_bytes(banded.f.plan);
@@ -159,9 +156,10 @@ static void try_size(enum dtype dtype, int32_t height, int32_t width)
         ++levels;
         fixture_end(&banded.f);
     }
-    fprintf(stderr,
-            "     %d x %d: %d levels, %zu bytes whole, %zu at least, %.1f times the work\n",
-            height, width, levels, bytes, least, most_flop / flop);
+    fprintf(
+        stderr,
+        "     %d x %d: %d levels, %zu bytes whole, %zu at least, %.1f times the work\n",
+        height, width, levels, bytes, least, most_flop / flop);
     check_int(levels, >=, 3);
     check(most_flop > flop);
     if (height > 200) check_int(least, <, bytes / 2);

@@ -71,14 +71,14 @@ struct op {
     void *state;
     int32_t inplace; /* the input that result may overwrite element by element */
     bool taken;      /* it does */
-    bool by_lines;   /* no block of rows goes across lines: any lines can be made alone */
-    bool in_bands;   /* its result or an input is banded */
+    bool by_lines; /* no block of rows goes across lines: any lines can be made alone */
+    bool in_bands; /* its result or an input is banded */
     size_t scratch_bytes;
     size_t scratch_item;
     int32_t scratch_first, scratch_last; /* operators in whose steps it is used */
-    double flop; /* for the whole result */
-    double run_flop; /* of one run of the plan */
-    size_t weight_bytes; /* that one run reads, each counted once */
+    double flop;                         /* for the whole result */
+    double run_flop;                     /* of one run of the plan */
+    size_t weight_bytes;                 /* that one run reads, each counted once */
 };
 
 /* One thing that is done: plan_band.h. */

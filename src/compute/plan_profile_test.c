@@ -121,8 +121,9 @@ static void times_where_it_is_asked_to(void)
         fixture_seed(11);
         fixture_begin(&f, DTYPE_F32);
         plan_destroy(&f.plan);
-        const struct plan_options options = {
-            .name = "test", .dtype = DTYPE_F32, .profile = profile == 1};
+        const struct plan_options options = {.name = "test",
+                                             .dtype = DTYPE_F32,
+                                             .profile = profile == 1};
         check_int(plan_create(&f.plan, &options, &err), ==, DR_OK);
         const struct value x =
             plan_input(f.plan, (struct shape){1, 1, 16, 64}, DTYPE_F32);

@@ -97,9 +97,9 @@ bool plan_run_rows(struct plan *plan, int32_t i, struct rows rows,
         return false;
     }
     if (!run_op(plan, i, rows)) {
-        runner->code = error_set(runner->err, DR_FAILED,
-                                 "%s: oneDNN failed in operator %d (%s)", plan->name,
-                                 (int)i, op->class->kind);
+        runner->code =
+            error_set(runner->err, DR_FAILED, "%s: oneDNN failed in operator %d (%s)",
+                      plan->name, (int)i, op->class->kind);
         return false;
     }
     runner->done += op->flop * (double)rows.count /

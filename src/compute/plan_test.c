@@ -304,7 +304,8 @@ static void keeps_its_first_error(void)
     fixture_end(&f);
 
     struct plan *none = NULL;
-    check_int(plan_create(&none, &(struct plan_options){.name = "half", .dtype = DTYPE_F16},
+    check_int(plan_create(&none,
+                          &(struct plan_options){.name = "half", .dtype = DTYPE_F16},
                           &err),
               ==, DR_BAD_INPUT);
     check(none == NULL);

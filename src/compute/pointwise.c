@@ -96,10 +96,8 @@ static bool run_norm(const struct plan *plan, const struct op *op, struct rows r
     return run_pieces(plan, op, rows, norm_piece);
 }
 
-static const struct op_class layer_norm_class = {.kind = "layer norm",
-                                                 .prepare = prepare,
-                                                 .run = run_norm,
- .by_rows = true};
+static const struct op_class layer_norm_class = {
+    .kind = "layer norm", .prepare = prepare, .run = run_norm, .by_rows = true};
 
 struct value plan_layer_norm(struct plan *plan, struct value x,
                              const struct layer_norm_options *options)
@@ -149,10 +147,8 @@ static bool run_gate(const struct plan *plan, const struct op *op, struct rows r
     return run_pieces(plan, op, rows, gate_piece);
 }
 
-static const struct op_class gate_class = {.kind = "geglu",
-                                           .prepare = prepare,
-                                           .run = run_gate,
- .by_rows = true};
+static const struct op_class gate_class = {
+    .kind = "geglu", .prepare = prepare, .run = run_gate, .by_rows = true};
 
 bool pointwise_is_gate(const struct op *op)
 {
@@ -205,14 +201,10 @@ static bool run_finish(const struct plan *plan, const struct op *op, struct rows
     return run_pieces(plan, op, rows, finish_piece);
 }
 
-static const struct op_class activate_class = {.kind = "activation",
-                                               .prepare = prepare,
-                                               .run = run_finish,
- .by_rows = true};
-static const struct op_class add_class = {.kind = "sum",
-                                          .prepare = prepare,
-                                          .run = run_finish,
- .by_rows = true};
+static const struct op_class activate_class = {
+    .kind = "activation", .prepare = prepare, .run = run_finish, .by_rows = true};
+static const struct op_class add_class = {
+    .kind = "sum", .prepare = prepare, .run = run_finish, .by_rows = true};
 
 static bool is_network_type(enum dtype dtype)
 {

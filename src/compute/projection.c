@@ -60,8 +60,7 @@ static void choose_blocks(struct projection *p, size_t row_bytes, bool by_lines)
 static void choose_chunks(struct projection *p, int32_t outputs, bool by_lines)
 {
     const struct weight_layout *const layout = p->weight->layout;
-    const int64_t wanted =
-        by_lines ? 1 : divide_up(compute_thread_count(), p->blocks);
+    const int64_t wanted = by_lines ? 1 : divide_up(compute_thread_count(), p->blocks);
     p->columns = 1;
     p->chunk = outputs;
     if (!p->staged && wanted == 1) return;

@@ -34,7 +34,7 @@ struct projection {
     projection_gather *gather; /* NULL: the rows lie as they are */
     const void *gather_context;
     /* found by projection_prepare */
-    int64_t rows; /* that are cut into blocks: of all images, or of each line */
+    int64_t rows;   /* that are cut into blocks: of all images, or of each line */
     int64_t blocks; /* that they are cut into */
     int32_t block_rows;
     bool staged;

@@ -79,9 +79,9 @@ static void try_levels(bool from_picture)
     struct dr_engine *engine = open_engine();
     const struct dr_generate_options options = options_of(from_picture);
     struct dr_forecast forecast;
-    check_int(
-        dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_LAZY, NULL, &problem),
-        ==, DR_OK);
+    check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_LAZY, NULL,
+                             &problem),
+              ==, DR_OK);
     struct dr_generate_result result = generate(engine, &options);
     dr_generate_result_free(&result);
     run_command("cp '%s' '%s'", in_root("out.png"), in_root("want.png"));

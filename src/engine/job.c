@@ -103,7 +103,8 @@ enum dr_code job_make_whole(struct job *job, struct dr_error *err)
 {
     enum dr_code code = DR_OK;
     if (job->request.wants_encode) code = make_encode_plan(job, 0, err);
-    if (code == DR_OK && job->request.wants_decode) code = make_decode_plan(job, 0, err);
+    if (code == DR_OK && job->request.wants_decode)
+        code = make_decode_plan(job, 0, err);
     if (code == DR_OK) find_arena_bytes(job);
     return code;
 }
@@ -125,7 +126,8 @@ double job_flop(const struct job *job)
     const struct plan *const encode = job->encode_plan.plan;
     const struct plan *const decode = job->decode_plan.plan;
     const struct sampler_options *const sampler = &job->request.sampler;
-    const int32_t evaluations = sampler->steps * (sampler->kind == SAMPLER_HEUN ? 2 : 1);
+    const int32_t evaluations =
+        sampler->steps * (sampler->kind == SAMPLER_HEUN ? 2 : 1);
     const double picture = (unet ? (double)evaluations * plan_flop(unet) : 0.0) +
                            (decode ? plan_flop(decode) : 0.0);
     return (double)job->request.batch * picture + (encode ? plan_flop(encode) : 0.0);

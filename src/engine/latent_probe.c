@@ -193,12 +193,13 @@ static enum dr_code make_plans(struct latent_probe *probe, struct dr_error *err)
     const struct vae_plan_options options = {.n = 1,
                                              .latent_height = LATENT_PROBE_CELLS,
                                              .latent_width = LATENT_PROBE_CELLS};
-    enum dr_code code = vae_decode_plan_create(&probe->other_decode, probe->pair.other,
-                                               &options, err);
+    enum dr_code code =
+        vae_decode_plan_create(&probe->other_decode, probe->pair.other, &options, err);
     if (code == DR_OK && probe->wants_reference)
         code = vae_encode_plan_create(&probe->encode, probe->pair.own, &options, err);
     if (code == DR_OK && probe->wants_reference)
-        code = vae_decode_plan_create(&probe->own_decode, probe->pair.own, &options, err);
+        code =
+            vae_decode_plan_create(&probe->own_decode, probe->pair.own, &options, err);
     return code;
 }
 

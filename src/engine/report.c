@@ -166,8 +166,7 @@ static void describe_manner(const struct job *job, char text[static DR_TEXT_BYTE
     const size_t whole = job_whole_bytes(job);
     char size[16];
     if (whole > 0)
-        (void)snprintf(text, DR_TEXT_BYTES,
-                       "%s, the VAE's maps above %s made in bands",
+        (void)snprintf(text, DR_TEXT_BYTES, "%s, the VAE's maps above %s made in bands",
                        residencies[job->residency], size_format(whole, size));
     else
         (void)snprintf(text, DR_TEXT_BYTES, "%s", residencies[job->residency]);

@@ -145,7 +145,8 @@ static struct verdict judge_slope(const char *part, enum fault_sabotage sabotage
 {
     run_part(part, sabotage, slope, sizeof *slope);
     struct verdict verdict = slope->verdict;
-    const struct kernel_totals *const marked = &slope->marked, *const last = &slope->last;
+    const struct kernel_totals *const marked = &slope->marked, *const last =
+                                                                   &slope->last;
     judge_growth(&verdict, "private", marked->private_bytes, last->private_bytes,
                  most_growth_bytes);
     judge_growth(&verdict, "mapped", marked->mapped_resident_bytes,

@@ -400,8 +400,7 @@ enum dr_code vae_decode_plan_create(struct vae_decode_plan *out,
                                     struct dr_error *err)
 {
     struct vae_decode_plan decode = {0};
-    enum dr_code code =
-        create_plan(&decode.plan, "vae decoder", spec, options, err);
+    enum dr_code code = create_plan(&decode.plan, "vae decoder", spec, options, err);
     if (code) return code;
 
     const struct shape shape = {options->n, options->latent_height,
@@ -430,8 +429,7 @@ enum dr_code vae_encode_plan_create(struct vae_encode_plan *out,
                                     struct dr_error *err)
 {
     struct vae_encode_plan encode = {0};
-    enum dr_code code =
-        create_plan(&encode.plan, "vae encoder", spec, options, err);
+    enum dr_code code = create_plan(&encode.plan, "vae encoder", spec, options, err);
     if (code) return code;
 
     const int32_t factor = spec->info.factor;

@@ -33,7 +33,8 @@ struct vae_info vae_info(const struct vae_spec *spec);
 
 struct vae_plan_options {
     int32_t n, latent_height, latent_width;
-    size_t whole_bytes; /* plan_options: larger maps are made in bands; 0: all are whole */
+    size_t
+        whole_bytes; /* plan_options: larger maps are made in bands; 0: all are whole */
     bool profile;
 };
 

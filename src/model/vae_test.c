@@ -54,9 +54,11 @@ static void bind_decode(struct bound_decode *bound, const struct loaded *loaded,
                         struct size size)
 {
     struct dr_error err = {0};
-    const struct vae_plan_options options = {
-        .n = size.n, .latent_height = size.height, .latent_width = size.width};
-    network_require(vae_decode_plan_create(&bound->vae, loaded->spec, &options, &err) == DR_OK,
+    const struct vae_plan_options options = {.n = size.n,
+                                             .latent_height = size.height,
+                                             .latent_width = size.width};
+    network_require(vae_decode_plan_create(&bound->vae, loaded->spec, &options, &err) ==
+                        DR_OK,
                     "%s", err.message);
     network_arena(bound->vae.plan, &loaded->weights, &bound->arena);
 }
@@ -71,9 +73,11 @@ static void bind_encode(struct bound_encode *bound, const struct loaded *loaded,
                         struct size size)
 {
     struct dr_error err = {0};
-    const struct vae_plan_options options = {
-        .n = size.n, .latent_height = size.height, .latent_width = size.width};
-    network_require(vae_encode_plan_create(&bound->vae, loaded->spec, &options, &err) == DR_OK,
+    const struct vae_plan_options options = {.n = size.n,
+                                             .latent_height = size.height,
+                                             .latent_width = size.width};
+    network_require(vae_encode_plan_create(&bound->vae, loaded->spec, &options, &err) ==
+                        DR_OK,
                     "%s", err.message);
     network_arena(bound->vae.plan, &loaded->weights, &bound->arena);
 }
