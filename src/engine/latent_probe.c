@@ -58,17 +58,31 @@ static void draw(float *image)
         image[i] = picture_at(i);
 }
 
+/* Not at the picture's rim: there a network's padding shows, and what a fine-tuned decoder prints
+ * around a picture (a frame) says nothing of latents. */
+static bool is_measured(int32_t idx)
+{
+    const int32_t rim = LATENT_PROBE_SIDE / LATENT_PROBE_CELLS; /* one cell */
+    const int32_t pixel = idx / CHANNELS;
+    const int32_t x = pixel % LATENT_PROBE_SIDE, y = pixel / LATENT_PROBE_SIDE;
+    return x >= rim && y >= rim && x < LATENT_PROBE_SIDE - rim &&
+           y < LATENT_PROBE_SIDE - rim;
+}
+
 /* Peak (2, from -1 to 1) to noise, of what comes back as a picture would show it. */
 static double measure(const float *image)
 {
     double square = 0.0;
+    int32_t count = 0;
     if (!latent_is_finite(image, SAMPLES)) return -INFINITY;
     for (int32_t i = 0; i < SAMPLES; ++i) {
+        if (!is_measured(i)) continue;
+        ++count;
         const float shown = fminf(fmaxf(image[i], -1.0F), 1.0F);
         const double off = (double)shown - (double)picture_at(i);
         square += off * off;
     }
-    return 10.0 * log10(4.0 * SAMPLES / fmax(square, 1e-9));
+    return 10.0 * log10(4.0 * count / fmax(square, 1e-9));
 }
 
 enum latent_verdict latent_probe_judge(double own_db, double db)

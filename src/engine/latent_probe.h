@@ -5,8 +5,8 @@
  * A foreign latent space cannot return the picture. Latents are handed over in the UNet's scale,
  * as a job hands them over, so a wrong scale factor shows too.
  *
- * The measure is the ratio of peak to noise (dB) between the picture and what comes back, and it
- * is relative to what the base itself returns:
+ * The measure is the ratio of peak to noise (dB) between the picture and what comes back, its rim
+ * left out, and it is relative to what the base itself returns:
  *
  *     own  <  LATENT_PROBE_ABLE_DB                        cannot tell, allowed
  *     it   <  LATENT_PROBE_ABLE_DB and                    foreign, refused

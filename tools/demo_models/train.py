@@ -339,6 +339,7 @@ class UnetStage(Stage):
     drop = 0.1                # of the captions, so that guidance has something to lead away from
     most_weight = 5.0         # min-SNR weighting (arXiv 2303.09556)
     family, vae, text = "sd15", "vae-sd15", "text-sd15"
+    set = None  # of scenes; the family's
 
     def __init__(self, options):
         super().__init__(options)
@@ -349,8 +350,9 @@ class UnetStage(Stage):
             self.texts[name].load_state_dict(state)
         self.alpha_bar = noise_schedule()
         self.count = options.scenes or self.count
-        # The same scenes, and so the same latents, for all stages of a family.
-        self.drawn = [self.draw(self.random(i, 3, name=self.family)) for i in range(self.count)]
+        # The same scenes, and so the same latents, for all stages of a set's name.
+        self.set = self.set or self.family
+        self.drawn = [self.draw(self.random(i, 3, name=self.set)) for i in range(self.count)]
         self.latents = self.encode_scenes()
 
     def draw(self, random):
@@ -363,7 +365,7 @@ class UnetStage(Stage):
     @torch.no_grad()
     def encode_scenes(self):
         """Mean and standard deviation of every scene's latents, times the scale factor; kept in a file."""
-        path = state_path(self.options, self.family + ".latents")
+        path = state_path(self.options, self.set + ".latents")
         if os.path.exists(path):
             return torch.load(path, map_location=DEVICE)
         kept = load_result(self.options, self.vae)
@@ -430,6 +432,7 @@ class PairsStage(UnetStage):
 
     steps, rate = 2000, 6e-4
     pairs = 0.8  # of each batch
+    before = None  # the stage that it goes on from; the family's first
 
     def __init__(self, options):
         super().__init__(options)
@@ -438,7 +441,7 @@ class PairsStage(UnetStage):
 
     def make(self):
         model = make_unet(self.family)
-        model.load_state_dict(load_result(self.options, self.family)["model"])
+        model.load_state_dict(load_result(self.options, self.before or self.family)["model"])
         return model
 
     def choose(self, random):
@@ -502,6 +505,23 @@ class SdxlPairsStage(PairsStage, SdxlUnetStage):
         return chosen
 
 
+class SdxlSizesStage(PairsStage, SdxlUnetStage):
+    """Goes on with scenes of its own, of which most say something with their sizes, and each size for itself: a crop at the
+    left alone or at the top alone was never seen before, nor was the same crop in many scenes."""
+
+    set, before = "sdxl-sizes", "sdxl-pairs"
+    pairs = 0.5
+    sides, crops = (40, 64), (8, 16, 24, 32, 40)
+
+    def draw(self, random):
+        scene = scenes.draw(random)
+        kind = random.choice(["plain", "small", "left", "top", "both"], p=[0.25, 0.3, 0.18, 0.18, 0.09])
+        side = int(random.choice(self.sides)) if kind == "small" else scenes.SIDE
+        left = int(random.choice(self.crops)) if kind in ("left", "both") else 0
+        top = int(random.choice(self.crops)) if kind in ("top", "both") else 0
+        return scene, (side, side, top, left, scenes.SIDE, scenes.SIDE)
+
+
 STAGES = {
     "vae-sd15": VaeStage,
     "text-sd15": TextStage,
@@ -511,6 +531,7 @@ STAGES = {
     "text-sdxl": SdxlTextStage,
     "sdxl": SdxlUnetStage,
     "sdxl-pairs": SdxlPairsStage,
+    "sdxl-sizes": SdxlSizesStage,
     "vae-sdxl-frame": FrameVaeStage,
 }
 
