@@ -588,7 +588,9 @@ enum {
 struct dr_forecast_level {
     uint64_t peak_bytes;   /* private, weights and buffers */
     uint64_t budget_bytes; /* the smallest budget under which it goes this way */
-    double work;           /* arithmetic of the job, by that with nothing in bands */
+    double
+        work; /* arithmetic of UNet and VAE, by that with nothing in bands; all steps are
+                  * counted, also those that image-to-image leaves out */
     char manner[DR_TEXT_BYTES]; /* "all components resident", ... */
 };
 

@@ -188,8 +188,8 @@ double plan_flop(const struct plan *plan);
 double plan_whole_flop(const struct plan *plan);
 /* plan_options.whole_bytes; 0: all values are whole. */
 size_t plan_whole_bytes(const struct plan *plan);
-/* The next smaller plan_options.whole_bytes that changes something; 0: nothing is left that
- * could be made in bands. After plan_seal. */
+/* The next smaller plan_options.whole_bytes that is worth trying; 0: nothing is left that could be
+ * made in bands. After plan_seal. */
 size_t plan_next_whole_bytes(const struct plan *plan);
 
 /* Hand out addresses: arena holds plan_bytes (64-aligned); weights is the component's region

@@ -183,10 +183,23 @@ static void widen(struct lines *lines, struct lines by)
 static void need_inputs(const struct plan *plan, const struct op *op,
                         struct lines lines)
 {
+    if (lines.end <= lines.first) return;
     for (int k = 0; k < OP_INPUTS; ++k)
         if (is_banded(plan, op->inputs[k]))
             widen(&buffer_of(plan, op->inputs[k])->need,
                   op->class->needs ? op->class->needs(op, k, lines) : lines);
+}
+
+/* The lines that an operator of a chain makes for this band: those that it has not made yet. Where
+ * there is none, the next one all the same, so that what it will be made of is kept. */
+static struct lines to_make(const struct plan *plan, const struct op *op)
+{
+    const struct plan_buffer *const buffer = buffer_of(plan, op->result);
+    struct lines lines = buffer->need;
+    if (lines.first < buffer->window.end) lines.first = buffer->window.end;
+    if (lines.end <= lines.first) lines.end = lines.first + 1;
+    const int32_t height = shape_of(plan, op->result).h;
+    return lines.first < height ? lines : (struct lines){0, 0};
 }
 
 /* From the lines that the step's operator makes or measures back to those of all of its chain. */
@@ -198,7 +211,7 @@ static void find_needs(const struct plan *plan, const struct plan_step *step,
     need_inputs(plan, &plan->ops[step->op], lines);
     for (int32_t i = step->chain_count - 1; i >= 0; --i) {
         const struct op *const op = &plan->ops[step->chain[i]];
-        need_inputs(plan, op, buffer_of(plan, op->result)->need);
+        need_inputs(plan, op, to_make(plan, op));
     }
 }
 

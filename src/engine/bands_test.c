@@ -100,6 +100,11 @@ static void try_levels(bool from_picture)
         fprintf(stderr, "     %8.1f MiB  %4.2f  %s\n",
                 (double)level->peak_bytes / (1 << 20), level->work, level->manner);
         dr_generate_result_free(&result);
+        if (i + 1 == forecast.level_count) continue;
+        begin_level(engine, level->budget_bytes - 1);
+        result = generate(engine, &options);
+        check_int(result.planned_private_bytes, ==, level[1].peak_bytes);
+        dr_generate_result_free(&result);
     }
     const uint64_t least = forecast.levels[forecast.level_count - 1].budget_bytes;
     begin_level(engine, least - 1);

@@ -102,6 +102,7 @@ enum dr_code job_shrink(struct job *job, bool *smaller, struct dr_error *err)
 enum dr_code job_make_whole(struct job *job, struct dr_error *err)
 {
     enum dr_code code = DR_OK;
+    if (job_whole_bytes(job) == 0) return DR_OK;
     if (job->request.wants_encode) code = make_encode_plan(job, 0, err);
     if (code == DR_OK && job->request.wants_decode)
         code = make_decode_plan(job, 0, err);
@@ -510,17 +511,20 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
             }
             if (need < least) least = need;
         }
-        const enum dr_code code = job_shrink(job, &smaller, err);
+        enum dr_code code = job_shrink(job, &smaller, err);
+        if (code == DR_OK && atomic_load(job->context.cancel))
+            code = error_set(err, DR_CANCELLED, "cancelled while it was planned");
         if (code != DR_OK) return code;
     }
+    const char *const bands = job_whole_bytes(job) > 0 ? " and the VAE in bands" : "";
     char need[16], have[16], limit[16];
     return error_set(
         err, DR_OVER_BUDGET,
         "%dx%d needs at least %s (%zu bytes) of private memory, with one component loaded at a "
-        "time and the VAE in bands; the budget leaves %s (%zu bytes) for weights and buffers, %s (%zu bytes) are in use now; "
+        "time%s; the budget leaves %s (%zu bytes) for weights and buffers, %s (%zu bytes) are in use now; "
         "make the picture smaller or the budget larger",
         (int)job->request.width, (int)job->request.height, size_format(least, need),
-        least, size_format(ledger->limit_bytes, limit), ledger->limit_bytes,
+        least, bands, size_format(ledger->limit_bytes, limit), ledger->limit_bytes,
         size_format(ledger->private_bytes, have), ledger->private_bytes);
 }
 

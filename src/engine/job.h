@@ -167,8 +167,8 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 /* Add up one residency; fills actions and planned_bytes. */
 void job_plan(struct job *job, enum job_residency residency);
 
-/* Make the larger of the VAE's plans one level smaller; *smaller is false where that does not make
- * the job's memory smaller. Errors: DR_NOMEM; job_finish is then all that may follow. */
+/* Make the larger of the VAE's plans one level smaller; *smaller is false where there is no such level,
+ * or nothing to be won by it: the text encoder or the UNet needs as much. Errors: DR_NOMEM; job_finish is then all that may follow. */
 enum dr_code job_shrink(struct job *job, bool *smaller,
                         struct dr_error *err) DR_MUST_CHECK;
 

@@ -183,7 +183,8 @@ static enum dr_code describe_levels(const struct dr_engine *engine, struct job *
         for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
             job_plan(job, (enum job_residency)i);
             const uint64_t peak = job->planned_bytes + job->decoder_bytes;
-            if (peak >= least || forecast->level_count == DR_FORECAST_LEVELS) continue;
+            if (peak >= least) continue;
+            if (forecast->level_count == DR_FORECAST_LEVELS) --forecast->level_count;
             struct dr_forecast_level *const level =
                 &forecast->levels[forecast->level_count++];
             level->peak_bytes = least = peak;
@@ -197,20 +198,26 @@ static enum dr_code describe_levels(const struct dr_engine *engine, struct job *
     return job_make_whole(job, err);
 }
 
-static void judge(const struct dr_engine *engine, struct job *job,
-                  struct dr_forecast *forecast)
+static enum dr_code judge(const struct dr_engine *engine, struct job *job,
+                          struct dr_forecast *forecast, struct dr_error *err)
 {
     struct dr_error why;
     char manner[DR_TEXT_BYTES];
     forecast->budget_bytes = engine->budget_bytes;
     (void)snprintf(forecast->budget_reason, sizeof forecast->budget_reason, "%s",
                    engine->budget_reason);
-    forecast->fits = job_admit(job, &why) == DR_OK;
+    const enum dr_code code = job_admit(job, &why);
+    if (code != DR_OK && code != DR_OVER_BUDGET) {
+        if (err) *err = why;
+        return code;
+    }
+    forecast->fits = code == DR_OK;
     describe_manner(job, manner);
     (void)snprintf(forecast->verdict, sizeof forecast->verdict, "%s%.*s",
                    forecast->fits ? "fits with " : "",
                    (int)sizeof forecast->verdict - 16,
                    forecast->fits ? manner : why.message);
+    return DR_OK;
 }
 
 static enum dr_code make_forecast(struct dr_engine *engine,
@@ -244,7 +251,7 @@ static enum dr_code make_forecast(struct dr_engine *engine,
         code = describe_levels(engine, &job, forecast, err);
     }
     if (code == DR_OK) {
-        judge(engine, &job, forecast);
+        code = judge(engine, &job, forecast, err);
     }
     job_finish(&job);
     vae_choice_close(&vae);
