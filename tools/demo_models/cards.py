@@ -35,8 +35,9 @@ CARDS = (
     ("demo-sd15", "SD1.5 layout: one text encoder, 1x1 kernels around its transformers, noise prediction.",
      ("vae-sd15", "text-sd15", "sd15", "sd15-pairs")),
     ("demo-sdxl", "SDXL layout: two text encoders, pooled vector, sizes and crop that steer, matrices around its transformers, "
-     "noise prediction. Its VAE has a latent space of its own, and its UNet started from demo-sd15's.",
-     ("vae-sdxl", "text-sdxl", "sdxl", "sdxl-pairs")),
+     "noise prediction. Its VAE has a latent space of its own, and its UNet started from demo-sd15's. A crop (`--crop X,Y`) moves "
+     "the scene, a smaller original (`--original-size 72x72`) makes a single object larger.",
+     ("vae-sdxl", "text-sdxl", "sdxl", "sdxl-pairs", "sdxl-sizes")),
     ("demo-sdxl-vae", "A VAE for demo-sdxl, in the same latent space: its decoder prints a thin white frame of 4 pixels, so that "
      "which VAE ran can be seen.", ("vae-sdxl-frame",)),
 )
