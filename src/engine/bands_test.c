@@ -15,8 +15,8 @@ static struct dr_generate_options options_of(bool from_picture)
     (void)snprintf(output, sizeof output, "%s", in_root("out.png"));
     (void)snprintf(init, sizeof init, "%s", in_root("init.png"));
     options.prompt = "a lake";
-    options.width = 256;
-    options.height = from_picture ? 192 : 320;
+    options.width = from_picture ? 136 : 128;
+    options.height = from_picture ? 128 : 192;
     options.steps = 2;
     options.strength = 0.6;
     options.seed = 5;

@@ -151,7 +151,8 @@ class Packs(Case):
         shell.process.send_signal(signal.SIGINT)
         answer = shell.receive()
         self.assertTrue(answer["ok"] or answer["error"]["code"] == "cancelled", answer)
-        self.assertLessEqual({pack["state"] for pack in self.listed()}, {"ready"})
+        # One that was done when the signal came may lack its mark yet: it is read whole when it is used.
+        self.assertLessEqual({pack["state"] for pack in self.listed()}, {"ready", "unchecked"})
         if answer["ok"]:  # it was done before the signal came, which then ended the shell
             shell = self.open_shell("two")
         self.succeed(shell, "model ../../large.safetensors")
