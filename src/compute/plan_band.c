@@ -220,8 +220,7 @@ static bool make_rows(struct plan *plan, int32_t i, struct rows rows,
 {
     struct op *const op = &plan->ops[i];
     if (runner) return plan_run_rows(plan, i, rows, runner);
-    op->run_flop +=
-        op->flop * (double)rows.count / (double)shape_rows(shape_of(plan, op->result));
+    op->run_flop += op_flop_of(plan, op, rows);
     return true;
 }
 

@@ -155,6 +155,14 @@ static inline bool shape_equal(struct shape a, struct shape b)
     return a.n == b.n && a.h == b.h && a.w == b.w && a.c == b.c;
 }
 
+/* What some rows of an operator's result are of its FLOP. */
+static inline double op_flop_of(const struct plan *plan, const struct op *op,
+                                struct rows rows)
+{
+    return op->flop * (double)rows.count /
+           (double)shape_rows(plan->values[op->result.id].shape);
+}
+
 /* ---- for operators, while running ---- */
 
 /* Where a row of a value lies: one that the value has whole, or in its band. */

@@ -102,8 +102,7 @@ bool plan_run_rows(struct plan *plan, int32_t i, struct rows rows,
                       plan->name, (int)i, op->class->kind);
         return false;
     }
-    runner->done += op->flop * (double)rows.count /
-                    (double)shape_rows(plan->values[op->result.id].shape);
+    runner->done += op_flop_of(plan, op, rows);
     if (progress && progress->report)
         progress->report(progress->cookie,
                          plan->flop > 0 ? fmin(runner->done / plan->flop, 1.0)

@@ -7,13 +7,11 @@ dropped, and are: that is what the test of pressure shows.
 """
 import os
 import pathlib
-import shutil
 import subprocess
-import tempfile
 import unittest
 
 import harness
-from harness import BUILD, DARKROOM, ENVIRONMENT, GENERATE, HOME, Case, make
+from harness import DARKROOM, ENVIRONMENT, GENERATE, HOME, Case, make
 
 MIB = 1 << 20
 ALLOWANCE = 16 * MIB
@@ -82,11 +80,7 @@ class Group:
 class Cgroup(Case):
     def setUp(self):
         super().setUp()
-        self.packs = tempfile.mkdtemp(prefix="cli-packs-", dir=BUILD)
-        self.addCleanup(shutil.rmtree, self.packs, True)
-        state = self.run_program("packs", "--packs", self.packs)
-        if "lies in memory" in state.stderr:
-            self.skipTest(state.stderr)
+        self.packs = self.pack_folder()
 
     def run_in(self, limit, *arguments, stdin=None):
         group = Group(f"darkroom-{os.getpid()}-{self.id().split('.')[-1]}", limit)

@@ -173,6 +173,16 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=HOME))
 
+    def pack_folder(self):
+        """An empty folder for packs, beside the build: /tmp may lie in memory, where packs are turned off."""
+        folder = tempfile.mkdtemp(prefix="cli-packs-", dir=BUILD)
+        self.addCleanup(shutil.rmtree, folder, True)
+        state = self.run_program("packs", "--packs", folder)
+        if "lies in memory" in state.stderr:
+            self.skipTest(state.stderr)
+        self.assertEqual(state.returncode, 0, state)
+        return folder
+
     def run_program(self, *arguments, stdin=b"", stdout=subprocess.PIPE, environment=None, folder=None):
         done = subprocess.run([DARKROOM, *map(str, arguments)], input=stdin, stdout=stdout, stderr=subprocess.PIPE,
                               cwd=folder or self.folder, env={**ENVIRONMENT, **(environment or {})}, timeout=LIMIT_S,

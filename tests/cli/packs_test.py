@@ -6,11 +6,10 @@ import resource
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 
 import harness
-from harness import BUILD, DARKROOM, ENVIRONMENT, GENERATE, HOME, LINE, Case, Shell, make
+from harness import DARKROOM, ENVIRONMENT, GENERATE, HOME, LINE, Case, Shell, make
 
 MIB = 1 << 20
 
@@ -18,13 +17,7 @@ MIB = 1 << 20
 class Packs(Case):
     def setUp(self):
         super().setUp()
-        # Beside the build: /tmp may lie in memory, where packs are turned off.
-        self.packs = tempfile.mkdtemp(prefix="cli-packs-", dir=BUILD)
-        self.addCleanup(shutil.rmtree, self.packs, True)
-        state = self.run_program("packs", "--packs", self.packs)
-        if "lies in memory" in state.stderr:
-            self.skipTest(state.stderr)
-        self.assertEqual(state.returncode, 0, state)
+        self.packs = self.pack_folder()
 
     def listed(self, *arguments):
         answer, code = self.ask("packs", *arguments, "--packs", self.packs)
