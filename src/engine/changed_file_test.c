@@ -147,6 +147,8 @@ static void each_change(void (*test)(const struct layout *layout, enum change ch
 {
     for (int i = 0; i < LAYOUT_COUNT; ++i)
         for (int change = 0; change < CHANGE_COUNT; ++change) {
+            /* Under a sanitizer one change to each. */
+            if (!kernel_is_measured && (i + change) % CHANGE_COUNT != 0) continue;
             test(&layouts[i], (enum change)change);
             restore_file(layouts[i].victim);
         }

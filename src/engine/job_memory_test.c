@@ -195,7 +195,7 @@ static void planned_is_peak_in_f32(void)
 
 static void planned_is_peak_in_the_machines_own(void)
 {
-    planned_is_peak(DR_PRECISION_AUTO);
+    if (has_own_precision()) planned_is_peak(DR_PRECISION_AUTO);
 }
 
 /* The original's digest is not known yet when a job brings its own VAE: its reading is part of

@@ -213,7 +213,7 @@ static void overflow_names_the_stage_in_f32(void)
 
 static void overflow_names_the_stage_in_the_machines_own(void)
 {
-    overflow_names_the_stage(DR_PRECISION_AUTO);
+    if (has_own_precision()) overflow_names_the_stage(DR_PRECISION_AUTO);
 }
 
 /* A prediction that is finite may still take the latent beyond: that is the UNet's, too, not

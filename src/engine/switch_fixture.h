@@ -60,14 +60,6 @@ static inline const char *packs_missing(void)
     return pack_store_is_on(&store) ? NULL : store.off_reason;
 }
 
-/* Sanitizers hold memory of their own: what the kernel says is not looked at there. */
-static const bool kernel_is_measured =
-#ifdef __SANITIZE_ADDRESS__
-    false;
-#else
-    true;
-#endif
-
 /* ---- a process of its own ------------------------------------------------------------------ */
 
 enum {

@@ -451,7 +451,7 @@ static void play_cases(enum fault_sabotage sabotage)
 {
     static struct report report;
     const uint64_t first = number_from("DARKROOM_SEED", 20240611);
-    const int most = (int)number_from("DARKROOM_CASES", kernel_is_measured ? 200 : 40);
+    const int most = (int)number_from("DARKROOM_CASES", kernel_is_measured ? 120 : 24);
     FILE *const file = fopen(in_root("table"), "rb");
     if (!file || fread(&table, sizeof table, 1, file) != 1) exit(1);
     (void)fclose(file);
