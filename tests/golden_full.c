@@ -285,7 +285,7 @@ int main(int count, char **arguments)
     network_start();
     network_open(&checkpoint, arguments[2]);
     const bool has_vae = checkpoint.family != FAMILY_SDXL;
-    const bool has_bf16 = compute_has_bf16();
+    const bool has_bf16 = compute_can_bf16();
     struct golden golden;
     golden_open(&golden, has_vae ? "unet" : "unet_sdxl");
     golden_check_checkpoint(&golden, arguments[2]);

@@ -46,13 +46,13 @@ static struct ledger network_ledger;
 /* The narrow type that this processor multiplies: for what is the same in any type. */
 static inline enum dtype network_narrow(void)
 {
-    return compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32;
+    return compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32;
 }
 
 /* A case about bfloat16 itself: left out, and said, where the processor does not multiply it. */
 #define network_run_bf16(function)                                            \
     do {                                                                      \
-        if (compute_has_bf16())                                               \
+        if (compute_can_bf16())                                               \
             check_run(function);                                              \
         else                                                                  \
             fprintf(stderr, "left out %s: no AVX512-BF16 here\n", #function); \

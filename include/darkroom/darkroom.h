@@ -87,7 +87,8 @@ struct dr_memory_event {
 
 struct dr_engine_options {
     enum dr_precision
-        precision;         /* AUTO: bf16 where the processor multiplies it, else f32 */
+        precision;         /* AUTO: bf16 where the processor multiplies it, else f32.
+                            * BF16 is emulated, slowly, where it has AVX512 alone */
     int32_t thread_count;  /* 0: one for each core this process may use. They are the
                             * process's: the engine opened last sets them for all, but not
                             * while a job of another runs (DR_BUSY; 0 takes them as they are) */

@@ -155,6 +155,12 @@ bool compute_has_bf16(void)
     return ((unsigned)dnnl_get_effective_cpu_isa() & bf16) == bf16;
 }
 
+bool compute_can_bf16(void)
+{
+    const unsigned avx512 = dnnl_cpu_isa_avx512_core;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & avx512) == avx512;
+}
+
 const char *compute_description(void)
 {
     return library.description;

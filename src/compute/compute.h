@@ -23,6 +23,10 @@ int compute_thread_count(void);
 /* Does this processor multiply bfloat16 in hardware (AVX512-BF16 or AMX)? */
 bool compute_has_bf16(void);
 
+/* Does the library compute in bfloat16 here? Without such hardware it emulates it on AVX512: half
+ * of float32's memory, several times its time. */
+bool compute_can_bf16(void);
+
 /* "oneDNN 2.6.3, AVX512-BF16, 2 threads": for the log and docs. Static storage. */
 const char *compute_description(void);
 

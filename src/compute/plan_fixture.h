@@ -143,7 +143,7 @@ struct fixture {
 /* Products in bfloat16 need a processor that has them; their tests are left out elsewhere. */
 static inline bool fixture_lacks(enum dtype dtype)
 {
-    return dtype == DTYPE_BF16 && !compute_has_bf16();
+    return dtype == DTYPE_BF16 && !compute_can_bf16();
 }
 
 static inline void fixture_begin_with(struct fixture *f,

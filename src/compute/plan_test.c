@@ -2,7 +2,7 @@
 
 static enum dtype best_dtype(void)
 {
-    return compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32;
+    return compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32;
 }
 
 /* A little network with every operator: two levels of a UNet in small. */
@@ -190,7 +190,7 @@ static void gives_the_same_bytes(void)
  * blocked layouts only: the library's older products sum by the shape of the whole.) */
 static void threads_change_nothing(void)
 {
-    if (!compute_has_bf16()) return;
+    if (!compute_can_bf16()) return;
     const uint64_t state = fixture_state;
     struct dr_error err = {0};
     float *kept = NULL;

@@ -7,7 +7,7 @@ static struct weight_shape random_shape(void)
     static const int32_t often[] = {3, 4, 32, 64, 96, 128, 320};
     struct weight_shape s = {
         .kind = (enum weight_kind)fixture_int(0, 3),
-        .dtype = fixture_int(0, 1) && compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32,
+        .dtype = fixture_int(0, 1) && compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32,
         .out = fixture_int(0, 1) ? often[fixture_int(0, 6)] : fixture_int(1, 150),
         .in = fixture_int(0, 1) ? often[fixture_int(0, 6)] : fixture_int(1, 150),
         .kernel_height = 1,
@@ -85,7 +85,7 @@ static void slices_are_parts(void)
     for (int i = 0; i < 2; ++i) {
         struct weight_layout whole, slice, alone;
         size_t offset = 0;
-        const enum dtype dtype = i && compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32;
+        const enum dtype dtype = i && compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32;
         check_int(layout_choose(&whole, dtype, 96, 320, &err), ==, DR_OK);
         check_int(layout_choose(&alone, dtype, 96, 128, &err), ==, DR_OK);
         if (!layout_slice(&whole, 64, 128, &slice, &offset))

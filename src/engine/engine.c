@@ -236,16 +236,24 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
     return DR_OK;
 }
 
-static enum dr_code choose_dtype(enum dr_precision precision, enum dtype *dtype,
+/* Asked for, bfloat16 is emulated where the processor has none of it; by itself nobody would want
+ * the time that takes. */
+static enum dr_code choose_dtype(struct dr_engine *engine, enum dr_precision precision,
                                  struct dr_error *err)
 {
     const bool has_bf16 = compute_has_bf16();
-    if (precision == DR_PRECISION_BF16 && !has_bf16)
+    const bool emulates = precision == DR_PRECISION_BF16 && !has_bf16;
+    if (emulates && !compute_can_bf16())
         return error_set(
             err, DR_UNSUPPORTED,
-            "this processor does not multiply bfloat16 (it has no AVX512-BF16); use "
-            "--precision f32 or auto");
-    *dtype = precision != DR_PRECISION_F32 && has_bf16 ? DTYPE_BF16 : DTYPE_F32;
+            "this processor does not multiply bfloat16 (it has neither AVX512-BF16 nor "
+            "the AVX512 to emulate it); use --precision f32 or auto");
+    if (emulates)
+        engine_log(engine, DR_LOG_WARNING,
+                   "this processor does not multiply bfloat16 (it has no AVX512-BF16): it "
+                   "is emulated, with half of float32's memory at several times its time");
+    const bool is_bf16 = emulates || (precision != DR_PRECISION_F32 && has_bf16);
+    engine->dtype = is_bf16 ? DTYPE_BF16 : DTYPE_F32;
     return DR_OK;
 }
 
@@ -294,7 +302,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     if (code == DR_OK) open_packs(engine, options->pack_folder);
     struct kernel_totals totals = {0};
     if (code == DR_OK) code = compute_init(options->thread_count, err);
-    if (code == DR_OK) code = choose_dtype(options->precision, &engine->dtype, err);
+    if (code == DR_OK) code = choose_dtype(engine, options->precision, err);
     if (code == DR_OK) code = kernel_totals_read(&totals, err);
     if (code == DR_OK) code = memory_limit_read(&engine->machine, err);
     engine->baseline_bytes = totals.private_bytes;

@@ -505,7 +505,7 @@ static void another_precision_is_another_pack(void)
                                               .manner = COMPONENT_PACK_LOOK};
     begin(&sample);
     check_int(settle(&sample, COMPONENT_PACK_LOOK, NULL), ==, DR_OK);
-    if (compute_has_bf16()) {
+    if (compute_can_bf16()) {
         check_int(vae_spec_create(&narrow, &sample.checkpoint.components[ROLE_VAE],
                                   FAMILY_SD15, DTYPE_BF16, &problem),
                   ==, DR_OK);

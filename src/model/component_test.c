@@ -319,7 +319,7 @@ static void build_spec(struct sample *sample, enum dtype dtype, struct component
  * its operands. */
 static enum dtype narrow_type(void)
 {
-    return compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32;
+    return compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32;
 }
 
 static void set_chunk(struct component_spec *spec, size_t bytes)
