@@ -95,12 +95,12 @@ void engine_begin_progress(struct dr_engine *engine, struct load_progress *progr
 
 static struct dr_memory_point memory_point(const struct dr_engine *engine)
 {
-    struct kernel_totals totals = {0};
-    (void)!kernel_totals_read(&totals, NULL);
+    size_t private_bytes = 0;
+    (void)!kernel_private_read(&private_bytes, NULL);
     return (struct dr_memory_point){.ledger_private_bytes =
                                         engine->ledger.private_bytes,
                                     .ledger_mapped_bytes = engine->ledger.mapped_bytes,
-                                    .kernel_private_bytes = totals.private_bytes};
+                                    .kernel_private_bytes = private_bytes};
 }
 
 struct receipt_start receipt_begin(struct dr_engine *engine)
@@ -249,9 +249,10 @@ static enum dr_code choose_dtype(struct dr_engine *engine, enum dr_precision pre
             "this processor does not multiply bfloat16 (it has neither AVX512-BF16 nor "
             "the AVX512 to emulate it); use --precision f32 or auto");
     if (emulates)
-        engine_log(engine, DR_LOG_WARNING,
-                   "this processor does not multiply bfloat16 (it has no AVX512-BF16): it "
-                   "is emulated, with half of float32's memory at several times its time");
+        engine_log(
+            engine, DR_LOG_WARNING,
+            "this processor does not multiply bfloat16 (it has no AVX512-BF16): it "
+            "is emulated, with half of float32's memory at several times its time");
     const bool is_bf16 = emulates || (precision != DR_PRECISION_F32 && has_bf16);
     engine->dtype = is_bf16 ? DTYPE_BF16 : DTYPE_F32;
     return DR_OK;

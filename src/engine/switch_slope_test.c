@@ -135,8 +135,7 @@ static void judge_growth(struct verdict *verdict, const char *what, size_t marke
                          size_t last, int64_t most)
 {
     const int64_t growth = (int64_t)last - (int64_t)marked;
-    if (growth > most)
-        verdict_add(verdict, "%s bytes grew by %" PRId64, what, growth);
+    if (growth > most) verdict_add(verdict, "%s bytes grew by %" PRId64, what, growth);
 }
 
 static struct verdict judge_slope(const char *part, enum fault_sabotage sabotage,

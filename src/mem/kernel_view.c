@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mem/private_pages.h"
 #include "mem/process_marks.h"
 #include "mem/region.h"
 #include "mem/smaps.h"
@@ -303,6 +304,15 @@ enum dr_code kernel_totals_read(struct kernel_totals *totals, struct dr_error *e
     struct smaps_entry rollup;
     const enum dr_code code = read_rollup(&rollup, err);
     if (!code) totals_from(totals, &rollup);
+    return code;
+}
+
+enum dr_code kernel_private_read(size_t *bytes, struct dr_error *err)
+{
+    if (private_pages_count(bytes)) return DR_OK;
+    struct kernel_totals totals = {0};
+    const enum dr_code code = kernel_totals_read(&totals, err);
+    *bytes = totals.private_bytes;
     return code;
 }
 

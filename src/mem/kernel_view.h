@@ -75,9 +75,13 @@ struct kernel_view {
 enum dr_code kernel_view_read(struct kernel_view *view, const struct ledger *ledger,
                               struct dr_error *err) DR_MUST_CHECK;
 
-/* The totals alone, from smaps_rollup: cheap. Errors: DR_IO. */
+/* The totals alone, from smaps_rollup. Errors: DR_IO. */
 enum dr_code kernel_totals_read(struct kernel_totals *totals,
                                 struct dr_error *err) DR_MUST_CHECK;
+
+/* Of these the private bytes alone, without a walk over mapped files where that can be done
+ * (private_pages.h): cheap. Errors: DR_IO. */
+enum dr_code kernel_private_read(size_t *bytes, struct dr_error *err) DR_MUST_CHECK;
 
 /* The evidence for one open region, from /proc/self/smaps. Errors: DR_IO. */
 enum dr_code kernel_region_read(struct region_evidence *evidence,

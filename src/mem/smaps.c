@@ -36,6 +36,7 @@ static bool parse_header(char *line, struct smaps_entry *entry)
     entry->start = (uintptr_t)start;
     entry->end = (uintptr_t)end;
     entry->has_inode = inode != 0;
+    entry->on_device = major != 0;
     const size_t length = strnlen(line, sizeof entry->name - 1);
     memcpy(entry->name, line, length);
     return true;

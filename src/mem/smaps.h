@@ -6,7 +6,8 @@
  *     const int failed = smaps_close(&smaps);
  *
  * Reads through a fixed buffer and allocates nothing. Entries come with ascending addresses.
- * smaps_rollup has the same form, with one entry, and may be read with this too.
+ * smaps_rollup has the same form, with one entry, and may be read with this too; and so may maps,
+ * which has no figures: they are 0.
  *
  * Source: Documentation/filesystems/proc.rst, sections 3.1 (maps) and smaps.
  */
@@ -23,7 +24,8 @@ struct smaps_entry {
     uintptr_t end;
     char permissions[5]; /* "rw-p" */
     bool has_inode;
-    char name[96]; /* path or [name], cut where longer; "" for unnamed memory */
+    bool on_device; /* its file lies on a block device */
+    char name[96];  /* path or [name], cut where longer; "" for unnamed memory */
     size_t rss_bytes;
     size_t pss_bytes;
     size_t pss_anonymous_bytes; /* in a rollup only, as is the next */

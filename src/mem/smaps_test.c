@@ -35,7 +35,7 @@ static void reads_what_the_kernel_writes(void)
     check_int(entry.end, ==, 0x7f77dae92000);
     check_str(entry.permissions, "r--p");
     check_str(entry.name, "/opt/a b/lib c.so (deleted)");
-    check(entry.has_inode && !entry.has_pss_anonymous);
+    check(entry.has_inode && entry.on_device && !entry.has_pss_anonymous);
     check_int(entry.rss_bytes, ==, 12288);
     check_int(entry.pss_bytes, ==, 6144);
     check_int(entry.anonymous_bytes, ==, 8192);
@@ -50,7 +50,7 @@ static void reads_rollups_and_high_addresses(void)
                         "Rss: 40 kB\nPss_Anon: 12 kB\nPss_Shmem: 3 kB\n",
                         &entry, &count),
               ==, 0);
-    check(entry.has_pss_anonymous && !entry.has_inode);
+    check(entry.has_pss_anonymous && !entry.has_inode && !entry.on_device);
     check_int(entry.pss_anonymous_bytes, ==, 12288);
     check_int(entry.pss_shmem_bytes, ==, 3072);
     check_int(read_text("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  "
