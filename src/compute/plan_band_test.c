@@ -4,7 +4,7 @@
 #include "base/fault.h"
 
 enum {
-    CHANNELS = 32,
+    CHANNELS = 64,
     GROUPS = 8
 };
 
