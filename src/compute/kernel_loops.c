@@ -398,27 +398,28 @@ INLINE void spread_four(floats *v, size_t step)
     v[3 * step] = b - d;
 }
 
-INLINE void input_some(const struct kernel_winograd_input *a, size_t at, size_t count,
-                       bool inside)
+INLINE void input_some(const struct kernel_winograd_input *a, enum dtype type,
+                       size_t at, size_t count, bool inside)
 {
     floats d[16];
     for (size_t p = 0; p < 16; ++p)
-        d[p] = inside || a->pixels[p] ? load_some(a->pixels[p], DTYPE_BF16, at, count)
-                                      : all(0);
+        d[p] =
+            inside || a->pixels[p] ? load_some(a->pixels[p], type, at, count) : all(0);
     for (size_t i = 0; i < 4; ++i)
         spread_four(&d[i], 4);
     for (size_t i = 0; i < 4; ++i)
         spread_four(&d[4 * i], 1);
     for (size_t p = 0; p < 16; ++p)
-        store_some(a->target, DTYPE_BF16, p * a->step + at, d[p], count);
+        store_some(a->target, type, p * a->step + at, d[p], count);
 }
 
-INLINE void input_all(const struct kernel_winograd_input *a, bool inside)
+INLINE void input_all(const struct kernel_winograd_input *a, enum dtype type,
+                      bool inside)
 {
     size_t at = 0;
     for (; at + LANES <= a->channels; at += LANES)
-        input_some(a, at, LANES, inside);
-    if (at < a->channels) input_some(a, at, a->channels - at, inside);
+        input_some(a, type, at, LANES, inside);
+    if (at < a->channels) input_some(a, type, at, a->channels - at, inside);
 }
 
 static void winograd_input(const struct kernel_winograd_input *arguments)
@@ -427,10 +428,12 @@ static void winograd_input(const struct kernel_winograd_input *arguments)
     bool inside = true;
     for (size_t p = 0; p < 16; ++p)
         inside = inside && a.pixels[p];
-    if (inside)
-        input_all(&a, true);
+    if (a.type == DTYPE_BF16 && inside)
+        input_all(&a, DTYPE_BF16, true);
+    else if (a.type == DTYPE_BF16)
+        input_all(&a, DTYPE_BF16, false);
     else
-        input_all(&a, false);
+        input_all(&a, DTYPE_F32, false);
 }
 
 /* A^T v: four numbers become the first two of them. */

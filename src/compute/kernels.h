@@ -97,10 +97,11 @@ struct kernel_turn {
 };
 
 /* B^T d B of 4x4 pixels, channel by channel (winograd.h): point p of channel c goes to
- * target[p * step + c]. All bfloat16. Sums only, so that every processor gives the same bits. */
+ * target[p * step + c]. Sums only, so that every processor gives the same bits. */
 struct kernel_winograd_input {
     const void *pixels[16]; /* NULL: padding, zeros */
     void *target;
+    enum dtype type; /* of both */
     size_t channels, step;
 };
 

@@ -368,15 +368,15 @@ static void winograd_input_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 60; ++round) {
         const size_t c = (size_t)fixture_int(1, 70), step = c + 5;
-        float *const x = fixture_reals(16 * c, 1, DTYPE_BF16);
-        struct guarded xs = packed(x, 16 * c, DTYPE_BF16);
-        struct guarded ys = guarded_open((15 * step + c) * sizeof(uint16_t));
-        struct kernel_winograd_input arguments = {.target = ys.data,
-                                                  .channels = c,
-                                                  .step = step};
+        const enum dtype type = round % 3 ? DTYPE_BF16 : DTYPE_F32;
+        float *const x = fixture_reals(16 * c, 1, type);
+        struct guarded xs = packed(x, 16 * c, type);
+        struct guarded ys = guarded_open((15 * step + c) * dtype_bytes(type));
+        struct kernel_winograd_input arguments = {
+            .target = ys.data, .type = type, .channels = c, .step = step};
         for (size_t k = 0; k < 16; ++k)
             if (round % 2 == 0 || fixture_int(0, 2))
-                arguments.pixels[k] = xs.data + k * c * sizeof(uint16_t);
+                arguments.pixels[k] = xs.data + k * c * dtype_bytes(type);
         kernels->winograd_input(&arguments);
         for (size_t p = 0; p < 16; ++p)
             for (size_t i = 0; i < c; ++i) {
@@ -388,8 +388,8 @@ static void winograd_input_case(const struct kernels *kernels)
                     want += by * (double)x[k * c + i];
                     size += fabs(by * (double)x[k * c + i]);
                 }
-                check_real(fabs((double)unpacked(&ys, DTYPE_BF16, p * step + i) - want),
-                           <=, 0x1p-8 * fabs(want) + 1e-6 * size);
+                check_real(fabs((double)unpacked(&ys, type, p * step + i) - want), <=,
+                           within(type, 0) * fabs(want) + 1e-6 * size);
             }
         free(x);
         guarded_close(&xs);

@@ -1,6 +1,7 @@
 #include "compute/winograd.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "compute/compute.h"
@@ -29,7 +30,7 @@ bool winograd_is_chosen(const struct weight_shape *shape)
 /* ---- the weight --------------------------------------------------------------------- */
 
 enum {
-    STORED_OUT = 16,
+    STORED_OUT = 8,
     STORED_IN = 16,
     WINDOW = 9
 };
@@ -45,10 +46,11 @@ static void spread(const float *v, size_t step, float *to, size_t to_step)
 }
 
 /* G g G^T of count (at most STORED_IN) kernels; points: [WINOGRAD_POINTS][STORED_IN]. */
-static void transform_kernels(const uint16_t *kernels, int32_t count, uint16_t *points)
+static void transform_kernels(const void *kernels, enum dtype type, int32_t count,
+                              void *points)
 {
     float g[WINDOW * STORED_IN], u[WINOGRAD_POINTS * STORED_IN] = {0};
-    dtype_to_f32(kernels, DTYPE_BF16, g, (size_t)count * WINDOW);
+    dtype_to_f32(kernels, type, g, (size_t)count * WINDOW);
     for (int32_t i = 0; i < count; ++i) {
         float tall[4 * 3];
         for (int32_t k = 0; k < 3; ++k)
@@ -56,7 +58,10 @@ static void transform_kernels(const uint16_t *kernels, int32_t count, uint16_t *
         for (int32_t k = 0; k < 4; ++k)
             spread(&tall[3 * k], 1, &u[4 * k * STORED_IN + i], STORED_IN);
     }
-    dtype_to_bf16(u, DTYPE_F32, points, sizeof u / sizeof *u);
+    if (type == DTYPE_BF16)
+        dtype_to_bf16(u, DTYPE_F32, points, sizeof u / sizeof *u);
+    else
+        memcpy(points, u, sizeof u);
 }
 
 static int32_t at_most(int32_t count, int32_t most)
@@ -67,8 +72,10 @@ static int32_t at_most(int32_t count, int32_t most)
 void winograd_store(const struct weight *weight, const void *plain, int32_t first,
                     int32_t count, void *target)
 {
-    uint16_t points[STORED_OUT][WINOGRAD_POINTS * STORED_IN];
-    struct layout_part part = {.in_step = 1, .out_step = sizeof points[0] / 2};
+    const size_t element = dtype_bytes(weight->dtype);
+    const size_t numbers = WINOGRAD_POINTS * STORED_IN;
+    unsigned char points[STORED_OUT * WINOGRAD_POINTS * STORED_IN * sizeof(float)];
+    struct layout_part part = {.in_step = 1, .out_step = numbers};
     for (int32_t o = first; o < first + count; o += STORED_OUT)
         for (int32_t i = 0; i < weight->in; i += STORED_IN) {
             part.in_first = i;
@@ -77,11 +84,13 @@ void winograd_store(const struct weight *weight, const void *plain, int32_t firs
             part.out_count = at_most(first + count - o, STORED_OUT);
             for (int32_t k = 0; k < part.out_count; ++k) {
                 const size_t kernel = (size_t)(o + k) * (size_t)weight->in + (size_t)i;
-                transform_kernels((const uint16_t *)plain + kernel * WINDOW,
-                                  part.in_count, points[k]);
+                transform_kernels((const unsigned char *)plain +
+                                      kernel * WINDOW * element,
+                                  weight->dtype, part.in_count,
+                                  points + (size_t)k * numbers * element);
             }
             for (size_t p = 0; p < WINOGRAD_POINTS; ++p) {
-                part.source = &points[0][p * STORED_IN];
+                part.source = points + p * STORED_IN * element;
                 layout_pack(weight->layout, &part,
                             (unsigned char *)target + p * weight->point_bytes);
             }
@@ -120,7 +129,7 @@ static int64_t divide_up(int64_t count, int64_t by)
 static void choose_blocks(struct winograd *w)
 {
     const size_t tile_bytes =
-        WINOGRAD_POINTS * (size_t)w->weight->in * dtype_bytes(DTYPE_BF16);
+        WINOGRAD_POINTS * (size_t)w->weight->in * dtype_bytes(w->weight->dtype);
     int64_t most = MOST_TILES;
     while (most > FEWEST_TILES && (size_t)most * tile_bytes > SOURCE_BYTES)
         most /= 2;
@@ -186,7 +195,8 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
     size_t product_bytes = w->products[0]->scratch_bytes;
     if (w->products[1]->scratch_bytes > product_bytes)
         product_bytes = w->products[1]->scratch_bytes;
-    w->source_step = step_between_points(w->block_tiles, w->weight->in, DTYPE_BF16);
+    w->source_step =
+        step_between_points(w->block_tiles, w->weight->in, w->weight->dtype);
     w->result_step = step_between_points(w->block_tiles, w->chunk, DTYPE_F32);
     w->source_bytes = WINOGRAD_POINTS * w->source_step;
     w->lane_bytes = w->source_bytes + WINOGRAD_POINTS * w->result_step + product_bytes;
@@ -248,9 +258,11 @@ static unsigned char *pixel_of(const struct run *run, struct value value,
 static void transform_inputs(const struct run *run, const struct block *block)
 {
     const struct winograd *const w = run->winograd;
-    const size_t row_bytes = (size_t)w->weight->in * dtype_bytes(DTYPE_BF16);
+    const size_t element = dtype_bytes(w->weight->dtype);
+    const size_t row_bytes = (size_t)w->weight->in * element;
     struct kernel_winograd_input arguments = {
-        .step = w->source_step / dtype_bytes(DTYPE_BF16),
+        .type = w->weight->dtype,
+        .step = w->source_step / element,
         .channels = (size_t)w->weight->in,
     };
     for (int32_t t = 0; t < block->tiles; ++t) {
