@@ -128,12 +128,11 @@ static struct value build_product(struct made *m, const struct bench *b,
 {
     const struct value x =
         plan_input(m->plan, (struct shape){b->n, b->side, b->side, b->in}, dtype);
-    const enum weight_kind kind =
-        b->kind == CONV && b->stride < 2 ? WEIGHT_CONV_SAME : WEIGHT_CONV;
     if (b->kind == CONV || b->kind == UPSAMPLE)
         return plan_conv(m->plan, x,
                          &(struct conv_options){
-                             .weight = weight_of(m, kind, dtype, b->out, b->in, 3),
+                             .weight =
+                                 weight_of(m, WEIGHT_CONV, dtype, b->out, b->in, 3),
                              .bias = weight_of(m, WEIGHT_VECTOR, dtype, b->out, 1, 1),
                              .stride = b->stride,
                              .pad_top = 1,

@@ -5,13 +5,11 @@
  * places to gather from, so the enlarged map never exists either.
  *
  * One layout of the weight and one way of summing for every image size: see weight.c.
- * Which way is taken for which shape is decided in one place, plan_conv's choose(); but whether
- * it is Winograd's the weight knows, which was stored for it.
+ * Which way is taken for which shape is decided in one place, plan_conv's choose().
  */
 #include <string.h>
 
 #include "compute/projection.h"
-#include "compute/winograd.h"
 
 struct conv {
     struct projection projection;
@@ -124,20 +122,12 @@ static const struct op_class *choose(const struct weight *weight,
     return &conv_class;
 }
 
-static bool keeps_size(const struct conv_options *options)
-{
-    const struct weight *const weight = options->weight;
-    return weight->kernel_height == 3 && weight->kernel_width == 3 &&
-           options->stride <= 1 && options->pad_top == 1 && options->pad_left == 1 &&
-           options->pad_bottom == 1 && options->pad_right == 1 && !options->upsample;
-}
-
 static bool check_input(struct plan *plan, struct value x,
                         const struct conv_options *options)
 {
     if (!plan_has(plan, x, "a convolution")) return false;
     const struct weight *const weight = options->weight;
-    if (!weight || (!weight_is_conv(weight->kind) && weight->kind != WEIGHT_LINEAR)) {
+    if (!weight || (weight->kind != WEIGHT_CONV && weight->kind != WEIGHT_LINEAR)) {
         plan_fail(plan, DR_BAD_INPUT, "a convolution without a kernel");
         return false;
     }
@@ -160,11 +150,6 @@ static bool check_input(struct plan *plan, struct value x,
                   "a convolution of stride %d and padding %d %d %d %d", options->stride,
                   options->pad_top, options->pad_left, options->pad_bottom,
                   options->pad_right);
-        return false;
-    }
-    if (weight->kind == WEIGHT_CONV_SAME && !keeps_size(options)) {
-        plan_fail(plan, DR_BAD_INPUT,
-                  "a kernel of a convolution that keeps the size is used in another");
         return false;
     }
     return true;
@@ -226,7 +211,6 @@ struct value plan_conv(struct plan *plan, struct value x,
     const struct value result =
         plan_value_new(plan, shape, options->dtype_set ? options->dtype : plan->dtype);
     if (plan_failed(plan)) return VALUE_NONE;
-    if (weight->point_bytes > 0) return winograd_add(plan, x, result, options);
     conv->projection = (struct projection){
         .weight = weight,
         .bias = options->bias,

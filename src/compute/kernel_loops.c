@@ -386,101 +386,6 @@ static void turn(const struct kernel_turn *arguments)
         turn_all(&a, a.target_type, a.source_type);
 }
 
-/* ---- Winograd ----------------------------------------------------------------------- */
-
-/* B^T v: four numbers that lie `step` apart, in place. */
-INLINE void spread_four(floats *v, size_t step)
-{
-    const floats a = v[0], b = v[step], c = v[2 * step], d = v[3 * step];
-    v[0] = a - c;
-    v[step] = b + c;
-    v[2 * step] = c - b;
-    v[3 * step] = b - d;
-}
-
-INLINE void input_some(const struct kernel_winograd_input *a, enum dtype type,
-                       size_t at, size_t count, bool inside)
-{
-    floats d[16];
-    for (size_t p = 0; p < 16; ++p)
-        d[p] =
-            inside || a->pixels[p] ? load_some(a->pixels[p], type, at, count) : all(0);
-    for (size_t i = 0; i < 4; ++i)
-        spread_four(&d[i], 4);
-    for (size_t i = 0; i < 4; ++i)
-        spread_four(&d[4 * i], 1);
-    for (size_t p = 0; p < 16; ++p)
-        store_some(a->target, type, p * a->step + at, d[p], count);
-}
-
-INLINE void input_all(const struct kernel_winograd_input *a, enum dtype type,
-                      bool inside)
-{
-    size_t at = 0;
-    for (; at + LANES <= a->channels; at += LANES)
-        input_some(a, type, at, LANES, inside);
-    if (at < a->channels) input_some(a, type, at, a->channels - at, inside);
-}
-
-static void winograd_input(const struct kernel_winograd_input *arguments)
-{
-    const struct kernel_winograd_input a = *arguments;
-    bool inside = true;
-    for (size_t p = 0; p < 16; ++p)
-        inside = inside && a.pixels[p];
-    if (a.type == DTYPE_BF16 && inside)
-        input_all(&a, DTYPE_BF16, true);
-    else if (a.type == DTYPE_BF16)
-        input_all(&a, DTYPE_BF16, false);
-    else
-        input_all(&a, DTYPE_F32, false);
-}
-
-/* A^T v: four numbers become the first two of them. */
-INLINE void gather_two(floats *v, size_t step)
-{
-    const floats b = v[step], c = v[2 * step];
-    v[0] = v[0] + b + c;
-    v[step] = b - c - v[3 * step];
-}
-
-INLINE void output_some(const struct kernel_winograd_output *a, enum dtype to,
-                        enum dtype residual, size_t at, size_t count)
-{
-    floats m[16];
-    for (size_t p = 0; p < 16; ++p)
-        m[p] = load_some(a->source, DTYPE_F32, p * a->step + at, count);
-    for (size_t i = 0; i < 4; ++i)
-        gather_two(&m[i], 4);
-    for (size_t i = 0; i < 2; ++i)
-        gather_two(&m[4 * i], 1);
-    const floats bias = a->bias ? load_some(a->bias, DTYPE_F32, at, count) : all(0);
-    for (size_t k = 0; k < 4; ++k) {
-        if (!a->pixels[k]) continue;
-        floats x = m[k / 2 * 4 + k % 2] + bias;
-        if (a->residual[k]) x += load_some(a->residual[k], residual, at, count);
-        store_some(a->pixels[k], to, at, x, count);
-    }
-}
-
-INLINE void output_all(const struct kernel_winograd_output *a, enum dtype to,
-                       enum dtype residual)
-{
-    size_t at = 0;
-    for (; at + LANES <= a->channels; at += LANES)
-        output_some(a, to, residual, at, LANES);
-    if (at < a->channels) output_some(a, to, residual, at, a->channels - at);
-}
-
-static void winograd_output(const struct kernel_winograd_output *arguments)
-{
-    const struct kernel_winograd_output a = *arguments;
-    if (a.target_type == DTYPE_BF16 && a.residual_type == DTYPE_BF16)
-        output_all(&a, DTYPE_BF16, DTYPE_BF16);
-    else
-        output_all(&a, a.target_type, a.residual_type);
-}
-
 #define TEXT_OF(name) #name
 #define NAME_OF(name) TEXT_OF(name)
 
@@ -493,6 +398,4 @@ const struct kernels KERNELS_TABLE = {
     .layer_norm = layer_norm,
     .softmax = softmax,
     .turn = turn,
-    .winograd_input = winograd_input,
-    .winograd_output = winograd_output,
 };

@@ -96,26 +96,6 @@ struct kernel_turn {
     const float *factor;
 };
 
-/* B^T d B of 4x4 pixels, channel by channel (winograd.h): point p of channel c goes to
- * target[p * step + c]. Sums only, so that every processor gives the same bits. */
-struct kernel_winograd_input {
-    const void *pixels[16]; /* NULL: padding, zeros */
-    void *target;
-    enum dtype type; /* of both */
-    size_t channels, step;
-};
-
-/* pixels = A^T m A + bias + residual: 2x2 pixels of the 16 points source[p * step + c], which are
- * float32. A residual may be the pixel itself. */
-struct kernel_winograd_output {
-    const float *source;
-    const float *bias; /* may be NULL */
-    size_t channels, step;
-    void *pixels[4];         /* NULL: not wanted */
-    const void *residual[4]; /* NULL: none */
-    enum dtype target_type, residual_type;
-};
-
 struct kernels {
     const char *name;
     void (*finish)(const struct kernel_finish *arguments, size_t count);
@@ -127,8 +107,6 @@ struct kernels {
     void (*layer_norm)(const struct kernel_layer_norm *arguments);
     void (*softmax)(const struct kernel_softmax *arguments);
     void (*turn)(const struct kernel_turn *arguments);
-    void (*winograd_input)(const struct kernel_winograd_input *arguments);
-    void (*winograd_output)(const struct kernel_winograd_output *arguments);
 };
 
 /* The best table for this processor within what the library itself may use. */

@@ -92,7 +92,7 @@ void plan_fail(struct plan *plan, enum dr_code code, const char *format, ...)
 
 /* ---- operators ---------------------------------------------------------------------- */
 
-/* 2-D convolution, weight CONV, or CONV_SAME where stride and padding are so. Output [n, ho, wo, out]. */
+/* 2-D convolution, weight CONV. Output [n, ho, wo, out]. */
 struct conv_options {
     const struct weight *weight;
     const struct weight *bias; /* VECTOR [out] or NULL */
@@ -217,7 +217,7 @@ struct plan_op_profile {
     const char *kind;   /* "conv 3x3", "linear", ... */
     struct shape shape; /* of the result */
     int32_t in;         /* input channels */
-    double flop;    /* of one run; Winograd's too counts as the direct convolution */
+    double flop;        /* of one run */
     uint64_t bytes; /* of whole values: inputs, weights and result, each counted once */
     double seconds; /* all runs so far, where the plan was made with profile */
     uint64_t runs;

@@ -9,17 +9,16 @@ enum {
 };
 
 /* What a VAE's halves do: enlarge or halve, residual blocks with and without a shortcut, and
- * other operators in between. Lines are 128 wide and wider. In bfloat16 no block has fewer
- * channels, so that all are Winograd's convolution. */
+ * other operators in between. Lines are 128 wide and wider. */
 struct chain {
     struct fixture f;
     struct value in, out;
 };
 
-static const struct weight *kernel(struct fixture *f, enum weight_kind kind, int32_t in,
-                                   int32_t out)
+static const struct weight *kernel(struct fixture *f, int32_t in, int32_t out)
 {
-    return fixture_weight(f, (struct weight_shape){kind, f->dtype, out, in, 3, 3},
+    return fixture_weight(f,
+                          (struct weight_shape){WEIGHT_CONV, f->dtype, out, in, 3, 3},
                           0.5f / sqrtf((float)in), 0);
 }
 
@@ -28,8 +27,7 @@ static struct value conv(struct fixture *f, struct value x, int32_t out,
 {
     const int32_t in = plan_shape(f->plan, x).c;
     return plan_conv(f->plan, x,
-                     &(struct conv_options){.weight =
-                                                kernel(f, WEIGHT_CONV_SAME, in, out),
+                     &(struct conv_options){.weight = kernel(f, in, out),
                                             .bias = fixture_vector(f, out, 0),
                                             .pad_top = 1,
                                             .pad_left = 1,
@@ -67,9 +65,8 @@ static struct value resnet(struct fixture *f, struct value x, int32_t out)
 
 static struct value enlarge(struct fixture *f, struct value x)
 {
-    const int32_t c = plan_shape(f->plan, x).c;
     return plan_conv(f->plan, x,
-                     &(struct conv_options){.weight = kernel(f, WEIGHT_CONV, c, c),
+                     &(struct conv_options){.weight = kernel(f, CHANNELS, CHANNELS),
                                             .pad_top = 1,
                                             .pad_left = 1,
                                             .pad_bottom = 1,
@@ -81,7 +78,7 @@ static struct value halve(struct fixture *f, struct value x)
 {
     const int32_t c = plan_shape(f->plan, x).c;
     return plan_conv(f->plan, x,
-                     &(struct conv_options){.weight = kernel(f, WEIGHT_CONV, c, c),
+                     &(struct conv_options){.weight = kernel(f, c, c),
                                             .stride = 2,
                                             .pad_bottom = 1,
                                             .pad_right = 1});
@@ -97,10 +94,9 @@ static void begin(struct chain *chain, enum dtype dtype, int32_t height, int32_t
     fixture_begin_with(f, &options);
     struct plan *const plan = f->plan;
     chain->in = plan_input(plan, (struct shape){1, height / 2, width / 2, 4}, dtype);
-    const int32_t fewer = dtype == DTYPE_BF16 ? CHANNELS : CHANNELS / 2;
     struct value h = conv(f, chain->in, CHANNELS, VALUE_NONE);
-    h = resnet(f, enlarge(f, h), fewer);
-    h = resnet(f, h, fewer);
+    h = resnet(f, enlarge(f, h), CHANNELS / 2);
+    h = resnet(f, h, CHANNELS / 2);
     const struct value active =
         plan_activate(plan, h, ACTIVATION_SILU, plan_dtype(plan, h));
     h = resnet(f, plan_add(plan, h, active), CHANNELS);
@@ -123,16 +119,6 @@ static bool differs(const struct chain *chain, const void *kept)
     return memcmp(kept, plan_data(chain->f.plan, chain->out), out_bytes(chain)) != 0;
 }
 
-static int32_t winograd_count(const struct plan *plan)
-{
-    size_t count = 0;
-    int32_t found = 0;
-    const struct plan_op_profile *const profile = plan_profile(plan, &count);
-    for (size_t i = 0; i < count; ++i)
-        found += strcmp(profile[i].kind, "conv 3x3 Winograd") == 0;
-    return found;
-}
-
 /* Every level of one size against the whole. */
 static void try_size(enum dtype dtype, int32_t height, int32_t width)
 {
@@ -144,7 +130,6 @@ static void try_size(enum dtype dtype, int32_t height, int32_t width)
     memcpy(kept, plan_data(whole.f.plan, whole.out), out_bytes(&whole));
     const size_t bytes = plan_bytes(whole.f.plan);
     const double flop = plan_flop(whole.f.plan);
-    check_int(winograd_count(whole.f.plan), ==, dtype == DTYPE_BF16 ? 8 : 0);
     check(flop == plan_whole_flop(whole.f.plan));
     size_t next = plan_next_whole_bytes(whole.f.plan), least = bytes;
     fixture_end(&whole.f);
@@ -186,7 +171,7 @@ static void bands_give_the_same_bytes(void)
     try_size(DTYPE_F32, 320, 256);
     try_size(DTYPE_F32, 72, 328); /* no power of two: pieces of norms go across lines */
     try_size(DTYPE_F32, 2, 640);
-    if (!fixture_lacks(DTYPE_BF16)) try_size(DTYPE_BF16, 38, 266);
+    if (!fixture_lacks(DTYPE_BF16)) try_size(DTYPE_BF16, 136, 264);
 }
 
 /* Nothing can be saved at narrow maps, whatever is asked for. */
@@ -223,26 +208,20 @@ static void a_cancel_is_seen_between_bands(void)
 }
 
 /* The control: a mistake at a band's seam is seen. */
-static void see_a_wrong_seam(enum dtype dtype, int32_t height)
+static void a_wrong_seam_is_seen(void)
 {
     const uint64_t state = fixture_state;
     struct chain whole, banded;
-    begin(&whole, dtype, height, 256, 0);
+    begin(&whole, DTYPE_F32, 160, 256, 0);
     fixture_run(&whole.f);
     fixture_state = state;
-    begin(&banded, dtype, height, 256, 1);
+    begin(&banded, DTYPE_F32, 160, 256, 1);
     fault_sabotage(SABOTAGE_UNMOVED_BAND);
     fixture_run(&banded.f);
     fault_sabotage(SABOTAGE_NONE);
     check(differs(&banded, plan_data(whole.f.plan, whole.out)));
     fixture_end(&banded.f);
     fixture_end(&whole.f);
-}
-
-static void a_wrong_seam_is_seen(void)
-{
-    see_a_wrong_seam(DTYPE_F32, 160);
-    if (!fixture_lacks(DTYPE_BF16)) see_a_wrong_seam(DTYPE_BF16, 18);
 }
 
 int main(void)

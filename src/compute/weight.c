@@ -8,18 +8,18 @@
  */
 #include "compute/weight.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "compute/layout.h"
 #include "compute/team.h"
-#include "compute/winograd.h"
 
 #define OUTPUTS_PER_TASK 64
 
 static bool is_product(enum weight_kind kind)
 {
-    return weight_is_conv(kind) || kind == WEIGHT_LINEAR;
+    return kind == WEIGHT_CONV || kind == WEIGHT_LINEAR;
 }
 
 static enum dr_code check_shape(const struct weight_shape *shape, size_t *elements,
@@ -64,15 +64,14 @@ enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape
     enum dr_code code = check_shape(&full, &elements, err);
     if (code != DR_OK) return code;
     made.bytes = elements * dtype_bytes(made.dtype);
-    const bool winograd = winograd_is_chosen(&full);
     if (is_product(made.kind)) {
         struct weight_layout *const layout = pool_alloc(pool, sizeof *layout);
         if (!layout) return error_set(err, DR_NOMEM, "no memory for a weight's layout");
-        const int32_t window = winograd ? 1 : made.kernel_height * made.kernel_width;
-        code = layout_choose(layout, made.dtype, made.in * window, made.out, err);
+        code = layout_choose(layout, made.dtype,
+                             made.in * made.kernel_height * made.kernel_width, made.out,
+                             err);
         if (code != DR_OK) return code;
-        made.point_bytes = winograd ? size_align(layout->bytes, 64) : 0;
-        made.bytes = winograd ? WINOGRAD_POINTS * made.point_bytes : layout->bytes;
+        made.bytes = layout->bytes;
         made.layout = layout;
     }
     *weight = made;
@@ -99,11 +98,6 @@ static void store_outputs(void *context, int64_t task_idx, int lane)
     const int32_t window = weight->kernel_height * weight->kernel_width;
     const int32_t first = (int32_t)task_idx * OUTPUTS_PER_TASK;
     const int32_t left = weight->out - first;
-    const int32_t count = left < OUTPUTS_PER_TASK ? left : OUTPUTS_PER_TASK;
-    if (weight->point_bytes > 0) {
-        winograd_store(weight, store->plain, first, count, store->target);
-        return;
-    }
     const size_t line = (size_t)weight->in * (size_t)window;
     const size_t element = dtype_bytes(weight->dtype);
     for (int32_t tap = 0; tap < window; ++tap) {
@@ -114,7 +108,7 @@ static void store_outputs(void *context, int64_t task_idx, int lane)
             .in_first = tap * weight->in,
             .out_first = first,
             .in_count = weight->in,
-            .out_count = count,
+            .out_count = left < OUTPUTS_PER_TASK ? left : OUTPUTS_PER_TASK,
         };
         layout_pack(weight->layout, &part, store->target);
     }
@@ -129,8 +123,7 @@ enum dr_code weight_store(const struct weight *weight, const void *plain, void *
         memcpy(target, plain, weight->bytes);
         return DR_OK;
     }
-    if (weight->layout->padded || weight->point_bytes > 0)
-        memset(target, 0, weight->bytes);
+    if (weight->layout->padded) memset(target, 0, weight->bytes);
     struct store store = {.weight = weight, .plain = plain, .target = target};
     team_run((weight->out + OUTPUTS_PER_TASK - 1) / OUTPUTS_PER_TASK, store_outputs,
              &store);
@@ -154,7 +147,6 @@ void weight_add_to_digest(const struct weight *weight, struct digest *digest)
         (uint64_t)weight->kernel_width,
         weight->bytes,
         weight->offset,
-        weight->point_bytes,
         layout != NULL,
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i)

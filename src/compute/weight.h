@@ -7,19 +7,15 @@
  *
  *   kind     source tensor(s)                         in memory
  *   CONV     [out, in, kh, kw]                        library's blocked layout, f32 or bf16
- *   CONV_SAME  [out, in, 3, 3]                        the same, or 16 such operands: winograd.h
  *   LINEAR   [out, in] (or [out, in, 1, 1])           library's blocked layout, f32 or bf16
  *   VECTOR   [n]                                      plain float32
  *   TABLE    [rows, width]                            plain, f32 or bf16 (embeddings)
  *
- * A 1x1 convolution is a LINEAR: in channels-last memory they are the same product. CONV_SAME
- * says how a 3x3 kernel will be run, at stride 1 and padded to the same size, and so which
- * implementation may be chosen for it.
+ * A 1x1 convolution is a LINEAR: in channels-last memory they are the same product.
  */
 #ifndef COMPUTE_WEIGHT_H
 #define COMPUTE_WEIGHT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +26,6 @@
 
 enum weight_kind {
     WEIGHT_CONV,
-    WEIGHT_CONV_SAME,
     WEIGHT_LINEAR,
     WEIGHT_VECTOR,
     WEIGHT_TABLE
@@ -43,17 +38,11 @@ struct weight {
     enum dtype dtype; /* DTYPE_F32 or DTYPE_BF16; a VECTOR is always DTYPE_F32 */
     int32_t out;      /* rows: output channels; VECTOR: n; TABLE: rows */
     int32_t in;       /* input channels; VECTOR: 1; TABLE: width */
-    int32_t kernel_height, kernel_width; /* 1 unless a convolution's */
+    int32_t kernel_height, kernel_width; /* 1 unless CONV */
     size_t bytes;
     size_t offset; /* in the component's region; set by whoever lays the region out */
-    const struct weight_layout *layout; /* of one operand */
-    size_t point_bytes; /* from one of the 16 operands to the next; 0: there is one */
+    const struct weight_layout *layout;
 };
-
-static inline bool weight_is_conv(enum weight_kind kind)
-{
-    return kind == WEIGHT_CONV || kind == WEIGHT_CONV_SAME;
-}
 
 struct weight_shape {
     enum weight_kind kind;

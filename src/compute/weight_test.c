@@ -6,14 +6,13 @@ static struct weight_shape random_shape(void)
 {
     static const int32_t often[] = {3, 4, 32, 64, 96, 128, 320};
     struct weight_shape s = {
-        .kind = (enum weight_kind)fixture_int(0, 4),
+        .kind = (enum weight_kind)fixture_int(0, 3),
         .dtype = fixture_int(0, 1) && compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32,
         .out = fixture_int(0, 1) ? often[fixture_int(0, 6)] : fixture_int(1, 150),
         .in = fixture_int(0, 1) ? often[fixture_int(0, 6)] : fixture_int(1, 150),
         .kernel_height = 1,
         .kernel_width = 1};
-    if (s.kind == WEIGHT_CONV_SAME) s.dtype = DTYPE_F32; /* else: winograd_test */
-    if (weight_is_conv(s.kind)) s.kernel_height = s.kernel_width = fixture_int(1, 3);
+    if (s.kind == WEIGHT_CONV) s.kernel_height = s.kernel_width = fixture_int(1, 3);
     if (s.kind == WEIGHT_VECTOR) {
         s.dtype = DTYPE_F32;
         s.in = 1;

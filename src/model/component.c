@@ -70,7 +70,6 @@ static bool view_tensor(const struct tensor *tensor, enum weight_kind kind,
     if (tensor->rank > 1) view->in = dims[1];
     switch (kind) {
     case WEIGHT_CONV:
-    case WEIGHT_CONV_SAME:
         if (tensor->rank != 4) return false;
         view->kernel_height = dims[2];
         view->kernel_width = dims[3];
@@ -97,7 +96,7 @@ static bool fits(const struct view *view, const struct operand_request *request,
                  int32_t part_count)
 {
     const int32_t rows = part_rows(request, part_count);
-    const bool is_conv = weight_is_conv(request->kind);
+    const bool is_conv = request->kind == WEIGHT_CONV;
     const int32_t height = request->kernel_height ? request->kernel_height : 1;
     const int32_t width = request->kernel_width ? request->kernel_width : 1;
     if (view->out < 1 || view->in < 1 || view->kernel_height < 1 ||
@@ -122,9 +121,9 @@ static const char *wanted_text(const struct operand_request *request,
     int32_t dims[4] = {part_rows(request, part_count), request->in,
                        request->kernel_height ? request->kernel_height : 1,
                        request->kernel_width ? request->kernel_width : 1};
-    const int rank = request->kind == WEIGHT_VECTOR  ? 1
-                     : weight_is_conv(request->kind) ? 4
-                                                     : 2;
+    const int rank = request->kind == WEIGHT_VECTOR ? 1
+                     : request->kind == WEIGHT_CONV ? 4
+                                                    : 2;
     if (request->transpose) {
         dims[0] = request->in;
         dims[1] = part_rows(request, part_count);

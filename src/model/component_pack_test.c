@@ -57,20 +57,15 @@ static void make_file(const char *path, int seed)
     wait_for_tick();
 }
 
-static void open_sample_in(struct sample *sample, const char *path, enum dtype dtype)
+static void open_sample(struct sample *sample, const char *path)
 {
     *sample = (struct sample){0};
     check_int(checkpoint_open(&sample->checkpoint, path, &problem), ==, DR_OK);
     check_int(vae_spec_create(&sample->vae, &sample->checkpoint.components[ROLE_VAE],
-                              FAMILY_SD15, dtype, &problem),
+                              FAMILY_SD15, DTYPE_F32, &problem),
               ==, DR_OK);
     sample->spec = vae_component(sample->vae);
     component_pack_init(&sample->pack, &store);
-}
-
-static void open_sample(struct sample *sample, const char *path)
-{
-    open_sample_in(sample, path, DTYPE_F32);
 }
 
 static void close_sample(struct sample *sample)
@@ -107,12 +102,12 @@ static unsigned char *plain;
 static size_t plain_bytes;
 static uint8_t plain_digest[DIGEST_BYTES];
 
-static void load_plain(const char *path, enum dtype dtype)
+static void load_plain(const char *path)
 {
     struct sample sample;
     struct ledger ledger = {0};
     struct region weights;
-    open_sample_in(&sample, path, dtype);
+    open_sample(&sample, path);
     check_int(load(&sample, &ledger, &weights, plain_digest, NULL), ==, DR_OK);
     plain_bytes = weights.bytes;
     plain = malloc(plain_bytes);
@@ -530,25 +525,6 @@ static void another_precision_is_another_pack(void)
     close_sample(&sample);
 }
 
-/* Kernels that are transformed when they are stored (Winograd's) lie in a pack as in private memory.
- * The last case: `plain` is in bfloat16 from here on. */
-static void transformed_kernels_come_back(void)
-{
-    struct sample sample;
-    size_t transformed = 0;
-    if (!compute_can_bf16()) return;
-    remove_all();
-    free(plain);
-    load_plain(the_file(), DTYPE_BF16);
-    open_sample_in(&sample, the_file(), DTYPE_BF16);
-    for (size_t i = 0; i < sample.spec->operand_count; ++i)
-        transformed += sample.spec->operands[i]->weight.point_bytes > 0;
-    check_int(transformed, >, 0);
-    check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
-    check_int(load_and_compare(&sample), ==, COMPONENT_PACK_READY);
-    close_sample(&sample);
-}
-
 int main(void)
 {
     if (compute_init(1, &problem) != DR_OK) return 1;
@@ -557,7 +533,7 @@ int main(void)
     check_str(store.off_reason, "");
     store.say = hear;
     make_file(the_file(), 1);
-    load_plain(the_file(), DTYPE_F32);
+    load_plain(the_file());
     check_run(the_first_load_makes_it_the_next_maps_it);
     check_run(the_same_weights_in_another_file_share_it);
     check_run(a_changed_checkpoint_is_not_its_old_pack);
@@ -572,7 +548,6 @@ int main(void)
     check_run(of_many_processes_one_makes_it);
     check_run(killed_while_it_is_made);
     check_run(another_precision_is_another_pack);
-    check_run(transformed_kernels_come_back);
     free(plain);
     return check_done();
 }

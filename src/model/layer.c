@@ -8,7 +8,7 @@
 
 static struct operand_request weight_request(const struct layer_shape *shape)
 {
-    const int32_t kernel = weight_is_conv(shape->kind) ? 3 : 1;
+    const int32_t kernel = shape->kind == WEIGHT_CONV ? 3 : 1;
     return (struct operand_request){
         .kind = shape->kind,
         .in = shape->in,

@@ -27,10 +27,9 @@ enum layer_mask {
 
 /* What a layer should be. in, out: -1 is "as the tensor has it". */
 struct layer_shape {
-    enum weight_kind
-        kind; /* CONV, CONV_SAME are 3x3; LINEAR; VECTOR: a norm's scale and bias */
-    int32_t in, out; /* VECTOR: out alone */
-    bool exact;      /* float32 whatever the spec's type: for what is small */
+    enum weight_kind kind; /* CONV is 3x3; LINEAR; VECTOR: a norm's scale and bias */
+    int32_t in, out;       /* VECTOR: out alone */
+    bool exact;            /* float32 whatever the spec's type: for what is small */
 };
 
 /* ---- naming ---- */
@@ -38,8 +37,6 @@ struct layer_shape {
 struct layer layer_need(struct component_spec *spec, const struct layer_shape *shape,
                         const char *path, ...) __attribute__((format(printf, 3, 4)));
 #define LAYER_CONV(in_, out_) (&(struct layer_shape){WEIGHT_CONV, (in_), (out_), false})
-#define LAYER_CONV_SAME(in_, out_) \
-    (&(struct layer_shape){WEIGHT_CONV_SAME, (in_), (out_), false})
 #define LAYER_LINEAR(in_, out_) \
     (&(struct layer_shape){WEIGHT_LINEAR, (in_), (out_), false})
 #define LAYER_NORM(channels_) \

@@ -70,8 +70,7 @@ struct resnet resnet_need(struct component_spec *spec, const struct resnet_names
     const int32_t in = width_sum(width->in, width->second);
     struct resnet resnet = {.epsilon = names->epsilon};
     resnet.norm1 = layer_need(spec, LAYER_NORM(in), "%s.%s", path, names->norm1);
-    resnet.conv1 =
-        layer_need(spec, LAYER_CONV_SAME(in, -1), "%s.%s", path, names->conv1);
+    resnet.conv1 = layer_need(spec, LAYER_CONV(in, -1), "%s.%s", path, names->conv1);
     resnet.out = layer_out(&resnet.conv1);
     if (resnet.out < 0) /* conv1 is missing: the other one knows it too */
         resnet.out = outline_dim(spec->index, 0, "%s.%s.weight", path, names->conv2);
@@ -80,8 +79,8 @@ struct resnet resnet_need(struct component_spec *spec, const struct resnet_names
                                  path, names->time);
     resnet.norm2 =
         layer_need(spec, LAYER_NORM(resnet.out), "%s.%s", path, names->norm2);
-    resnet.conv2 = layer_need(spec, LAYER_CONV_SAME(resnet.out, resnet.out), "%s.%s",
-                              path, names->conv2);
+    resnet.conv2 = layer_need(spec, LAYER_CONV(resnet.out, resnet.out), "%s.%s", path,
+                              names->conv2);
     /* Where a width is not known, what is missing is told already. */
     const struct outline_path shortcut = outline_path("%s.%s", path, names->shortcut);
     const bool known = in > 0 && resnet.out > 0;
