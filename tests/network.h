@@ -43,19 +43,19 @@ static struct ledger network_ledger;
         }                                                   \
     } while (0)
 
-/* The narrow type that this processor multiplies: for what is the same in any type. */
+/* The narrow type that the library computes in here: for what is the same in any type. */
 static inline enum dtype network_narrow(void)
 {
     return compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32;
 }
 
-/* A case about bfloat16 itself: left out, and said, where the processor does not multiply it. */
-#define network_run_bf16(function)                                            \
-    do {                                                                      \
-        if (compute_can_bf16())                                               \
-            check_run(function);                                              \
-        else                                                                  \
-            fprintf(stderr, "left out %s: no AVX512-BF16 here\n", #function); \
+/* A case about bfloat16 itself: left out, and said, where it cannot run. */
+#define network_run_bf16(function)                                         \
+    do {                                                                   \
+        if (compute_can_bf16())                                            \
+            check_run(function);                                           \
+        else                                                               \
+            fprintf(stderr, "left out %s: no bfloat16 here\n", #function); \
     } while (0)
 
 static inline void network_start(void)

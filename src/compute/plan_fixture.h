@@ -145,10 +145,11 @@ struct fixture {
 static inline bool fixture_lacks(enum dtype dtype)
 {
 #ifdef __SANITIZE_ADDRESS__
-    return dtype == DTYPE_BF16 && !compute_has_bf16();
+    const bool can_bf16 = compute_has_bf16();
 #else
-    return dtype == DTYPE_BF16 && !compute_can_bf16();
+    const bool can_bf16 = compute_can_bf16();
 #endif
+    return dtype == DTYPE_BF16 && !can_bf16;
 }
 
 static inline void fixture_begin_with(struct fixture *f,

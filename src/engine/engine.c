@@ -301,12 +301,12 @@ enum dr_code dr_engine_open(struct dr_engine **out,
                        options->tokenizer_folder);
     enum dr_code code = read_settings(engine, options, err);
     if (code == DR_OK) open_packs(engine, options->pack_folder);
-    struct kernel_totals totals = {0};
+    size_t baseline = 0;
     if (code == DR_OK) code = compute_init(options->thread_count, err);
     if (code == DR_OK) code = choose_dtype(engine, options->precision, err);
-    if (code == DR_OK) code = kernel_totals_read(&totals, err);
+    if (code == DR_OK) code = kernel_private_read(&baseline, err);
     if (code == DR_OK) code = memory_limit_read(&engine->machine, err);
-    engine->baseline_bytes = totals.private_bytes;
+    engine->baseline_bytes = baseline;
     if (code == DR_OK) code = set_limit(engine, options->budget_bytes, err);
     if (code != DR_OK) dr_engine_close(&engine);
     *out = engine;
