@@ -14,6 +14,16 @@ static struct shape result_of(const struct one *c, int32_t h, int32_t w)
         (w + s->pad_left + s->pad_right - s->kernel_width) / s->stride + 1, s->out};
 }
 
+/* A way with fewer multiplications rounds more, in bfloat16: tiled_conv_test.c. */
+static double tolerance_of(const struct one *c, enum dtype dtype)
+{
+    const struct reference_conv *const s = &c->shape;
+    const bool padded = s->kernel_height == 3 && s->stride == 1 && s->pad_top == 1;
+    if (dtype == DTYPE_F32 || !padded) return fixture_tolerance(dtype);
+    if (c->upsample) return 3e-3;
+    return s->input.c >= 32 && s->out >= 32 ? 5e-3 : fixture_tolerance(dtype);
+}
+
 static void try_one(const struct one *c, enum dtype dtype)
 {
     if (fixture_lacks(dtype)) return;
@@ -79,7 +89,7 @@ static void try_one(const struct one *c, enum dtype dtype)
                    "%s %dx%dx%dx%d -> %d, kernel %dx%d stride %d up %d",
                    dtype_name(dtype), s->input.n, s->input.h, s->input.w, s->input.c,
                    s->out, s->kernel_height, s->kernel_width, s->stride, c->upsample);
-    fixture_compare(&f, out, want, fixture_tolerance(dtype), what);
+    fixture_compare(&f, out, want, tolerance_of(c, dtype), what);
     free(numbers);
     free(added);
     free(map);

@@ -96,6 +96,39 @@ struct kernel_turn {
     const float *factor;
 };
 
+/* Of tiled_conv.h. The nine taps of 3x3 kernels, `count` numbers each, become 16: in each direction
+ * G g = (a, (a + b + c) / 2, (a - b + c) / 2, c) for Winograd's points; enlarging, the two taps of
+ * either output, (a, b + c, a + b, c), those of output (y, x) to 4 (2 y + x) and the three after. */
+struct kernel_taps {
+    const void *taps[9];
+    void *targets[16];
+    enum dtype type;
+    size_t count;
+    bool enlarging;
+};
+
+/* B^T d B of 4x4 pixels, channel by channel: point p of channel c goes to target[p * step + c].
+ * Sums only, so that every processor gives the same bits. */
+struct kernel_winograd_input {
+    const void *pixels[16]; /* NULL: padding, zeros */
+    void *target;
+    enum dtype type; /* of both */
+    size_t channels, step;
+};
+
+/* pixels = bias + residual + what products made for 2x2 pixels: point p of channel c is
+ * source[p * step + c], float32. Winograd: A^T m A of the 16 points; else point k is pixel k. A
+ * residual may be the pixel itself. */
+struct kernel_tile_output {
+    const float *source;
+    const float *bias; /* may be NULL */
+    size_t channels, step;
+    void *pixels[4];         /* NULL: not wanted */
+    const void *residual[4]; /* NULL: none */
+    enum dtype target_type, residual_type;
+    bool winograd;
+};
+
 struct kernels {
     const char *name;
     void (*finish)(const struct kernel_finish *arguments, size_t count);
@@ -107,6 +140,9 @@ struct kernels {
     void (*layer_norm)(const struct kernel_layer_norm *arguments);
     void (*softmax)(const struct kernel_softmax *arguments);
     void (*turn)(const struct kernel_turn *arguments);
+    void (*combine_taps)(const struct kernel_taps *arguments);
+    void (*winograd_input)(const struct kernel_winograd_input *arguments);
+    void (*tile_output)(const struct kernel_tile_output *arguments);
 };
 
 /* The best table for this processor within what the library itself may use. */

@@ -352,6 +352,173 @@ static void turns(void)
     for_all(turn_case);
 }
 
+/* Element (p, k) of Winograd's B^T and A^T, 4 x 4 and 2 x 4. */
+static const double winograd_b[4][4] = {
+    {1, 0,  -1, 0 },
+    {0, 1,  1,  0 },
+    {0, -1, 1,  0 },
+    {0, 1,  0,  -1}
+};
+static const double winograd_a[2][4] = {
+    {1, 1, 1,  0 },
+    {0, 1, -1, -1}
+};
+
+static void winograd_input_case(const struct kernels *kernels)
+{
+    for (int round = 0; round < 60; ++round) {
+        const size_t c = (size_t)fixture_int(1, 70), step = c + 5;
+        const enum dtype type = round % 3 ? DTYPE_BF16 : DTYPE_F32;
+        float *const x = fixture_reals(16 * c, 1, type);
+        struct guarded xs = packed(x, 16 * c, type);
+        struct guarded ys = guarded_open((15 * step + c) * dtype_bytes(type));
+        struct kernel_winograd_input arguments = {
+            .target = ys.data, .type = type, .channels = c, .step = step};
+        for (size_t k = 0; k < 16; ++k)
+            if (round % 2 == 0 || fixture_int(0, 2))
+                arguments.pixels[k] = xs.data + k * c * dtype_bytes(type);
+        kernels->winograd_input(&arguments);
+        for (size_t p = 0; p < 16; ++p)
+            for (size_t i = 0; i < c; ++i) {
+                double want = 0, size = 0;
+                for (size_t k = 0; k < 16; ++k) {
+                    if (!arguments.pixels[k]) continue;
+                    const double by =
+                        winograd_b[p / 4][k / 4] * winograd_b[p % 4][k % 4];
+                    want += by * (double)x[k * c + i];
+                    size += fabs(by * (double)x[k * c + i]);
+                }
+                check_real(fabs((double)unpacked(&ys, type, p * step + i) - want), <=,
+                           within(type, 0) * fabs(want) + 1e-6 * size);
+            }
+        free(x);
+        guarded_close(&xs);
+        guarded_close(&ys);
+    }
+}
+
+static void spreads_tiles(void)
+{
+    for_all(winograd_input_case);
+}
+
+static void tile_output_case(const struct kernels *kernels)
+{
+    for (int round = 0; round < 80; ++round) {
+        const bool winograd = round % 3 > 0;
+        const size_t points = winograd ? 16 : 4;
+        const size_t c = (size_t)fixture_int(1, 70), step = c + 3;
+        const size_t numbers = (points - 1) * step + c;
+        const enum dtype to = round & 1 ? DTYPE_BF16 : DTYPE_F32;
+        const enum dtype from = round & 2 ? DTYPE_BF16 : DTYPE_F32;
+        float *const m = fixture_reals(numbers, 1, DTYPE_F32);
+        float *const bias = fixture_reals(c, 1, DTYPE_F32);
+        float *const r = fixture_reals(4 * c, 1, from);
+        struct guarded ms = packed(m, numbers, DTYPE_F32);
+        struct guarded bs = packed(bias, c, DTYPE_F32), rs = packed(r, 4 * c, from);
+        struct guarded ys = guarded_open(4 * c * dtype_bytes(to));
+        struct kernel_tile_output arguments = {
+            .source = (const float *)(void *)ms.data,
+            .bias = round % 5 ? (const float *)(void *)bs.data : NULL,
+            .channels = c,
+            .step = step,
+            .target_type = to,
+            .residual_type = from,
+            .winograd = winograd};
+        memset(ys.data, 0, ys.bytes);
+        for (size_t k = 0; k < 4; ++k) {
+            if (round % 5 && fixture_int(0, 3))
+                arguments.residual[k] = rs.data + k * c * dtype_bytes(from);
+            if (round % 4 == 0 || fixture_int(0, 2))
+                arguments.pixels[k] = ys.data + k * c * dtype_bytes(to);
+        }
+        kernels->tile_output(&arguments);
+        for (size_t k = 0; k < 4; ++k)
+            for (size_t i = 0; i < c; ++i) {
+                double want = arguments.bias ? (double)bias[i] : 0, size = fabs(want);
+                if (arguments.residual[k]) want += (double)r[k * c + i], size += 1;
+                for (size_t p = 0; p < points; ++p) {
+                    const double by =
+                        winograd ? winograd_a[k / 2][p / 4] * winograd_a[k % 2][p % 4]
+                                 : (double)(p == k);
+                    want += by * (double)m[p * step + i];
+                    size += fabs(by * (double)m[p * step + i]);
+                }
+                if (!arguments.pixels[k]) want = size = 0; /* nothing was written */
+                check_real(fabs((double)unpacked(&ys, to, k * c + i) - want), <=,
+                           within(to, 0) * fabs(want) + 1e-6 * size);
+            }
+        free(m);
+        free(bias);
+        free(r);
+        guarded_close(&ms);
+        guarded_close(&bs);
+        guarded_close(&rs);
+        guarded_close(&ys);
+    }
+}
+
+static void gathers_tiles(void)
+{
+    for_all(tile_output_case);
+}
+
+static const double winograd_g[4][3] = {
+    {1,   0,    0  },
+    {0.5, 0.5,  0.5},
+    {0.5, -0.5, 0.5},
+    {0,   0,    1  }
+};
+
+/* The taps of a 3x3 kernel on an enlarged map that fall on input row i of output row y's two. */
+static double enlarged_taps(size_t y, size_t i, size_t tap)
+{
+    return (y + tap + 1) / 2 == y + i;
+}
+
+static void combine_case(const struct kernels *kernels)
+{
+    for (int round = 0; round < 60; ++round) {
+        const size_t count = (size_t)fixture_int(1, 70);
+        const bool enlarging = round & 1;
+        const enum dtype type = round & 2 ? DTYPE_BF16 : DTYPE_F32;
+        float *const g = fixture_reals(9 * count, 1, type);
+        struct guarded gs = packed(g, 9 * count, type);
+        struct guarded us = guarded_open(16 * count * dtype_bytes(type));
+        struct kernel_taps arguments = {.type = type,
+                                        .count = count,
+                                        .enlarging = enlarging};
+        for (size_t k = 0; k < 9; ++k)
+            arguments.taps[k] = gs.data + k * count * dtype_bytes(type);
+        for (size_t k = 0; k < 16; ++k)
+            arguments.targets[k] = us.data + k * count * dtype_bytes(type);
+        kernels->combine_taps(&arguments);
+        for (size_t k = 0; k < 16; ++k)
+            for (size_t i = 0; i < count; ++i) {
+                double want = 0, size = 0;
+                for (size_t tap = 0; tap < 9; ++tap) {
+                    const double by =
+                        enlarging
+                            ? enlarged_taps(k / 8, k / 2 % 2, tap / 3) *
+                                  enlarged_taps(k / 4 % 2, k % 2, tap % 3)
+                            : winograd_g[k / 4][tap / 3] * winograd_g[k % 4][tap % 3];
+                    want += by * (double)g[tap * count + i];
+                    size += fabs(by * (double)g[tap * count + i]);
+                }
+                check_real(fabs((double)unpacked(&us, type, k * count + i) - want), <=,
+                           within(type, 0) * fabs(want) + 1e-6 * size);
+            }
+        free(g);
+        guarded_close(&gs);
+        guarded_close(&us);
+    }
+}
+
+static void combines_taps(void)
+{
+    for_all(combine_case);
+}
+
 int main(void)
 {
     struct dr_error err;
@@ -365,5 +532,8 @@ int main(void)
     check_run(measures_channels);
     check_run(weighs_scores);
     check_run(turns);
+    check_run(spreads_tiles);
+    check_run(gathers_tiles);
+    check_run(combines_taps);
     return check_done();
 }

@@ -217,7 +217,7 @@ struct plan_op_profile {
     const char *kind;   /* "conv 3x3", "linear", ... */
     struct shape shape; /* of the result */
     int32_t in;         /* input channels */
-    double flop;        /* of one run */
+    double flop;    /* of one run; fewer multiplications count as the direct way's */
     uint64_t bytes; /* of whole values: inputs, weights and result, each counted once */
     double seconds; /* all runs so far, where the plan was made with profile */
     uint64_t runs;

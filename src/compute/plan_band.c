@@ -202,6 +202,15 @@ static struct lines to_make(const struct plan *plan, const struct op *op)
     return lines.first < height ? lines : (struct lines){0, 0};
 }
 
+/* Up to a whole step of what the operator makes at once. */
+static int32_t whole_steps(const struct plan *plan, const struct op *op, int32_t lines)
+{
+    const int32_t step = op->class->line_step > 0 ? op->class->line_step : 1;
+    const int32_t height = shape_of(plan, op->result).h;
+    const int32_t whole = (lines + step - 1) / step * step;
+    return whole < height ? whole : height;
+}
+
 /* From the lines that the step's operator makes or measures back to those of all of its chain. */
 static void find_needs(const struct plan *plan, const struct plan_step *step,
                        struct lines lines)
@@ -211,6 +220,8 @@ static void find_needs(const struct plan *plan, const struct plan_step *step,
     need_inputs(plan, &plan->ops[step->op], lines);
     for (int32_t i = step->chain_count - 1; i >= 0; --i) {
         const struct op *const op = &plan->ops[step->chain[i]];
+        struct lines *const need = &buffer_of(plan, op->result)->need;
+        need->end = whole_steps(plan, op, need->end);
         need_inputs(plan, op, to_make(plan, op));
     }
 }
@@ -282,7 +293,8 @@ static bool fill(struct plan *plan, const struct plan_step *step,
 {
     const struct value result = plan->ops[step->op].result;
     const struct shape shape = shape_of(plan, result);
-    const int32_t count = band_lines(plan, step, shape);
+    const int32_t count =
+        whole_steps(plan, &plan->ops[step->op], band_lines(plan, step, shape));
     for (struct lines band = {0, 0}; band.end < shape.h; band.first = band.end) {
         band.end = later(band.end, count, shape.h);
         if (!make_chain(plan, step, band, runner) ||

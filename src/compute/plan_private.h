@@ -60,6 +60,8 @@ struct op_class {
     bool (*run)(const struct plan *plan, const struct op *op, struct rows rows);
     /* Can it make some rows alone, of one image? */
     bool by_rows;
+    int32_t
+        line_step; /* lines that cost no more together than one of them; 0 means 1 */
     /* The lines of input k that lines of the result are made of; NULL: the same. */
     struct lines (*needs)(const struct op *op, int k, struct lines lines);
 };

@@ -1,0 +1,541 @@
+/* Tiled convolutions against the plain loops, and against themselves: other threads, another place,
+ * single lines. */
+#include "compute/plan_fixture.h"
+
+#include "compute/plan_private.h"
+#include "compute/tiled_conv.h"
+
+/* Of a layer, relative to what its rounded inputs and weights make exactly. Winograd in bfloat16:
+ * 4.3e-3 by random numbers, where the output's rounding alone is 1.7e-3; enlarging, 2.3e-3, for the
+ * sums of taps are rounded too. */
+#define MOST_WINOGRAD  5e-3
+#define LEAST_WINOGRAD 2.4e-3 /* of the direct convolution at most */
+#define MOST_ENLARGING 3e-3
+#define MOST_F32       1e-6
+
+enum added {
+    ADDED_NOTHING,
+    ADDED_INPUT, /* a residual that stays as it is */
+    ADDED_COPY,  /* one that the result may take over */
+    ADDED_CASES
+};
+
+/* Winograd in float32, which is never chosen, is added by hand: no rounding hides a mistake then. */
+struct one {
+    enum tiled_recipe recipe;
+    enum dtype dtype;
+    struct shape input;
+    int32_t out;
+    bool bias;
+    enum added added;
+    enum dtype result;
+    bool by_lines;
+};
+
+struct made {
+    struct fixture f;
+    const struct weight *weight, *bias;
+    struct shape shape; /* of the result */
+    struct value x, residual, out;
+    float *numbers, *residuals;
+};
+
+static struct value add_conv(struct made *made, const struct one *c, struct value added)
+{
+    const struct conv_options options = {.weight = made->weight,
+                                         .bias = made->bias,
+                                         .pad_top = 1,
+                                         .pad_left = 1,
+                                         .pad_bottom = 1,
+                                         .pad_right = 1,
+                                         .residual = added,
+                                         .upsample = c->recipe == TILED_ENLARGING,
+                                         .dtype = c->result,
+                                         .dtype_set = c->result != c->dtype};
+    if (c->recipe == TILED_ENLARGING || c->dtype == DTYPE_BF16)
+        return plan_conv(made->f.plan, made->x, &options);
+    const struct value y = plan_value_new(made->f.plan, made->shape, c->result);
+    check(tiled_conv_add(made->f.plan, made->x, y, &options, c->recipe));
+    return y;
+}
+
+static void begin(struct made *made, const struct one *c)
+{
+    *made = (struct made){.residual = VALUE_NONE};
+    struct fixture *const f = &made->f;
+    const struct weight_shape kernel = {WEIGHT_CONV, c->dtype, c->out,
+                                        c->input.c,  3,        3};
+    const int32_t by = c->recipe == TILED_ENLARGING ? 2 : 1;
+    fixture_begin_with(f, &(struct plan_options){.name = "test",
+                                                 .dtype = c->dtype,
+                                                 .by_lines = c->by_lines});
+    made->weight = fixture_weight(f, kernel, 1.0f / sqrtf(9.0f * (float)c->input.c), 0);
+    made->bias = c->bias ? fixture_vector(f, c->out, 0) : NULL;
+    made->x = plan_input(f->plan, c->input, c->dtype);
+    made->shape = (struct shape){c->input.n, by * c->input.h, by * c->input.w, c->out};
+    struct value added = VALUE_NONE;
+    if (c->added != ADDED_NOTHING) {
+        made->residual = added = plan_input(f->plan, made->shape, c->dtype);
+        if (c->added == ADDED_COPY) added = plan_add(f->plan, added, added);
+    }
+    made->out = plan_output(f->plan, add_conv(made, c, added), c->result);
+    fixture_seal(f);
+    made->numbers = fixture_reals(shape_count(c->input), 1, c->dtype);
+    made->residuals = fixture_reals(shape_count(made->shape), 0.5f, c->dtype);
+    fixture_fill(f, made->x, made->numbers);
+    if (made->residual.id) fixture_fill(f, made->residual, made->residuals);
+}
+
+static void end(struct made *made)
+{
+    free(made->numbers);
+    free(made->residuals);
+    fixture_end(&made->f);
+}
+
+/* The only classes that make lines by twos. */
+static const struct op *find_op(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->op_count; ++i)
+        if (plan->ops[i].class->line_step == 2) return &plan->ops[i];
+    return NULL;
+}
+
+static const struct op *op_of(const struct made *made)
+{
+    const struct op *const op = find_op(made->f.plan);
+    if (op) return op;
+    check_fail_at("the plan has no tiled convolution");
+    abort();
+}
+
+static size_t out_bytes(const struct made *made, const struct one *c)
+{
+    return shape_count(made->shape) * dtype_bytes(c->result);
+}
+
+/* A copy of the result. */
+static void *run(const struct made *made, const struct one *c)
+{
+    void *const bytes = malloc(out_bytes(made, c));
+    fixture_run(&made->f);
+    memcpy(bytes, plan_data(made->f.plan, made->out), out_bytes(made, c));
+    return bytes;
+}
+
+/* From what the plain loops make of this kernel. */
+static double distance_from(const struct made *made, const struct one *c,
+                            const float *kernel)
+{
+    struct shape seen = made->shape;
+    seen.c = c->input.c;
+    const struct reference_conv shape = {.input = seen,
+                                         .out = c->out,
+                                         .kernel_height = 3,
+                                         .kernel_width = 3,
+                                         .stride = 1,
+                                         .pad_top = 1,
+                                         .pad_left = 1,
+                                         .pad_bottom = 1,
+                                         .pad_right = 1};
+    const size_t count = shape_count(made->shape);
+    float *const want = malloc(count * sizeof *want);
+    float *const map = malloc(shape_count(seen) * sizeof *map);
+    reference_upsample(c->input, seen.h, seen.w, made->numbers, map);
+    reference_conv(&shape, map, kernel, fixture_plain(&made->f, made->bias), want);
+    for (size_t i = 0; i < count && c->added != ADDED_NOTHING; ++i)
+        want[i] += (c->added == ADDED_COPY ? 2.0f : 1.0f) * made->residuals[i];
+    fixture_run(&made->f);
+    const double distance =
+        fixture_distance(plan_data(made->f.plan, made->out), c->result, want, count);
+    free(map);
+    free(want);
+    return distance;
+}
+
+static double distance_of(const struct made *made, const struct one *c)
+{
+    return distance_from(made, c, fixture_plain(&made->f, made->weight));
+}
+
+static double most_distance(const struct one *c)
+{
+    if (c->dtype == DTYPE_F32) return MOST_F32;
+    return c->recipe == TILED_WINOGRAD ? MOST_WINOGRAD : MOST_ENLARGING;
+}
+
+static double try_one(const struct one *c)
+{
+    struct made made;
+    begin(&made, c);
+    (void)op_of(&made);
+    const double distance = distance_of(&made, c);
+    if (!(distance <= most_distance(c)))
+        check_fail_at("recipe %d %s %dx%dx%dx%d -> %d: relative distance %.3g",
+                      (int)c->recipe, dtype_name(c->dtype), c->input.n, c->input.h,
+                      c->input.w, c->input.c, c->out, distance);
+    end(&made);
+    return distance;
+}
+
+static struct one random_one(enum tiled_recipe recipe, enum dtype dtype)
+{
+    static const int32_t often[] = {32, 64, 96, 128, 192};
+    struct one c = {
+        .recipe = recipe,
+        .dtype = dtype,
+        .input = {fixture_int(1, 3), fixture_int(1, 17), fixture_int(1, 17),
+                  often[fixture_int(0, 4)]},
+        .out = often[fixture_int(0, 4)],
+        .bias = fixture_int(0, 1),
+        .added = (enum added)fixture_int(0, ADDED_CASES - 1),
+    };
+    c.result = fixture_int(0, 3) ? dtype : DTYPE_F32;
+    return c;
+}
+
+static double try_many(enum tiled_recipe recipe, enum dtype dtype)
+{
+    static const int32_t channels[][2] = {
+        {320,  320 },
+        {64,   640 },
+        {512,  512 },
+        {128,  384 },
+        {1280, 640 }, /* combined in chunks */
+        {32,   1280}
+    };
+    double most = 0;
+    for (int i = 0; i < 40; ++i) {
+        const struct one c = random_one(recipe, dtype);
+        most = fmax(most, try_one(&c));
+    }
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; ++i) {
+        const struct one c = {
+            .recipe = recipe,
+            .dtype = dtype,
+            .input = {2, 7, 6, channels[i][0]},
+            .out = channels[i][1],
+            .bias = true,
+            .added = ADDED_COPY,
+            .result = dtype,
+        };
+        most = fmax(most, try_one(&c));
+    }
+    fprintf(stderr, "     relative distance at most %.2e\n", most);
+    return most;
+}
+
+static void winograd_is_exact_in_float32(void)
+{
+    (void)try_many(TILED_WINOGRAD, DTYPE_F32);
+}
+
+static void enlarging_is_exact_in_float32(void)
+{
+    (void)try_many(TILED_ENLARGING, DTYPE_F32);
+}
+
+static void winograd_is_near_in_bfloat16(void)
+{
+    /* else it is not what ran */
+    check_real(try_many(TILED_WINOGRAD, DTYPE_BF16), >, LEAST_WINOGRAD);
+}
+
+static void enlarging_is_near_in_bfloat16(void)
+{
+    (void)try_many(TILED_ENLARGING, DTYPE_BF16);
+}
+
+/* More groups than one, with and without the combined weights staying: large maps. */
+static void groups_follow_each_other(void)
+{
+    static const struct one cases[] = {
+        {TILED_WINOGRAD,
+         DTYPE_F32, {1, 70, 66, 128},
+         64,  true,
+         ADDED_INPUT, DTYPE_F32,
+         false},
+        {TILED_ENLARGING,
+         DTYPE_F32, {1, 40, 45, 128},
+         64,  true,
+         ADDED_COPY,  DTYPE_F32,
+         false},
+        {TILED_WINOGRAD,
+         DTYPE_F32, {1, 50, 54, 640},
+         384, true,
+         ADDED_INPUT, DTYPE_F32,
+         false},
+        {TILED_ENLARGING,
+         DTYPE_F32, {1, 131, 66, 128},
+         32,  true,
+         ADDED_INPUT, DTYPE_F32,
+         true }
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        (void)try_one(&cases[i]);
+}
+
+/* The control: the smallest mistake, one of the nine taps left out, is beyond every bound. */
+static void a_missing_tap_is_seen(void)
+{
+    for (int recipe = TILED_WINOGRAD; recipe <= TILED_ENLARGING; ++recipe) {
+        const struct one c = {
+            .recipe = (enum tiled_recipe)recipe,
+            .input = {1, 8, 8, 64},
+            .out = 64,
+        };
+        struct made made;
+        begin(&made, &c);
+        const size_t count = (size_t)64 * 64 * 9;
+        float *const kernel = malloc(count * sizeof *kernel);
+        for (size_t tap = 0; tap < 9; ++tap) {
+            memcpy(kernel, fixture_plain(&made.f, made.weight), count * sizeof *kernel);
+            for (size_t i = tap; i < count; i += 9)
+                kernel[i] = 0;
+            check_real(distance_from(&made, &c, kernel), >, 10 * MOST_WINOGRAD);
+        }
+        check_real(distance_of(&made, &c), <, MOST_F32);
+        free(kernel);
+        end(&made);
+    }
+}
+
+/* ---- which ---- */
+
+struct choice {
+    enum dtype dtype;
+    int32_t in, out, kernel;
+    struct conv_options options;
+    bool tiled;
+};
+
+static void check_choice(const struct choice *choice)
+{
+    struct fixture f;
+    if (fixture_lacks(choice->dtype)) return;
+    fixture_begin(&f, choice->dtype);
+    struct conv_options options = choice->options;
+    const struct weight_shape shape = {WEIGHT_CONV, choice->dtype,  choice->out,
+                                       choice->in,  choice->kernel, choice->kernel};
+    struct weight weight;
+    struct dr_error err = {0};
+    check_int(weight_init(&weight, &shape, &f.pool, &err), ==, DR_OK);
+    options.weight = &weight;
+    const struct value x =
+        plan_input(f.plan, (struct shape){2, 8, 8, choice->in}, choice->dtype);
+    (void)plan_output(f.plan, plan_conv(f.plan, x, &options), choice->dtype);
+    check_int(plan_seal(f.plan, &err), ==, DR_OK);
+    if ((find_op(f.plan) != NULL) != choice->tiled)
+        check_fail_at("%s %d -> %d, kernel %d: it is%s tiled",
+                      dtype_name(choice->dtype), choice->in, choice->out,
+                      choice->kernel, choice->tiled ? " not" : "");
+    fixture_end(&f);
+}
+
+#define PADDED .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1
+
+static void shapes_choose(void)
+{
+    static const struct choice cases[] = {
+        {DTYPE_BF16, 320,  320,  3, {PADDED},                                          true },
+        {DTYPE_BF16, 2560, 1280, 3, {PADDED},                                          true },
+        {DTYPE_BF16, 960,  640,  3, {PADDED},                                          true },
+        {DTYPE_BF16, 32,   32,   3, {PADDED},                                          true },
+        {DTYPE_BF16, 4,    320,  3, {PADDED},                                          false},
+        {DTYPE_BF16, 128,  3,    3, {PADDED},                                          false},
+        {DTYPE_BF16, 320,  320,  3, {PADDED, .stride = 2},                             false},
+        {DTYPE_BF16, 320,  320,  3, {.pad_bottom = 1, .pad_right = 1},                 false},
+        {DTYPE_BF16, 320,  320,  1, {0},                                               false},
+        {DTYPE_F32,  320,  320,  3, {PADDED},                                          false},
+        {DTYPE_F32,  1280, 1280, 3, {PADDED, .upsample = true},                        true },
+        {DTYPE_F32,  256,  256,  3, {PADDED, .upsample = true},                        true },
+        {DTYPE_BF16, 640,  640,  3, {PADDED, .upsample = true},                        true },
+        {DTYPE_F32,
+         256,              256,
+         3,                         {PADDED, .upsample = true, .upsample_height = 15},
+         false                                                                              },
+        {DTYPE_F32,
+         256,              256,
+         3,                         {PADDED, .upsample = true, .upsample_width = 15},
+         false                                                                              },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        check_choice(&cases[i]);
+}
+
+/* ---- the same bytes ---- */
+
+/* The result of the same numbers whatever the threads are. */
+static void check_threads(const struct one *c)
+{
+    const uint64_t state = fixture_state;
+    struct dr_error err = {0};
+    void *first = NULL;
+    if (fixture_lacks(c->dtype)) return;
+    for (int threads = 1; threads <= 5; ++threads) {
+        check_int(compute_init(threads, &err), ==, DR_OK);
+        struct made made;
+        fixture_state = state;
+        begin(&made, c);
+        (void)op_of(&made);
+        void *const bytes = run(&made, c);
+        if (first) check_bytes(first, bytes, out_bytes(&made, c));
+        if (first)
+            free(bytes);
+        else
+            first = bytes;
+        end(&made);
+    }
+    free(first);
+    check_int(compute_init(0, &err), ==, DR_OK);
+}
+
+static void threads_give_the_same_bytes(void)
+{
+    static const struct one cases[] = {
+        {TILED_WINOGRAD,
+         DTYPE_BF16, {2, 8, 8, 128},
+         640,  true,
+         ADDED_COPY,    DTYPE_BF16,
+         false},
+        {TILED_WINOGRAD,
+         DTYPE_BF16, {1, 41, 23, 64},
+         32,   false,
+         ADDED_INPUT,   DTYPE_F32,
+         false},
+        {TILED_WINOGRAD,
+         DTYPE_BF16, {1, 7, 130, 32},
+         32,   true,
+         ADDED_INPUT,   DTYPE_BF16,
+         true },
+        {TILED_WINOGRAD,
+         DTYPE_F32,  {1, 8, 8, 32},
+         1280, true,
+         ADDED_COPY,    DTYPE_F32,
+         false},
+        {TILED_ENLARGING,
+         DTYPE_BF16, {2, 8, 8, 128},
+         640,  true,
+         ADDED_COPY,    DTYPE_BF16,
+         false},
+        {TILED_ENLARGING,
+         DTYPE_F32,  {1, 7, 130, 32},
+         64,   true,
+         ADDED_INPUT,   DTYPE_F32,
+         true },
+        {TILED_ENLARGING,
+         DTYPE_F32,  {1, 3, 4, 64},
+         192,  true,
+         ADDED_NOTHING, DTYPE_F32,
+         false}
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        check_threads(&cases[i]);
+}
+
+/* Images of a batch that are the same give the same bytes, though other blocks hold them. */
+static void check_places(const struct one *c)
+{
+    struct made made;
+    if (fixture_lacks(c->dtype)) return;
+    begin(&made, c);
+    const size_t image = shape_count(c->input) / 3, bytes = out_bytes(&made, c) / 3;
+    for (size_t i = 0; i < 2 * image; ++i)
+        made.numbers[image + i] = made.numbers[i % image];
+    fixture_fill(&made.f, made.x, made.numbers);
+    unsigned char *const result = run(&made, c);
+    check_bytes(result, result + bytes, bytes);
+    check_bytes(result, result + 2 * bytes, bytes);
+    free(result);
+    end(&made);
+}
+
+static void bytes_do_not_depend_on_the_place(void)
+{
+    static const struct one cases[] = {
+        {TILED_WINOGRAD,
+         DTYPE_BF16, {3, 11, 9, 64},
+         64, true,
+         ADDED_NOTHING, DTYPE_BF16,
+         false},
+        {TILED_ENLARGING,
+         DTYPE_BF16, {3, 11, 9, 64},
+         64, true,
+         ADDED_NOTHING, DTYPE_BF16,
+         false}
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        check_places(&cases[i]);
+}
+
+/* Any lines can be made alone, at odd ones too, and no others are touched. */
+static void check_lines(const struct one *c)
+{
+    struct made made;
+    if (fixture_lacks(c->dtype)) return;
+    begin(&made, c);
+    const struct op *const op = op_of(&made);
+    const int32_t height = made.shape.h;
+    const size_t line = out_bytes(&made, c) / (size_t)height;
+    const size_t all = out_bytes(&made, c);
+    fixture_run(&made.f);
+    unsigned char *const result = plan_address(made.f.plan, op->result);
+    unsigned char *const whole = malloc(all), *const parts = malloc(all);
+    memcpy(whole, result, all);
+    for (int32_t first = 0; first < height; ++first)
+        for (int32_t count = 1; first + count <= height; ++count) {
+            const struct rows rows = {(int64_t)first * made.shape.w,
+                                      (int64_t)count * made.shape.w};
+            memset(result, 0x5A, all);
+            memset(parts, 0x5A, all);
+            memcpy(parts + (size_t)first * line, whole + (size_t)first * line,
+                   (size_t)count * line);
+            check(op->class->run(made.f.plan, op, rows));
+            check_bytes(parts, result, all);
+        }
+    free(whole);
+    free(parts);
+    end(&made);
+}
+
+static void lines_alone_give_the_same_bytes(void)
+{
+    static const struct one cases[] = {
+        {TILED_WINOGRAD,
+         DTYPE_BF16, {1, 7, 130, 32},
+         64, true,
+         ADDED_INPUT, DTYPE_BF16,
+         true},
+        {TILED_WINOGRAD,
+         DTYPE_F32,  {1, 8, 130, 32},
+         64, true,
+         ADDED_INPUT, DTYPE_F32,
+         true},
+        {TILED_ENLARGING,
+         DTYPE_F32,  {1, 4, 70, 32},
+         64, true,
+         ADDED_INPUT, DTYPE_F32,
+         true}
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        check_lines(&cases[i]);
+}
+
+int main(void)
+{
+    struct dr_error err;
+    if (compute_init(0, &err) != DR_OK) return 1;
+    fixture_seed(3017);
+    check_run(winograd_is_exact_in_float32);
+    check_run(enlarging_is_exact_in_float32);
+    check_run(groups_follow_each_other);
+    check_run(a_missing_tap_is_seen);
+    check_run(shapes_choose);
+    check_run(threads_give_the_same_bytes);
+    check_run(bytes_do_not_depend_on_the_place);
+    check_run(lines_alone_give_the_same_bytes);
+    if (fixture_lacks(DTYPE_BF16)) return check_done();
+    check_run(winograd_is_near_in_bfloat16);
+    check_run(enlarging_is_near_in_bfloat16);
+    return check_done();
+}
