@@ -19,6 +19,8 @@
  * direct convolution: down to there small networks run as the large ones do. Below (4 -> 320,
  * 128 -> 3) the transforms of the wide side are nearly all of the work. */
 #define LEAST_WINOGRAD_CHANNELS 32
+/* With fewer tiles a third of the time goes into combining taps, and the direct way is as fast. */
+#define LEAST_WINOGRAD_TILES 64
 
 struct conv {
     struct projection projection;
@@ -132,7 +134,7 @@ static bool is_padded_3x3(const struct conv *conv, const struct conv_options *op
 /* The one place where a shape chooses its implementation; nothing else does, so that a picture has
  * the same bytes whatever the threads, the budget and the bands are. (An enlargement to less than
  * twice the size sees padding where the sums of taps would see the map.) */
-static enum tiled_recipe choose(const struct conv *conv,
+static enum tiled_recipe choose(const struct conv *conv, struct shape shape,
                                 const struct conv_options *options)
 {
     const struct weight *const weight = options->weight;
@@ -140,10 +142,10 @@ static enum tiled_recipe choose(const struct conv *conv,
         conv->seen_height == 2 * conv->height && conv->seen_width == 2 * conv->width;
     if (!is_padded_3x3(conv, options)) return TILED_NONE;
     if (options->upsample) return twice ? TILED_ENLARGING : TILED_NONE;
-    return weight->dtype == DTYPE_BF16 && weight->in >= LEAST_WINOGRAD_CHANNELS &&
-                   weight->out >= LEAST_WINOGRAD_CHANNELS
-               ? TILED_WINOGRAD
-               : TILED_NONE;
+    const bool wins = weight->in >= LEAST_WINOGRAD_CHANNELS &&
+                      weight->out >= LEAST_WINOGRAD_CHANNELS &&
+                      tiled_conv_tiles(shape) >= LEAST_WINOGRAD_TILES;
+    return weight->dtype == DTYPE_BF16 && wins ? TILED_WINOGRAD : TILED_NONE;
 }
 
 static const struct op_class *direct_class(const struct conv *conv,
@@ -243,7 +245,7 @@ struct value plan_conv(struct plan *plan, struct value x,
     const struct value result =
         plan_value_new(plan, shape, options->dtype_set ? options->dtype : plan->dtype);
     if (plan_failed(plan)) return VALUE_NONE;
-    const enum tiled_recipe recipe = choose(conv, options);
+    const enum tiled_recipe recipe = choose(conv, shape, options);
     if (recipe != TILED_NONE && tiled_conv_add(plan, x, result, options, recipe))
         return plan_failed(plan) ? VALUE_NONE : result;
     conv->projection = (struct projection){

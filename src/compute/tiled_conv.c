@@ -176,8 +176,7 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
 {
     struct tiled_conv *const t = op->state;
     const struct weight *const weight = t->weight;
-    const int64_t image = (int64_t)t->tile_lines * t->tile_columns;
-    t->tiles = op->by_lines ? t->tile_columns : t->shape.n * image;
+    t->tiles = op->by_lines ? t->tile_columns : tiled_conv_tiles(t->shape);
     choose_blocks(t);
     const enum dr_code code = get_products(plan, t, err);
     if (code != DR_OK) return code;
@@ -500,6 +499,11 @@ static const struct op_class classes[] = {
     [TILED_ENLARGING] = TILED_CLASS("conv 3x3 enlarging"),
 };
 
+int64_t tiled_conv_tiles(struct shape shape)
+{
+    return shape.n * divide_up(shape.h, 2) * divide_up(shape.w, 2);
+}
+
 bool tiled_conv_add(struct plan *plan, struct value x, struct value result,
                     const struct conv_options *options, enum tiled_recipe recipe)
 {
@@ -516,8 +520,7 @@ bool tiled_conv_add(struct plan *plan, struct value x, struct value result,
         .tile_lines = (int32_t)divide_up(shape.h, 2),
         .tile_columns = (int32_t)divide_up(shape.w, 2),
     };
-    const int32_t panel =
-        choose_panel(weight, (int64_t)shape.n * t->tile_lines * t->tile_columns);
+    const int32_t panel = choose_panel(weight, tiled_conv_tiles(shape));
     struct dr_error err = {0};
     const enum dr_code code = layout_choose(&t->operand, weight->dtype,
                                             t->recipe.parts * weight->in, panel, &err);

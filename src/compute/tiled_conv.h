@@ -32,6 +32,9 @@ enum tiled_recipe {
     TILED_ENLARGING
 };
 
+/* Tiles of a result of this shape, of all images. */
+int64_t tiled_conv_tiles(struct shape shape);
+
 /* Of plan_conv: add the operator, for a 3x3 kernel at stride 1, padded by 1 on all sides; ENLARGING:
  * of a map enlarged to exactly twice its size. x and the residual (or none) were checked. False,
  * with nothing added, where the library's layout of this kernel cannot be combined. */
