@@ -15,8 +15,6 @@
 #include "compute/layout.h"
 #include "compute/team.h"
 
-#define OUTPUTS_PER_TASK 64
-
 static bool is_product(enum weight_kind kind)
 {
     return kind == WEIGHT_CONV || kind == WEIGHT_LINEAR;
@@ -84,34 +82,57 @@ size_t weight_plain_bytes(const struct weight *weight)
            (size_t)weight->kernel_width * dtype_bytes(weight->dtype);
 }
 
-struct store {
-    const struct weight *weight;
-    const unsigned char *plain;
-    void *target;
-};
-
-static void store_outputs(void *context, int64_t task_idx, int lane)
+int32_t weight_part_count(const struct weight *weight)
 {
-    (void)lane;
-    const struct store *const store = context;
-    const struct weight *const weight = store->weight;
+    return is_product(weight->kind)
+               ? (weight->out + WEIGHT_PART_OUTPUTS - 1) / WEIGHT_PART_OUTPUTS
+               : 1;
+}
+
+void weight_store_begin(const struct weight *weight, void *target)
+{
+    if (is_product(weight->kind) && weight->layout->padded)
+        memset(target, 0, weight->bytes);
+}
+
+void weight_store_part(const struct weight *weight, const void *plain, void *target,
+                       int32_t part_idx)
+{
+    if (!is_product(weight->kind)) {
+        memcpy(target, plain, weight->bytes);
+        return;
+    }
     const int32_t window = weight->kernel_height * weight->kernel_width;
-    const int32_t first = (int32_t)task_idx * OUTPUTS_PER_TASK;
+    const int32_t first = part_idx * WEIGHT_PART_OUTPUTS;
     const int32_t left = weight->out - first;
     const size_t line = (size_t)weight->in * (size_t)window;
     const size_t element = dtype_bytes(weight->dtype);
     for (int32_t tap = 0; tap < window; ++tap) {
         const struct layout_part part = {
-            .source = store->plain + ((size_t)first * line + (size_t)tap) * element,
+            .source = (const unsigned char *)plain +
+                      ((size_t)first * line + (size_t)tap) * element,
             .in_step = (size_t)window,
             .out_step = line,
             .in_first = tap * weight->in,
             .out_first = first,
             .in_count = weight->in,
-            .out_count = left < OUTPUTS_PER_TASK ? left : OUTPUTS_PER_TASK,
+            .out_count = left < WEIGHT_PART_OUTPUTS ? left : WEIGHT_PART_OUTPUTS,
         };
-        layout_pack(weight->layout, &part, store->target);
+        layout_pack(weight->layout, &part, target);
     }
+}
+
+struct store {
+    const struct weight *weight;
+    const void *plain;
+    void *target;
+};
+
+static void store_part(void *context, int64_t task_idx, int lane)
+{
+    const struct store *const store = context;
+    (void)lane;
+    weight_store_part(store->weight, store->plain, store->target, (int32_t)task_idx);
 }
 
 enum dr_code weight_store(const struct weight *weight, const void *plain, void *target,
@@ -119,14 +140,9 @@ enum dr_code weight_store(const struct weight *weight, const void *plain, void *
 {
     if (!plain || !target)
         return error_set(err, DR_BAD_INPUT, "a weight without bytes");
-    if (!is_product(weight->kind)) {
-        memcpy(target, plain, weight->bytes);
-        return DR_OK;
-    }
-    if (weight->layout->padded) memset(target, 0, weight->bytes);
     struct store store = {.weight = weight, .plain = plain, .target = target};
-    team_run((weight->out + OUTPUTS_PER_TASK - 1) / OUTPUTS_PER_TASK, store_outputs,
-             &store);
+    weight_store_begin(weight, target);
+    team_run(weight_part_count(weight), store_part, &store);
     return DR_OK;
 }
 

@@ -63,6 +63,15 @@ size_t weight_plain_bytes(const struct weight *weight);
 enum dr_code weight_store(const struct weight *weight, const void *plain, void *target,
                           struct dr_error *err) DR_MUST_CHECK;
 
+/* The same in parts of WEIGHT_PART_OUTPUTS outputs (what is no product is one part), so that a part can
+ * be stored while the plain form of the next is still made: begin once, then each part once, in
+ * any order, by any threads. */
+#define WEIGHT_PART_OUTPUTS 64
+int32_t weight_part_count(const struct weight *weight);
+void weight_store_begin(const struct weight *weight, void *target);
+void weight_store_part(const struct weight *weight, const void *plain, void *target,
+                       int32_t part);
+
 /* Add all that decides where the operand's bytes lie: shape, type, place, layout. Equal digests
  * mean that one copy of the bytes serves both. */
 void weight_add_to_digest(const struct weight *weight, struct digest *digest);

@@ -11,7 +11,7 @@
 enum {
     OPERAND_ALIGN = 64,    /* what weight_store asks for */
     LISTED_PROBLEMS = 5,   /* named in the message; the rest is counted */
-    CHUNK_BYTES = 4 << 20, /* few turns of the threads, and still in the last cache */
+    CHUNK_BYTES = 1 << 20, /* few turns of the threads, and still in the last cache */
 };
 
 void component_spec_begin(struct component_spec *spec,

@@ -2,11 +2,13 @@
  *
  *   file --pread--> chunk --SHA-256--+                      (the tensor's digest)
  *                     |              '--> next chunk, while this one is
- *                     '--converted--> plain operand --weight_store--> region
+ *                     '--converted--> plain operand --weight_store_part--> region
  *
- * Tensors are cut into pieces of one chunk. While a piece is converted by one thread, the next is
- * read and digested by another: digesting is the slowest part (one tensor's SHA-256 cannot be
- * split), so all else hides behind it. A stored operand uses all threads.
+ * Tensors are cut into pieces of one chunk. A turn has three kinds of tasks for the threads: one
+ * piece is read and digested, the piece before is converted, and what became whole by the one
+ * before that is stored. Digesting is the slowest where the processor has no instructions for it
+ * (one tensor's SHA-256 cannot be split): all else hides behind it. What is left of an operand after its
+ * last piece is stored by all threads.
  *
  * The scratch region: [chunk 0][chunk 1][plain operand][a digest a tensor][a flag a tensor].
  *
@@ -51,6 +53,8 @@ struct loader {
     int32_t part;
     int32_t unused_idx;
     uint64_t start;
+    /* parts of the operand that is converted */
+    int32_t stored, whole;
 };
 
 /* ---- cutting ---- */
@@ -230,7 +234,8 @@ static bool convert_piece(const struct loader *loader, const struct piece *piece
 
 /* ---- one turn of the pipeline ---- */
 
-/* Two tasks: 0 reads and digests `incoming`, 1 converts `current`. */
+/* Tasks: 0 reads and digests `incoming`, 1 converts `current`, 2 and so on store parts of its
+ * operand. */
 struct turn {
     struct loader *loader;
     const struct piece *incoming, *current; /* NULL: nothing to do */
@@ -241,6 +246,14 @@ struct turn {
     enum dr_code read_code;
     bool finite;
 };
+
+static void store_part(const struct loader *loader, const struct operand *operand,
+                       int32_t part)
+{
+    const struct weight *const weight = &operand->weight;
+    weight_store_part(weight, loader->plain, loader->weights->data + weight->offset,
+                      part);
+}
 
 static void run_task(void *context, int64_t task_idx, int lane)
 {
@@ -260,18 +273,23 @@ static void run_task(void *context, int64_t task_idx, int lane)
     }
     if (task_idx == 1 && current && current->operand)
         turn->finite = convert_piece(turn->loader, current, turn->current_chunk);
+    if (task_idx >= 2)
+        store_part(turn->loader, current->operand,
+                   turn->loader->stored + (int32_t)task_idx - 2);
 }
 
 static void run_turn(struct turn *turn)
 {
+    struct loader *const loader = turn->loader;
     const size_t incoming_bytes = turn->incoming ? turn->incoming->bytes : 0;
     const size_t current_bytes = turn->current ? turn->current->bytes : 0;
-    if (incoming_bytes > ALONE_BYTES && current_bytes > ALONE_BYTES) {
-        team_run(2, run_task, turn);
-        return;
-    }
-    run_task(turn, 0, 0);
-    run_task(turn, 1, 0);
+    const int32_t tasks = 2 + loader->whole - loader->stored;
+    if ((incoming_bytes > ALONE_BYTES && current_bytes > ALONE_BYTES) || tasks > 2)
+        team_run(tasks, run_task, turn);
+    else
+        for (int32_t i = 0; i < tasks; ++i)
+            run_task(turn, i, 0);
+    loader->stored = loader->whole;
 }
 
 /* The digest of a whole tensor is known: keep it, or hold it against the first reading's. */
@@ -303,9 +321,50 @@ static enum dr_code finish_incoming(struct turn *turn, struct dr_error *err)
     return keep_digest(turn->loader, turn->incoming, digest, err);
 }
 
+/* Parts of the operand whose plain form is there, now that the piece is converted. */
+static int32_t whole_parts(const struct loader *loader, const struct piece *piece)
+{
+    const struct operand *const operand = piece->operand;
+    const struct weight *const weight = &operand->weight;
+    const struct tensor *const tensor = piece_tensor(loader, piece);
+    const bool is_end = piece->is_last && piece->part + 1 == operand->part_count;
+    const int32_t parts = weight_part_count(weight);
+    if (is_end) return parts;
+    if (operand->transpose || parts == 1) return 0;
+    const uint64_t row_bytes = tensor->bytes / (uint64_t)tensor->dims[0];
+    const uint64_t rows =
+        (uint64_t)piece->part * (uint64_t)weight->out / (uint64_t)operand->part_count +
+        (piece->start + piece->bytes) / row_bytes;
+    return (int32_t)(rows / WEIGHT_PART_OUTPUTS);
+}
+
+struct rest {
+    const struct loader *loader;
+    const struct operand *operand;
+};
+
+static void store_of_rest(void *context, int64_t task_idx, int lane)
+{
+    const struct rest *const rest = context;
+    (void)lane;
+    store_part(rest->loader, rest->operand, rest->loader->stored + (int32_t)task_idx);
+}
+
+static void store_rest(struct loader *loader, const struct operand *operand)
+{
+    struct rest rest = {loader, operand};
+    const int32_t parts = loader->whole - loader->stored;
+    if (operand->weight.bytes > ALONE_BYTES && parts > 1)
+        team_run(parts, store_of_rest, &rest);
+    else
+        for (int32_t i = 0; i < parts; ++i)
+            store_of_rest(&rest, i, 0);
+    loader->stored = loader->whole = 0;
+}
+
 static enum dr_code finish_current(struct turn *turn, struct dr_error *err)
 {
-    const struct loader *const loader = turn->loader;
+    struct loader *const loader = turn->loader;
     const struct piece *const piece = turn->current;
     if (!piece->operand) return DR_OK;
     if (!turn->finite)
@@ -314,10 +373,14 @@ static enum dr_code finish_current(struct turn *turn, struct dr_error *err)
                          loader->spec->index->tensors[piece->tensor_idx].name,
                          loader->spec->index->file->path,
                          dtype_name(piece->operand->weight.dtype));
-    if (!piece->is_last || piece->part + 1 < piece->operand->part_count) return DR_OK;
-    const struct weight *const weight = &piece->operand->weight;
-    return weight_store(weight, loader->plain, loader->weights->data + weight->offset,
-                        err);
+    const bool is_first = loader->whole == 0;
+    loader->whole = whole_parts(loader, piece);
+    if (is_first && loader->whole > 0)
+        weight_store_begin(&piece->operand->weight,
+                           loader->weights->data + piece->operand->weight.offset);
+    if (piece->is_last && piece->part + 1 == piece->operand->part_count)
+        store_rest(loader, piece->operand);
+    return DR_OK;
 }
 
 /* Tell how far it is. Cancelled? */
