@@ -2,6 +2,7 @@
 
 Needs gnuplot (Debian: gnuplot-nox).
 """
+import pathlib
 import subprocess
 
 
@@ -21,3 +22,5 @@ def write(stem, width, height, lines):
         program = [f"set terminal {terminal} background '#ffffff'", f"set output {quoted(f'{stem}.{ending}')}", *lines,
                    "unset output"]
         subprocess.run(["gnuplot"], input="\n".join(program) + "\n", text=True, check=True)
+    svg = pathlib.Path(f"{stem}.svg")  # gnuplot ends some lines with blanks
+    svg.write_text("\n".join(line.rstrip() for line in svg.read_text("utf-8").splitlines()) + "\n", "utf-8")

@@ -253,7 +253,7 @@ static void bytes_do_not_depend_on_the_size(void)
   /* width, channels, heights */
         {24, 96,  64, 32},
         {23, 32,  61, 17},
-        {8,  640, 40, 3 }
+        {8,  640, 14, 3 }  /* too few tiles for Winograd, both */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         const int32_t *const c = cases[i];

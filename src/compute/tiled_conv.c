@@ -20,10 +20,9 @@ enum {
 #define FEW_OUTPUTS  128
 /* Combined weights that stay in a shared cache until they are used. */
 #define COMBINED_BYTES (9u << 20)
-/* Windows of a group: small where the combined weights stay for the next group; else large, since
+/* Windows of a group of blocks, for which larger weights are combined panel by panel: many, since
  * each group combines them again. */
-#define GROUP_BYTES       (4u << 20)
-#define LARGE_GROUP_BYTES (16u << 20)
+#define GROUP_BYTES       (16u << 20)
 #define WINDOW_TASK_TILES 16
 #define COMBINE_TASK_IN   64
 
@@ -58,11 +57,12 @@ struct tiled_conv {
     int64_t
         tiles; /* that are cut into blocks: of all images, or of each line of tiles */
     int64_t blocks; /* that they are cut into */
-    int32_t block_tiles, group_blocks;
+    int32_t block_tiles;
+    int32_t
+        group_blocks; /* 0: combined weights stay, and a task makes the windows it needs */
     const struct product *products[2]; /* for whole blocks, and for the last */
-    size_t operand_step, source_step, result_step; /* bytes from point to point */
-    size_t windows_at, lanes_at,
-        lane_bytes; /* of scratch; combined weights come first */
+    size_t operand_step, source_step, result_step;     /* bytes from point to point */
+    size_t windows_at, lanes_at, stage_at, lane_bytes; /* see lay_out */
 };
 
 static int64_t divide_up(int64_t count, int64_t by)
@@ -156,20 +156,23 @@ static size_t panel_bytes(const struct tiled_conv *t)
     return (size_t)t->recipe.points * t->operand_step;
 }
 
+/* [combined weights][windows of a group][a lane: its block's windows, its products] */
 static void lay_out(struct tiled_conv *t, struct op *op, int64_t all_blocks)
 {
-    const size_t group = t->chunk_panels == t->panels ? GROUP_BYTES : LARGE_GROUP_BYTES;
-    const int64_t fitting = (int64_t)(group / block_bytes(t)) / 2 * 2;
     const int64_t threads = compute_thread_count();
+    const int64_t fitting = (int64_t)(GROUP_BYTES / block_bytes(t)) / 2 * 2;
     const int64_t blocks = fitting > threads ? fitting : threads;
-    t->group_blocks = (int32_t)(blocks < all_blocks ? blocks : all_blocks);
+    const bool stays = t->chunk_panels == t->panels;
+    t->group_blocks = stays ? 0 : (int32_t)(blocks < all_blocks ? blocks : all_blocks);
     size_t product_bytes = t->products[0]->scratch_bytes;
     if (t->products[1]->scratch_bytes > product_bytes)
         product_bytes = t->products[1]->scratch_bytes;
     t->windows_at = (size_t)t->chunk_panels * panel_bytes(t);
     t->lanes_at = t->windows_at + (size_t)t->group_blocks * block_bytes(t);
-    t->lane_bytes = (size_t)t->recipe.points * t->result_step + product_bytes;
-    op->scratch_bytes = t->lanes_at + t->lane_bytes * (size_t)compute_thread_count();
+    t->stage_at = stays ? block_bytes(t) : 0;
+    t->lane_bytes =
+        t->stage_at + (size_t)t->recipe.points * t->result_step + product_bytes;
+    op->scratch_bytes = t->lanes_at + t->lane_bytes * (size_t)threads;
 }
 
 static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *err)
@@ -201,8 +204,8 @@ struct run {
     struct lines lines; /* to make, of each image */
     struct lines seen;  /* that they are made of */
     unsigned char *scratch;
-    int64_t first_block; /* of the group */
-    int32_t block_count;
+    int64_t first_block;              /* of the group; or of all that is to be made */
+    int32_t block_count;              /* of the group */
     int32_t first_panel, panel_count; /* of the chunk */
     atomic_bool failed;
 };
@@ -227,6 +230,11 @@ static struct block block_of(const struct run *run, int32_t idx)
     };
     block.tiles = block.product->shape.rows;
     return block;
+}
+
+static unsigned char *lane_of(const struct run *run, int lane)
+{
+    return run->scratch + run->conv->lanes_at + (size_t)lane * run->conv->lane_bytes;
 }
 
 /* A place in a map. */
@@ -277,22 +285,17 @@ static void copy_windows(const struct tiled_conv *t, const void *const window[],
         }
 }
 
-/* Task: some tiles of a block. A line that is not seen counts as zeros: where the map goes on
- * there, it only reaches outputs that are not to be made. */
-static void make_windows(void *context, int64_t task_idx, int lane)
+/* A line that is not seen counts as zeros: where the map goes on there, it only reaches outputs that
+ * are not to be made. */
+static void make_windows(const struct run *run, const struct block *block,
+                         int32_t first, int32_t end)
 {
-    const struct run *const run = context;
     const struct tiled_conv *const t = run->conv;
     const int32_t side = t->recipe.side;
-    const int64_t tasks = divide_up(t->block_tiles, WINDOW_TASK_TILES);
-    const struct block block = block_of(run, (int32_t)(task_idx / tasks));
     const size_t element = dtype_bytes(t->weight->dtype);
-    const int32_t first = (int32_t)(task_idx % tasks) * WINDOW_TASK_TILES;
-    const int32_t end = at_most(block.tiles, first + WINDOW_TASK_TILES);
-    (void)lane;
     for (int32_t i = first; i < end; ++i) {
-        const struct place tile = tile_place(t, block.first + i);
-        const void *window[16];
+        const struct place tile = tile_place(t, block->first + i);
+        const void *window[16] = {NULL};
         for (int32_t k = 0; k < side * side; ++k)
             window[k] = pixel_of(run, run->op->inputs[TILED_X], run->seen,
                                  (struct place){
@@ -301,7 +304,7 @@ static void make_windows(void *context, int64_t task_idx, int lane)
                                      tile.x * t->recipe.tile_inputs - 1 + k % side,
                                  });
         unsigned char *const row =
-            block.windows + (size_t)i * (size_t)t->operand.in * element;
+            block->windows + (size_t)i * (size_t)t->operand.in * element;
         if (t->which == TILED_ENLARGING) {
             copy_windows(t, window, row);
             continue;
@@ -403,47 +406,83 @@ static void write_outputs(const struct run *run, const struct block *block,
     }
 }
 
-/* Task: a block of tiles and a panel of outputs. */
-static void multiply(void *context, int64_t task_idx, int lane)
+static bool multiply(const struct run *run, const struct block *block, int32_t panel,
+                     int lane)
 {
-    struct run *const run = context;
     const struct tiled_conv *const t = run->conv;
-    const struct block block = block_of(run, (int32_t)(task_idx % run->block_count));
-    const int32_t panel = (int32_t)(task_idx / run->block_count);
-    unsigned char *const stage =
-        run->scratch + t->lanes_at + (size_t)lane * t->lane_bytes;
+    unsigned char *const stage = lane_of(run, lane) + t->stage_at;
     for (size_t p = 0; p < (size_t)t->recipe.points; ++p) {
         const struct product_call call = {
-            .source = block.windows + p * t->source_step,
+            .source = block->windows + p * t->source_step,
             .operand =
                 run->scratch + (size_t)panel * panel_bytes(t) + p * t->operand_step,
             .result = stage + p * t->result_step,
             .scratch = stage + (size_t)t->recipe.points * t->result_step,
         };
-        if (!product_run(block.product, lane, &call)) {
-            atomic_store(&run->failed, true);
-            return;
-        }
+        if (!product_run(block->product, lane, &call)) return false;
     }
-    write_outputs(run, &block, (run->first_panel + panel) * t->operand.out, stage);
+    write_outputs(run, block, (run->first_panel + panel) * t->operand.out, stage);
+    return true;
 }
 
-static bool run_group(struct run *run, bool is_first)
+/* ---- all combined weights at once ---- */
+
+/* Task: a block of tiles. */
+static void run_block(void *context, int64_t task_idx, int lane)
+{
+    struct run *const run = context;
+    struct block block = block_of(run, (int32_t)task_idx);
+    block.windows = lane_of(run, lane);
+    make_windows(run, &block, 0, block.tiles);
+    for (int32_t panel = 0; panel < run->panel_count; ++panel)
+        if (!multiply(run, &block, panel, lane)) atomic_store(&run->failed, true);
+}
+
+static void run_at_once(struct run *run, int64_t end)
+{
+    const struct tiled_conv *const t = run->conv;
+    run->panel_count = t->panels;
+    team_run(t->panels * divide_up(t->weight->in, COMBINE_TASK_IN), combine, run);
+    team_run(end - run->first_block, run_block, run);
+}
+
+/* ---- some at a time ---- */
+
+/* Task: some tiles of a block of the group. */
+static void make_some_windows(void *context, int64_t task_idx, int lane)
+{
+    const struct run *const run = context;
+    const int64_t tasks = divide_up(run->conv->block_tiles, WINDOW_TASK_TILES);
+    const struct block block = block_of(run, (int32_t)(task_idx / tasks));
+    const int32_t first = (int32_t)(task_idx % tasks) * WINDOW_TASK_TILES;
+    (void)lane;
+    make_windows(run, &block, first, at_most(block.tiles, first + WINDOW_TASK_TILES));
+}
+
+/* Task: a block of tiles and a panel of outputs. */
+static void multiply_some(void *context, int64_t task_idx, int lane)
+{
+    struct run *const run = context;
+    const struct block block = block_of(run, (int32_t)(task_idx % run->block_count));
+    if (!multiply(run, &block, (int32_t)(task_idx / run->block_count), lane))
+        atomic_store(&run->failed, true);
+}
+
+static void run_group(struct run *run)
 {
     const struct tiled_conv *const t = run->conv;
     team_run(run->block_count * divide_up(t->block_tiles, WINDOW_TASK_TILES),
-             make_windows, run);
+             make_some_windows, run);
     for (int32_t panel = 0; panel < t->panels; panel += t->chunk_panels) {
         run->first_panel = panel;
         run->panel_count = at_most(t->panels - panel, t->chunk_panels);
-        if (is_first || t->chunk_panels < t->panels) /* else it still lies there */
-            team_run(run->panel_count * divide_up(t->weight->in, COMBINE_TASK_IN),
-                     combine, run);
-        team_run((int64_t)run->block_count * run->panel_count, multiply, run);
-        if (atomic_load(&run->failed)) return false;
+        team_run(run->panel_count * divide_up(t->weight->in, COMBINE_TASK_IN), combine,
+                 run);
+        team_run((int64_t)run->block_count * run->panel_count, multiply_some, run);
     }
-    return true;
 }
+
+/* ---- the operator ---- */
 
 /* An output line is made of input lines y - 1 to y + 1; enlarged, of the two that its own and its
  * nearer neighbour come from. */
@@ -480,13 +519,16 @@ static bool run_rows(const struct plan *plan, const struct op *op, struct rows r
         end = (run.lines.end + 1) / 2 * t->blocks;
     }
     run.seen = needs(op, TILED_X, run.lines);
-    for (bool is_first = true; run.first_block < end; is_first = false) {
+    if (t->group_blocks == 0) {
+        run_at_once(&run, end);
+        return !atomic_load(&run.failed);
+    }
+    for (; run.first_block < end; run.first_block += run.block_count) {
         const int64_t left = end - run.first_block;
         run.block_count = left < t->group_blocks ? (int32_t)left : t->group_blocks;
-        if (!run_group(&run, is_first)) return false;
-        run.first_block += run.block_count;
+        run_group(&run);
     }
-    return true;
+    return !atomic_load(&run.failed);
 }
 
 #define TILED_CLASS(name)                                                     \

@@ -1,8 +1,8 @@
 /* tiled_conv — 3x3 convolutions with fewer multiplications, by tiles of 2x2 outputs.
  *
  *     weight  --combine-->  points x [in][out]        in a buffer of the caches' size
- *     tiles   --window-->   points x [tiles][in]      of a group of blocks of tiles
- *             --products--> points x [block][panel]   one task: a block, a panel of outputs
+ *     tiles   --window-->   points x [block][in]      of a block of tiles
+ *             --products--> points x [block][panel]   of a panel of outputs
  *             --outputs-->  result                    with bias and residual
  *
  * TILED_WINOGRAD  Winograd's F(2x2, 3x3) (Lavin and Gray, arXiv 1509.09308, section 4.1), for
@@ -15,6 +15,9 @@
  *     input pixel becomes, and each of its outputs sees 2x2 inputs, some under several taps, whose
  *     sum is one number: 4 products of 2x2 inputs where there would be 4 of 3x3. Exact but for
  *     rounding the sums.
+ *
+ * Where all combined weights fit the buffer a task is a block, whose windows stay in one lane. Else
+ * windows are made for a group of blocks, and some panels of the weights are combined at a time.
  *
  * A weight lies in memory as for the direct convolution, and is combined anew at each use: nothing
  * is kept twice, and less is read from memory than combined weights would be (16/9 of it).

@@ -4,7 +4,7 @@
  * The switches go through models of both families, back and forth, with VAEs of their own and
  * without; what is done between two switches rotates: a picture from a prompt, and then, since
  * they read no UNet, decodes and encodes, also with the job's own VAE. DARKROOM_SWITCHES says
- * how many (1000 take some minutes), else 280.
+ * how many (1000 take some minutes), else 180.
  *
  * Blocks that malloc keeps for a thread are left out, as the program leaves them out
  * (cli/start_settings.h): they may hold up to a page each, wherever they happen to lie.
@@ -190,7 +190,7 @@ static void a_kept_region_is_seen(void)
 static int switch_count(void)
 {
     const char *const said = getenv("DARKROOM_SWITCHES");
-    const int count = said ? atoi(said) : 280;
+    const int count = said ? atoi(said) : 180;
     return count < 2 * ROUND ? 2 * ROUND : count;
 }
 

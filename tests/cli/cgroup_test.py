@@ -93,7 +93,7 @@ class Cgroup(Case):
         return done, was_full
 
     def test_the_budget_holds(self):
-        budget = 88 * MIB  # less than weights, buffers and the program's own bound together
+        budget = 90 * MIB  # less than weights, buffers and the program's own bound together
         plain = self.run_program(*GENERATE, "-o", "plain.png")
         self.assertEqual(plain.returncode, 0, plain)
         for packs in ("off", self.packs):
