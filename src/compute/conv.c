@@ -13,7 +13,7 @@
 #include "compute/projection.h"
 #include "compute/tiled_conv.h"
 
-/* Winograd's way: measured with AVX512-BF16 from 128 channels on both sides, where it is 1.6 to
+/* Winograd's way: a prototype was measured with AVX512-BF16 from 128 channels on both sides, where it is 1.6 to
  * 1.95 times as fast as the direct convolution; no network that is served has fewer and would be
  * chosen. Counted, transforms and products take about equally long at 32, and together as long as the
  * direct convolution: down to there small networks run as the large ones do. Below (4 -> 320,

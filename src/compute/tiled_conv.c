@@ -116,16 +116,18 @@ static bool is_alike(const struct weight_layout *a, const struct weight_layout *
            memcmp(a->out_place, b->out_place, out * sizeof *a->out_place) == 0;
 }
 
-/* Each tap's inputs must begin with a block. Outputs that fill up the last block are zeros in both. */
+/* Each tap's inputs and each panel must begin with a block. Outputs that fill up the last block are zeros in both. */
 static bool can_combine(const struct tiled_conv *t)
 {
     return is_alike(t->weight->layout, &t->operand) &&
-           t->weight->in % t->operand.in_block == 0;
+           t->weight->in % t->operand.in_block == 0 &&
+           COMBINE_TASK_IN % t->operand.in_block == 0 &&
+           (t->panels == 1 || t->operand.out % t->operand.out_block == 0);
 }
 
 /* ---- preparing ---------------------------------------------------------------------- */
 
-/* An even count, for two threads; where there is only one, they share the panels. */
+/* An even count, for two threads; where a group has only one, they share the panels. */
 static void choose_blocks(struct tiled_conv *t)
 {
     int64_t blocks = divide_up(t->tiles, MOST_TILES);
@@ -570,9 +572,9 @@ bool tiled_conv_add(struct plan *plan, struct value x, struct value result,
         plan_fail(plan, code, "%s", err.message);
         return true;
     }
+    t->panels = weight->out / panel;
     if (!can_combine(t)) return false;
     t->operand_step = step_between_points(t->operand.bytes);
-    t->panels = weight->out / panel;
     const size_t fitting = COMBINED_BYTES / combined_bytes(weight, panel) / 2 * 2;
     t->chunk_panels = at_most(fitting > 2 ? (int32_t)fitting : 2, t->panels);
     (void)plan_add_op(

@@ -272,7 +272,7 @@ static void groups_follow_each_other(void)
          ADDED_COPY,  DTYPE_F32,
          false},
         {TILED_WINOGRAD,
-         DTYPE_F32, {1, 40, 40, 640},
+         DTYPE_F32, {1, 64, 64, 640},
          320, true,
          ADDED_INPUT, DTYPE_F32,
          false},
