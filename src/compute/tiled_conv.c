@@ -228,7 +228,6 @@ static struct block block_of(const struct run *run, int32_t idx)
     struct block block = {
         .first = line * t->tiles + in_line * t->block_tiles,
         .product = t->products[in_line == t->blocks - 1],
-        .windows = run->scratch + t->windows_at + (size_t)idx * block_bytes(t),
     };
     block.tiles = block.product->shape.rows;
     return block;
@@ -450,12 +449,20 @@ static void run_at_once(struct run *run, int64_t end)
 
 /* ---- some at a time ---- */
 
+static struct block group_block(const struct run *run, int32_t idx)
+{
+    const struct tiled_conv *const t = run->conv;
+    struct block block = block_of(run, idx);
+    block.windows = run->scratch + t->windows_at + (size_t)idx * block_bytes(t);
+    return block;
+}
+
 /* Task: some tiles of a block of the group. */
 static void make_some_windows(void *context, int64_t task_idx, int lane)
 {
     const struct run *const run = context;
     const int64_t tasks = divide_up(run->conv->block_tiles, WINDOW_TASK_TILES);
-    const struct block block = block_of(run, (int32_t)(task_idx / tasks));
+    const struct block block = group_block(run, (int32_t)(task_idx / tasks));
     const int32_t first = (int32_t)(task_idx % tasks) * WINDOW_TASK_TILES;
     (void)lane;
     make_windows(run, &block, first, at_most(block.tiles, first + WINDOW_TASK_TILES));
@@ -465,7 +472,7 @@ static void make_some_windows(void *context, int64_t task_idx, int lane)
 static void multiply_some(void *context, int64_t task_idx, int lane)
 {
     struct run *const run = context;
-    const struct block block = block_of(run, (int32_t)(task_idx % run->block_count));
+    const struct block block = group_block(run, (int32_t)(task_idx % run->block_count));
     if (!multiply(run, &block, (int32_t)(task_idx / run->block_count), lane))
         atomic_store(&run->failed, true);
 }

@@ -21,8 +21,8 @@
  *
  * A weight lies in memory as for the direct convolution, and is combined anew at each use: nothing
  * is kept twice, and less is read from memory than combined weights would be (16/9 of it).
- * Blocks, panels and groups are cut by the shape alone, and an output line is made of its own
- * input lines alone: the same bytes for all threads, bands and budgets.
+ * Blocks and panels are cut by the shape alone, and an output line is made of its own input lines
+ * alone: the same bytes for all threads, bands and budgets. (Of groups nothing but memory depends.)
  */
 #ifndef COMPUTE_TILED_CONV_H
 #define COMPUTE_TILED_CONV_H

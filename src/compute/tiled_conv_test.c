@@ -257,7 +257,7 @@ static void enlarging_is_near_in_bfloat16(void)
     (void)try_many(TILED_ENLARGING, DTYPE_BF16);
 }
 
-/* More groups than one, with and without the combined weights staying: large maps. */
+/* Many blocks, with all weights combined at once; and, the third, in more groups than one. */
 static void groups_follow_each_other(void)
 {
     static const struct one cases[] = {

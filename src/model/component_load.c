@@ -53,8 +53,8 @@ struct loader {
     int32_t part;
     int32_t unused_idx;
     uint64_t start;
-    /* parts of the operand that is converted */
-    int32_t stored, whole;
+    /* parts (weight.h) of the operand that is converted */
+    int32_t stored_count, whole_count;
 };
 
 /* ---- cutting ---- */
@@ -247,19 +247,21 @@ struct turn {
     bool finite;
 };
 
-static void store_part(const struct loader *loader, const struct operand *operand,
-                       int32_t part)
+/* Task: of the current operand's parts that are whole the next to be stored. */
+static void store_part(void *context, int64_t task_idx, int lane)
 {
-    const struct weight *const weight = &operand->weight;
+    const struct turn *const turn = context;
+    const struct loader *const loader = turn->loader;
+    const struct weight *const weight = &turn->current->operand->weight;
+    (void)lane;
     weight_store_part(weight, loader->plain, loader->weights->data + weight->offset,
-                      part);
+                      loader->stored_count + (int32_t)task_idx);
 }
 
 static void run_task(void *context, int64_t task_idx, int lane)
 {
     struct turn *const turn = context;
     const struct piece *const incoming = turn->incoming, *const current = turn->current;
-    (void)lane;
     if (task_idx == 0 && incoming) {
         turn->read_code =
             tensor_file_read(turn->loader->spec->index->file,
@@ -273,9 +275,7 @@ static void run_task(void *context, int64_t task_idx, int lane)
     }
     if (task_idx == 1 && current && current->operand)
         turn->finite = convert_piece(turn->loader, current, turn->current_chunk);
-    if (task_idx >= 2)
-        store_part(turn->loader, current->operand,
-                   turn->loader->stored + (int32_t)task_idx - 2);
+    if (task_idx >= 2) store_part(turn, task_idx - 2, lane);
 }
 
 static void run_turn(struct turn *turn)
@@ -283,13 +283,13 @@ static void run_turn(struct turn *turn)
     struct loader *const loader = turn->loader;
     const size_t incoming_bytes = turn->incoming ? turn->incoming->bytes : 0;
     const size_t current_bytes = turn->current ? turn->current->bytes : 0;
-    const int32_t tasks = 2 + loader->whole - loader->stored;
+    const int32_t tasks = 2 + loader->whole_count - loader->stored_count;
     if ((incoming_bytes > ALONE_BYTES && current_bytes > ALONE_BYTES) || tasks > 2)
         team_run(tasks, run_task, turn);
     else
         for (int32_t i = 0; i < tasks; ++i)
             run_task(turn, i, 0);
-    loader->stored = loader->whole;
+    loader->stored_count = loader->whole_count;
 }
 
 /* The digest of a whole tensor is known: keep it, or hold it against the first reading's. */
@@ -321,15 +321,19 @@ static enum dr_code finish_incoming(struct turn *turn, struct dr_error *err)
     return keep_digest(turn->loader, turn->incoming, digest, err);
 }
 
+static bool ends_operand(const struct piece *piece)
+{
+    return piece->is_last && piece->part + 1 == piece->operand->part_count;
+}
+
 /* Parts of the operand whose plain form is there, now that the piece is converted. */
 static int32_t whole_parts(const struct loader *loader, const struct piece *piece)
 {
     const struct operand *const operand = piece->operand;
     const struct weight *const weight = &operand->weight;
     const struct tensor *const tensor = piece_tensor(loader, piece);
-    const bool is_end = piece->is_last && piece->part + 1 == operand->part_count;
     const int32_t parts = weight_part_count(weight);
-    if (is_end) return parts;
+    if (ends_operand(piece)) return parts;
     if (operand->transpose || parts == 1) return 0;
     const uint64_t row_bytes = tensor->bytes / (uint64_t)tensor->dims[0];
     const uint64_t rows =
@@ -338,28 +342,16 @@ static int32_t whole_parts(const struct loader *loader, const struct piece *piec
     return (int32_t)(rows / WEIGHT_PART_OUTPUTS);
 }
 
-struct rest {
-    const struct loader *loader;
-    const struct operand *operand;
-};
-
-static void store_of_rest(void *context, int64_t task_idx, int lane)
+static void store_rest(struct turn *turn)
 {
-    const struct rest *const rest = context;
-    (void)lane;
-    store_part(rest->loader, rest->operand, rest->loader->stored + (int32_t)task_idx);
-}
-
-static void store_rest(struct loader *loader, const struct operand *operand)
-{
-    struct rest rest = {loader, operand};
-    const int32_t parts = loader->whole - loader->stored;
-    if (operand->weight.bytes > ALONE_BYTES && parts > 1)
-        team_run(parts, store_of_rest, &rest);
+    struct loader *const loader = turn->loader;
+    const int32_t parts = loader->whole_count - loader->stored_count;
+    if (turn->current->operand->weight.bytes > ALONE_BYTES && parts > 1)
+        team_run(parts, store_part, turn);
     else
         for (int32_t i = 0; i < parts; ++i)
-            store_of_rest(&rest, i, 0);
-    loader->stored = loader->whole = 0;
+            store_part(turn, i, 0);
+    loader->stored_count = loader->whole_count = 0;
 }
 
 static enum dr_code finish_current(struct turn *turn, struct dr_error *err)
@@ -373,13 +365,12 @@ static enum dr_code finish_current(struct turn *turn, struct dr_error *err)
                          loader->spec->index->tensors[piece->tensor_idx].name,
                          loader->spec->index->file->path,
                          dtype_name(piece->operand->weight.dtype));
-    const bool is_first = loader->whole == 0;
-    loader->whole = whole_parts(loader, piece);
-    if (is_first && loader->whole > 0)
+    const bool is_first = loader->whole_count == 0;
+    loader->whole_count = whole_parts(loader, piece);
+    if (is_first && loader->whole_count > 0)
         weight_store_begin(&piece->operand->weight,
                            loader->weights->data + piece->operand->weight.offset);
-    if (piece->is_last && piece->part + 1 == piece->operand->part_count)
-        store_rest(loader, piece->operand);
+    if (ends_operand(piece)) store_rest(turn);
     return DR_OK;
 }
 
