@@ -152,6 +152,10 @@ static inline int64_t shape_rows(struct shape shape)
 {
     return (int64_t)shape.n * shape.h * shape.w;
 }
+static inline int64_t divide_up(int64_t count, int64_t by)
+{
+    return (count + by - 1) / by;
+}
 static inline bool shape_equal(struct shape a, struct shape b)
 {
     return a.n == b.n && a.h == b.h && a.w == b.w && a.c == b.c;

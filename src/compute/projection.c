@@ -16,11 +16,6 @@
 /* A weight above this leaves the caches before the next block wants it. */
 #define LARGE_WEIGHT (4u << 20)
 
-static int64_t divide_up(int64_t count, int64_t by)
-{
-    return (count + by - 1) / by;
-}
-
 static bool can_slice(const struct weight_layout *layout, int32_t count)
 {
     struct weight_layout slice;

@@ -65,11 +65,6 @@ struct tiled_conv {
     size_t windows_at, lanes_at, stage_at, lane_bytes; /* see lay_out */
 };
 
-static int64_t divide_up(int64_t count, int64_t by)
-{
-    return (count + by - 1) / by;
-}
-
 static int32_t at_most(int32_t count, int32_t most)
 {
     return count < most ? count : most;
