@@ -31,6 +31,7 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
     plan->profile = options->profile;
     plan->by_lines = options->by_lines;
     plan->whole_bytes = options->by_lines ? options->whole_bytes : 0;
+    plan->most_bytes = options->most_bytes;
     plan->thread_count = library_begin_plan();
     assert(plan->thread_count > 0); /* compute_init comes first */
     plan->products.pool = &plan->pool;

@@ -72,6 +72,9 @@ struct plan_options {
     /* With by_lines: values of more bytes are made in bands, where their operators can;
      * 0: all are whole. */
     size_t whole_bytes;
+    /* With whole_bytes: bands are as tall as goes while plan_bytes is no more than this, which
+     * costs memory alone and saves waiting of threads; 0: as low as goes. */
+    size_t most_bytes;
 };
 
 enum dr_code plan_create(struct plan **out, const struct plan_options *options,

@@ -6,9 +6,12 @@
 #include "base/fault.h"
 #include "compute/group_norm.h"
 
-/* A band has lines of so many pixels together for each thread: two blocks of a product. Most of
- * what it takes are the lines that are needed again, so few are best. */
-#define BAND_ROWS 256
+/* A band has lines of so many pixels together for each thread. At least two blocks of a product: most
+ * of what it takes are the lines that are needed again. At most what the caches are good for: in
+ * taller bands threads wait for each other less often, which costs most where the machine takes a
+ * core away now and then. */
+#define LEAST_BAND_ROWS 256
+#define MOST_BAND_ROWS  4096
 /* A map of narrower lines is cut into blocks across them, as large as the library likes them, and
  * is always whole. */
 #define LEAST_WIDTH 128
@@ -278,7 +281,7 @@ static bool make_chain(struct plan *plan, const struct plan_step *step,
 static int32_t band_lines(const struct plan *plan, const struct plan_step *step,
                           struct shape shape)
 {
-    const int32_t rows = BAND_ROWS * plan->thread_count;
+    const int32_t rows = plan->band_rows * plan->thread_count;
     if (step->chain_count == 0) return shape.h;
     return rows > shape.w ? rows / shape.w : 1;
 }
@@ -344,6 +347,13 @@ static bool walk(struct plan *plan, const struct plan_step *step,
 
 void plan_band_measure(struct plan *plan)
 {
+    if (plan->band_rows == 0)
+        plan->band_rows = plan->most_bytes > 0 ? MOST_BAND_ROWS : LEAST_BAND_ROWS;
+    plan->flop = 0;
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        plan->ops[i].run_flop = 0;
+        buffer_of(plan, plan->ops[i].result)->capacity = 0;
+    }
     for (size_t i = 0; i < plan->step_count; ++i) {
         const bool walked = walk(plan, &plan->steps[i], NULL);
         assert(walked);
@@ -357,6 +367,13 @@ void plan_band_measure(struct plan *plan)
             buffer->bytes = (size_t)buffer->capacity * (size_t)v->shape.w *
                             (size_t)v->shape.c * dtype_bytes(v->dtype);
     }
+}
+
+bool plan_band_lower(struct plan *plan)
+{
+    if (plan->whole_bytes == 0 || plan->band_rows == LEAST_BAND_ROWS) return false;
+    plan->band_rows /= 2;
+    return true;
 }
 
 bool plan_band_run(struct plan *plan, const struct plan_step *step,

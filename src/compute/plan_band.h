@@ -38,8 +38,11 @@ struct plan_runner {
 void plan_band_choose(struct plan *plan);
 /* plan->steps; a plan that is whole has one for each operator. Errors: DR_NOMEM. */
 enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
-/* After the operators are prepared: bytes of the bands, FLOP of a run. */
+/* After the operators are prepared: bytes of the bands, FLOP of a run; first for the tallest bands
+ * that are worth it. */
 void plan_band_measure(struct plan *plan);
+/* Lower bands; false where they are as low as goes, or nothing is in bands. Then measure again. */
+bool plan_band_lower(struct plan *plan);
 /* Do a step; false where runner->code says why not. */
 bool plan_band_run(struct plan *plan, const struct plan_step *step,
                    struct plan_runner *runner);

@@ -86,12 +86,15 @@ static struct value halve(struct fixture *f, struct value x)
 }
 
 /* height x width: of the result before the last halving. */
-static void begin(struct chain *chain, enum dtype dtype, int32_t height, int32_t width,
-                  size_t whole_bytes)
+static void begin_within(struct chain *chain, enum dtype dtype, int32_t height,
+                         int32_t width, size_t whole_bytes, size_t most_bytes)
 {
     struct fixture *const f = &chain->f;
-    const struct plan_options options = {
-        .name = "chain", .dtype = dtype, .by_lines = true, .whole_bytes = whole_bytes};
+    const struct plan_options options = {.name = "chain",
+                                         .dtype = dtype,
+                                         .by_lines = true,
+                                         .whole_bytes = whole_bytes,
+                                         .most_bytes = most_bytes};
     fixture_begin_with(f, &options);
     struct plan *const plan = f->plan;
     chain->in = plan_input(plan, (struct shape){1, height / 2, width / 2, 4}, dtype);
@@ -109,6 +112,12 @@ static void begin(struct chain *chain, enum dtype dtype, int32_t height, int32_t
     float *const numbers = fixture_reals(shape_count(shape), 1, dtype);
     fixture_fill(f, chain->in, numbers);
     free(numbers);
+}
+
+static void begin(struct chain *chain, enum dtype dtype, int32_t height, int32_t width,
+                  size_t whole_bytes)
+{
+    begin_within(chain, dtype, height, width, whole_bytes, 0);
 }
 
 static size_t out_bytes(const struct chain *chain)
@@ -190,6 +199,40 @@ static void bands_give_the_same_bytes(void)
     if (!fixture_lacks(DTYPE_BF16)) try_size(DTYPE_BF16, 38, 266);
 }
 
+/* Taller bands take what they are given and no more, and do the same arithmetic to the same bytes. */
+static void taller_bands_give_the_same_bytes(void)
+{
+    enum {
+        HEIGHT = 320,
+        WIDTH = 256
+    };
+    const uint64_t state = fixture_state;
+    struct chain lowest;
+    begin(&lowest, DTYPE_F32, HEIGHT, WIDTH, 1);
+    fixture_run(&lowest.f);
+    const size_t least = plan_bytes(lowest.f.plan);
+    size_t before = least;
+    int heights = 0;
+    for (size_t most = least - 1; most < 8 * least; most += least / 2) {
+        struct chain taller;
+        fixture_state = state;
+        begin_within(&taller, DTYPE_F32, HEIGHT, WIDTH, 1, most);
+        const size_t bytes = plan_bytes(taller.f.plan);
+        check_int(bytes, >=, before);
+        check_int(bytes, <=, most < least ? least : most);
+        check(plan_flop(taller.f.plan) == plan_flop(lowest.f.plan));
+        if (bytes > before) {
+            fixture_run(&taller.f);
+            check(!differs(&taller, plan_data(lowest.f.plan, lowest.out)));
+            ++heights;
+        }
+        before = bytes;
+        fixture_end(&taller.f);
+    }
+    check_int(heights, >=, 2);
+    fixture_end(&lowest.f);
+}
+
 /* Nothing can be saved at narrow maps, whatever is asked for. */
 static void narrow_maps_are_whole(void)
 {
@@ -252,6 +295,7 @@ int main(void)
     fixture_seed(20261125);
     check_int(compute_init(2, &err), ==, DR_OK);
     check_run(bands_give_the_same_bytes);
+    check_run(taller_bands_give_the_same_bytes);
     check_run(narrow_maps_are_whole);
     check_run(a_cancel_is_seen_between_bands);
     check_run(a_wrong_seam_is_seen);

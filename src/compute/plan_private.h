@@ -118,6 +118,8 @@ struct plan {
     size_t op_count, op_capacity;
     bool by_lines;
     size_t whole_bytes; /* 0: no limit */
+    size_t most_bytes;  /* that taller bands may make of it */
+    int32_t band_rows;  /* pixels of a band for each thread */
     struct plan_step *steps;
     size_t step_count;
 

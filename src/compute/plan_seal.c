@@ -191,14 +191,9 @@ static void place_scratch(struct plan *plan)
     }
 }
 
-static enum dr_code place(struct plan *plan, struct dr_error *err)
+static enum dr_code place(struct plan *plan, size_t *scratch, struct dr_error *err)
 {
-    const size_t most = plan->buffer_count + plan->op_count + 2;
-    plan->items = pool_alloc(&plan->pool, most * sizeof *plan->items);
-    size_t *const scratch = pool_alloc(&plan->pool, most * sizeof *scratch);
-    if (!plan->items || !scratch)
-        return error_set(err, DR_NOMEM, "%s: no memory for the arena's table",
-                         plan->name);
+    plan->item_count = 0;
     for (size_t i = 0; i < plan->buffer_count; ++i) {
         struct plan_buffer *const buffer = &plan->buffers[i];
         if (buffer->owner != (int32_t)i) continue;
@@ -209,6 +204,23 @@ static enum dr_code place(struct plan *plan, struct dr_error *err)
     }
     place_scratch(plan);
     return arena_plan_place(plan->items, plan->item_count, scratch, &plan->bytes, err);
+}
+
+/* With bands as tall as most_bytes lets them be. */
+static enum dr_code measure_and_place(struct plan *plan, struct dr_error *err)
+{
+    const size_t most = plan->buffer_count + plan->op_count + 2;
+    plan->items = pool_alloc(&plan->pool, most * sizeof *plan->items);
+    size_t *const scratch = pool_alloc(&plan->pool, most * sizeof *scratch);
+    if (!plan->items || !scratch)
+        return error_set(err, DR_NOMEM, "%s: no memory for the arena's table",
+                         plan->name);
+    enum dr_code code;
+    do {
+        plan_band_measure(plan);
+        code = place(plan, scratch, err);
+    } while (code == DR_OK && plan->bytes > plan->most_bytes && plan_band_lower(plan));
+    return code;
 }
 
 static enum dr_code make_profiles(struct plan *plan, struct dr_error *err)
@@ -246,8 +258,7 @@ enum dr_code plan_seal(struct plan *plan, struct dr_error *err)
         take_over(plan);
         code = prepare_ops(plan, &failure);
     }
-    if (code == DR_OK) plan_band_measure(plan);
-    if (code == DR_OK) code = place(plan, &failure);
+    if (code == DR_OK) code = measure_and_place(plan, &failure);
     if (code == DR_OK) code = make_profiles(plan, &failure);
     if (code != DR_OK) {
         plan->error = failure;

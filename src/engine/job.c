@@ -17,27 +17,33 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static struct vae_plan_options vae_options(const struct job *job, size_t whole_bytes)
+/* How a VAE's plan is made: its maps above whole_bytes in bands, as tall as most_bytes allow. */
+struct bands {
+    size_t whole_bytes, most_bytes;
+};
+
+static struct vae_plan_options vae_options(const struct job *job, struct bands bands)
 {
     return (struct vae_plan_options){.n = 1,
                                      .latent_height = job->latent_height,
                                      .latent_width = job->latent_width,
-                                     .whole_bytes = whole_bytes,
+                                     .whole_bytes = bands.whole_bytes,
+                                     .most_bytes = bands.most_bytes,
                                      .profile = job->request.profile};
 }
 
-static enum dr_code make_encode_plan(struct job *job, size_t whole_bytes,
+static enum dr_code make_encode_plan(struct job *job, struct bands bands,
                                      struct dr_error *err)
 {
-    const struct vae_plan_options options = vae_options(job, whole_bytes);
+    const struct vae_plan_options options = vae_options(job, bands);
     vae_encode_plan_destroy(&job->encode_plan);
     return vae_encode_plan_create(&job->encode_plan, job_vae_spec(job), &options, err);
 }
 
-static enum dr_code make_decode_plan(struct job *job, size_t whole_bytes,
+static enum dr_code make_decode_plan(struct job *job, struct bands bands,
                                      struct dr_error *err)
 {
-    const struct vae_plan_options options = vae_options(job, whole_bytes);
+    const struct vae_plan_options options = vae_options(job, bands);
     vae_decode_plan_destroy(&job->decode_plan);
     return vae_decode_plan_create(&job->decode_plan, job_vae_spec(job), &options, err);
 }
@@ -59,8 +65,9 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
         code = unet_plan_create(&job->unet_plan, pipeline->unet, &shape, want->profile,
                                 err);
     }
-    if (code == DR_OK && want->wants_encode) code = make_encode_plan(job, 0, err);
-    if (code == DR_OK && want->wants_decode) code = make_decode_plan(job, 0, err);
+    const struct bands none = {0};
+    if (code == DR_OK && want->wants_encode) code = make_encode_plan(job, none, err);
+    if (code == DR_OK && want->wants_decode) code = make_decode_plan(job, none, err);
     return code;
 }
 
@@ -89,8 +96,8 @@ enum dr_code job_shrink(struct job *job, bool *smaller, struct dr_error *err)
     *smaller = false;
     /* Where the text encoder or the UNet needs as much nothing is won. */
     if (!plan || larger(encode, decode) < job->arena_bytes) return DR_OK;
-    const size_t next = plan_next_whole_bytes(plan);
-    if (next == 0) return DR_OK;
+    const struct bands next = {.whole_bytes = plan_next_whole_bytes(plan)};
+    if (next.whole_bytes == 0) return DR_OK;
     const enum dr_code code =
         decodes ? make_decode_plan(job, next, err) : make_encode_plan(job, next, err);
     if (code != DR_OK) return code;
@@ -101,11 +108,31 @@ enum dr_code job_shrink(struct job *job, bool *smaller, struct dr_error *err)
 
 enum dr_code job_make_whole(struct job *job, struct dr_error *err)
 {
+    const struct bands none = {0};
     enum dr_code code = DR_OK;
     if (job_whole_bytes(job) == 0) return DR_OK;
-    if (job->request.wants_encode) code = make_encode_plan(job, 0, err);
+    if (job->request.wants_encode) code = make_encode_plan(job, none, err);
     if (code == DR_OK && job->request.wants_decode)
-        code = make_decode_plan(job, 0, err);
+        code = make_decode_plan(job, none, err);
+    if (code == DR_OK) find_arena_bytes(job);
+    return code;
+}
+
+/* Taller bands, in the arena that is there anyway and this much more. */
+static enum dr_code heighten_bands(struct job *job, size_t more, struct dr_error *err)
+{
+    const struct plan *const encode = job->encode_plan.plan;
+    const struct plan *const decode = job->decode_plan.plan;
+    struct bands bands = {.most_bytes = job->arena_bytes + more};
+    enum dr_code code = DR_OK;
+    if (encode && plan_whole_bytes(encode) > 0) {
+        bands.whole_bytes = plan_whole_bytes(encode);
+        code = make_encode_plan(job, bands, err);
+    }
+    if (code == DR_OK && decode && plan_whole_bytes(decode) > 0) {
+        bands.whole_bytes = plan_whole_bytes(decode);
+        code = make_decode_plan(job, bands, err);
+    }
     if (code == DR_OK) find_arena_bytes(job);
     return code;
 }
@@ -497,6 +524,27 @@ static void let_go_of_drafts(const struct job *job)
     }
 }
 
+static size_t needed_bytes(const struct job *job)
+{
+    return job->planned_bytes + job->decoder_bytes;
+}
+
+/* It fits: with what is left to the limit, and ready to be run. */
+static enum dr_code settle(struct job *job, struct dr_error *err)
+{
+    const size_t limit = job->context.ledger->limit_bytes;
+    enum dr_code code = DR_OK;
+    if (limit > 0 && job_whole_bytes(job) > 0) {
+        const size_t page = region_page_bytes();
+        code = heighten_bands(job, (limit - needed_bytes(job)) / page * page, err);
+        if (code != DR_OK) return code;
+        job_plan(job, job->residency);
+        assert(needed_bytes(job) <= limit);
+    }
+    let_go_of_drafts(job);
+    return code;
+}
+
 enum dr_code job_admit(struct job *job, struct dr_error *err)
 {
     const struct ledger *const ledger = job->context.ledger;
@@ -504,11 +552,9 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
     for (bool smaller = true; smaller;) {
         for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
             job_plan(job, (enum job_residency)i);
-            const size_t need = job->planned_bytes + job->decoder_bytes;
-            if (!ledger->limit_bytes || need <= ledger->limit_bytes) {
-                let_go_of_drafts(job);
-                return DR_OK;
-            }
+            const size_t need = needed_bytes(job);
+            if (!ledger->limit_bytes || need <= ledger->limit_bytes)
+                return settle(job, err);
             if (need < least) least = need;
         }
         enum dr_code code = job_shrink(job, &smaller, err);

@@ -390,6 +390,7 @@ static enum dr_code create_plan(struct plan **plan, const char *name,
         .profile = options->profile,
         .by_lines = true,
         .whole_bytes = options->whole_bytes,
+        .most_bytes = options->most_bytes,
     };
     return plan_create(plan, &plan_options, err);
 }
