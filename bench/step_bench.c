@@ -336,10 +336,7 @@ static void print_table(const struct plan *plan, bool detail)
     double seconds = 0;
     for (size_t i = 0; i < count; ++i) {
         struct row row = {.ops = 1, .flop = ops[i].flop};
-        /* The last is done once a run; others, in bands, may be done again. */
-        row.seconds = ops[count - 1].runs > 0
-                          ? ops[i].seconds / (double)ops[count - 1].runs
-                          : 0;
+        row.seconds = ops[i].runs > 0 ? ops[i].seconds / (double)ops[i].runs : 0;
         name_row(row.name, &ops[i], detail);
         seconds += row.seconds;
         size_t j = 0;

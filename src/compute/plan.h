@@ -223,7 +223,8 @@ struct plan_op_profile {
     double flop;    /* of one run; fewer multiplications count as the direct way's */
     uint64_t bytes; /* of whole values: inputs, weights and result, each counted once */
     double seconds; /* all runs so far, where the plan was made with profile */
-    uint64_t runs;
+    uint64_t
+        runs; /* of the plan, to its end; in bands an operator may work several times in one */
 };
 /* Profiles of all operators in order; count in *count. After plan_seal; the plan owns them. */
 const struct plan_op_profile *plan_profile(const struct plan *plan, size_t *count);

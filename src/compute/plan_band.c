@@ -64,6 +64,7 @@ void plan_band_choose(struct plan *plan)
         op->by_lines = op->class->by_rows && shape.n == 1 && shape.w >= LEAST_WIDTH;
     }
     if (plan->whole_bytes == 0) return;
+    plan->band_rows = plan->most_bytes > 0 ? MOST_BAND_ROWS : LEAST_BAND_ROWS;
     for (size_t i = 0; i < plan->op_count; ++i) {
         const struct op *const op = &plan->ops[i];
         struct plan_buffer *const buffer = buffer_of(plan, op->result);
@@ -347,8 +348,6 @@ static bool walk(struct plan *plan, const struct plan_step *step,
 
 void plan_band_measure(struct plan *plan)
 {
-    if (plan->band_rows == 0)
-        plan->band_rows = plan->most_bytes > 0 ? MOST_BAND_ROWS : LEAST_BAND_ROWS;
     plan->flop = 0;
     for (size_t i = 0; i < plan->op_count; ++i) {
         plan->ops[i].run_flop = 0;
@@ -371,7 +370,7 @@ void plan_band_measure(struct plan *plan)
 
 bool plan_band_lower(struct plan *plan)
 {
-    if (plan->whole_bytes == 0 || plan->band_rows == LEAST_BAND_ROWS) return false;
+    if (plan->band_rows <= LEAST_BAND_ROWS) return false;
     plan->band_rows /= 2;
     return true;
 }

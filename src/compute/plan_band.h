@@ -34,12 +34,12 @@ struct plan_runner {
     enum dr_code code;
 };
 
-/* Which operators work by lines, and which values are made in bands. */
+/* Which operators work by lines, and which values are made in bands: the tallest, where the plan has
+ * most_bytes. */
 void plan_band_choose(struct plan *plan);
 /* plan->steps; a plan that is whole has one for each operator. Errors: DR_NOMEM. */
 enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
-/* After the operators are prepared: bytes of the bands, FLOP of a run; first for the tallest bands
- * that are worth it. */
+/* After the operators are prepared: bytes of the bands, FLOP of a run. */
 void plan_band_measure(struct plan *plan);
 /* Lower bands; false where they are as low as goes, or nothing is in bands. Then measure again. */
 bool plan_band_lower(struct plan *plan);

@@ -92,6 +92,7 @@ static void begin_within(struct chain *chain, enum dtype dtype, int32_t height,
     struct fixture *const f = &chain->f;
     const struct plan_options options = {.name = "chain",
                                          .dtype = dtype,
+                                         .profile = true,
                                          .by_lines = true,
                                          .whole_bytes = whole_bytes,
                                          .most_bytes = most_bytes};
@@ -138,6 +139,15 @@ static int32_t count_of(const struct plan *plan, const char *kind)
     for (size_t i = 0; i < count; ++i)
         found += strcmp(profile[i].kind, kind) == 0;
     return found;
+}
+
+/* An operator that works several times in a run of the plan has one run. */
+static void check_one_run(const struct plan *plan)
+{
+    size_t count = 0;
+    const struct plan_op_profile *const profile = plan_profile(plan, &count);
+    for (size_t i = 0; i < count; ++i)
+        check_int(profile[i].runs, ==, 1);
 }
 
 /* Every level of one size against the whole. */
@@ -223,6 +233,7 @@ static void taller_bands_give_the_same_bytes(void)
         check(plan_flop(taller.f.plan) == plan_flop(lowest.f.plan));
         if (bytes > before) {
             fixture_run(&taller.f);
+            check_one_run(taller.f.plan);
             check(!differs(&taller, plan_data(lowest.f.plan, lowest.out)));
             ++heights;
         }

@@ -119,7 +119,7 @@ struct plan {
     bool by_lines;
     size_t whole_bytes; /* 0: no limit */
     size_t most_bytes;  /* that taller bands may make of it */
-    int32_t band_rows;  /* pixels of a band for each thread */
+    int32_t band_rows;  /* pixels of a band for each thread; 0: nothing is in bands */
     struct plan_step *steps;
     size_t step_count;
 

@@ -75,7 +75,6 @@ static bool run_op(struct plan *plan, int32_t i, struct rows rows)
     const double before = now_seconds();
     const bool well = op->class->run(plan, op, rows);
     plan->profiles[i].seconds += now_seconds() - before;
-    if (rows.first == 0) ++plan->profiles[i].runs;
     return well;
 }
 
@@ -119,6 +118,8 @@ enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
     struct plan_runner runner = {.progress = progress, .err = err};
     for (size_t i = 0; i < plan->step_count; ++i)
         if (!plan_band_run(plan, &plan->steps[i], &runner)) return runner.code;
+    for (size_t i = 0; plan->profile && i < plan->op_count; ++i)
+        ++plan->profiles[i].runs;
     return DR_OK;
 }
 

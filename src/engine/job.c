@@ -529,8 +529,8 @@ static size_t needed_bytes(const struct job *job)
     return job->planned_bytes + job->decoder_bytes;
 }
 
-/* It fits: with what is left to the limit, and ready to be run. */
-static enum dr_code settle(struct job *job, struct dr_error *err)
+/* It fits. What is left to the limit goes into taller bands. */
+static enum dr_code accept(struct job *job, struct dr_error *err)
 {
     const size_t limit = job->context.ledger->limit_bytes;
     enum dr_code code = DR_OK;
@@ -554,7 +554,7 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
             job_plan(job, (enum job_residency)i);
             const size_t need = needed_bytes(job);
             if (!ledger->limit_bytes || need <= ledger->limit_bytes)
-                return settle(job, err);
+                return accept(job, err);
             if (need < least) least = need;
         }
         enum dr_code code = job_shrink(job, &smaller, err);

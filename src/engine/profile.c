@@ -45,20 +45,19 @@ static int by_ms(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* False where there is no memory. A network that did not run (a prompt that was known) is none. The
- * last operator writes the output: once a run. */
+/* False where there is no memory. A network that did not run (a prompt that was known) is none. */
 static bool add_network(struct dr_profile *profile, const char *name,
                         const struct plan *plan)
 {
     size_t count = 0;
     const struct plan_op_profile *const ops = plan ? plan_profile(plan, &count) : NULL;
-    if (count == 0 || ops[count - 1].runs == 0) return true;
+    if (count == 0 || ops[0].runs == 0) return true;
     struct dr_profile_network *const network =
         &profile->networks[profile->network_count];
     struct dr_profile_row *const rows = calloc(count, sizeof *rows);
     if (!rows) return false;
     *network = (struct dr_profile_network){.name = name,
-                                           .runs = (int32_t)ops[count - 1].runs,
+                                           .runs = (int32_t)ops[0].runs,
                                            .rows = rows};
     ++profile->network_count;
     for (size_t i = 0; i < count; ++i)
