@@ -71,6 +71,28 @@ static bool read_layout(struct weight_layout *layout)
     return true;
 }
 
+/* What the library of a larger processor would have answered. */
+static dnnl_status_t lay_in_panels(struct weight_layout *layout)
+{
+    static const dnnl_format_tag_t tags[] = {dnnl_BA16a16b, dnnl_BA16a32b,
+                                             dnnl_BA16a48b, dnnl_BA16a64b};
+    const int32_t widths = (int32_t)(sizeof tags / sizeof *tags);
+    const int32_t lines = (layout->out + 15) / 16;
+    const dnnl_dims_t dims = {layout->in, layout->out};
+    const dnnl_status_t status =
+        dnnl_memory_desc_init_by_tag(&layout->desc, 2, dims, library_type(layout->type),
+                                     tags[(lines < widths ? lines : widths) - 1]);
+    layout->bytes = dnnl_memory_desc_get_size(&layout->desc);
+    layout->by_panels = true;
+    return status;
+}
+
+static bool is_plain(const struct weight_layout *layout)
+{
+    return layout->desc.format_kind == dnnl_blocked &&
+           layout->desc.format_desc.blocking.inner_nblks == 0;
+}
+
 static enum dr_code make_layout(struct weight_layout *layout, dnnl_format_tag_t tag,
                                 struct dr_error *err)
 {
@@ -78,6 +100,9 @@ static enum dr_code make_layout(struct weight_layout *layout, dnnl_format_tag_t 
     const enum dtype type = layout->type;
     const int before = library_begin_single();
     dnnl_status_t status = ask_library(layout, tag);
+    if (status == dnnl_success && tag == dnnl_format_tag_any && type == DTYPE_F32 &&
+        is_plain(layout))
+        status = lay_in_panels(layout);
     if (status == dnnl_success && !read_layout(layout)) {
         status = ask_library(layout, dnnl_ab);
         if (status == dnnl_success && !read_layout(layout)) status = dnnl_unimplemented;

@@ -6,7 +6,12 @@
  *     [out / 64] [in / 32] [16] [64] [2]      bfloat16: pairs of inputs lie together
  *     [out / 64] [in / 16] [16] [64]          float32
  *
- * elsewhere plain. It depends on type, in and out alone (asked with one row count; products
+ * Elsewhere its answer is plain rows of outputs. It reads a few outputs of many rows at a time,
+ * so that wide rows cost a page or a set of the cache each, and half the rate or more (measured:
+ * decisions/0006). There float32 is laid out as above all the same, and a product multiplies
+ * one panel of outputs at a time (`by_panels`): to the library a panel is a plain, narrow matrix.
+ *
+ * A layout depends on type, in and out alone (the library is asked with one row count; products
  * of other row counts are then made with it, and checked not to be slow ones). Blocks of
  * both dimensions never mix, so an element's place is a sum: place(in) + place(out). That is
  * all that packing needs to know.
@@ -30,6 +35,8 @@ struct weight_layout {
     int32_t in, out;
     size_t bytes;
     bool padded; /* some elements belong to no input or output: kept zero */
+    bool
+        by_panels; /* the library takes one block of outputs at a time, as plain rows of out_block */
     int32_t in_block, out_block;
     size_t in_stride, out_stride; /* elements from block to block */
     uint16_t in_place[LAYOUT_BLOCK], out_place[LAYOUT_BLOCK]; /* inside a block */

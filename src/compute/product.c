@@ -19,30 +19,44 @@ static bool is_that(const struct product *product, const struct product_shape *s
 }
 
 struct description {
-    dnnl_memory_desc_t source, bias, result;
+    dnnl_memory_desc_t source, operand, bias, result;
     dnnl_matmul_desc_t product;
     dnnl_primitive_attr_t attributes;
     dnnl_primitive_desc_t made;
 };
 
+/* One panel is plain rows, as wide as the layout's blocks. */
+static dnnl_status_t describe_operand(struct description *d,
+                                      const struct product *product, int32_t out)
+{
+    d->operand = product->operand;
+    if (!product->by_panels) return dnnl_success;
+    const dnnl_dims_t dims = {product->in, out};
+    const dnnl_dims_t strides = {product->panel_out, 1};
+    return dnnl_memory_desc_init_by_strides(&d->operand, 2, dims,
+                                            library_type(product->type), strides);
+}
+
 static dnnl_status_t describe_matrices(struct description *d,
-                                       const struct product *product)
+                                       const struct product *product, int32_t out)
 {
     const dnnl_dims_t source = {product->shape.rows, product->in};
-    const dnnl_dims_t result = {product->shape.rows, product->out};
-    const dnnl_dims_t bias = {1, product->out};
-    dnnl_status_t status =
-        dnnl_memory_desc_init_by_tag(&d->source, 2, source, library_type(product->type),
-                                     dnnl_ab);
+    const dnnl_dims_t result = {product->shape.rows, out};
+    const dnnl_dims_t result_strides = {product->out, 1};
+    const dnnl_dims_t bias = {1, out};
+    dnnl_status_t status = describe_operand(d, product, out);
     if (status == dnnl_success)
-        status =
-            dnnl_memory_desc_init_by_tag(&d->result, 2, result,
-                                         library_type(product->shape.result), dnnl_ab);
+        status = dnnl_memory_desc_init_by_tag(&d->source, 2, source,
+                                              library_type(product->type), dnnl_ab);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_strides(&d->result, 2, result,
+                                                  library_type(product->shape.result),
+                                                  result_strides);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&d->bias, 2, bias, dnnl_f32, dnnl_ab);
     if (status == dnnl_success)
         status =
-            dnnl_matmul_desc_init(&d->product, &d->source, &product->operand,
+            dnnl_matmul_desc_init(&d->product, &d->source, &d->operand,
                                   product->shape.bias ? &d->bias : NULL, &d->result);
     return status;
 }
@@ -63,16 +77,15 @@ static dnnl_status_t describe_attributes(struct description *d, bool add)
     return status;
 }
 
-static dnnl_status_t make_lane(struct product_lane *lane, const struct product *product,
-                               const struct description *d,
+static dnnl_status_t make_lane(struct product_lane *lane, const struct description *d,
                                const dnnl_memory_desc_t *scratch)
 {
     const dnnl_engine_t engine = library_engine();
     dnnl_status_t status =
         dnnl_memory_create(&lane->source, &d->source, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success)
-        status = dnnl_memory_create(&lane->operand, &product->operand, engine,
-                                    DNNL_MEMORY_NONE);
+        status =
+            dnnl_memory_create(&lane->operand, &d->operand, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success)
         status = dnnl_memory_create(&lane->bias, &d->bias, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success)
@@ -83,9 +96,10 @@ static dnnl_status_t make_lane(struct product_lane *lane, const struct product *
     return status;
 }
 
-static dnnl_status_t make_primitive(struct product *product, struct description *d)
+static dnnl_status_t make_primitive(struct product *product, struct product_part *part,
+                                    struct description *d)
 {
-    dnnl_status_t status = describe_matrices(d, product);
+    dnnl_status_t status = describe_matrices(d, product, part->out);
     if (status == dnnl_success) status = describe_attributes(d, product->shape.add);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(&d->made, &d->product, d->attributes,
@@ -97,14 +111,55 @@ static dnnl_status_t make_primitive(struct product *product, struct description 
     if (status == dnnl_success && (!name || strncmp(name, "ref", 3) == 0))
         status = dnnl_unimplemented;
     if (status == dnnl_success)
-        status = dnnl_primitive_create(&product->primitive, d->made);
+        status = dnnl_primitive_create(&part->primitive, d->made);
     if (status != dnnl_success) return status;
     const dnnl_memory_desc_t *const scratch =
         dnnl_primitive_desc_query_md(d->made, dnnl_query_scratchpad_md, 0);
-    product->scratch_bytes = size_align(dnnl_memory_desc_get_size(scratch), 64);
+    const size_t bytes = size_align(dnnl_memory_desc_get_size(scratch), 64);
+    if (product->scratch_bytes < bytes) product->scratch_bytes = bytes;
     for (int i = 0; i < product->lane_count && status == dnnl_success; ++i)
-        status = make_lane(&product->lanes[i], product, d, scratch);
+        status = make_lane(&part->lanes[i], d, scratch);
     return status;
+}
+
+static dnnl_status_t make_part(struct product *product, struct product_part *part)
+{
+    if (part->out == 0) return dnnl_success;
+    struct description d = {.made = NULL};
+    const int before = library_begin_single();
+    const dnnl_status_t status = make_primitive(product, part, &d);
+    library_end_single(before);
+    (void)dnnl_primitive_desc_destroy(d.made);
+    (void)dnnl_primitive_attr_destroy(d.attributes);
+    return status;
+}
+
+static struct product *new_product(struct product_set *set,
+                                   const struct product_shape *shape,
+                                   const struct weight_layout *layout)
+{
+    const size_t lane_count = (size_t)compute_thread_count();
+    struct product *const product = pool_alloc(set->pool, sizeof *product);
+    struct product_lane *const lanes =
+        pool_alloc(set->pool, 2 * lane_count * sizeof *lanes);
+    if (!product || !lanes) return NULL;
+    const int32_t panel = layout->by_panels ? layout->out_block : layout->out;
+    const int32_t panels = layout->out / panel;
+    *product = (struct product){
+        .shape = *shape,
+        .in = layout->in,
+        .out = layout->out,
+        .type = layout->type,
+        .operand = layout->desc,
+        .by_panels = layout->by_panels,
+        .panel_out = panel,
+        .panel_bytes = layout->out_stride * dtype_bytes(layout->type),
+        .part = {.out = panels > 0 ? panel : 0,       .lanes = lanes             },
+        .rest = {.out = layout->out - panels * panel, .lanes = lanes + lane_count},
+        .lane_count = (int)lane_count,
+        .next = set->first,
+    };
+    return product;
 }
 
 enum dr_code product_get(struct product_set *set, const struct product_shape *shape,
@@ -116,29 +171,11 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
             *out = product;
             return DR_OK;
         }
-    const int lane_count = compute_thread_count();
-    struct product *const product = pool_alloc(set->pool, sizeof *product);
-    struct product_lane *const lanes =
-        pool_alloc(set->pool, (size_t)lane_count * sizeof *lanes);
-    if (!product || !lanes)
-        return error_set(err, DR_NOMEM, "no memory for a product's record");
-    *product = (struct product){
-        .shape = *shape,
-        .in = layout->in,
-        .out = layout->out,
-        .type = layout->type,
-        .operand = layout->desc,
-        .lanes = lanes,
-        .lane_count = lane_count,
-        .next = set->first,
-    };
+    struct product *const product = new_product(set, shape, layout);
+    if (!product) return error_set(err, DR_NOMEM, "no memory for a product's record");
     set->first = product; /* so that what was made before a failure is destroyed too */
-    struct description d = {.made = NULL};
-    const int before = library_begin_single();
-    const dnnl_status_t status = make_primitive(product, &d);
-    library_end_single(before);
-    (void)dnnl_primitive_desc_destroy(d.made);
-    (void)dnnl_primitive_attr_destroy(d.attributes);
+    dnnl_status_t status = make_part(product, &product->part);
+    if (status == dnnl_success) status = make_part(product, &product->rest);
     char what[128];
     (void)snprintf(what, sizeof what, "product of %d rows, %d inputs, %d outputs in %s",
                    shape->rows, layout->in, layout->out, dtype_name(layout->type));
@@ -146,18 +183,24 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
     return library_check(status, what, err);
 }
 
+static void finish_part(const struct product_part *part, int lane_count)
+{
+    for (int i = 0; i < lane_count; ++i) {
+        const struct product_lane *const lane = &part->lanes[i];
+        (void)dnnl_memory_destroy(lane->source);
+        (void)dnnl_memory_destroy(lane->operand);
+        (void)dnnl_memory_destroy(lane->bias);
+        (void)dnnl_memory_destroy(lane->result);
+        (void)dnnl_memory_destroy(lane->scratch);
+    }
+    (void)dnnl_primitive_destroy(part->primitive);
+}
+
 void product_set_finish(struct product_set *set)
 {
     for (struct product *product = set->first; product; product = product->next) {
-        for (int i = 0; i < product->lane_count; ++i) {
-            const struct product_lane *const lane = &product->lanes[i];
-            (void)dnnl_memory_destroy(lane->source);
-            (void)dnnl_memory_destroy(lane->operand);
-            (void)dnnl_memory_destroy(lane->bias);
-            (void)dnnl_memory_destroy(lane->result);
-            (void)dnnl_memory_destroy(lane->scratch);
-        }
-        (void)dnnl_primitive_destroy(product->primitive);
+        finish_part(&product->part, product->lane_count);
+        finish_part(&product->rest, product->lane_count);
     }
     set->first = NULL;
 }
@@ -172,10 +215,10 @@ static bool point(dnnl_memory_t memory, const void *data)
     return dnnl_memory_set_data_handle(memory, either.handle) == dnnl_success;
 }
 
-bool product_run(const struct product *product, int lane_idx,
-                 const struct product_call *call)
+static bool run_part(const struct product_part *part, int lane_idx,
+                     const struct product_call *call)
 {
-    const struct product_lane *const lane = &product->lanes[lane_idx];
+    const struct product_lane *const lane = &part->lanes[lane_idx];
     if (!point(lane->source, call->source) || !point(lane->operand, call->operand) ||
         !point(lane->result, call->result) || !point(lane->scratch, call->scratch))
         return false;
@@ -186,8 +229,24 @@ bool product_run(const struct product *product, int lane_idx,
         {DNNL_ARG_SCRATCHPAD, lane->scratch},
         {DNNL_ARG_BIAS,       lane->bias   },
     };
-    if (product->shape.bias && !point(lane->bias, call->bias)) return false;
-    return dnnl_primitive_execute(product->primitive, library_stream(),
-                                  product->shape.bias ? 5 : 4,
+    if (call->bias && !point(lane->bias, call->bias)) return false;
+    return dnnl_primitive_execute(part->primitive, library_stream(), call->bias ? 5 : 4,
                                   arguments) == dnnl_success;
+}
+
+bool product_run(const struct product *product, int lane,
+                 const struct product_call *call)
+{
+    struct product_call panel = *call;
+    const size_t result_bytes =
+        (size_t)product->panel_out * dtype_bytes(product->shape.result);
+    for (int32_t left = product->out; left > 0; left -= product->panel_out) {
+        const struct product_part *const part =
+            left < product->panel_out ? &product->rest : &product->part;
+        if (!run_part(part, lane, &panel)) return false;
+        panel.operand = (const unsigned char *)panel.operand + product->panel_bytes;
+        panel.result = (unsigned char *)panel.result + result_bytes;
+        if (panel.bias) panel.bias += product->panel_out;
+    }
+    return true;
 }

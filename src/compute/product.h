@@ -29,14 +29,23 @@ struct product_lane {
     dnnl_memory_t source, operand, bias, result, scratch;
 };
 
+/* Some of a product's outputs, by one call of the library. */
+struct product_part {
+    int32_t out; /* how many; 0: no such part */
+    dnnl_primitive_t primitive;
+    struct product_lane *lanes;
+};
+
 struct product {
     struct product_shape shape;
     int32_t in, out;
     enum dtype type; /* of source and operand */
     dnnl_memory_desc_t operand;
-    dnnl_primitive_t primitive;
-    size_t scratch_bytes; /* one lane's, a multiple of 64 */
-    struct product_lane *lanes;
+    bool by_panels;    /* as the operand's layout; else one panel is all */
+    int32_t panel_out; /* outputs of a panel */
+    size_t panel_bytes;
+    struct product_part part, rest; /* each whole panel; what is left after them */
+    size_t scratch_bytes;           /* one lane's, a multiple of 64 */
     int lane_count;
     struct product *next;
 };
@@ -57,7 +66,7 @@ void product_set_finish(struct product_set *set);
 
 struct product_call {
     const void *source, *operand;
-    const float *bias; /* NULL where the shape has none */
+    const float *bias; /* NULL where, and only where, the shape has none */
     void *result, *scratch;
 };
 /* False where the library fails. */
