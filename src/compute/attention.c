@@ -29,7 +29,6 @@
 #include "compute/team.h"
 
 #define MOST_QUERIES   128
-#define MOST_KEYS      512
 #define TASKS_A_THREAD 4
 #define HEADS_A_THREAD 8
 
@@ -70,13 +69,19 @@ struct run {
 
 /* ---- making ------------------------------------------------------------------------- */
 
+/* So many that a block's scores and probabilities stay in a core's own cache. */
+static int32_t most_keys(enum dtype type)
+{
+    return type == DTYPE_F32 ? 256 : 512;
+}
+
 static void choose_blocks(struct attention *a)
 {
     a->query_blocks = (a->query_tokens + MOST_QUERIES - 1) / MOST_QUERIES;
     a->queries =
         ((a->query_tokens + a->query_blocks - 1) / a->query_blocks + 15) / 16 * 16;
     a->query_blocks = (a->query_tokens + a->queries - 1) / a->queries;
-    a->key_blocks = (a->key_tokens + MOST_KEYS - 1) / MOST_KEYS;
+    a->key_blocks = (int32_t)divide_up(a->key_tokens, most_keys(a->type));
     a->keys = (a->key_tokens + a->key_blocks - 1) / a->key_blocks;
     a->key_blocks = (a->key_tokens + a->keys - 1) / a->keys;
     const int32_t threads = compute_thread_count();

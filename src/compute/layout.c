@@ -77,7 +77,7 @@ static dnnl_status_t lay_in_panels(struct weight_layout *layout)
     static const dnnl_format_tag_t tags[] = {dnnl_BA16a16b, dnnl_BA16a32b,
                                              dnnl_BA16a48b, dnnl_BA16a64b};
     const int32_t widths = (int32_t)(sizeof tags / sizeof *tags);
-    const int32_t lines = (layout->out + 15) / 16;
+    const int32_t lines = layout->out / 16 + (layout->out % 16 != 0);
     const dnnl_dims_t dims = {layout->in, layout->out};
     const dnnl_status_t status =
         dnnl_memory_desc_init_by_tag(&layout->desc, 2, dims, library_type(layout->type),
@@ -93,20 +93,37 @@ static bool is_plain(const struct weight_layout *layout)
            layout->desc.format_desc.blocking.inner_nblks == 0;
 }
 
-static enum dr_code make_layout(struct weight_layout *layout, dnnl_format_tag_t tag,
+enum arrangement {
+    AS_THE_LIBRARY_LIKES,
+    IN_PANELS,
+    PLAIN
+};
+
+static dnnl_status_t arrange(struct weight_layout *layout, enum arrangement arrangement)
+{
+    dnnl_status_t status = dnnl_success;
+    if (arrangement == AS_THE_LIBRARY_LIKES) {
+        status = ask_library(layout, dnnl_format_tag_any);
+        if (status == dnnl_success && is_plain(layout) && layout->type == DTYPE_F32)
+            arrangement = IN_PANELS;
+    }
+    if (status == dnnl_success && arrangement == IN_PANELS)
+        status = lay_in_panels(layout);
+    if (status == dnnl_success && arrangement != PLAIN && read_layout(layout))
+        return status;
+    layout->by_panels = false;
+    if (status == dnnl_success) status = ask_library(layout, dnnl_ab);
+    if (status == dnnl_success && !read_layout(layout)) status = dnnl_unimplemented;
+    return status;
+}
+
+static enum dr_code make_layout(struct weight_layout *layout, enum dtype type,
+                                int32_t in, int32_t out, enum arrangement arrangement,
                                 struct dr_error *err)
 {
-    const int32_t in = layout->in, out = layout->out;
-    const enum dtype type = layout->type;
+    *layout = (struct weight_layout){.type = type, .in = in, .out = out};
     const int before = library_begin_single();
-    dnnl_status_t status = ask_library(layout, tag);
-    if (status == dnnl_success && tag == dnnl_format_tag_any && type == DTYPE_F32 &&
-        is_plain(layout))
-        status = lay_in_panels(layout);
-    if (status == dnnl_success && !read_layout(layout)) {
-        status = ask_library(layout, dnnl_ab);
-        if (status == dnnl_success && !read_layout(layout)) status = dnnl_unimplemented;
-    }
+    const dnnl_status_t status = arrange(layout, arrangement);
     library_end_single(before);
     if (status == dnnl_success) return DR_OK;
     char what[96];
@@ -118,15 +135,19 @@ static enum dr_code make_layout(struct weight_layout *layout, dnnl_format_tag_t 
 enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_t in,
                            int32_t out, struct dr_error *err)
 {
-    *layout = (struct weight_layout){.type = type, .in = in, .out = out};
-    return make_layout(layout, dnnl_format_tag_any, err);
+    return make_layout(layout, type, in, out, AS_THE_LIBRARY_LIKES, err);
+}
+
+enum dr_code layout_panels(struct weight_layout *layout, int32_t in, int32_t out,
+                           struct dr_error *err)
+{
+    return make_layout(layout, DTYPE_F32, in, out, IN_PANELS, err);
 }
 
 enum dr_code layout_plain(struct weight_layout *layout, enum dtype type, int32_t in,
                           int32_t out, struct dr_error *err)
 {
-    *layout = (struct weight_layout){.type = type, .in = in, .out = out};
-    return make_layout(layout, dnnl_ab, err);
+    return make_layout(layout, type, in, out, PLAIN, err);
 }
 
 bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines)

@@ -45,6 +45,11 @@ struct weight_layout {
 enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_t in,
                            int32_t out, struct dr_error *err) DR_MUST_CHECK;
 
+/* float32 in panels, one of which the library takes at a time: what layout_choose falls to where the
+ * library has no layout of its own. */
+enum dr_code layout_panels(struct weight_layout *layout, int32_t in, int32_t out,
+                           struct dr_error *err) DR_MUST_CHECK;
+
 /* Plain rows of outputs, [in][out]: any library takes this. */
 enum dr_code layout_plain(struct weight_layout *layout, enum dtype type, int32_t in,
                           int32_t out, struct dr_error *err) DR_MUST_CHECK;

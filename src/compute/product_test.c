@@ -1,0 +1,169 @@
+/* Products over panels, which only some processors would use, on all of them: against sums in
+ * double. */
+#include "compute/plan_fixture.h"
+
+#include "compute/product.h"
+
+struct numbers {
+    int32_t rows, in, out;
+    float *source, *operand, *bias,
+        *before; /* [rows][in], [in][out], [out], [rows][out] */
+};
+
+static struct numbers numbers_of(int32_t rows, int32_t in, int32_t out)
+{
+    const size_t r = (size_t)rows, i = (size_t)in, o = (size_t)out;
+    return (struct numbers){rows,
+                            in,
+                            out,
+                            fixture_reals(r * i, 1, DTYPE_F32),
+                            fixture_reals(i * o, 1, DTYPE_F32),
+                            fixture_reals(o, 1, DTYPE_F32),
+                            fixture_reals(r * o, 1, DTYPE_F32)};
+}
+
+static void free_numbers(const struct numbers *n)
+{
+    free(n->source);
+    free(n->operand);
+    free(n->bias);
+    free(n->before);
+}
+
+static double wanted(const struct numbers *n, const struct product_shape *shape,
+                     int32_t row, int32_t out)
+{
+    double sum = shape->bias ? (double)n->bias[out] : 0;
+    if (shape->add)
+        sum += (double)n->before[(size_t)row * (size_t)n->out + (size_t)out];
+    for (int32_t i = 0; i < n->in; ++i)
+        sum += (double)n->source[(size_t)row * (size_t)n->in + (size_t)i] *
+               (double)n->operand[(size_t)i * (size_t)n->out + (size_t)out];
+    return sum;
+}
+
+static void compare(const struct numbers *n, const struct product_shape *shape,
+                    const float *result)
+{
+    double wrong = 0, right = 0;
+    for (int32_t row = 0; row < n->rows; ++row)
+        for (int32_t out = 0; out < n->out; ++out) {
+            const double want = wanted(n, shape, row, out);
+            const double less =
+                (double)result[(size_t)row * (size_t)n->out + (size_t)out] - want;
+            wrong += less * less;
+            right += want * want;
+        }
+    if (!(sqrt(wrong / right) < 1e-6))
+        check_fail_at("%d x %d x %d, bias %d, add %d: relative L2 %g", n->rows, n->in,
+                      n->out, shape->bias, shape->add, sqrt(wrong / right));
+}
+
+/* The result's last number is the last before a page that faults, the operand's too. */
+static void multiply(const struct numbers *n, const struct product_shape *shape)
+{
+    struct dr_error err = {0};
+    struct pool pool = {.head = NULL};
+    struct product_set set = {.pool = &pool};
+    struct weight_layout layout;
+    const struct product *product = NULL;
+    check_int(layout_panels(&layout, n->in, n->out, &err), ==, DR_OK);
+    check(layout.by_panels);
+    check_int(product_get(&set, shape, &layout, &product, &err), ==, DR_OK);
+    const size_t result_bytes = (size_t)n->rows * (size_t)n->out * sizeof(float);
+    struct guarded operand = guarded_open(layout.bytes);
+    struct guarded scratch = guarded_open(product->scratch_bytes);
+    struct guarded result = guarded_open(result_bytes);
+    const struct layout_part whole = {.source = n->operand,
+                                      .in_step = (size_t)n->out,
+                                      .out_step = 1,
+                                      .in_count = n->in,
+                                      .out_count = n->out};
+    memset(operand.data, 0xff,
+           layout.bytes); /* not a number: what no output may read */
+    layout_pack(&layout, &whole, operand.data);
+    memcpy(result.data, n->before, result_bytes);
+    const struct product_call call = {.source = n->source,
+                                      .operand = operand.data,
+                                      .bias = shape->bias ? n->bias : NULL,
+                                      .result = result.data,
+                                      .scratch = scratch.data};
+    check(product_run(product, 0, &call));
+    compare(n, shape, (const void *)result.data);
+    guarded_close(&operand);
+    guarded_close(&scratch);
+    guarded_close(&result);
+    product_set_finish(&set);
+    pool_finish(&pool);
+}
+
+static void multiplies_panel_by_panel(void)
+{
+    static const int32_t outs[] = {1, 3, 16, 33, 48, 63, 64, 65, 96, 128, 200, 320};
+    for (size_t i = 0; i < sizeof outs / sizeof *outs; ++i)
+        for (int kind = 0; kind < 4; ++kind) {
+            const int32_t rows = fixture_int(1, 140), in = fixture_int(1, 300);
+            const struct product_shape shape = {.rows = rows,
+                                                .result = DTYPE_F32,
+                                                .bias = kind % 2 == 1,
+                                                .add = kind / 2 == 1};
+            const struct numbers numbers = numbers_of(rows, in, outs[i]);
+            multiply(&numbers, &shape);
+            free_numbers(&numbers);
+        }
+}
+
+/* Some whole panels alone: the same numbers as in the whole. */
+static void multiplies_a_slice(void)
+{
+    struct dr_error err = {0};
+    struct pool pool = {.head = NULL};
+    struct product_set set = {.pool = &pool};
+    struct weight_layout layout, slice;
+    size_t offset = 0;
+    const struct product *all = NULL, *some = NULL;
+    const struct product_shape shape = {.rows = 40, .result = DTYPE_F32};
+    const struct numbers n = numbers_of(40, 72, 320);
+    check_int(layout_panels(&layout, n.in, n.out, &err), ==, DR_OK);
+    check(layout_slice(&layout, 128, 192, &slice, &offset));
+    check_int(product_get(&set, &shape, &layout, &all, &err), ==, DR_OK);
+    check_int(product_get(&set, &shape, &slice, &some, &err), ==, DR_OK);
+    check(all != some);
+    struct guarded operand = guarded_open(layout.bytes);
+    const struct layout_part whole = {.source = n.operand,
+                                      .in_step = (size_t)n.out,
+                                      .out_step = 1,
+                                      .in_count = n.in,
+                                      .out_count = n.out};
+    layout_pack(&layout, &whole, operand.data);
+    float *const wide = malloc(40 * 320 * sizeof *wide);
+    float *const narrow = malloc(40 * 192 * sizeof *narrow);
+    struct guarded scratch = guarded_open(all->scratch_bytes + some->scratch_bytes);
+    struct product_call call = {.source = n.source,
+                                .operand = operand.data,
+                                .result = wide,
+                                .scratch = scratch.data};
+    check(product_run(all, 0, &call));
+    call.operand = operand.data + offset;
+    call.result = narrow;
+    check(product_run(some, 0, &call));
+    for (size_t row = 0; row < 40; ++row)
+        check_bytes(wide + row * 320 + 128, narrow + row * 192, 192 * sizeof *wide);
+    guarded_close(&operand);
+    guarded_close(&scratch);
+    free(wide);
+    free(narrow);
+    free_numbers(&n);
+    product_set_finish(&set);
+    pool_finish(&pool);
+}
+
+int main(void)
+{
+    struct dr_error err = {0};
+    fixture_seed(7);
+    check_int(compute_init(0, &err), ==, DR_OK);
+    check_run(multiplies_panel_by_panel);
+    check_run(multiplies_a_slice);
+    return check_done();
+}
