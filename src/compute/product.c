@@ -7,6 +7,10 @@
 #include "compute/compute.h"
 #include "compute/library.h"
 
+/* By panels, the library copies its matrices into an order of its own at each call: the rows should
+ * still be in a core's own cache when the next panel wants them. */
+#define MOST_PANEL_IN 2048
+
 static bool is_that(const struct product *product, const struct product_shape *shape,
                     const struct weight_layout *layout)
 {
@@ -31,23 +35,26 @@ static dnnl_status_t describe_operand(struct description *d,
 {
     d->operand = product->operand;
     if (!product->by_panels) return dnnl_success;
-    const dnnl_dims_t dims = {product->in, out};
+    const dnnl_dims_t dims = {product->part_in, out};
     const dnnl_dims_t strides = {product->panel_out, 1};
     return dnnl_memory_desc_init_by_strides(&d->operand, 2, dims,
                                             library_type(product->type), strides);
 }
 
 static dnnl_status_t describe_matrices(struct description *d,
-                                       const struct product *product, int32_t out)
+                                       const struct product *product, int32_t out,
+                                       bool bias_too)
 {
-    const dnnl_dims_t source = {product->shape.rows, product->in};
+    const dnnl_dims_t source = {product->shape.rows, product->part_in};
+    const dnnl_dims_t source_strides = {product->in, 1};
     const dnnl_dims_t result = {product->shape.rows, out};
     const dnnl_dims_t result_strides = {product->out, 1};
     const dnnl_dims_t bias = {1, out};
     dnnl_status_t status = describe_operand(d, product, out);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_tag(&d->source, 2, source,
-                                              library_type(product->type), dnnl_ab);
+        status = dnnl_memory_desc_init_by_strides(&d->source, 2, source,
+                                                  library_type(product->type),
+                                                  source_strides);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_strides(&d->result, 2, result,
                                                   library_type(product->shape.result),
@@ -55,9 +62,8 @@ static dnnl_status_t describe_matrices(struct description *d,
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&d->bias, 2, bias, dnnl_f32, dnnl_ab);
     if (status == dnnl_success)
-        status =
-            dnnl_matmul_desc_init(&d->product, &d->source, &d->operand,
-                                  product->shape.bias ? &d->bias : NULL, &d->result);
+        status = dnnl_matmul_desc_init(&d->product, &d->source, &d->operand,
+                                       bias_too ? &d->bias : NULL, &d->result);
     return status;
 }
 
@@ -97,10 +103,12 @@ static dnnl_status_t make_lane(struct product_lane *lane, const struct descripti
 }
 
 static dnnl_status_t make_primitive(struct product *product, struct product_part *part,
-                                    struct description *d)
+                                    bool later, struct description *d)
 {
-    dnnl_status_t status = describe_matrices(d, product, part->out);
-    if (status == dnnl_success) status = describe_attributes(d, product->shape.add);
+    dnnl_status_t status =
+        describe_matrices(d, product, part->out, product->shape.bias && !later);
+    if (status == dnnl_success)
+        status = describe_attributes(d, product->shape.add || later);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(&d->made, &d->product, d->attributes,
                                             library_engine(), NULL);
@@ -122,16 +130,28 @@ static dnnl_status_t make_primitive(struct product *product, struct product_part
     return status;
 }
 
-static dnnl_status_t make_part(struct product *product, struct product_part *part)
+static dnnl_status_t make_part(struct product *product, struct product_part *part,
+                               bool later)
 {
     if (part->out == 0) return dnnl_success;
     struct description d = {.made = NULL};
     const int before = library_begin_single();
-    const dnnl_status_t status = make_primitive(product, part, &d);
+    const dnnl_status_t status = make_primitive(product, part, later, &d);
     library_end_single(before);
     (void)dnnl_primitive_desc_destroy(d.made);
     (void)dnnl_primitive_attr_destroy(d.attributes);
     return status;
+}
+
+/* The largest that divides them and is small enough, if it isn't much smaller than that. */
+static int32_t choose_part_in(const struct weight_layout *layout)
+{
+    if (!layout->by_panels) return layout->in;
+    const int32_t fewest =
+        layout->in / MOST_PANEL_IN + (layout->in % MOST_PANEL_IN != 0);
+    for (int32_t parts = fewest; parts < 2 * fewest; ++parts)
+        if (layout->in % parts == 0) return layout->in / parts;
+    return layout->in;
 }
 
 static struct product *new_product(struct product_set *set,
@@ -141,10 +161,8 @@ static struct product *new_product(struct product_set *set,
     const size_t lane_count = (size_t)compute_thread_count();
     struct product *const product = pool_alloc(set->pool, sizeof *product);
     struct product_lane *const lanes =
-        pool_alloc(set->pool, 2 * lane_count * sizeof *lanes);
+        pool_alloc(set->pool, 4 * lane_count * sizeof *lanes);
     if (!product || !lanes) return NULL;
-    const int32_t panel = layout->by_panels ? layout->out_block : layout->out;
-    const int32_t panels = layout->out / panel;
     *product = (struct product){
         .shape = *shape,
         .in = layout->in,
@@ -152,14 +170,31 @@ static struct product *new_product(struct product_set *set,
         .type = layout->type,
         .operand = layout->desc,
         .by_panels = layout->by_panels,
-        .panel_out = panel,
+        .part_in = choose_part_in(layout),
+        .panel_out = layout->by_panels ? layout->out_block : layout->out,
         .panel_bytes = layout->out_stride * dtype_bytes(layout->type),
-        .part = {.out = panels > 0 ? panel : 0,       .lanes = lanes             },
-        .rest = {.out = layout->out - panels * panel, .lanes = lanes + lane_count},
         .lane_count = (int)lane_count,
         .next = set->first,
     };
+    const int32_t rest = product->out % product->panel_out;
+    for (int later = 0; later < 2; ++later)
+        for (int last = 0; last < 2; ++last) {
+            struct product_part *const part = &product->parts[later][last];
+            part->lanes = lanes + (size_t)(2 * later + last) * lane_count;
+            if (later && product->part_in == product->in) continue;
+            part->out = last                                 ? rest
+                        : product->out >= product->panel_out ? product->panel_out
+                                                             : 0;
+        }
     return product;
+}
+
+static dnnl_status_t make_parts(struct product *product)
+{
+    dnnl_status_t status = dnnl_success;
+    for (int i = 0; i < 4 && status == dnnl_success; ++i)
+        status = make_part(product, &product->parts[i / 2][i % 2], i / 2);
+    return status;
 }
 
 enum dr_code product_get(struct product_set *set, const struct product_shape *shape,
@@ -174,8 +209,7 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
     struct product *const product = new_product(set, shape, layout);
     if (!product) return error_set(err, DR_NOMEM, "no memory for a product's record");
     set->first = product; /* so that what was made before a failure is destroyed too */
-    dnnl_status_t status = make_part(product, &product->part);
-    if (status == dnnl_success) status = make_part(product, &product->rest);
+    const dnnl_status_t status = make_parts(product);
     char what[128];
     (void)snprintf(what, sizeof what, "product of %d rows, %d inputs, %d outputs in %s",
                    shape->rows, layout->in, layout->out, dtype_name(layout->type));
@@ -198,10 +232,9 @@ static void finish_part(const struct product_part *part, int lane_count)
 
 void product_set_finish(struct product_set *set)
 {
-    for (struct product *product = set->first; product; product = product->next) {
-        finish_part(&product->part, product->lane_count);
-        finish_part(&product->rest, product->lane_count);
-    }
+    for (struct product *product = set->first; product; product = product->next)
+        for (int i = 0; i < 4; ++i)
+            finish_part(&product->parts[i / 2][i % 2], product->lane_count);
     set->first = NULL;
 }
 
@@ -234,19 +267,33 @@ static bool run_part(const struct product_part *part, int lane_idx,
                                   arguments) == dnnl_success;
 }
 
-bool product_run(const struct product *product, int lane,
-                 const struct product_call *call)
+/* Some inputs, panel by panel. */
+static bool run_panels(const struct product *product,
+                       const struct product_part parts[2], int lane,
+                       struct product_call call)
 {
-    struct product_call panel = *call;
     const size_t result_bytes =
         (size_t)product->panel_out * dtype_bytes(product->shape.result);
     for (int32_t left = product->out; left > 0; left -= product->panel_out) {
-        const struct product_part *const part =
-            left < product->panel_out ? &product->rest : &product->part;
-        if (!run_part(part, lane, &panel)) return false;
-        panel.operand = (const unsigned char *)panel.operand + product->panel_bytes;
-        panel.result = (unsigned char *)panel.result + result_bytes;
-        if (panel.bias) panel.bias += product->panel_out;
+        if (!run_part(&parts[left < product->panel_out], lane, &call)) return false;
+        call.operand = (const unsigned char *)call.operand + product->panel_bytes;
+        call.result = (unsigned char *)call.result + result_bytes;
+        if (call.bias) call.bias += product->panel_out;
+    }
+    return true;
+}
+
+bool product_run(const struct product *product, int lane,
+                 const struct product_call *call)
+{
+    struct product_call part = *call;
+    const size_t row_bytes = (size_t)product->part_in * dtype_bytes(product->type);
+    for (int32_t in = 0; in < product->in; in += product->part_in) {
+        if (!run_panels(product, product->parts[in > 0], lane, part)) return false;
+        part.source = (const unsigned char *)part.source + row_bytes;
+        part.operand = (const unsigned char *)part.operand +
+                       row_bytes * (size_t)product->panel_out;
+        part.bias = NULL;
     }
     return true;
 }

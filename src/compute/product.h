@@ -29,9 +29,9 @@ struct product_lane {
     dnnl_memory_t source, operand, bias, result, scratch;
 };
 
-/* Some of a product's outputs, by one call of the library. */
+/* What one call of the library makes: `out` outputs (0: there is no such part) of some inputs. */
 struct product_part {
-    int32_t out; /* how many; 0: no such part */
+    int32_t out;
     dnnl_primitive_t primitive;
     struct product_lane *lanes;
 };
@@ -41,11 +41,11 @@ struct product {
     int32_t in, out;
     enum dtype type; /* of source and operand */
     dnnl_memory_desc_t operand;
-    bool by_panels;    /* as the operand's layout; else one panel is all */
-    int32_t panel_out; /* outputs of a panel */
+    bool by_panels;             /* as the operand's layout; else one call makes all */
+    int32_t part_in, panel_out; /* a call's inputs, which divide all, and outputs */
     size_t panel_bytes;
-    struct product_part part, rest; /* each whole panel; what is left after them */
-    size_t scratch_bytes;           /* one lane's, a multiple of 64 */
+    struct product_part parts[2][2]; /* [first inputs, later][whole panels, the rest] */
+    size_t scratch_bytes;            /* one lane's, a multiple of 64 */
     int lane_count;
     struct product *next;
 };
