@@ -282,9 +282,11 @@ static void open_network(struct network *network, const struct options *options)
     printf("%s %dx%d batch %d %s; %s\n", part_names[options->part], options->width,
            options->height, options->batch, dtype_name(options->dtype),
            compute_description());
-    printf("weights %.1f MiB (loaded in %.2f s), arena %.1f MiB, planned in %.2f s\n",
+    printf("weights %.1f MiB (loaded in %.2f s), arena %.1f MiB, planned in %.2f s, "
+           "%.2f times the least work\n",
            (double)spec->weights_bytes / 1048576, load_s,
-           (double)plan_bytes(network->plan) / 1048576, plan_s);
+           (double)plan_bytes(network->plan) / 1048576, plan_s,
+           plan_flop(network->plan) / plan_whole_flop(network->plan));
 }
 
 static void close_network(struct network *network)

@@ -55,6 +55,16 @@ static bool can_be_banded(const struct plan *plan, const struct op *op)
            is_read_by_lines(plan, op->result);
 }
 
+static void find_in_bands(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        struct op *const op = &plan->ops[i];
+        op->in_bands = is_banded(plan, op->result);
+        for (int k = 0; k < OP_INPUTS; ++k)
+            op->in_bands = op->in_bands || is_banded(plan, op->inputs[k]);
+    }
+}
+
 void plan_band_choose(struct plan *plan)
 {
     if (!plan->by_lines) return;
@@ -64,7 +74,7 @@ void plan_band_choose(struct plan *plan)
         op->by_lines = op->class->by_rows && shape.n == 1 && shape.w >= LEAST_WIDTH;
     }
     if (plan->whole_bytes == 0) return;
-    plan->band_rows = plan->most_bytes > 0 ? MOST_BAND_ROWS : LEAST_BAND_ROWS;
+    plan->band_rows = LEAST_BAND_ROWS;
     for (size_t i = 0; i < plan->op_count; ++i) {
         const struct op *const op = &plan->ops[i];
         struct plan_buffer *const buffer = buffer_of(plan, op->result);
@@ -72,12 +82,29 @@ void plan_band_choose(struct plan *plan)
         buffer->banded =
             buffer->bytes > plan->whole_bytes / share && can_be_banded(plan, op);
     }
-    for (size_t i = 0; i < plan->op_count; ++i) {
-        struct op *const op = &plan->ops[i];
-        op->in_bands = is_banded(plan, op->result);
-        for (int k = 0; k < OP_INPUTS; ++k)
-            op->in_bands = op->in_bands || is_banded(plan, op->inputs[k]);
-    }
+    find_in_bands(plan);
+}
+
+static size_t line_bytes(const struct plan *plan, struct value value)
+{
+    const struct plan_value *const v = &plan->values[value.id];
+    return (size_t)v->shape.w * (size_t)v->shape.c * dtype_bytes(v->dtype);
+}
+
+bool plan_band_can_keep(const struct plan *plan, size_t i)
+{
+    const struct op *const op = &plan->ops[i];
+    return is_banded(plan, op->result) && !group_norm_is(op);
+}
+
+void plan_band_keep(struct plan *plan, size_t i, bool whole)
+{
+    const struct value result = plan->ops[i].result;
+    struct plan_buffer *const buffer = buffer_of(plan, result);
+    buffer->banded = !whole;
+    buffer->kept = whole;
+    buffer->bytes = line_bytes(plan, result) * (size_t)shape_of(plan, result).h;
+    find_in_bands(plan);
 }
 
 size_t plan_whole_bytes(const struct plan *plan)
@@ -92,8 +119,8 @@ size_t plan_next_whole_bytes(const struct plan *plan)
     for (size_t i = 0; i < plan->op_count; ++i) {
         const struct op *const op = &plan->ops[i];
         const struct plan_buffer *const buffer = buffer_of(plan, op->result);
-        if (!buffer->banded && !group_norm_is(op) && buffer->bytes > largest &&
-            can_be_banded(plan, op))
+        if (!buffer->banded && !buffer->kept && !group_norm_is(op) &&
+            buffer->bytes > largest && can_be_banded(plan, op))
             largest = buffer->bytes;
     }
     if (largest == 0 || plan->whole_bytes == 0) return largest;
@@ -144,8 +171,10 @@ static enum dr_code add_step(struct plan *plan, const struct plan_step *step,
 
 enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err)
 {
-    plan->steps =
-        pool_alloc(&plan->pool, (2 * plan->op_count + 1) * sizeof *plan->steps);
+    if (!plan->steps)
+        plan->steps =
+            pool_alloc(&plan->pool, (2 * plan->op_count + 1) * sizeof *plan->steps);
+    plan->step_count = 0;
     bool *const marked = pool_alloc(&plan->pool, plan->op_count * sizeof *marked + 1);
     if (!plan->steps || !marked)
         return error_set(err, DR_NOMEM, "%s: no memory for its steps", plan->name);
@@ -250,13 +279,11 @@ static bool make_band(struct plan *plan, int32_t i, struct plan_runner *runner)
     if (need.first >= window->end) {
         *window = (struct lines){need.first, need.first};
     } else if (need.first > window->first) {
-        const struct plan_value *const v = &plan->values[result.id];
-        const size_t line_bytes =
-            (size_t)v->shape.w * (size_t)v->shape.c * dtype_bytes(v->dtype);
+        const size_t line = line_bytes(plan, result);
         unsigned char *const base = runner ? plan_address(plan, result) : NULL;
         if (base && !fault_is_sabotaged(SABOTAGE_UNMOVED_BAND))
-            memmove(base, base + (size_t)(need.first - window->first) * line_bytes,
-                    (size_t)(window->end - need.first) * line_bytes);
+            memmove(base, base + (size_t)(need.first - window->first) * line,
+                    (size_t)(window->end - need.first) * line);
         window->first = need.first;
     }
     assert(window->first == need.first); /* needs only move down */
@@ -359,13 +386,29 @@ void plan_band_measure(struct plan *plan)
         (void)walked;
     }
     for (size_t i = 0; i < plan->op_count; ++i) {
-        const struct plan_value *const v = &plan->values[plan->ops[i].result.id];
-        struct plan_buffer *const buffer = &plan->buffers[v->buffer];
+        const struct value result = plan->ops[i].result;
+        struct plan_buffer *const buffer = buffer_of(plan, result);
         plan->flop += plan->ops[i].run_flop;
         if (buffer->banded)
-            buffer->bytes = (size_t)buffer->capacity * (size_t)v->shape.w *
-                            (size_t)v->shape.c * dtype_bytes(v->dtype);
+            buffer->bytes = (size_t)buffer->capacity * line_bytes(plan, result);
     }
+}
+
+double plan_band_flop(const struct plan *plan)
+{
+    double flop = 0;
+    for (size_t i = 0; i < plan->step_count; ++i) {
+        const struct plan_step *const step = &plan->steps[i];
+        if (step->kind != STEP_MEASURE) flop += plan->ops[step->op].flop;
+        for (int32_t k = 0; k < step->chain_count; ++k)
+            flop += plan->ops[step->chain[k]].flop;
+    }
+    return flop;
+}
+
+void plan_band_heighten(struct plan *plan)
+{
+    plan->band_rows = MOST_BAND_ROWS;
 }
 
 bool plan_band_lower(struct plan *plan)

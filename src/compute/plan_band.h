@@ -13,6 +13,9 @@
  * B is made twice: time is paid for memory. A band keeps the lines that the next one needs
  * again, so nothing is made twice in one step, however few lines a band has.
  *
+ * Where the plan may have more bytes than that takes (most_bytes), large values are kept whole all the
+ * same, the one first that saves most work, and bands are taller.
+ *
  * Exactly the same bytes come out. A library may sum a product of another shape in another order,
  * so the shapes are the same too: in a plan with by_lines, wide maps are cut into the same parts of
  * lines whether they are whole or banded, and whether they are is decided by bytes alone. A norm's
@@ -34,14 +37,20 @@ struct plan_runner {
     enum dr_code code;
 };
 
-/* Which operators work by lines, and which values are made in bands: the tallest, where the plan has
- * most_bytes. */
+/* Which operators work by lines, and which values are made in bands: the lowest. */
 void plan_band_choose(struct plan *plan);
-/* plan->steps; a plan that is whole has one for each operator. Errors: DR_NOMEM. */
+/* plan->steps; a plan that is whole has one for each operator. Again after each change of what is in
+ * bands. Errors: DR_NOMEM. */
 enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
 /* After the operators are prepared: bytes of the bands, FLOP of a run. */
 void plan_band_measure(struct plan *plan);
-/* Lower bands; false where they are as low as goes, or nothing is in bands. Then measure again. */
+/* FLOP of a run, of the steps alone. */
+double plan_band_flop(const struct plan *plan);
+/* Can operator i's result, which is in bands, be kept whole with any gain? To do it, and to undo it. */
+bool plan_band_can_keep(const struct plan *plan, size_t i);
+void plan_band_keep(struct plan *plan, size_t i, bool whole);
+/* The tallest bands; lower ones: false where they are as low as goes. Then measure again. */
+void plan_band_heighten(struct plan *plan);
 bool plan_band_lower(struct plan *plan);
 /* Do a step; false where runner->code says why not. */
 bool plan_band_run(struct plan *plan, const struct plan_step *step,

@@ -46,6 +46,7 @@ struct plan_buffer {
 
     /* in bands (plan_band.h): */
     bool banded;
+    bool kept;           /* it could be, but there is room for it whole */
     int32_t capacity;    /* lines that the buffer holds at most */
     struct lines window; /* that it holds, while a step runs */
     struct lines need;   /* that the band in work needs */
@@ -118,7 +119,7 @@ struct plan {
     size_t op_count, op_capacity;
     bool by_lines;
     size_t whole_bytes; /* 0: no limit */
-    size_t most_bytes;  /* that taller bands may make of it */
+    size_t most_bytes;  /* that kept values and taller bands may make of it */
     int32_t band_rows;  /* pixels of a band for each thread; 0: nothing is in bands */
     struct plan_step *steps;
     size_t step_count;

@@ -10,12 +10,16 @@
  * the statistics are used long after they were measured.
  */
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "compute/group_norm.h"
 #include "compute/linear.h"
 #include "compute/plan_band.h"
 #include "compute/pointwise.h"
+
+/* What a value must save of a run's arithmetic to be kept: less is not worth a map's memory. */
+#define LEAST_GAIN 0.02
 
 static struct plan_buffer *buffer_of(const struct plan *plan, struct value value)
 {
@@ -206,7 +210,68 @@ static enum dr_code place(struct plan *plan, size_t *scratch, struct dr_error *e
     return arena_plan_place(plan->items, plan->item_count, scratch, &plan->bytes, err);
 }
 
-/* With bands as tall as most_bytes lets them be. */
+static void forget_lives(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->buffer_count; ++i) {
+        struct plan_buffer *const buffer = &plan->buffers[i];
+        buffer->first = buffer->last = -1;
+        buffer->owner = (int32_t)i;
+    }
+    for (size_t i = 0; i < plan->op_count; ++i)
+        plan->ops[i].taken = false;
+}
+
+/* Steps, lives, places and bytes, of what is in bands now. */
+static enum dr_code arrange(struct plan *plan, size_t *scratch, struct dr_error *err)
+{
+    const enum dr_code code = plan_band_steps(plan, err);
+    if (code != DR_OK) return code;
+    forget_lives(plan);
+    find_lives(plan);
+    take_over(plan);
+    plan_band_measure(plan);
+    return place(plan, scratch, err);
+}
+
+/* FLOP with operator i's result whole too; infinite where there is no room for that. */
+static enum dr_code try_keeping(struct plan *plan, size_t i, double least,
+                                size_t *scratch, double *flop, struct dr_error *err)
+{
+    *flop = INFINITY;
+    plan_band_keep(plan, i, true);
+    enum dr_code code = plan_band_steps(plan, err);
+    if (code == DR_OK && plan_band_flop(plan) < least) {
+        code = arrange(plan, scratch, err);
+        if (code == DR_OK && plan->bytes <= plan->most_bytes) *flop = plan->flop;
+    }
+    plan_band_keep(plan, i, false);
+    return code;
+}
+
+/* Values are kept while there is room, each time the one that saves most. */
+static enum dr_code keep_values(struct plan *plan, size_t *scratch,
+                                struct dr_error *err)
+{
+    enum dr_code code = arrange(plan, scratch, err);
+    for (bool kept = true; kept && code == DR_OK;) {
+        double least = plan->flop * (1 - LEAST_GAIN);
+        size_t best = plan->op_count;
+        for (size_t i = 0; i < plan->op_count && code == DR_OK; ++i) {
+            double flop = INFINITY;
+            if (!plan_band_can_keep(plan, i)) continue;
+            code = try_keeping(plan, i, least, scratch, &flop, err);
+            if (flop >= least) continue;
+            least = flop;
+            best = i;
+        }
+        kept = best < plan->op_count;
+        if (kept) plan_band_keep(plan, best, true);
+        if (code == DR_OK) code = arrange(plan, scratch, err);
+    }
+    return code;
+}
+
+/* With as much kept and bands as tall as most_bytes allows. */
 static enum dr_code measure_and_place(struct plan *plan, struct dr_error *err)
 {
     const size_t most = plan->buffer_count + plan->op_count + 2;
@@ -215,11 +280,14 @@ static enum dr_code measure_and_place(struct plan *plan, struct dr_error *err)
     if (!plan->items || !scratch)
         return error_set(err, DR_NOMEM, "%s: no memory for the arena's table",
                          plan->name);
-    enum dr_code code;
-    do {
-        plan_band_measure(plan);
-        code = place(plan, scratch, err);
-    } while (code == DR_OK && plan->bytes > plan->most_bytes && plan_band_lower(plan));
+    if (plan->most_bytes == 0 || plan->band_rows == 0)
+        return arrange(plan, scratch, err);
+    enum dr_code code = keep_values(plan, scratch, err);
+    plan_band_heighten(plan);
+    while (code == DR_OK) {
+        code = arrange(plan, scratch, err);
+        if (plan->bytes <= plan->most_bytes || !plan_band_lower(plan)) break;
+    }
     return code;
 }
 
@@ -252,12 +320,7 @@ enum dr_code plan_seal(struct plan *plan, struct dr_error *err)
     struct dr_error failure = {.code = DR_OK};
     join_gates(plan);
     plan_band_choose(plan);
-    enum dr_code code = plan_band_steps(plan, &failure);
-    if (code == DR_OK) {
-        find_lives(plan);
-        take_over(plan);
-        code = prepare_ops(plan, &failure);
-    }
+    enum dr_code code = prepare_ops(plan, &failure);
     if (code == DR_OK) code = measure_and_place(plan, &failure);
     if (code == DR_OK) code = make_profiles(plan, &failure);
     if (code != DR_OK) {
