@@ -394,6 +394,12 @@ void plan_band_measure(struct plan *plan)
     }
 }
 
+void plan_band_forget(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->buffer_count; ++i)
+        if (plan->buffers[i].banded) plan->buffers[i].bytes = 0;
+}
+
 double plan_band_flop(const struct plan *plan)
 {
     double flop = 0;

@@ -44,7 +44,9 @@ void plan_band_choose(struct plan *plan);
 enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
 /* After the operators are prepared: bytes of the bands, FLOP of a run. */
 void plan_band_measure(struct plan *plan);
-/* FLOP of a run, of the steps alone. */
+/* No bytes for bands, until they are measured again. */
+void plan_band_forget(struct plan *plan);
+/* FLOP of a run by its steps, without measuring. */
 double plan_band_flop(const struct plan *plan);
 /* Can operator i's result, which is in bands, be kept whole with any gain? To do it, and to undo it. */
 bool plan_band_can_keep(const struct plan *plan, size_t i);

@@ -210,7 +210,8 @@ static enum dr_code place(struct plan *plan, size_t *scratch, struct dr_error *e
     return arena_plan_place(plan->items, plan->item_count, scratch, &plan->bytes, err);
 }
 
-static void forget_lives(struct plan *plan)
+/* Steps and lives, of what is in bands now. */
+static enum dr_code order(struct plan *plan, struct dr_error *err)
 {
     for (size_t i = 0; i < plan->buffer_count; ++i) {
         struct plan_buffer *const buffer = &plan->buffers[i];
@@ -219,30 +220,36 @@ static void forget_lives(struct plan *plan)
     }
     for (size_t i = 0; i < plan->op_count; ++i)
         plan->ops[i].taken = false;
-}
-
-/* Steps, lives, places and bytes, of what is in bands now. */
-static enum dr_code arrange(struct plan *plan, size_t *scratch, struct dr_error *err)
-{
     const enum dr_code code = plan_band_steps(plan, err);
     if (code != DR_OK) return code;
-    forget_lives(plan);
     find_lives(plan);
     take_over(plan);
+    return DR_OK;
+}
+
+static enum dr_code arrange(struct plan *plan, size_t *scratch, struct dr_error *err)
+{
+    const enum dr_code code = order(plan, err);
+    if (code != DR_OK) return code;
     plan_band_measure(plan);
     return place(plan, scratch, err);
 }
 
-/* FLOP with operator i's result whole too; infinite where there is no room for that. */
+/* FLOP with operator i's result whole too; infinite where there is no room for that. Measuring bands
+ * takes long: first whether there would be room if they took nothing. */
 static enum dr_code try_keeping(struct plan *plan, size_t i, double least,
                                 size_t *scratch, double *flop, struct dr_error *err)
 {
     *flop = INFINITY;
     plan_band_keep(plan, i, true);
-    enum dr_code code = plan_band_steps(plan, err);
-    if (code == DR_OK && plan_band_flop(plan) < least) {
-        code = arrange(plan, scratch, err);
-        if (code == DR_OK && plan->bytes <= plan->most_bytes) *flop = plan->flop;
+    enum dr_code code = order(plan, err);
+    const double made = plan_band_flop(plan);
+    if (code == DR_OK && made < least) {
+        plan_band_forget(plan);
+        code = place(plan, scratch, err);
+        if (code == DR_OK && plan->bytes <= plan->most_bytes)
+            code = arrange(plan, scratch, err);
+        if (code == DR_OK && plan->bytes <= plan->most_bytes) *flop = made;
     }
     plan_band_keep(plan, i, false);
     return code;

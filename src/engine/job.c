@@ -1,6 +1,7 @@
 #include "engine/job.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -12,12 +13,15 @@
 
 /* ---- plans ------------------------------------------------------------------------------ */
 
+/* A map's size is two levels: with it whole, and with it in bands. */
+#define LEVELS_BELOW 2
+
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
 }
 
-/* How a VAE's plan is made: its maps above whole_bytes in bands, as tall as most_bytes allow. */
+/* How a VAE's plan is made: its maps above whole_bytes in bands; what most_bytes leave is used. */
 struct bands {
     size_t whole_bytes, most_bytes;
 };
@@ -31,6 +35,9 @@ static struct vae_plan_options vae_options(const struct job *job, struct bands b
                                      .most_bytes = bands.most_bytes,
                                      .profile = job->request.profile};
 }
+
+typedef enum dr_code make_vae_plan(struct job *job, struct bands bands,
+                                   struct dr_error *err);
 
 static enum dr_code make_encode_plan(struct job *job, struct bands bands,
                                      struct dr_error *err)
@@ -118,21 +125,55 @@ enum dr_code job_make_whole(struct job *job, struct dr_error *err)
     return code;
 }
 
-/* Taller bands, in the arena that is there anyway and this much more. */
-static enum dr_code heighten_bands(struct job *job, size_t more, struct dr_error *err)
+/* A plan in bands, made again for all of this room: from the levels below too, since with some maps
+ * kept that may be less work. */
+static enum dr_code use_room(struct job *job, make_vae_plan *make,
+                             struct plan *const *plan, size_t most,
+                             struct dr_error *err)
 {
-    const struct plan *const encode = job->encode_plan.plan;
-    const struct plan *const decode = job->decode_plan.plan;
-    struct bands bands = {.most_bytes = job->arena_bytes + more};
-    enum dr_code code = DR_OK;
-    if (encode && plan_whole_bytes(encode) > 0) {
-        bands.whole_bytes = plan_whole_bytes(encode);
-        code = make_encode_plan(job, bands, err);
+    struct bands bands = {*plan ? plan_whole_bytes(*plan) : 0, most}, best = bands;
+    double least = INFINITY;
+    for (int i = 0; i <= LEVELS_BELOW && bands.whole_bytes > 0; ++i) {
+        const enum dr_code code = make(job, bands, err);
+        if (code != DR_OK) return code;
+        if (plan_flop(*plan) < least && (i == 0 || plan_bytes(*plan) <= most)) {
+            least = plan_flop(*plan);
+            best = bands;
+        }
+        bands.whole_bytes = plan_next_whole_bytes(*plan);
     }
-    if (code == DR_OK && decode && plan_whole_bytes(decode) > 0) {
-        bands.whole_bytes = plan_whole_bytes(decode);
-        code = make_decode_plan(job, bands, err);
-    }
+    return best.whole_bytes > 0 ? make(job, best, err) : DR_OK;
+}
+
+/* For the arena that is there anyway and this much more. */
+static enum dr_code use_more_room(struct job *job, size_t more, struct dr_error *err)
+{
+    const size_t most = job->arena_bytes + more;
+    enum dr_code code =
+        use_room(job, make_encode_plan, &job->encode_plan.plan, most, err);
+    if (code == DR_OK)
+        code = use_room(job, make_decode_plan, &job->decode_plan.plan, most, err);
+    if (code == DR_OK) find_arena_bytes(job);
+    return code;
+}
+
+static size_t whole_bytes_or_zero(const struct plan *plan)
+{
+    return plan ? plan_whole_bytes(plan) : 0;
+}
+
+enum dr_code job_flop_at_best(struct job *job, double *flop, struct dr_error *err)
+{
+    const struct bands encode = {.whole_bytes =
+                                     whole_bytes_or_zero(job->encode_plan.plan)};
+    const struct bands decode = {.whole_bytes =
+                                     whole_bytes_or_zero(job->decode_plan.plan)};
+    enum dr_code code = use_more_room(job, 0, err);
+    *flop = job_flop(job);
+    if (code == DR_OK && encode.whole_bytes > 0)
+        code = make_encode_plan(job, encode, err);
+    if (code == DR_OK && decode.whole_bytes > 0)
+        code = make_decode_plan(job, decode, err);
     if (code == DR_OK) find_arena_bytes(job);
     return code;
 }
@@ -142,7 +183,7 @@ size_t job_whole_bytes(const struct job *job)
     const struct plan *const plans[] = {job->encode_plan.plan, job->decode_plan.plan};
     size_t least = 0;
     for (size_t i = 0; i < sizeof plans / sizeof *plans; ++i) {
-        const size_t whole = plans[i] ? plan_whole_bytes(plans[i]) : 0;
+        const size_t whole = whole_bytes_or_zero(plans[i]);
         if (whole > 0 && (least == 0 || whole < least)) least = whole;
     }
     return least;
@@ -529,14 +570,14 @@ static size_t needed_bytes(const struct job *job)
     return job->planned_bytes + job->decoder_bytes;
 }
 
-/* It fits. What is left to the limit goes into taller bands. */
+/* It fits. What is left to the limit goes into maps that are kept whole, and taller bands. */
 static enum dr_code accept(struct job *job, struct dr_error *err)
 {
     const size_t limit = job->context.ledger->limit_bytes;
     enum dr_code code = DR_OK;
     if (limit > 0 && job_whole_bytes(job) > 0) {
         const size_t page = region_page_bytes();
-        code = heighten_bands(job, (limit - needed_bytes(job)) / page * page, err);
+        code = use_more_room(job, (limit - needed_bytes(job)) / page * page, err);
         if (code != DR_OK) return code;
         job_plan(job, job->residency);
         assert(needed_bytes(job) <= limit);

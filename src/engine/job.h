@@ -182,7 +182,13 @@ size_t job_whole_bytes(const struct job *job);
  * also those that image-to-image leaves out. */
 double job_flop(const struct job *job);
 
-/* Pick the first residency whose peak is within the ledger's limit, with as few bands as go.
+/* The same of the job as job_admit would make it, were the limit what is planned now; the plans stay as they
+ * are. Errors: DR_NOMEM, as job_shrink. */
+enum dr_code job_flop_at_best(struct job *job, double *flop,
+                              struct dr_error *err) DR_MUST_CHECK;
+
+/* Pick the first residency whose peak is within the ledger's limit, with as few bands as go; what
+ * the limit leaves goes into less work for those bands.
  * Errors: DR_OVER_BUDGET with need, have and limit; DR_NOMEM. */
 enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
