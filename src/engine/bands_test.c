@@ -93,7 +93,9 @@ static void try_levels(bool from_picture)
         begin_level(engine, level->budget_bytes);
         (void)unlink(in_root("out.png"));
         result = generate(engine, &options);
-        check_int(result.planned_private_bytes, ==, level->peak_bytes);
+        if (!is_banded(level)) /* else what is kept whole may take a little less */
+            check_int(result.planned_private_bytes, ==, level->peak_bytes);
+        check_int(result.planned_private_bytes, <=, level->peak_bytes);
         check((strstr(result.receipt.reason, "made in bands") != NULL) ==
               is_banded(level));
         check(same_file("out.png", "want.png"));
@@ -102,8 +104,7 @@ static void try_levels(bool from_picture)
         dr_generate_result_free(&result);
         if (i + 1 == forecast.level_count) continue;
         begin_level(engine, level->budget_bytes - 1);
-        result = generate(engine, &options); /* the next level's, with taller bands */
-        check_int(result.planned_private_bytes, >=, level[1].peak_bytes);
+        result = generate(engine, &options); /* the next level's, with more room */
         check_int(result.planned_private_bytes, <, level->peak_bytes);
         check(same_file("out.png", "want.png"));
         dr_generate_result_free(&result);
