@@ -72,8 +72,8 @@ struct plan_options {
     /* With by_lines: values of more bytes are made in bands, where their operators can;
      * 0: all are whole. */
     size_t whole_bytes;
-    /* With whole_bytes: bands are as tall as goes while plan_bytes is no more than this, which
-     * costs memory alone and saves waiting of threads; 0: as low as goes. */
+    /* With whole_bytes: while plan_bytes is no more than this, some of those values are whole all the same, so
+     * that less is made more than once, and bands are tall, so that threads wait less; 0: neither. */
     size_t most_bytes;
 };
 

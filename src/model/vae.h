@@ -35,7 +35,8 @@ struct vae_plan_options {
     int32_t n, latent_height, latent_width;
     size_t
         whole_bytes; /* plan_options: larger maps are made in bands; 0: all are whole */
-    size_t most_bytes; /* plan_options: taller bands where they fit; 0: none */
+    size_t
+        most_bytes; /* plan_options: what bands may take to be faster; 0: no more than they must */
     bool profile;
 };
 
