@@ -3,7 +3,7 @@
  *     step_bench CHECKPOINT [--part unet|decode|encode|text] [--dtype bf16|f32]
  *                [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]
  *                [--whole SIZE]      (a VAE's larger maps are made in bands)
- *                [--most SIZE]       (with --whole: taller bands in an arena of this size)
+ *                [--most SIZE]       (with --whole: maps kept and taller bands, in an arena of this size)
  *
  * Default: one guided UNet step at 512x512 in bf16 (batch 2), 3 runs after a warm-up. Inputs
  * are noise: time depends on no value. The table is the mean of all runs; --detail adds

@@ -587,7 +587,7 @@ enum {
 
 /* One way to do the job, with what it takes. */
 struct dr_forecast_level {
-    uint64_t peak_bytes;   /* private, weights and buffers */
+    uint64_t peak_bytes;   /* private, weights and buffers, at most */
     uint64_t budget_bytes; /* the smallest budget under which it goes this way */
     double
         work; /* arithmetic of UNet and VAE, by that with nothing in bands; all steps are

@@ -77,7 +77,7 @@ static int32_t most_keys(enum dtype type)
 
 static void choose_blocks(struct attention *a)
 {
-    a->query_blocks = (a->query_tokens + MOST_QUERIES - 1) / MOST_QUERIES;
+    a->query_blocks = (int32_t)divide_up(a->query_tokens, MOST_QUERIES);
     a->queries =
         ((a->query_tokens + a->query_blocks - 1) / a->query_blocks + 15) / 16 * 16;
     a->query_blocks = (a->query_tokens + a->queries - 1) / a->queries;

@@ -45,6 +45,7 @@ void plan_destroy(struct plan **plan)
     if (!plan || !*plan) return;
     library_end_plan();
     product_set_finish(&(*plan)->products);
+    pool_finish(&(*plan)->step_pool);
     struct pool pool = (*plan)->pool; /* a copy: the plan lies in it */
     pool_finish(&pool);
     *plan = NULL;

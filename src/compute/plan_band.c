@@ -97,13 +97,21 @@ bool plan_band_can_keep(const struct plan *plan, size_t i)
     return is_banded(plan, op->result) && !group_norm_is(op);
 }
 
-void plan_band_keep(struct plan *plan, size_t i, bool whole)
+void plan_band_keep(struct plan *plan, size_t i)
 {
     const struct value result = plan->ops[i].result;
     struct plan_buffer *const buffer = buffer_of(plan, result);
-    buffer->banded = !whole;
-    buffer->kept = whole;
+    buffer->banded = false;
+    buffer->kept = true;
     buffer->bytes = line_bytes(plan, result) * (size_t)shape_of(plan, result).h;
+    find_in_bands(plan);
+}
+
+void plan_band_let_go(struct plan *plan, size_t i)
+{
+    struct plan_buffer *const buffer = buffer_of(plan, plan->ops[i].result);
+    buffer->banded = true;
+    buffer->kept = false;
     find_in_bands(plan);
 }
 
@@ -158,7 +166,7 @@ static enum dr_code add_step(struct plan *plan, const struct plan_step *step,
     added->chain_count = mark_chain(plan, (size_t)step->op, marked);
     if (added->chain_count == 0) return DR_OK;
     int32_t *const chain =
-        pool_alloc(&plan->pool, (size_t)added->chain_count * sizeof *chain);
+        pool_alloc(&plan->step_pool, (size_t)added->chain_count * sizeof *chain);
     if (!chain)
         return error_set(err, DR_NOMEM, "%s: no memory for its steps", plan->name);
     int32_t count = 0;
@@ -171,11 +179,12 @@ static enum dr_code add_step(struct plan *plan, const struct plan_step *step,
 
 enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err)
 {
-    if (!plan->steps)
-        plan->steps =
-            pool_alloc(&plan->pool, (2 * plan->op_count + 1) * sizeof *plan->steps);
+    pool_finish(&plan->step_pool);
     plan->step_count = 0;
-    bool *const marked = pool_alloc(&plan->pool, plan->op_count * sizeof *marked + 1);
+    plan->steps =
+        pool_alloc(&plan->step_pool, (2 * plan->op_count + 1) * sizeof *plan->steps);
+    bool *const marked =
+        pool_alloc(&plan->step_pool, plan->op_count * sizeof *marked + 1);
     if (!plan->steps || !marked)
         return error_set(err, DR_NOMEM, "%s: no memory for its steps", plan->name);
     enum dr_code code = DR_OK;

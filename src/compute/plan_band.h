@@ -21,7 +21,7 @@
  * lines whether they are whole or banded, and whether they are is decided by bytes alone. A norm's
  * pieces depend on its shape, and are put together in order.
  *
- * The list of steps is walked twice: by plan_seal to see how many lines each band must hold and
+ * The list of steps is walked by plan_seal to see how many lines each band must hold and
  * how much work it is, and by plan_run to do it.
  */
 #ifndef COMPUTE_PLAN_BAND_H
@@ -48,9 +48,11 @@ void plan_band_measure(struct plan *plan);
 void plan_band_forget(struct plan *plan);
 /* FLOP of a run by its steps, without measuring. */
 double plan_band_flop(const struct plan *plan);
-/* Can operator i's result, which is in bands, be kept whole with any gain? To do it, and to undo it. */
+/* Is operator i's result in bands, and is anything won if it is not? To keep it whole, and to undo that: then
+ * steps and bands are another matter. */
 bool plan_band_can_keep(const struct plan *plan, size_t i);
-void plan_band_keep(struct plan *plan, size_t i, bool whole);
+void plan_band_keep(struct plan *plan, size_t i);
+void plan_band_let_go(struct plan *plan, size_t i);
 /* The tallest bands; lower ones: false where they are as low as goes. Then measure again. */
 void plan_band_heighten(struct plan *plan);
 bool plan_band_lower(struct plan *plan);

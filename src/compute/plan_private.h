@@ -1,10 +1,9 @@
 /* plan_private — the insides of a plan, for plan*.c and the operator files.
  *
  * Values point to buffers: a reshaped value is another view of the same buffer. An operator
- * is a class (its functions), its values, and a record of its own. plan_seal walks the
- * operators once: lives of buffers, buffers that an operator may take over from an input
- * ("in place"), prepare() of each, which makes its products and says what scratch it needs,
- * then the layout.
+ * is a class (its functions), its values, and a record of its own. plan_seal calls prepare() of
+ * each, which makes its products and says what scratch it needs; then come lives of buffers,
+ * buffers that an operator may take over from an input ("in place"), and the layout.
  */
 #ifndef COMPUTE_PLAN_PRIVATE_H
 #define COMPUTE_PLAN_PRIVATE_H
@@ -121,6 +120,7 @@ struct plan {
     size_t whole_bytes; /* 0: no limit */
     size_t most_bytes;  /* that kept values and taller bands may make of it */
     int32_t band_rows;  /* pixels of a band for each thread; 0: nothing is in bands */
+    struct pool step_pool; /* of what steps are made of, which is made anew */
     struct plan_step *steps;
     size_t step_count;
 

@@ -8,6 +8,9 @@
  * What is made in bands (plan_band.h) is made for a step, at the time of the step's operator.
  * Those operators share one scratch, since one works at a time; a group norm keeps its own, for
  * the statistics are used long after they were measured.
+ *
+ * With most_bytes, all but the preparing of operators is done again with one banded value or another
+ * kept whole, until none saves enough or fits.
  */
 #include <assert.h>
 #include <math.h>
@@ -235,47 +238,55 @@ static enum dr_code arrange(struct plan *plan, size_t *scratch, struct dr_error 
     return place(plan, scratch, err);
 }
 
-/* FLOP with operator i's result whole too; infinite where there is no room for that. Measuring bands
- * takes long: first whether there would be room if they took nothing. */
-static enum dr_code try_keeping(struct plan *plan, size_t i, double least,
-                                size_t *scratch, double *flop, struct dr_error *err)
+/* FLOP with what is kept now; infinite where there is no room for that, or where it is not less.
+ * Measuring bands takes long: first whether there would be room if they took nothing. */
+static enum dr_code try_kept(struct plan *plan, double least, size_t *scratch,
+                             double *flop, struct dr_error *err)
 {
     *flop = INFINITY;
-    plan_band_keep(plan, i, true);
     enum dr_code code = order(plan, err);
+    if (code != DR_OK) return code;
     const double made = plan_band_flop(plan);
-    if (code == DR_OK && made < least) {
-        plan_band_forget(plan);
-        code = place(plan, scratch, err);
-        if (code == DR_OK && plan->bytes <= plan->most_bytes)
-            code = arrange(plan, scratch, err);
-        if (code == DR_OK && plan->bytes <= plan->most_bytes) *flop = made;
-    }
-    plan_band_keep(plan, i, false);
+    if (made >= least) return DR_OK;
+    plan_band_forget(plan);
+    code = place(plan, scratch, err);
+    if (code == DR_OK && plan->bytes <= plan->most_bytes)
+        code = arrange(plan, scratch, err);
+    if (code == DR_OK && plan->bytes <= plan->most_bytes) *flop = made;
     return code;
+}
+
+/* The operator whose result saves most if it is whole too; as many as there are: none does. */
+static enum dr_code find_best(struct plan *plan, size_t *scratch, size_t *best,
+                              struct dr_error *err)
+{
+    double least = plan_band_flop(plan) * (1 - LEAST_GAIN);
+    *best = plan->op_count;
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        double flop = INFINITY;
+        if (!plan_band_can_keep(plan, i)) continue;
+        plan_band_keep(plan, i);
+        const enum dr_code code = try_kept(plan, least, scratch, &flop, err);
+        plan_band_let_go(plan, i);
+        if (code != DR_OK) return code;
+        if (flop >= least) continue;
+        least = flop;
+        *best = i;
+    }
+    return DR_OK;
 }
 
 /* Values are kept while there is room, each time the one that saves most. */
 static enum dr_code keep_values(struct plan *plan, size_t *scratch,
                                 struct dr_error *err)
 {
-    enum dr_code code = arrange(plan, scratch, err);
-    for (bool kept = true; kept && code == DR_OK;) {
-        double least = plan->flop * (1 - LEAST_GAIN);
-        size_t best = plan->op_count;
-        for (size_t i = 0; i < plan->op_count && code == DR_OK; ++i) {
-            double flop = INFINITY;
-            if (!plan_band_can_keep(plan, i)) continue;
-            code = try_keeping(plan, i, least, scratch, &flop, err);
-            if (flop >= least) continue;
-            least = flop;
-            best = i;
-        }
-        kept = best < plan->op_count;
-        if (kept) plan_band_keep(plan, best, true);
-        if (code == DR_OK) code = arrange(plan, scratch, err);
+    for (;;) {
+        size_t best = 0;
+        enum dr_code code = arrange(plan, scratch, err);
+        if (code == DR_OK) code = find_best(plan, scratch, &best, err);
+        if (code != DR_OK || best == plan->op_count) return code;
+        plan_band_keep(plan, best);
     }
-    return code;
 }
 
 /* With as much kept and bands as tall as most_bytes allows. */

@@ -186,8 +186,8 @@ static void gives_the_same_bytes(void)
     }
 }
 
-/* The number of threads changes who computes what, not what is computed. (Promised of the
- * blocked layouts only: the library's older products sum by the shape of the whole.) */
+/* The number of threads changes who computes what, not what is computed. (Promised where
+ * the library takes blocked layouts whole: its older products sum by the shape of all rows.) */
 static void threads_change_nothing(void)
 {
     if (!compute_can_bf16()) return;

@@ -18,7 +18,7 @@ static bool is_that(const struct product *product, const struct product_shape *s
            product->shape.result == shape->result &&
            product->shape.bias == shape->bias && product->shape.add == shape->add &&
            product->in == layout->in && product->out == layout->out &&
-           product->type == layout->type &&
+           product->type == layout->type && product->by_panels == layout->by_panels &&
            dnnl_memory_desc_equal(&product->operand, &layout->desc);
 }
 

@@ -100,12 +100,11 @@ static void multiply(const struct numbers *n, const struct product_shape *shape)
 static void multiplies_panel_by_panel(void)
 {
     static const int32_t outs[] = {1, 3, 16, 33, 48, 63, 64, 65, 96, 128, 200, 320};
-    static const int32_t deep[] = {2880, 5120, 4099,
-                                   8640}; /* inputs in parts, or not */
+    static const int32_t deep[] = {2880, 5120, 4098, 8640}; /* inputs in parts */
     for (size_t i = 0; i < sizeof outs / sizeof *outs; ++i)
         for (int kind = 0; kind < 4; ++kind) {
             const int32_t rows = fixture_int(1, 140);
-            const int32_t in = i % 3 ? fixture_int(1, 300) : deep[kind];
+            const int32_t in = i % 3 == 1 ? deep[kind] : fixture_int(1, 300);
             const struct product_shape shape = {.rows = rows,
                                                 .result = DTYPE_F32,
                                                 .bias = kind % 2 == 1,

@@ -85,7 +85,7 @@ static void describe_way(const struct job *job, char *text, size_t size)
     const size_t whole = job_whole_bytes(job);
     char most[16];
     if (whole > 0)
-        (void)snprintf(text, size, "%s; VAE maps above %s were made in bands",
+        (void)snprintf(text, size, "%s; some VAE maps above %s were made in bands",
                        residency_words(job->residency), size_format(whole, most));
     else
         (void)snprintf(text, size, "%s", residency_words(job->residency));

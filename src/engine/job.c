@@ -13,8 +13,10 @@
 
 /* ---- plans ------------------------------------------------------------------------------ */
 
-/* A map's size is two levels: with it whole, and with it in bands. */
+/* A size of maps is two levels: with those of it whole, and with them in bands. */
 #define LEVELS_BELOW 2
+/* What a lower level must save of the work to be taken. */
+#define LEAST_GAIN 0.001
 
 static size_t larger(size_t a, size_t b)
 {
@@ -136,13 +138,15 @@ static enum dr_code use_room(struct job *job, make_vae_plan *make,
     for (int i = 0; i <= LEVELS_BELOW && bands.whole_bytes > 0; ++i) {
         const enum dr_code code = make(job, bands, err);
         if (code != DR_OK) return code;
-        if (plan_flop(*plan) < least && (i == 0 || plan_bytes(*plan) <= most)) {
+        if (plan_flop(*plan) < (1 - LEAST_GAIN) * least &&
+            (i == 0 || plan_bytes(*plan) <= most)) {
             least = plan_flop(*plan);
             best = bands;
         }
         bands.whole_bytes = plan_next_whole_bytes(*plan);
     }
-    return best.whole_bytes > 0 ? make(job, best, err) : DR_OK;
+    const bool made = !*plan || plan_whole_bytes(*plan) == best.whole_bytes;
+    return made ? DR_OK : make(job, best, err);
 }
 
 /* For the arena that is there anyway and this much more. */

@@ -187,8 +187,8 @@ double job_flop(const struct job *job);
 enum dr_code job_flop_at_best(struct job *job, double *flop,
                               struct dr_error *err) DR_MUST_CHECK;
 
-/* Pick the first residency whose peak is within the ledger's limit, with as few bands as go; what
- * the limit leaves goes into less work for those bands.
+/* Pick the first residency whose peak is within the ledger's limit, with the largest maps whole that go; what
+ * the limit leaves is used for as little work as goes.
  * Errors: DR_OVER_BUDGET with need, have and limit; DR_NOMEM. */
 enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 

@@ -155,7 +155,7 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
     forecast->resident_peak_bytes = job->planned_bytes;
 }
 
-/* "one component loaded at a time, VAE maps above 16.0 MiB made in bands" */
+/* "one component loaded at a time, some VAE maps above 16.0 MiB made in bands" */
 static void describe_manner(const struct job *job, char text[static DR_TEXT_BYTES])
 {
     static const char *const residencies[] = {
@@ -166,7 +166,7 @@ static void describe_manner(const struct job *job, char text[static DR_TEXT_BYTE
     const size_t whole = job_whole_bytes(job);
     char size[16];
     if (whole > 0)
-        (void)snprintf(text, DR_TEXT_BYTES, "%s, VAE maps above %s made in bands",
+        (void)snprintf(text, DR_TEXT_BYTES, "%s, some VAE maps above %s made in bands",
                        residencies[job->residency], size_format(whole, size));
     else
         (void)snprintf(text, DR_TEXT_BYTES, "%s", residencies[job->residency]);
@@ -180,13 +180,16 @@ static enum dr_code describe_levels(const struct dr_engine *engine, struct job *
     const double whole = job_flop(job);
     uint64_t least = UINT64_MAX;
     for (bool smaller = true; smaller;) {
-        double flop = 0;
-        enum dr_code code = job_flop_at_best(job, &flop, err);
-        if (code != DR_OK) return code;
+        double flop = 0; /* asked for where it is told */
         for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
             job_plan(job, (enum job_residency)i);
             const uint64_t peak = job->planned_bytes + job->decoder_bytes;
             if (peak >= least) continue;
+            if (flop == 0) {
+                const enum dr_code code = job_flop_at_best(job, &flop, err);
+                if (code != DR_OK) return code;
+                job_plan(job, (enum job_residency)i);
+            }
             if (forecast->level_count == DR_FORECAST_LEVELS) --forecast->level_count;
             struct dr_forecast_level *const level =
                 &forecast->levels[forecast->level_count++];
@@ -195,7 +198,7 @@ static enum dr_code describe_levels(const struct dr_engine *engine, struct job *
             level->work = whole > 0 ? flop / whole : 1.0;
             describe_manner(job, level->manner);
         }
-        code = job_shrink(job, &smaller, err);
+        const enum dr_code code = job_shrink(job, &smaller, err);
         if (code != DR_OK) return code;
     }
     return job_make_whole(job, err);
