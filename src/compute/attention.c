@@ -78,12 +78,12 @@ static int32_t most_keys(enum dtype type)
 static void choose_blocks(struct attention *a)
 {
     a->query_blocks = (int32_t)divide_up(a->query_tokens, MOST_QUERIES);
-    a->queries =
-        ((a->query_tokens + a->query_blocks - 1) / a->query_blocks + 15) / 16 * 16;
-    a->query_blocks = (a->query_tokens + a->queries - 1) / a->queries;
+    const int64_t queries = divide_up(a->query_tokens, a->query_blocks);
+    a->queries = (int32_t)divide_up(queries, 16) * 16;
+    a->query_blocks = (int32_t)divide_up(a->query_tokens, a->queries);
     a->key_blocks = (int32_t)divide_up(a->key_tokens, most_keys(a->type));
-    a->keys = (a->key_tokens + a->key_blocks - 1) / a->key_blocks;
-    a->key_blocks = (a->key_tokens + a->keys - 1) / a->keys;
+    a->keys = (int32_t)divide_up(a->key_tokens, a->key_blocks);
+    a->key_blocks = (int32_t)divide_up(a->key_tokens, a->keys);
     const int32_t threads = compute_thread_count();
     a->whole_heads = a->heads % threads == 0 || a->heads >= HEADS_A_THREAD * threads;
     const int32_t wanted = TASKS_A_THREAD * threads;

@@ -93,37 +93,28 @@ static bool is_plain(const struct weight_layout *layout)
            layout->desc.format_desc.blocking.inner_nblks == 0;
 }
 
-enum arrangement {
-    AS_THE_LIBRARY_LIKES,
-    IN_PANELS,
-    PLAIN
-};
-
-static dnnl_status_t arrange(struct weight_layout *layout, enum arrangement arrangement)
+static dnnl_status_t lay_plain(struct weight_layout *layout)
 {
-    dnnl_status_t status = dnnl_success;
-    if (arrangement == AS_THE_LIBRARY_LIKES) {
-        status = ask_library(layout, dnnl_format_tag_any);
-        if (status == dnnl_success && is_plain(layout) && layout->type == DTYPE_F32)
-            arrangement = IN_PANELS;
-    }
-    if (status == dnnl_success && arrangement == IN_PANELS)
-        status = lay_in_panels(layout);
-    if (status == dnnl_success && arrangement != PLAIN && read_layout(layout))
-        return status;
-    layout->by_panels = false;
-    if (status == dnnl_success) status = ask_library(layout, dnnl_ab);
-    if (status == dnnl_success && !read_layout(layout)) status = dnnl_unimplemented;
-    return status;
+    return ask_library(layout, dnnl_ab);
+}
+
+static dnnl_status_t lay_as_the_library_likes(struct weight_layout *layout)
+{
+    const dnnl_status_t status = ask_library(layout, dnnl_format_tag_any);
+    if (status != dnnl_success) return status;
+    if (is_plain(layout) && layout->type == DTYPE_F32) return lay_in_panels(layout);
+    return read_layout(layout) ? dnnl_success : lay_plain(layout);
 }
 
 static enum dr_code make_layout(struct weight_layout *layout, enum dtype type,
-                                int32_t in, int32_t out, enum arrangement arrangement,
+                                int32_t in, int32_t out,
+                                dnnl_status_t (*lay)(struct weight_layout *),
                                 struct dr_error *err)
 {
     *layout = (struct weight_layout){.type = type, .in = in, .out = out};
     const int before = library_begin_single();
-    const dnnl_status_t status = arrange(layout, arrangement);
+    dnnl_status_t status = lay(layout);
+    if (status == dnnl_success && !read_layout(layout)) status = dnnl_unimplemented;
     library_end_single(before);
     if (status == dnnl_success) return DR_OK;
     char what[96];
@@ -135,19 +126,19 @@ static enum dr_code make_layout(struct weight_layout *layout, enum dtype type,
 enum dr_code layout_choose(struct weight_layout *layout, enum dtype type, int32_t in,
                            int32_t out, struct dr_error *err)
 {
-    return make_layout(layout, type, in, out, AS_THE_LIBRARY_LIKES, err);
+    return make_layout(layout, type, in, out, lay_as_the_library_likes, err);
 }
 
 enum dr_code layout_panels(struct weight_layout *layout, int32_t in, int32_t out,
                            struct dr_error *err)
 {
-    return make_layout(layout, DTYPE_F32, in, out, IN_PANELS, err);
+    return make_layout(layout, DTYPE_F32, in, out, lay_in_panels, err);
 }
 
 enum dr_code layout_plain(struct weight_layout *layout, enum dtype type, int32_t in,
                           int32_t out, struct dr_error *err)
 {
-    return make_layout(layout, type, in, out, PLAIN, err);
+    return make_layout(layout, type, in, out, lay_plain, err);
 }
 
 bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines)

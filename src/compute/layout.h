@@ -36,7 +36,7 @@ struct weight_layout {
     size_t bytes;
     bool padded; /* some elements belong to no input or output: kept zero */
     bool
-        by_panels; /* the library takes one block of outputs at a time, as plain rows of out_block */
+        by_panels; /* the library takes one block of outputs at a time, as plain rows */
     int32_t in_block, out_block;
     size_t in_stride, out_stride; /* elements from block to block */
     uint16_t in_place[LAYOUT_BLOCK], out_place[LAYOUT_BLOCK]; /* inside a block */

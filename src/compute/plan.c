@@ -134,8 +134,7 @@ struct value plan_value_new(struct plan *plan, struct shape shape, enum dtype dt
         return VALUE_NONE;
     plan->buffers = buffers;
     const int32_t buffer = (int32_t)plan->buffer_count++;
-    plan->buffers[buffer] =
-        (struct plan_buffer){.bytes = bytes, .first = -1, .owner = buffer};
+    plan->buffers[buffer] = (struct plan_buffer){.bytes = bytes};
     return add_value(plan, shape, dtype, buffer);
 }
 

@@ -92,6 +92,8 @@ static void find_lives_of(struct plan *plan, struct op *op, int32_t time, bool w
 
 static void find_lives(struct plan *plan)
 {
+    for (size_t i = 0; i < plan->buffer_count; ++i)
+        plan->buffers[i].first = plan->buffers[i].last = -1;
     for (size_t i = 0; i < plan->op_count; ++i)
         plan->ops[i].scratch_first = -1;
     for (size_t i = 0; i < plan->step_count; ++i) {
@@ -131,8 +133,11 @@ static bool may_take(const struct plan *plan, size_t i, int k)
 
 static void take_over(struct plan *plan)
 {
+    for (size_t i = 0; i < plan->buffer_count; ++i)
+        plan->buffers[i].owner = (int32_t)i;
     for (size_t i = 0; i < plan->op_count; ++i) {
         struct op *const op = &plan->ops[i];
+        op->taken = false;
         if (op->in_bands || op->inplace == NOT_INPLACE ||
             op->inputs[op->inplace].id == 0)
             continue;
@@ -216,13 +221,6 @@ static enum dr_code place(struct plan *plan, size_t *scratch, struct dr_error *e
 /* Steps and lives, of what is in bands now. */
 static enum dr_code order(struct plan *plan, struct dr_error *err)
 {
-    for (size_t i = 0; i < plan->buffer_count; ++i) {
-        struct plan_buffer *const buffer = &plan->buffers[i];
-        buffer->first = buffer->last = -1;
-        buffer->owner = (int32_t)i;
-    }
-    for (size_t i = 0; i < plan->op_count; ++i)
-        plan->ops[i].taken = false;
     const enum dr_code code = plan_band_steps(plan, err);
     if (code != DR_OK) return code;
     find_lives(plan);
@@ -298,14 +296,15 @@ static enum dr_code measure_and_place(struct plan *plan, struct dr_error *err)
     if (!plan->items || !scratch)
         return error_set(err, DR_NOMEM, "%s: no memory for the arena's table",
                          plan->name);
-    if (plan->most_bytes == 0 || plan->band_rows == 0)
-        return arrange(plan, scratch, err);
-    enum dr_code code = keep_values(plan, scratch, err);
-    plan_band_heighten(plan);
-    while (code == DR_OK) {
-        code = arrange(plan, scratch, err);
-        if (plan->bytes <= plan->most_bytes || !plan_band_lower(plan)) break;
+    enum dr_code code = DR_OK;
+    if (plan->most_bytes > 0 && plan->band_rows > 0) {
+        code = keep_values(plan, scratch, err);
+        plan_band_heighten(plan);
     }
+    if (code != DR_OK) return code;
+    do
+        code = arrange(plan, scratch, err);
+    while (code == DR_OK && plan->bytes > plan->most_bytes && plan_band_lower(plan));
     return code;
 }
 

@@ -42,15 +42,15 @@ static dnnl_status_t describe_operand(struct description *d,
 }
 
 static dnnl_status_t describe_matrices(struct description *d,
-                                       const struct product *product, int32_t out,
-                                       bool bias_too)
+                                       const struct product *product,
+                                       const struct product_part *part)
 {
     const dnnl_dims_t source = {product->shape.rows, product->part_in};
     const dnnl_dims_t source_strides = {product->in, 1};
-    const dnnl_dims_t result = {product->shape.rows, out};
+    const dnnl_dims_t result = {product->shape.rows, part->out};
     const dnnl_dims_t result_strides = {product->out, 1};
-    const dnnl_dims_t bias = {1, out};
-    dnnl_status_t status = describe_operand(d, product, out);
+    const dnnl_dims_t bias = {1, part->out};
+    dnnl_status_t status = describe_operand(d, product, part->out);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_strides(&d->source, 2, source,
                                                   library_type(product->type),
@@ -63,7 +63,7 @@ static dnnl_status_t describe_matrices(struct description *d,
         status = dnnl_memory_desc_init_by_tag(&d->bias, 2, bias, dnnl_f32, dnnl_ab);
     if (status == dnnl_success)
         status = dnnl_matmul_desc_init(&d->product, &d->source, &d->operand,
-                                       bias_too ? &d->bias : NULL, &d->result);
+                                       part->bias ? &d->bias : NULL, &d->result);
     return status;
 }
 
@@ -103,12 +103,10 @@ static dnnl_status_t make_lane(struct product_lane *lane, const struct descripti
 }
 
 static dnnl_status_t make_primitive(struct product *product, struct product_part *part,
-                                    bool later, struct description *d)
+                                    struct description *d)
 {
-    dnnl_status_t status =
-        describe_matrices(d, product, part->out, product->shape.bias && !later);
-    if (status == dnnl_success)
-        status = describe_attributes(d, product->shape.add || later);
+    dnnl_status_t status = describe_matrices(d, product, part);
+    if (status == dnnl_success) status = describe_attributes(d, part->add);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(&d->made, &d->product, d->attributes,
                                             library_engine(), NULL);
@@ -131,12 +129,14 @@ static dnnl_status_t make_primitive(struct product *product, struct product_part
 }
 
 static dnnl_status_t make_part(struct product *product, struct product_part *part,
-                               bool later)
+                               struct pool *pool)
 {
     if (part->out == 0) return dnnl_success;
+    part->lanes = pool_alloc(pool, (size_t)product->lane_count * sizeof *part->lanes);
+    if (!part->lanes) return dnnl_out_of_memory;
     struct description d = {.made = NULL};
     const int before = library_begin_single();
-    const dnnl_status_t status = make_primitive(product, part, later, &d);
+    const dnnl_status_t status = make_primitive(product, part, &d);
     library_end_single(before);
     (void)dnnl_primitive_desc_destroy(d.made);
     (void)dnnl_primitive_attr_destroy(d.attributes);
@@ -158,11 +158,8 @@ static struct product *new_product(struct product_set *set,
                                    const struct product_shape *shape,
                                    const struct weight_layout *layout)
 {
-    const size_t lane_count = (size_t)compute_thread_count();
     struct product *const product = pool_alloc(set->pool, sizeof *product);
-    struct product_lane *const lanes =
-        pool_alloc(set->pool, 4 * lane_count * sizeof *lanes);
-    if (!product || !lanes) return NULL;
+    if (!product) return NULL;
     *product = (struct product){
         .shape = *shape,
         .in = layout->in,
@@ -173,27 +170,27 @@ static struct product *new_product(struct product_set *set,
         .part_in = choose_part_in(layout),
         .panel_out = layout->by_panels ? layout->out_block : layout->out,
         .panel_bytes = layout->out_stride * dtype_bytes(layout->type),
-        .lane_count = (int)lane_count,
+        .lane_count = compute_thread_count(),
         .next = set->first,
     };
-    const int32_t rest = product->out % product->panel_out;
-    for (int later = 0; later < 2; ++later)
-        for (int last = 0; last < 2; ++last) {
-            struct product_part *const part = &product->parts[later][last];
-            part->lanes = lanes + (size_t)(2 * later + last) * lane_count;
-            if (later && product->part_in == product->in) continue;
-            part->out = last                                 ? rest
-                        : product->out >= product->panel_out ? product->panel_out
-                                                             : 0;
-        }
     return product;
 }
 
-static dnnl_status_t make_parts(struct product *product)
+static dnnl_status_t make_parts(struct product *product, struct pool *pool)
 {
+    const bool has_panels = product->out >= product->panel_out;
+    const int32_t outs[] = {has_panels ? product->panel_out : 0,
+                            product->out % product->panel_out};
+    const int times = product->part_in < product->in ? 2 : 1;
     dnnl_status_t status = dnnl_success;
-    for (int i = 0; i < 4 && status == dnnl_success; ++i)
-        status = make_part(product, &product->parts[i / 2][i % 2], i / 2);
+    for (int later = 0; later < times; ++later)
+        for (int last = 0; last < 2 && status == dnnl_success; ++last) {
+            struct product_part *const part = &product->parts[later][last];
+            part->out = outs[last];
+            part->bias = product->shape.bias && !later;
+            part->add = product->shape.add || later;
+            status = make_part(product, part, pool);
+        }
     return status;
 }
 
@@ -209,7 +206,7 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
     struct product *const product = new_product(set, shape, layout);
     if (!product) return error_set(err, DR_NOMEM, "no memory for a product's record");
     set->first = product; /* so that what was made before a failure is destroyed too */
-    const dnnl_status_t status = make_parts(product);
+    const dnnl_status_t status = make_parts(product, set->pool);
     char what[128];
     (void)snprintf(what, sizeof what, "product of %d rows, %d inputs, %d outputs in %s",
                    shape->rows, layout->in, layout->out, dtype_name(layout->type));
@@ -219,6 +216,7 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
 
 static void finish_part(const struct product_part *part, int lane_count)
 {
+    if (!part->lanes) return;
     for (int i = 0; i < lane_count; ++i) {
         const struct product_lane *const lane = &part->lanes[i];
         (void)dnnl_memory_destroy(lane->source);

@@ -32,6 +32,7 @@ struct product_lane {
 /* What one call of the library makes: `out` outputs (0: there is no such part) of some inputs. */
 struct product_part {
     int32_t out;
+    bool bias, add; /* as product_shape's; later inputs are always added */
     dnnl_primitive_t primitive;
     struct product_lane *lanes;
 };

@@ -59,6 +59,21 @@ static void compare(const struct numbers *n, const struct product_shape *shape,
                       n->out, shape->bias, shape->add, sqrt(wrong / right));
 }
 
+/* What fills up the blocks is no number: no output may read it. */
+static struct guarded operand_of(const struct numbers *n,
+                                 const struct weight_layout *layout)
+{
+    const struct guarded operand = guarded_open(layout->bytes);
+    const struct layout_part whole = {.source = n->operand,
+                                      .in_step = (size_t)n->out,
+                                      .out_step = 1,
+                                      .in_count = n->in,
+                                      .out_count = n->out};
+    memset(operand.data, 0xff, layout->bytes);
+    layout_pack(layout, &whole, operand.data);
+    return operand;
+}
+
 /* The result's last number is the last before a page that faults, the operand's too. */
 static void multiply(const struct numbers *n, const struct product_shape *shape)
 {
@@ -71,17 +86,9 @@ static void multiply(const struct numbers *n, const struct product_shape *shape)
     check(layout.by_panels);
     check_int(product_get(&set, shape, &layout, &product, &err), ==, DR_OK);
     const size_t result_bytes = (size_t)n->rows * (size_t)n->out * sizeof(float);
-    struct guarded operand = guarded_open(layout.bytes);
+    struct guarded operand = operand_of(n, &layout);
     struct guarded scratch = guarded_open(product->scratch_bytes);
     struct guarded result = guarded_open(result_bytes);
-    const struct layout_part whole = {.source = n->operand,
-                                      .in_step = (size_t)n->out,
-                                      .out_step = 1,
-                                      .in_count = n->in,
-                                      .out_count = n->out};
-    memset(operand.data, 0xff,
-           layout.bytes); /* not a number: what no output may read */
-    layout_pack(&layout, &whole, operand.data);
     memcpy(result.data, n->before, result_bytes);
     const struct product_call call = {.source = n->source,
                                       .operand = operand.data,
@@ -131,13 +138,7 @@ static void multiplies_a_slice(void)
     check_int(product_get(&set, &shape, &layout, &all, &err), ==, DR_OK);
     check_int(product_get(&set, &shape, &slice, &some, &err), ==, DR_OK);
     check(all != some);
-    struct guarded operand = guarded_open(layout.bytes);
-    const struct layout_part whole = {.source = n.operand,
-                                      .in_step = (size_t)n.out,
-                                      .out_step = 1,
-                                      .in_count = n.in,
-                                      .out_count = n.out};
-    layout_pack(&layout, &whole, operand.data);
+    struct guarded operand = operand_of(&n, &layout);
     float *const wide = malloc(40 * 320 * sizeof *wide);
     float *const narrow = malloc(40 * 192 * sizeof *narrow);
     struct guarded scratch = guarded_open(all->scratch_bytes + some->scratch_bytes);

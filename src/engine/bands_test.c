@@ -1,5 +1,6 @@
 /* Under every budget that a forecast names a job goes the way that is named, takes at most what is
- * named, does the work that is named, and makes the same bytes; one byte less is another way, or is refused before anything is read. */
+ * named, does the work that is named, and makes the same bytes; one byte less is another way, or is
+ * refused before anything is read. */
 #include "engine/engine_fixture.h"
 
 #include <math.h>
@@ -64,7 +65,7 @@ static void check_levels(const struct dr_forecast *forecast)
         const struct dr_forecast_level *const level = &forecast->levels[i];
         check_int(level->peak_bytes, <, level[-1].peak_bytes);
         check_int(level->budget_bytes, <, level[-1].budget_bytes);
-        check(level->work >= 1.0 - 1e-9);
+        check(level->work >= 1.0);
         check(is_banded(level) || level->work == 1.0);
     }
 }
@@ -110,6 +111,7 @@ static void try_levels(bool from_picture)
         if (!is_banded(level)) /* else what is kept whole may take a little less */
             check_int(result.planned_private_bytes, ==, level->peak_bytes);
         check_int(result.planned_private_bytes, <=, level->peak_bytes);
+        check_int(result.planned_private_bytes, ==, result.peak_private_bytes);
         check((strstr(result.receipt.reason, "made in bands") != NULL) ==
               is_banded(level));
         check(same_file("out.png", "want.png"));
@@ -123,6 +125,8 @@ static void try_levels(bool from_picture)
         begin_level(engine, level->budget_bytes - 1);
         result = generate(engine, &options); /* the next level's, with more room */
         check_int(result.planned_private_bytes, <, level->peak_bytes);
+        check_int(result.planned_private_bytes, ==, result.peak_private_bytes);
+        if (!from_picture) check(flop_of(&result) / whole < level[1].work + 1e-3);
         check(same_file("out.png", "want.png"));
         dr_generate_result_free(&result);
     }

@@ -57,6 +57,16 @@ static enum dr_code make_decode_plan(struct job *job, struct bands bands,
     return vae_decode_plan_create(&job->decode_plan, job_vae_spec(job), &options, err);
 }
 
+static enum dr_code make_vae_plans(struct job *job, struct bands encode,
+                                   struct bands decode, struct dr_error *err)
+{
+    enum dr_code code = DR_OK;
+    if (job->request.wants_encode) code = make_encode_plan(job, encode, err);
+    if (code == DR_OK && job->request.wants_decode)
+        code = make_decode_plan(job, decode, err);
+    return code;
+}
+
 static enum dr_code make_plans(struct job *job, struct dr_error *err)
 {
     const struct job_request *const want = &job->request;
@@ -75,9 +85,7 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
                                 err);
     }
     const struct bands none = {0};
-    if (code == DR_OK && want->wants_encode) code = make_encode_plan(job, none, err);
-    if (code == DR_OK && want->wants_decode) code = make_decode_plan(job, none, err);
-    return code;
+    return code == DR_OK ? make_vae_plans(job, none, none, err) : code;
 }
 
 static size_t plan_bytes_or_zero(const struct plan *plan)
@@ -118,11 +126,8 @@ enum dr_code job_shrink(struct job *job, bool *smaller, struct dr_error *err)
 enum dr_code job_make_whole(struct job *job, struct dr_error *err)
 {
     const struct bands none = {0};
-    enum dr_code code = DR_OK;
     if (job_whole_bytes(job) == 0) return DR_OK;
-    if (job->request.wants_encode) code = make_encode_plan(job, none, err);
-    if (code == DR_OK && job->request.wants_decode)
-        code = make_decode_plan(job, none, err);
+    const enum dr_code code = make_vae_plans(job, none, none, err);
     if (code == DR_OK) find_arena_bytes(job);
     return code;
 }
@@ -172,14 +177,17 @@ enum dr_code job_flop_at_best(struct job *job, double *flop, struct dr_error *er
                                      whole_bytes_or_zero(job->encode_plan.plan)};
     const struct bands decode = {.whole_bytes =
                                      whole_bytes_or_zero(job->decode_plan.plan)};
-    enum dr_code code = use_more_room(job, 0, err);
-    *flop = job_flop(job);
-    if (code == DR_OK && encode.whole_bytes > 0)
-        code = make_encode_plan(job, encode, err);
-    if (code == DR_OK && decode.whole_bytes > 0)
-        code = make_decode_plan(job, decode, err);
-    if (code == DR_OK) find_arena_bytes(job);
-    return code;
+    double best = job_flop(job);
+    if (job_whole_bytes(job) > 0) {
+        enum dr_code code = use_more_room(job, 0, err);
+        if (code != DR_OK) return code;
+        best = job_flop(job);
+        code = make_vae_plans(job, encode, decode, err);
+        if (code != DR_OK) return code;
+        find_arena_bytes(job);
+    }
+    *flop = best;
+    return DR_OK;
 }
 
 size_t job_whole_bytes(const struct job *job)
