@@ -5,8 +5,9 @@
 
 #include <stdatomic.h>
 
-static atomic_uint armed_mask;   /* 0: disarmed, and nothing below is looked at */
-static atomic_llong visits_left; /* the visit that brings it to 0 strikes */
+static atomic_uint armed_mask;    /* 0: disarmed, and nothing below is looked at */
+static atomic_llong visits_left;  /* the visit that brings it to 0 strikes */
+static atomic_llong visits_armed; /* what it was at first */
 static atomic_int armed_mode;
 static atomic_bool struck;
 static atomic_int armed_sabotage; /* SABOTAGE_NONE: none */
@@ -15,6 +16,7 @@ void fault_arm(unsigned place_mask, int64_t nth, enum fault_mode mode)
 {
     atomic_store(&armed_mask, 0);
     atomic_store(&visits_left, nth);
+    atomic_store(&visits_armed, nth);
     atomic_store(&armed_mode, (int)mode);
     atomic_store(&struck, false);
     atomic_store(&armed_mask, place_mask);
@@ -28,6 +30,11 @@ void fault_disarm(void)
 bool fault_has_struck(void)
 {
     return atomic_load(&struck);
+}
+
+int64_t fault_visits(void)
+{
+    return atomic_load(&visits_armed) - atomic_load(&visits_left);
 }
 
 bool fault_strikes(enum fault_place place)

@@ -17,7 +17,8 @@ enum fault_place {
     FAULT_VERIFY,
     FAULT_WRITE,
     FAULT_IDENTITY, /* a look at a file's identity that sees nothing: for negative controls */
-    FAULT_PROBE, /* the latent probe finds no difference: for negative controls */
+    FAULT_PROBE,  /* the latent probe finds no difference: for negative controls */
+    FAULT_CANCEL, /* a look at a cancel flag finds it set (cancel.h) */
     FAULT_PLACES
 };
 
@@ -32,6 +33,9 @@ void fault_disarm(void);
 
 /* Has an armed fault struck since fault_arm? */
 bool fault_has_struck(void);
+
+/* How often the armed places were visited since fault_arm. */
+int64_t fault_visits(void);
 
 /* Asked by the places. True: fail now. */
 bool fault_strikes(enum fault_place place);

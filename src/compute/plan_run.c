@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <time.h>
 
+#include "base/cancel.h"
 #include "compute/compute.h"
 #include "compute/group_norm.h"
 #include "compute/plan_band.h"
@@ -90,7 +91,7 @@ bool plan_run_rows(struct plan *plan, int32_t i, struct rows rows,
 {
     const struct op *const op = &plan->ops[i];
     const struct plan_progress *const progress = runner->progress;
-    if (progress && progress->cancel && atomic_load(progress->cancel)) {
+    if (progress && cancel_requested(progress->cancel)) {
         runner->code =
             error_set(runner->err, DR_CANCELLED, "%s: cancelled", plan->name);
         return false;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/latent.h"
@@ -31,11 +32,6 @@ static enum dr_code evaluate(const struct guidance *guidance,
     return DR_OK;
 }
 
-static bool is_cancelled(const struct guidance *guidance)
-{
-    return guidance->cancel && atomic_load(guidance->cancel);
-}
-
 enum dr_code guidance_run(struct guidance *guidance, struct sampler *sampler,
                           size_t count, struct dr_error *err)
 {
@@ -47,7 +43,7 @@ enum dr_code guidance_run(struct guidance *guidance, struct sampler *sampler,
         const int32_t step = guidance->call_count;
         if (guidance->report) guidance->report(guidance->cookie, step, total);
         const double started = clock_ms();
-        enum dr_code code = is_cancelled(guidance)
+        enum dr_code code = cancel_requested(guidance->cancel)
                                 ? DR_CANCELLED
                                 : evaluate(guidance, &call, count, err);
         if (code == DR_CANCELLED)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/size.h"
 #include "compute/compute.h"
@@ -611,7 +612,7 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
             if (need < least) least = need;
         }
         enum dr_code code = job_shrink(job, &smaller, err);
-        if (code == DR_OK && atomic_load(job->context.cancel))
+        if (code == DR_OK && cancel_requested(job->context.cancel))
             code = error_set(err, DR_CANCELLED, "cancelled while it was planned");
         if (code != DR_OK) return code;
     }
@@ -756,7 +757,7 @@ static bool is_tidying(enum action_kind kind)
 enum dr_code job_run(struct job *job, struct dr_error *err)
 {
     for (int32_t i = 0; i < job->action_count; ++i) {
-        if (!is_tidying(job->actions[i].kind) && atomic_load(job->context.cancel))
+        if (!is_tidying(job->actions[i].kind) && cancel_requested(job->context.cancel))
             return error_set(err, DR_CANCELLED, "cancelled before it was done");
         const enum dr_code code = execute(job, &job->actions[i], err);
         if (code != DR_OK) return code;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/latent_probe.h"
@@ -264,7 +265,7 @@ static enum dr_code look_at_all(struct vae_listing *listing, unsigned flags,
     const bool is_told = progress->report && (flags & DR_LIST_DIGESTS);
     for (size_t i = 0; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        if (atomic_load(&engine->cancel))
+        if (cancel_requested(&engine->cancel))
             return error_set(err, DR_CANCELLED,
                              "cancelled after %zu of %zu VAEs were looked at", i,
                              list->vae_count);

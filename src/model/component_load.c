@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "base/fault.h"
 #include "compute/team.h"
 #include "model/component_pack.h"
@@ -382,7 +383,7 @@ static enum dr_code look_up(const struct loader *loader, struct dr_error *err)
     if (progress->report && loader->total_bytes > 0)
         progress->report(progress->cookie,
                          (double)loader->done_bytes / (double)loader->total_bytes);
-    if (!progress->cancel || !atomic_load(progress->cancel)) return DR_OK;
+    if (!cancel_requested(progress->cancel)) return DR_OK;
     return error_set(err, DR_CANCELLED, "loading %s was cancelled",
                      loader->options->name);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/cancel.h"
 #include "base/size.h"
 #include "compute/compute.h"
 #include "compute/team.h"
@@ -104,34 +105,49 @@ struct sections {
     const unsigned char *data;
     size_t data_bytes;
     uint8_t (*digests)[DIGEST_BYTES];
-    const struct component_progress
-        *progress; /* whose cancel leaves the rest out; or NULL */
+    const struct component_progress *progress; /* whose cancel ends it; or NULL */
+    atomic_bool is_cut_short; /* it was cancelled: some digests were not computed */
 };
 
 static bool is_cancelled(const struct component_progress *progress)
 {
-    return progress && progress->cancel && atomic_load(progress->cancel);
+    return progress && cancel_requested(progress->cancel);
 }
 
 static void digest_section(void *context, int64_t task_idx, int lane)
 {
     (void)lane;
-    const struct sections *const sections = context;
-    if (is_cancelled(sections->progress)) return;
+    struct sections *const sections = context;
+    if (atomic_load(&sections->is_cut_short)) return;
+    if (is_cancelled(sections->progress)) {
+        atomic_store(&sections->is_cut_short, true);
+        return;
+    }
     pack_section_digest(sections->data, sections->data_bytes, (size_t)task_idx,
                         sections->digests[task_idx]);
 }
 
-/* For pack_table_destroy; NULL: no memory. */
-static uint8_t (
-    *digest_sections(const unsigned char *data, size_t data_bytes,
-                     const struct component_progress *progress))[DIGEST_BYTES]
+/* Into *digests, for pack_table_destroy: all of them, or NULL and an error. Errors: DR_NOMEM;
+ * DR_CANCELLED, which says nothing about the data. */
+static enum dr_code digest_sections(const unsigned char *data, size_t data_bytes,
+                                    const struct component_progress *progress,
+                                    uint8_t (**digests)[DIGEST_BYTES],
+                                    struct dr_error *err)
 {
     const size_t count = pack_section_count(data_bytes);
-    struct sections sections = {data, data_bytes, pack_table_create(data_bytes),
-                                progress};
-    if (sections.digests) team_run((int64_t)count, digest_section, &sections);
-    return sections.digests;
+    struct sections sections = {.data = data,
+                                .data_bytes = data_bytes,
+                                .digests = pack_table_create(data_bytes),
+                                .progress = progress};
+    *digests = NULL;
+    if (!sections.digests) return error_set(err, DR_NOMEM, "no memory for digests");
+    team_run((int64_t)count, digest_section, &sections);
+    if (atomic_load(&sections.is_cut_short)) {
+        pack_table_destroy(sections.digests);
+        return error_set(err, DR_CANCELLED, "the check was cancelled");
+    }
+    *digests = sections.digests;
+    return DR_OK;
 }
 
 /* ---- settling ---- */
@@ -153,7 +169,7 @@ static enum dr_code stopped(const struct component_pack_settle *how,
     return error_set(err, DR_CANCELLED, "loading %s was cancelled", how->name);
 }
 
-/* Read the whole pack and hold it against its table. */
+/* Read the whole pack and compare it with its table. */
 static enum dr_code check_data(const struct pack *pack, const char *path,
                                const struct component_spec *spec,
                                const struct component_pack_settle *how,
@@ -162,22 +178,24 @@ static enum dr_code check_data(const struct pack *pack, const char *path,
     struct region region = {0};
     enum dr_code code = map_pack(pack, spec, how->ledger, how->name, &region, err);
     if (code != DR_OK) return code;
-    uint8_t(*const digests)[DIGEST_BYTES] =
-        digest_sections(region.data, pack->data_bytes, how->progress);
+    uint8_t(*digests)[DIGEST_BYTES];
+    code = digest_sections(region.data, pack->data_bytes, how->progress, &digests, err);
     const bool has_lost = region_lost_page(&region);
     region_close(&region);
-    if (!digests) return error_set(err, DR_NOMEM, "no memory to check %s", path);
-    code = has_lost
-               ? error_set(err, DR_CORRUPT, "%s is cut short", path)
-               : pack_check(pack, path, (const uint8_t(*)[DIGEST_BYTES])digests, err);
+    if (code == DR_OK)
+        code = has_lost ? error_set(err, DR_CORRUPT, "%s is cut short", path)
+                        : pack_check(pack, path,
+                                     (const uint8_t(*)[DIGEST_BYTES])digests, err);
     pack_table_destroy(digests);
     return code;
 }
 
-/* Is there a pack of this key? Then it is checked, and the state READY. */
-static bool find_pack(struct component_pack *pack, const struct component_spec *spec,
-                      const uint8_t digest[DIGEST_BYTES],
-                      const struct component_pack_settle *how)
+/* Is there a pack of this key? Then it is checked, and the state READY. Errors: DR_NOT_FOUND (there
+ * is none that can be used); DR_CANCELLED (nobody knows: it stays as it is). */
+static enum dr_code find_pack(struct component_pack *pack,
+                              const struct component_spec *spec,
+                              const uint8_t digest[DIGEST_BYTES],
+                              const struct component_pack_settle *how)
 {
     const struct pack_key key = key_of(pack, digest);
     struct dr_error problem;
@@ -194,24 +212,26 @@ static bool find_pack(struct component_pack *pack, const struct component_spec *
     }
     if (code == DR_OK) {
         pack->state = COMPONENT_PACK_READY;
-        return true;
+        return DR_OK;
     }
     pack_close(&pack->pack);
+    if (code == DR_CANCELLED) return DR_CANCELLED;
     if (code == DR_CORRUPT) pack_store_remove(pack->store, &key);
-    if (code != DR_NOT_FOUND && code != DR_CANCELLED)
+    if (code != DR_NOT_FOUND)
         say(pack, "the pack of %s cannot be used and is made again from %.300s: %.400s",
             how->name, spec->index->file->path, problem.message);
-    return false;
+    return DR_NOT_FOUND;
 }
 
-/* By the digest that is given, or the one that the checkpoint had when it was read last. */
-static bool look(struct component_pack *pack, const struct component_spec *spec,
-                 const uint8_t *digest, const struct component_pack_settle *how)
+/* By the digest that is given, or the one that the checkpoint had when it was read last. Errors:
+ * find_pack's. */
+static enum dr_code look(struct component_pack *pack, const struct component_spec *spec,
+                         const uint8_t *digest, const struct component_pack_settle *how)
 {
     uint8_t recalled[DIGEST_BYTES];
     if (!digest && pack_store_recall(pack->store, spec->index, recalled))
         digest = recalled;
-    return digest && find_pack(pack, spec, digest, how);
+    return digest ? find_pack(pack, spec, digest, how) : DR_NOT_FOUND;
 }
 
 static void nap(void)
@@ -229,16 +249,17 @@ static enum dr_code draft_or_wait(struct component_pack *pack,
     struct dr_error problem;
     bool has_said = false;
     for (;;) {
-        const enum dr_code code =
+        enum dr_code code =
             pack_store_draft(pack->store, spec->index, pack->layout,
                              spec->weights_bytes, &pack->draft, &problem);
         if (code == DR_OK) {
             /* Whoever held the lock may have finished the pack between the two looks. */
-            if (look(pack, spec, digest, how))
-                pack_draft_discard(&pack->draft);
-            else
+            code = look(pack, spec, digest, how);
+            if (code == DR_NOT_FOUND)
                 pack->state = COMPONENT_PACK_DRAFTED;
-            return DR_OK;
+            else
+                pack_draft_discard(&pack->draft);
+            return code == DR_CANCELLED ? stopped(how, err) : DR_OK;
         }
         if (code != DR_BUSY || how->manner != COMPONENT_PACK_WAIT) {
             pack->state = COMPONENT_PACK_PRIVATE;
@@ -252,7 +273,9 @@ static enum dr_code draft_or_wait(struct component_pack *pack,
         has_said = true;
         if (is_cancelled(how->progress)) return stopped(how, err);
         nap();
-        if (look(pack, spec, digest, how)) return DR_OK;
+        code = look(pack, spec, digest, how);
+        if (code == DR_CANCELLED) return stopped(how, err);
+        if (code == DR_OK) return DR_OK;
     }
 }
 
@@ -273,7 +296,9 @@ enum dr_code component_pack_settle(struct component_pack *pack,
         pack_close(&pack->pack);
     }
     pack->state = COMPONENT_PACK_UNSETTLED;
-    if (look(pack, spec, digest, how)) return DR_OK;
+    const enum dr_code code = look(pack, spec, digest, how);
+    if (code == DR_CANCELLED) return stopped(how, err);
+    if (code == DR_OK) return DR_OK;
     if (is_cancelled(how->progress)) return stopped(how, err);
     if (how->manner == COMPONENT_PACK_LOOK) {
         pack->state = COMPONENT_PACK_WANTED;
@@ -338,9 +363,9 @@ void component_pack_commit(struct component_pack *pack,
 {
     const struct pack_key key = key_of(pack, digest);
     struct dr_error problem = {0};
-    uint8_t(*const digests)[DIGEST_BYTES] =
-        digest_sections(weights->data, spec->weights_bytes, NULL);
-    enum dr_code code = digests ? DR_OK : error_set(&problem, DR_NOMEM, "no memory");
+    uint8_t(*digests)[DIGEST_BYTES];
+    enum dr_code code =
+        digest_sections(weights->data, spec->weights_bytes, NULL, &digests, &problem);
     /* Before others can find the pack: who waits for it looks for this first. */
     component_pack_remember(pack, spec, digest);
     if (code == DR_OK)

@@ -59,7 +59,8 @@ struct component_pack_settle {
 
 /* digest: of the component's tensors; NULL: not known. A pack that was not checked since the
  * machine started is read whole. A damaged one is removed and said, and counts as missing. Errors:
- * DR_CANCELLED alone; all else ends in PRIVATE, and is said. */
+ * DR_CANCELLED alone, and a pack whose check it stopped stays as it was; all else ends in PRIVATE,
+ * and is said. */
 enum dr_code component_pack_settle(struct component_pack *pack,
                                    const struct component_spec *spec,
                                    const uint8_t *digest,

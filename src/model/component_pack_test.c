@@ -350,6 +350,50 @@ static void changed_between_settling_and_loading(void)
     close_sample(&sample);
 }
 
+static ino_t inode_of(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+/* At each look at the flag while a pack is checked: a cancel is neither a finding nor a reason to
+ * make another one. */
+static void a_cancelled_check_leaves_the_pack(void)
+{
+    struct sample sample;
+    const atomic_bool cancel = false;
+    const struct component_progress progress = {.cancel = &cancel};
+    begin(&sample);
+    check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
+    close_sample(&sample);
+    const struct pack_listing one = the_pack();
+    const ino_t inode = inode_of(one.path);
+    enum dr_code code = DR_CANCELLED;
+    int cancelled = 0;
+    for (int nth = 1; code == DR_CANCELLED && nth < 100; ++nth) {
+        pack_store_distrust(&store, &one.key);
+        open_sample(&sample, the_file());
+        fault_arm(1U << FAULT_CANCEL, nth, FAULT_FROM_THEN_ON);
+        code = settle(&sample, COMPONENT_PACK_WAIT, &progress);
+        fault_disarm();
+        if (code == DR_CANCELLED) {
+            ++cancelled;
+            check_int(sample.pack.state, ==, COMPONENT_PACK_UNSETTLED);
+            check_int(sample.pack.draft.descriptor, ==, -1);
+        }
+        close_sample(&sample);
+        check_str(said, "");
+        check_str(the_pack().path, one.path);
+        check_int(inode_of(one.path), ==, inode);
+    }
+    check_int(code, ==, DR_OK);
+    check_int(cancelled, >=, 1);
+    fprintf(stderr, "     cancelled %d times\n", cancelled);
+    open_sample(&sample, the_file());
+    check_int(load_and_compare(&sample), ==, COMPONENT_PACK_READY);
+    close_sample(&sample);
+}
+
 static void without_room_weights_are_private(void)
 {
     struct sample sample;
@@ -541,6 +585,7 @@ int main(void)
     check_run(without_the_check_it_would_be_taken);
     check_run(cut_short_while_it_is_mapped);
     check_run(changed_between_settling_and_loading);
+    check_run(a_cancelled_check_leaves_the_pack);
     check_run(without_room_weights_are_private);
     check_run(a_pack_that_cannot_be_kept_is_said);
     check_run(looking_holds_nothing);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "weights/checkpoint.h"
 
 /* 1x1 kernels count as matrices: the same VAE is stored either way. */
@@ -57,7 +58,7 @@ static enum dr_code look_up(const struct reading *reading, struct dr_error *err)
     if (!progress) return DR_OK;
     if (progress->report && total > 0)
         progress->report(progress->cookie, (double)reading->done_bytes / (double)total);
-    if (!progress->cancel || !atomic_load(progress->cancel)) return DR_OK;
+    if (!cancel_requested(progress->cancel)) return DR_OK;
     return error_set(err, DR_CANCELLED, "reading the %s of %s was cancelled",
                      component_role_name(reading->component->role),
                      reading->component->file->path);
