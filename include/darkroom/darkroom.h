@@ -564,7 +564,9 @@ struct dr_memory {
     struct {
         uint64_t
             total_bytes; /* may be 0 where the ledger holds more than is resident */
-        uint64_t image_bytes, heap_bytes, stack_bytes, jit_bytes, other_bytes;
+        /* the items, which add up to it */
+        uint64_t image_bytes, heap_bytes, stack_bytes, jit_bytes, shmem_bytes,
+            other_bytes;
         /* of the heap: handed out by malloc, resident or not; resident beyond that */
         uint64_t heap_used_bytes, heap_retained_bytes;
         uint64_t

@@ -284,6 +284,7 @@ static void add_residual(json_t *answer, const struct dr_memory *memory)
                      memory->residual.heap_retained_bytes);
     answer_set_bytes(residual, "stack_bytes", memory->residual.stack_bytes);
     answer_set_bytes(residual, "jit_bytes", memory->residual.jit_bytes);
+    answer_set_bytes(residual, "shmem_bytes", memory->residual.shmem_bytes);
     answer_set_bytes(residual, "other_bytes", memory->residual.other_bytes);
     answer_set_bytes(residual, "baseline_bytes", memory->residual.baseline_bytes);
     (void)json_object_set_new(answer, "residual", residual);

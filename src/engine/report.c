@@ -87,6 +87,7 @@ static enum dr_code read_memory(struct dr_engine *engine, struct dr_memory *memo
     memory->residual.heap_retained_bytes = view.residual.heap_retained_bytes;
     memory->residual.stack_bytes = view.residual.stack_bytes;
     memory->residual.jit_bytes = view.residual.jit_bytes;
+    memory->residual.shmem_bytes = view.residual.shmem_bytes;
     memory->residual.other_bytes = view.residual.other_bytes;
     memory->residual.baseline_bytes = engine->baseline_bytes;
     memory->regions_agree = view.regions_agree;

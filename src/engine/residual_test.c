@@ -3,7 +3,11 @@
  *
  * Threads are two here, as in real runs: their stacks and the allocator's arenas are part of
  * what has to come back. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
 #include "engine/engine_fixture.h"
+
+#include <sys/mman.h>
 
 #include "compute/compute.h"
 
@@ -80,6 +84,30 @@ static void unload_gives_back_what_a_cycle_took(void)
               (int64_t)first.kernel.private_bytes + mebibyte);
     check_int(memory_of(engine).residual.other_bytes, >=, 2 * mebibyte);
     region_close(&forgotten);
+    dr_engine_close(&engine);
+}
+
+static void the_items_add_up(struct dr_engine *engine)
+{
+    const struct dr_memory memory = memory_of(engine);
+    check_int(memory.residual.image_bytes + memory.residual.heap_bytes +
+                  memory.residual.stack_bytes + memory.residual.jit_bytes +
+                  memory.residual.shmem_bytes + memory.residual.other_bytes,
+              ==, memory.residual.total_bytes);
+}
+
+/* Shared memory is private to the kernel's count, so it is in the total: and an item of its own. */
+static void the_residuals_items_add_up(void)
+{
+    struct dr_engine *engine = open_engine();
+    the_items_add_up(engine);
+    void *const shared = mmap(NULL, (size_t)(2 * mebibyte), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) abort();
+    memset(shared, 1, (size_t)(2 * mebibyte));
+    the_items_add_up(engine);
+    check_int(memory_of(engine).residual.shmem_bytes, >=, 2 * mebibyte);
+    (void)munmap(shared, (size_t)(2 * mebibyte));
     dr_engine_close(&engine);
 }
 
@@ -353,6 +381,7 @@ int main(void)
     return check_skip("the sanitizer's own memory hides what is measured here");
 #endif
     fixture_begin();
+    check_run(the_residuals_items_add_up);
     check_run(unload_gives_back_what_a_cycle_took);
     check_run(a_release_is_in_the_kernels_figure_when_the_call_returns);
     check_run(a_release_leaves_no_kept_heap);

@@ -339,10 +339,10 @@ enum dr_code kernel_view_read(struct kernel_view *view, const struct ledger *led
     if (code) return code;
     totals_from(&view->totals, &rollup);
 
-    /* smaps does not say of a file that it lies on a tmpfs; the rollup counts its pages. */
+    /* smaps does not say of a file that it lies on a tmpfs, nor of a page who else has it; the
+     * rollup knows both. */
     struct residual *const residual = &view->residual;
-    if (rollup.pss_shmem_bytes > residual->shmem_bytes)
-        residual->shmem_bytes = rollup.pss_shmem_bytes;
+    if (rollup.has_pss_anonymous) residual->shmem_bytes = rollup.pss_shmem_bytes;
     residual->total_bytes = residual_sum(residual);
     read_heap(residual);
 

@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -210,6 +211,46 @@ static void a_leaked_mapping_is_other(void)
     check_int(view_of(&ledger).residual.other_bytes, <=,
               before.residual.other_bytes + SLACK);
     region_close(&region);
+}
+
+/* Half of what two processes have is this one's: in the total and in its item. */
+static void shared_memory_counts_by_its_share(void)
+{
+    struct ledger ledger = {0};
+    int ready[2], done[2];
+    char byte;
+    const struct kernel_view before = view_of(&ledger);
+    const size_t bytes = 4 * MIB;
+    unsigned char *const shared =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED || pipe(ready) || pipe(done)) abort();
+    memset(shared, 1, bytes);
+    const pid_t child = fork();
+    if (child == 0) {
+        volatile unsigned sum = 0;
+        for (size_t i = 0; i < bytes; i += 4096)
+            sum += shared[i];
+        (void)!write(ready[1], "", 1);
+        (void)close(done[1]);
+        (void)!read(done[0], &byte, 1);
+        _exit(0);
+    }
+    check_int(read(ready[0], &byte, 1), ==, 1);
+    const struct kernel_view with = view_of(&ledger);
+    const struct residual *const rest = &with.residual;
+    check_int(rest->shmem_bytes, >=, before.residual.shmem_bytes + bytes / 2 - SLACK);
+    check_int(rest->shmem_bytes, <=, before.residual.shmem_bytes + bytes / 2 + SLACK);
+    check_int(rest->total_bytes, ==,
+              rest->image_bytes + rest->heap_bytes + rest->stack_bytes +
+                  rest->jit_bytes + rest->shmem_bytes + rest->other_bytes);
+    (void)close(done[1]);
+    check_int(waitpid(child, NULL, 0), ==, child);
+    check_int(view_of(&ledger).residual.shmem_bytes, >=,
+              before.residual.shmem_bytes + bytes - SLACK);
+    (void)munmap(shared, bytes);
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+    (void)close(done[0]);
 }
 
 /* So are written pages of a file's private copy: they are nobody's program. */
@@ -575,6 +616,7 @@ int main(void)
     check_run(executable_memory_is_jit);
     check_run(shared_memory_is_private_too);
     check_run(a_leaked_file_copy_is_other);
+    check_run(shared_memory_counts_by_its_share);
     check_run(a_leaked_mapping_is_other);
     if (!SANITIZED) check_run(threads_and_malloc_are_explained);
     if (!SANITIZED) check_run(a_kept_heap_is_told_from_a_used_one);
