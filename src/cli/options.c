@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -148,22 +149,59 @@ static enum dr_code fail(struct dr_error *err, const char *format, ...)
     return DR_BAD_INPUT;
 }
 
-static bool parse_integer(const char *text, int64_t low, int64_t high, int64_t *out)
+enum number {
+    NUMBER,
+    NUMBER_OUT_OF_RANGE,
+    NUMBER_NONE
+};
+
+static enum number parse_integer(const char *text, int64_t low, int64_t high,
+                                 int64_t *out)
 {
     char *end;
     errno = 0;
     const long long value = strtoll(text, &end, 10);
-    if (end == text || *end || errno || value < low || value > high) return false;
+    if (end == text || *end) return NUMBER_NONE;
+    if (errno || value < low || value > high) return NUMBER_OUT_OF_RANGE;
     *out = value;
-    return true;
+    return NUMBER;
 }
 
-static bool parse_real(const char *text, double *out)
+/* What is too small for a double is zero, or next to it. */
+static enum number parse_real(const char *text, double *out)
 {
     char *end;
     errno = 0;
     *out = strtod(text, &end);
-    return end != text && !*end && !errno;
+    if (end == text || *end) return NUMBER_NONE;
+    return errno && fabs(*out) > 1.0 ? NUMBER_OUT_OF_RANGE : NUMBER;
+}
+
+static enum dr_code store_integer(const struct option *option, const char *text,
+                                  int64_t low, int64_t high, int64_t *out,
+                                  struct dr_error *err)
+{
+    switch (parse_integer(text, low, high, out)) {
+    case NUMBER: return DR_OK;
+    case NUMBER_OUT_OF_RANGE:
+        return fail(err, "--%s: %.80s is out of range; the %s is %lld", option->name,
+                    text, *text == '-' ? "least" : "most",
+                    (long long)(*text == '-' ? low : high));
+    case NUMBER_NONE: break;
+    }
+    return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
+}
+
+static enum dr_code store_real(const struct option *option, const char *text,
+                               double *out, struct dr_error *err)
+{
+    switch (parse_real(text, out)) {
+    case NUMBER: return DR_OK;
+    case NUMBER_OUT_OF_RANGE:
+        return fail(err, "--%s: %.80s is out of range", option->name, text);
+    case NUMBER_NONE: break;
+    }
+    return fail(err, "--%s takes a number, not \"%.80s\"", option->name, text);
 }
 
 /* The index of a word in "auto|bf16|f32". */
@@ -183,21 +221,35 @@ static bool parse_word(const char *words, const char *text, int *out)
 }
 
 /* "1024x768" by "WxH". */
-static bool parse_pair(const char *form, const char *text, int32_t pair[2])
+static enum number parse_pair(const char *form, const char *text, int32_t pair[2])
 {
-    char first[16];
+    char first[32];
     int64_t a, b;
     const char *const between = strchr(text, form[1]);
     const size_t length = between ? (size_t)(between - text) : 0;
-    if (!between || length >= sizeof first) return false;
+    if (!between || length >= sizeof first) return NUMBER_NONE;
     memcpy(first, text, length);
     first[length] = '\0';
-    if (!parse_integer(first, 0, INT32_MAX, &a) ||
-        !parse_integer(between + 1, 0, INT32_MAX, &b))
-        return false;
+    const enum number one = parse_integer(first, 0, INT32_MAX, &a);
+    const enum number two = parse_integer(between + 1, 0, INT32_MAX, &b);
+    if (one != NUMBER || two != NUMBER) return one > two ? one : two;
     pair[0] = (int32_t)a;
     pair[1] = (int32_t)b;
-    return true;
+    return NUMBER;
+}
+
+static enum dr_code store_pair(const struct option *option, const char *text,
+                               int32_t pair[2], struct dr_error *err)
+{
+    switch (parse_pair(option->value, text, pair)) {
+    case NUMBER: return DR_OK;
+    case NUMBER_OUT_OF_RANGE:
+        return fail(err, "--%s takes %s; %.80s is out of range: give 0 to %d for each",
+                    option->name, option->value, text, INT32_MAX);
+    case NUMBER_NONE: break;
+    }
+    return fail(err, "--%s takes two whole numbers, %s, not \"%.80s\"", option->name,
+                option->value, text);
 }
 
 static enum dr_code store_bytes(const struct option *option, const char *text,
@@ -222,26 +274,16 @@ static enum dr_code store(struct options *options, const struct option *option,
             return fail(err, "--%s needs a value: %s", option->name, option->value);
         *(const char **)field = text;
         return DR_OK;
-    case REAL:
-        if (parse_real(text, field)) return DR_OK;
-        return fail(err, "--%s takes a number, not \"%.80s\"", option->name, text);
+    case REAL: return store_real(option, text, field, err);
     case BYTES: return store_bytes(option, text, field, err);
-    case INT32:
-        if (!parse_integer(text, INT32_MIN, INT32_MAX, &integer))
-            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name,
-                        text);
-        *(int32_t *)field = (int32_t)integer;
-        return DR_OK;
-    case INT64:
-        if (!parse_integer(text, INT64_MIN, INT64_MAX, &integer))
-            return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name,
-                        text);
-        *(int64_t *)field = integer;
-        return DR_OK;
-    case PAIR:
-        if (parse_pair(option->value, text, field)) return DR_OK;
-        return fail(err, "--%s takes two whole numbers, %s, not \"%.80s\"",
-                    option->name, option->value, text);
+    case INT32: {
+        const enum dr_code code =
+            store_integer(option, text, INT32_MIN, INT32_MAX, &integer, err);
+        if (code == DR_OK) *(int32_t *)field = (int32_t)integer;
+        return code;
+    }
+    case INT64: return store_integer(option, text, INT64_MIN, INT64_MAX, field, err);
+    case PAIR: return store_pair(option, text, field, err);
     case WORD:
         if (parse_word(option->value, text, field)) return DR_OK;
         return fail(err, "--%s takes %s, not \"%.80s\"", option->name, option->value,

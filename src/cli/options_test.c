@@ -117,26 +117,39 @@ static void refuses_by_name(void)
     static const struct {
         const char *option, *value, *part;
     } cases[] = {
-        {"--steps",     "many",        "--steps takes a whole number"    },
-        {"--steps",     "2.5",         "--steps takes a whole number"    },
-        {"--steps",     "99999999999", "--steps"                         },
-        {"--steps",     "",            "--steps"                         },
-        {"--cfg",       "x",           "--cfg takes a number"            },
-        {"--rng",       "gpu",         "--rng takes cuda|cpu"            },
-        {"--rng",       "c",           "--rng takes cuda|cpu"            },
-        {"--precision", "f16",         "auto|bf16|f32"                   },
-        {"--budget",    "lots",        "--budget"                        },
-        {"--seed",      "1e3",         "--seed takes a whole number"     },
-        {"--nonsense",  "1",           "there is no option --nonsense"   },
-        {"-z",          "1",           "there is no option -z"           },
-        {"--jso",       "1",           "there is no option --jso"        },
-        {"--digest",    "1",           "there is no option --digest here"},
+        {"--steps",     "many",                     "--steps takes a whole number"        },
+        {"--steps",     "2.5",                      "--steps takes a whole number"        },
+        {"--steps",     "99999999999",              "--steps"                             },
+        {"--steps",     "",                         "--steps"                             },
+        {"--cfg",       "x",                        "--cfg takes a number"                },
+        {"--rng",       "gpu",                      "--rng takes cuda|cpu"                },
+        {"--rng",       "c",                        "--rng takes cuda|cpu"                },
+        {"--precision", "f16",                      "auto|bf16|f32"                       },
+        {"--budget",    "lots",                     "--budget"                            },
+        {"--seed",      "1e3",                      "--seed takes a whole number"         },
+        {"--seed",      "99999999999999999999999",
+         "--seed: 99999999999999999999999 is out of range; the most is"                   },
+        {"--seed",      "-99999999999999999999999", "the least is"                        },
+        {"--steps",     "4294967297",               "out of range; the most is 2147483647"},
+        {"--steps",     "-2147483649",              "the least is -2147483648"            },
+        {"--cfg",       "1e999",                    "--cfg: 1e999 is out of range"        },
+        {"--crop",      "1,9999999999",
+         "1,9999999999 is out of range: give 0 to 2147483647"                             },
+        {"--crop",      "-1,1",                     "out of range: give 0 to"             },
+        {"--crop",      "1,x",                      "takes two whole numbers"             },
+        {"--budget",    "99999999999G",             "out of range"                        },
+        {"--budget",    "99999999999999999999999",  "out of range"                        },
+        {"--nonsense",  "1",                        "there is no option --nonsense"       },
+        {"-z",          "1",                        "there is no option -z"               },
+        {"--jso",       "1",                        "there is no option --jso"            },
+        {"--digest",    "1",                        "there is no option --digest here"    },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         check_int(PARSE(FOR_GENERATE, cases[i].option, cases[i].value), ==,
                   DR_BAD_INPUT);
         check_has(err.message, cases[i].part);
     }
+    check_int(PARSE(FOR_GENERATE, "--cfg", "1e-999"), ==, DR_OK);
     check_int(PARSE(FOR_GENERATE, "--json=yes"), ==, DR_BAD_INPUT);
     check_has(err.message, "--json takes no value");
     check_int(PARSE(FOR_GENERATE, "-qv"), ==, DR_BAD_INPUT);

@@ -284,10 +284,26 @@ enum dr_code dr_read_parameters(const char *path, char **text, struct dr_error *
     return image_read_parameters(path, text, err);
 }
 
+/* Digits that are too large a number, before what may follow a number. */
+static bool is_size_but_for_its_number(const char *text)
+{
+    char small[8];
+    size_t size;
+    const size_t digits = strspn(text, "0123456789");
+    const int length = snprintf(small, sizeof small, "1%s", text + digits);
+    return digits > 0 && length > 0 && (size_t)length < sizeof small &&
+           size_parse(small, &size);
+}
+
 enum dr_code dr_parse_bytes(const char *text, uint64_t *bytes, struct dr_error *err)
 {
     size_t size;
-    if (!size_parse(text, &size))
+    const bool is_size = size_parse(text, &size);
+    if (!is_size && is_size_but_for_its_number(text))
+        return error_set(err, DR_BAD_INPUT,
+                         "\"%.80s\" is out of range; the most is %zu bytes", text,
+                         SIZE_MAX);
+    if (!is_size)
         return error_set(
             err, DR_BAD_INPUT,
             "\"%.80s\" is no size; give bytes, or a number with K, M or G, such as "

@@ -91,6 +91,15 @@ static int32_t steps_taken(const struct sampler_options *options)
     return taken < options->steps ? taken : options->steps;
 }
 
+/* The least strength that takes a step, three digits of it: 1/steps rounded up, as it is printed. */
+static double least_strength(int32_t steps)
+{
+    int32_t scale = 1000;
+    while (scale / steps < 100)
+        scale *= 10;
+    return (double)((scale + steps - 1) / steps) / scale;
+}
+
 static enum dr_code check_steps(const struct sampler_options *options,
                                 struct dr_error *err)
 {
@@ -108,7 +117,8 @@ static enum dr_code check_steps(const struct sampler_options *options,
             err, DR_BAD_INPUT,
             "strength %g of %d steps leaves no step; take a strength of at "
             "least %.3g or more steps",
-            (double)options->strength, (int)options->steps, 1.0 / options->steps);
+            (double)options->strength, (int)options->steps,
+            least_strength(options->steps));
     return DR_OK;
 }
 

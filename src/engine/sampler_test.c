@@ -566,6 +566,33 @@ static void strength_decides_the_start(void)
     check_int(sampler_bytes(&options, &bytes, NULL), ==, DR_OK);
 }
 
+/* What is refused names a strength; that, as it is printed, takes a step, and less does not. */
+static void suggested_strength_is_enough(void)
+{
+    struct sampler_options options = plain;
+    options.image_to_image = true;
+    for (int32_t steps = 1; steps <= SAMPLER_MAX_STEPS; ++steps) {
+        struct dr_error err = {0};
+        size_t bytes;
+        options.steps = steps;
+        options.strength = 0;
+        check_int(sampler_bytes(&options, &bytes, &err), ==, DR_BAD_INPUT);
+        const char *const said = strstr(err.message, "at least ");
+        if (!said) {
+            check_fail_at("%d steps: %s", (int)steps, err.message);
+            return;
+        }
+        char *end;
+        const double least = strtod(said + strlen("at least "), &end);
+        check(strncmp(end, " or more steps", 14) == 0);
+        options.strength = (float)least;
+        if (sampler_bytes(&options, &bytes, &err) != DR_OK)
+            check_fail_at("%d steps: %s", (int)steps, err.message);
+        options.strength = (float)(least * 0.985);
+        check_int(sampler_bytes(&options, &bytes, NULL), ==, DR_BAD_INPUT);
+    }
+}
+
 /* Every vector costs its floats, no more: latent, scratch, what is kept. */
 static void bytes_are_exact(void)
 {
@@ -659,6 +686,7 @@ int main(void)
     check_run(bad_options_are_refused);
     check_run(bad_counts_are_refused);
     check_run(strength_decides_the_start);
+    check_run(suggested_strength_is_enough);
     check_run(bytes_are_exact);
     check_run(odd_counts_stay_in_their_memory);
     check_run(runs_repeat_exactly);

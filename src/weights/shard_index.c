@@ -169,10 +169,29 @@ static enum dr_code read_map(struct tensor_file *file, struct tensor_list *list,
     return code;
 }
 
+/* What a server says in place of a file, or NULL. */
+static const char *answer_text(const json_t *root)
+{
+    static const char *const keys[] = {"error", "message", "detail",
+                                       "Error", "Message", "error_description"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; ++i) {
+        const json_t *value = json_object_get(root, keys[i]);
+        if (json_is_object(value)) value = json_object_get(value, "message");
+        if (json_is_string(value)) return json_string_value(value);
+    }
+    return NULL;
+}
+
 static enum dr_code read_root(struct tensor_file *file, struct tensor_list *list,
                               json_t *root, struct dr_error *err)
 {
     json_t *const map = json_object_get(root, "weight_map");
+    const char *const answer = map ? NULL : answer_text(root);
+    if (answer)
+        return error_set(err, DR_UNSUPPORTED,
+                         "it is JSON without a \"weight_map\", a server's answer in "
+                         "place of the file: \"%.160s\"; download it again",
+                         answer);
     if (!json_is_object(map))
         return error_set(
             err, DR_UNSUPPORTED,

@@ -12,12 +12,10 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/file_kind.h"
+#include "base/path_error.h"
 #include "weights/composed_tensor.h"
 #include "weights/tensor_reader.h"
-
-enum {
-    SNIFF_BYTES = 64
-};
 
 /* ---- shards ---- */
 
@@ -27,11 +25,7 @@ enum dr_code tensor_shard_open(struct tensor_shard *shard, const char *path,
     struct stat status;
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) {
-        const enum dr_code code =
-            errno == ENOENT || errno == ENOTDIR ? DR_NOT_FOUND : DR_IO;
-        return error_set_errno(err, code, errno, "cannot open %s", path);
-    }
+    if (descriptor < 0) return path_error_set(err, errno, "cannot open", path);
     enum dr_code code = DR_OK;
     if (fstat(descriptor, &status))
         code = error_set_errno(err, DR_IO, errno, "cannot look at %s", path);
@@ -89,9 +83,11 @@ static enum dr_code header_length(const struct tensor_shard *shard,
     for (int i = 7; i >= 0; --i)
         length = length << 8 | prefix[i];
     if (length > HEADER_MAX_BYTES)
-        return error_set(err, DR_CORRUPT,
-                         "it gives its header %llu bytes, more than the format's %d",
-                         (unsigned long long)length, HEADER_MAX_BYTES);
+        return error_set(
+            err, DR_CORRUPT,
+            "it does not begin as a safetensors file does: it gives its header "
+            "%llu bytes, more than the format's %d; download it again",
+            (unsigned long long)length, HEADER_MAX_BYTES);
     if (length > shard->identity.bytes - 8)
         return error_set(
             err, DR_CORRUPT,
@@ -154,36 +150,12 @@ static bool ends_with(const char *text, const char *end)
     return text_bytes >= end_bytes && strcmp(text + text_bytes - end_bytes, end) == 0;
 }
 
-/* What a file is that is neither, where its first bytes tell; else NULL. */
-static const char *known_format(const char *start, size_t bytes)
-{
-    static const struct {
-        const char *start;
-        size_t bytes;
-        const char *what;
-    } known[] = {
-        {"GGUF",                    4,
-         "a GGUF file, which darkroom does not read yet: use a .safetensors file"          },
-        {"\211PNG",                 4,  "a PNG picture, not a model"                       },
-        {"\377\330\377",            3,  "a JPEG picture, not a model"                      },
-        {"version https://git-lfs", 23,
-         "a Git LFS pointer, not the model itself: run git lfs pull, or download the file" },
-        {"<!DOCTYPE",               9,  "a web page, not a model: download the file itself"},
-        {"<!doctype",               9,  "a web page, not a model: download the file itself"},
-        {"<html",                   5,  "a web page, not a model: download the file itself"},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i)
-        if (bytes >= known[i].bytes &&
-            memcmp(start, known[i].start, known[i].bytes) == 0)
-            return known[i].what;
-    return NULL;
-}
-
 /* A safetensors length never has its highest byte set; a JSON text always has. A good beginning
  * goes before the others' marks: a length of 640 is also how an old pickle starts. A file named
  * .safetensors goes to that reader, whose errors then say what is wrong with it. */
 static enum format tell_format(const char *start, size_t bytes, const char *path)
 {
+    char words[FILE_KIND_TEXT];
     size_t i = 0;
     while (i < bytes && start[i] && strchr(" \t\r\n", start[i]))
         ++i;
@@ -194,9 +166,11 @@ static enum format tell_format(const char *start, size_t bytes, const char *path
     if (bytes >= 4 && memcmp(start, "PK\003\004", 4) == 0) return FORMAT_ZIP;
     if (bytes >= 2 && start[0] == '\200' && start[1] >= 2 && start[1] <= 5)
         return FORMAT_LEGACY;
-    if (known_format(start, bytes)) return FORMAT_KNOWN;
-    return is_brace || ends_with(path, ".safetensors") ? FORMAT_SAFETENSORS
-                                                       : FORMAT_OTHER;
+    const bool is_named = is_brace || ends_with(path, ".safetensors");
+    /* Too few bytes tell nothing: a beginning of a header may be a letter. */
+    if (bytes >= 8 && !is_brace && file_kind_tell(start, bytes, words))
+        return FORMAT_KNOWN;
+    return is_named ? FORMAT_SAFETENSORS : FORMAT_OTHER;
 }
 
 typedef enum dr_code (*shard_parser)(struct tensor_list *list, int32_t shard_idx,
@@ -267,11 +241,12 @@ static enum dr_code check_unique(const struct tensor_file *file, struct dr_error
 static enum dr_code open_format(struct tensor_file *file,
                                 const struct tensor_shard *first, struct dr_error *err)
 {
-    char start[SNIFF_BYTES];
+    char start[FILE_KIND_BYTES], words[FILE_KIND_TEXT];
     const size_t bytes = first->identity.bytes < sizeof start
                              ? (size_t)first->identity.bytes
                              : sizeof start;
-    if (bytes == 0) return error_set(err, DR_CORRUPT, "%s is empty", file->path);
+    if (bytes == 0)
+        return error_set(err, DR_CORRUPT, "%s is empty: download it again", file->path);
     enum dr_code code = tensor_shard_read(first, 0, start, bytes, err);
     if (code) return code;
     struct tensor_list list = {.pool = &file->pool};
@@ -290,8 +265,8 @@ static enum dr_code open_format(struct tensor_file *file,
         break;
     case FORMAT_INDEX: code = open_index(file, &list, first, err); break;
     case FORMAT_KNOWN:
-        code = error_set(err, DR_UNSUPPORTED, "%s is %s", file->path,
-                         known_format(start, bytes));
+        (void)file_kind_tell(start, bytes, words);
+        code = error_set(err, DR_UNSUPPORTED, "%s is %s", file->path, words);
         break;
     case FORMAT_OTHER:
         code = error_set(err, DR_UNSUPPORTED,
@@ -307,6 +282,24 @@ static enum dr_code open_format(struct tensor_file *file,
     return check_unique(file, err);
 }
 
+/* A download program that takes all of the disk's space at once leaves a file that looks whole and
+ * has zeros in it. */
+static enum dr_code check_download(const char *path, struct dr_error *err)
+{
+    char words[FILE_KIND_TEXT];
+    if (!file_kind_has_notes(path, words)) return DR_OK;
+    return error_set(err, DR_CORRUPT, "%s is not whole: %s", path, words);
+}
+
+/* Where a file that is refused is a download that goes on, that is why. */
+static void add_download(const char *path, struct dr_error *err)
+{
+    char words[FILE_KIND_TEXT];
+    if (!err || !file_kind_is_unfinished(path, words)) return;
+    const struct dr_error old = *err;
+    error_set(err, old.code, "%s; %s", old.message, words);
+}
+
 enum dr_code tensor_file_open_one(struct tensor_file *file, const char *path,
                                   struct dr_error *err)
 {
@@ -315,8 +308,12 @@ enum dr_code tensor_file_open_one(struct tensor_file *file, const char *path,
     enum dr_code code = tensor_shard_open(&first, path, err);
     if (code) return code;
     file->path = first.path = pool_string(&file->pool, path);
-    code = file->path ? open_format(file, &first, err)
+    code = file->path ? check_download(path, err)
                       : error_set(err, DR_NOMEM, "no memory to open %s", path);
+    if (!code) {
+        code = open_format(file, &first, err);
+        if (code == DR_CORRUPT || code == DR_UNSUPPORTED) add_download(path, err);
+    }
     close(first.descriptor);
     if (code) tensor_file_close(file);
     return code;

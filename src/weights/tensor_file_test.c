@@ -162,6 +162,86 @@ static void names_other_formats(void)
     refuse(fifo, DR_BAD_INPUT, "not a regular file"); /* and does not wait */
 }
 
+/* A file that is named as a model, of all that people have in its place. */
+static void names_what_is_no_model(void)
+{
+    static const struct {
+        const char *start, *part;
+        size_t bytes; /* 0: the text's */
+    } rows[] = {
+        {"\n\n  <!DOCTYPE HTML PUBLIC>",                        "web page",               0 },
+        {"\xef\xbb\xbf<HTML><body>",                            "web page",               0 },
+        {"<!-- x --><html lang=\"en\">",                        "web page",               0 },
+        {"<?xml version=\"1.0\"?><Error><Code>AccessDenied",    "XML text",               0 },
+        {"<?xml version=\"1.0\"?><html xmlns=\"x\">",           "web page",               0 },
+        {"\x1f\x8b\x08\x08\x1a\x2b\x3c\x4d\0\x03",              "gzip file: unpack",      10},
+        {"7z\xbc\xaf\x27\x1c\0\x04",                            "7z archive",             8 },
+        {"Rar!\x1a\x07\x01\0",                                  "RAR archive",            8 },
+        {"\x28\xb5\x2f\xfd\x04\x58\x01\0",                      "Zstandard",              8 },
+        {"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",                       "PNG picture",            16},
+        {"\xff\xd8\xff\xe0\0\x10JFIF",                          "JPEG picture",           10},
+        {"RIFF\x10\0\0\0WEBPVP8 ",                              "WebP picture",           16},
+        {"GGUF\x03\0\0\0\x01\0\0\0",                            "GGUF",                   12},
+        {"version https://git-lfs.github.com/spec/v1\noid sha", "git lfs pull",           0 },
+        {"/annex/objects/SHA256E-s42--abc",                     "git annex get",          0 },
+        {"d8:announce35:udp://tracker.example",                 "BitTorrent",             0 },
+        {"\0\x05\x16\x07\0\x02\0\0Mac OS X",                    "without ._",             16},
+        {"Entry not found",                                     "begins \"Entry not",     0 },
+        {"Invalid username or password.\n",                     "or password.\"; downlo", 0 },
+        {"{\"error\":\"Access to model x is restricted\"}",     "Access to model x is",   0 },
+        {"{\"message\": \"Not Found\", \"status\": 404}",
+         "answer in place of the file: \"Not Found",                                      0 },
+        {"{\"error\": {\"message\": \"quota\"}}",               "quota",                  0 },
+    };
+    static const char *const names[] = {"a.safetensors", "a.ckpt", "a"};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i)
+        for (size_t n = 0; n < sizeof names / sizeof names[0]; ++n) {
+            const char *const path = scratch_path(names[n]);
+            scratch_write(path, rows[i].start,
+                          rows[i].bytes ? rows[i].bytes : strlen(rows[i].start));
+            refuse(path, DR_UNSUPPORTED, rows[i].part);
+            check(!strstr(error.message, "header"));
+        }
+    static char zeros[4096], tar[1024];
+    scratch_write(scratch_path("z.safetensors"), zeros, sizeof zeros);
+    refuse(scratch_path("z.safetensors"), DR_UNSUPPORTED, "zeros");
+    memcpy(tar, "model/", 6);
+    memcpy(tar + 257, "ustar", 5);
+    scratch_write(scratch_path("t.safetensors"), tar, sizeof tar);
+    refuse(scratch_path("t.safetensors"), DR_UNSUPPORTED, "tar archive");
+}
+
+static void names_downloads_that_go_on(void)
+{
+    /* Its size is whole, its bytes are not there yet. */
+    const char *const path =
+        write_good("w.safetensors", two_tensors, "\0\0\0\0\0\0", 6);
+    (void)write_text("w.safetensors.aria2", "");
+    refuse(path, DR_CORRUPT, "its .aria2 file lies beside it");
+    check_int(unlink(scratch_path("w.safetensors.aria2")), ==, 0);
+    check_int(try_open(path), ==, DR_OK);
+
+    refuse(write_good("x.safetensors.part", two_tensors, "BB", 2), DR_CORRUPT,
+           "ends in .part, so its download is not finished");
+    refuse(write_text("y.crdownload", "\1\2\3\4\5\6\7\10"), DR_UNSUPPORTED,
+           "ends in .crdownload");
+    check_int(try_open(write_good("v.part", two_tensors, "BBaaaa", 6)), ==, DR_OK);
+}
+
+/* Only ENOENT means that nothing is there. */
+static void keeps_what_the_system_says(void)
+{
+    const char *const link = scratch_path("link.safetensors");
+    check_int(symlink("../../blobs/0123", link), ==, 0);
+    refuse(link, DR_NOT_FOUND,
+           "link.safetensors is a symbolic link to ../../blobs/0123, which is missing");
+    const char *const loop = scratch_path("loop.safetensors");
+    check_int(symlink(loop, loop), ==, 0);
+    refuse(loop, DR_IO, "Too many levels");
+    (void)write_text("plain", "x");
+    refuse(scratch_path("plain/m.safetensors"), DR_IO, "/plain is a file");
+}
+
 /* A header of 640 bytes: its length begins as an old pickle does. */
 static void is_not_misled_by_lengths(void)
 {
@@ -331,6 +411,9 @@ int main(void)
     check_run(refuses_damaged);
     check_run(refuses_every_truncation);
     check_run(names_other_formats);
+    check_run(names_what_is_no_model);
+    check_run(names_downloads_that_go_on);
+    check_run(keeps_what_the_system_says);
     check_run(is_not_misled_by_lengths);
     check_run(notices_changes);
     check_run(passes_faults_on);

@@ -204,6 +204,24 @@ static enum dr_code parse_entries(struct zip_archive *archive, uint64_t entry_co
     return DR_OK;
 }
 
+enum {
+    SHOWN_NAME = 160
+};
+
+/* Of the first entry, printable; "" where there is none. */
+static const char *first_name(const struct zip_archive *archive,
+                              char out[static SHOWN_NAME])
+{
+    size_t bytes = archive->entry_count ? archive->entries[0].name_bytes : 0;
+    if (bytes >= SHOWN_NAME) bytes = SHOWN_NAME - 1;
+    for (size_t i = 0; i < bytes; ++i) {
+        const unsigned char c = (unsigned char)archive->entries[0].name[i];
+        out[i] = c < 0x20 || c >= 0x7f ? '?' : (char)c;
+    }
+    out[bytes] = '\0';
+    return out;
+}
+
 static enum dr_code find_folder(struct zip_archive *archive, const char *landmark,
                                 struct dr_error *err)
 {
@@ -220,8 +238,12 @@ static enum dr_code find_folder(struct zip_archive *archive, const char *landmar
         archive->folder_bytes = folder_bytes;
         return DR_OK;
     }
+    char name[SHOWN_NAME];
     return error_set(err, DR_UNSUPPORTED,
-                     "it is a zip file without %s: no PyTorch checkpoint", landmark);
+                     "it is a zip file without %s: not a PyTorch checkpoint%s%s",
+                     landmark,
+                     archive->entry_count ? "; unpack it first: it holds " : "",
+                     first_name(archive, name));
 }
 
 /* ---- the archive ---- */
