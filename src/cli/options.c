@@ -45,7 +45,7 @@ static const struct option table[] = {
     {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT", "what to show"},
     {"negative", 'n', TEXT, AT(negative), FOR_GENERATE, "TEXT", "what not to show"},
     {"output", 'o', TEXT, AT(output), FOR_GENERATE | CODECS, "FILE",
-     ".png, .jpg, or .safetensors for latents (default darkroom-SEED.png)"},
+     ".png, .jpg, or .safetensors (.sft) for latents (default darkroom-SEED.png)"},
     {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE, "PIXELS", "a multiple of 8 (default 512, SDXL 1024)"},
     {"height", 'H', INT32, AT(height), JOBS | FOR_ENCODE, "PIXELS",
      "a multiple of 8 (default 512, SDXL 1024)"},

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -80,9 +81,9 @@ static void answer_generate(struct session *session, const struct options *optio
                             struct dr_generate_result *result, json_t *fields)
 {
     json_t *const warnings = json_array();
-    const size_t length = strlen(job->output);
+    const char *const dot = strrchr(job->output, '.');
     const bool is_latent =
-        length > 12 && strcmp(job->output + length - 12, ".safetensors") == 0;
+        dot && (strcasecmp(dot, ".safetensors") == 0 || strcasecmp(dot, ".sft") == 0);
     for (int32_t i = 0; i < result->image_count; ++i)
         if (!result->images[i].path[0])
             (void)snprintf(result->images[i].path, sizeof result->images[i].path, "%s",

@@ -122,6 +122,12 @@ static bool ends_with(const char *text, const char *ending)
     return a >= b && strcasecmp(text + a - b, ending) == 0;
 }
 
+/* A file of tensors, by its name. */
+static bool is_latent_path(const char *path)
+{
+    return ends_with(path, ".safetensors") || ends_with(path, ".sft");
+}
+
 void request_output_path(const char *output, int32_t idx,
                          char path[static DR_PATH_BYTES])
 {
@@ -181,16 +187,16 @@ static enum dr_code check_output(const char *path, int32_t bits, int32_t batch,
     if (strlen(path) >= DR_PATH_BYTES - 16)
         return error_set(err, DR_BAD_INPUT, "the output's path is longer than %d bytes",
                          DR_PATH_BYTES - 17);
-    const bool is_latent = ends_with(path, ".safetensors");
+    const bool is_latent = is_latent_path(path);
     const bool is_picture = image_format_from_path(path, &format);
     if (latent_only && !is_latent)
-        return error_set(err, DR_BAD_INPUT, "%.600s: latents go to a .safetensors file",
-                         path);
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s: latents go to a .safetensors (or .sft) file", path);
     if (!is_latent && !is_picture)
         return error_set(
             err, DR_BAD_INPUT,
             "%.600s: the output's ending says what is written: .png, .jpg or "
-            ".safetensors (latents)",
+            ".safetensors or .sft (latents)",
             path);
     if (is_picture && format == IMAGE_JPEG && bits == 16)
         return error_set(err, DR_BAD_INPUT,
@@ -376,8 +382,7 @@ enum dr_code forecast_request(struct dr_engine *engine,
     if (code == DR_OK) code = pick_size(options, family, want, err);
     if (code == DR_OK) code = pick_conditioning(options, family, want, err);
     if (code != DR_OK) return code;
-    want->output_is_latent =
-        options->output && ends_with(options->output, ".safetensors");
+    want->output_is_latent = options->output && is_latent_path(options->output);
     want->wants_decode = !want->output_is_latent || options->image;
     want->seed = options->seed >= 0 ? options->seed : random_seed();
     want->sampler.steps = options->steps;
@@ -420,7 +425,7 @@ static enum dr_code decode_request(const struct dr_codec_options *options,
                                    struct job_request *want, struct dr_error *err)
 {
     struct latent_head head;
-    if (ends_with(options->output, ".safetensors"))
+    if (is_latent_path(options->output))
         return error_set(err, DR_BAD_INPUT,
                          "%.600s: decode writes a picture, .png or .jpg",
                          options->output);

@@ -14,10 +14,10 @@ enum {
     FOLDER_FILES = 20000
 };
 
-static const char *const beside_endings[] = {".vae.safetensors", ".vae.ckpt",
-                                             ".vae.pt"};
-static const char *const vae_endings[] = {".safetensors", ".ckpt", ".pt", ".pth",
-                                          ".bin"};
+static const char *const beside_endings[] = {".vae.safetensors", ".vae.sft",
+                                             ".vae.ckpt", ".vae.pt"};
+static const char *const vae_endings[] = {".safetensors", ".sft", ".ckpt",
+                                          ".pt",          ".pth", ".bin"};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static bool is_file(const char *path)

@@ -5,7 +5,7 @@
  *
  *     choice                              means
  *     none, default, built-in (any case)  base
- *     automatic, auto (any case)          <stem>.vae.safetensors|ckpt|pt beside the checkpoint;
+ *     automatic, auto (any case)          <stem>.vae.safetensors|sft|ckpt|pt beside it;
  *                                         else <stem>.* or <stem>.vae.* in the VAE folder;
  *                                         else base
  *     a name                              that file in the VAE folder or below, with or without

@@ -92,6 +92,9 @@ static void automatic_prefers_beside_then_folder_then_base(void)
     touch("models/m.vae.ckpt");
     check_int(resolve(NULL), ==, DR_OK);
     check_str(found.path, at("models/m.vae.ckpt"));
+    touch("models/m.vae.sft");
+    check_int(resolve(NULL), ==, DR_OK);
+    check_str(found.path, at("models/m.vae.sft"));
     touch("models/m.vae.safetensors");
     check_int(resolve("AUTO"), ==, DR_OK);
     check_str(found.path, at("models/m.vae.safetensors"));
@@ -139,6 +142,10 @@ static void a_name_goes_with_and_without_ending(void)
     check_str(found.path, at("vae/sharp.safetensors"));
     check_int(resolve("soft.vae"), ==, DR_OK);
     check_str(found.path, at("vae/below/soft.vae.pt"));
+    touch("vae/fine.sft");
+    check_int(resolve("fine"), ==, DR_OK);
+    check_str(found.path, at("vae/fine.sft"));
+    check_int(resolve("fine.sft"), ==, DR_OK);
     check_int(resolve("shar"), ==, DR_NOT_FOUND);
     check_has(problem.message, "\"shar\"");
     check_has(problem.message, "/vae");

@@ -269,6 +269,59 @@ static void refuses_every_truncation(void)
     free(symbols);
 }
 
+/* text with each line feed made CRLF; malloc'ed. */
+static char *with_returns(const char *text, size_t *count)
+{
+    char *const out = malloc(2 * *count + 1);
+    if (!out) abort();
+    size_t used = 0;
+    for (size_t i = 0; i < *count; ++i) {
+        if (text[i] == '\n') out[used++] = '\r';
+        out[used++] = text[i];
+    }
+    *count = used;
+    return out;
+}
+
+static char *with_mark(const char *text, size_t *count)
+{
+    char *const out = malloc(*count + 3);
+    if (!out) abort();
+    memcpy(out, "\xEF\xBB\xBF", 3);
+    memcpy(out + 3, text, *count);
+    *count += 3;
+    return out;
+}
+
+/* As Git on Windows and some editors leave the files. */
+static void reads_files_of_other_systems(void)
+{
+    static const char *const names[] = {"vocab.json", "merges.txt"};
+    char *(*const changes[])(const char *, size_t *) = {with_returns, with_mark};
+    for (int which = 1; which <= 3; ++which) { /* CRLF, a mark, both */
+        for (int i = 0; i < 2; ++i) {
+            size_t count;
+            char *text = read_tiny(names[i], &count);
+            for (int k = 0; k < 2; ++k) {
+                if (!(which & 1 << k)) continue;
+                char *const changed = changes[k](text, &count);
+                free(text);
+                text = changed;
+            }
+            write_file(names[i], text, count);
+            free(text);
+        }
+        struct tokenizer *tokenizer = NULL;
+        struct dr_error err = {0};
+        check_int(tokenizer_open(&tokenizer, scratch, &err), ==, DR_OK);
+        if (!tokenizer) check_fail_at("%d: %s", which, err.message);
+        if (!tokenizer) continue;
+        check_int(tokenizer_vocabulary(tokenizer), ==, 594);
+        golden_check_list(tokenizer, "tests/golden/tiny-tokens.json");
+        tokenizer_close(&tokenizer);
+    }
+}
+
 static void a_mebibyte_is_no_trouble(void)
 {
     golden_check_mebibytes(tiny);
@@ -309,6 +362,7 @@ static void check_bad_folders(void)
     check_run(refuses_broken_symbols);
     check_run(refuses_broken_merges);
     check_run(refuses_every_truncation);
+    check_run(reads_files_of_other_systems);
     char path[4096];
     (void)snprintf(path, sizeof path, "%s/vocab.json", scratch);
     (void)unlink(path);

@@ -30,7 +30,8 @@ enum {
     MAX_SYMBOL_BYTES = 1024
 };
 
-/* A file's bytes with a zero after them, in a pool. */
+/* A file's bytes with a zero after them, in a pool; without the byte order mark that some editors
+ * put first. */
 struct file_text {
     char *bytes;
     size_t count;
@@ -77,6 +78,14 @@ static bool read_all(int descriptor, struct file_text *text)
     return true;
 }
 
+static void skip_mark(struct file_text *text)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    if (strncmp(text->bytes, mark, sizeof mark - 1) != 0) return;
+    text->bytes += sizeof mark - 1;
+    text->count -= sizeof mark - 1;
+}
+
 static enum dr_code read_open_file(struct opening *opening, const char *name,
                                    int descriptor, struct file_text *text)
 {
@@ -91,7 +100,10 @@ static enum dr_code read_open_file(struct opening *opening, const char *name,
         text->count = (size_t)status.st_size;
         text->bytes = pool_alloc(&opening->pool, text->count + 1);
         if (!text->bytes) return no_memory(opening);
-        if (read_all(descriptor, text)) return DR_OK;
+        if (read_all(descriptor, text)) {
+            skip_mark(text);
+            return DR_OK;
+        }
     }
     return error_set_errno(opening->err, DR_IO, errno, "cannot read %s/%s",
                            opening->folder, name);
@@ -268,6 +280,13 @@ static enum dr_code add_merge(struct opening *opening, char *line, int line_numb
     return DR_OK;
 }
 
+/* A line that ends as on Windows. */
+static void cut_return(char *line)
+{
+    const size_t length = strlen(line);
+    if (length > 0 && line[length - 1] == '\r') line[length - 1] = '\0';
+}
+
 static enum dr_code load_merges(struct opening *opening)
 {
     struct file_text text = {0};
@@ -285,6 +304,7 @@ static enum dr_code load_merges(struct opening *opening)
     for (int number = 1; line && code == DR_OK; ++number) {
         char *const end = strchr(line, '\n');
         if (end) *end = '\0';
+        cut_return(line);
         const bool is_title = number == 1 && strncmp(line, "#version", 8) == 0;
         if (*line && !is_title) code = add_merge(opening, line, number);
         line = end ? end + 1 : NULL;

@@ -3,7 +3,7 @@
  * A folder has vocab.json, {"symbol": id, ...}, and merges.txt, two symbols a line, the first
  * merge to try first. In both files a byte is written as one character: bytes that are
  * printable in Latin-1 as themselves, the others as U+0100 and up, in order. "</w>" ends a
- * word. After opening only ids are kept: the symbols' text is needed for resolving the merges
+ * word. Lines may end in CRLF, and either file may begin with a UTF-8 byte order mark. After opening only ids are kept: the symbols' text is needed for resolving the merges
  * and is dropped with the JSON.
  *
  * Memory: 1.1 MB for CLIP's 49,408 ids and 48,894 merges, in one pool; about 9 MB while

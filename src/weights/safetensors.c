@@ -59,7 +59,8 @@ enum dr_code header_parse(json_t **out, const char *text, size_t bytes,
     const enum dr_code code = scan(text, bytes, err);
     if (code) return code;
     json_error_t problem;
-    json_t *const root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &problem);
+    json_t *const root =
+        json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
     if (!root) {
         if (json_error_code(&problem) == json_error_out_of_memory)
             return no_memory(err);
@@ -75,6 +76,12 @@ enum dr_code header_parse(json_t **out, const char *text, size_t bytes,
     }
     *out = root;
     return DR_OK;
+}
+
+const char *header_text(const json_t *value)
+{
+    const char *const text = json_string_value(value);
+    return text && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
 /* ---- the list ---- */
@@ -138,7 +145,8 @@ static enum dr_code parse_metadata(struct tensor_list *list, json_t *metadata,
 {
     enum {
         MAX_KEYS = 1000
-    }; /* the search for duplicates is linear */
+    };                                        /* the search for duplicates is linear */
+    if (json_is_null(metadata)) return DR_OK; /* as the reference reads it: none */
     if (!json_is_object(metadata))
         return error_set(err, DR_CORRUPT, "its __metadata__ is not a JSON object");
     if (json_object_size(metadata) > MAX_KEYS)
@@ -256,7 +264,7 @@ static enum dr_code parse_tensor(struct tensor *tensor, const json_t *entry,
         return error_set(err, DR_CORRUPT,
                          "tensor " NAME ": its entry is not a JSON object",
                          tensor->name);
-    const char *const dtype = json_string_value(json_object_get(entry, "dtype"));
+    const char *const dtype = header_text(json_object_get(entry, "dtype"));
     if (!dtype)
         return error_set(err, DR_CORRUPT, "tensor " NAME " has no \"dtype\" text",
                          tensor->name);

@@ -86,6 +86,26 @@ static void accepts_edges(void)
               ==, DR_OK); /* an unknown field */
 }
 
+/* What other programs write and read: no metadata as null, a zero character in a text. */
+static void accepts_odd_metadata(void)
+{
+    const char none[] = "{\"__metadata__\":null," TENSOR("a", "F32", "[]", 0, 4) "}";
+    check_int(parse(none, 4), ==, DR_OK);
+    const char header[] =
+        "{\"__metadata__\":{\"title\":\"short\\u0000tail\","
+        "\"empty\":\"\\u0000\",\"format\":\"pt\"}," TENSOR("a", "F32", "[]", 0, 4) "}";
+    struct tensor_file file;
+    check_int(tensor_file_parse_safetensors(&file, header, strlen(header), 4, &error),
+              ==, DR_OK);
+    check_int(file.tensor_count, ==, 1);
+    check_str(tensor_file_metadata(&file, "title"), "short");
+    check_str(tensor_file_metadata(&file, "empty"), "");
+    check_str(tensor_file_metadata(&file, "format"), "pt");
+    tensor_file_close(&file);
+    refuse("{" TENSOR("t", "F32\\u0000", "[]", 0, 4) "}", 4, DR_CORRUPT,
+           "no \"dtype\" text");
+}
+
 static void knows_all_types(void)
 {
     for (int type = DTYPE_F32; type <= DTYPE_BOOL; ++type) {
@@ -194,7 +214,7 @@ static void refuses_bad_metadata(void)
 {
     refuse("{\"__metadata__\":[]}", 0, DR_CORRUPT, "__metadata__ is not a JSON object");
     refuse("{\"__metadata__\":{\"k\":1}}", 0, DR_CORRUPT, "\"k\" is not a string");
-    refuse("{\"__metadata__\":null}", 0, DR_CORRUPT,
+    refuse("{\"__metadata__\":false}", 0, DR_CORRUPT,
            "__metadata__ is not a JSON object");
 }
 
@@ -408,6 +428,7 @@ int main(void)
 {
     check_run(accepts_ordinary);
     check_run(accepts_edges);
+    check_run(accepts_odd_metadata);
     check_run(knows_all_types);
     check_run(refuses_bad_json);
     check_run(refuses_deep_json);

@@ -50,7 +50,7 @@ static enum dr_code list_shards(json_t *map, const char *names[MAX_SHARDS],
     *count = 0;
     json_object_foreach(map, tensor, value)
     {
-        const char *const name = json_string_value(value);
+        const char *const name = header_text(value);
         if (!name || !is_plain_name(name))
             return error_set(err, DR_CORRUPT,
                              "its index gives tensor %.160s no shard that is a plain "

@@ -152,7 +152,7 @@ static bool ends_with(const char *text, const char *end)
 
 /* A safetensors length never has its highest byte set; a JSON text always has. A good beginning
  * goes before the others' marks: a length of 640 is also how an old pickle starts. A file named
- * .safetensors goes to that reader, whose errors then say what is wrong with it. */
+ * .safetensors or .sft goes to that reader, whose errors then say what is wrong with it. */
 static enum format tell_format(const char *start, size_t bytes, const char *path)
 {
     char words[FILE_KIND_TEXT];
@@ -166,7 +166,8 @@ static enum format tell_format(const char *start, size_t bytes, const char *path
     if (bytes >= 4 && memcmp(start, "PK\003\004", 4) == 0) return FORMAT_ZIP;
     if (bytes >= 2 && start[0] == '\200' && start[1] >= 2 && start[1] <= 5)
         return FORMAT_LEGACY;
-    const bool is_named = is_brace || ends_with(path, ".safetensors");
+    const bool is_named =
+        is_brace || ends_with(path, ".safetensors") || ends_with(path, ".sft");
     /* Too few bytes tell nothing: a beginning of a header may be a letter. */
     if (bytes >= 8 && !is_brace && file_kind_tell(start, bytes, words))
         return FORMAT_KNOWN;

@@ -7,8 +7,9 @@
  *
  * The safetensors format: u64 little-endian header length, JSON header, data. As the reference
  * reader does, this one rejects holes, overlap, trailing bytes, truncation, sizes that do not
- * match, a header above 100,000,000 bytes, metadata that is no string; it accepts unsorted keys,
- * padding spaces, scalars, empty tensors, unknown fields. Beyond that it rejects duplicate names,
+ * match, a header above 100,000,000 bytes, metadata that is not a string; it accepts unsorted keys,
+ * padding spaces, scalars, empty tensors, unknown fields, null for no metadata. A text ends at
+ * its first zero character. Beyond that it rejects duplicate names,
  * control characters in names, and JSON that nests deeply or lists more than a table of
  * TENSOR_MAX_COUNT tensors can, before memory is spent on it.
  *

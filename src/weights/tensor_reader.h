@@ -32,7 +32,8 @@ struct tensor_list {
 /* Room for count more tensors. */
 enum dr_code tensor_list_reserve(struct tensor_list *list, size_t count,
                                  struct dr_error *err) DR_MUST_CHECK;
-/* Add what is not there yet; long texts are left out. Text must be a JSON string. */
+/* Add what is not there yet; long texts are left out. Text must be a JSON string; it ends at a
+ * \u0000, which some training programs leave in it. */
 enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
                                   const json_t *text,
                                   struct dr_error *err) DR_MUST_CHECK;
@@ -40,9 +41,12 @@ enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
                               const char *text, struct dr_error *err) DR_MUST_CHECK;
 
 /* Parse JSON whose shape is bounded first: depth, number of values, no duplicate keys. The
- * result is released with json_decref. Errors: DR_CORRUPT. */
+ * result is released with json_decref. Its strings may have zero characters in them. Errors:
+ * DR_CORRUPT. */
 enum dr_code header_parse(json_t **out, const char *text, size_t bytes,
                           struct dr_error *err) DR_MUST_CHECK;
+/* The text of a string without zero characters; NULL of all else. Borrowed. */
+const char *header_text(const json_t *value);
 
 /* Tensors of a safetensors header (JSON text of header_bytes), for a file whose data is
  * data_bytes long. Checks all rules of the format. Nothing is sorted. */
