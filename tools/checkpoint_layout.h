@@ -48,7 +48,8 @@ struct layout {
 };
 
 enum {
-    LAYOUT_LEVELS = 4
+    LAYOUT_LEVELS = 4,
+    LAYOUT_VAE_LEVELS = 9 /* more than any VAE has: for what is refused */
 };
 
 struct unet_sizes {
@@ -59,7 +60,7 @@ struct unet_sizes {
 };
 struct vae_sizes {
     int channels, levels, res_blocks, latent;
-    int multiplier[LAYOUT_LEVELS];
+    int multiplier[LAYOUT_VAE_LEVELS];
     bool attention_2d;
 };
 struct text_sizes {

@@ -42,7 +42,7 @@ struct options {
     enum part part;
     enum type type;
     uint64_t seed;
-    int vocabulary, unet_channels;
+    int vocabulary, unet_channels, vae_levels;
     bool full, linear_projection, attention_2d, prefix, ema;
     bool v_prediction, zero_snr;
     bool without_vae, without_text, without_unet;
@@ -69,6 +69,7 @@ static const char usage[] =
     "  --ztsnr                  add the key ztsnr: trained to start from noise alone\n"
     "  --without vae|text|unet  leave a component out (repeatable)\n"
     "  --unet-channels N        input channels of the UNet (default 4; 9: inpainting)\n"
+    "  --vae-levels N           sizes of map in the VAE (default 4: 8 pixels a latent cell)\n"
     "  --drop NAME              leave one tensor out (repeatable)\n"
     "  --nan NAME               put a NaN in the middle of one tensor (repeatable)\n";
 
@@ -148,6 +149,9 @@ static void take_option(struct options *options, int letter, const char *text)
     case 'c':
         options->unet_channels = (int)number("--unet-channels", text, 1, 64);
         break;
+    case 'N':
+        options->vae_levels = (int)number("--vae-levels", text, 1, LAYOUT_VAE_LEVELS);
+        break;
     case 'l': options->linear_projection = true; break;
     case 'a': options->attention_2d = true; break;
     case 'x': options->prefix = true; break;
@@ -174,6 +178,7 @@ static struct options parse(int count, char **arguments)
         {"latent-space",  required_argument, NULL, 'L'},
         {"vocabulary",    required_argument, NULL, 'v'},
         {"unet-channels", required_argument, NULL, 'c'},
+        {"vae-levels",    required_argument, NULL, 'N'},
         {"linear-proj",   no_argument,       NULL, 'l'},
         {"attn-2d",       no_argument,       NULL, 'a'},
         {"prefix",        no_argument,       NULL, 'x'},
@@ -187,7 +192,7 @@ static struct options parse(int count, char **arguments)
         {"help",          no_argument,       NULL, 'h'},
         {NULL,            0,                 NULL, 0  },
     };
-    struct options options = {.type = TYPE_F16, .unet_channels = 4};
+    struct options options = {.type = TYPE_F16, .unet_channels = 4, .vae_levels = 4};
     int letter;
     while ((letter = getopt_long(count, arguments, "o:h", longs, NULL)) != -1)
         take_option(&options, letter, optarg);
@@ -246,11 +251,13 @@ static void lay_out_vae(struct layout *layout, const struct options *options,
 {
     struct vae_sizes sizes = {
         .channels = options->full ? 128 : 32,
-        .levels = 4,
+        .levels = options->vae_levels,
         .res_blocks = 2,
         .latent = 4,
-        .multiplier = {1, 2, 4, 4},
+        .multiplier = {1, 2, 4, 4, 4, 4, 4, 4, 4},
     };
+    if (options->autoencodes && sizes.levels != 4)
+        fail("--latent-space", "it is for a VAE of 4 levels");
     if (options->autoencodes && !options->full) sizes = autoencoder_sizes();
     sizes.attention_2d = options->attention_2d;
     const size_t first = layout->count;

@@ -203,6 +203,18 @@ enum dtype plan_dtype(const struct plan *plan, struct value value)
     return plan->values[value.id].dtype;
 }
 
+void plan_expect(const struct plan *plan, struct value value, struct shape shape,
+                 enum dtype dtype)
+{
+    assert(value.id > 0 && (size_t)value.id < plan->value_count);
+    const struct plan_value *const is = &plan->values[value.id];
+    assert(is->shape.n == shape.n);
+    assert(is->shape.h == shape.h);
+    assert(is->shape.w == shape.w);
+    assert(is->shape.c == shape.c);
+    assert(is->dtype == dtype);
+}
+
 struct value plan_reshape(struct plan *plan, struct value x, struct shape shape)
 {
     if (!plan_has(plan, x, "a reshape")) return VALUE_NONE;

@@ -89,6 +89,11 @@ struct value plan_output(struct plan *plan, struct value value,
 struct shape plan_shape(const struct plan *plan, struct value value);
 enum dtype plan_dtype(const struct plan *plan, struct value value);
 
+/* Asserts that an input or output is what its user is about to write or read: sizes that were worked
+ * out twice, by the network's walk and by its user, are compared before memory is touched. */
+void plan_expect(const struct plan *plan, struct value value, struct shape shape,
+                 enum dtype dtype);
+
 /* Remember an error found by model code (a shape that does not go); sticky as all others. */
 void plan_fail(struct plan *plan, enum dr_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,5 +1,9 @@
 #include "compute/plan_fixture.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 static enum dtype best_dtype(void)
 {
     return compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32;
@@ -337,6 +341,44 @@ static inline void make_and_destroy(void)
 }
 
 /* What a plan makes goes with it: fifty more leave no more than one did. */
+/* Does the assertion end the process? In a child of its own. */
+static bool expects(const struct plan *plan, struct value value, struct shape shape,
+                    enum dtype dtype)
+{
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stderr)) _exit(1);
+        plan_expect(plan, value, shape, dtype);
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child) return false;
+    if (WIFEXITED(status)) return WEXITSTATUS(status) == 0;
+    check(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    return false;
+}
+
+static void asserts_what_its_user_expects(void)
+{
+    const struct shape shape = {1, 4, 5, 3};
+    struct plan *plan = NULL;
+    struct dr_error err;
+    const struct plan_options options = {.name = "test", .dtype = DTYPE_F32};
+    check_int(plan_create(&plan, &options, &err), ==, DR_OK);
+    const struct value in = plan_input(plan, shape, DTYPE_F32);
+    (void)plan_output(plan, plan_activate(plan, in, ACTIVATION_SILU, DTYPE_F32),
+                      DTYPE_F32);
+    check_int(plan_seal(plan, &err), ==, DR_OK);
+    check(expects(plan, in, shape, DTYPE_F32));
+    check(!expects(plan, in, (struct shape){2, 4, 5, 3}, DTYPE_F32));
+    check(!expects(plan, in, (struct shape){1, 8, 5, 3}, DTYPE_F32));
+    check(!expects(plan, in, (struct shape){1, 4, 10, 3}, DTYPE_F32));
+    check(!expects(plan, in, (struct shape){1, 4, 5, 4}, DTYPE_F32));
+    check(!expects(plan, in, shape, DTYPE_I32));
+    check(!expects(plan, VALUE_NONE, shape, DTYPE_F32));
+    plan_destroy(&plan);
+}
+
 static void leaves_nothing(void)
 {
 #ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed, to notice its use */
@@ -364,6 +406,7 @@ int main(void)
     check_run(takes_over_buffers);
     check_run(reports_and_cancels);
     check_run(keeps_its_first_error);
+    check_run(asserts_what_its_user_expects);
     check_run(leaves_nothing);
     return check_done();
 }

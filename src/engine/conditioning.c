@@ -1,5 +1,6 @@
 #include "engine/conditioning.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Numbers of a token in the context, and of the pooled vector. */
@@ -49,6 +50,8 @@ void conditioning_store(const struct pipeline *pipeline, int32_t text_idx,
 {
     const size_t stride = context_width(pipeline);
     const struct clip_text_info info = clip_text_info(pipeline->text[text_idx]);
+    plan_expect(plan->plan, plan->context,
+                (struct shape){1, 1, TOKENIZER_POSITIONS, info.width}, DTYPE_F32);
     const float *const context = plan_data(plan->plan, plan->context);
     const size_t width = (size_t)info.width;
     size_t column = 0;
@@ -67,6 +70,12 @@ void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan 
 {
     const size_t count = TOKENIZER_POSITIONS * context_width(pipeline);
     const size_t pooled = pooled_width(pipeline);
+    const int32_t images = plan_shape(unet->plan, unet->latent).n;
+    assert(n_idx >= 0 && n_idx < images);
+    plan_expect(unet->plan, unet->context,
+                (struct shape){images, 1, TOKENIZER_POSITIONS,
+                               (int32_t)context_width(pipeline)},
+                DTYPE_F32);
     float *const context =
         (float *)plan_data(unet->plan, unet->context) + (size_t)n_idx * count;
     if (row)
@@ -77,6 +86,8 @@ void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan 
 
     const size_t width =
         pooled + (size_t)CONDITIONING_SIZES * (size_t)CONDITIONING_SIZE_WIDTH;
+    plan_expect(unet->plan, unet->vector, (struct shape){images, 1, 1, (int32_t)width},
+                DTYPE_F32);
     float *const vector =
         (float *)plan_data(unet->plan, unet->vector) + (size_t)n_idx * width;
     if (row)

@@ -320,9 +320,10 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
         slot->override = job->vae ? &job->vae->source : NULL;
         job->vae_differs = true;
     }
-    job->latent_width = job->request.width / 8;
-    job->latent_height = job->request.height / 8;
-    job->count = (size_t)4 * (size_t)job->latent_width * (size_t)job->latent_height;
+    job->latent_width = job->request.width / LATENT_FACTOR;
+    job->latent_height = job->request.height / LATENT_FACTOR;
+    job->count = (size_t)LATENT_CHANNELS * (size_t)job->latent_width *
+                 (size_t)job->latent_height;
     enum dr_code code = check_slots(job, err);
     if (code == DR_OK && job->request.wants_encode)
         code = stage_open_picture(job, &job->picture_bytes, err);

@@ -68,9 +68,9 @@ static enum dr_code read_head(const struct tensor_file *file, const char *path,
     if (!fits)
         return error_set(
             err, DR_BAD_INPUT,
-            "%.600s: the tensor \"latent\" is not float32 [n,4,height/8,width/8] "
+            "%.600s: the tensor \"latent\" is not float32 [n,%d,height/%d,width/%d] "
             "with sides up to 4096",
-            path);
+            path, LATENT_CHANNELS, LATENT_FACTOR, LATENT_FACTOR);
     *head = (struct latent_head){.n = (int32_t)tensor->dims[0],
                                  .height = (int32_t)tensor->dims[2],
                                  .width = (int32_t)tensor->dims[3]};

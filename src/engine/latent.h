@@ -11,9 +11,11 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "model/vae.h"
 
 enum {
-    LATENT_CHANNELS = 4
+    LATENT_CHANNELS = VAE_LATENT_CHANNELS,
+    LATENT_FACTOR = VAE_FACTOR
 };
 
 /* cells = h * w; source and target may not overlap. */

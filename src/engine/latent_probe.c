@@ -265,6 +265,12 @@ static enum dr_code run(struct plan *plan, const struct latent_probe_work *work,
     return plan_run(plan, &progress, err);
 }
 
+static void expect(const struct plan *plan, struct value value, int32_t side,
+                   int32_t channels)
+{
+    plan_expect(plan, value, (struct shape){1, side, side, channels}, DTYPE_F32);
+}
+
 /* Decode the latents (unscaled for this decoder) and measure what comes back. */
 static enum dr_code decode(const struct vae_decode_plan *plan, const float *latents,
                            struct region *arena, const void *weights,
@@ -273,6 +279,8 @@ static enum dr_code decode(const struct vae_decode_plan *plan, const float *late
 {
     enum dr_code code = plan_bind(plan->plan, arena->data, weights, err);
     if (code != DR_OK) return code;
+    expect(plan->plan, plan->latent, LATENT_PROBE_CELLS, LATENT_CHANNELS);
+    expect(plan->plan, plan->image, LATENT_PROBE_SIDE, CHANNELS);
     memcpy(plan_data(plan->plan, plan->latent), latents,
            sizeof(float) * LATENT_PROBE_FLOATS);
     code = run(plan->plan, work, err);
@@ -286,6 +294,8 @@ static enum dr_code encode(const struct vae_encode_plan *plan, float *latents,
 {
     enum dr_code code = plan_bind(plan->plan, arena->data, weights, err);
     if (code != DR_OK) return code;
+    expect(plan->plan, plan->image, LATENT_PROBE_SIDE, CHANNELS);
+    expect(plan->plan, plan->moments, LATENT_PROBE_CELLS, 2 * LATENT_CHANNELS);
     draw(plan_data(plan->plan, plan->image));
     code = run(plan->plan, work, err);
     if (code == DR_OK)

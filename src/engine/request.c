@@ -67,14 +67,15 @@ struct dr_codec_options dr_codec_options_default(void)
 
 static enum dr_code check_side(const char *what, int32_t pixels, struct dr_error *err)
 {
-    if (pixels >= 64 && pixels <= MAX_SIDE && pixels % 8 == 0) return DR_OK;
+    if (pixels >= 64 && pixels <= MAX_SIDE && pixels % LATENT_FACTOR == 0) return DR_OK;
     if (pixels < 64 || pixels > MAX_SIDE)
         return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give 64 to %d", what,
                          (int)pixels, MAX_SIDE);
     return error_set(
         err, DR_BAD_INPUT,
-        "the %s is %d pixels; it must be a multiple of 8, such as %d or %d", what,
-        (int)pixels, (int)(pixels / 8 * 8), (int)(pixels / 8 * 8 + 8));
+        "the %s is %d pixels; it must be a multiple of %d, such as %d or %d", what,
+        (int)pixels, LATENT_FACTOR, (int)(pixels - pixels % LATENT_FACTOR),
+        (int)(pixels - pixels % LATENT_FACTOR + LATENT_FACTOR));
 }
 
 static enum dr_code check_numbers(const struct dr_generate_options *options,
@@ -254,8 +255,8 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
         const enum dr_code code = image_reader_open(&reader, &head, options->init, err);
         if (code != DR_OK) return code;
         image_reader_close(&reader);
-        if (!options->width) want->width = head.width / 8 * 8;
-        if (!options->height) want->height = head.height / 8 * 8;
+        if (!options->width) want->width = head.width - head.width % LATENT_FACTOR;
+        if (!options->height) want->height = head.height - head.height % LATENT_FACTOR;
     }
     const enum dr_code code = check_side("width", want->width, err);
     return code == DR_OK ? check_side("height", want->height, err) : code;
@@ -393,8 +394,9 @@ enum dr_code forecast_request(struct dr_engine *engine,
     want->sampler.zero_terminal_snr = engine->pipeline->zero_terminal_snr;
     want->sampler.image_to_image = options->init != NULL;
     want->sampler.strength = options->init ? (float)options->strength : 1.0F;
-    want->sampler.count = (size_t)LATENT_CHANNELS * (size_t)(want->width / 8) *
-                          (size_t)(want->height / 8);
+    want->sampler.count = (size_t)LATENT_CHANNELS *
+                          (size_t)(want->width / LATENT_FACTOR) *
+                          (size_t)(want->height / LATENT_FACTOR);
     size_t bytes;
     return sampler_bytes(&want->sampler, &bytes, err);
 }
@@ -433,8 +435,8 @@ static enum dr_code decode_request(const struct dr_codec_options *options,
     if (code != DR_OK) return code;
     want->latent_input = options->input;
     want->batch = head.n;
-    want->width = head.width * 8;
-    want->height = head.height * 8;
+    want->width = head.width * LATENT_FACTOR;
+    want->height = head.height * LATENT_FACTOR;
     return check_output(options->output, options->bits, head.n, false, err);
 }
 

@@ -14,6 +14,10 @@
 #include "image/resize.h"
 #include "mem/arena_plan.h"
 
+enum {
+    IMAGE_CHANNELS = 3
+};
+
 /* ---- what the plans' progress goes to ---------------------------------------------------- */
 
 struct stage_progress {
@@ -35,6 +39,46 @@ static struct plan_progress plan_progress_of(struct stage_progress *cookie)
 static const void *weights_of(const struct job *job, enum component_role role)
 {
     return job->context.pipeline->slots[role].weights.data;
+}
+
+/* ---- what the plans are of ------------------------------------------------------------------- */
+
+/* A stage writes inputs and reads outputs by the job's sizes; the plan's are the network's. */
+static void expect(const struct plan *plan, struct value value, struct shape shape)
+{
+    plan_expect(plan, value, shape, DTYPE_F32);
+}
+
+static struct shape latent_shape(const struct job *job, int32_t n, int32_t channels)
+{
+    return (struct shape){n, job->latent_height, job->latent_width, channels};
+}
+
+static struct shape image_shape(const struct job *job)
+{
+    return (struct shape){1, job->request.height, job->request.width, IMAGE_CHANNELS};
+}
+
+static void check_text_plan(const struct clip_text_plan *text,
+                            const struct clip_text_info *info)
+{
+    plan_expect(text->plan, text->ids, (struct shape){1, 1, TOKENIZER_POSITIONS, 1},
+                DTYPE_I32);
+    expect(text->plan, text->context,
+           (struct shape){1, 1, TOKENIZER_POSITIONS, info->width});
+    if (info->pooled)
+        expect(text->plan, text->projected,
+               (struct shape){1, 1, TOKENIZER_POSITIONS, info->pooled});
+}
+
+static void check_unet_plan(const struct job *job)
+{
+    const struct unet_plan *const unet = &job->unet_plan;
+    const struct shape shape =
+        latent_shape(job, job->request.guided ? 2 : 1, LATENT_CHANNELS);
+    assert(job->request.sampler.count == job->count);
+    expect(unet->plan, unet->latent, shape);
+    expect(unet->plan, unet->result, shape);
 }
 
 /* ---- text -------------------------------------------------------------------------------- */
@@ -104,6 +148,7 @@ static enum dr_code encode_prompt(struct job *job, enum component_role role,
     enum dr_code code =
         plan_bind(text->plan, job->arena.data, weights_of(job, role), err);
     if (code != DR_OK) return code;
+    check_text_plan(text, &info);
     memcpy(plan_data(text->plan, text->ids), list->ids, sizeof list->ids);
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
@@ -139,7 +184,8 @@ static struct resize_shape resize_of(const struct job *job)
 
 static size_t picture_pixels_bytes(const struct job *job)
 {
-    return sizeof(float) * 3 * (size_t)job->head.width * (size_t)job->head.height;
+    return sizeof(float) * IMAGE_CHANNELS * (size_t)job->head.width *
+           (size_t)job->head.height;
 }
 
 enum dr_code stage_open_picture(struct job *job, size_t *bytes, struct dr_error *err)
@@ -172,8 +218,11 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     if (code == DR_OK)
         code = plan_bind(encode->plan, job->arena.data, weights_of(job, ROLE_VAE), err);
     if (code != DR_OK) return code;
+    expect(encode->plan, encode->image, image_shape(job));
+    expect(encode->plan, encode->moments, latent_shape(job, 1, 2 * LATENT_CHANNELS));
     float *const image = plan_data(encode->plan, encode->image);
-    const size_t samples = 3 * (size_t)job->request.width * (size_t)job->request.height;
+    const size_t samples =
+        IMAGE_CHANNELS * (size_t)job->request.width * (size_t)job->request.height;
     resize_run(&shape, pixels, image, scratch);
     for (size_t i = 0; i < samples; ++i) {
         const float clamped = image[i] < 0.0F   ? 0.0F
@@ -292,6 +341,7 @@ enum dr_code stage_sample(struct job *job, struct dr_error *err)
     enum dr_code code = plan_bind(job->unet_plan.plan, job->arena.data,
                                   weights_of(job, ROLE_UNET), err);
     if (code != DR_OK) return code;
+    check_unet_plan(job);
     copy_conditioning(job);
     for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
         code = with_whole_weights(job, ROLE_UNET, sample_image(job, i, err), err);
@@ -399,6 +449,8 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
     const struct vae_info info = vae_info(job_vae_spec(job));
     struct stage_progress cookie = {job, idx};
     const struct plan_progress progress = plan_progress_of(&cookie);
+    expect(decode->plan, decode->latent, latent_shape(job, 1, LATENT_CHANNELS));
+    expect(decode->plan, decode->image, image_shape(job));
     float *const latent = plan_data(decode->plan, decode->latent);
     const double started = clock_ms();
     job->stage = DR_STAGE_DECODE;
@@ -411,7 +463,8 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
     job->vae_ms += clock_ms() - started;
     ++job->vae_runs;
     float *const rgb = plan_data(decode->plan, decode->image);
-    const size_t samples = 3 * (size_t)job->request.width * (size_t)job->request.height;
+    const size_t samples =
+        IMAGE_CHANNELS * (size_t)job->request.width * (size_t)job->request.height;
     if (!latent_is_finite(rgb, samples))
         return error_set(
             err, DR_NOT_FINITE,

@@ -459,11 +459,13 @@ static void refuses_other_shapes(void)
         int32_t rank;
         int64_t dims[2];
     } cases[] = {
-        {"embeddings.position_embedding.weight",     2, {77, 63} },
-        {"encoder.layers.0.self_attn.k_proj.weight", 2, {64, 32} },
-        {"encoder.layers.0.self_attn.k_proj.bias",   1, {63}     },
-        {"encoder.layers.1.mlp.fc2.weight",          2, {64, 255}},
-        {"final_layer_norm.weight",                  1, {65}     },
+        {"embeddings.position_embedding.weight",     2, {77, 63}        },
+        {"encoder.layers.0.self_attn.k_proj.weight", 2, {64, 32}        },
+        {"encoder.layers.0.self_attn.k_proj.bias",   1, {63}            },
+        {"encoder.layers.1.mlp.fc2.weight",          2, {64, 255}       },
+        {"final_layer_norm.weight",                  1, {65}            },
+        {"embeddings.token_embedding.weight",
+         2,                                             {600, INT32_MAX}}, /* q, k and v would overflow */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
         struct checkpoint checkpoint;

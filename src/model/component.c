@@ -102,7 +102,7 @@ static bool fits(const struct view *view, const struct operand_request *request,
     if (view->out < 1 || view->in < 1 || view->kernel_height < 1 ||
         view->kernel_width < 1)
         return false;
-    if (view->out > INT32_MAX / OPERAND_MAX_PARTS || view->in > INT32_MAX) return false;
+    if (view->out > COMPONENT_MAX_DIM || view->in > COMPONENT_MAX_DIM) return false;
     if (is_conv &&
         (!goes(height, view->kernel_height) || !goes(width, view->kernel_width)))
         return false;

@@ -23,7 +23,10 @@
 #include "weights/checkpoint.h"
 
 enum {
-    OPERAND_MAX_PARTS = 4
+    OPERAND_MAX_PARTS = 4,
+    /* Of any dim that a network is built from: as many rows of one operand, and the sum of two widths, are
+     * an int32_t. */
+    COMPONENT_MAX_DIM = INT32_MAX / OPERAND_MAX_PARTS,
 };
 
 /* One operand: tensors stacked along their first dimension (q, k, v), optionally only the

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/component.h"
+
 static struct outline_path path_of(const char *format, va_list arguments)
 {
     struct outline_path path;
@@ -72,5 +74,5 @@ int32_t outline_dim(const struct component_index *index, int32_t axis,
     const struct tensor *const tensor = component_find(index, name.text);
     if (!tensor || axis >= tensor->rank) return -1;
     const int64_t dim = tensor->dims[axis];
-    return dim <= INT32_MAX ? (int32_t)dim : -1;
+    return dim <= COMPONENT_MAX_DIM ? (int32_t)dim : -1;
 }

@@ -33,7 +33,7 @@ bool outline_has(const struct component_index *index, const char *format, ...)
 int32_t outline_count(const struct component_index *index, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Dimension `axis` of a tensor, -1 where it is absent, of lower rank, or above INT32_MAX. */
+/* Dimension `axis` of a tensor, -1 where it is absent, of lower rank, or above COMPONENT_MAX_DIM. */
 int32_t outline_dim(const struct component_index *index, int32_t axis,
                     const char *format, ...) __attribute__((format(printf, 3, 4)));
 

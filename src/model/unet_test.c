@@ -433,14 +433,19 @@ static void names_misshapen_tensors(void)
         int32_t rank;
         int64_t dims[4];
     } cases[] = {
-        {"input_blocks.1.0.in_layers.0.weight",                     1, {33}            },
-        {"input_blocks.1.0.in_layers.2.weight",                     4, {32, 31, 3, 3}  },
-        {"input_blocks.1.0.out_layers.3.weight",                    4, {32, 32, 1, 1}  },
-        {"input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", 2, {32, 65}        },
-        {"input_blocks.1.1.proj_in.weight",                         3, {32, 32, 1}     },
-        {"output_blocks.0.0.skip_connection.weight",                4, {128, 255, 1, 1}},
-        {"time_embed.2.weight",                                     2, {128, 64}       },
-        {"middle_block.1.transformer_blocks.0.ff.net.2.weight",     2, {128, 500}      },
+        {"input_blocks.1.0.in_layers.0.weight",                     1, {33}                      },
+        {"input_blocks.1.0.in_layers.2.weight",                     4, {32, 31, 3, 3}            },
+        {"input_blocks.1.0.out_layers.3.weight",                    4, {32, 32, 1, 1}            },
+        {"input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", 2, {32, 65}                  },
+        {"input_blocks.1.1.proj_in.weight",                         3, {32, 32, 1}               },
+        {"output_blocks.0.0.skip_connection.weight",                4, {128, 255, 1, 1}          },
+        {"time_embed.2.weight",                                     2, {128, 64}                 },
+        {"middle_block.1.transformer_blocks.0.ff.net.2.weight",     2, {128, 500}                },
+ /* sums and multiples of widths overflow */
+        {"input_blocks.0.0.weight",                                 4, {INT32_MAX, 4, 3, 3}      },
+        {"input_blocks.0.0.weight",                                 4, {INT64_MAX, 4, 3, 3}      },
+        {"middle_block.0.in_layers.2.weight",                       4, {INT32_MAX / 3, 128, 3, 3}},
+        {"middle_block.1.transformer_blocks.0.attn2.to_k.weight",   2, {128, INT32_MAX}          },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i)
         check_has(misshapen(cases[i].name, cases[i].rank, cases[i].dims),

@@ -10,6 +10,7 @@
  */
 #include "model/vae.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "base/fault.h"
@@ -17,11 +18,12 @@
 #include "model/resnet.h"
 
 enum {
-    VAE_MAX_LEVELS = 8,
+    VAE_LEVELS = 4,
     VAE_MAX_BLOCKS = 8, /* residual blocks a level */
-    LATENT_CHANNELS = 4,
+    LATENT_CHANNELS = VAE_LATENT_CHANNELS,
     IMAGE_CHANNELS = 3,
 };
+static_assert(1 << (VAE_LEVELS - 1) == VAE_FACTOR, "all levels but one halve a side");
 
 /* Scale factors of the families: diffusers single_file_utils.py. */
 #define SCALE_SD1  0.18215F
@@ -51,7 +53,7 @@ struct vae_level {
 /* Encoder or decoder. */
 struct vae_half {
     struct layer conv_in, norm_out, conv_out;
-    struct vae_level levels[VAE_MAX_LEVELS];
+    struct vae_level levels[VAE_LEVELS];
     struct vae_middle middle;
 };
 
@@ -59,7 +61,6 @@ struct vae_spec {
     struct pool pool;
     struct component_spec component;
     struct vae_info info;
-    int32_t level_count;
     struct layer quant, post_quant;
     struct vae_half encoder, decoder;
 };
@@ -121,11 +122,11 @@ static void need_encoder(struct vae_spec *vae)
     struct vae_half *const half = &vae->encoder;
     half->conv_in = layer_need(spec, LAYER_CONV(IMAGE_CHANNELS, -1), "encoder.conv_in");
     int32_t channels = layer_out(&half->conv_in);
-    for (int32_t i = 0; i < vae->level_count; ++i) {
+    for (int32_t i = 0; i < VAE_LEVELS; ++i) {
         const struct outline_path path = outline_path("encoder.down.%d", i);
         struct vae_level *const level = &half->levels[i];
         channels = need_level(spec, level, channels, path.text);
-        if (i + 1 < vae->level_count)
+        if (i + 1 < VAE_LEVELS)
             level->resample = layer_need(spec, LAYER_CONV(channels, channels),
                                          "%s.downsample.conv", path.text);
     }
@@ -152,7 +153,7 @@ static void need_decoder(struct vae_spec *vae)
                    "decoder.conv_in");
     int32_t channels =
         need_middle(spec, &half->middle, layer_out(&half->conv_in), "decoder");
-    for (int32_t i = vae->level_count - 1; i >= 0; --i) {
+    for (int32_t i = VAE_LEVELS - 1; i >= 0; --i) {
         const struct outline_path path = outline_path("decoder.up.%d", i);
         struct vae_level *const level = &half->levels[i];
         channels = need_level(spec, level, channels, path.text);
@@ -172,9 +173,8 @@ static int32_t latent_channels_of(const struct component_index *index)
     return channels > 0 ? channels : outline_dim(index, 0, "post_quant_conv.weight");
 }
 
-static enum dr_code read_outline(struct vae_spec *vae,
-                                 const struct component_index *index,
-                                 struct dr_error *err)
+static enum dr_code check_outline(const struct component_index *index,
+                                  struct dr_error *err)
 {
     const int32_t latent_channels = latent_channels_of(index);
     if (latent_channels > 0 && latent_channels != LATENT_CHANNELS)
@@ -185,15 +185,16 @@ static enum dr_code read_outline(struct vae_spec *vae,
             latent_channels == 16 ? " (16 is a VAE of SD3 or Flux)" : "");
     const int32_t decoder_levels = outline_count(index, "decoder.up.");
     const int32_t encoder_levels = outline_count(index, "encoder.down.");
-    vae->level_count =
+    const int32_t levels =
         decoder_levels > encoder_levels ? decoder_levels : encoder_levels;
-    if (vae->level_count > VAE_MAX_LEVELS)
+    if (levels > 0 && levels != VAE_LEVELS) /* 0: all are named as missing */
         return error_set(err, DR_UNSUPPORTED,
-                         "vae: %d levels; at most %d are supported", vae->level_count,
-                         VAE_MAX_LEVELS);
-    if (vae->level_count == 0) vae->level_count = 1; /* named as missing */
+                         "vae: %d level%s, which is %g pixel%s a latent cell; Stable "
+                         "Diffusion 1.x and SDXL have %d levels, %d pixels",
+                         levels, levels == 1 ? "" : "s", ldexp(1.0, levels - 1),
+                         levels == 1 ? "" : "s", VAE_LEVELS, VAE_FACTOR);
 
-    for (int32_t i = 0; i < vae->level_count; ++i) {
+    for (int32_t i = 0; i < VAE_LEVELS; ++i) {
         if (outline_count(index, "decoder.up.%d.block.", i) > VAE_MAX_BLOCKS ||
             outline_count(index, "encoder.down.%d.block.", i) > VAE_MAX_BLOCKS)
             return error_set(err, DR_UNSUPPORTED,
@@ -229,8 +230,7 @@ static enum dr_code check_resnet(const struct resnet *resnet, struct dr_error *e
                      resnet->out, LAYER_GROUPS);
 }
 
-static enum dr_code check_half(const struct vae_half *half, int32_t level_count,
-                               struct dr_error *err)
+static enum dr_code check_half(const struct vae_half *half, struct dr_error *err)
 {
     if (layer_out(&half->conv_in) % LAYER_GROUPS != 0)
         return error_set(
@@ -239,7 +239,7 @@ static enum dr_code check_half(const struct vae_half *half, int32_t level_count,
             layer_out(&half->conv_in), LAYER_GROUPS);
     enum dr_code code = check_resnet(&half->middle.first, err);
     if (!code) code = check_resnet(&half->middle.last, err);
-    for (int32_t i = 0; i < level_count && !code; ++i)
+    for (int32_t i = 0; i < VAE_LEVELS && !code; ++i)
         for (int32_t j = 0; j < half->levels[i].block_count && !code; ++j)
             code = check_resnet(&half->levels[i].blocks[j], err);
     return code;
@@ -253,16 +253,14 @@ enum dr_code vae_spec_create(struct vae_spec **out, const struct component_index
     if (!vae) return error_set(err, DR_NOMEM, "vae: no memory");
     vae->pool = pool;
 
-    enum dr_code code = read_outline(vae, index, err);
+    enum dr_code code = check_outline(index, err);
     if (code) goto out;
     component_spec_begin(&vae->component, index, dtype, &vae->pool);
     need_encoder(vae);
     need_decoder(vae);
     code = component_spec_end(&vae->component, err);
-    if (!code) code = check_half(&vae->encoder, vae->level_count, err);
-    if (!code) code = check_half(&vae->decoder, vae->level_count, err);
-    vae->info.latent_channels = LATENT_CHANNELS;
-    vae->info.factor = 1 << (vae->level_count - 1);
+    if (!code) code = check_half(&vae->encoder, err);
+    if (!code) code = check_half(&vae->decoder, err);
     vae->info.has_encoder = true;
     read_scale(&vae->info, index->file, family);
 out:
@@ -341,7 +339,7 @@ static struct value plan_decoder(struct plan *plan, const struct vae_spec *vae,
     struct value h = layer_linear_f32(plan, latent, &vae->post_quant, ACTIVATION_NONE);
     h = layer_conv_f32(plan, h, &half->conv_in);
     h = plan_middle(plan, &half->middle, layer_convert(plan, h, vae->component.dtype));
-    for (int32_t i = vae->level_count - 1; i >= 0; --i) {
+    for (int32_t i = VAE_LEVELS - 1; i >= 0; --i) {
         const struct vae_level *const level = &half->levels[i];
         h = plan_level(plan, level, h);
         if (!level->resample.weight) continue;
@@ -370,7 +368,7 @@ static struct value plan_encoder(struct plan *plan, const struct vae_spec *vae,
     const struct vae_half *const half = &vae->encoder;
     struct value h = layer_conv(plan, layer_convert(plan, image, vae->component.dtype),
                                 &half->conv_in, VALUE_NONE);
-    for (int32_t i = 0; i < vae->level_count; ++i) {
+    for (int32_t i = 0; i < VAE_LEVELS; ++i) {
         const struct vae_level *const level = &half->levels[i];
         h = plan_level(plan, level, h);
         if (level->resample.weight) h = plan_downsample(plan, &level->resample, h);
@@ -433,15 +431,14 @@ enum dr_code vae_encode_plan_create(struct vae_encode_plan *out,
     enum dr_code code = create_plan(&encode.plan, "vae encoder", spec, options, err);
     if (code) return code;
 
-    const int32_t factor = spec->info.factor;
     const int32_t height = options->latent_height, width = options->latent_width;
-    if (height > INT32_MAX / factor || width > INT32_MAX / factor)
+    if (height > INT32_MAX / VAE_FACTOR || width > INT32_MAX / VAE_FACTOR)
         plan_fail(encode.plan, DR_BAD_INPUT,
                   "a picture of %d x %d latent cells is too large", width, height);
     else
         encode.image = plan_input(encode.plan,
-                                  (struct shape){options->n, height * factor,
-                                                 width * factor, IMAGE_CHANNELS},
+                                  (struct shape){options->n, height * VAE_FACTOR,
+                                                 width * VAE_FACTOR, IMAGE_CHANNELS},
                                   DTYPE_F32);
     const struct value moments = plan_encoder(encode.plan, spec, encode.image);
     encode.moments = plan_output(encode.plan, moments, DTYPE_F32);

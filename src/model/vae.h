@@ -13,9 +13,14 @@
 
 struct vae_spec; /* opaque */
 
+/* Of every VAE that is taken; one with others is refused where its spec is made, so all that hands
+ * latents and pictures to plans may count on them. */
+enum {
+    VAE_LATENT_CHANNELS = 4,
+    VAE_FACTOR = 8, /* pixels of a side that one latent cell stands for */
+};
+
 struct vae_info {
-    int32_t latent_channels; /* 4 */
-    int32_t factor;          /* 8: pixels a latent cell */
     bool has_encoder;
     float scale_factor; /* latents = (z - shift) * scale */
     float shift_factor;
@@ -23,7 +28,7 @@ struct vae_info {
 
 /* family gives the scale factor where the file does not: SD1.x 0.18215, SDXL 0.13025 (for a
  * stand-alone VAE: the family of the checkpoint that it will serve). A VAE must be complete:
- * decoder and encoder. Errors: DR_INCOMPLETE, DR_UNSUPPORTED (16 latent channels, ...). */
+ * decoder and encoder. Errors: DR_INCOMPLETE, DR_UNSUPPORTED (16 latent channels, 3 levels, ...). */
 enum dr_code vae_spec_create(struct vae_spec **out, const struct component_index *index,
                              enum family family, enum dtype dtype,
                              struct dr_error *err) DR_MUST_CHECK;

@@ -147,8 +147,6 @@ static void equals_diffusers(void)
     golden_close(&golden);
     load(&loaded, sd15_path, DTYPE_F32);
     const struct vae_info info = vae_info(loaded.spec);
-    check_int(info.latent_channels, ==, 4);
-    check_int(info.factor, ==, 8);
     check(info.has_encoder);
     unload(&loaded);
     check_cases(sd15_path, DTYPE_F32, golden_bound);
@@ -427,18 +425,78 @@ static void refuses_other_shapes(void)
         int32_t rank;
         int64_t dims[4];
     } cases[] = {
-        {"post_quant_conv.weight",              4, {4, 4, 3, 3}   },
-        {"decoder.mid.attn_1.q.weight",         4, {128, 64, 1, 1}},
-        {"decoder.mid.attn_1.q.bias",           1, {127}          },
-        {"decoder.conv_out.weight",             4, {4, 32, 3, 3}  },
-        {"encoder.conv_in.weight",              4, {32, 4, 3, 3}  },
-        {"encoder.down.2.block.1.norm1.weight", 1, {64}           },
+        {"post_quant_conv.weight",              4, {4, 4, 3, 3}            },
+        {"decoder.mid.attn_1.q.weight",         4, {128, 64, 1, 1}         },
+        {"decoder.mid.attn_1.q.bias",           1, {127}                   },
+        {"decoder.conv_out.weight",             4, {4, 32, 3, 3}           },
+        {"encoder.conv_in.weight",              4, {32, 4, 3, 3}           },
+        {"encoder.down.2.block.1.norm1.weight", 1, {64}                    },
+        {"encoder.conv_in.weight",              4, {INT32_MAX, 3, 3, 3}    },
+        {"decoder.conv_in.weight",              4, {INT32_MAX / 2, 4, 3, 3}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
         check_int(misshapen(cases[i].name, cases[i].rank, cases[i].dims, &err), ==,
                   DR_INCOMPLETE);
         check_has(err.message, cases[i].name);
     }
+}
+
+/* Four levels alone are 8 pixels a cell; the smallest side says so before anything is planned. */
+static void refuses_other_factors(void)
+{
+    static const struct {
+        int levels;
+        const char *message;
+    } cases[] = {
+        {1, "1 level, which is 1 pixel a latent cell"    },
+        {2, "2 levels, which is 2 pixels a latent cell"  },
+        {3, "3 levels, which is 4 pixels a latent cell"  },
+        {5, "5 levels, which is 16 pixels a latent cell" },
+        {9, "9 levels, which is 256 pixels a latent cell"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        struct checkpoint checkpoint;
+        struct vae_spec *spec = NULL;
+        struct dr_error err = {0};
+        char arguments[192];
+        snprintf(arguments, sizeof arguments, "%s --vae-levels %d", alone_arguments,
+                 cases[i].levels);
+        network_open(&checkpoint, network_checkpoint(arguments));
+        check_int(vae_spec_create(&spec, &checkpoint.components[ROLE_VAE], FAMILY_SD15,
+                                  DTYPE_F32, &err),
+                  ==, DR_UNSUPPORTED);
+        check(spec == NULL);
+        check_has(err.message, cases[i].message);
+        checkpoint_close(&checkpoint);
+    }
+}
+
+/* The plans are of the sizes that stages count on, whatever the latent's. */
+static void plans_eight_pixels_a_cell(void)
+{
+    static const struct size sizes[] = {
+        {1, 1, 1},
+        {2, 3, 5}
+    };
+    struct loaded loaded = {0};
+    load(&loaded, sd15_path, DTYPE_F32);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; ++i) {
+        const struct size size = sizes[i];
+        const struct shape image = {size.n, 8 * size.height, 8 * size.width, 3};
+        struct bound_decode decode = {0};
+        struct bound_encode encode = {0};
+        bind_decode(&decode, &loaded, size);
+        plan_expect(decode.vae.plan, decode.vae.image, image, DTYPE_F32);
+        plan_expect(decode.vae.plan, decode.vae.latent,
+                    (struct shape){size.n, size.height, size.width, 4}, DTYPE_F32);
+        unbind_decode(&decode);
+        bind_encode(&encode, &loaded, size);
+        plan_expect(encode.vae.plan, encode.vae.image, image, DTYPE_F32);
+        plan_expect(encode.vae.plan, encode.vae.moments,
+                    (struct shape){size.n, size.height, size.width, 8}, DTYPE_F32);
+        unbind_encode(&encode);
+    }
+    unload(&loaded);
 }
 
 int main(void)
@@ -456,6 +514,8 @@ int main(void)
     check_run(samples_the_distribution);
     check_run(names_missing_tensors);
     check_run(refuses_other_shapes);
+    check_run(refuses_other_factors);
+    check_run(plans_eight_pixels_a_cell);
     network_finish();
     return check_done();
 }
