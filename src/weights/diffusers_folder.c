@@ -226,8 +226,13 @@ static enum dr_code find_tensors(struct pool *pool, const char *folder,
         ".fp16.safetensors",
         ".fp16.safetensors.index.json",
         ".safetensors.index.fp16.json",
+        ".safetensors.fp16.index.json",
         ".bin",
+        ".bin.index.json",
         ".fp16.bin",
+        ".fp16.bin.index.json",
+        ".bin.index.fp16.json",
+        ".bin.fp16.index.json",
     };
     *out = NULL;
     for (size_t e = 0; e < sizeof endings / sizeof endings[0]; ++e)

@@ -1,4 +1,5 @@
-/* A sharded set's index: {"metadata": {...}, "weight_map": {"tensor": "shard", ...}}.
+/* A sharded set's index: {"metadata": {...}, "weight_map": {"tensor": "shard", ...}}. The shards are
+ * safetensors files or PyTorch's, each told by its first bytes.
  *
  * Shard names come from a file that was downloaded, so they may only be plain names beside the
  * index: no folders, no "..", nothing hidden. Index and shards are held against each other in
@@ -18,15 +19,24 @@ static enum dr_code no_memory(struct dr_error *err)
     return error_set(err, DR_NOMEM, "no memory for the list of shards");
 }
 
+/* Endings of files with tensors; what is in them tells how they are read. */
+static bool has_ending(const char *name)
+{
+    static const char *const endings[] = {".safetensors", ".sft", ".bin",
+                                          ".pt",          ".pth", ".ckpt"};
+    const char *const dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof endings[0]; ++i)
+        if (strcmp(dot, endings[i]) == 0) return true;
+    return false;
+}
+
 static bool is_plain_name(const char *name)
 {
-    const char *const end = ".safetensors";
-    const size_t bytes = strlen(name);
-    if (bytes <= strlen(end) || bytes > 255 || name[0] == '.') return false;
+    if (strlen(name) > 255 || name[0] == '.') return false;
     for (const char *c = name; *c; ++c)
         if (*c == '/' || *c == '\\' || (unsigned char)*c < 0x20 || *c == 0x7f)
             return false;
-    return strcmp(name + bytes - strlen(end), end) == 0;
+    return has_ending(name);
 }
 
 /* "folder/of/the/index/name", in the pool. */
@@ -54,7 +64,7 @@ static enum dr_code list_shards(json_t *map, const char *names[MAX_SHARDS],
         if (!name || !is_plain_name(name))
             return error_set(err, DR_CORRUPT,
                              "its index gives tensor %.160s no shard that is a plain "
-                             ".safetensors name beside it (\"%.160s\")",
+                             ".safetensors or .bin name beside it (\"%.160s\")",
                              tensor, name ? name : "no text");
         size_t i = *count;
         while (i > 0 && strcmp(names[i - 1], name) != 0)
@@ -102,7 +112,9 @@ static enum dr_code read_shard(struct tensor_file *file, struct tensor_list *lis
     if (code) return code;
     file->shard_count = shard_idx + 1;
     const size_t first = list->count;
-    code = tensor_shard_parse(list, (int32_t)shard_idx, shard, err);
+    const char *format = "";
+    code = tensor_shard_parse_any(list, (int32_t)shard_idx, shard, &format, err);
+    if (strncmp(format, "PyTorch", 7) == 0) file->format = "sharded PyTorch checkpoint";
     if (!code) code = check_shard(list, first, map, name, err);
     return code;
 }
@@ -161,6 +173,7 @@ static enum dr_code read_map(struct tensor_file *file, struct tensor_list *list,
     enum dr_code code = list_shards(map, names, &count, err);
     if (!code) code = tensor_list_reserve(list, json_object_size(map), err);
     if (code) return code;
+    file->format = "sharded safetensors"; /* unless a shard is another thing */
     file->shards = pool_alloc(&file->pool, (count + 1) * sizeof file->shards[0]);
     if (!file->shards) return no_memory(err);
     for (size_t i = 0; !code && i < count; ++i)

@@ -174,12 +174,72 @@ static enum format tell_format(const char *start, size_t bytes, const char *path
     return is_named ? FORMAT_SAFETENSORS : FORMAT_OTHER;
 }
 
-typedef enum dr_code (*shard_parser)(struct tensor_list *list, int32_t shard_idx,
-                                     struct tensor_shard *shard, struct dr_error *err);
+/* What the first bytes of a file told. */
+struct beginning {
+    char bytes[FILE_KIND_BYTES];
+    size_t count;
+    enum format format;
+};
+
+static enum dr_code read_beginning(const struct tensor_shard *shard,
+                                   struct beginning *out, struct dr_error *err)
+{
+    out->count = shard->identity.bytes < sizeof out->bytes
+                     ? (size_t)shard->identity.bytes
+                     : sizeof out->bytes;
+    if (out->count == 0)
+        return error_set(err, DR_CORRUPT, "%s is empty: download it again",
+                         shard->path);
+    const enum dr_code code = tensor_shard_read(shard, 0, out->bytes, out->count, err);
+    if (!code) out->format = tell_format(out->bytes, out->count, shard->path);
+    return code;
+}
+
+static enum dr_code parse_shard(struct tensor_list *list, int32_t shard_idx,
+                                struct tensor_shard *shard,
+                                const struct beginning *start, const char **name,
+                                struct dr_error *err)
+{
+    char words[FILE_KIND_TEXT];
+    switch (start->format) {
+    case FORMAT_SAFETENSORS:
+        *name = "safetensors";
+        return tensor_shard_parse(list, shard_idx, shard, err);
+    case FORMAT_ZIP:
+        *name = "PyTorch checkpoint";
+        return pickle_zip_parse(list, shard_idx, shard, err);
+    case FORMAT_LEGACY:
+        *name = "PyTorch checkpoint (legacy)";
+        return pickle_legacy_parse(list, shard_idx, shard, err);
+    case FORMAT_KNOWN:
+        (void)file_kind_tell(start->bytes, start->count, words);
+        return error_set(err, DR_UNSUPPORTED, "%s is %s", shard->path, words);
+    case FORMAT_INDEX:
+        return error_set(err, DR_CORRUPT,
+                         "%s is JSON where a file with tensors belongs: download it "
+                         "again",
+                         shard->path);
+    case FORMAT_OTHER: break;
+    }
+    return error_set(err, DR_UNSUPPORTED,
+                     "%s is in no format that darkroom reads (.safetensors, the "
+                     ".index.json of a sharded model, a PyTorch .ckpt, .pt, .pth or "
+                     ".bin, or a diffusers folder)",
+                     shard->path);
+}
+
+enum dr_code tensor_shard_parse_any(struct tensor_list *list, int32_t shard_idx,
+                                    struct tensor_shard *shard, const char **name,
+                                    struct dr_error *err)
+{
+    struct beginning start;
+    const enum dr_code code = read_beginning(shard, &start, err);
+    return code ? code : parse_shard(list, shard_idx, shard, &start, name, err);
+}
 
 static enum dr_code open_single(struct tensor_file *file, struct tensor_list *list,
-                                const struct tensor_shard *first, shard_parser parse,
-                                struct dr_error *err)
+                                const struct tensor_shard *first,
+                                const struct beginning *start, struct dr_error *err)
 {
     file->shards = pool_alloc(&file->pool, sizeof file->shards[0]);
     if (!file->shards)
@@ -189,13 +249,12 @@ static enum dr_code open_single(struct tensor_file *file, struct tensor_list *li
     file->shard_count = 1;
     if (file->shards[0].descriptor < 0)
         return error_set_errno(err, DR_IO, errno, "cannot open %s", file->path);
-    return parse(list, 0, &file->shards[0], err);
+    return parse_shard(list, 0, &file->shards[0], start, &file->format, err);
 }
 
 static enum dr_code open_index(struct tensor_file *file, struct tensor_list *list,
                                const struct tensor_shard *index, struct dr_error *err)
 {
-    file->format = "sharded safetensors";
     const uint64_t bytes = index->identity.bytes;
     if (bytes > HEADER_MAX_BYTES)
         return error_set(err, DR_CORRUPT, "%s has %llu bytes, too many for an index",
@@ -242,41 +301,12 @@ static enum dr_code check_unique(const struct tensor_file *file, struct dr_error
 static enum dr_code open_format(struct tensor_file *file,
                                 const struct tensor_shard *first, struct dr_error *err)
 {
-    char start[FILE_KIND_BYTES], words[FILE_KIND_TEXT];
-    const size_t bytes = first->identity.bytes < sizeof start
-                             ? (size_t)first->identity.bytes
-                             : sizeof start;
-    if (bytes == 0)
-        return error_set(err, DR_CORRUPT, "%s is empty: download it again", file->path);
-    enum dr_code code = tensor_shard_read(first, 0, start, bytes, err);
+    struct beginning start;
+    enum dr_code code = read_beginning(first, &start, err);
     if (code) return code;
     struct tensor_list list = {.pool = &file->pool};
-    switch (tell_format(start, bytes, file->path)) {
-    case FORMAT_SAFETENSORS:
-        file->format = "safetensors";
-        code = open_single(file, &list, first, tensor_shard_parse, err);
-        break;
-    case FORMAT_ZIP:
-        file->format = "PyTorch checkpoint";
-        code = open_single(file, &list, first, pickle_zip_parse, err);
-        break;
-    case FORMAT_LEGACY:
-        file->format = "PyTorch checkpoint (legacy)";
-        code = open_single(file, &list, first, pickle_legacy_parse, err);
-        break;
-    case FORMAT_INDEX: code = open_index(file, &list, first, err); break;
-    case FORMAT_KNOWN:
-        (void)file_kind_tell(start, bytes, words);
-        code = error_set(err, DR_UNSUPPORTED, "%s is %s", file->path, words);
-        break;
-    case FORMAT_OTHER:
-        code = error_set(err, DR_UNSUPPORTED,
-                         "%s is in no format that darkroom reads (.safetensors, the "
-                         ".safetensors.index.json of a sharded model, a PyTorch .ckpt, "
-                         ".pt or .pth, or a diffusers folder)",
-                         file->path);
-        break;
-    }
+    code = start.format == FORMAT_INDEX ? open_index(file, &list, first, err)
+                                        : open_single(file, &list, first, &start, err);
     if (!code) code = diffusers_config_beside(&list, file->path, err);
     if (code) return code;
     take_list(file, &list);

@@ -75,6 +75,11 @@ enum dr_code pickle_legacy_parse(struct tensor_list *list, int32_t shard_idx,
                                  struct tensor_shard *shard,
                                  struct dr_error *err) DR_MUST_CHECK;
 
+/* Parse an open file with tensors, whatever its format, which *name then is for people. */
+enum dr_code tensor_shard_parse_any(struct tensor_list *list, int32_t shard_idx,
+                                    struct tensor_shard *shard, const char **name,
+                                    struct dr_error *err) DR_MUST_CHECK;
+
 /* Open a file that is none of a set: any format but a folder. As tensor_file_open. */
 enum dr_code tensor_file_open_one(struct tensor_file *file, const char *path,
                                   struct dr_error *err) DR_MUST_CHECK;

@@ -70,7 +70,7 @@ class Formats(Case):
         return self.folder / kinds[-1] / name, first
 
     def test_same_picture_from_sd15_folders(self):
-        self.folders("sd15", "m", "safetensors", "fp16.shards", "fp16.bin")
+        self.folders("sd15", "m", "safetensors", "fp16.shards", "fp16.bin", "bin.shards", "fp16.bin.shards")
 
     def test_same_picture_from_sdxl_folders(self):
         folder, first = self.folders("sdxl", "m", "shards", "bin", "fp16", "safetensors")
@@ -86,6 +86,34 @@ class Formats(Case):
         layouts.write(path, text)
         answer, _ = self.ask("generate", "-m", "safetensors/m", "-p", "x", "-o", "x.png")
         self.assertIn("1 tensor is missing: transformer.resblocks.1.attn.in_proj_weight", answer["error"]["message"])
+
+    def test_shards_of_pickles_by_themselves(self):
+        first, digest = self.picture_of("../tiny.safetensors")
+        (self.folder / "m").mkdir()
+        tensors = read_tensors(HOME / "tiny.safetensors")
+        layouts.write_shards(self.folder / "m", "tiny", tensors, ending=".bin")
+        index = self.folder / "m/tiny.bin.index.json"
+        picture, own = self.picture_of(index)
+        self.assertEqual(own, digest)
+        self.assertEqual(harness.idat_of(picture), harness.idat_of(first))
+        self.assertEqual(self.ask("inspect", index)[0]["format"], "sharded PyTorch checkpoint")
+        vae = {name: tensor for name, tensor in tensors.items() if name.startswith(VAE)}
+        layouts.write_shards(self.folder, "vae", vae, ending=".bin")
+        answer, _ = self.ask(*harness.GENERATE, "--vae", "vae.bin.index.json", "-o", "x.png")
+        self.assertEqual((answer["vae"]["active"], answer["vae"]["digest"]), ("override", digest))
+        # A shard that is no file of tensors, is missing, or is of another download.
+        shard = self.folder / "m/tiny-00002-of-00002.bin"
+        for content, code, part in ((b"<!DOCTYPE html><html>", "unsupported", "a web page"),
+                                    (index.read_bytes(), "corrupt", "JSON where a file with tensors belongs"),
+                                    (None, "not_found", "is missing"),
+                                    ((self.folder / "m/tiny-00001-of-00002.bin").read_bytes(), "corrupt", "the index says")):
+            shard.unlink()
+            if content:
+                shard.write_bytes(content)
+            answer, _ = self.ask("inspect", index)
+            self.assertEqual(answer["error"]["code"], code, answer)
+            self.check_sentence(answer["error"]["message"], ["tiny-00002-of-00002.bin", part])
+            shard.touch()
 
     def test_a_folder_brings_its_own_vocabulary(self):
         tensors = read_tensors(HOME / "tiny.safetensors")

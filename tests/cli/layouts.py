@@ -56,15 +56,20 @@ def write(path, tensors):
     path.write_bytes(b"".join([struct.pack("<Q", len(text)), text, *data]))
 
 
-def write_shards(folder, stem, tensors, variant=""):
+def write_pickle(path, tensors):
+    path.write_bytes(torch_save.save_zip(tensors))
+
+
+def write_shards(folder, stem, tensors, variant="", ending=".safetensors"):
     names = list(tensors)
+    put = write_pickle if ending == ".bin" else write
     weight_map = {}
     for i, part in enumerate((names[:len(names) // 2], names[len(names) // 2:])):
-        shard = f"{stem}-{i + 1:05}-of-00002{variant}.safetensors"
-        write(folder / shard, {name: tensors[name] for name in part})
+        shard = f"{stem}-{i + 1:05}-of-00002{variant}{ending}"
+        put(folder / shard, {name: tensors[name] for name in part})
         weight_map.update(dict.fromkeys(part, shard))
     text = json.dumps({"metadata": {"total_size": 1}, "weight_map": weight_map})
-    (folder / f"{stem}.safetensors.index{variant}.json").write_text(text)
+    (folder / f"{stem}{ending}.index{variant}.json").write_text(text)
 
 
 def golden(network):
@@ -130,7 +135,7 @@ def parts_of(family, tensors):
 
 
 def save(folder, family, tensors, kind="safetensors", scheduler=None):
-    """kind: safetensors, fp16, bin, fp16.bin, shards or fp16.shards. Configs are as diffusers writes them for these sizes."""
+    """kind: safetensors, fp16, bin, fp16.bin, shards, fp16.shards, bin.shards or fp16.bin.shards. Configs are as diffusers writes them for these sizes."""
     heads = 8 if family == "sd15" else [2, 4, 8]
     configs = {"unet": {"_class_name": "UNet2DConditionModel", "attention_head_dim": heads,
                         "block_out_channels": [32, 64, 128]},
@@ -142,11 +147,13 @@ def save(folder, family, tensors, kind="safetensors", scheduler=None):
         (folder / name).mkdir(parents=True)
         (folder / name / "config.json").write_text(json.dumps(configs[name]))
         stem = "diffusion_pytorch_model" if name in ("unet", "vae") else "model"
-        if kind.endswith("bin"):
-            stem = stem if name in ("unet", "vae") else "pytorch_model"
-            (folder / name / f"{stem}{variant}.bin").write_bytes(torch_save.save_zip(part))
-        elif kind.endswith("shards"):
-            write_shards(folder / name, stem, part, variant)
+        is_pickle = "bin" in kind
+        if is_pickle and stem == "model":
+            stem = "pytorch_model"
+        if kind.endswith("shards"):
+            write_shards(folder / name, stem, part, variant, ".bin" if is_pickle else ".safetensors")
+        elif is_pickle:
+            write_pickle(folder / name / f"{stem}{variant}.bin", part)
         else:
             write(folder / name / f"{stem}{variant}.safetensors", part)
     (folder / "scheduler").mkdir()
