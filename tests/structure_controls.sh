@@ -56,7 +56,7 @@ checks=$source/tests
 mkdir -p "$work"/tree/{src/engine,src/model,tests,tools}
 cp -r "$source"/{include,script,.clang-format} "$work/tree"
 cp -r "$source"/src/{base,mem} "$work/tree/src"
-cp "$source"/tests/{check,scratch_folder}.h "$source"/tests/*.sh "$work/tree/tests"
+cp "$source"/tests/{check,hidden_files,scratch_folder}.h "$source"/tests/*.sh "$work/tree/tests"
 
 layers=("$checks/layers.sh" "$work/tree")
 passes layers "${layers[@]}"

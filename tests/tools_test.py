@@ -113,6 +113,15 @@ class MemoryTable(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("NO", done.stdout)
 
+    def test_what_the_kernel_does_not_tell_is_unknown(self):
+        hidden = memory(1, agree=None, kernel={"private_bytes": None}, residual={"libc": {"heap_bytes": None}})
+        done = self.show([memory(1), hidden])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {line.strip().split("  ")[0]: line.split() for line in done.stdout.splitlines()}
+        self.assertEqual(rows["private"][-3:], ["1,001", "unknown", "unknown"])
+        self.assertEqual(rows["libc heap"][-3:], ["1,000", "unknown", "unknown"])
+        self.assertEqual(rows["ledger = kernel"][-2:], ["yes", "unknown"])
+
     def test_a_failed_command_is_named(self):
         done = self.show([{"ok": False, "command": "vae", "error": {"code": "not_found", "message": "no such VAE"}},
                           memory(1)])

@@ -69,11 +69,12 @@ def replay(events):
 
 
 def kernel_points(commands, answers):
-    """[(seconds, bytes)]: what the kernel said at each answer to `memory`, less the process's own at the start."""
+    """[(seconds, bytes)]: what the kernel said at each answer to `memory`, less the process's own at the start; None
+    where it does not tell."""
     asked = [end for _, end, command in commands if command == "memory"]
     memories = [answer for answer in answers if answer.get("ok") and answer["command"] == "memory"]
-    return [(seconds, memory["kernel"]["private_bytes"] - memory["residual"]["baseline_bytes"])
-            for seconds, memory in zip(asked, memories)]
+    pairs = [(memory["kernel"]["private_bytes"], memory["residual"]["baseline_bytes"]) for memory in memories]
+    return [(seconds, None if None in pair else pair[0] - pair[1]) for seconds, pair in zip(asked, pairs)]
 
 
 def script(times, series, points, labels):
@@ -84,9 +85,10 @@ def script(times, series, points, labels):
         below = [low + held for low, held in zip(below, series[component])]
         stacked.append(below)
     unit, name = (1 << 30, "GiB") if max(below) >= 2 << 30 else (1 << 20, "MiB")
-    top = max(max(below), *(held for _, held in points)) / unit
+    told = [(at, held) for at, held in points if held is not None]
+    top = max([max(below)] + [held for _, held in told]) / unit
     lines = data_block("held", [[at, *(column[i] / unit for column in stacked)] for i, at in enumerate(times)])
-    lines += data_block("kernel", [[at, held / unit] for at, held in points])
+    lines += data_block("kernel", [[at, held / unit] for at, held in told])
     lines += [
         f"set label {quoted(TITLE)} at graph 0,1.06 left",
         f"set xlabel 'seconds'; set ylabel 'private memory, {name}'",
@@ -101,12 +103,14 @@ def script(times, series, points, labels):
         side = "right offset -0.4" if at - before > 0.1 * times[-1] else "left offset 0.4"
         before = at
         lines += [f"set arrow from {at:.6g},0 to {at:.6g},{1.06 * top:.6g} nohead dt 3 lw 1 lc rgb '#55555a' front",
-                  f"set label {quoted(label)} at {at:.6g},{1.10 * top:.6g} {side},0 front",
-                  f"set label '{held / unit:,.1f}' at {at:.6g},{held / unit:.6g} {side},0.7 "
-                  "tc rgb '#1b1b1e' front"]
+                  f"set label {quoted(label)} at {at:.6g},{1.10 * top:.6g} {side},0 front"]
+        if held is not None:
+            lines += [f"set label '{held / unit:,.1f}' at {at:.6g},{held / unit:.6g} {side},0.7 "
+                      "tc rgb '#1b1b1e' front"]
     plots = [f"$held using 1:{index + 2} with filledcurves x1 lc rgb '{colour}' title {quoted(title)}"
              for index, (_, title, colour) in reversed(list(enumerate(present)))]
-    plots.append("$kernel using 1:2 with points pt 7 ps 0.8 lc rgb '#1b1b1e' title 'what the kernel says'")
+    if told:
+        plots.append("$kernel using 1:2 with points pt 7 ps 0.8 lc rgb '#1b1b1e' title 'what the kernel says'")
     return lines, "plot " + ", ".join(plots)
 
 

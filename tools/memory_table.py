@@ -10,7 +10,8 @@ of the session failed or where the ledger and the kernel did not agree on a regi
 import json
 import sys
 
-ABSENT = "-"
+ABSENT, UNKNOWN = "-", "unknown"
+AGREEMENT = {True: "yes", False: "NO", None: UNKNOWN}
 
 
 def read_answers(path):
@@ -19,13 +20,14 @@ def read_answers(path):
 
 
 def flatten(record, prefix=""):
-    """The numbers of nested objects, as {"outer inner": number}; everything else left out."""
+    """The numbers of nested objects, as {"outer inner": number}, None where the kernel does not tell one; everything
+    else left out."""
     numbers = {}
     for key, value in record.items():
         name = (prefix + " " + key).strip()
         if isinstance(value, dict):
             numbers |= flatten(value, name)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif value is None or isinstance(value, (int, float)) and not isinstance(value, bool):
             numbers[name] = value
     return numbers
 
@@ -54,12 +56,18 @@ def sections(memory):
         for title in ("ledger", "kernel", "residual")]
 
 
-def cell(number):
-    return ABSENT if number is None else f"{number:,}"
+def cell(numbers, name):
+    """A component may be absent; a figure that is there and None is one that the kernel does not tell."""
+    if name not in numbers:
+        return ABSENT
+    return UNKNOWN if numbers[name] is None else f"{numbers[name]:,}"
 
 
-def change(first, last):
-    difference = (last or 0) - (first or 0)
+def change(parts, name):
+    first, last = (part.get(name, 0) for part in (parts[0], parts[-1]))
+    if first is None or last is None:
+        return UNKNOWN
+    difference = last - first
     return f"{difference:+,}" if difference else "0"
 
 
@@ -75,10 +83,9 @@ def table(memories, labels):
         if names:
             rows.append([title])
         for name in names:
-            numbers = [part.get(name) for part in parts]
-            rows.append(["  " + name] + [cell(number) for number in numbers] + [change(numbers[0], numbers[-1])])
+            rows.append(["  " + name] + [cell(part, name) for part in parts] + [change(parts, name)])
     rows.append(["regions"] + [str(len(memory.get("regions", []))) for memory in memories] + [""])
-    rows.append(["ledger = kernel"] + ["yes" if memory.get("regions_agree") else "NO" for memory in memories] + [""])
+    rows.append(["ledger = kernel"] + [AGREEMENT[memory["regions_agree"]] for memory in memories] + [""])
     return rows
 
 
@@ -104,7 +111,7 @@ def main():
         return 1
     labels = sys.argv[2:] + [f"memory {index + 1}" for index in range(len(sys.argv) - 2, len(memories))]
     print_aligned(table(memories, labels[:len(memories)]))
-    agree = all(memory.get("regions_agree") for memory in memories)
+    agree = all(memory["regions_agree"] is not False for memory in memories)
     if not agree:
         print("memory_table: the ledger and the kernel do not agree", file=sys.stderr)
     return 0 if agree and not failures else 1

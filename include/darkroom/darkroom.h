@@ -38,6 +38,10 @@ extern "C" {
 #define DR_TEXT_BYTES   512
 #define DR_DIGEST_CHARS 65 /* SHA-256 in hexadecimal, and the end */
 
+/* A figure that the kernel does not tell here: sandboxes and hardened containers hide some or all
+ * of /proc. Only figures of the kernel can be it, never those of the ledger. */
+#define DR_UNKNOWN_BYTES UINT64_MAX
+
 /* "0.1.0" */
 DR_API const char *dr_version(void);
 /* Libraries, processor features and threads in one line. After dr_engine_open. */
@@ -141,14 +145,15 @@ DR_API enum dr_code dr_engine_set_budget(struct dr_engine *engine, uint64_t byte
 struct dr_memory_point {
     uint64_t ledger_private_bytes;
     uint64_t ledger_mapped_bytes;
-    uint64_t kernel_private_bytes;
+    uint64_t kernel_private_bytes; /* may be DR_UNKNOWN_BYTES */
 };
 
 /* What a switch, an unload or a job did to memory. */
 struct dr_receipt {
     uint64_t released_bytes; /* regions closed that had been there before */
     uint64_t acquired_bytes; /* regions opened that are still there */
-    /* of the kernel's page cache; 0 where that was not asked for. reason says what stayed */
+    /* of the kernel's page cache; 0 where that was not asked for, DR_UNKNOWN_BYTES where the kernel
+     * does not tell. reason says what stayed */
     uint64_t dropped_cache_bytes;
     struct dr_memory_point before, after;
     double ms;
@@ -557,6 +562,7 @@ struct dr_memory {
     struct {
         uint64_t private_bytes, mapped_bytes, peak_private_bytes;
     } ledger;
+    /* Each figure of kernel and residual may be DR_UNKNOWN_BYTES. */
     struct {
         uint64_t private_bytes, mapped_resident_bytes, rss_bytes, pss_bytes;
     } kernel;
@@ -572,7 +578,8 @@ struct dr_memory {
         uint64_t
             baseline_bytes; /* of the whole, what was there when the engine opened */
     } residual;
-    int32_t regions_agree;            /* each region against its own lines of smaps */
+    int32_t regions_agree;            /* each region against its own lines of smaps;
+                                       * -1: there is no smaps, nobody knows */
     char disagreement[DR_TEXT_BYTES]; /* the first that does not, in words */
     uint64_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
@@ -710,7 +717,7 @@ DR_API enum dr_code dr_read_parameters(const char *path, char **text,
 /* "512M", "1.5G": powers of 1024. DR_BAD_INPUT says what is wrong. */
 DR_API enum dr_code dr_parse_bytes(const char *text, uint64_t *bytes,
                                    struct dr_error *err) DR_MUST_CHECK;
-/* "167.3 MiB" into out; returns out. */
+/* "167.3 MiB" into out, "unknown" for DR_UNKNOWN_BYTES; returns out. */
 DR_API char *dr_format_bytes(uint64_t bytes, char out[16]);
 
 /* Names for help, completion and messages: index 0.. until NULL. */

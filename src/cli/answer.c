@@ -67,7 +67,10 @@ void answer_set_text(json_t *object, const char *key, const char *text)
 
 void answer_set_bytes(json_t *object, const char *key, uint64_t bytes)
 {
-    (void)json_object_set_new(object, key, json_integer((json_int_t)bytes));
+    (void)json_object_set_new(object, key,
+                              bytes == DR_UNKNOWN_BYTES
+                                  ? json_null()
+                                  : json_integer((json_int_t)bytes));
 }
 
 static void set_real(json_t *object, const char *key, double value)
@@ -302,7 +305,10 @@ void answer_add_memory(json_t *answer, const struct dr_memory *memory)
     (void)json_object_set_new(answer, "regions", regions);
     add_totals(answer, memory);
     add_residual(answer, memory);
-    set_flag(answer, "regions_agree", memory->regions_agree);
+    if (memory->regions_agree < 0)
+        (void)json_object_set_new(answer, "regions_agree", json_null());
+    else
+        set_flag(answer, "regions_agree", memory->regions_agree);
     if (memory->disagreement[0])
         answer_set_text(answer, "disagreement", memory->disagreement);
     (void)json_object_set_new(

@@ -19,6 +19,7 @@
 
 /* object[key] = text, made UTF-8. */
 void answer_set_text(json_t *object, const char *key, const char *text);
+/* null for DR_UNKNOWN_BYTES */
 void answer_set_bytes(json_t *object, const char *key, uint64_t bytes);
 
 json_t *answer_text(const char *text);

@@ -91,6 +91,15 @@ static void print_text(const struct listing *listing, const char *text, int inde
     }
 }
 
+/* A figure that is null is one that the kernel does not tell; other things that are null are none. */
+static const char *null_text(const char *key)
+{
+    return strcmp(key, "bytes") == 0 || ends_with(key, "_bytes") ||
+                   strcmp(key, "regions_agree") == 0 || strstr(key, "_bytes_per_")
+               ? "unknown"
+               : "none";
+}
+
 /* Anything but arrays and objects. `indent` is where a text's next lines begin. */
 static void print_scalar(const struct listing *listing, const char *key,
                          const json_t *value, bool is_time, int indent)
@@ -104,7 +113,7 @@ static void print_scalar(const struct listing *listing, const char *key,
         format_number(key, value, is_time, number, sizeof number);
         fputs(number, listing->stream);
     } else {
-        fputs("none", listing->stream);
+        fputs(null_text(key), listing->stream);
     }
 }
 
@@ -137,6 +146,7 @@ static const char *cell_of(const json_t *row, const char *key, char number[CELL_
     if (!value) return "";
     if (json_is_string(value)) return json_string_value(value);
     if (json_is_boolean(value)) return json_is_true(value) ? "yes" : "no";
+    if (json_is_null(value)) return null_text(key);
     format_number(key, value, false, number, CELL_BYTES);
     return number;
 }
@@ -238,9 +248,10 @@ static void print_bytes(const struct listing *listing, const char *before,
                         const json_t *object, const char *key, const char *after)
 {
     char size[16];
-    const json_int_t bytes = json_integer_value(json_object_get(object, key));
-    fprintf(listing->stream, "%s%s%s", before, dr_format_bytes((uint64_t)bytes, size),
-            after);
+    const json_t *const value = json_object_get(object, key);
+    const uint64_t bytes =
+        json_is_null(value) ? DR_UNKNOWN_BYTES : (uint64_t)json_integer_value(value);
+    fprintf(listing->stream, "%s%s%s", before, dr_format_bytes(bytes, size), after);
 }
 
 static void print_receipt(const struct listing *listing, const json_t *receipt,

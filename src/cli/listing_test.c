@@ -79,6 +79,23 @@ static void shortens_receipts(void)
               "  before\n    private         1.00 KiB\n");
 }
 
+/* null is a figure that the kernel does not tell; of other things it is none. */
+static void shows_what_is_unknown(void)
+{
+    static const char answer[] =
+        "{\"parameters\":null,\"kernel\":{\"private_bytes\":null},\"regions_agree\":null,"
+        "\"points\":[{\"bytes\":null,\"rss_bytes\":1024}],"
+        "\"receipt\":{\"released_bytes\":0,\"acquired_bytes\":0,"
+        "\"before\":{\"private_bytes\":0,\"kernel_private_bytes\":null},"
+        "\"after\":{\"private_bytes\":0,\"kernel_private_bytes\":null},\"ms\":1.5}}";
+    const char *const text = listed(answer, LISTING_BRIEF);
+    check_has(text, "parameters     none\n");
+    check_has(text, "kernel\n  private  unknown\n");
+    check_has(text, "regions agree  unknown\n");
+    check_has(text, "unknown  1.00 KiB\n");
+    check_has(text, "0 B after; by the kernel unknown, unknown\n");
+}
+
 /* Text of files must not drive the terminal. */
 static void hides_control_characters(void)
 {
@@ -96,6 +113,7 @@ int main(void)
     check_run(aligns_tables);
     check_run(shows_kinds_of_numbers);
     check_run(shortens_receipts);
+    check_run(shows_what_is_unknown);
     check_run(hides_control_characters);
     return check_done();
 }

@@ -98,7 +98,8 @@ static enum dr_code add_point(struct soak *soak, struct dr_error *err)
 {
     uint64_t bytes = 0;
     const enum dr_code code = soak_work_settle(&soak->work, &bytes, err);
-    if (code == DR_OK) soak_slope_add(&soak->slope, soak->done, bytes);
+    if (code == DR_OK && bytes != DR_UNKNOWN_BYTES)
+        soak_slope_add(&soak->slope, soak->done, bytes);
     return code;
 }
 
@@ -171,30 +172,48 @@ static json_t *answer_counts(const struct soak_work *work)
     return rows;
 }
 
+/* What the process held with nothing loaded: one point a while, or none where the kernel does not
+ * tell. */
+static json_t *answer_slope(const struct soak_slope *slope)
+{
+    const bool is_known = slope->count > 0;
+    json_t *const memory = json_object();
+    answer_set_bytes(memory, "points", (uint64_t)slope->count);
+    answer_set_bytes(memory, "first_private_bytes",
+                     is_known ? slope->first_bytes : DR_UNKNOWN_BYTES);
+    answer_set_bytes(memory, "last_private_bytes",
+                     is_known ? slope->last_bytes : DR_UNKNOWN_BYTES);
+    answer_set_bytes(memory, "max_private_bytes",
+                     is_known ? slope->max_bytes : DR_UNKNOWN_BYTES);
+    command_set(memory, "slope_bytes_per_operation",
+                is_known ? json_real(soak_slope_value(slope)) : json_null());
+    return memory;
+}
+
 static void answer_soak(const struct soak *soak, json_t *fields)
 {
-    char verdict[DR_TEXT_BYTES];
-    json_t *const memory = json_object();
-    const double slope = soak_slope_value(&soak->slope);
+    char verdict[DR_TEXT_BYTES], process[160];
+    const struct soak_slope *const slope = &soak->slope;
     command_set(fields, "seed", json_integer((json_int_t)soak->seed));
     answer_set_bytes(fields, "operations", soak->done);
     answer_set_bytes(fields, "checks", soak->work.check_count);
     answer_set_bytes(fields, "pictures", (uint64_t)soak->work.pictures.count);
     answer_set_bytes(fields, "pictures_compared", soak->work.pictures.compared_count);
     command_set(fields, "counts", answer_counts(&soak->work));
-    answer_set_bytes(memory, "points", (uint64_t)soak->slope.count);
-    answer_set_bytes(memory, "first_private_bytes", soak->slope.first_bytes);
-    answer_set_bytes(memory, "last_private_bytes", soak->slope.last_bytes);
-    answer_set_bytes(memory, "max_private_bytes", soak->slope.max_bytes);
-    command_set(memory, "slope_bytes_per_operation", json_real(slope));
-    command_set(fields, "memory", memory);
-    (void)snprintf(
-        verdict, sizeof verdict,
-        "all %llu checks held after %llu operations; with nothing loaded the "
-        "process went from %llu to %llu private bytes, %.1f bytes an operation",
-        (unsigned long long)soak->work.check_count, (unsigned long long)soak->done,
-        (unsigned long long)soak->slope.first_bytes,
-        (unsigned long long)soak->slope.last_bytes, slope);
+    command_set(fields, "memory", answer_slope(slope));
+    if (slope->count > 0)
+        (void)snprintf(process, sizeof process,
+                       "with nothing loaded the process went from %llu to %llu private "
+                       "bytes, %.1f bytes an operation",
+                       (unsigned long long)slope->first_bytes,
+                       (unsigned long long)slope->last_bytes, soak_slope_value(slope));
+    else
+        (void)snprintf(process, sizeof process,
+                       "what the process holds is unknown: the kernel does not tell");
+    (void)snprintf(verdict, sizeof verdict,
+                   "all %llu checks held after %llu operations; %s",
+                   (unsigned long long)soak->work.check_count,
+                   (unsigned long long)soak->done, process);
     answer_set_text(fields, "verdict", verdict);
 }
 

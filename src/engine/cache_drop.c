@@ -52,8 +52,10 @@ void cache_drop_file(struct cache_drop *drop, const struct tensor_file *file,
             ++drop->used_count;
             continue;
         }
-        if (page_cache_drop(shard->descriptor, &drop->count, &problem) != DR_OK &&
-            !drop->problem[0])
+        if (page_cache_drop(shard->descriptor, &drop->count, &problem) == DR_OK)
+            continue;
+        drop->is_unknown = true;
+        if (!drop->problem[0])
             (void)snprintf(drop->problem, sizeof drop->problem, "%.150s",
                            problem.message);
     }
@@ -62,6 +64,7 @@ void cache_drop_file(struct cache_drop *drop, const struct tensor_file *file,
 uint64_t cache_drop_bytes(const struct cache_drop *drop)
 {
     const struct page_cache_count *const count = &drop->count;
+    if (drop->is_unknown) return DR_UNKNOWN_BYTES;
     return count->resident_before > count->resident_after
                ? count->resident_before - count->resident_after
                : 0;
@@ -80,10 +83,15 @@ void cache_drop_describe(const struct cache_drop *drop, char *text, size_t text_
     if (drop->used_count == drop->file_count)
         (void)snprintf(text, text_bytes,
                        "; page cache: kept, the file is still in use");
+    else if (drop->is_unknown)
+        (void)snprintf(
+            text, text_bytes,
+            "; page cache: the kernel was asked to drop it, how much it did is "
+            "unknown; %s",
+            drop->problem);
     else
-        (void)snprintf(text, text_bytes, "; page cache: %s of %s dropped%s%s%s%s",
+        (void)snprintf(text, text_bytes, "; page cache: %s of %s dropped%s%s",
                        size_format((size_t)cache_drop_bytes(drop), dropped),
                        size_format((size_t)count->resident_before, before), stays,
-                       drop->used_count ? ", files still in use keep theirs" : "",
-                       drop->problem[0] ? "; " : "", drop->problem);
+                       drop->used_count ? ", files still in use keep theirs" : "");
 }

@@ -18,7 +18,8 @@ struct cache_drop {
     struct page_cache_count count;
     int32_t file_count; /* looked at; a shard is a file */
     int32_t used_count; /* of those, still in use: not touched */
-    char problem[160];  /* the first that could not be dropped, in words */
+    bool is_unknown;    /* of some file the kernel did not tell what was dropped */
+    char problem[160];  /* the first of those, in words */
 };
 
 /* What "in use" means: named by the model or its VAE; or some component's weights in memory are
@@ -33,6 +34,7 @@ enum cache_keep {
 void cache_drop_file(struct cache_drop *drop, const struct tensor_file *file,
                      const struct pipeline *after, enum cache_keep keep);
 
+/* DR_UNKNOWN_BYTES where the kernel did not tell. */
 uint64_t cache_drop_bytes(const struct cache_drop *drop);
 
 /* "" or a clause for the receipt: "; page cache: 1.9 GiB of 1.9 GiB dropped". */

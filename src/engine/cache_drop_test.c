@@ -193,9 +193,25 @@ static void unasked_nothing_is_dropped(void)
     dr_engine_close(&engine);
 }
 
+/* A kernel that does not count a file's pages: here since there is no file behind the descriptor. */
+static void what_is_not_counted_is_unknown(void)
+{
+    char text[200];
+    struct tensor_shard shard = {.path = "x", .descriptor = -1};
+    const struct tensor_file file = {.shards = &shard, .shard_count = 1};
+    struct cache_drop drop = {.is_wanted = true};
+    check_int(cache_drop_bytes(&drop), ==, 0);
+    cache_drop_file(&drop, &file, NULL, CACHE_KEEP_NAMED);
+    check(cache_drop_bytes(&drop) == DR_UNKNOWN_BYTES);
+    cache_drop_describe(&drop, text, sizeof text);
+    check_has(text, "unknown");
+    check_has(text, "cannot look at a file");
+}
+
 int main(void)
 {
     fixture_begin();
+    check_run(what_is_not_counted_is_unknown);
     if (!kernel_drops_here())
         return check_skip("the file system of TMPDIR keeps its pages, or hides them");
     check_run(switches_drop_what_they_leave);

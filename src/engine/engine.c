@@ -95,12 +95,10 @@ void engine_begin_progress(struct dr_engine *engine, struct load_progress *progr
 
 static struct dr_memory_point memory_point(const struct dr_engine *engine)
 {
-    size_t private_bytes = 0;
-    (void)!kernel_private_read(&private_bytes, NULL);
     return (struct dr_memory_point){.ledger_private_bytes =
                                         engine->ledger.private_bytes,
                                     .ledger_mapped_bytes = engine->ledger.mapped_bytes,
-                                    .kernel_private_bytes = private_bytes};
+                                    .kernel_private_bytes = kernel_private_read()};
 }
 
 struct receipt_start receipt_begin(struct dr_engine *engine)
@@ -274,6 +272,27 @@ static enum dr_code read_settings(struct dr_engine *engine,
     return DR_OK;
 }
 
+static void find_baseline(struct dr_engine *engine)
+{
+    char size[16];
+    const size_t private_bytes = kernel_private_read();
+    engine->baseline_known = private_bytes != KERNEL_UNKNOWN;
+    engine->baseline_bytes = private_bytes;
+    if (engine->baseline_known) return;
+    const size_t resident = kernel_resident_read();
+    engine->baseline_bytes =
+        resident != KERNEL_UNKNOWN ? resident : ENGINE_BASELINE_BYTES;
+    engine_log(
+        engine, DR_LOG_WARNING,
+        "the kernel does not tell here how much private memory this process has "
+        "(neither pagemap nor smaps in /proc/self): its figures are unknown, and "
+        "%s of the budget %s",
+        size_format(engine->baseline_bytes, size),
+        resident != KERNEL_UNKNOWN
+            ? "are kept for what it held at its start, files among it"
+            : "are kept for what it held at its start");
+}
+
 enum dr_code dr_engine_open(struct dr_engine **out,
                             const struct dr_engine_options *options,
                             struct dr_error *err)
@@ -301,12 +320,10 @@ enum dr_code dr_engine_open(struct dr_engine **out,
                        options->tokenizer_folder);
     enum dr_code code = read_settings(engine, options, err);
     if (code == DR_OK) open_packs(engine, options->pack_folder);
-    size_t baseline = 0;
     if (code == DR_OK) code = compute_init(options->thread_count, err);
     if (code == DR_OK) code = choose_dtype(engine, options->precision, err);
-    if (code == DR_OK) code = kernel_private_read(&baseline, err);
+    if (code == DR_OK) find_baseline(engine);
     if (code == DR_OK) code = memory_limit_read(&engine->machine, err);
-    engine->baseline_bytes = baseline;
     if (code == DR_OK) code = set_limit(engine, options->budget_bytes, err);
     if (code != DR_OK) dr_engine_close(&engine);
     *out = engine;

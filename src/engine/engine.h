@@ -30,6 +30,9 @@
  * a test holds real runs against it (docs/MEMORY.md). */
 #define ENGINE_RESIDUAL_BYTES ((size_t)48 << 20)
 
+/* Taken for the baseline where the kernel tells nothing at all of this process. */
+#define ENGINE_BASELINE_BYTES ((size_t)32 << 20)
+
 struct dr_engine {
     enum dtype dtype;
     struct ledger ledger;
@@ -47,7 +50,8 @@ struct dr_engine {
     size_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
     struct memory_limit machine;
-    size_t baseline_bytes; /* kernel private bytes when the engine opened */
+    size_t baseline_bytes; /* kernel private bytes when the engine opened, or ... */
+    bool baseline_known;   /* ... where the kernel does not tell, what cannot be less */
     atomic_bool cancel;
     atomic_flag busy;
     void (*log)(void *cookie, enum dr_log_level level, const char *line);

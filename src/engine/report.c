@@ -71,8 +71,8 @@ static enum dr_code read_memory(struct dr_engine *engine, struct dr_memory *memo
     memory->pid = (int32_t)getpid();
     if (engine->pipeline) report_components(engine->pipeline, memory);
     enum dr_code code = report_regions(&engine->ledger, memory, err);
-    if (code == DR_OK) code = kernel_view_read(&view, &engine->ledger, err);
     if (code != DR_OK) return code;
+    kernel_view_read(&view, &engine->ledger);
     memory->ledger.private_bytes = engine->ledger.private_bytes;
     memory->ledger.mapped_bytes = engine->ledger.mapped_bytes;
     memory->ledger.peak_private_bytes = engine->ledger.peak_private_bytes;
@@ -89,8 +89,9 @@ static enum dr_code read_memory(struct dr_engine *engine, struct dr_memory *memo
     memory->residual.jit_bytes = view.residual.jit_bytes;
     memory->residual.shmem_bytes = view.residual.shmem_bytes;
     memory->residual.other_bytes = view.residual.other_bytes;
-    memory->residual.baseline_bytes = engine->baseline_bytes;
-    memory->regions_agree = view.regions_agree;
+    memory->residual.baseline_bytes =
+        engine->baseline_known ? engine->baseline_bytes : DR_UNKNOWN_BYTES;
+    memory->regions_agree = view.regions_known ? view.regions_agree : -1;
     (void)snprintf(memory->disagreement, sizeof memory->disagreement, "%s",
                    view.first_disagreement);
     memory->budget_bytes = engine->budget_bytes;
@@ -315,5 +316,7 @@ enum dr_code dr_parse_bytes(const char *text, uint64_t *bytes, struct dr_error *
 
 char *dr_format_bytes(uint64_t bytes, char out[16])
 {
-    return size_format((size_t)bytes, out);
+    if (bytes != DR_UNKNOWN_BYTES) return size_format((size_t)bytes, out);
+    (void)strcpy(out, "unknown");
+    return out;
 }

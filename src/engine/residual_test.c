@@ -276,8 +276,8 @@ static void look(void *cookie, const struct dr_progress *progress)
     struct watch *const watch = cookie;
     struct kernel_view view;
     (void)progress;
-    if (kernel_view_read(&view, &watch->engine->ledger, &problem) != DR_OK) return;
-    check(view.regions_agree);
+    kernel_view_read(&view, &watch->engine->ledger);
+    check(view.regions_known && view.regions_agree);
     const int64_t total = (int64_t)view.residual.total_bytes;
     const int64_t other = (int64_t)view.residual.other_bytes;
     if (total > watch->most_total) watch->most_total = total;

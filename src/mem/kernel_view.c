@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "mem/private_pages.h"
 #include "mem/process_marks.h"
 #include "mem/region.h"
@@ -22,6 +24,8 @@
 
 /* glibc's arenas begin at multiples of this and do not grow beyond it (HEAP_MAX_SIZE). */
 #define ARENA_BYTES ((uintptr_t)64 << 20)
+
+static const char smaps_path[] = "/proc/self/smaps";
 
 struct walk {
     struct kernel_view *view;
@@ -226,16 +230,22 @@ static void count_rest(struct walk *walk, const struct smaps_entry *entry)
         count_unnamed(walk, entry);
 }
 
-static void take_entry(struct walk *walk, const struct smaps_entry *entry)
+static void totals_add(struct kernel_totals *totals, const struct smaps_entry *entry)
 {
-    struct kernel_totals *const totals = &walk->view->totals;
-    settle_arena(walk, entry);
     totals->rss_bytes += entry->rss_bytes;
     totals->pss_bytes += entry->pss_bytes;
     totals->swap_bytes += entry->swap_bytes;
     totals->private_bytes += entry->anonymous_bytes;
     if (is_shared_memory(entry))
         totals->private_bytes += entry->rss_bytes - entry->anonymous_bytes;
+    totals->mapped_resident_bytes =
+        totals->rss_bytes - smaller(totals->rss_bytes, totals->private_bytes);
+}
+
+static void take_entry(struct walk *walk, const struct smaps_entry *entry)
+{
+    settle_arena(walk, entry);
+    totals_add(&walk->view->totals, entry);
     if (!take_region(walk, entry)) count_rest(walk, entry);
 }
 
@@ -258,27 +268,31 @@ static enum dr_code walk_smaps(struct kernel_view *view, const struct ledger *le
     if (!smaps_open(&smaps, path)) return read_failed(path, errno, err);
     *view = (struct kernel_view){0};
     struct walk walk = {.view = view, .ledger = ledger, .marks = marks};
-    for (struct smaps_entry entry; smaps_next(&smaps, &entry);)
+    bool is_whole = true;
+    for (struct smaps_entry entry; is_whole && smaps_next(&smaps, &entry);) {
+        is_whole = entry.has_anonymous;
         take_entry(&walk, &entry);
+    }
     const int failed = smaps_close(&smaps);
     if (failed) return read_failed(path, failed, err);
-    if (walk.walked_end == 0) return read_failed(path, EBADMSG, err); /* it was empty */
+    /* It was empty, or without what tells private from mapped. */
+    if (walk.walked_end == 0 || !is_whole) return read_failed(path, EBADMSG, err);
     settle_arena(&walk, NULL);
     finish_current(&walk);
     report_missing(&walk, walk.walked_end, UINTPTR_MAX);
-    view->totals.mapped_resident_bytes =
-        view->totals.rss_bytes - view->totals.private_bytes;
     view->residual.total_bytes = residual_sum(&view->residual);
+    view->regions_known = true;
     view->regions_agree = view->disagreeing_count == 0;
     return DR_OK;
 }
 
+/* A process that runs has resident pages: none is a figure that is not told. */
 static enum dr_code read_rollup(struct smaps_entry *rollup, struct dr_error *err)
 {
     static const char path[] = "/proc/self/smaps_rollup";
     struct smaps smaps;
     if (!smaps_open(&smaps, path)) return read_failed(path, errno, err);
-    const bool there = smaps_next(&smaps, rollup);
+    const bool there = smaps_next(&smaps, rollup) && rollup->rss_bytes > 0;
     const int failed = smaps_close(&smaps);
     if (failed || !there) return read_failed(path, failed ? failed : EBADMSG, err);
     if (!rollup->has_pss_anonymous)
@@ -299,21 +313,79 @@ static void totals_from(struct kernel_totals *totals, const struct smaps_entry *
     };
 }
 
+/* The same by addition, where there is no rollup. */
+static enum dr_code sum_totals(struct kernel_totals *totals, struct dr_error *err)
+{
+    struct smaps smaps;
+    bool is_whole = true;
+    if (!smaps_open(&smaps, smaps_path)) return read_failed(smaps_path, errno, err);
+    *totals = (struct kernel_totals){0};
+    for (struct smaps_entry entry; is_whole && smaps_next(&smaps, &entry);) {
+        is_whole = entry.has_anonymous;
+        totals_add(totals, &entry);
+    }
+    const int failed = smaps_close(&smaps);
+    if (failed) return read_failed(smaps_path, failed, err);
+    if (totals->rss_bytes == 0 || !is_whole)
+        return read_failed(smaps_path, EBADMSG, err);
+    return DR_OK;
+}
+
+static const struct kernel_totals unknown_totals = {
+    .private_bytes = KERNEL_UNKNOWN,
+    .mapped_resident_bytes = KERNEL_UNKNOWN,
+    .rss_bytes = KERNEL_UNKNOWN,
+    .pss_bytes = KERNEL_UNKNOWN,
+    .swap_bytes = KERNEL_UNKNOWN,
+};
+static const struct residual unknown_residual = {
+    .image_bytes = KERNEL_UNKNOWN,
+    .heap_bytes = KERNEL_UNKNOWN,
+    .heap_used_bytes = KERNEL_UNKNOWN,
+    .heap_retained_bytes = KERNEL_UNKNOWN,
+    .stack_bytes = KERNEL_UNKNOWN,
+    .jit_bytes = KERNEL_UNKNOWN,
+    .shmem_bytes = KERNEL_UNKNOWN,
+    .other_bytes = KERNEL_UNKNOWN,
+    .total_bytes = KERNEL_UNKNOWN,
+};
+
 enum dr_code kernel_totals_read(struct kernel_totals *totals, struct dr_error *err)
 {
     struct smaps_entry rollup;
-    const enum dr_code code = read_rollup(&rollup, err);
-    if (!code) totals_from(totals, &rollup);
+    struct kernel_totals sum;
+    enum dr_code code = read_rollup(&rollup, NULL);
+    if (code == DR_OK) {
+        totals_from(totals, &rollup);
+    } else {
+        code = sum_totals(&sum, err);
+        *totals = code == DR_OK ? sum : unknown_totals;
+    }
     return code;
 }
 
-enum dr_code kernel_private_read(size_t *bytes, struct dr_error *err)
+size_t kernel_private_read(void)
 {
-    if (private_pages_count(bytes)) return DR_OK;
-    struct kernel_totals totals = {0};
-    const enum dr_code code = kernel_totals_read(&totals, err);
-    *bytes = totals.private_bytes;
-    return code;
+    size_t bytes;
+    struct kernel_totals totals;
+    if (private_pages_count(&bytes)) return bytes;
+    return kernel_totals_read(&totals, NULL) == DR_OK ? totals.private_bytes
+                                                      : KERNEL_UNKNOWN;
+}
+
+/* "size resident shared ...", in pages. */
+size_t kernel_resident_read(void)
+{
+    struct line_reader reader;
+    if (!line_reader_open(&reader, "/proc/self/statm")) return KERNEL_UNKNOWN;
+    const char *const line = line_reader_next(&reader);
+    const char *const second = line ? strchr(line, ' ') : NULL;
+    const unsigned long long pages = second ? strtoull(second, NULL, 10) : 0;
+    size_t bytes;
+    const bool fits =
+        pages <= SIZE_MAX && size_mul((size_t)pages, region_page_bytes(), &bytes);
+    const int failed = line_reader_close(&reader);
+    return failed || !fits || pages == 0 ? KERNEL_UNKNOWN : bytes;
 }
 
 static void read_heap(struct residual *residual)
@@ -325,55 +397,56 @@ static void read_heap(struct residual *residual)
             residual->heap_bytes - residual->heap_used_bytes;
 }
 
-enum dr_code kernel_view_read(struct kernel_view *view, const struct ledger *ledger,
-                              struct dr_error *err)
+/* smaps does not say of a file that it lies on a tmpfs, nor of a page who else has it; the rollup
+ * knows both. Pages may also have come between the two readings. */
+static void settle_against(struct kernel_view *view, const struct smaps_entry *rollup,
+                           const struct ledger *ledger)
 {
-    struct process_marks marks;
-    process_marks_open(&marks);
-    enum dr_code code = walk_smaps(view, ledger, &marks, "/proc/self/smaps", err);
-    process_marks_close(&marks);
-    if (code) return code;
-
-    struct smaps_entry rollup;
-    code = read_rollup(&rollup, err);
-    if (code) return code;
-    totals_from(&view->totals, &rollup);
-
-    /* smaps does not say of a file that it lies on a tmpfs, nor of a page who else has it; the
-     * rollup knows both. */
     struct residual *const residual = &view->residual;
-    if (rollup.has_pss_anonymous) residual->shmem_bytes = rollup.pss_shmem_bytes;
+    if (rollup->has_pss_anonymous) residual->shmem_bytes = rollup->pss_shmem_bytes;
     residual->total_bytes = residual_sum(residual);
-    read_heap(residual);
-
-    /* Pages that came between the two readings. */
     const size_t accounted = ledger->private_bytes + residual->total_bytes;
     if (view->totals.private_bytes > accounted) {
         residual->other_bytes += view->totals.private_bytes - accounted;
         residual->total_bytes += view->totals.private_bytes - accounted;
     }
-    return DR_OK;
+}
+
+void kernel_view_read(struct kernel_view *view, const struct ledger *ledger)
+{
+    struct process_marks marks;
+    struct smaps_entry rollup;
+    process_marks_open(&marks);
+    const enum dr_code walked = walk_smaps(view, ledger, &marks, smaps_path, NULL);
+    process_marks_close(&marks);
+    if (walked != DR_OK || view->totals.rss_bytes == 0)
+        *view = (struct kernel_view){.totals = unknown_totals,
+                                     .residual = unknown_residual};
+    const bool is_rolled_up = read_rollup(&rollup, NULL) == DR_OK;
+    if (is_rolled_up) totals_from(&view->totals, &rollup);
+    if (!view->regions_known) return;
+    if (is_rolled_up) settle_against(view, &rollup, ledger);
+    read_heap(&view->residual);
 }
 
 enum dr_code kernel_view_parse(struct kernel_view *view, const struct ledger *ledger,
-                               const char *smaps_path, struct dr_error *err)
+                               const char *path, struct dr_error *err)
 {
     const struct process_marks none = {.memory_descriptor = -1};
-    return walk_smaps(view, ledger, &none, smaps_path, err);
+    return walk_smaps(view, ledger, &none, path, err);
 }
 
 enum dr_code kernel_region_read(struct region_evidence *evidence,
                                 const struct region *region, struct dr_error *err)
 {
-    static const char path[] = "/proc/self/smaps";
     struct smaps smaps;
-    if (!smaps_open(&smaps, path)) return read_failed(path, errno, err);
+    if (!smaps_open(&smaps, smaps_path)) return read_failed(smaps_path, errno, err);
     *evidence = (struct region_evidence){0};
     for (struct smaps_entry entry; smaps_next(&smaps, &entry);)
         if (entry.start < region_end(region) && region_start(region) < entry.end)
             evidence_add(evidence, &entry);
     const int failed = smaps_close(&smaps);
-    if (failed) return read_failed(path, failed, err);
+    if (failed) return read_failed(smaps_path, failed, err);
     evidence_judge(evidence, region);
     return DR_OK;
 }

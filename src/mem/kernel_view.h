@@ -1,8 +1,8 @@
 /* kernel_view — what the kernel says this process holds, and how the ledger compares.
  *
  *     struct kernel_view view;
- *     if (kernel_view_read(&view, ledger, err)) ...
- *     if (!view.regions_agree) puts(view.first_disagreement);
+ *     kernel_view_read(&view, ledger);
+ *     if (view.regions_known && !view.regions_agree) puts(view.first_disagreement);
  *
  * Private bytes are anonymous and shared-memory pages (smaps_rollup Pss_Anon + Pss_Shmem):
  * what only this process holds and the kernel cannot drop. smaps' own Private_Clean and
@@ -14,6 +14,17 @@
  * (names, the loader's list, the threads' own addresses, malloc's marks): see
  * process_marks.h. What nothing explains is `other`: memory mapped past the ledger is there.
  *
+ * A kernel need not tell: sandboxes (gVisor) and hardened containers lack smaps_rollup or pagemap,
+ * or all of them. Each figure comes from the best of them that is there; what none of them tells is
+ * KERNEL_UNKNOWN, never 0, and no error: pictures are made without it.
+ *
+ *     private bytes    pagemap (private_pages.h), else smaps_rollup, else the sum over smaps
+ *     other totals     smaps_rollup, else the sum over smaps
+ *     regions, rest    smaps
+ *
+ * The sum over smaps knows files on a tmpfs by their names only (/dev/shm), and counts a page that
+ * a child shares as a whole one.
+ *
  * Allocates nothing. Threads: as the ledger, one at a time; other threads may run, but then
  * a mapping of theirs may change while it is read.
  *
@@ -22,8 +33,12 @@
 #ifndef MEM_KERNEL_VIEW_H
 #define MEM_KERNEL_VIEW_H
 
+#include <stdint.h>
+
 #include "mem/ledger.h"
 #include "mem/memory_limit.h"
+
+#define KERNEL_UNKNOWN SIZE_MAX /* a figure that the kernel does not tell */
 
 struct kernel_totals {
     size_t private_bytes;         /* Pss_Anon + Pss_Shmem */
@@ -66,22 +81,27 @@ struct region_evidence {
 struct kernel_view {
     struct kernel_totals totals;
     struct residual residual;
+    bool regions_known; /* there was a smaps; else the next three say nothing */
     bool regions_agree;
     size_t disagreeing_count;
     char first_disagreement[240]; /* for a person; empty when all agree */
 };
 
-/* Read /proc/self/smaps once and hold it against the ledger. Errors: DR_IO. */
-enum dr_code kernel_view_read(struct kernel_view *view, const struct ledger *ledger,
-                              struct dr_error *err) DR_MUST_CHECK;
+/* Read /proc/self/smaps once and hold it against the ledger. */
+void kernel_view_read(struct kernel_view *view, const struct ledger *ledger);
 
-/* The totals alone, from smaps_rollup. Errors: DR_IO. */
+/* The totals alone, from smaps_rollup, else smaps. Errors: DR_IO where there is neither: each is
+ * KERNEL_UNKNOWN then. */
 enum dr_code kernel_totals_read(struct kernel_totals *totals,
                                 struct dr_error *err) DR_MUST_CHECK;
 
 /* Of these the private bytes alone, without a walk over mapped files where that can be done
- * (private_pages.h): cheap. Errors: DR_IO. */
-enum dr_code kernel_private_read(size_t *bytes, struct dr_error *err) DR_MUST_CHECK;
+ * (private_pages.h): cheap. May be KERNEL_UNKNOWN. */
+size_t kernel_private_read(void);
+
+/* All resident bytes, files among them, so that private ones cannot be more; from statm, which is
+ * there where smaps is not. May be KERNEL_UNKNOWN. */
+size_t kernel_resident_read(void);
 
 /* The evidence for one open region, from /proc/self/smaps. Errors: DR_IO. */
 enum dr_code kernel_region_read(struct region_evidence *evidence,
@@ -91,7 +111,6 @@ enum dr_code kernel_region_read(struct region_evidence *evidence,
 /* The same reading of a text in smaps' form, by path, for tests: totals are then the sums
  * over its lines, and only what the text itself tells is told apart. */
 enum dr_code kernel_view_parse(struct kernel_view *view, const struct ledger *ledger,
-                               const char *smaps_path,
-                               struct dr_error *err) DR_MUST_CHECK;
+                               const char *path, struct dr_error *err) DR_MUST_CHECK;
 
 #endif

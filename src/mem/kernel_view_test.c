@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "hidden_files.h"
 #include "mem/region.h"
 #include "mem/smaps.h"
 
@@ -36,8 +37,8 @@ enum {
 static struct kernel_view view_of(const struct ledger *ledger)
 {
     struct kernel_view view = {0};
-    struct dr_error err = {0};
-    if (kernel_view_read(&view, ledger, &err)) check_fail_at("%s", err.message);
+    kernel_view_read(&view, ledger);
+    check(view.regions_known);
     return view;
 }
 
@@ -471,6 +472,102 @@ static void reading_allocates_nothing(void)
     check_int(after.hblks, ==, before.hblks);
 }
 
+/* ---- kernels that do not tell ---- */
+
+static struct kernel_totals totals_of(void)
+{
+    struct kernel_totals totals = {0};
+    check_int(kernel_totals_read(&totals, NULL), ==, DR_OK);
+    return totals;
+}
+
+static void check_near(size_t bytes, size_t expected)
+{
+    check_int(bytes, <=, expected + SLACK);
+    check_int(bytes + SLACK, >=, expected);
+}
+
+static void without_rollup_smaps_is_added_up(void)
+{
+    struct ledger ledger = {0};
+    struct region region;
+    open_private(&region, &ledger, 3 * MIB);
+    const struct kernel_view told = view_of(&ledger);
+    const struct kernel_totals totals = totals_of();
+    for (int i = 0; i < 2; ++i) {
+        hidden_files = "/proc/self/smaps_rollup:/proc/self/pagemap";
+        hidden_errno = i == 0 ? ENOENT : EACCES;
+        const struct kernel_view view = view_of(&ledger);
+        check(view.regions_agree);
+        check_near(view.totals.private_bytes, told.totals.private_bytes);
+        check_near(view.totals.rss_bytes, told.totals.rss_bytes);
+        check_near(view.residual.total_bytes, told.residual.total_bytes);
+        check_int(view.residual.heap_used_bytes, >, 0);
+        check_near(kernel_private_read(), totals.private_bytes);
+        check_near(totals_of().private_bytes, totals.private_bytes);
+        check_near(totals_of().mapped_resident_bytes, totals.mapped_resident_bytes);
+        hidden_files = "";
+    }
+    region_close(&region);
+}
+
+static void check_unknown(const struct residual *residual)
+{
+    check_int(residual->total_bytes, ==, KERNEL_UNKNOWN);
+    check_int(residual->image_bytes, ==, KERNEL_UNKNOWN);
+    check_int(residual->heap_bytes, ==, KERNEL_UNKNOWN);
+    check_int(residual->heap_used_bytes, ==, KERNEL_UNKNOWN);
+    check_int(residual->heap_retained_bytes, ==, KERNEL_UNKNOWN);
+    check_int(residual->stack_bytes, ==, KERNEL_UNKNOWN);
+    check_int(residual->jit_bytes, ==, KERNEL_UNKNOWN);
+    check_int(residual->shmem_bytes, ==, KERNEL_UNKNOWN);
+    check_int(residual->other_bytes, ==, KERNEL_UNKNOWN);
+}
+
+/* The rollup may be there alone: then the totals are known, and no more. */
+static void without_smaps_regions_are_unknown(void)
+{
+    struct ledger ledger = {0};
+    struct region region;
+    struct kernel_view view;
+    open_private(&region, &ledger, 3 * MIB);
+    const struct kernel_totals totals = totals_of();
+    hidden_files = "/proc/self/smaps";
+    kernel_view_read(&view, &ledger);
+    check(!view.regions_known);
+    check_near(view.totals.private_bytes, totals.private_bytes);
+    check_unknown(&view.residual);
+
+    hidden_files = "/proc/self/smaps:/proc/self/smaps_rollup";
+    kernel_view_read(&view, &ledger);
+    check(!view.regions_known);
+    check_int(view.totals.private_bytes, ==, KERNEL_UNKNOWN);
+    check_int(view.totals.mapped_resident_bytes, ==, KERNEL_UNKNOWN);
+    check_int(view.totals.rss_bytes, ==, KERNEL_UNKNOWN);
+    check_int(view.totals.pss_bytes, ==, KERNEL_UNKNOWN);
+    check_int(view.totals.swap_bytes, ==, KERNEL_UNKNOWN);
+    check_unknown(&view.residual);
+
+    struct kernel_totals none = {0};
+    struct dr_error err = {0};
+    check_int(kernel_totals_read(&none, &err), ==, DR_IO);
+    check_int(none.private_bytes, ==, KERNEL_UNKNOWN);
+    check_has(err.message, "/proc/self/smaps");
+    hidden_files = "/proc/self/smaps:/proc/self/smaps_rollup:/proc/self/pagemap";
+    check_int(kernel_private_read(), ==, KERNEL_UNKNOWN);
+    hidden_files = "";
+    region_close(&region);
+}
+
+/* What is resident bounds what is private. */
+static void statm_is_a_bound(void)
+{
+    check_int(kernel_resident_read(), >=, totals_of().private_bytes);
+    hidden_files = "/proc/self/statm";
+    check_int(kernel_resident_read(), ==, KERNEL_UNKNOWN);
+    hidden_files = "";
+}
+
 /* From here on: texts in smaps' form, and regions at addresses of the text's choice. */
 
 static char text_path[] = "/tmp/kernel_view_text_XXXXXX";
@@ -600,6 +697,10 @@ static void text_that_is_no_smaps_is_an_error(void)
     check_has(err.message, "cannot read /tmp/kernel_view_text_");
     check_int(parse(&view, &ledger, "Rss: 4 kB\n", &err), ==, DR_IO);
     check_int(kernel_view_parse(&view, &ledger, "/no such file", NULL), ==, DR_IO);
+    /* Without what tells private from mapped. */
+    check_int(parse(&view, &ledger, "1000-2000 rw-p 00000000 00:00 0\nRss:  4 kB\n",
+                    NULL),
+              ==, DR_IO);
 }
 
 int main(void)
@@ -621,6 +722,9 @@ int main(void)
     if (!SANITIZED) check_run(threads_and_malloc_are_explained);
     if (!SANITIZED) check_run(a_kept_heap_is_told_from_a_used_one);
     check_run(reading_allocates_nothing);
+    check_run(without_rollup_smaps_is_added_up);
+    check_run(without_smaps_regions_are_unknown);
+    check_run(statm_is_a_bound);
     check_run(text_is_told_apart);
     check_run(text_regions_are_held_against_their_lines);
     check_run(text_regions_that_are_wrong_are_named);

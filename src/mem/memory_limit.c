@@ -13,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
 #include "base/line_reader.h"
+#include "base/size.h"
 
 /* Version 1 writes "no limit" as the largest number of pages that it can count. */
 #define UNLIMITED_FROM ((unsigned long long)1 << 62)
@@ -210,14 +212,27 @@ static enum dr_code read_available(struct memory_limit *limit, const char *root,
     return DR_OK;
 }
 
-enum dr_code memory_limit_parse(struct memory_limit *limit, const char *root,
-                                struct dr_error *err)
+/* What is free now: less than MemAvailable would be, which counts what can be dropped, too. */
+static enum dr_code read_free(struct memory_limit *limit, struct dr_error *err)
 {
-    struct memory_limit found = {.cgroup_bytes = SIZE_MAX};
-    const enum dr_code code = read_available(&found, root, err);
-    if (code) return code;
+    struct sysinfo info;
+    size_t bytes;
+    if (sysinfo(&info) != 0)
+        return error_set_errno(err, DR_IO, errno,
+                               "cannot find out how much memory is free");
+    if (!size_add(info.freeram, info.bufferram, &bytes) ||
+        !size_mul(bytes, info.mem_unit, &bytes) || bytes == 0)
+        return error_set(err, DR_IO, "the kernel says that no memory is free");
+    limit->available_bytes = bytes;
+    return DR_OK;
+}
 
-    struct search search = {.limit = &found, .root = root};
+/* The limits of the cgroups, and the smallest of all. */
+static void find_smallest(struct memory_limit *found, const char *root,
+                          const char *available)
+{
+    struct search search = {.limit = found, .root = root};
+    found->cgroup_bytes = SIZE_MAX;
     each_line(&search, "/proc/self/cgroup", parse_cgroup);
     each_line(&search, "/proc/self/mountinfo", parse_mount);
     for (int version = 0; !search.any_mount && version < 2; ++version)
@@ -225,16 +240,31 @@ enum dr_code memory_limit_parse(struct memory_limit *limit, const char *root,
             walk_up(&search, version, "/", versions[version].default_mount,
                     search.cgroup[version]);
 
-    found.bytes = found.cgroup_bytes;
-    if (found.available_bytes < found.cgroup_bytes) {
-        found.bytes = found.available_bytes;
-        (void)snprintf(found.reason, sizeof found.reason, "MemAvailable");
+    found->bytes = found->cgroup_bytes;
+    if (found->available_bytes < found->cgroup_bytes) {
+        found->bytes = found->available_bytes;
+        (void)snprintf(found->reason, sizeof found->reason, "%s", available);
     }
+}
+
+enum dr_code memory_limit_parse(struct memory_limit *limit, const char *root,
+                                struct dr_error *err)
+{
+    struct memory_limit found = {0};
+    const enum dr_code code = read_available(&found, root, err);
+    if (code != DR_OK) return code;
+    find_smallest(&found, root, "MemAvailable");
     *limit = found;
     return DR_OK;
 }
 
 enum dr_code memory_limit_read(struct memory_limit *limit, struct dr_error *err)
 {
-    return memory_limit_parse(limit, "", err);
+    struct memory_limit found = {0};
+    const bool is_told = read_available(&found, "", NULL) == DR_OK;
+    const enum dr_code code = is_told ? DR_OK : read_free(&found, err);
+    if (code != DR_OK) return code;
+    find_smallest(&found, "", is_told ? "MemAvailable" : "free memory");
+    *limit = found;
+    return DR_OK;
 }

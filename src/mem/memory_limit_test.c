@@ -12,6 +12,7 @@
 
 #include "base/line_reader.h"
 #include "check.h"
+#include "hidden_files.h"
 
 static char root[] = "/tmp/memory_limit_test_XXXXXX";
 
@@ -167,6 +168,20 @@ static void the_usual_places_are_tried(void)
     expect(GIB, GIB, "cgroup v2 limit of /b");
 }
 
+/* In a sandbox without /proc/meminfo what is free now is what there is. */
+static void without_meminfo_free_memory_counts(void)
+{
+    struct memory_limit told, limit;
+    check_int(memory_limit_read(&told, NULL), ==, DR_OK);
+    hidden_files = "/proc/meminfo:/proc/self/cgroup:/proc/self/mountinfo";
+    check_int(memory_limit_read(&limit, NULL), ==, DR_OK);
+    hidden_files = "";
+    check_str(limit.reason, "free memory");
+    check_int(limit.bytes, >, 0);
+    check_int(limit.bytes, ==, limit.available_bytes);
+    check_int(limit.cgroup_bytes, ==, SIZE_MAX);
+}
+
 static void no_meminfo_is_an_error(void)
 {
     start_tree();
@@ -251,6 +266,7 @@ int main(void)
     check_run(odd_names_and_lines_are_read);
     check_run(the_usual_places_are_tried);
     check_run(no_meminfo_is_an_error);
+    check_run(without_meminfo_free_memory_counts);
     check_run(this_process_has_a_limit);
     check_run(a_real_cgroup_is_seen);
     start_tree();

@@ -57,13 +57,13 @@ enum dr_code page_cache_drop(int descriptor, struct page_cache_count *count,
                              struct dr_error *err)
 {
     uint64_t before = 0, after = 0;
-    enum dr_code code = page_cache_resident(descriptor, &before, err);
-    if (code) return code;
+    const enum dr_code counted = page_cache_resident(descriptor, &before, err);
     const int refused = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    if (counted) return counted;
     if (refused)
         return error_set_errno(err, DR_IO, refused,
                                "the kernel does not drop a file's pages");
-    code = page_cache_resident(descriptor, &after, err);
+    const enum dr_code code = page_cache_resident(descriptor, &after, err);
     if (code) return code;
     count->resident_before += before;
     count->resident_after += after;

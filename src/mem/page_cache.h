@@ -30,7 +30,7 @@ enum dr_code page_cache_resident(int descriptor, uint64_t *bytes,
                                  struct dr_error *err) DR_MUST_CHECK;
 
 /* Ask the kernel to drop the whole file, and add to *count what was there before and what is
- * there after. Errors: as above; *count is then as before. */
+ * there after. Errors: as above; *count is then as before, and what was dropped is not known. */
 enum dr_code page_cache_drop(int descriptor, struct page_cache_count *count,
                              struct dr_error *err) DR_MUST_CHECK;
 

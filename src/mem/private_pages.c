@@ -81,7 +81,8 @@ bool private_pages_count(size_t *bytes)
 {
     struct count count = {.page_bytes = (size_t)sysconf(_SC_PAGESIZE)};
     count.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    const bool told = count.pagemap >= 0 && add_all(&count);
+    /* A process without a page of its own is a page table that is not shown. */
+    const bool told = count.pagemap >= 0 && add_all(&count) && count.private_pages > 0;
     if (count.pagemap >= 0) (void)close(count.pagemap);
     *bytes = told ? count.private_pages * count.page_bytes : 0;
     return told;

@@ -69,6 +69,7 @@ static bool parse_figure(const char *line, struct smaps_entry *entry)
         const size_t bytes = (size_t)kib * 1024;
         memcpy((char *)entry + figures[i].offset, &bytes, sizeof bytes);
         if (strcmp(figures[i].key, "Pss_Anon") == 0) entry->has_pss_anonymous = true;
+        if (strcmp(figures[i].key, "Anonymous") == 0) entry->has_anonymous = true;
     }
     return true;
 }

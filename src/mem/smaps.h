@@ -32,6 +32,7 @@ struct smaps_entry {
     size_t pss_shmem_bytes;
     bool has_pss_anonymous; /* kernels before 5.4 do not write the two */
     size_t anonymous_bytes;
+    bool has_anonymous; /* kernels before 2.6.36 do not write it */
     size_t swap_bytes;
 };
 
