@@ -39,6 +39,14 @@ static struct vae_plan_options vae_options(const struct job *job, struct bands b
                                      .profile = job->request.profile};
 }
 
+/* Before each plan: one takes up to a second. */
+static enum dr_code look_up(const struct job *job, struct dr_error *err)
+{
+    return cancel_requested(job->context.cancel)
+               ? error_set(err, DR_CANCELLED, "cancelled while it was planned")
+               : DR_OK;
+}
+
 typedef enum dr_code make_vae_plan(struct job *job, struct bands bands,
                                    struct dr_error *err);
 
@@ -46,6 +54,8 @@ static enum dr_code make_encode_plan(struct job *job, struct bands bands,
                                      struct dr_error *err)
 {
     const struct vae_plan_options options = vae_options(job, bands);
+    const enum dr_code code = look_up(job, err);
+    if (code != DR_OK) return code;
     vae_encode_plan_destroy(&job->encode_plan);
     return vae_encode_plan_create(&job->encode_plan, job_vae_spec(job), &options, err);
 }
@@ -54,6 +64,8 @@ static enum dr_code make_decode_plan(struct job *job, struct bands bands,
                                      struct dr_error *err)
 {
     const struct vae_plan_options options = vae_options(job, bands);
+    const enum dr_code code = look_up(job, err);
+    if (code != DR_OK) return code;
     vae_decode_plan_destroy(&job->decode_plan);
     return vae_decode_plan_create(&job->decode_plan, job_vae_spec(job), &options, err);
 }
@@ -72,11 +84,12 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
 {
     const struct job_request *const want = &job->request;
     struct pipeline *const pipeline = job->context.pipeline;
-    enum dr_code code = DR_OK;
+    enum dr_code code = look_up(job, err);
     for (int32_t i = 0; code == DR_OK && want->wants_text && i < pipeline->text_count;
          ++i)
         code = clip_text_plan_create(&job->text_plans[i], pipeline->text[i], 1,
                                      want->clip_skip, want->profile, err);
+    if (code == DR_OK) code = look_up(job, err);
     if (code == DR_OK && want->wants_sample) {
         const struct unet_shape shape = {.n = want->guided ? 2 : 1,
                                          .height = job->latent_height,
@@ -612,9 +625,7 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
                 return accept(job, err);
             if (need < least) least = need;
         }
-        enum dr_code code = job_shrink(job, &smaller, err);
-        if (code == DR_OK && cancel_requested(job->context.cancel))
-            code = error_set(err, DR_CANCELLED, "cancelled while it was planned");
+        const enum dr_code code = job_shrink(job, &smaller, err);
         if (code != DR_OK) return code;
     }
     const char *const bands = job_whole_bytes(job) > 0 ? " and the VAE in bands" : "";

@@ -168,11 +168,12 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 void job_plan(struct job *job, enum job_residency residency);
 
 /* Make the larger of the VAE's plans one level smaller; *smaller is false where there is no such level,
- * or nothing to be won by it: the text encoder or the UNet needs as much. Errors: DR_NOMEM; job_finish is then all that may follow. */
+ * or nothing to be won by it: the text encoder or the UNet needs as much. Errors: DR_NOMEM,
+ * DR_CANCELLED (looked at before each plan); job_finish is then all that may follow. */
 enum dr_code job_shrink(struct job *job, bool *smaller,
                         struct dr_error *err) DR_MUST_CHECK;
 
-/* Undo job_shrink. Errors: DR_NOMEM, as there. */
+/* Undo job_shrink. Errors: as there. */
 enum dr_code job_make_whole(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 /* The VAE's maps of more bytes are made in bands; 0: none is. */
@@ -183,13 +184,13 @@ size_t job_whole_bytes(const struct job *job);
 double job_flop(const struct job *job);
 
 /* The same of the job as job_admit would make it, were the limit what is planned now; the plans stay as they
- * are. Errors: DR_NOMEM, as job_shrink. */
+ * are. Errors: as job_shrink. */
 enum dr_code job_flop_at_best(struct job *job, double *flop,
                               struct dr_error *err) DR_MUST_CHECK;
 
 /* Pick the first residency whose peak is within the ledger's limit, with the largest maps whole that go; what
  * the limit leaves is used for as little work as goes.
- * Errors: DR_OVER_BUDGET with need, have and limit; DR_NOMEM. */
+ * Errors: DR_OVER_BUDGET with need, have and limit; as job_shrink. */
 enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 /* Errors: DR_FOREIGN before any stage runs; the stages'. */
