@@ -714,6 +714,18 @@ DR_API void dr_inspection_free(struct dr_inspection *inspection);
 DR_API enum dr_code dr_read_parameters(const char *path, char **text,
                                        struct dr_error *err) DR_MUST_CHECK;
 
+enum dr_output_kind {
+    DR_OUTPUT_ANY,      /* pictures or latents: what dr_engine_generate writes */
+    DR_OUTPUT_PICTURES, /* dr_engine_decode */
+    DR_OUTPUT_LATENTS   /* dr_engine_encode */
+};
+/* Can a job's output be written, as far as that is known without a model: extension, directory,
+ * permission, what has its names? Every job looks by itself; this is for before the model is loaded.
+ * bits: 8 or 16 a channel. Errors: DR_BAD_INPUT, DR_NOT_FOUND, DR_IO. */
+DR_API enum dr_code dr_check_output(const char *path, enum dr_output_kind kind,
+                                    int32_t batch, int32_t bits,
+                                    struct dr_error *err) DR_MUST_CHECK;
+
 /* "512M", "1.5G": powers of 1024. DR_BAD_INPUT says what is wrong. */
 DR_API enum dr_code dr_parse_bytes(const char *text, uint64_t *bytes,
                                    struct dr_error *err) DR_MUST_CHECK;

@@ -161,6 +161,8 @@ bool file_kind_tell(const char *start, size_t bytes, char words[static FILE_KIND
             memcmp(start + magic->at, magic->start, magic->bytes) == 0)
             what = magic->what;
     }
+    if (!what && bytes > 8 && start[7] == 0 && start[8] == '{')
+        what = "a safetensors file";
     const size_t at = skip_blanks(start, bytes);
     if (!what) what = markup(start + at, bytes - at);
     if (!what && is_torrent(start, bytes))

@@ -109,13 +109,16 @@ enum dr_code run_generate(struct session *session, const struct options *options
 {
     char name[40];
     struct dr_generate_options job = job_of(session, options);
-    enum dr_code code = command_prepare(session, options, fields, err);
-    if (code != DR_OK) return code;
     if (!job.output) {
         if (job.seed == -1) job.seed = random_seed();
         (void)snprintf(name, sizeof name, "darkroom-%lld.png", (long long)job.seed);
         job.output = name;
     }
+    /* Before the model is loaded, which can take minutes. */
+    enum dr_code code =
+        dr_check_output(job.output, DR_OUTPUT_ANY, job.batch, job.bits, err);
+    if (code == DR_OK) code = command_prepare(session, options, fields, err);
+    if (code != DR_OK) return code;
     struct dr_generate_result *const result = calloc(1, sizeof *result);
     if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
     code = dr_engine_generate(session->engine, &job, result, err);
@@ -166,7 +169,11 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
         return command_fail(err, DR_BAD_INPUT,
                             "no output was given: say where with -o %s",
                             encodes ? "LATENT.safetensors" : "OUT.png");
-    enum dr_code code = command_prepare(session, options, fields, err);
+    enum dr_code code =
+        dr_check_output(options->output,
+                        encodes ? DR_OUTPUT_LATENTS : DR_OUTPUT_PICTURES, 1,
+                        options->bits, err);
+    if (code == DR_OK) code = command_prepare(session, options, fields, err);
     if (code != DR_OK) return code;
     codec.input = options->operands[0];
     codec.output = options->output;

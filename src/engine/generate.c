@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "engine/engine.h"
+#include "engine/output.h"
 #include "engine/profile.h"
 #include "engine/request.h"
 #include "engine/vae_choice.h"
@@ -49,7 +50,7 @@ static struct dr_image_info *make_images(const struct job_request *want)
     for (int32_t i = 0; i < want->batch; ++i) {
         images[i].seed = want->seed + i;
         if (want->output && !want->output_is_latent)
-            request_output_path(want->output, i, images[i].path);
+            output_path(want->output, i, images[i].path);
     }
     return images;
 }

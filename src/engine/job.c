@@ -338,6 +338,7 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
     job->count = (size_t)LATENT_CHANNELS * (size_t)job->latent_width *
                  (size_t)job->latent_height;
     enum dr_code code = check_slots(job, err);
+    if (code == DR_OK) code = stage_check_text(job, err);
     if (code == DR_OK && job->request.wants_encode)
         code = stage_open_picture(job, &job->picture_bytes, err);
     if (code == DR_OK) code = settle_packs(job, err);

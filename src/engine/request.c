@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/temporary_file.h"
 #include "engine/latent.h"
+#include "engine/output.h"
 
 enum {
     MAX_SIDE = 8192,
@@ -115,100 +115,6 @@ static enum dr_code check_picture_options(int32_t bits, int32_t quality,
         return error_set(err, DR_BAD_INPUT, "a JPEG quality of %d: give 1 to 100",
                          (int)quality);
     return DR_OK;
-}
-
-static bool ends_with(const char *text, const char *ending)
-{
-    const size_t a = strlen(text), b = strlen(ending);
-    return a >= b && strcasecmp(text + a - b, ending) == 0;
-}
-
-/* A file of tensors, by its name. */
-static bool is_latent_path(const char *path)
-{
-    return ends_with(path, ".safetensors") || ends_with(path, ".sft");
-}
-
-void request_output_path(const char *output, int32_t idx,
-                         char path[static DR_PATH_BYTES])
-{
-    const char *const name = path_name(output);
-    const char *const dot = strrchr(name, '.');
-    if (idx == 0 || !dot)
-        (void)snprintf(path, DR_PATH_BYTES, "%s", output);
-    else
-        (void)snprintf(path, DR_PATH_BYTES, "%.*s-%d%s", (int)(dot - output), output,
-                       (int)idx + 1, dot);
-}
-
-/* What is there may be replaced where it is a file that may be written. */
-static enum dr_code check_target(const char *path, struct dr_error *err)
-{
-    struct stat status;
-    if (stat(path, &status) != 0)
-        return errno == ENAMETOOLONG
-                   ? error_set(err, DR_BAD_INPUT,
-                               "%.600s: the name is longer than the file system takes",
-                               path)
-                   : DR_OK;
-    if (S_ISDIR(status.st_mode))
-        return error_set(err, DR_BAD_INPUT, "%.600s is a folder; name a file", path);
-    if (!S_ISREG(status.st_mode))
-        return error_set(err, DR_BAD_INPUT,
-                         "%.600s is no regular file; name a file to write or replace",
-                         path);
-    if (access(path, W_OK) != 0)
-        return error_set(err, DR_IO, "%.600s is there and may not be written", path);
-    return DR_OK;
-}
-
-static enum dr_code check_folder(const char *path, struct dr_error *err)
-{
-    struct stat status;
-    char folder[DR_PATH_BYTES];
-    const int length = (int)(path_name(path) - path);
-    (void)snprintf(folder, sizeof folder, "%.*s", length ? length : 1,
-                   length ? path : ".");
-    if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
-        return error_set(err, DR_NOT_FOUND,
-                         "there is no folder %.600s to write %.200s in", folder,
-                         path_name(path));
-    if (access(folder, W_OK) != 0)
-        return error_set(err, DR_IO, "the folder %.600s is not writable", folder);
-    /* What writers that were killed left there. */
-    (void)temporary_file_sweep(folder);
-    return DR_OK;
-}
-
-/* Can these files be written, as far as one can tell before minutes of work? */
-static enum dr_code check_output(const char *path, int32_t bits, int32_t batch,
-                                 bool latent_only, struct dr_error *err)
-{
-    enum image_format format;
-    if (strlen(path) >= DR_PATH_BYTES - 16)
-        return error_set(err, DR_BAD_INPUT, "the output's path is longer than %d bytes",
-                         DR_PATH_BYTES - 17);
-    const bool is_latent = is_latent_path(path);
-    const bool is_picture = image_format_from_path(path, &format);
-    if (latent_only && !is_latent)
-        return error_set(err, DR_BAD_INPUT,
-                         "%.600s: latents go to a .safetensors (or .sft) file", path);
-    if (!is_latent && !is_picture)
-        return error_set(
-            err, DR_BAD_INPUT,
-            "%.600s: the output's ending says what is written: .png, .jpg or "
-            ".safetensors or .sft (latents)",
-            path);
-    if (is_picture && format == IMAGE_JPEG && bits == 16)
-        return error_set(err, DR_BAD_INPUT,
-                         "%.600s: JPEG has 8 bits a channel; write a .png", path);
-    enum dr_code code = check_folder(path, err);
-    for (int32_t i = 0; code == DR_OK && i < (is_latent ? 1 : batch); ++i) {
-        char each[DR_PATH_BYTES];
-        request_output_path(path, i, each);
-        code = check_target(each, err);
-    }
-    return code;
 }
 
 static enum dr_code check_sampler(const struct dr_generate_options *options,
@@ -383,7 +289,7 @@ enum dr_code forecast_request(struct dr_engine *engine,
     if (code == DR_OK) code = pick_size(options, family, want, err);
     if (code == DR_OK) code = pick_conditioning(options, family, want, err);
     if (code != DR_OK) return code;
-    want->output_is_latent = options->output && is_latent_path(options->output);
+    want->output_is_latent = options->output && output_is_latent(options->output);
     want->wants_decode = !want->output_is_latent || options->image;
     want->seed = options->seed >= 0 ? options->seed : random_seed();
     want->sampler.steps = options->steps;
@@ -401,13 +307,38 @@ enum dr_code forecast_request(struct dr_engine *engine,
     return sampler_bytes(&want->sampler, &bytes, err);
 }
 
+/* What the job writes has room on its disk, as far as that is known. */
+static enum dr_code check_room(const struct dr_engine *engine,
+                               const struct job_request *want, struct dr_error *err)
+{
+    char warning[DR_TEXT_BYTES];
+    const size_t latents = sizeof(float) * LATENT_CHANNELS *
+                           (size_t)(want->width / LATENT_FACTOR) *
+                           (size_t)(want->height / LATENT_FACTOR);
+    const struct output_size size = {.width = want->width,
+                                     .height = want->height,
+                                     .batch = want->batch,
+                                     .bits = want->bits,
+                                     .latent_bytes = latents,
+                                     .text_bytes = want->wants_sample
+                                                       ? strlen(want->prompt) +
+                                                             strlen(want->negative)
+                                                       : 0};
+    if (!want->output) return DR_OK;
+    const enum dr_code code = output_check_room(want->output, &size, warning, err);
+    if (code == DR_OK && warning[0]) engine_log(engine, DR_LOG_WARNING, "%s", warning);
+    return code;
+}
+
 enum dr_code generate_request(struct dr_engine *engine,
                               const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
     enum dr_code code = forecast_request(engine, options, want, err);
     if (code == DR_OK && options->output)
-        code = check_output(options->output, options->bits, options->batch, false, err);
+        code = output_check(options->output, DR_OUTPUT_ANY, options->batch,
+                            options->bits, err);
+    if (code == DR_OK) code = check_room(engine, want, err);
     return code == DR_OK ? tokenize(engine, want, err) : code;
 }
 
@@ -419,7 +350,7 @@ static enum dr_code encode_request(const struct dr_codec_options *options,
                                              .init = options->input};
     want->init = options->input;
     const enum dr_code code =
-        check_output(options->output, options->bits, 1, true, err);
+        output_check(options->output, DR_OUTPUT_LATENTS, 1, options->bits, err);
     return code == DR_OK ? pick_size(&size, FAMILY_UNKNOWN, want, err) : code;
 }
 
@@ -427,17 +358,16 @@ static enum dr_code decode_request(const struct dr_codec_options *options,
                                    struct job_request *want, struct dr_error *err)
 {
     struct latent_head head;
-    if (is_latent_path(options->output))
-        return error_set(err, DR_BAD_INPUT,
-                         "%.600s: decode writes a picture, .png or .jpg",
-                         options->output);
-    const enum dr_code code = latent_file_head(options->input, &head, err);
+    enum dr_code code =
+        output_check(options->output, DR_OUTPUT_PICTURES, 1, options->bits, err);
+    if (code == DR_OK) code = latent_file_head(options->input, &head, err);
     if (code != DR_OK) return code;
     want->latent_input = options->input;
     want->batch = head.n;
     want->width = head.width * LATENT_FACTOR;
     want->height = head.height * LATENT_FACTOR;
-    return check_output(options->output, options->bits, head.n, false, err);
+    return output_check(options->output, DR_OUTPUT_PICTURES, head.n, options->bits,
+                        err);
 }
 
 enum dr_code codec_request(struct dr_engine *engine,
@@ -460,9 +390,9 @@ enum dr_code codec_request(struct dr_engine *engine,
     if (!options->input || !options->output)
         return error_set(err, DR_BAD_INPUT, "no %s file was given",
                          options->input ? "output" : "input");
-    const enum dr_code code =
-        check_picture_options(options->bits, options->quality, err);
+    enum dr_code code = check_picture_options(options->bits, options->quality, err);
     if (code != DR_OK) return code;
-    return encodes ? encode_request(options, want, err)
+    code = encodes ? encode_request(options, want, err)
                    : decode_request(options, want, err);
+    return code == DR_OK ? check_room(engine, want, err) : code;
 }

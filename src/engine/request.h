@@ -28,8 +28,4 @@ enum dr_code codec_request(struct dr_engine *engine,
                            enum codec_direction direction, struct job_request *want,
                            struct dr_error *err) DR_MUST_CHECK;
 
-/* Where the idx-th picture goes: "x.png", "x-2.png", "x-3.png", ... */
-void request_output_path(const char *output, int32_t idx,
-                         char path[static DR_PATH_BYTES]);
-
 #endif

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "base/fault.h"
 
@@ -178,6 +179,63 @@ static void bad_outputs(struct dr_engine *engine)
     refuse(engine, &options, DR_IO, "closed", "not writable");
 }
 
+static int count_parts(void)
+{
+    int count = 0;
+    DIR *const folder = opendir(fixture_root);
+    const struct dirent *entry = NULL;
+    while (folder && (entry = readdir(folder)) != NULL)
+        count += strstr(entry->d_name, "darkroom-part") != NULL;
+    if (folder) (void)closedir(folder);
+    return count;
+}
+
+static void count_steps(void *cookie, const struct dr_progress *progress)
+{
+    int *const count = cookie;
+    if (progress->stage != DR_STAGE_LOAD) ++*count;
+}
+
+/* What is known before the first step is said before the first step: nothing ran. */
+static void outputs_that_would_fail_at_the_end(struct dr_engine *engine)
+{
+    static char prompt[40001];
+    const char *const names[] = {"out.jpg", "out.JPEG"};
+    struct dr_generate_options options = good();
+    int count = 0;
+    memset(prompt, 'w', sizeof prompt - 1);
+    options.prompt = prompt;
+    options.batch = 2;
+    options.progress = count_steps;
+    options.progress_cookie = &count;
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        options.output = in_root(names[i]);
+        refuse(engine, &options, DR_BAD_INPUT, "parameters text", "write a PNG");
+        check_has(problem.message, names[i]);
+    }
+    /* The negative prompt is in the text too. */
+    options = good();
+    options.negative = prompt;
+    options.output = in_root("out.jpg");
+    options.progress = count_steps;
+    options.progress_cookie = &count;
+    refuse(engine, &options, DR_BAD_INPUT, "parameters text", "write a PNG");
+
+    const rlim_t least = 64 * 64 * 3 / 16;
+    struct rlimit before, low;
+    check_int(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    low = before;
+    low.rlim_cur = least - 1;
+    check_int(setrlimit(RLIMIT_FSIZE, &low), ==, 0);
+    options.negative = "";
+    options.prompt = "";
+    options.output = in_root("out.png");
+    refuse(engine, &options, DR_IO, "limit for files", "at least 768 bytes");
+    check_int(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    check_int(count, ==, 0);
+    check_int(count_parts(), ==, 0);
+}
+
 static const char *corpus(const char *name)
 {
     static char path[1024];
@@ -234,6 +292,7 @@ static void every_bad_option_is_refused(void)
     bad_numbers(engine);
     bad_samplers(engine);
     bad_outputs(engine);
+    outputs_that_would_fail_at_the_end(engine);
     bad_inits(engine);
     bad_vaes(engine);
     check(vae_state(engine).override_active);
@@ -448,17 +507,6 @@ static bool has_job_region(struct dr_engine *engine)
         found |= strcmp(memory.regions[i].component, "job") == 0;
     dr_memory_free(&memory);
     return found;
-}
-
-static int count_parts(void)
-{
-    int count = 0;
-    DIR *const folder = opendir(fixture_root);
-    const struct dirent *entry = NULL;
-    while (folder && (entry = readdir(folder)) != NULL)
-        count += strstr(entry->d_name, "darkroom-part") != NULL;
-    if (folder) (void)closedir(folder);
-    return count;
 }
 
 /* Everything that can fail in a job fails once, from a cold start with a VAE of its own. */

@@ -384,14 +384,13 @@ static const char *digest_text(const struct source *source, char out[static DIGE
     return out;
 }
 
-/* A1111's text, malloc'ed (its length is the prompt's). NULL for a decode job. */
-static char *parameters_text(const struct job *job, int32_t idx)
+/* A1111's text, malloc'ed (its length is the prompt's). vae: the one that decodes. */
+static char *parameters_text(const struct job *job, int32_t idx,
+                             const struct source *vae, const char *model_digest,
+                             const char *vae_digest)
 {
     const struct job_request *const want = &job->request;
     const struct pipeline *const pipeline = job->context.pipeline;
-    const struct source *const vae = pipeline->slots[ROLE_VAE].resident;
-    char model_digest[DIGEST_HEX], vae_digest[DIGEST_HEX];
-    if (!want->wants_sample) return NULL;
     const bool own = vae == pipeline->slots[ROLE_VAE].base;
     const struct parameters parameters = {
         .prompt = want->prompt,
@@ -405,9 +404,9 @@ static char *parameters_text(const struct job *job, int32_t idx)
         .cfg = (double)want->cfg,
         .seed = job->images[idx].seed,
         .model_name = pipeline->name,
-        .model_digest = digest_text(pipeline->slots[ROLE_UNET].base, model_digest),
+        .model_digest = model_digest,
         .vae_name = own ? "built-in" : path_name(vae->path),
-        .vae_digest = digest_text(vae, vae_digest),
+        .vae_digest = vae_digest,
         .prediction = want->sampler.prediction,
         .rng = want->rng,
         .image_to_image = want->wants_encode,
@@ -421,6 +420,40 @@ static char *parameters_text(const struct job *job, int32_t idx)
     return text;
 }
 
+static struct image_write_options write_options(const struct job *job, int32_t idx,
+                                                const char *text)
+{
+    const struct job_request *const want = &job->request;
+    struct image_write_options options = {.width = want->width,
+                                          .height = want->height,
+                                          .bits = want->bits,
+                                          .quality = want->quality,
+                                          .parameters = text};
+    (void)image_format_from_path(job->images[idx].path, &options.format);
+    return options;
+}
+
+/* Digests are not known yet; all have one length. */
+enum dr_code stage_check_text(const struct job *job, struct dr_error *err)
+{
+    static const char digest[] = "0000000000";
+    const struct job_request *const want = &job->request;
+    const struct source *const vae =
+        slot_active(&job->context.pipeline->slots[ROLE_VAE]);
+    enum dr_code code = DR_OK;
+    if (!job->images || !want->wants_sample || !want->wants_decode ||
+        want->output_is_latent)
+        return DR_OK;
+    for (int32_t i = 0; code == DR_OK && i < want->batch; ++i) {
+        if (!job->images[i].path[0]) continue;
+        char *const text = parameters_text(job, i, vae, digest, digest);
+        const struct image_write_options options = write_options(job, i, text);
+        code = image_check_write(job->images[i].path, &options, err);
+        free(text);
+    }
+    return code;
+}
+
 static enum dr_code write_picture(struct job *job, int32_t idx, const float *rgb,
                                   struct dr_error *err)
 {
@@ -431,13 +464,16 @@ static enum dr_code write_picture(struct job *job, int32_t idx, const float *rgb
     if (want->output_is_latent || !job->images[idx].path[0]) return DR_OK;
     job->stage = DR_STAGE_WRITE;
     job_report(job, idx, 0, 0.0);
-    char *const text = parameters_text(job, idx);
-    struct image_write_options options = {.width = want->width,
-                                          .height = want->height,
-                                          .bits = want->bits,
-                                          .quality = want->quality,
-                                          .parameters = text};
-    (void)image_format_from_path(job->images[idx].path, &options.format);
+    const struct pipeline *const pipeline = job->context.pipeline;
+    const struct source *const vae = pipeline->slots[ROLE_VAE].resident;
+    char of_model[DIGEST_HEX], of_vae[DIGEST_HEX];
+    char *const text =
+        want->wants_sample
+            ? parameters_text(job, idx, vae,
+                              digest_text(pipeline->slots[ROLE_UNET].base, of_model),
+                              digest_text(vae, of_vae))
+            : NULL;
+    const struct image_write_options options = write_options(job, idx, text);
     const enum dr_code code = image_write(job->images[idx].path, &options, rgb, err);
     free(text);
     return code;

@@ -18,6 +18,10 @@ enum dr_code stage_open_picture(struct job *job, size_t *bytes,
                                 struct dr_error *err) DR_MUST_CHECK;
 void stage_close_picture(struct job *job);
 
+/* Would the pictures be refused when they are written: a text too long for JPEG? */
+enum dr_code stage_check_text(const struct job *job,
+                              struct dr_error *err) DR_MUST_CHECK;
+
 enum dr_code stage_text(struct job *job, enum component_role role,
                         struct dr_error *err) DR_MUST_CHECK;
 enum dr_code stage_encode(struct job *job, struct dr_error *err) DR_MUST_CHECK;

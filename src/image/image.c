@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/file_kind.h"
 #include "image/image_codec.h"
 
 struct image_reader {
@@ -45,10 +46,6 @@ enum dr_code image_check_size(const char *name, uint32_t width, uint32_t height,
                      name, width, height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
 }
 
-enum {
-    MAGIC_BYTES = 12
-};
-
 struct magic {
     int at, bytes;
     const char *text, *format;
@@ -83,13 +80,13 @@ static enum dr_code tell_format(struct image_source *source, enum image_format *
 {
     static const struct magic png = {0, 4, "\x89PNG", ""},
                               jpeg = {0, 2, "\xFF\xD8", ""};
-    uint8_t data[MAGIC_BYTES] = {0};
-    if (source->bytes == 0)
+    uint8_t data[FILE_KIND_BYTES] = {0};
+    char words[FILE_KIND_TEXT];
+    const size_t bytes =
+        source->bytes < sizeof data ? (size_t)source->bytes : sizeof data;
+    if (bytes == 0)
         return error_set(err, DR_CORRUPT, "%s: an empty file", source->name);
-    if (!image_source_read(source, data,
-                           source->bytes < sizeof data ? (size_t)source->bytes
-                                                       : sizeof data))
-        return image_source_fail(source, err);
+    if (!image_source_read(source, data, bytes)) return image_source_fail(source, err);
     image_source_seek(source, 0);
     *format = begins(data, &png) ? IMAGE_PNG : IMAGE_JPEG;
     if (begins(data, &png) || begins(data, &jpeg)) return DR_OK;
@@ -100,8 +97,9 @@ static enum dr_code tell_format(struct image_source *source, enum image_format *
                 "%s: a %s file; only PNG and JPEG pictures are read, so convert it "
                 "first",
                 source->name, other_formats[i].format);
-    return error_set(err, DR_UNSUPPORTED, "%s: neither a PNG nor a JPEG picture",
-                     source->name);
+    const bool is_known = file_kind_tell((const char *)data, bytes, words);
+    return error_set(err, DR_UNSUPPORTED, "%s: neither a PNG nor a JPEG picture%s%s",
+                     source->name, is_known ? ": it is " : "", words);
 }
 
 static struct image_reader *new_reader(const char *name)
@@ -216,12 +214,20 @@ static enum dr_code check_options(const char *path,
     return DR_OK;
 }
 
+enum dr_code image_check_write(const char *path,
+                               const struct image_write_options *options,
+                               struct dr_error *err)
+{
+    const enum dr_code code = check_options(path, options, err);
+    return code == DR_OK ? encoders[options->format]->check(path, options, err) : code;
+}
+
 enum dr_code image_write(const char *path, const struct image_write_options *options,
                          const float *rgb, struct dr_error *err)
 {
     struct temporary_file file = TEMPORARY_FILE_INIT;
     struct image_sink sink = {.file = NULL};
-    enum dr_code code = check_options(path, options, err);
+    enum dr_code code = image_check_write(path, options, err);
     if (code == DR_OK) code = temporary_file_open(&file, path, err);
     if (code == DR_OK) code = image_sink_init(&sink, &file, path, err);
     if (code == DR_OK)

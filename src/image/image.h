@@ -76,10 +76,17 @@ struct image_write_options {
 /* Write rgb [height, width, 3] float32 in 0..1 (clamped; rounded half to even times 255 or
  * 65535, as diffusers does). Deterministic: same input, same bytes; no time stamp.
  * Errors: DR_IO (path, errno's text: full disk, no permission), DR_NOT_FINITE (NaN or infinity
- * in rgb; the row is named), DR_BAD_INPUT (options; a text too long for JPEG), DR_NOMEM. The
+ * in rgb; the row is named), DR_BAD_INPUT (options; a text too long for
+ * the format), DR_NOMEM. The
  * target is then as before. */
 enum dr_code image_write(const char *path, const struct image_write_options *options,
                          const float *rgb, struct dr_error *err) DR_MUST_CHECK;
+
+/* All that image_write would refuse of path's format and the options, before there is a picture or a
+ * file: DR_BAD_INPUT, DR_NOMEM. */
+enum dr_code image_check_write(const char *path,
+                               const struct image_write_options *options,
+                               struct dr_error *err) DR_MUST_CHECK;
 
 /* PNG or JPEG from a file name's ending, case ignored; false for another. */
 bool image_format_from_path(const char *path, enum image_format *format);

@@ -36,6 +36,9 @@ struct image_decoder {
 };
 
 struct image_encoder {
+    /* What write would refuse of the options, without pixels or file: a text that is too long. */
+    enum dr_code (*check)(const char *name, const struct image_write_options *options,
+                          struct dr_error *err);
     enum dr_code (*write)(struct image_sink *sink,
                           const struct image_write_options *options, const float *rgb,
                           struct dr_error *err);

@@ -10,16 +10,14 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/path_error.h"
 
 static enum dr_code open_regular(struct image_source *source, struct dr_error *err)
 {
     /* O_NONBLOCK so that a named pipe is refused below and not waited for. */
     source->descriptor = open(source->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (source->descriptor < 0) {
-        const bool missing = errno == ENOENT || errno == ENOTDIR;
-        return error_set_errno(err, missing ? DR_NOT_FOUND : DR_IO, errno,
-                               "%s: cannot be opened", source->name);
-    }
+    if (source->descriptor < 0)
+        return path_error_set(err, errno, "cannot open", source->name);
     struct stat status;
     if (fstat(source->descriptor, &status) != 0)
         return error_set_errno(err, DR_IO, errno, "%s: cannot be read", source->name);

@@ -253,6 +253,8 @@ static void long_parameters(void)
         const struct image_write_options jpeg = options_of(IMAGE_JPEG, 8, text);
         check_int(image_write(in_folder("t"), &jpeg, rgb, &err), ==,
                   count == most ? DR_OK : DR_BAD_INPUT);
+        check_int(image_check_write(in_folder("t"), &jpeg, NULL), ==,
+                  count == most ? DR_OK : DR_BAD_INPUT);
         const struct image_write_options png = options_of(IMAGE_PNG, 8, text);
         check_int(image_write(in_folder("u"), &png, rgb, NULL), ==, DR_OK);
         char *back = NULL;
@@ -268,6 +270,37 @@ static void long_parameters(void)
     check_has(err.message, "65533");
     free(text);
     unlink(in_folder("t"));
+    unlink(in_folder("u"));
+}
+
+/* What libpng's readers do not take is not written. */
+static void longest_text_of_png(void)
+{
+    enum {
+        MOST = 7999000
+    };
+    float rgb[VALUES];
+    fill(rgb);
+    char *const text = malloc(MOST + 2);
+    if (!text) abort();
+    memset(text, 'x', MOST + 1);
+    text[MOST + 1] = '\0';
+    struct dr_error err;
+    const struct image_write_options options = options_of(IMAGE_PNG, 8, text);
+    check_int(image_check_write(in_folder("u"), &options, &err), ==, DR_BAD_INPUT);
+    check_has(err.message, "7999001 bytes");
+    check_int(image_write(in_folder("u"), &options, rgb, &err), ==, DR_BAD_INPUT);
+    text[MOST] = '\0';
+    check_int(image_write(in_folder("u"), &options, rgb, &err), ==, DR_OK);
+    char *back = NULL;
+    check_int(image_read_parameters(in_folder("u"), &back, NULL), ==, DR_OK);
+    check_int(back ? strlen(back) : 0, ==, MOST);
+    free(back);
+    /* A byte that is no UTF-8 becomes three. */
+    memset(text, '\xff', MOST / 3 + 1);
+    text[MOST / 3 + 1] = '\0';
+    check_int(image_check_write(in_folder("u"), &options, NULL), ==, DR_BAD_INPUT);
+    free(text);
     unlink(in_folder("u"));
 }
 
@@ -584,6 +617,7 @@ int main(void)
     check_run(parameters_return);
     check_run(parameters_are_where_others_look);
     check_run(long_parameters);
+    check_run(longest_text_of_png);
     check_run(wrong_options);
     check_run(not_finite);
     check_run(every_write_fault);

@@ -142,17 +142,25 @@ static void step_write(struct jpeg_state *state)
     jpeg_finish_compress(jpeg);
 }
 
+static enum dr_code encoder_check(const char *name,
+                                  const struct image_write_options *options,
+                                  struct dr_error *err)
+{
+    if (!options->parameters) return DR_OK;
+    const size_t bytes = EXIF_PREFIX_BYTES + exif_comment_bytes(options->parameters);
+    if (bytes <= MARKER_MOST_BYTES) return DR_OK;
+    return error_set(
+        err, DR_BAD_INPUT,
+        "%s: the parameters text needs %zu bytes, and a JPEG takes at most %d; "
+        "write a PNG, or a shorter prompt",
+        name, bytes, MARKER_MOST_BYTES);
+}
+
 static enum dr_code prepare_exif(struct jpeg_state *state, struct dr_error *err)
 {
     const char *const text = state->options->parameters;
     if (!text) return DR_OK;
     state->exif_bytes = EXIF_PREFIX_BYTES + exif_comment_bytes(text);
-    if (state->exif_bytes > MARKER_MOST_BYTES)
-        return error_set(
-            err, DR_BAD_INPUT,
-            "%s: the parameters text needs %zu bytes, and a JPEG has room for %d; "
-            "write a PNG, or a shorter prompt",
-            state->sink->name, state->exif_bytes, MARKER_MOST_BYTES);
     state->exif = malloc(state->exif_bytes);
     if (!state->exif)
         return error_set(err, DR_NOMEM, "%s: no memory for the text",
@@ -203,4 +211,5 @@ static enum dr_code encoder_write(struct image_sink *sink,
     return code;
 }
 
-const struct image_encoder jpeg_encoder = {.write = encoder_write};
+const struct image_encoder jpeg_encoder = {.check = encoder_check,
+                                           .write = encoder_write};

@@ -15,6 +15,10 @@
 enum {
     COMPRESSION_LEVEL = 6
 };
+/* Of a text: libpng's readers refuse chunks above 8,000,000 bytes. */
+enum {
+    TEXT_MOST_BYTES = 7999000
+};
 
 struct png_state {
     struct image_sink *sink;
@@ -110,13 +114,36 @@ static void step_write(struct png_state *state)
     put_rows(state);
 }
 
+/* The text as it is stored: malloc'ed, or NULL. */
+static char *stored_text(const char *text, bool *is_latin1)
+{
+    char *const latin1 = parameters_text_to_latin1(text, is_latin1);
+    return *is_latin1 ? latin1 : parameters_text_clean(text, strlen(text));
+}
+
 static bool prepare_text(struct png_state *state)
 {
     const char *const text = state->options->parameters;
     if (!text) return true;
-    state->text = parameters_text_to_latin1(text, &state->text_is_latin1);
-    if (!state->text_is_latin1) state->text = parameters_text_clean(text, strlen(text));
+    state->text = stored_text(text, &state->text_is_latin1);
     return state->text != NULL;
+}
+
+static enum dr_code encoder_check(const char *name,
+                                  const struct image_write_options *options,
+                                  struct dr_error *err)
+{
+    bool is_latin1;
+    if (!options->parameters) return DR_OK;
+    char *const text = stored_text(options->parameters, &is_latin1);
+    if (!text) return error_set(err, DR_NOMEM, "%s: no memory for the text", name);
+    const size_t bytes = strlen(text);
+    free(text);
+    if (bytes <= TEXT_MOST_BYTES) return DR_OK;
+    return error_set(err, DR_BAD_INPUT,
+                     "%s: the parameters text has %zu bytes, and PNG readers take at "
+                     "most %d; give a shorter prompt",
+                     name, bytes, TEXT_MOST_BYTES);
 }
 
 static enum dr_code encoder_write(struct image_sink *sink,
@@ -151,4 +178,5 @@ static enum dr_code encoder_write(struct image_sink *sink,
     return code;
 }
 
-const struct image_encoder png_encoder = {.write = encoder_write};
+const struct image_encoder png_encoder = {.check = encoder_check,
+                                          .write = encoder_write};

@@ -162,10 +162,55 @@ class BadInput(Case):
             self.skipTest("no file system can be mounted here")
         try:
             self.refused([*GENERATE, "-o", "small/a.png"], 9, "io", "small/a.png")
-            self.refused([*GENERATE, "-o", "small/a.safetensors", "-W", "256"], 9, "io", "small/a.safetensors")
+            message = self.refused([*GENERATE, "-o", "small/a.safetensors", "-W", "256"], 9, "io",
+                                   "small/a.safetensors")
+            self.assertIn("free", message)
+            (small / "filler").write_bytes(bytes(4096))
+            shell = self.shell("-m", "../tiny.safetensors")
+            for name in ("small/a.png", "small/a.jpg", "small/a.safetensors"):
+                self.fail_with(shell, f"{LINE} -o {name}", "io", "0 B free", name)
+            self.assertEqual({event.get("stage") for event in shell.events()} - {None, "load"}, set())
+            (small / "filler").unlink()
             self.assertEqual(list(small.iterdir()), [])
         finally:
             subprocess.run(["umount", small], check=True)
+
+    def test_known_before_the_first_step(self):
+        """What would fail at the end is refused at the start: no step, and the model that is named is not loaded."""
+        make("other.safetensors", "--seed", "5")
+        shell = self.shell("-m", "../tiny.safetensors")
+        long = "w" * 40000
+        (self.folder / "taken-2.png").mkdir()
+        (self.folder / "file").write_text("")
+        (self.folder / "latent.safetensors").write_bytes(b"")
+        (self.folder / "gone").symlink_to("/nowhere")
+        other = "-m ../other.safetensors"
+        cases = [
+            (f"{LINE} {other} -o a.gif", "bad_input", ".png, .jpg"),
+            (f"{LINE} {other} -o none/a.png", "not_found", "there is no folder none/"),
+            (f"{LINE} {other} -o gone/a.png", "not_found", "gone is a symbolic link to /nowhere"),
+            (f"{LINE} {other} -o file/a.png", "not_found", "file is a file"),
+            (f"{LINE} {other} -o {'n' * 300}.png", "bad_input", "longer than the file system takes"),
+            (f"{LINE} {other} -o taken.png --batch 2", "bad_input", "taken-2.png is a folder"),
+            (f"{LINE} {other} -o a.jpg --bits 16", "bad_input", "8 bits"),
+            (f"encode {other} file -o a.png", "bad_input", ".safetensors"),
+            (f"encode {other} file -o none/a.safetensors", "not_found", "no folder none/"),
+            (f"decode {other} latent.safetensors -o a.safetensors", "bad_input", ".png"),
+            (f"decode {other} latent.safetensors -o a.gif", "bad_input", ".png"),
+            (f"{LINE} -o a.jpg -p {long}", "bad_input", "a JPEG takes at most 65533"),
+            (f"{LINE} -o a.jpeg -n {long} --batch 3", "bad_input", "write a PNG"),
+        ]
+        before = self.memory(shell)["components"]
+        for line, code, part in cases:
+            self.fail_with(shell, line, code, part)
+        stages = {event.get("stage") for event in shell.events()} - {None, "load"}
+        self.assertEqual(stages, set())
+        self.assertEqual(self.memory(shell)["components"], before)
+        self.assertEqual(self.files(), {"taken-2.png", "file", "latent.safetensors", "gone"})
+        self.refused([*GENERATE, "-o", "none/a.png", "-m", "missing.safetensors"], 3, "not_found", "no folder none/")
+        self.refused([*GENERATE, "-o", "a.jpg", "-p", long], 2, "bad_input", "JPEG")
+        self.succeed(shell, f"{LINE} -o a.png")
+        self.assertIn("unet", {event.get("stage") for event in shell.events()})
 
     def test_an_unwritable_folder(self):
         message = self.ask(*GENERATE, "-o", "/proc/a.png")[0]["error"]
