@@ -67,14 +67,17 @@ static enum dr_code read_config(json_t **out, const char *path, struct dr_error 
     if (code) return code;
     struct pool pool = {0};
     const uint64_t bytes = config.identity.bytes;
-    char *const text = bytes <= CONFIG_MAX_BYTES ? pool_alloc(&pool, bytes) : NULL;
-    if (text) {
+    const bool is_small = bytes <= CONFIG_MAX_BYTES;
+    char *const text = is_small ? pool_alloc(&pool, bytes) : NULL;
+    if (!is_small) {
+        code = error_set(err, DR_CORRUPT, "%s has %llu bytes, too many for a config",
+                         path, (unsigned long long)bytes);
+    } else if (!text) {
+        code = no_memory(err);
+    } else {
         code = tensor_shard_read(&config, 0, text, (size_t)bytes, err);
         if (!code) code = header_parse(out, text, (size_t)bytes, err);
         if (code) error_prefix(err, "%s", path);
-    } else {
-        code = error_set(err, DR_CORRUPT, "%s has %llu bytes, too many for a config",
-                         path, (unsigned long long)bytes);
     }
     pool_finish(&pool);
     tensor_shard_close(&config);

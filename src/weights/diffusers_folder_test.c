@@ -3,7 +3,9 @@
 #include "check.h"
 #include "scratch_folder.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "weights/checkpoint.h"
@@ -400,6 +402,47 @@ static void says_what_is_wrong(void)
 }
 
 /* Two names for one tensor: which would it be? */
+/* A config below the limit for configs, and less memory than it takes: in a process of its own. */
+static void no_memory_is_no_damage(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    fprintf(stderr, "     skipped: the sanitizer needs its own addresses\n");
+#else
+    enum {
+        CONFIG_BYTES = 1000000,
+        LEFT_BYTES = 400000
+    };
+    make_folder("large");
+    make_folder("large/scheduler");
+    char *const text = malloc(CONFIG_BYTES + 1);
+    if (!text) exit(1);
+    memset(text, ' ', CONFIG_BYTES);
+    memcpy(text, "{}", 2);
+    text[CONFIG_BYTES] = '\0';
+    write_text(scratch_path("large/model_index.json"), "{}");
+    write_text(scratch_path("large/scheduler/scheduler_config.json"), text);
+    free(text);
+    const char *const path = scratch_path("large");
+    const pid_t child = fork();
+    if (child == 0) {
+        struct tensor_file file;
+        long pages = 0;
+        FILE *const stream = fopen("/proc/self/statm", "r");
+        if (!stream || fscanf(stream, "%ld", &pages) != 1) _exit(9);
+        (void)fclose(stream);
+        const rlim_t most = (rlim_t)(pages * sysconf(_SC_PAGESIZE) + LEFT_BYTES);
+        const struct rlimit limit = {most, most};
+        if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(8);
+        const enum dr_code code = tensor_file_open(&file, path, &error);
+        _exit(code == DR_NOMEM ? 0 : code == DR_CORRUPT ? 1 : 2);
+    }
+    int status = 0;
+    check_int(waitpid(child, &status, 0), ==, child);
+    check(WIFEXITED(status));
+    check_int(WEXITSTATUS(status), ==, 0);
+#endif
+}
+
 static void refuses_two_for_one(void)
 {
     static char names[][128] = {"decoder.up_blocks.0.resnets.0.conv1.weight",
@@ -424,6 +467,7 @@ int main(void)
     check_run(reads_a_folder);
     check_run(second_text_encoder_has_one_digest);
     check_run(says_what_is_wrong);
+    check_run(no_memory_is_no_damage);
     check_run(refuses_two_for_one);
     return check_done();
 }
