@@ -44,7 +44,8 @@ extern "C" {
 
 /* "0.1.0" */
 DR_API const char *dr_version(void);
-/* Libraries, processor features and threads in one line. After dr_engine_open. */
+/* Libraries, processor features and threads in one line. After dr_engine_open. The text is the calling
+ * thread's, until it calls again. */
 DR_API const char *dr_description(void);
 
 /* Milliseconds of a clock that only goes forward: what the times in this header are told by. */

@@ -3,20 +3,21 @@
 #include <malloc.h>
 #include <omp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "compute/kernels.h"
 #include "compute/library.h"
 
-/* Facts of the process, set by compute_init: the engine is never destroyed. The lock is held
- * where they change; whoever has a plan reads them without. */
+/* Facts of the process, set by compute_init: the engine is never destroyed, and what is said of it
+ * never changes. The lock is held where the counts change; anybody reads the number of threads, which
+ * stays while there is a plan. */
 static struct {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    int thread_count;
+    atomic_int thread_count;
     int plan_count;
     char platform[64];
-    char description[96];
 } library;
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -91,6 +92,13 @@ static const char *instruction_set(void)
     return "SSE4.1";
 }
 
+static void describe_platform(void)
+{
+    const dnnl_version_t *const version = dnnl_version();
+    (void)snprintf(library.platform, sizeof library.platform, "oneDNN %d.%d.%d, %s",
+                   version->major, version->minor, version->patch, instruction_set());
+}
+
 static enum dr_code open_library(struct dr_error *err)
 {
     if (library.engine) return DR_OK;
@@ -103,6 +111,7 @@ static enum dr_code open_library(struct dr_error *err)
         code = library_check(dnnl_stream_create(&library.stream, library.engine,
                                                 dnnl_stream_default_flags),
                              "stream", err);
+    if (code == DR_OK) describe_platform();
     return code;
 }
 
@@ -121,15 +130,6 @@ static enum dr_code set_threads(int wanted, struct dr_error *err)
     return DR_OK;
 }
 
-static void describe_library(void)
-{
-    const dnnl_version_t *const version = dnnl_version();
-    (void)snprintf(library.platform, sizeof library.platform, "oneDNN %d.%d.%d, %s",
-                   version->major, version->minor, version->patch, instruction_set());
-    (void)snprintf(library.description, sizeof library.description, "%s, %d threads",
-                   library.platform, library.thread_count);
-}
-
 enum dr_code compute_init(int thread_count, struct dr_error *err)
 {
     if (thread_count < 0 || thread_count > 1024)
@@ -139,7 +139,6 @@ enum dr_code compute_init(int thread_count, struct dr_error *err)
     (void)pthread_mutex_lock(&library_lock);
     enum dr_code code = set_threads(thread_count, err);
     if (code == DR_OK) code = open_library(err);
-    if (code == DR_OK) describe_library();
     (void)pthread_mutex_unlock(&library_lock);
     return code;
 }
@@ -163,7 +162,10 @@ bool compute_can_bf16(void)
 
 const char *compute_description(void)
 {
-    return library.description;
+    static _Thread_local char description[96];
+    (void)snprintf(description, sizeof description, "%s, %d threads", library.platform,
+                   compute_thread_count());
+    return description;
 }
 
 const char *compute_platform(void)

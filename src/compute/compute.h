@@ -27,7 +27,8 @@ bool compute_has_bf16(void);
  * of float32's memory, several times its time. */
 bool compute_can_bf16(void);
 
-/* "oneDNN 2.6.3, AVX512-BF16, 2 threads": for the log and docs. Static storage. */
+/* "oneDNN 2.6.3, AVX512-BF16, 2 threads": for the log and docs. The calling thread's, until it calls
+ * again. */
 const char *compute_description(void);
 
 /* The same without the threads: what the layouts of weights depend on. Static storage. */
