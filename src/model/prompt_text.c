@@ -5,13 +5,11 @@
  */
 #include "model/prompt_text.h"
 
+#include "model/added_tokens.h"
 #include "model/code_point.h"
 
 #include <string.h>
 #include <utf8proc.h>
-
-#define EOS_LITERAL "<|endoftext|>"
-#define BOS_LITERAL "<|startoftext|>"
 
 /* ---- UTF-8 ---- */
 
@@ -60,30 +58,52 @@ int prompt_text_utf8(int32_t point, uint8_t out[4])
 
 /* ---- decomposition ---- */
 
-/* Decode and decompose the whole text, with EOS literals as one point. Counts where points is
- * NULL, else writes; the same walk, so both agree. */
-static size_t decompose(const uint8_t *text, int32_t *points)
+/* The bytes of the longest token, as written, that begins here; 0: none does. */
+static size_t token_bytes(const uint8_t *text, const struct added_tokens *tokens,
+                          int32_t *token)
+{
+    struct token_search search = token_search_raw(tokens);
+    size_t at = 0, length = 0;
+    while (search.first < search.end && text[at]) {
+        int32_t point;
+        at += decode(text + at, &point);
+        if (!token_search_step(&search, tokens, point)) break;
+        if (search.found_points == search.depth) length = at;
+    }
+    *token = search.found;
+    return length;
+}
+
+/* Decode and decompose the whole text, with tokens as one point. Counts where points is NULL, else
+ * writes; the same walk, so both agree. */
+static size_t decompose(const uint8_t *text, const struct added_tokens *tokens,
+                        int32_t *points)
 {
     size_t count = 0;
     while (*text) {
         int32_t *const out = points ? points + count : NULL;
-        if (*text == '<' &&
-            strncmp((const char *)text, EOS_LITERAL, strlen(EOS_LITERAL)) == 0) {
-            if (out) *out = PROMPT_TEXT_EOS;
-            text += strlen(EOS_LITERAL);
+        int32_t token, point;
+        const size_t bytes = token_bytes(text, tokens, &token);
+        if (bytes > 0) {
+            if (out) *out = PROMPT_TEXT_TOKEN + token;
+            text += bytes;
             ++count;
             continue;
         }
-        int32_t point;
         text += decode(text, &point);
         count += (size_t)code_point_decompose(point, out);
     }
     return count;
 }
 
+static bool is_token(int32_t point)
+{
+    return point >= PROMPT_TEXT_TOKEN;
+}
+
 static int combining(int32_t point)
 {
-    return point == PROMPT_TEXT_EOS ? 0 : code_point_combining(point);
+    return is_token(point) ? 0 : code_point_combining(point);
 }
 
 static void sort_short(int32_t *marks, size_t count)
@@ -144,7 +164,7 @@ static bool order_marks(int32_t *points, size_t count)
 
 static bool parts(int32_t point)
 {
-    return point == PROMPT_TEXT_EOS || code_point_is_late(point);
+    return is_token(point) || code_point_is_late(point);
 }
 
 /* Compose each stretch between points that part; returns the new count. */
@@ -167,61 +187,106 @@ static size_t compose(int32_t *points, size_t count)
     return composed;
 }
 
-/* ---- lower case, and the second literal ---- */
+/* ---- lower case, and the normalised tokens ---- */
 
 static size_t lower(const int32_t *source, size_t count, int32_t *target)
 {
     size_t written = 0;
     for (size_t i = 0; i < count; ++i) {
         const int32_t point = source[i];
-        target[written++] = point == PROMPT_TEXT_EOS ? point : code_point_lower(point);
+        target[written++] = is_token(point) ? point : code_point_lower(point);
         if (point == CODE_POINT_I_DOT) target[written++] = CODE_POINT_DOT_ABOVE;
     }
     return written;
 }
 
-static bool is_bos_at(const int32_t *points, size_t count)
+/* The end of a run of white space, or of the one point. */
+static size_t run_end(const int32_t *points, size_t count, size_t at, bool is_space)
 {
-    static const char literal[] = BOS_LITERAL;
-    if (count < sizeof literal - 1) return false;
-    for (size_t i = 0; i < sizeof literal - 1; ++i)
-        if (points[i] != literal[i]) return false;
-    return true;
+    do
+        ++at;
+    while (is_space && at < count && !is_token(points[at]) &&
+           code_point_class(points[at]) == CODE_POINT_SPACE);
+    return at;
 }
 
-static size_t take_bos(int32_t *points, size_t count)
+/* The points of the longest normalised token that begins here; 0: none does. */
+static size_t token_points(const int32_t *points, size_t count,
+                           const struct added_tokens *tokens, int32_t *token)
+{
+    struct token_search search = token_search_normalized(tokens);
+    size_t at = 0, length = 0;
+    while (search.first < search.end && at < count && !is_token(points[at])) {
+        const bool is_space = code_point_class(points[at]) == CODE_POINT_SPACE;
+        if (!token_search_step(&search, tokens, is_space ? ' ' : points[at])) break;
+        at = run_end(points, count, at, is_space);
+        if (search.found_points == search.depth) length = at;
+    }
+    *token = search.found;
+    return length;
+}
+
+static size_t take_tokens(int32_t *points, size_t count,
+                          const struct added_tokens *tokens)
 {
     size_t written = 0;
     for (size_t i = 0; i < count; ++written) {
-        const bool is_bos = is_bos_at(points + i, count - i);
-        points[written] = is_bos ? (int32_t)PROMPT_TEXT_BOS : points[i];
-        i += is_bos ? strlen(BOS_LITERAL) : 1;
+        int32_t token;
+        const size_t length = token_points(points + i, count - i, tokens, &token);
+        points[written] = length > 0 ? PROMPT_TEXT_TOKEN + token : points[i];
+        i += length > 0 ? length : 1;
     }
     return written;
 }
 
-enum dr_code prompt_text_init(struct prompt_text *text, const char *utf8,
-                              struct dr_error *err)
+static enum dr_code check_length(const char *utf8, struct dr_error *err)
+{
+    const size_t bytes = strlen(utf8);
+    if (bytes <= PROMPT_TEXT_MAX_BYTES) return DR_OK;
+    return error_set(err, DR_BAD_INPUT,
+                     "the prompt has %zu bytes; at most %d are read: shorten it", bytes,
+                     PROMPT_TEXT_MAX_BYTES);
+}
+
+static enum dr_code no_memory(const char *utf8, struct dr_error *err)
+{
+    return error_set(err, DR_NOMEM, "no memory for a prompt of %zu bytes",
+                     strlen(utf8));
+}
+
+enum dr_code prompt_text_decode(struct prompt_text *text, const char *utf8,
+                                struct dr_error *err)
 {
     *text = (struct prompt_text){0};
-    const size_t bytes = strlen(utf8);
-    if (bytes > PROMPT_TEXT_MAX_BYTES)
-        return error_set(err, DR_BAD_INPUT,
-                         "the prompt has %zu bytes; at most %d are read: shorten it",
-                         bytes, PROMPT_TEXT_MAX_BYTES);
+    const enum dr_code code = check_length(utf8, err);
+    if (code) return code;
+    text->points = pool_grow(&text->pool, NULL, 0, strlen(utf8) + 1, sizeof(int32_t));
+    if (!text->points) return no_memory(utf8, err);
+    const uint8_t *byte = (const uint8_t *)utf8;
+    while (*byte)
+        byte += decode(byte, &text->points[text->count++]);
+    return DR_OK;
+}
 
-    const size_t capacity = decompose((const uint8_t *)utf8, NULL);
+enum dr_code prompt_text_init(struct prompt_text *text, const char *utf8,
+                              const struct added_tokens *tokens, struct dr_error *err)
+{
+    *text = (struct prompt_text){0};
+    const enum dr_code code = check_length(utf8, err);
+    if (code) return code;
+    const uint8_t *const bytes = (const uint8_t *)utf8;
+    const size_t capacity = decompose(bytes, tokens, NULL);
     int32_t *const points = pool_grow(&text->pool, NULL, 0, capacity, sizeof *points);
-    if (points) (void)decompose((const uint8_t *)utf8, points);
+    if (points) (void)decompose(bytes, tokens, points);
     if (!points || !order_marks(points, capacity)) {
         prompt_text_finish(text);
-        return error_set(err, DR_NOMEM, "no memory for a prompt of %zu bytes", bytes);
+        return no_memory(utf8, err);
     }
     const size_t composed = compose(points, capacity);
     int32_t *const tail = points + (capacity - composed);
     memmove(tail, points, composed * sizeof *points);
     text->points = points;
-    text->count = take_bos(points, lower(tail, composed, points));
+    text->count = take_tokens(points, lower(tail, composed, points), tokens);
     return DR_OK;
 }
 

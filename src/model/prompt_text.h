@@ -1,11 +1,11 @@
 /* prompt_text — a prompt as the code points that the tokenizer splits into words.
  *
- *     bytes --decode--> --"<|endoftext|>" taken out--> --NFC--> --lower case-->
- *           --"<|startoftext|>" taken out--> points
+ *     bytes --decode--> --tokens as written taken out--> --NFC--> --lower case-->
+ *           --normalised tokens taken out--> points
  *
- * The two literals stand for the tokens EOS and BOS. The reference looks for the first before
- * and for the second after it normalises, so "<|StartOfText|>" is a BOS while "<|EndOfText|>"
- * is plain text, and a literal EOS parts an accent from its letter. White space stays as it
+ * Which texts are one token each, and whether they are looked for before or after normalising,
+ * is added_tokens.h's matter. So with CLIP's own two "<|StartOfText|>" is a BOS while
+ * "<|EndOfText|>" is plain text, and a literal EOS parts an accent from its letter. White space stays as it
  * is: the words are the same as with runs of it made one.
  *
  * Memory: 4 bytes a code point of the decomposed prompt, at most 1 MiB * 4 * 1.5.
@@ -21,10 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Points above Unicode: the literals. */
+/* Points above Unicode: a token's index in the table of added tokens, on top of this. */
 enum {
-    PROMPT_TEXT_EOS = 0x110000,
-    PROMPT_TEXT_BOS
+    PROMPT_TEXT_TOKEN = 0x110000
 };
 
 enum {
@@ -37,13 +36,19 @@ struct prompt_text {
     struct pool pool; /* private */
 };
 
-/* utf8 is decoded as Python's errors="replace" does. On error *text is as finish leaves it.
- * Errors: DR_BAD_INPUT above PROMPT_TEXT_MAX_BYTES, DR_NOMEM. */
+struct added_tokens;
+
+/* utf8 is decoded as Python's errors="replace" does. tokens: NULL for none. On error *text is as
+ * finish leaves it. Errors: DR_BAD_INPUT above PROMPT_TEXT_MAX_BYTES, DR_NOMEM. */
 enum dr_code prompt_text_init(struct prompt_text *text, const char *utf8,
+                              const struct added_tokens *tokens,
                               struct dr_error *err) DR_MUST_CHECK;
+/* Only decoded. Errors: the same. */
+enum dr_code prompt_text_decode(struct prompt_text *text, const char *utf8,
+                                struct dr_error *err) DR_MUST_CHECK;
 void prompt_text_finish(struct prompt_text *text);
 
-/* UTF-8 of one point (no literal) into out; its length, 1 to 4. */
+/* UTF-8 of one point (no token) into out; its length, 1 to 4. */
 int prompt_text_utf8(int32_t point, uint8_t out[4]);
 
 #endif

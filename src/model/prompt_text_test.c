@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "golden_case.h"
+#include "model/added_tokens.h"
 #include "model/code_point.h"
 
 #include <stdbool.h>
@@ -21,7 +22,7 @@ static uint64_t hash_point(uint64_t hash, int32_t point)
     const int length = prompt_text_utf8(point, (uint8_t *)utf8 + 3);
     memcpy(utf8 + 3 + length, "\xCC\x81", 3);
     struct prompt_text text;
-    if (prompt_text_init(&text, utf8, NULL) != DR_OK) abort();
+    if (prompt_text_init(&text, utf8, NULL, NULL) != DR_OK) abort();
     for (size_t i = 0; i < text.count; ++i) {
         const enum code_point_class class = code_point_class(text.points[i]);
         const uint32_t shown =
@@ -73,7 +74,7 @@ static void normalises_as_the_reference_does(void)
     {
         char *const utf8 = golden_text(golden_case);
         struct prompt_text text;
-        check_int(prompt_text_init(&text, utf8, NULL), ==, DR_OK);
+        check_int(prompt_text_init(&text, utf8, NULL, NULL), ==, DR_OK);
         char *const normal = malloc(4 * text.count + 1);
         if (!normal) abort();
         write_normal(&text, normal);
@@ -85,25 +86,32 @@ static void normalises_as_the_reference_does(void)
     check_int(i, >=, 300);
 }
 
-static void takes_the_literals_out(void)
+/* The default ones: the end of text as written, the begin of text normalised. */
+static void takes_the_tokens_out(void)
 {
+    struct added_tokens tokens;
+    check_int(added_tokens_read(&tokens, "/nowhere", NULL), ==, DR_OK);
+    check_int(added_tokens_build(&tokens, NULL), ==, DR_OK);
+    check_int(tokens.count, ==, 2);
     struct prompt_text text;
     check_int(prompt_text_init(&text, "A<|endoftext|><|StartOfText|><|EndOfText|>",
-                               NULL),
+                               &tokens, NULL),
               ==, DR_OK);
     check_int(text.count, ==, 3 + 13);
     check_int(text.points[0], ==, 'a');
-    check_int(text.points[1], ==, PROMPT_TEXT_EOS);
-    check_int(text.points[2], ==, PROMPT_TEXT_BOS);
+    check_int(text.points[1], >=, PROMPT_TEXT_TOKEN);
+    check_str(tokens.items[text.points[1] - PROMPT_TEXT_TOKEN].text, EOS_SYMBOL);
+    check_str(tokens.items[text.points[2] - PROMPT_TEXT_TOKEN].text, BOS_SYMBOL);
     check_int(text.points[3], ==, '<');
     check_int(text.points[15], ==, '>');
     prompt_text_finish(&text);
+    added_tokens_finish(&tokens);
 }
 
 static void empty_is_empty(void)
 {
     struct prompt_text text;
-    check_int(prompt_text_init(&text, "", NULL), ==, DR_OK);
+    check_int(prompt_text_init(&text, "", NULL, NULL), ==, DR_OK);
     check_int(text.count, ==, 0);
     prompt_text_finish(&text);
     prompt_text_finish(&text); /* a finished one is fine */
@@ -125,12 +133,12 @@ static void refuses_what_is_too_long(void)
     char *const utf8 = repeat("a", PROMPT_TEXT_MAX_BYTES + 1);
     struct prompt_text text;
     struct dr_error err = {0};
-    check_int(prompt_text_init(&text, utf8, &err), ==, DR_BAD_INPUT);
+    check_int(prompt_text_init(&text, utf8, NULL, &err), ==, DR_BAD_INPUT);
     check_has(err.message, "1048577");
     check_has(err.message, "1048576");
     check(text.points == NULL);
     utf8[PROMPT_TEXT_MAX_BYTES] = '\0';
-    check_int(prompt_text_init(&text, utf8, &err), ==, DR_OK);
+    check_int(prompt_text_init(&text, utf8, NULL, &err), ==, DR_OK);
     check_int(text.count, ==, PROMPT_TEXT_MAX_BYTES);
     prompt_text_finish(&text);
     free(utf8);
@@ -142,7 +150,7 @@ static void orders_a_million_marks_in_linear_time(void)
     char *const utf8 = repeat("\xCC\x81\xCC\xA3", PROMPT_TEXT_MAX_BYTES);
     struct prompt_text text;
     const clock_t start = clock();
-    check_int(prompt_text_init(&text, utf8, NULL), ==, DR_OK);
+    check_int(prompt_text_init(&text, utf8, NULL, NULL), ==, DR_OK);
     const double seconds = (double)(clock() - start) / (double)CLOCKS_PER_SEC;
     fprintf(stderr, "     1 MiB of marks: %.3f s\n", seconds);
     check_real(seconds, <, 5.0);
@@ -159,7 +167,7 @@ int main(void)
     if (!golden) return 1;
     check_run(knows_every_code_point_as_the_reference_does);
     check_run(normalises_as_the_reference_does);
-    check_run(takes_the_literals_out);
+    check_run(takes_the_tokens_out);
     check_run(empty_is_empty);
     check_run(refuses_what_is_too_long);
     check_run(orders_a_million_marks_in_linear_time);

@@ -11,18 +11,17 @@
 
 #include "model/code_point.h"
 #include "model/prompt_text.h"
+#include "model/tokenizer_file.h"
 #include "model/vocabulary.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
-#define EOS_LITERAL "<|endoftext|>"
-#define BOS_LITERAL "<|startoftext|>"
-
 struct tokenizer {
     struct vocabulary vocabulary;
-    struct pool pool; /* holds this struct itself */
+    struct tokenizer_stamp stamp; /* of the files, before they were read */
+    struct pool pool;             /* holds this struct itself */
 };
 
 enum dr_code tokenizer_open(struct tokenizer **out, const char *folder,
@@ -32,6 +31,7 @@ enum dr_code tokenizer_open(struct tokenizer **out, const char *folder,
     struct tokenizer *const tokenizer = pool_alloc(&pool, sizeof *tokenizer);
     if (!tokenizer)
         return error_set(err, DR_NOMEM, "no memory for the tokenizer in %s", folder);
+    tokenizer_stamp_take(&tokenizer->stamp, folder);
     const enum dr_code code = vocabulary_open(&tokenizer->vocabulary, folder, err);
     if (code != DR_OK) {
         pool_finish(&pool);
@@ -56,10 +56,28 @@ int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer)
     return tokenizer->vocabulary.count;
 }
 
+int32_t tokenizer_pad(const struct tokenizer *tokenizer)
+{
+    return tokenizer->vocabulary.pad;
+}
+
+const char *tokenizer_added_text(const struct tokenizer *tokenizer, int32_t id)
+{
+    const struct added_tokens *const added = &tokenizer->vocabulary.added;
+    for (int32_t i = 0; i < added->count; ++i)
+        if (added->items[i].id == id) return added->items[i].text;
+    return NULL;
+}
+
+bool tokenizer_is_current(const struct tokenizer *tokenizer, const char *folder)
+{
+    return tokenizer_stamp_is(&tokenizer->stamp, folder);
+}
+
 /* ---- words ---- */
 
-/* A stretch of the prompt's points: letters, one number, a contraction, other signs, or one
- * literal. */
+/* A stretch of the prompt's points: letters, one number, a contraction, other signs, or one added
+ * token. */
 struct word {
     size_t first, end;
 };
@@ -89,9 +107,9 @@ static size_t contraction_at(const struct splitter *splitter, size_t at)
     return 0;
 }
 
-static bool is_literal(int32_t point)
+static bool is_token(int32_t point)
 {
-    return point == PROMPT_TEXT_EOS || point == PROMPT_TEXT_BOS;
+    return point >= PROMPT_TEXT_TOKEN;
 }
 
 /* The end of the run of points of one class that starts at a position. */
@@ -101,7 +119,7 @@ static size_t run_end(const struct splitter *splitter, size_t at,
     const struct prompt_text *const text = splitter->text;
     const size_t limit =
         at < splitter->literal_end ? splitter->literal_end : text->count;
-    while (at < limit && !is_literal(text->points[at]) &&
+    while (at < limit && !is_token(text->points[at]) &&
            code_point_class(text->points[at]) == class)
         ++at;
     return at;
@@ -110,13 +128,15 @@ static size_t run_end(const struct splitter *splitter, size_t at,
 static size_t word_end(struct splitter *splitter, size_t first)
 {
     const int32_t point = splitter->text->points[first];
-    if (is_literal(point)) return first + 1;
+    if (is_token(point)) return first + 1;
     const size_t contraction = point == '\'' ? contraction_at(splitter, first) : 0;
     if (contraction > 0) return first + contraction;
-    /* An EOS literal that was upper case before: the pattern takes it whole, and the
-     * reference's byte level then parts it again, into three words. */
-    if (point == '<' && starts_with(splitter, first, EOS_LITERAL))
-        splitter->literal_end = first + strlen(EOS_LITERAL);
+    /* A literal that was upper case before: the pattern takes it whole, and the reference's
+     * byte level then parts it again, into three words. */
+    if (point == '<' && starts_with(splitter, first, EOS_SYMBOL))
+        splitter->literal_end = first + strlen(EOS_SYMBOL);
+    if (point == '<' && starts_with(splitter, first, BOS_SYMBOL))
+        splitter->literal_end = first + strlen(BOS_SYMBOL);
     const enum code_point_class class = code_point_class(point);
     return class == CODE_POINT_NUMBER ? first + 1 : run_end(splitter, first, class);
 }
@@ -124,7 +144,7 @@ static size_t word_end(struct splitter *splitter, size_t first)
 static bool splitter_next(struct splitter *splitter, struct word *word)
 {
     const struct prompt_text *const text = splitter->text;
-    while (splitter->next < text->count && !is_literal(text->points[splitter->next]) &&
+    while (splitter->next < text->count && !is_token(text->points[splitter->next]) &&
            code_point_class(text->points[splitter->next]) == CODE_POINT_SPACE)
         ++splitter->next;
     if (splitter->next >= text->count) return false;
@@ -287,7 +307,8 @@ static enum dr_code pass_init(struct pass *pass, const struct tokenizer *tokeniz
                               const char *utf8, struct dr_error *err)
 {
     *pass = (struct pass){.vocabulary = &tokenizer->vocabulary};
-    const enum dr_code code = prompt_text_init(&pass->text, utf8, err);
+    const enum dr_code code =
+        prompt_text_init(&pass->text, utf8, &tokenizer->vocabulary.added, err);
     pass->splitter = (struct splitter){.text = &pass->text};
     return code;
 }
@@ -315,9 +336,8 @@ static enum pass_step pass_next(struct pass *pass)
     if (!splitter_next(&pass->splitter, &pass->word)) return PASS_END;
     const struct vocabulary *const vocabulary = pass->vocabulary;
     const int32_t *const points = pass->text.points + pass->word.first;
-    if (is_literal(*points)) {
-        take_token(pass,
-                   *points == PROMPT_TEXT_EOS ? vocabulary->eos : vocabulary->bos);
+    if (is_token(*points)) {
+        take_token(pass, vocabulary->added.items[*points - PROMPT_TEXT_TOKEN].id);
         return PASS_WORD;
     }
     struct workspace *const workspace = &pass->workspace;
@@ -384,14 +404,16 @@ static void cut_text_add(struct cut_text *cut, const void *bytes, size_t count)
     cut->length += count;
 }
 
-static void cut_text_add_word(struct cut_text *cut, const int32_t *points, size_t count)
+static void cut_text_add_word(struct cut_text *cut, const struct added_tokens *added,
+                              const int32_t *points, size_t count)
 {
     for (size_t i = 0; i < count && !cut->is_full; ++i) {
         uint8_t bytes[4];
-        if (points[i] == PROMPT_TEXT_EOS)
-            cut_text_add(cut, EOS_LITERAL, strlen(EOS_LITERAL));
-        else if (points[i] == PROMPT_TEXT_BOS)
-            cut_text_add(cut, BOS_LITERAL, strlen(BOS_LITERAL));
+        const char *const token = is_token(points[i])
+                                      ? added->items[points[i] - PROMPT_TEXT_TOKEN].text
+                                      : NULL;
+        if (token)
+            cut_text_add(cut, token, strlen(token));
         else
             cut_text_add(cut, bytes, (size_t)prompt_text_utf8(points[i], bytes));
     }
@@ -426,8 +448,8 @@ void tokenizer_cut_text(const struct tokenizer *tokenizer, const char *text, cha
         const struct word word = pass.word;
         if (pass.total > MOST_TOKENS) {
             if (cut.length > 0 && word.first > end) cut_text_add(&cut, " ", 1);
-            cut_text_add_word(&cut, pass.text.points + word.first,
-                              word.end - word.first);
+            cut_text_add_word(&cut, &tokenizer->vocabulary.added,
+                              pass.text.points + word.first, word.end - word.first);
         }
         end = word.end;
     }

@@ -2,6 +2,7 @@
  *
  *     prompt --prompt_text--> code points --pattern--> words --vocabulary--> ids
  *
+ * Texts that a directory adds as tokens of their own (added_tokens.h) are found before all else.
  * Equal to Hugging Face's CLIPTokenizer of transformers 5 (tokenizers' BPE, set up by CLIP's
  * tokenizer_config.json) on every string, tested on a list: NFC, white space, lower case, split
  * by CLIP's pattern, byte-level BPE with "</w>". CLIPTokenizerFast of transformers 4 differs in
@@ -16,6 +17,7 @@
 #ifndef MODEL_TOKENIZER_H
 #define MODEL_TOKENIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +29,7 @@ enum {
 
 struct tokenizer; /* opaque */
 
-/* Open vocab.json and merges.txt of a folder. Errors: DR_NOT_FOUND (names both files and the
+/* Open vocab.json and merges.txt of a folder, and what it says of added tokens. Errors: DR_NOT_FOUND (names both files and the
  * script that fetches the vocabulary), DR_IO, DR_CORRUPT, DR_NOMEM. */
 enum dr_code tokenizer_open(struct tokenizer **out, const char *folder,
                             struct dr_error *err) DR_MUST_CHECK;
@@ -54,6 +56,13 @@ enum dr_code tokenizer_encode(const struct tokenizer *tokenizer, const char *tex
 void tokenizer_cut_text(const struct tokenizer *tokenizer, const char *text, char *out,
                         size_t out_bytes);
 
-int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer); /* number of ids */
+/* The number of ids of vocab.json; added tokens may have higher ones. */
+int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);
+/* The id that the files name for padding; -1: they name none. */
+int32_t tokenizer_pad(const struct tokenizer *tokenizer);
+/* The text of an added token; NULL where no added token has this id. Borrowed. */
+const char *tokenizer_added_text(const struct tokenizer *tokenizer, int32_t id);
+/* Are the files of this folder those that were opened? */
+bool tokenizer_is_current(const struct tokenizer *tokenizer, const char *folder);
 
 #endif

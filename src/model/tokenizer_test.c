@@ -204,7 +204,7 @@ static void refuses_broken_symbols(void)
         const char *text, *part, *other_part;
     } broken[] = {
         {"",                       "vocab.json", "line 1"                       },
-        {"[1, 2]",                 "vocab.json", "no JSON object"               },
+        {"[1, 2]",                 "vocab.json", "not a JSON object"            },
         {"{\"a\": 1,\n \"a\": 2}", "vocab.json", "line 2"                       },
         {"{\"a\": -1}",            "\"a\"",      "no whole number"              },
         {"{\"a\": 1.5}",           "\"a\"",      "no whole number"              },

@@ -4,37 +4,20 @@
  */
 #include "model/vocabulary.h"
 
-#include "base/fault.h"
+#include "model/tokenizer_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <limits.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SYMBOLS_FILE "vocab.json"
 #define MERGES_FILE  "merges.txt"
 #define WORD_END     "</w>"
-#define BOS_SYMBOL   "<|startoftext|>"
-#define EOS_SYMBOL   "<|endoftext|>"
 
-/* CLIP's files have 1.0 and 0.5 MB. */
-#define MAX_FILE_BYTES (16 * 1024 * 1024)
 enum {
-    MAX_ID = (1 << 24) - 1,
+    MAX_ID = ADDED_TOKEN_MAX_ID,
     MAX_SYMBOL_BYTES = 1024
-};
-
-/* A file's bytes with a zero after them, in a pool; without the byte order mark that some editors
- * put first. */
-struct file_text {
-    char *bytes;
-    size_t count;
 };
 
 /* What opening needs besides its result. */
@@ -61,89 +44,14 @@ static enum dr_code not_found(struct opening *opening)
         opening->folder, SYMBOLS_FILE, MERGES_FILE);
 }
 
-/* ---- files ---- */
-
-static bool read_all(int descriptor, struct file_text *text)
-{
-    size_t done = 0;
-    while (done < text->count) {
-        const ssize_t got = read(descriptor, text->bytes + done, text->count - done);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return false;
-        if (got == 0) break;
-        done += (size_t)got;
-    }
-    text->count = done; /* less, where the file was cut short meanwhile */
-    text->bytes[done] = '\0';
-    return true;
-}
-
-static void skip_mark(struct file_text *text)
-{
-    static const char mark[] = "\xEF\xBB\xBF";
-    if (strncmp(text->bytes, mark, sizeof mark - 1) != 0) return;
-    text->bytes += sizeof mark - 1;
-    text->count -= sizeof mark - 1;
-}
-
-static enum dr_code read_open_file(struct opening *opening, const char *name,
-                                   int descriptor, struct file_text *text)
-{
-    struct stat status;
-    if (fault_strikes(FAULT_READ))
-        errno = EIO;
-    else if (fstat(descriptor, &status) == 0) {
-        if (!S_ISREG(status.st_mode) || status.st_size > MAX_FILE_BYTES)
-            return error_set(opening->err, DR_CORRUPT,
-                             "%s/%s is no regular file of at most %d bytes",
-                             opening->folder, name, MAX_FILE_BYTES);
-        text->count = (size_t)status.st_size;
-        text->bytes = pool_alloc(&opening->pool, text->count + 1);
-        if (!text->bytes) return no_memory(opening);
-        if (read_all(descriptor, text)) {
-            skip_mark(text);
-            return DR_OK;
-        }
-    }
-    return error_set_errno(opening->err, DR_IO, errno, "cannot read %s/%s",
-                           opening->folder, name);
-}
-
-static enum dr_code read_file(struct opening *opening, const char *name,
-                              struct file_text *text)
-{
-    char path[PATH_MAX];
-    const int length = snprintf(path, sizeof path, "%s/%s", opening->folder, name);
-    if (length < 0 || (size_t)length >= sizeof path) return not_found(opening);
-    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return not_found(opening);
-    if (descriptor < 0)
-        return error_set_errno(opening->err, DR_IO, errno, "cannot open %s", path);
-    const enum dr_code code = read_open_file(opening, name, descriptor, text);
-    (void)close(descriptor);
-    return code;
-}
-
 /* ---- symbols ---- */
 
 static enum dr_code load_symbols(struct opening *opening)
 {
-    struct file_text text = {0};
-    const enum dr_code code = read_file(opening, SYMBOLS_FILE, &text);
+    const enum dr_code code = tokenizer_file_json(&opening->symbols, opening->folder,
+                                                  SYMBOLS_FILE, opening->err);
+    if (code == DR_NOT_FOUND) return not_found(opening);
     if (code != DR_OK) return code;
-    json_error_t fault;
-    opening->symbols =
-        json_loadb(text.bytes, text.count, JSON_REJECT_DUPLICATES, &fault);
-    if (!opening->symbols && json_error_code(&fault) == json_error_out_of_memory)
-        return no_memory(opening);
-    if (!opening->symbols)
-        return error_set(opening->err, DR_CORRUPT, "%s/%s, line %d: %s",
-                         opening->folder, SYMBOLS_FILE, fault.line, fault.text);
-    if (!json_is_object(opening->symbols))
-        return error_set(opening->err, DR_CORRUPT,
-                         "%s/%s is no JSON object of symbols and ids", opening->folder,
-                         SYMBOLS_FILE);
 
     const char *symbol;
     json_t *value;
@@ -203,6 +111,40 @@ static enum dr_code find_bytes(struct opening *opening)
     if (code == DR_OK) code = need_symbol(opening, BOS_SYMBOL, &vocabulary->bos);
     if (code == DR_OK) code = need_symbol(opening, EOS_SYMBOL, &vocabulary->eos);
     return code;
+}
+
+/* ---- added tokens ---- */
+
+/* The id of one that the vocabulary has is the vocabulary's. */
+static enum dr_code resolve_added(struct opening *opening, struct added_token *token)
+{
+    const int32_t id = symbol_id(opening, token->text);
+    if (id < 0 && token->id < 0)
+        return error_set(
+            opening->err, DR_CORRUPT,
+            "%s: the token \"%.80s\" has no id, neither in %s nor in added_tokens.json",
+            opening->folder, token->text, SYMBOLS_FILE);
+    if (id >= 0 && token->id >= 0 && id != token->id)
+        return error_set(
+            opening->err, DR_CORRUPT,
+            "%s: the token \"%.80s\" is added with id %d, but %s gives it %d",
+            opening->folder, token->text, (int)token->id, SYMBOLS_FILE, (int)id);
+    if (id >= 0) token->id = id;
+    return DR_OK;
+}
+
+static enum dr_code load_added(struct opening *opening)
+{
+    struct vocabulary *const vocabulary = opening->vocabulary;
+    struct added_tokens *const added = &vocabulary->added;
+    enum dr_code code = added_tokens_read(added, opening->folder, opening->err);
+    for (int32_t i = 0; code == DR_OK && i < added->count; ++i)
+        code = resolve_added(opening, &added->items[i]);
+    if (code != DR_OK) return code;
+    const struct added_token *const pad =
+        added->pad ? added_tokens_find(added, added->pad) : NULL;
+    vocabulary->pad = pad ? pad->id : -1;
+    return added_tokens_build(added, opening->err);
 }
 
 /* ---- merges ---- */
@@ -289,8 +231,10 @@ static void cut_return(char *line)
 
 static enum dr_code load_merges(struct opening *opening)
 {
-    struct file_text text = {0};
-    enum dr_code code = read_file(opening, MERGES_FILE, &text);
+    struct tokenizer_file text = {0};
+    enum dr_code code = tokenizer_file_read(&text, &opening->pool, opening->folder,
+                                            MERGES_FILE, opening->err);
+    if (code == DR_NOT_FOUND) return not_found(opening);
     if (code != DR_OK) return code;
     if (strlen(text.bytes) != text.count)
         return error_set(opening->err, DR_CORRUPT, "%s/%s has a zero byte at %zu",
@@ -319,6 +263,7 @@ enum dr_code vocabulary_open(struct vocabulary *vocabulary, const char *folder,
     struct opening opening = {.vocabulary = vocabulary, .folder = folder, .err = err};
     enum dr_code code = load_symbols(&opening);
     if (code == DR_OK) code = find_bytes(&opening);
+    if (code == DR_OK) code = load_added(&opening);
     if (code == DR_OK) code = load_merges(&opening);
     json_decref(opening.symbols);
     pool_finish(&opening.pool);
@@ -330,6 +275,7 @@ enum dr_code vocabulary_open(struct vocabulary *vocabulary, const char *folder,
 
 void vocabulary_close(struct vocabulary *vocabulary)
 {
+    added_tokens_finish(&vocabulary->added);
     pool_finish(&vocabulary->pool);
     (void)malloc_trim(0);
     *vocabulary = (struct vocabulary){0};

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/pool.h"
+#include "model/added_tokens.h"
 
 #include <stdint.h>
 
@@ -25,12 +26,15 @@ struct merge {
 };
 
 struct vocabulary {
-    int32_t count;             /* largest id + 1 */
+    int32_t count;             /* largest id of vocab.json + 1 */
     int32_t bos, eos;          /* "<|startoftext|>", "<|endoftext|>" */
     int32_t byte_ids[256];     /* a byte inside a word */
     int32_t byte_end_ids[256]; /* a byte at a word's end */
     struct merge *merges;
     int32_t merge_count;
+    struct added_tokens
+        added;   /* whole texts that are one token, BOS and EOS among them */
+    int32_t pad; /* the id of pad_token, where a file names one; else -1 */
     /* private below: a hash table of ranks, by the pair; -1 is a free place */
     int32_t *ranks;
     uint32_t rank_mask;

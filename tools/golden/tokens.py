@@ -9,6 +9,9 @@ CLIP_FOLDER has CLIP's vocab.json and merges.txt (script/clip-vocabulary). Needs
     tokens.json        strings and their ids with CLIP's vocabulary
     tiny-tokens.json   the same with tests/data/tiny-tokenizer
     prompt-text.json   strings and their normal form; a hash for each 4096 code points
+    added-tokens.json  folders of the tiny tokenizer with added tokens: their files, strings, ids
+
+With the word "added" in place of CLIP_FOLDER only the last is written.
 
 A string is "text", or "hex" where its bytes are no UTF-8, said "times" times. "ids" are the
 first 77, with BOS and EOS; "cut" tells how many more there were.
@@ -230,6 +233,65 @@ def block_hashes(normalize):
     return hashes
 
 
+def added(content, **flags):
+    return dict({"content": content, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False},
+                **flags)
+
+
+def added_folders():
+    """(files beside vocab.json and merges.txt, words that matter there). The tiny vocabulary ends with id 593."""
+    names = {"tokenizer_config.json": CONFIG}
+    plain = {"<my-cat>": 594, "<my-cat>_1": 595, "<my-cat>_10": 596, "<My-Dog>": 597, "the  the": 598,
+             "caf\u00e9": 599, "**": 600, "\u732b": 601, " x": 602, "E\u0301": 603, "<a": 604, "'s": 605}
+    yield dict(names, **{"added_tokens.json": plain}), list(plain)
+    flags = {"592": added("<|startoftext|>", special=True), "593": added("<|endoftext|>", special=True),
+             "594": added("<my-cat>", lstrip=True, rstrip=True), "595": added("<My-Dog>", normalized=False),
+             "596": added("<MY-DOG>", normalized=False, special=True), "597": added("<my-dog>x"),
+             "598": added("!!!", normalized=False, special=True)}
+    yield {"tokenizer_config.json": dict(CONFIG, added_tokens_decoder=flags)}, [t["content"] for t in flags.values()]
+    raw = {"592": added("<|startoftext|>", normalized=False, special=True),
+           "593": added("<|endoftext|>", normalized=False, special=True)}
+    yield {"tokenizer_config.json": dict(CONFIG, added_tokens_decoder=raw)}, []
+    # SDXL's second tokenizer pads with "!", which makes it a special token.
+    second = dict(CONFIG, pad_token="!")
+    yield {"tokenizer_config.json": second}, ["!"]
+    named = {"bos_token": added("<|startoftext|>"), "eos_token": added("<|endoftext|>"),
+             "unk_token": added("<|endoftext|>"), "pad_token": "!"}
+    yield dict(names, **{"special_tokens_map.json": named, "added_tokens.json": {"<x>": 594}}), ["!", "<x>"]
+    decoder = {"0": added("!", normalized=False, special=True), "592": added("<|startoftext|>", special=True),
+               "593": added("<|endoftext|>", normalized=False, special=True), "594": added("<y>", special=True)}
+    yield {"tokenizer_config.json": dict(second, added_tokens_decoder=decoder)}, ["!", "<y>"]
+    special = {"<Big>": 594, "<small>": 595, "<plain>": 596}
+    yield dict({"tokenizer_config.json": dict(CONFIG, additional_special_tokens=["<Big>", "<small>"])},
+               **{"added_tokens.json": special}), list(special)
+    yield {"added_tokens.json": {"<my-cat>": 594}, "tokenizer_config.json": dict(CONFIG, pad_token=None)}, ["<my-cat>"]
+
+
+def added_strings(rng, words):
+    words = words + ["<|endoftext|>", "<|startoftext|>"]
+    pool = words + [w.upper() for w in words] + [w[:-1] for w in words] + [w.title() for w in words]
+    pool += [" ", " ", "  ", "\n", "a", "photo", "the", "'s", "!", "*", "1", "e", "\u0301", "<", ">", "x", "caf", "\u00c9", "\u732b"]
+    fixed = ["", *words, *(f"a {w} circle" for w in words), *(f"a{w}circle" for w in words), *(w * 3 for w in words),
+             *(w.upper() for w in words), *(f"{w}\u0301" for w in words), *(f"!{w}!" for w in words)]
+    return list(dict.fromkeys(fixed + ["".join(rng.choices(pool, k=rng.randint(1, 12))) for _ in range(60)]))
+
+
+def write_added(versions, tiny):
+    rng = random.Random(SEED + 2)
+    folders = []
+    for files, words in added_folders():
+        with tempfile.TemporaryDirectory() as copy:
+            for name in ("vocab.json", "merges.txt"):
+                os.symlink(os.path.abspath(os.path.join(tiny, name)), os.path.join(copy, name))
+            for name, content in files.items():
+                with open(os.path.join(copy, name), "w", encoding="utf-8") as file:
+                    json.dump(content, file)
+            tokenizer = CLIPTokenizer.from_pretrained(copy)
+            cases = [token_case(tokenizer, text, 1) for text in added_strings(rng, words)]
+        folders.append({"files": files, "pad": tokenizer.pad_token_id, "cases": cases})
+    write("added-tokens.json", versions, {"folders": folders})
+
+
 def write(name, versions, content):
     path = os.path.join(TESTS, "golden", name)
     with open(path, "w", encoding="ascii") as file:
@@ -245,8 +307,11 @@ def write(name, versions, content):
 def main():
     versions = {"transformers": transformers.__version__, "tokenizers": tokenizers.__version__,
                 "seed": SEED}
-    cases = strings()
     tiny = os.path.join(TESTS, "data", "tiny-tokenizer")
+    write_added(versions, tiny)
+    if sys.argv[1] == "added":
+        return
+    cases = strings()
     for name, folder in (("tokens.json", sys.argv[1]), ("tiny-tokens.json", tiny)):
         tokenizer = load(folder)
         write(name, versions, {"cases": [token_case(tokenizer, *case) for case in cases]})
