@@ -7,6 +7,8 @@
 
 enum {
     REPLACEMENT = 0xFFFD,
+    MARK = 0xFEFF, /* byte order: SWAPPED_MARK in the other one */
+    SWAPPED_MARK = 0xFFFE,
     CHARACTER_MOST = 0x10FFFF,
     UTF8_MOST_BYTES = 4
 };
@@ -135,9 +137,18 @@ char *parameters_text_from_utf16(const uint8_t *data, size_t bytes,
     return utf8;
 }
 
+/* A first character that a reader would take for a byte order mark, right or swapped: only a mark
+ * before it keeps it, and the order of all that follows. */
+static bool looks_marked(const char *text)
+{
+    size_t left = strlen(text);
+    const uint32_t first = left > 0 ? parameters_text_next(&text, &left) : 0;
+    return first == MARK || first == SWAPPED_MARK;
+}
+
 size_t parameters_text_utf16_bytes(const char *text)
 {
-    size_t left = strlen(text), bytes = 0;
+    size_t left = strlen(text), bytes = looks_marked(text) ? 2 : 0;
     while (left > 0)
         bytes += parameters_text_next(&text, &left) < 0x10000 ? 2 : 4;
     return bytes;
@@ -153,6 +164,7 @@ static uint8_t *put_unit(uint8_t *out, uint32_t unit)
 void parameters_text_to_utf16_into(const char *text, uint8_t *data)
 {
     size_t left = strlen(text);
+    if (looks_marked(text)) data = put_unit(data, MARK);
     while (left > 0) {
         const uint32_t character = parameters_text_next(&text, &left);
         if (character < 0x10000) {

@@ -36,7 +36,8 @@ enum byte_order {
 char *parameters_text_from_utf16(const uint8_t *data, size_t bytes,
                                  enum byte_order order);
 
-/* The bytes of a UTF-8 text in UTF-16, and the text itself, big-endian and unmarked. */
+/* The bytes of a UTF-8 text in UTF-16, and the text itself, big-endian; unmarked, but where its first
+ * character would be taken for a mark. */
 size_t parameters_text_utf16_bytes(const char *text);
 void parameters_text_to_utf16_into(const char *text, uint8_t *data);
 

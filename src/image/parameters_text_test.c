@@ -87,11 +87,11 @@ static void utf16_both_ways(void)
             check_fail_at("U+%04X is not read from UTF-8", c);
         uint8_t units[4];
         const size_t bytes = parameters_text_utf16_bytes(text);
-        if (bytes != (c < 0x10000 ? 2u : 4u))
+        const bool is_mark =
+            c == 0xFEFF || c == 0xFFFE; /* as a byte order; it has one before it */
+        if (bytes != (c < 0x10000 && !is_mark ? 2u : 4u))
             check_fail_at("U+%04X: %zu bytes", c, bytes);
         parameters_text_to_utf16_into(text, units);
-        if (c == 0xFEFF || c == 0xFFFE)
-            continue; /* would be taken as a byte order mark */
         char *const back = parameters_text_from_utf16(units, bytes, BIG_ENDIAN_UNITS);
         if (!back || strcmp(back, text) != 0)
             check_fail_at("U+%04X does not return", c);
