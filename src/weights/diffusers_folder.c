@@ -142,7 +142,9 @@ static enum dr_code note_heads(struct tensor_list *list, const char *key,
 {
     const json_t *const heads = json_object_get(config, "num_attention_heads");
     const json_int_t width = json_integer_value(json_object_get(config, "hidden_size"));
-    if (json_integer_value(heads) * CLIP_HEAD_DIM == width) return DR_OK;
+    if (width % CLIP_HEAD_DIM == 0 &&
+        json_integer_value(heads) == width / CLIP_HEAD_DIM)
+        return DR_OK;
     return note_number(list, key, heads, err);
 }
 
