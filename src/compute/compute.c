@@ -8,6 +8,11 @@
 
 #include "compute/kernels.h"
 #include "compute/library.h"
+#include "mem/headroom.h"
+
+/* More than is mapped for one product: four primitives, of which the largest that was seen took 4.4 MiB
+ * of addresses, and the heap's growth. */
+#define LIBRARY_ROOM_BYTES ((size_t)32 << 20)
 
 /* Facts of the process, set by compute_init: the engine is never destroyed, and what is said of it
  * never changes. The lock is held where the counts change; anybody reads the number of threads, which
@@ -16,6 +21,7 @@ static struct {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     atomic_int thread_count;
+    atomic_int refused_count; /* threads that were wanted when that was set */
     int plan_count;
     char platform[64];
 } library;
@@ -75,6 +81,11 @@ enum dr_code library_check(dnnl_status_t status, const char *what, struct dr_err
                      (int)status);
 }
 
+enum dr_code library_room(const char *what, struct dr_error *err)
+{
+    return headroom_check(LIBRARY_ROOM_BYTES, what, err);
+}
+
 static const char *instruction_set(void)
 {
     const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
@@ -102,8 +113,10 @@ static void describe_platform(void)
 static enum dr_code open_library(struct dr_error *err)
 {
     if (library.engine) return DR_OK;
-    enum dr_code code =
-        library_check(dnnl_set_primitive_cache_capacity(0), "primitive cache", err);
+    enum dr_code code = library_room("the compute library", err);
+    if (code == DR_OK)
+        code =
+            library_check(dnnl_set_primitive_cache_capacity(0), "primitive cache", err);
     if (code == DR_OK)
         code = library_check(dnnl_engine_create(&library.engine, dnnl_cpu, 0), "engine",
                              err);
@@ -124,7 +137,10 @@ static enum dr_code set_threads(int wanted, struct dr_error *err)
                          "another engine of this process is at work with %d thread%s, "
                          "and all share them: take %d, or wait until it is done",
                          now, now == 1 ? "" : "s", now);
-    if (library.plan_count == 0) library.thread_count = count;
+    if (library.plan_count == 0) {
+        if (count != now) library.thread_count = 1 + headroom_threads(count - 1);
+        library.refused_count = count - library.thread_count;
+    }
     omp_set_num_threads(library.thread_count);
     omp_set_dynamic(0);
     return DR_OK;
@@ -141,6 +157,11 @@ enum dr_code compute_init(int thread_count, struct dr_error *err)
     if (code == DR_OK) code = open_library(err);
     (void)pthread_mutex_unlock(&library_lock);
     return code;
+}
+
+int compute_refused_threads(void)
+{
+    return library.refused_count;
 }
 
 int compute_thread_count(void)

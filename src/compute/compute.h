@@ -20,6 +20,9 @@
 enum dr_code compute_init(int thread_count, struct dr_error *err) DR_MUST_CHECK;
 int compute_thread_count(void);
 
+/* So many more were wanted, and the system would not make them: a limit on threads or on addresses. */
+int compute_refused_threads(void);
+
 /* Does this processor multiply bfloat16 in hardware (AVX512-BF16 or AMX)? */
 bool compute_has_bf16(void);
 

@@ -111,15 +111,16 @@ static enum dr_code make_layout(struct weight_layout *layout, enum dtype type,
                                 dnnl_status_t (*lay)(struct weight_layout *),
                                 struct dr_error *err)
 {
+    char what[96];
+    (void)snprintf(what, sizeof what, "operand of %d inputs and %d outputs in %s", in,
+                   out, dtype_name(type));
     *layout = (struct weight_layout){.type = type, .in = in, .out = out};
+    const enum dr_code code = library_room(what, err);
+    if (code != DR_OK) return code;
     const int before = library_begin_single();
     dnnl_status_t status = lay(layout);
     if (status == dnnl_success && !read_layout(layout)) status = dnnl_unimplemented;
     library_end_single(before);
-    if (status == dnnl_success) return DR_OK;
-    char what[96];
-    (void)snprintf(what, sizeof what, "operand of %d inputs and %d outputs in %s", in,
-                   out, dtype_name(type));
     return library_check(status, what, err);
 }
 

@@ -17,6 +17,10 @@ dnnl_stream_t library_stream(void);
 
 dnnl_data_type_t library_type(enum dtype type); /* DTYPE_F32 or DTYPE_BF16 */
 
+/* Before what is made of the library's objects, or run: it does not survive a refused allocation
+ * (mem/headroom.h). Errors: DR_NOMEM. */
+enum dr_code library_room(const char *what, struct dr_error *err) DR_MUST_CHECK;
+
 /* Primitives made between these two are made for one thread. Returns what to pass back. */
 int library_begin_single(void);
 void library_end_single(int before);

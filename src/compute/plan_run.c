@@ -7,6 +7,7 @@
 #include "base/cancel.h"
 #include "compute/compute.h"
 #include "compute/group_norm.h"
+#include "compute/library.h"
 #include "compute/plan_band.h"
 
 enum dr_code plan_bind(struct plan *plan, void *arena, const void *weights,
@@ -115,6 +116,8 @@ enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
 {
     assert(plan->phase == PLAN_BOUND);
     assert(plan->thread_count == compute_thread_count());
+    const enum dr_code code = library_room(plan->name, err);
+    if (code != DR_OK) return code;
     omp_set_num_threads(compute_thread_count()); /* of the calling thread */
     struct plan_runner runner = {.progress = progress, .err = err};
     for (size_t i = 0; i < plan->step_count; ++i)

@@ -203,13 +203,15 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
             *out = product;
             return DR_OK;
         }
+    char what[128];
+    (void)snprintf(what, sizeof what, "product of %d rows, %d inputs, %d outputs in %s",
+                   shape->rows, layout->in, layout->out, dtype_name(layout->type));
+    const enum dr_code code = library_room(what, err);
+    if (code != DR_OK) return code;
     struct product *const product = new_product(set, shape, layout);
     if (!product) return error_set(err, DR_NOMEM, "no memory for a product's record");
     set->first = product; /* so that what was made before a failure is destroyed too */
     const dnnl_status_t status = make_parts(product, set->pool);
-    char what[128];
-    (void)snprintf(what, sizeof what, "product of %d rows, %d inputs, %d outputs in %s",
-                   shape->rows, layout->in, layout->out, dtype_name(layout->type));
     *out = product;
     return library_check(status, what, err);
 }

@@ -4,7 +4,21 @@
 #include <signal.h>
 
 #include "compute/compute.h"
+#include "mem/headroom.h"
 #include "mem/lost_page.h"
+
+/* OpenMP keeps the threads that a thread's first team makes, and ends the process where it cannot make
+ * one. So before that it is tried, and fewer are asked for where fewer can be made. */
+static _Thread_local int team_wanted, team_size;
+
+static int size_team(int threads)
+{
+    if (team_wanted != threads) {
+        team_size = 1 + headroom_threads(threads - 1);
+        team_wanted = threads;
+    }
+    return team_size;
+}
 
 /* All but those that a fault raises in the thread itself: held back, they would end the process
  * without a word. */
@@ -20,7 +34,7 @@ static void hold_signals(sigset_t *before)
 
 void team_run(int64_t count, team_task *task, void *context)
 {
-    const int threads = compute_thread_count();
+    const int threads = size_team(compute_thread_count());
     sigset_t before;
     /* The threads that OpenMP makes here keep the mask that they are born with. */
     hold_signals(&before);

@@ -16,7 +16,8 @@
 
 typedef void team_task(void *context, int64_t task_idx, int lane);
 
-/* Run tasks 0..count-1; returns when all are done. Lanes are 0..compute_thread_count()-1. */
+/* Run tasks 0..count-1; returns when all are done. Lanes are 0..compute_thread_count()-1, or fewer
+ * where the system does not make that many threads. */
 void team_run(int64_t count, team_task *task, void *context);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "compute/compute.h"
+#include "mem/headroom.h"
 
 /* ---- small things ------------------------------------------------------------------------ */
 
@@ -272,6 +273,19 @@ static enum dr_code read_settings(struct dr_engine *engine,
     return DR_OK;
 }
 
+static void warn_of_threads(const struct dr_engine *engine)
+{
+    char limit[HEADROOM_TEXT_BYTES];
+    const int count = compute_thread_count(), refused = compute_refused_threads();
+    if (refused == 0) return;
+    headroom_describe(limit);
+    engine_log(
+        engine, DR_LOG_WARNING,
+        "works with %d of %d threads, the system makes no more: see the limits on "
+        "threads (ulimit -u, a container's pids); %s",
+        count, count + refused, limit);
+}
+
 static void find_baseline(struct dr_engine *engine)
 {
     char size[16];
@@ -322,6 +336,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     if (code == DR_OK) open_packs(engine, options->pack_folder);
     if (code == DR_OK) code = compute_init(options->thread_count, err);
     if (code == DR_OK) code = choose_dtype(engine, options->precision, err);
+    if (code == DR_OK) warn_of_threads(engine);
     if (code == DR_OK) find_baseline(engine);
     if (code == DR_OK) code = memory_limit_read(&engine->machine, err);
     if (code == DR_OK) code = set_limit(engine, options->budget_bytes, err);

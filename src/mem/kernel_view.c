@@ -374,18 +374,29 @@ size_t kernel_private_read(void)
 }
 
 /* "size resident shared ...", in pages. */
-size_t kernel_resident_read(void)
+static size_t read_statm(int column)
 {
     struct line_reader reader;
     if (!line_reader_open(&reader, "/proc/self/statm")) return KERNEL_UNKNOWN;
-    const char *const line = line_reader_next(&reader);
-    const char *const second = line ? strchr(line, ' ') : NULL;
-    const unsigned long long pages = second ? strtoull(second, NULL, 10) : 0;
+    const char *at = line_reader_next(&reader);
+    for (; at && column > 0; --column)
+        at = strchr(at + 1, ' ');
+    const unsigned long long pages = at ? strtoull(at, NULL, 10) : 0;
     size_t bytes;
     const bool fits =
         pages <= SIZE_MAX && size_mul((size_t)pages, region_page_bytes(), &bytes);
     const int failed = line_reader_close(&reader);
     return failed || !fits || pages == 0 ? KERNEL_UNKNOWN : bytes;
+}
+
+size_t kernel_mapped_read(void)
+{
+    return read_statm(0);
+}
+
+size_t kernel_resident_read(void)
+{
+    return read_statm(1);
 }
 
 static void read_heap(struct residual *residual)

@@ -103,6 +103,9 @@ size_t kernel_private_read(void);
  * there where smaps is not. May be KERNEL_UNKNOWN. */
 size_t kernel_resident_read(void);
 
+/* All mapped bytes, resident or not: what ulimit -v counts. As above. */
+size_t kernel_mapped_read(void);
+
 /* The evidence for one open region, from /proc/self/smaps. Errors: DR_IO. */
 enum dr_code kernel_region_read(struct region_evidence *evidence,
                                 const struct region *region,

@@ -21,6 +21,7 @@
 
 #include "base/fault.h"
 #include "base/size.h"
+#include "mem/headroom.h"
 #include "mem/lost_page.h"
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
@@ -105,11 +106,12 @@ static enum dr_code enter(struct region *region, struct ledger *ledger,
 static enum dr_code give_up(struct region *region, const struct ledger *before,
                             enum dr_code code, int errno_value, struct dr_error *err)
 {
-    char size[16];
+    char size[16], limit[HEADROOM_TEXT_BYTES];
+    headroom_describe(limit);
     error_set_errno(err, code, errno_value,
-                    "the system refused %zu bytes (%s) for %s %s", region->bytes,
+                    "the system refused %zu bytes (%s) for %s %s (%s)", region->bytes,
                     size_format(region->bytes, size), region->component,
-                    region_tag_name(region->tag));
+                    region_tag_name(region->tag), limit);
     ledger_withdraw(region->ledger, region, before);
     *region = (struct region){0};
     return code;

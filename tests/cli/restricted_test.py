@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""Kernels that do not tell everything: sandboxes and hardened containers hide files of /proc. Pictures are made all the
+"""Less than the whole machine. Kernels that do not tell everything: sandboxes and hardened containers hide files of /proc. Pictures are made all the
 same; figures that are not told are unknown, null in JSON, and never 0.
+
+Limits on addresses and threads: oneDNN does not survive a refused allocation, nor libgomp a refused thread, so both are
+asked for before (src/mem/headroom.h).
 
 The files are hidden by a library that is loaded before the program (tests/cli/hidden_files.c), and, where a mount
 namespace can be made, by the kernel itself, as container runtimes do it.
@@ -8,6 +11,7 @@ namespace can be made, by the kernel itself, as container runtimes do it.
 import errno
 import json
 import os
+import resource
 import subprocess
 import unittest
 
@@ -34,8 +38,8 @@ class Restricted(Case):
         logged = [event["message"] for event in events if event["event"] == "log"]
         return [json.loads(line) for line in done.stdout.splitlines()], logged
 
-    def check_picture(self):
-        done = self.run_program(*GENERATE, "-o", "plain.png")
+    def check_picture(self, threads=1):
+        done = self.run_program(*GENERATE, "--threads", threads, "-o", "plain.png")
         self.assertEqual(done.returncode, 0, done)
         self.assertEqual(harness.idat_of(self.folder / "a.png"), harness.idat_of(self.folder / "plain.png"))
 
@@ -121,6 +125,38 @@ class Restricted(Case):
         self.assertEqual(done.returncode, 0, done)
         self.check_unknown([json.loads(line) for line in done.stdout.splitlines()])
         self.check_picture()
+
+    def test_every_address_space_ends_in_words(self):
+        """From one that holds little more than the program's own libraries to one that is enough."""
+        codes = []
+        for mib in (54, 60, 70, 86, 90, 100, 120, 150, 180, 220, 260, 320, 400, 1024):
+            done = subprocess.run([DARKROOM, *GENERATE, "--threads", "4", "-o", "a.png"], cwd=self.folder, env=ENVIRONMENT,
+                                  capture_output=True, text=True, timeout=LIMIT_S, check=False,
+                                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (mib << 20, mib << 20)))
+            if done.returncode == 127 and "shared libraries" in done.stderr:
+                continue  # the loader's own words
+            codes.append(done.returncode)
+            self.assertIn(done.returncode, (0, 10), (mib, done))
+            if done.returncode == 10:
+                self.check_sentence(done.stderr.splitlines()[-1], ["MiB", "ulimit -v"])
+                self.assertEqual(self.files(), set())
+            elif mib < 1024:
+                (self.folder / "a.png").unlink()
+        self.assertEqual((codes[0], codes[-1]), (10, 0), codes)
+
+    def test_fewer_threads_than_wanted(self):
+        """A limit on processes counts threads. It is asked of another user where this one has none."""
+        is_root = os.geteuid() == 0
+        for folder in (HOME, self.folder):
+            folder.chmod(0o777)
+        limit = (2, 2) if is_root else (1, 1)  # with this one, and any other process of the user
+        done = subprocess.run([DARKROOM, *GENERATE, "--threads", "4", "-o", "a.png"], cwd=self.folder, env=ENVIRONMENT,
+                              capture_output=True, text=True, timeout=LIMIT_S, check=False,
+                              user=61234 if is_root else None,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, limit))
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn(f"works with {limit[0]} of 4 threads", done.stderr)
+        self.check_picture(limit[0])
 
 
 if __name__ == "__main__":
