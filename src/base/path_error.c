@@ -99,6 +99,12 @@ enum dr_code path_error_set(struct dr_error *err, int errno_value, const char *a
     return code;
 }
 
+bool path_is_broken(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) != 0 && path_is_taken(path);
+}
+
 bool path_is_taken(const char *path)
 {
     struct stat status;

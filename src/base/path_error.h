@@ -24,4 +24,7 @@ enum dr_code path_error_set(struct dr_error *err, int errno_value, const char *a
  * not be looked at: whoever opens it then says why it cannot be used. False: ENOENT, ENOTDIR. */
 bool path_is_taken(const char *path);
 
+/* A name that leads nowhere, or that may not be looked at: taken, and stat refuses. */
+bool path_is_broken(const char *path);
+
 #endif

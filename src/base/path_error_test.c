@@ -57,7 +57,9 @@ static void keeps_what_is_not_missing(void)
     struct dr_error err = open_fails(loop);
     check_int(err.code, ==, DR_IO);
     check_has(err.message, strerror(ELOOP));
-    check(path_is_taken(loop));
+    check(path_is_taken(loop) && path_is_broken(loop));
+    check(path_is_taken(scratch_folder()) && !path_is_broken(scratch_folder()));
+    check(!path_is_broken(scratch_path("none")));
 
     scratch_write(scratch_path("file"), "x", 1);
     err = open_fails(scratch_path("file/a/b"));

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/path_error.h"
 #include "base/size.h"
 #include "compute/compute.h"
 #include "mem/headroom.h"
@@ -378,7 +379,8 @@ static bool has_vocabulary(const char *folder)
 {
     char path[DR_PATH_BYTES];
     const int length = snprintf(path, sizeof path, "%s/vocab.json", folder);
-    return length > 0 && (size_t)length < sizeof path && access(path, R_OK) == 0;
+    /* One that cannot be read is not passed over: opening it says why. */
+    return length > 0 && (size_t)length < sizeof path && path_is_taken(path);
 }
 
 static bool find_tokenizer(const struct dr_engine *engine, char *folder,

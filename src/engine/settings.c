@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/path_error.h"
 #include "base/temporary_file.h"
 #include "engine/engine.h"
 
@@ -403,7 +404,11 @@ static enum dr_code read_text(struct file_text *text, const char *path,
     *text = (struct file_text){0};
     if (!*path) return DR_OK;
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0 && (errno == ENOENT || errno == ENOTDIR)) return DR_OK;
+    if (descriptor < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        const int refused = errno;
+        if (!path_is_taken(path)) return DR_OK;
+        errno = refused; /* a link to nothing */
+    }
     if (descriptor < 0) return unreadable(err, errno, path);
     const enum dr_code code = read_open(text, path, descriptor, err);
     (void)close(descriptor);

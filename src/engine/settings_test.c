@@ -162,6 +162,10 @@ static void what_is_no_file_is_an_error(void)
     check_int(mkfifo(settings_path(), 0600), ==, 0); /* and nobody waits at it */
     check_int(dr_settings_read(settings_path(), &settings, &problem), ==, DR_BAD_INPUT);
     check_int(unlink(settings_path()), ==, 0);
+    check_int(symlink("dotfiles/gone", settings_path()), ==, 0);
+    check_int(dr_settings_read(settings_path(), &settings, &problem), ==, DR_BAD_INPUT);
+    check_has(problem.message, "No such file");
+    check_int(unlink(settings_path()), ==, 0);
     if (geteuid() == 0) return; /* who may read everything */
     write_settings("{}");
     check_int(chmod(settings_path(), 0), ==, 0);

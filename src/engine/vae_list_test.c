@@ -151,7 +151,10 @@ static void broken_ones_are_listed(void)
     check_str(row(in_root("vae/other.safetensors"))->digest, "");
     check_has(row(in_root("vae/junk.ckpt"))->fit, "un");
     check(row(in_root("vae/junk.ckpt"))->code != DR_OK);
-    check_str(row(in_root("vae/gone.pt"))->fit, "(not listed)"); /* no file */
+    check_int(row(in_root("vae/gone.pt"))->code, ==, DR_NOT_FOUND);
+    check_has(row(in_root("vae/gone.pt"))->fit, "unreadable: ");
+    check_has(row(in_root("vae/gone.pt"))->fit,
+              "is a symbolic link to nowhere, which is missing");
     check_str(row(in_root("vae/whole.safetensors"))->fit, "whole");
     check_str(row(in_root("vae/whole.safetensors"))->family, "sd15");
     check_str(row(in_root("vae/soft.safetensors"))->fit, "whole");

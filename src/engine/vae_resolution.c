@@ -1,6 +1,7 @@
 #include "engine/vae_resolution.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/path_error.h"
 
 enum {
     FOLDER_DEPTH = 6,
@@ -20,10 +22,12 @@ static const char *const vae_endings[] = {".safetensors", ".sft", ".ckpt",
                                           ".pt",          ".pth", ".bin"};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* A name that leads to nothing counts: who opens it says why it cannot be used, and nobody takes it for
+ * a file that was never there. */
 static bool is_file(const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+    return stat(path, &status) == 0 ? S_ISREG(status.st_mode) : path_is_broken(path);
 }
 
 /* ---- folders as VAEs --------------------------------------------------------------------- */
@@ -31,8 +35,10 @@ static bool is_file(const char *path)
 static bool has_file(const char *folder, const char *name)
 {
     char path[DR_PATH_BYTES];
+    struct stat status;
     const int length = snprintf(path, sizeof path, "%s/%s", folder, name);
-    return length > 0 && (size_t)length < sizeof path && is_file(path);
+    return length > 0 && (size_t)length < sizeof path && lstat(path, &status) == 0 &&
+           is_file(path);
 }
 
 static int is_diffusers_file(const struct dirent *entry)
@@ -63,12 +69,6 @@ static bool find_vae_in(const char *folder, char path[static DR_PATH_BYTES])
     if (has_network(path)) return true;
     memcpy(path + length, "/vae", sizeof "/vae");
     return has_network(path);
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 /* One file may be reached by two names (links). */
@@ -143,6 +143,9 @@ struct folder_walk {
     bool (*visit_vae)(void *cookie, const char *path, const char *name);
     void *cookie;
     size_t file_count;
+    /* The first folder that could not be looked into, and why; 0: all could. */
+    int refused;
+    char refused_folder[DR_PATH_BYTES];
 };
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -197,17 +200,20 @@ static bool walk_one(struct folder_walk *walk, struct folder_queue *queue, size_
     (void)snprintf(folder, sizeof folder, "%s", queue->paths[at]);
     const int depth = queue->depths[at];
     const int count = scandir(folder, &entries, not_hidden, by_name);
+    if (count < 0 && !walk->refused) {
+        walk->refused = errno;
+        (void)snprintf(walk->refused_folder, sizeof walk->refused_folder, "%s", folder);
+    }
     bool go_on = true;
     for (int i = 0; i < count; ++i) {
         char path[DR_PATH_BYTES];
         struct stat status;
         const int length =
             snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        const bool usable = go_on && length > 0 && (size_t)length < sizeof path &&
-                            stat(path, &status) == 0;
-        if (usable && S_ISDIR(status.st_mode))
+        const bool fits = go_on && length > 0 && (size_t)length < sizeof path;
+        if (fits && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
             go_on = walk_folder(walk, queue, path, depth);
-        else if (usable && S_ISREG(status.st_mode))
+        else if (fits && is_file(path))
             go_on = ++walk->file_count <= FOLDER_FILES &&
                     walk->visit(walk->cookie, path, entries[i]->d_name);
         free(entries[i]);
@@ -255,7 +261,7 @@ void vae_folder_each(const char *vae_folder,
 {
     struct vae_listing listing = {found, cookie};
     folder_visit(vae_folder,
-                 &(struct folder_walk){list_file, list_folder, &listing, 0});
+                 &(struct folder_walk){list_file, list_folder, &listing, 0, 0, ""});
 }
 
 /* ---- a name in the folder --------------------------------------------------------------- */
@@ -296,16 +302,68 @@ static bool match_folder(void *cookie, const char *path, const char *name)
     return true;
 }
 
-/* A file, or a folder that is a VAE or has one in vae/. */
-static bool resolve_path(struct vae_resolution *resolution, const char *path)
+/* Why a folder is none. */
+static enum dr_code refuse_folder(const char *path, struct dr_error *err)
 {
-    if (is_file(path))
+    struct stat status;
+    char config[DR_PATH_BYTES];
+    DIR *const stream = opendir(path);
+    if (!stream) return path_error_set(err, errno, "cannot look into", path);
+    (void)closedir(stream);
+    (void)snprintf(config, sizeof config, "%.4000s/config.json", path);
+    if (stat(config, &status) != 0 && errno != ENOENT)
+        return path_error_set(err, errno, "cannot open", config);
+    return error_set(err, DR_NOT_FOUND,
+                     "the folder %.600s holds no VAE: neither it nor vae/ in it has "
+                     "a config.json and a diffusion_pytorch_model file",
+                     path);
+}
+
+/* A file, or a folder that is a VAE or has one in vae/. */
+static enum dr_code resolve_path(struct vae_resolution *resolution, const char *path,
+                                 struct dr_error *err)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return path_error_set(err, errno,
+                              errno == ENOENT ? "no VAE file or folder" : "cannot open",
+                              path);
+    if (S_ISDIR(status.st_mode)) {
+        if (!find_vae_in(path, resolution->path)) return refuse_folder(path, err);
+    } else if (S_ISREG(status.st_mode)) {
         (void)snprintf(resolution->path, sizeof resolution->path, "%s", path);
-    else if (!is_folder(path) || !find_vae_in(path, resolution->path))
-        return false;
+    } else {
+        return error_set(err, DR_NOT_FOUND,
+                         "no VAE file or folder %.800s: it is a "
+                         "device or pipe",
+                         path);
+    }
     (void)snprintf(resolution->reason, sizeof resolution->reason,
                    "chosen by path: %.400s", resolution->path);
-    return true;
+    return DR_OK;
+}
+
+/* Neither a name in the folder nor a path. */
+static enum dr_code refuse_name(const struct vae_resolution_request *request,
+                                const struct folder_walk *walk, struct dr_error *err)
+{
+    if (!request->vae_folder || !*request->vae_folder)
+        return error_set(
+            err, DR_NOT_FOUND,
+            "no VAE \"%.200s\": there is no such file, and no VAE folder is set "
+            "(--vae-dir)",
+            request->choice);
+    if (walk->refused && walk->refused != ENOENT) {
+        const enum dr_code code = path_error_set(err, walk->refused, "cannot look into",
+                                                 walk->refused_folder);
+        error_prefix(err, "no VAE \"%.200s\" was found", request->choice);
+        return code;
+    }
+    return error_set(
+        err, DR_NOT_FOUND,
+        "no VAE \"%.200s\" in the VAE folder %.400s%s, nor a file of that name here",
+        request->choice, request->vae_folder,
+        walk->refused ? ", which does not exist" : "");
 }
 
 static enum dr_code resolve_name(struct vae_resolution *resolution,
@@ -314,8 +372,8 @@ static enum dr_code resolve_name(struct vae_resolution *resolution,
 {
     struct name_search search = {.name = request->choice,
                                  .name_length = strlen(request->choice)};
-    folder_visit(request->vae_folder,
-                 &(struct folder_walk){match_name, match_folder, &search, 0});
+    struct folder_walk walk = {match_name, match_folder, &search, 0, 0, ""};
+    folder_visit(request->vae_folder, &walk);
     if (search.found_count > 1)
         return error_set(
             err, DR_BAD_INPUT,
@@ -330,17 +388,9 @@ static enum dr_code resolve_name(struct vae_resolution *resolution,
                        path_name(search.found[0]));
         return DR_OK;
     }
-    if (resolve_path(resolution, request->choice)) return DR_OK;
-    if (!request->vae_folder || !*request->vae_folder)
-        return error_set(
-            err, DR_NOT_FOUND,
-            "no VAE \"%.200s\": there is no such file, and no VAE folder is set "
-            "(--vae-dir)",
-            request->choice);
-    return error_set(
-        err, DR_NOT_FOUND,
-        "no VAE \"%.200s\" in the VAE folder %.400s, nor a file of that name here",
-        request->choice, request->vae_folder);
+    if (path_is_taken(request->choice))
+        return resolve_path(resolution, request->choice, err);
+    return refuse_name(request, &walk, err);
 }
 
 /* ---- automatic -------------------------------------------------------------------------- */
@@ -402,7 +452,7 @@ void vae_neighbours(const struct vae_resolution_request *request,
             found(cookie, path);
     }
     folder_visit(request->vae_folder,
-                 &(struct folder_walk){match_stem, NULL, &search, 0});
+                 &(struct folder_walk){match_stem, NULL, &search, 0, 0, ""});
 }
 
 struct first_neighbour {
@@ -467,12 +517,5 @@ enum dr_code vae_resolve(struct vae_resolution *resolution,
                          "the VAE choice is %s; give automatic, none, a name or a path",
                          *choice ? "longer than any path" : "empty");
     if (!strchr(choice, '/')) return resolve_name(resolution, request, err);
-    if (resolve_path(resolution, choice)) return DR_OK;
-    if (is_folder(choice))
-        return error_set(
-            err, DR_NOT_FOUND,
-            "the folder %.600s holds no VAE: neither it nor vae/ in it has "
-            "a config.json and a diffusion_pytorch_model file",
-            choice);
-    return error_set(err, DR_NOT_FOUND, "no VAE file or folder %.800s", choice);
+    return resolve_path(resolution, choice, err);
 }

@@ -270,9 +270,61 @@ static void a_missing_folder_is_no_folder(void)
     const struct vae_resolution_request request = {"some", "m.safetensors",
                                                    "/does/not/exist"};
     check_int(vae_resolve(&found, &request, &problem), ==, DR_NOT_FOUND);
+    check_has(problem.message, "/does/not/exist, which does not exist");
     const struct vae_resolution_request unset = {"some", "m.safetensors", NULL};
     check_int(vae_resolve(&found, &unset, &problem), ==, DR_NOT_FOUND);
     check_has(problem.message, "--vae-dir");
+    end();
+}
+
+/* What is there and leads nowhere is found: who opens it then says why it cannot be used. */
+static void links_to_nothing_are_found(void)
+{
+    begin();
+    check_int(symlink("../blobs/0123", at("vae/sharp.safetensors")), ==, 0);
+    check_int(resolve("sharp"), ==, DR_OK);
+    check_str(found.path, at("vae/sharp.safetensors"));
+    check_int(resolve(at("vae/sharp.safetensors")), ==, DR_NOT_FOUND);
+    check_has(
+        problem.message,
+        "sharp.safetensors is a symbolic link to ../blobs/0123, which is missing");
+    check_int(symlink("/nowhere.pt", at("models/m.vae.pt")), ==, 0);
+    check_int(resolve("automatic"), ==, DR_OK);
+    check(!found.is_base);
+    check_str(found.path, at("models/m.vae.pt"));
+    end();
+}
+
+/* Only ENOENT means that there is none. */
+static void what_the_system_says_stays(void)
+{
+    begin();
+    check_int(symlink("round", at("round")), ==, 0);
+    check_int(resolve(at("round")), ==, DR_IO);
+    check_has(problem.message, "Too many levels");
+    check_int(resolve(at("models/m.safetensors/x")), ==, DR_IO);
+    check_has(problem.message, "m.safetensors is a file");
+    check_int(resolve(at("none")), ==, DR_NOT_FOUND);
+    check_has(problem.message, "no VAE file or folder");
+
+    /* Root may search everything, so it becomes somebody else for this. */
+    const uid_t me = geteuid();
+    check_int(chmod(root, 0755), ==, 0);
+    folder("closed");
+    folder("closed/vae");
+    check_int(chmod(at("closed"), 0), ==, 0);
+    check_int(chmod(at("vae/below"), 0), ==, 0);
+    if (me == 0) check_int(seteuid(65534), ==, 0);
+    check_int(resolve(at("closed")), ==, DR_IO);
+    check_has(problem.message, "cannot look into");
+    check_has(problem.message, "closed: Permission denied");
+    check_int(resolve(at("closed/vae")), ==, DR_IO);
+    check_has(problem.message, "closed may not be searched");
+    check_int(resolve("some"), ==, DR_IO); /* which may lie where nobody may look */
+    check_has(problem.message, "no VAE \"some\" was found");
+    check_has(problem.message, "vae/below: Permission denied");
+    if (me == 0) check_int(seteuid(me), ==, 0);
+    check_int(resolve("some"), ==, me == 0 ? DR_NOT_FOUND : DR_IO);
     end();
 }
 
@@ -305,6 +357,8 @@ static void stems_and_names(void)
 int main(void)
 {
     check_run(none_is_base_in_any_case);
+    check_run(links_to_nothing_are_found);
+    check_run(what_the_system_says_stays);
     check_run(automatic_prefers_beside_then_folder_then_base);
     check_run(automatic_takes_whole_stems_only);
     check_run(a_checkpoint_is_not_its_own_neighbour);

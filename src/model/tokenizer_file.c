@@ -1,6 +1,8 @@
 #include "model/tokenizer_file.h"
 
 #include "base/fault.h"
+#include "base/file_kind.h"
+#include "base/path_error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -61,20 +63,25 @@ static bool path_of(char path[static PATH_MAX], const char *folder, const char *
     return length >= 0 && length < PATH_MAX;
 }
 
+/* A link to nothing is no file that is not there: nobody may go on without it. */
+static enum dr_code refuse(int errno_value, const char *folder, const char *path,
+                           struct dr_error *err)
+{
+    enum dr_code code = path_error_set(err, errno_value, "cannot open", path);
+    if (path_is_broken(path) || path_is_broken(folder)) code = DR_IO;
+    if (err) err->code = code;
+    return code;
+}
+
 enum dr_code tokenizer_file_read(struct tokenizer_file *file, struct pool *pool,
                                  const char *folder, const char *name,
                                  struct dr_error *err)
 {
     char path[PATH_MAX];
     if (!path_of(path, folder, name))
-        return error_set(err, DR_NOT_FOUND, "%s/%s: the path is too long", folder,
-                         name);
+        return error_set(err, DR_IO, "%s/%s: the path is too long", folder, name);
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) {
-        const bool is_gone = errno == ENOENT || errno == ENOTDIR;
-        return error_set_errno(err, is_gone ? DR_NOT_FOUND : DR_IO, errno,
-                               "cannot open %s", path);
-    }
+    if (descriptor < 0) return refuse(errno, folder, path, err);
     const enum dr_code code = read_open(file, pool, path, descriptor, err);
     (void)close(descriptor);
     return code;
@@ -88,6 +95,10 @@ static enum dr_code parse(json_t **out, const struct tokenizer_file *file,
         json_loadb(file->bytes, file->count, JSON_REJECT_DUPLICATES, &fault);
     if (!root && json_error_code(&fault) == json_error_out_of_memory)
         return error_set(err, DR_NOMEM, "no memory for %s/%s", folder, name);
+    char words[FILE_KIND_TEXT];
+    const bool is_json = file->bytes[0] == '{' || file->bytes[0] == '[';
+    if (!root && !is_json && file_kind_tell(file->bytes, file->count, words))
+        return error_set(err, DR_CORRUPT, "%s/%s is %s", folder, name, words);
     if (!root)
         return error_set(err, DR_CORRUPT, "%s/%s, line %d: %s", folder, name,
                          fault.line, fault.text);

@@ -23,7 +23,7 @@ struct tokenizer_file {
     size_t count;
 };
 
-/* Errors: DR_NOT_FOUND where there is no such file, DR_IO, DR_CORRUPT (no regular file, or too
+/* Errors: DR_NOT_FOUND where there is no such file, DR_IO (also for a link to nothing), DR_CORRUPT (no regular file, or too
  * large), DR_NOMEM. */
 enum dr_code tokenizer_file_read(struct tokenizer_file *file, struct pool *pool,
                                  const char *folder, const char *name,

@@ -198,6 +198,29 @@ static void refuses_a_folder_without_the_files(void)
     free(symbols);
 }
 
+static void says_why_a_file_is_not_read(void)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/vocab.json", scratch);
+    (void)unlink(path);
+    if (symlink("../blobs/0123", path) != 0) abort();
+    check_refused(DR_IO, "cannot open",
+                  "is a symbolic link to ../blobs/0123, which is missing");
+    (void)unlink(path);
+    if (symlink("vocab.json", path) != 0) abort();
+    check_refused(DR_IO, "cannot open", "Too many levels");
+    (void)unlink(path);
+    static const char *const files[][2] = {
+        {"<!DOCTYPE html><html>",                           "a web page"     },
+        {"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"   },
+        {"Entry not found",                                 "Entry not found"}
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; ++i) {
+        write_file("vocab.json", files[i][0], strlen(files[i][0]));
+        check_refused(DR_CORRUPT, "vocab.json is ", files[i][1]);
+    }
+}
+
 static void refuses_broken_symbols(void)
 {
     static const struct {
@@ -359,6 +382,7 @@ static void check_bad_folders(void)
 {
     if (!mkdtemp(scratch)) abort();
     check_run(refuses_a_folder_without_the_files);
+    check_run(says_why_a_file_is_not_read);
     check_run(refuses_broken_symbols);
     check_run(refuses_broken_merges);
     check_run(refuses_every_truncation);

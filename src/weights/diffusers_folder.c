@@ -14,11 +14,13 @@
  *
  * attention_head_dim is a misnomer kept by diffusers: it holds numbers of heads, one for all
  * levels or one for each (models/unets/unet_2d_condition.py). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/path_error.h"
 #include "weights/tensor_reader.h"
 
 enum {
@@ -44,16 +46,17 @@ static char *path_in(struct pool *pool, const char *folder, const char *part,
     return path;
 }
 
+/* A name that leads to nothing counts: it is opened then, and the error says why that cannot be. */
 static bool is_file(const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+    return stat(path, &status) == 0 ? S_ISREG(status.st_mode) : path_is_broken(path);
 }
 
 static bool is_folder(const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    return stat(path, &status) == 0 ? S_ISDIR(status.st_mode) : path_is_broken(path);
 }
 
 /* ---- configs ---- */
@@ -317,6 +320,9 @@ static enum dr_code read_named_part(struct tensor_file *file, struct tensor_list
     if (!is_folder(folder)) return DR_OK;
     const enum dr_code code = find_tensors(&file->pool, file->path, name, &path, err);
     if (code) return code;
+    struct stat status;
+    if (!path && stat(folder, &status) != 0)
+        return path_error_set(err, errno, "cannot look into", folder);
     if (!path)
         return error_set(
             err, DR_NOT_FOUND,

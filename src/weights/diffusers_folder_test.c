@@ -399,6 +399,26 @@ static void says_what_is_wrong(void)
     write_text(scratch_path("other/vae/config.json"), "{broken");
     check_int(try_open(scratch_path("other")), ==, DR_CORRUPT);
     check_has(error.message, "config.json");
+    /* A link to nothing, as a cache has whose blobs were removed: no part of it is as good as not there. */
+    static const char *const names[] = {"vae/config.json",
+                                        "vae/diffusion_pytorch_model.safetensors",
+                                        "vae"};
+    check_int(unlink(scratch_path("other/vae/config.json")), ==, 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
+        char name[128];
+        (void)snprintf(name, sizeof name, "other/%s", names[i]);
+        const char *const path = scratch_path(name);
+        if (strcmp(names[i], "vae") == 0)
+            check_int(rmdir(path), ==, 0);
+        else
+            (void)unlink(path);
+        check_int(symlink("../blobs/0123", path), ==, 0);
+        check_int(try_open(scratch_path("other")), ==, DR_NOT_FOUND);
+        check_has(error.message,
+                  "is a symbolic link to ../blobs/0123, which is missing");
+        check_has(error.message, name);
+        check_int(unlink(path), ==, 0);
+    }
 }
 
 /* Two names for one tensor: which would it be? */

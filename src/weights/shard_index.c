@@ -107,8 +107,7 @@ static enum dr_code read_shard(struct tensor_file *file, struct tensor_list *lis
     if (!path) return no_memory(err);
     enum dr_code code = tensor_shard_open(shard, path, err);
     if (code == DR_NOT_FOUND)
-        return error_set(err, code, "shard %s is missing: it belongs beside the index",
-                         path);
+        error_prefix(err, "shard %s is missing: it belongs beside the index", name);
     if (code) return code;
     file->shard_count = shard_idx + 1;
     const size_t first = list->count;
