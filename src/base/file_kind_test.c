@@ -69,6 +69,11 @@ static void looks_beside(void)
     check(file_kind_is_unfinished("b.safetensors.PART", words));
     check_has(words, "ends in .PART");
     check(!file_kind_is_unfinished("part", words));
+    char name[256]; /* as long as a name may be: none has .aria2 behind it */
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    scratch_write(scratch_path(name), "x", 1);
+    check(!file_kind_has_notes(scratch_path(name), words));
 }
 
 int main(void)

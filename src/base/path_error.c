@@ -108,5 +108,6 @@ bool path_is_broken(const char *path)
 bool path_is_taken(const char *path)
 {
     struct stat status;
-    return lstat(path, &status) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    return lstat(path, &status) == 0 ||
+           (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG);
 }

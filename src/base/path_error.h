@@ -21,7 +21,8 @@ enum dr_code path_error_set(struct dr_error *err, int errno_value, const char *a
                             const char *path);
 
 /* Is there a name like this, whatever it leads to? A link to nothing counts, and so does what may
- * not be looked at: whoever opens it then says why it cannot be used. False: ENOENT, ENOTDIR. */
+ * not be looked at: whoever opens it then says why it cannot be used. False: ENOENT, ENOTDIR, and a
+ * name that is too long to be there. */
 bool path_is_taken(const char *path);
 
 /* A name that leads nowhere, or that may not be looked at: taken, and stat refuses. */

@@ -74,6 +74,7 @@ static void keeps_what_is_not_missing(void)
     err = open_fails(scratch_path(name));
     check_int(err.code, ==, DR_IO);
     check_has(err.message, strerror(ENAMETOOLONG));
+    check(!path_is_taken(scratch_path(name)) && !path_is_broken(scratch_path(name)));
 
     check_int(path_error_set(&err, EMFILE, "cannot open", "x"), ==, DR_IO);
     check_str(err.message, "cannot open x: Too many open files");
