@@ -20,7 +20,10 @@
  * Threads: one call at a time on an engine (a second is DR_BUSY); dr_engine_cancel may be called
  * from any thread and from a signal handler. Engines are independent: each on a thread of its own
  * goes.
- * Errors: see error.h. A call that fails leaves what was active usable, and its memory as it was.
+ * Errors: see error.h. A call that fails leaves what was active usable. A switch (of model or VAE)
+ * that fails leaves memory as it was; where it had to make room for the new, and the old cannot be read
+ * again, that is read when it is needed next. A job that fails may have loaded components that it needs,
+ * or released others to fit the budget.
  */
 #ifndef DARKROOM_DARKROOM_H
 #define DARKROOM_DARKROOM_H

@@ -219,6 +219,15 @@ static void judge_holding(const struct dr_engine *engine, const struct holding *
                         engine->pipeline->slots[i].name);
 }
 
+/* A VAE that is chosen has no room beside what is loaded: that has to make room, and comes back. */
+static uint64_t tight_budget(struct dr_engine *engine,
+                             const struct operation *operation)
+{
+    const bool chooses = operation->run == run_choose;
+    return budget_for(engine, chooses ? engine->ledger.private_bytes + (1 << 20)
+                                      : tight_bytes(operation));
+}
+
 /* Each try begins with the same: the state, what is on the disk, nothing remembered. */
 static void begin_try(struct dr_engine *engine, const struct sweep *sweep,
                       struct verdict *verdict)
@@ -229,11 +238,10 @@ static void begin_try(struct dr_engine *engine, const struct sweep *sweep,
     if (sweep->is_tight) (void)!dr_engine_set_budget(engine, 0, NULL);
     if (enter(engine, &states[operation->before]) != DR_OK)
         verdict_add(verdict, "cannot begin: %s", problem.message);
-    if (sweep->is_tight &&
-        dr_engine_set_budget(engine, budget_for(engine, tight_bytes(operation)),
-                             &problem) != DR_OK)
-        verdict_add(verdict, "no such budget: %s", problem.message);
     prompt_cache_close(&engine->pipeline->prompts);
+    if (sweep->is_tight && dr_engine_set_budget(engine, tight_budget(engine, operation),
+                                                &problem) != DR_OK)
+        verdict_add(verdict, "no such budget: %s", problem.message);
     engine->probes = (struct latent_probe_memory){0};
     if (operation->output) (void)unlink(in_root(operation->output));
     if (!pack_store_is_on(&engine->packs)) return;

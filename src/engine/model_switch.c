@@ -8,7 +8,7 @@
 #include "engine/vae_switch.h"
 #include "engine/vae_trial.h"
 
-/* Which roles: a bit each. progress NULL: a way back, which nobody watches or cancels. */
+/* Which roles: a bit each. */
 static enum dr_code load_slots(struct dr_engine *engine, struct pipeline *pipeline,
                                unsigned roles, struct load_progress *progress,
                                struct dr_error *err)
@@ -20,9 +20,8 @@ static enum dr_code load_slots(struct dr_engine *engine, struct pipeline *pipeli
         const struct slot_load_options options = {
             .ledger = &engine->ledger,
             .order = SLOT_SWAP,
-            .progress = progress ? load_progress_part(progress, slot->name,
-                                                      source_file_bytes(active))
-                                 : NULL};
+            .progress =
+                load_progress_part(progress, slot->name, source_file_bytes(active))};
         const enum dr_code code = slot_load(slot, &options, err);
         if (code != DR_OK) return code;
     }
@@ -99,14 +98,6 @@ static enum dr_code load_or_fall_back(struct dr_engine *engine,
     return code;
 }
 
-static unsigned resident_roles(const struct pipeline *pipeline)
-{
-    unsigned roles = 0;
-    for (int role = 0; pipeline && role < ROLE_COUNT; ++role)
-        if (pipeline->slots[role].resident) roles |= 1U << role;
-    return roles;
-}
-
 static bool fits_whole(const struct dr_engine *engine, const struct pipeline *pipeline)
 {
     const struct pipeline_bytes bytes = pipeline_measure(pipeline);
@@ -123,9 +114,10 @@ static enum dr_code load_beside_or_after(struct dr_engine *engine,
     struct pipeline *const old = engine->pipeline;
     unsigned released = 0;
     if (!fits_whole(engine, fresh) && old) {
-        released = resident_roles(old);
-        (void)pipeline_release(old);
+        released = pipeline_resident_roles(old);
+        (void)pipeline_release_weights(old);
     }
+    if (!fits_whole(engine, fresh) && old) prompt_cache_close(&old->prompts);
     if (!fits_whole(engine, fresh)) {
         (void)snprintf(
             note, note_bytes,
@@ -136,7 +128,7 @@ static enum dr_code load_beside_or_after(struct dr_engine *engine,
     const enum dr_code code = load_or_fall_back(engine, fresh, err);
     if (code != DR_OK && released) {
         (void)pipeline_release(fresh);
-        (void)!load_slots(engine, old, released, NULL, NULL);
+        (void)!pipeline_load_again(old, released, &engine->ledger, NULL);
     }
     return code;
 }
@@ -145,7 +137,7 @@ static enum dr_code load_beside_or_after(struct dr_engine *engine,
 static enum dr_code load_rest(struct dr_engine *engine, struct dr_error *err)
 {
     struct pipeline *const pipeline = engine->pipeline;
-    const unsigned before = resident_roles(pipeline);
+    const unsigned before = pipeline_resident_roles(pipeline);
     enum dr_code code = engine_settle(engine, pipeline, ALL_ROLES, NULL, err);
     if (code != DR_OK) return code;
     if (!fits_whole(engine, pipeline)) return DR_OK;

@@ -243,11 +243,39 @@ struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline)
     return bytes;
 }
 
-size_t pipeline_release(struct pipeline *pipeline)
+size_t pipeline_release_weights(struct pipeline *pipeline)
 {
-    size_t bytes = pipeline->prompts.rows.bytes;
-    prompt_cache_close(&pipeline->prompts);
+    size_t bytes = 0;
     for (int role = 0; role < ROLE_COUNT; ++role)
         bytes += slot_release(&pipeline->slots[role]);
     return bytes;
+}
+
+size_t pipeline_release(struct pipeline *pipeline)
+{
+    const size_t bytes = pipeline->prompts.rows.bytes;
+    prompt_cache_close(&pipeline->prompts);
+    return bytes + pipeline_release_weights(pipeline);
+}
+
+unsigned pipeline_resident_roles(const struct pipeline *pipeline)
+{
+    unsigned roles = 0;
+    for (int role = 0; role < ROLE_COUNT; ++role)
+        if (pipeline->slots[role].resident) roles |= 1U << role;
+    return roles;
+}
+
+enum dr_code pipeline_load_again(struct pipeline *pipeline, unsigned roles,
+                                 struct ledger *ledger, struct dr_error *err)
+{
+    const struct slot_load_options options = {.ledger = ledger, .order = SLOT_SWAP};
+    enum dr_code worst = DR_OK;
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        struct slot *const slot = &pipeline->slots[role];
+        if (!(roles & 1U << role) || !slot_active(slot)) continue;
+        const enum dr_code code = slot_load(slot, &options, worst ? NULL : err);
+        if (worst == DR_OK) worst = code;
+    }
+    return worst;
 }

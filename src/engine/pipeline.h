@@ -88,7 +88,17 @@ struct pipeline_bytes {
 };
 struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline);
 
-/* Release all weights and prompts; returns the bytes. Idempotent. */
+/* Release all weights and prompts, or the weights alone; returns the bytes. Idempotent. */
 size_t pipeline_release(struct pipeline *pipeline);
+size_t pipeline_release_weights(struct pipeline *pipeline);
+
+/* The way back of a switch that had to make room: which roles are resident (a bit each), and load
+ * those again. Nobody watches that, and what cancelled the way there does not stop it. It goes as far
+ * as it can; on error what is missing is read again when a job needs it. Errors: slot_load's, the
+ * first. */
+unsigned pipeline_resident_roles(const struct pipeline *pipeline);
+enum dr_code pipeline_load_again(struct pipeline *pipeline, unsigned roles,
+                                 struct ledger *ledger,
+                                 struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -91,6 +91,7 @@ static enum dr_code switch_vae(struct dr_engine *engine, struct vae_file *file_t
     const struct source *const wanted = file_take ? &file_take->source : slot->base;
     struct load_progress progress;
     struct vae_trial trial;
+    const unsigned resident = pipeline_resident_roles(pipeline);
     enum dr_code code = engine_settle(engine, pipeline, 1U << ROLE_VAE,
                                       file_take ? &file_take->source : NULL, err);
     if (code != DR_OK) {
@@ -112,6 +113,9 @@ static enum dr_code switch_vae(struct dr_engine *engine, struct vae_file *file_t
         cache_drop_file(&engine->cache, &unwanted->checkpoint.file, pipeline,
                         CACHE_KEEP_NAMED);
     vae_file_close(&unwanted);
+    if (code != DR_OK &&
+        pipeline_load_again(pipeline, resident, &engine->ledger, NULL) != DR_OK)
+        error_prefix(err, "what had to make room is read again when it is needed");
     return code;
 }
 

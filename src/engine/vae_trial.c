@@ -24,7 +24,7 @@ static size_t reference_bytes(const struct latent_probe *probe, const struct slo
 static void make_room(struct dr_engine *engine, size_t bytes, enum vae_trial_room room)
 {
     if (room == VAE_TRIAL_MAKES_ROOM && !engine_fits_beside(engine, bytes))
-        (void)pipeline_release(engine->pipeline);
+        (void)pipeline_release_weights(engine->pipeline);
 }
 
 /* The base encodes the picture, unless it has before. Without room the trial ends: it is left to

@@ -25,8 +25,9 @@ struct vae_trial {
 };
 
 enum vae_trial_room {
-    VAE_TRIAL_BESIDE,    /* beside what is held, else the next job asks */
-    VAE_TRIAL_MAKES_ROOM /* what is loaded is released where there is no room beside it */
+    VAE_TRIAL_BESIDE, /* beside what is held, else the next job asks */
+    VAE_TRIAL_MAKES_ROOM /* weights are released where there is no room beside them; whoever
+                          * wants that loads them again where the override is refused */
 };
 
 /* Save the original (its digest) and let it encode the probe's picture; `file` is what is to

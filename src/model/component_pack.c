@@ -50,15 +50,15 @@ __attribute__((format(printf, 2, 3))) static void say(const struct component_pac
 size_t component_pack_private_bytes(const struct component_pack *pack,
                                     const struct component_spec *spec)
 {
-    const bool is_mapped = pack->state == COMPONENT_PACK_READY ||
-                           pack->state == COMPONENT_PACK_DRAFTED ||
-                           pack->state == COMPONENT_PACK_WANTED;
+    const bool is_mapped =
+        pack->state == COMPONENT_PACK_READY || pack->state == COMPONENT_PACK_DRAFTED ||
+        pack->state == COMPONENT_PACK_WANTED || pack->state == COMPONENT_PACK_FOUND;
     return is_mapped ? 0 : size_align(spec->weights_bytes, region_page_bytes());
 }
 
 bool component_pack_reads(const struct component_pack *pack)
 {
-    return pack->state != COMPONENT_PACK_READY;
+    return pack->state != COMPONENT_PACK_READY && pack->state != COMPONENT_PACK_FOUND;
 }
 
 /* ---- the layout's digest ---- */
@@ -224,14 +224,19 @@ static enum dr_code find_pack(struct component_pack *pack,
 }
 
 /* By the digest that is given, or the one that the checkpoint had when it was read last. Errors:
- * find_pack's. */
+ * find_pack's. Where it only looks the state is FOUND instead. */
 static enum dr_code look(struct component_pack *pack, const struct component_spec *spec,
                          const uint8_t *digest, const struct component_pack_settle *how)
 {
     uint8_t recalled[DIGEST_BYTES];
     if (!digest && pack_store_recall(pack->store, spec->index, recalled))
         digest = recalled;
-    return digest ? find_pack(pack, spec, digest, how) : DR_NOT_FOUND;
+    if (!digest) return DR_NOT_FOUND;
+    if (how->manner != COMPONENT_PACK_LOOK) return find_pack(pack, spec, digest, how);
+    const struct pack_key key = key_of(pack, digest);
+    if (!pack_store_has(pack->store, &key, spec->weights_bytes)) return DR_NOT_FOUND;
+    pack->state = COMPONENT_PACK_FOUND;
+    return DR_OK;
 }
 
 static void nap(void)

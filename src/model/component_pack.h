@@ -3,7 +3,8 @@
  *     UNSETTLED --settle--> READY     a pack is there: loading maps it, and takes no private memory
  *                       --> DRAFTED   room for one is taken: loading fills it, and it becomes READY
  *                       --> PRIVATE   packs are off, or there is no room: as if there were none
- *                       --> WANTED    only looked: there would be room (a forecast; nothing is held)
+ *                       --> WANTED    only looked (a forecast; nothing is held): one would be made
+ *                       --> FOUND     only looked: one is there, and is checked when it is used
  *
  * Settling comes before a plan is made, so that the plan knows which bytes will be private; what was
  * taken and not filled is let go of by component_pack_unsettle when the call that wanted it is over.
@@ -23,6 +24,7 @@ enum component_pack_state {
     COMPONENT_PACK_DRAFTED,
     COMPONENT_PACK_PRIVATE,
     COMPONENT_PACK_WANTED,
+    COMPONENT_PACK_FOUND,
 };
 
 struct component_pack {
@@ -45,7 +47,7 @@ size_t component_pack_private_bytes(const struct component_pack *pack,
 bool component_pack_reads(const struct component_pack *pack);
 
 enum component_pack_manner {
-    COMPONENT_PACK_LOOK, /* hold nothing */
+    COMPONENT_PACK_LOOK, /* hold nothing, read no pack, remove and mark none */
     COMPONENT_PACK_WAIT, /* while another process makes the pack */
     COMPONENT_PACK_NO_WAIT, /* whoever holds a draft must not: two could wait for each other */
 };
@@ -58,7 +60,7 @@ struct component_pack_settle {
 };
 
 /* digest: of the component's tensors; NULL: not known. A pack that was not checked since the
- * machine started is read whole. A damaged one is removed and said, and counts as missing. Errors:
+ * machine started is read whole, unless this only looks. A damaged one is removed and said, and counts as missing. Errors:
  * DR_CANCELLED alone, and a pack whose check it stopped stays as it was; all else ends in PRIVATE,
  * and is said. */
 enum dr_code component_pack_settle(struct component_pack *pack,

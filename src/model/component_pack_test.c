@@ -464,6 +464,33 @@ static void looking_holds_nothing(void)
     close_sample(&sample);
 }
 
+/* A pack that was not checked since the machine started: a look takes the head for it, and leaves the
+ * checking, and what follows from it, to who uses it. */
+static void looking_reads_no_pack(void)
+{
+    struct sample sample;
+    begin(&sample);
+    check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
+    close_sample(&sample);
+    const struct pack_listing one = the_pack();
+    const int file = open(one.path, O_WRONLY);
+    check_int(pwrite(file, "\xff\x01", 2, (off_t)one.bytes / 2), ==, 2);
+    check_int(close(file), ==, 0);
+    open_sample(&sample, the_file());
+    check_int(settle(&sample, COMPONENT_PACK_LOOK, NULL), ==, DR_OK);
+    check_int(sample.pack.state, ==, COMPONENT_PACK_FOUND);
+    check_int(component_pack_private_bytes(&sample.pack, sample.spec), ==, 0);
+    check(!component_pack_reads(&sample.pack));
+    check_str(said, "");
+    check_str(the_pack().path, one.path);
+    check(!the_pack().is_checked);
+    component_pack_unsettle(&sample.pack);
+    check_int(settle(&sample, COMPONENT_PACK_WAIT, NULL), ==, DR_OK);
+    check_int(sample.pack.state, ==, COMPONENT_PACK_DRAFTED);
+    check_has(said, "damaged");
+    close_sample(&sample);
+}
+
 /* ---- several at once ---- */
 
 static void two_do_not_make_the_same(void)
@@ -589,6 +616,7 @@ int main(void)
     check_run(without_room_weights_are_private);
     check_run(a_pack_that_cannot_be_kept_is_said);
     check_run(looking_holds_nothing);
+    check_run(looking_reads_no_pack);
     check_run(two_do_not_make_the_same);
     check_run(of_many_processes_one_makes_it);
     check_run(killed_while_it_is_made);

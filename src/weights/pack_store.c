@@ -313,6 +313,19 @@ enum dr_code pack_store_find(const struct pack_store *store, const struct pack_k
     return code;
 }
 
+bool pack_store_has(const struct pack_store *store, const struct pack_key *key,
+                    size_t data_bytes)
+{
+    char path[PACK_PATH_BYTES];
+    struct pack pack;
+    if (!pack_store_is_on(store)) return false;
+    pack_store_path(store, key, path);
+    if (pack_open(&pack, path, key, NULL) != DR_OK) return false;
+    const bool fits = pack.data_bytes == data_bytes;
+    pack_close(&pack);
+    return fits;
+}
+
 void pack_store_trust(const struct pack_store *store, const struct pack *pack)
 {
     char name[PACK_NAME_BYTES], text[RECORD_BYTES], path[PACK_PATH_BYTES];

@@ -71,6 +71,9 @@ void pack_store_path(const struct pack_store *store, const struct pack_key *key,
 enum dr_code pack_store_find(const struct pack_store *store, const struct pack_key *key,
                              struct pack *pack, bool *is_checked,
                              struct dr_error *err) DR_MUST_CHECK;
+/* Is there one, by its head? Only looks: nothing is read but that, removed or marked. */
+bool pack_store_has(const struct pack_store *store, const struct pack_key *key,
+                    size_t data_bytes);
 /* Its data were read and are right: note that for later openings. Also marks it as used now. */
 void pack_store_trust(const struct pack_store *store, const struct pack *pack);
 /* Was it noted so, since the machine started, of this very file? */
