@@ -139,7 +139,8 @@ DR_API void dr_engine_close(struct dr_engine **engine);
 /* Stop the running call at its next step; it returns DR_CANCELLED. Async-signal-safe. */
 DR_API void dr_engine_cancel(struct dr_engine *engine);
 
-/* The most private bytes that the engine may hold (regions; the residual is reported beside).
+/* The most private bytes that the process may hold: regions, and for all that lies beside them 49
+ * MiB, or 46 MiB more than the process held when the engine opened where that is more.
  * 0: back to the default. Errors: DR_OVER_BUDGET where more is held now and cannot be let go. */
 DR_API enum dr_code dr_engine_set_budget(struct dr_engine *engine, uint64_t bytes,
                                          struct dr_error *err) DR_MUST_CHECK;
@@ -600,8 +601,11 @@ enum {
 
 /* One way to do the job, with what it takes. */
 struct dr_forecast_level {
-    uint64_t peak_bytes;   /* private, weights and buffers, at most */
-    uint64_t budget_bytes; /* the smallest budget under which it goes this way */
+    uint64_t peak_bytes; /* private, weights and buffers, at most */
+    /* The smallest budget under which it goes this way, in another process of the program too. Another
+     * program that holds more than 2.5 MiB when its engine opens is named up to 512 KiB more, and
+     * may hold so much more at its next start. */
+    uint64_t budget_bytes;
     double
         work; /* arithmetic of UNet and VAE, by that with nothing in bands; all steps are
                   * counted, also those that image-to-image leaves out */

@@ -200,6 +200,23 @@ static void tell_memory(void *cookie, enum ledger_change change,
     engine->memory(engine->memory_cookie, &event);
 }
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+size_t engine_beside_bytes(const struct dr_engine *engine)
+{
+    return larger(engine->baseline_bytes, ENGINE_PROCESS_BYTES) + ENGINE_RESIDUAL_BYTES;
+}
+
+size_t engine_named_beside_bytes(const struct dr_engine *engine)
+{
+    return larger(engine->baseline_bytes + ENGINE_PROCESS_SLACK_BYTES,
+                  ENGINE_PROCESS_BYTES) +
+           ENGINE_RESIDUAL_BYTES;
+}
+
 static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
                               struct dr_error *err)
 {
@@ -220,13 +237,14 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
                 size_format(budget, given), size_format(engine->machine.bytes, there),
                 engine->machine.reason);
     }
-    const size_t beside = engine->baseline_bytes + ENGINE_RESIDUAL_BYTES;
+    const size_t beside = engine_beside_bytes(engine);
     if (budget <= beside)
         return error_set(
             err, DR_OVER_BUDGET,
             "a budget of %zu bytes leaves nothing for pictures: the process itself "
-            "needs %zu bytes (%zu at start, up to %zu for primitives and heap)",
-            budget, beside, engine->baseline_bytes, ENGINE_RESIDUAL_BYTES);
+            "takes %zu bytes (up to %zu at start, up to %zu for primitives and heap); "
+            "what a picture takes comes on top, and darkroom memory tells both",
+            budget, beside, beside - ENGINE_RESIDUAL_BYTES, ENGINE_RESIDUAL_BYTES);
     const size_t limit = budget - beside;
     if (engine->ledger.private_bytes > limit && engine->pipeline)
         (void)pipeline_release(engine->pipeline);

@@ -152,11 +152,7 @@ static inline uint64_t check_memory(struct dr_engine *engine)
 /* The budget that leaves so many bytes for regions. */
 static inline uint64_t budget_for(struct dr_engine *engine, uint64_t region_bytes)
 {
-    struct dr_memory memory;
-    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
-    const uint64_t beside = memory.residual.baseline_bytes + ENGINE_RESIDUAL_BYTES;
-    dr_memory_free(&memory);
-    return region_bytes + beside;
+    return region_bytes + engine_beside_bytes(engine);
 }
 
 static inline void limit_regions(struct dr_engine *engine, uint64_t region_bytes)

@@ -635,10 +635,11 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
         err, DR_OVER_BUDGET,
         "%dx%d needs at least %s (%zu bytes) of private memory, with one component loaded at a "
         "time%s; the budget leaves %s (%zu bytes) for weights and buffers, %s (%zu bytes) are in use now; "
-        "make the picture smaller or the budget larger",
+        "make the picture smaller, or the budget larger: a budget of %zu bytes is enough",
         (int)job->request.width, (int)job->request.height, size_format(least, need),
         least, bands, size_format(ledger->limit_bytes, limit), ledger->limit_bytes,
-        size_format(ledger->private_bytes, have), ledger->private_bytes);
+        size_format(ledger->private_bytes, have), ledger->private_bytes,
+        least + job->context.beside_bytes);
 }
 
 /* ---- the list, executed ------------------------------------------------------------------ */

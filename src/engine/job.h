@@ -108,7 +108,8 @@ struct job_context {
     const atomic_bool *cancel;
     struct latent_probe_memory *probes;
     enum dtype dtype;
-    bool only_looks; /* a forecast: nothing is reserved for it */
+    size_t beside_bytes; /* a budget that is named has this much beside regions */
+    bool only_looks;     /* a forecast: nothing is reserved for it */
 };
 
 struct job {

@@ -178,7 +178,7 @@ static void describe_manner(const struct job *job, char text[static DR_TEXT_BYTE
 static enum dr_code describe_levels(const struct dr_engine *engine, struct job *job,
                                     struct dr_forecast *forecast, struct dr_error *err)
 {
-    const size_t beside = engine->baseline_bytes + ENGINE_RESIDUAL_BYTES;
+    const size_t beside = engine_named_beside_bytes(engine);
     const double whole = job_flop(job);
     uint64_t least = UINT64_MAX;
     for (bool smaller = true; smaller;) {
@@ -238,6 +238,7 @@ static enum dr_code make_forecast(struct dr_engine *engine,
                     .cancel = &engine->cancel,
                     .probes = &engine->probes,
                     .dtype = engine->dtype,
+                    .beside_bytes = engine_named_beside_bytes(engine),
                     .only_looks = true}
     };
     struct vae_choice vae;
