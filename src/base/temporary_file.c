@@ -128,6 +128,28 @@ static enum dr_code create_part(struct temporary_file *file, struct dr_error *er
                      file->target, SERIAL_LIMIT);
 }
 
+/* The name that a link to nothing stands for, which is to be made; target itself where it is not a link.
+ * malloc'ed, or NULL with errno. */
+static char *follow_links(const char *target)
+{
+    enum {
+        MOST_LINKS = 40 /* as Linux itself */
+    };
+    char path[PATH_MAX], next[PATH_MAX];
+    if (strlen(target) >= sizeof path) return errno = ENAMETOOLONG, NULL;
+    strcpy(path, target);
+    for (int i = 0; i < MOST_LINKS; ++i) {
+        const ssize_t bytes = readlink(path, next, sizeof next - 1);
+        if (bytes < 0) return strdup(path);
+        next[bytes] = '\0';
+        const size_t folder_bytes = next[0] == '/' ? 0 : split_path(path).folder_bytes;
+        if (folder_bytes + (size_t)bytes >= sizeof path)
+            return errno = ENAMETOOLONG, NULL;
+        memcpy(path + folder_bytes, next, (size_t)bytes + 1);
+    }
+    return errno = ELOOP, NULL;
+}
+
 /* What the target is now: nothing (*mode 0), or a regular file that may be replaced. A
  * symbolic link is followed: *real, malloc'ed, is the path to replace. */
 static enum dr_code look_at_target(const char *target, char **real, mode_t *mode,
@@ -138,8 +160,8 @@ static enum dr_code look_at_target(const char *target, char **real, mode_t *mode
     if (stat(target, &status) != 0) {
         if (errno != ENOENT) return fail_errno(err, errno, target);
         if (split_path(target).name[0] == '\0') return fail_errno(err, ENOENT, target);
-        *real = strdup(target);
-        return *real ? DR_OK : fail_errno(err, ENOMEM, target);
+        *real = follow_links(target);
+        return *real ? DR_OK : fail_errno(err, errno, target);
     }
     if (S_ISDIR(status.st_mode))
         return error_set_errno(err, DR_IO, EISDIR, "%s: cannot be written", target);

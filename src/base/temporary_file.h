@@ -14,7 +14,7 @@
  * another PID namespace, which cannot see the writer, does not take it for dead.
  *
  * What is replaced: a regular file only, never a device (as root, "-o /dev/null" must not
- * replace /dev/null); a symbolic link stays and what it points to is replaced; the permission
+ * replace /dev/null); a symbolic link stays and what it points to is replaced, or made; the permission
  * bits of a replaced file are kept, and a file that may not be written is refused, though its
  * folder would allow the rename.
  *

@@ -299,6 +299,32 @@ static void symbolic_link_stays(void)
     folder_remove();
 }
 
+/* A link to nothing says where the file belongs. */
+static void link_to_nothing_is_followed(void)
+{
+    folder_make();
+    check_int(mkdir(in_folder("below"), 0700), ==, 0);
+    check_int(symlink("below/second", in_folder("first")), ==, 0);
+    check_int(symlink("real", in_folder("below/second")), ==, 0);
+    check_int(write_whole(in_folder("first"), "new", 3, NULL), ==, DR_OK);
+    check_str(get(in_folder("below/real")), "new");
+    struct stat status;
+    check_int(lstat(in_folder("first"), &status), ==, 0);
+    check(S_ISLNK(status.st_mode));
+    check_int(folder_count(), ==, 2);
+    check_int(unlink(in_folder("below/real")), ==, 0);
+    check_int(unlink(in_folder("below/second")), ==, 0);
+    check_int(unlink(in_folder("first")), ==, 0);
+    check_int(symlink("none/real", in_folder("first")), ==, 0);
+    struct dr_error err;
+    check_int(write_whole(in_folder("first"), "new", 3, &err), ==, DR_IO);
+    check_has(err.message, "none/real");
+    check_has(err.message, "No such file");
+    check_int(unlink(in_folder("first")), ==, 0);
+    check_int(rmdir(in_folder("below")), ==, 0);
+    folder_remove();
+}
+
 /* Run in a child, for what would spoil this process; its failed checks come back. */
 static void in_child(void (*function)(void))
 {
@@ -617,6 +643,7 @@ int main(void)
     check_run(wrong_targets);
     check_run(rename_fails);
     check_run(symbolic_link_stays);
+    check_run(link_to_nothing_is_followed);
     check_run(no_permission);
     check_run(read_only_target);
     check_run(full_by_limit);

@@ -16,6 +16,7 @@
 #include "engine/output.h"
 
 enum {
+    LEAST_SIDE = 64,
     MAX_SIDE = 8192,
     MAX_BATCH = 256,
     MAX_SIZE = 65536, /* of the sizes that SDXL is told */
@@ -67,10 +68,11 @@ struct dr_codec_options dr_codec_options_default(void)
 
 static enum dr_code check_side(const char *what, int32_t pixels, struct dr_error *err)
 {
-    if (pixels >= 64 && pixels <= MAX_SIDE && pixels % LATENT_FACTOR == 0) return DR_OK;
-    if (pixels < 64 || pixels > MAX_SIDE)
-        return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give 64 to %d", what,
-                         (int)pixels, MAX_SIDE);
+    if (pixels >= LEAST_SIDE && pixels <= MAX_SIDE && pixels % LATENT_FACTOR == 0)
+        return DR_OK;
+    if (pixels < LEAST_SIDE || pixels > MAX_SIDE)
+        return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give %d to %d", what,
+                         (int)pixels, LEAST_SIDE, MAX_SIDE);
     return error_set(
         err, DR_BAD_INPUT,
         "the %s is %d pixels; it must be a multiple of %d, such as %d or %d", what,
@@ -161,6 +163,14 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
         const enum dr_code code = image_reader_open(&reader, &head, options->init, err);
         if (code != DR_OK) return code;
         image_reader_close(&reader);
+        const bool is_narrow = !options->width && head.width < LEAST_SIDE;
+        const bool is_flat = !options->height && head.height < LEAST_SIDE;
+        if (is_narrow || is_flat)
+            return error_set(err, DR_BAD_INPUT,
+                             "%.600s has %d x %d pixels; pictures have at least %d a "
+                             "side, so give a width and a height",
+                             options->init, (int)head.width, (int)head.height,
+                             LEAST_SIDE);
         if (!options->width) want->width = head.width - head.width % LATENT_FACTOR;
         if (!options->height) want->height = head.height - head.height % LATENT_FACTOR;
     }

@@ -500,8 +500,12 @@ static enum dr_code whole_path(const char *path, char out[static DR_PATH_BYTES],
             snprintf(out, DR_PATH_BYTES, "%s/%s", strcmp(real, "/") ? real : "", name);
     else if (here)
         length = snprintf(out, DR_PATH_BYTES, "%s/%s", here, path);
+    const int refused = errno;
+    const bool is_placed = real || here;
     free(real);
     free(here);
+    if (!is_placed)
+        return path_error_set(err, refused, "cannot find the whole path of", path);
     if (length > 0 && length < DR_PATH_BYTES) return DR_OK;
     return error_set(err, DR_BAD_INPUT, "%.600s has no whole path of up to %d bytes",
                      path, DR_PATH_BYTES - 1);
@@ -546,7 +550,7 @@ static enum dr_code settle_choice(const char *said, const char *vae_folder,
                                                    .checkpoint = "",
                                                    .vae_folder = vae_folder};
     const enum dr_code code = vae_resolve(&resolution, &request, &why);
-    if (code == DR_NOT_FOUND) {
+    if (code == DR_NOT_FOUND || code == DR_IO) {
         (void)snprintf(warning, DR_TEXT_BYTES, "%.490s", why.message);
         return strchr(said, '/') ? whole_path(said, out, err) : DR_OK;
     }
@@ -578,11 +582,17 @@ static enum dr_code settle_folder(const char *said, char out[static DR_PATH_BYTE
     char *const real = plain[0] == '~' ? NULL : realpath(plain, NULL);
     const enum dr_code code = whole_path(real ? real : plain, out, err);
     free(real);
-    if (code == DR_OK && stat(settings_expand(out, expanded), &status) != 0)
+    if (code != DR_OK) return code;
+    if (stat(settings_expand(out, expanded), &status) != 0) {
+        const int refused = errno;
+        if (refused != ENOENT || path_is_taken(expanded))
+            return path_error_set(err, refused, "cannot look at the VAE folder",
+                                  expanded);
         (void)snprintf(warning, DR_TEXT_BYTES, "there is no folder %.460s yet", out);
-    else if (code == DR_OK && !S_ISDIR(status.st_mode))
+    } else if (!S_ISDIR(status.st_mode)) {
         return error_set(err, DR_BAD_INPUT, "the VAE folder %.600s is no folder", out);
-    return code;
+    }
+    return DR_OK;
 }
 
 /* A change in words that hold anywhere: the strings of `plain` lie in this struct. */

@@ -117,6 +117,12 @@ static enum dr_code with_whole_weights(struct job *job, enum component_role role
     return lost != DR_OK ? lost : code;
 }
 
+/* What else may help against a result that is not finite; "" in float32 already. */
+static const char *more_precision(const struct job *job)
+{
+    return job->context.dtype == DTYPE_BF16 ? "; --precision f32 may help" : "";
+}
+
 static enum dr_code check_text(const struct job *job, const struct clip_text_plan *text,
                                const struct clip_text_info *info, int32_t eos_idx,
                                struct dr_error *err)
@@ -130,8 +136,8 @@ static enum dr_code check_text(const struct job *job, const struct clip_text_pla
     return error_set(
         err, DR_NOT_FINITE,
         "the text encoder's result is not finite (NaN or infinity): its weights "
-        "in %.400s are damaged",
-        job->context.pipeline->path);
+        "in %.400s may be damaged%s",
+        job->context.pipeline->path, more_precision(job));
 }
 
 /* tokens: one list for each of the pipeline's encoders. */
@@ -505,8 +511,8 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
         return error_set(
             err, DR_NOT_FINITE,
             "the VAE decoder's result is not finite (NaN or infinity) for picture "
-            "%d; another VAE, or --precision f32, may help",
-            (int)idx + 1);
+            "%d; another VAE may help%s",
+            (int)idx + 1, more_precision(job));
     for (size_t i = 0; i < samples; ++i) {
         const float value = rgb[i] * 0.5F + 0.5F;
         rgb[i] = value < 0.0F ? 0.0F : value > 1.0F ? 1.0F : value;

@@ -79,7 +79,7 @@ static enum dr_code read_config(json_t **out, const char *path, struct dr_error 
         code = no_memory(err);
     } else {
         code = tensor_shard_read(&config, 0, text, (size_t)bytes, err);
-        if (!code) code = header_parse(out, text, (size_t)bytes, err);
+        if (!code) code = header_parse(out, "config", text, (size_t)bytes, err);
         if (code) error_prefix(err, "%s", path);
     }
     pool_finish(&pool);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file_kind.h"
 #include "base/size.h"
 
 /* A name in messages: the first bytes are enough. */
@@ -20,7 +21,8 @@ static enum dr_code no_memory(struct dr_error *err)
 /* ---- JSON, bounded ---- */
 
 /* Depth and commas outside of strings. */
-static enum dr_code scan(const char *text, size_t bytes, struct dr_error *err)
+static enum dr_code scan(const char *what, const char *text, size_t bytes,
+                         struct dr_error *err)
 {
     size_t depth = 0, comma_count = 0;
     bool in_string = false;
@@ -37,10 +39,10 @@ static enum dr_code scan(const char *text, size_t bytes, struct dr_error *err)
         if ((c == '}' || c == ']') && depth > 0) --depth;
         if (depth > HEADER_MAX_DEPTH)
             return error_set(err, DR_CORRUPT,
-                             "its header nests more than %d deep (at byte %zu)",
+                             "its %s nests more than %d deep (at byte %zu)", what,
                              HEADER_MAX_DEPTH, i);
         if (comma_count > HEADER_MAX_COMMAS)
-            return error_set(err, DR_CORRUPT, "its header lists more than %d values",
+            return error_set(err, DR_CORRUPT, "its %s lists more than %d values", what,
                              HEADER_MAX_COMMAS);
     }
     return DR_OK;
@@ -53,10 +55,10 @@ static void make_printable(char *text)
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
 }
 
-enum dr_code header_parse(json_t **out, const char *text, size_t bytes,
-                          struct dr_error *err)
+enum dr_code header_parse(json_t **out, const char *what, const char *text,
+                          size_t bytes, struct dr_error *err)
 {
-    const enum dr_code code = scan(text, bytes, err);
+    const enum dr_code code = scan(what, text, bytes, err);
     if (code) return code;
     json_error_t problem;
     json_t *const root =
@@ -66,13 +68,17 @@ enum dr_code header_parse(json_t **out, const char *text, size_t bytes,
             return no_memory(err);
         make_printable(problem.text);
         const bool twice = json_error_code(&problem) == json_error_duplicate_key;
-        return error_set(err, DR_CORRUPT, "its header %s: %s (byte %d)",
+        char words[FILE_KIND_TEXT];
+        if (bytes > 0 && text[0] != '{' && text[0] != '[' &&
+            file_kind_tell(text, bytes, words))
+            return error_set(err, DR_CORRUPT, "its %s is %s", what, words);
+        return error_set(err, DR_CORRUPT, "its %s %s: %s (byte %d)", what,
                          twice ? "lists a name twice" : "is not valid JSON",
                          problem.text, problem.position);
     }
     if (!json_is_object(root)) {
         json_decref(root);
-        return error_set(err, DR_CORRUPT, "its header is JSON, but not an object");
+        return error_set(err, DR_CORRUPT, "its %s is JSON, but not an object", what);
     }
     *out = root;
     return DR_OK;
@@ -368,7 +374,7 @@ enum dr_code safetensors_parse(struct tensor_list *list, int32_t shard_idx,
     if (header_bytes == 0 || header[0] != '{')
         return error_set(err, DR_CORRUPT, "its header does not begin with '{'");
     json_t *root = NULL;
-    enum dr_code code = header_parse(&root, header, header_bytes, err);
+    enum dr_code code = header_parse(&root, "header", header, header_bytes, err);
     if (code) return code;
 
     const size_t first = list->count;

@@ -218,7 +218,7 @@ enum dr_code shard_index_read(struct tensor_file *file, struct tensor_list *list
                               const char *text, size_t bytes, struct dr_error *err)
 {
     json_t *root = NULL;
-    enum dr_code code = header_parse(&root, text, bytes, err);
+    enum dr_code code = header_parse(&root, "index", text, bytes, err);
     if (!code) code = read_root(file, list, root, err);
     json_decref(root);
     if (code) error_prefix(err, "%s", file->path);

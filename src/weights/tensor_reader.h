@@ -40,11 +40,12 @@ enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
 enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
                               const char *text, struct dr_error *err) DR_MUST_CHECK;
 
-/* Parse JSON whose shape is bounded first: depth, number of values, no duplicate keys. The
+/* Parse JSON whose shape is bounded first: depth, number of values, no duplicate keys. what it is, for
+ * messages: "header", "index", "config". The
  * result is released with json_decref. Its strings may have zero characters in them. Errors:
  * DR_CORRUPT. */
-enum dr_code header_parse(json_t **out, const char *text, size_t bytes,
-                          struct dr_error *err) DR_MUST_CHECK;
+enum dr_code header_parse(json_t **out, const char *what, const char *text,
+                          size_t bytes, struct dr_error *err) DR_MUST_CHECK;
 /* The text of a string without zero characters; NULL of all else. Borrowed. */
 const char *header_text(const json_t *value);
 

@@ -212,6 +212,83 @@ class BadInput(Case):
         self.succeed(shell, f"{LINE} -o a.png")
         self.assertIn("unet", {event.get("stage") for event in shell.events()})
 
+    def test_an_init_picture_that_is_too_small(self):
+        """Its own size is named, not what would be left of it in multiples of 8."""
+        (self.folder / "small.png").write_bytes(png(63, 200))
+        arguments = [word for word in GENERATE if word not in ("-W", "-H", "64")]
+        self.refused([*arguments, "-o", "a.png", "--init", "small.png"], 2, "bad_input", "small.png has 63 x 200 pixels")
+        self.refused([*GENERATE[:-2], "-o", "a.png", "--init", "none.png"], 3, "not_found", "none.png")
+
+    def test_what_is_no_model_is_named(self):
+        pages = {
+            "page.safetensors": (b"<!DOCTYPE html>\n<html>", "a web page (HTML)"),
+            "page.ckpt": (b"\n\n<HTML><HEAD>", "a web page (HTML)"),
+            "denied.safetensors": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "an XML text"),
+            "packed.safetensors": (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "a gzip file: unpack it first"),
+            "pointer.safetensors": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+            "answer.safetensors": (b'{"error": "Invalid credentials"}', "Invalid credentials"),
+            "text.safetensors": (b"Entry not found", "Entry not found"),
+            "zeros.safetensors": (bytes(8192), "zeros"),
+        }
+        shell = self.shell("-m", "../tiny.safetensors")
+        for name, (content, part) in pages.items():
+            (self.folder / name).write_bytes(content)
+            for line in (f"model {name}", f"vae ./{name}", f"decode {name} -o a.png"):
+                answer = self.fail_with(shell, line, "unsupported", name, part)
+                self.assertNotIn("header", answer["error"]["message"])
+        self.fail_with(shell, f"{LINE} -o a.png --init page.safetensors", "unsupported", "a web page (HTML)")
+        self.fail_with(shell, f"{LINE} -o a.png --init ../tiny.safetensors", "unsupported", "a safetensors file")
+        self.succeed(shell, f"{LINE} -o a.png")
+
+    def test_only_what_is_missing_is_not_found(self):
+        """Links to nothing are named with their targets; what may not be read is not called missing."""
+        (self.folder / "gone.safetensors").symlink_to("../blobs/0123")
+        (self.folder / "loop.safetensors").symlink_to("loop.safetensors")
+        (self.folder / "file").write_text("")
+        link = "is a symbolic link to ../blobs/0123, which is missing"
+        shell = self.shell("-m", "../tiny.safetensors")
+        for line in ("model gone.safetensors", "vae ./gone.safetensors", "vae gone.safetensors",
+                     f"{LINE} -o a.png --vae ./gone.safetensors", f"{LINE} -o a.png --init gone.safetensors",
+                     "decode gone.safetensors -o a.png", "encode gone.safetensors -o a.safetensors"):
+            self.fail_with(shell, line, "not_found", "gone.safetensors", link)
+        for line in ("model loop.safetensors", "vae ./loop.safetensors", f"{LINE} -o a.png --init loop.safetensors",
+                     "decode loop.safetensors -o a.png"):
+            self.fail_with(shell, line, "io", "loop.safetensors", "Too many levels")
+        for line in ("model file/a.safetensors", "vae file/a.safetensors", f"{LINE} -o a.png --init file/a.png"):
+            self.fail_with(shell, line, "io", "file is a file")
+        # Root may read everything, so somebody else asks.
+        shutil.copy(HOME / "vae.safetensors", self.folder / "secret.safetensors")
+        shut = self.folder / "shut"
+        shut.mkdir()
+        shutil.copy(HOME / "vae.safetensors", shut / "vae.safetensors")
+        HOME.chmod(0o755)
+        self.folder.chmod(0o755)
+        (self.folder / "secret.safetensors").chmod(0)
+        shut.chmod(0)
+        try:
+            user = {"user": 65534} if os.geteuid() == 0 else {}
+            for path, part in (("secret.safetensors", "secret.safetensors: Permission denied"),
+                               ("shut/vae.safetensors", "the directory shut may not be searched")):
+                for arguments in (["inspect", path], ["generate", "-m", path, "-p", "x", "-o", "/dev/null/a.png"],
+                                  ["generate", "-m", "../tiny.safetensors", "-p", "x", "-o", "shut/a.png"]):
+                    done = subprocess.run([DARKROOM, *arguments, "--json"], cwd=self.folder, capture_output=True,
+                                          env=ENVIRONMENT, check=False, timeout=LIMIT_S, **user)
+                    error = json.loads(done.stdout)["error"]
+                    if arguments[0] == "inspect":
+                        self.assertEqual((error["code"], done.returncode), ("io", 9), error)
+                        self.assertIn(part, error["message"])
+                    elif arguments[2] == path:
+                        self.assertIn("/dev/null is a file", error["message"])
+                    else:
+                        self.assertEqual(error["code"], "io", error)
+                        self.assertIn("shut", error["message"])
+                        self.assertIn("Permission denied", error["message"])
+        except PermissionError as problem:
+            self.skipTest(f"another user cannot run the program here: {problem}")
+        finally:
+            shut.chmod(0o755)
+            HOME.chmod(0o700)
+
     def test_an_unwritable_folder(self):
         message = self.ask(*GENERATE, "-o", "/proc/a.png")[0]["error"]
         self.assertIn(message["code"], ("io", "not_found"))
