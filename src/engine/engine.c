@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/path_error.h"
 #include "base/size.h"
 #include "compute/compute.h"
 #include "mem/headroom.h"
@@ -368,7 +367,7 @@ void dr_engine_close(struct dr_engine **engine)
 {
     if (!engine || !*engine) return;
     pipeline_close(&(*engine)->pipeline);
-    tokenizer_close(&(*engine)->tokenizer);
+    tokenizers_close(&(*engine)->tokenizers);
     dr_settings_free(&(*engine)->settings);
     free(*engine);
     *engine = NULL;
@@ -391,54 +390,11 @@ bool engine_fits_beside(const struct dr_engine *engine, size_t bytes)
     return !limit || (bytes <= limit && engine->ledger.private_bytes <= limit - bytes);
 }
 
-/* ---- tokenizer --------------------------------------------------------------------------- */
-
-static bool has_vocabulary(const char *folder)
+enum dr_code engine_open_tokenizers(struct dr_engine *engine, struct dr_error *err)
 {
-    char path[DR_PATH_BYTES];
-    const int length = snprintf(path, sizeof path, "%s/vocab.json", folder);
-    /* One that cannot be read is not passed over: opening it says why. */
-    return length > 0 && (size_t)length < sizeof path && path_is_taken(path);
-}
-
-static bool find_tokenizer(const struct dr_engine *engine, char *folder,
-                           size_t folder_bytes)
-{
-    const char *const environment = getenv("DARKROOM_TOKENIZER");
-    const char *const model = engine->pipeline->path;
-    const char *const said =
-        engine->tokenizer_folder[0] ? engine->tokenizer_folder : environment;
-    if (said && *said) {
-        /* What was said is what is meant: its absence is an error, not a reason to look on. */
-        (void)snprintf(folder, folder_bytes, "%s", said);
-        return true;
-    }
-    /* A diffusers folder brings its own. */
-    const int length = snprintf(folder, folder_bytes, "%s/tokenizer", model);
-    if (length > 0 && (size_t)length < folder_bytes && has_vocabulary(folder))
-        return true;
-    const int model_folder = (int)(path_name(model) - model);
-    (void)snprintf(folder, folder_bytes, "%.*stokenizer", model_folder, model);
-    if (has_vocabulary(folder)) return true;
-    data_folder("tokenizer", folder, folder_bytes);
-    return folder[0] && has_vocabulary(folder);
-}
-
-enum dr_code engine_tokenizer(struct dr_engine *engine, struct dr_error *err)
-{
-    char folder[DR_PATH_BYTES];
-    if (!find_tokenizer(engine, folder, sizeof folder))
-        return error_set(
-            err, DR_NOT_FOUND,
-            "no CLIP vocabulary (vocab.json, merges.txt): looked in tokenizer/ beside %.300s and "
-            "in %.300s; give --tokenizer DIR, or run script/clip-vocabulary once",
-            engine->pipeline->path, folder[0] ? folder : "(no data folder)");
-    if (engine->tokenizer && strcmp(folder, engine->tokenizer_path) == 0) return DR_OK;
-    struct tokenizer *fresh = NULL;
-    const enum dr_code code = tokenizer_open(&fresh, folder, err);
-    if (code != DR_OK) return code;
-    tokenizer_close(&engine->tokenizer);
-    engine->tokenizer = fresh;
-    (void)snprintf(engine->tokenizer_path, sizeof engine->tokenizer_path, "%s", folder);
-    return DR_OK;
+    char data[DR_PATH_BYTES];
+    data_folder("tokenizer", data, sizeof data);
+    const struct tokenizer_places places = {engine->tokenizer_folder,
+                                            engine->pipeline->path, data};
+    return tokenizers_open(&engine->tokenizers, &places, err);
 }

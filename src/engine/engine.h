@@ -1,6 +1,6 @@
 /* engine — the state behind struct dr_engine. The interface is darkroom/darkroom.h.
  *
- *     engine.c         open, close, budget, receipts, the tokenizer
+ *     engine.c         open, close, budget, receipts
  *     model_switch.c   from one checkpoint to another; unload
  *     vae_switch.c     from one VAE to another, and back
  *     vae_trial.c      what is asked of a VAE before that
@@ -22,8 +22,8 @@
 #include "engine/latent_probe.h"
 #include "engine/load_progress.h"
 #include "engine/pipeline.h"
+#include "engine/tokenizers.h"
 #include "mem/kernel_view.h"
-#include "model/tokenizer.h"
 
 /* What is taken off a budget for all that lies beside regions is a sum of two (docs/MEMORY.md).
  *
@@ -34,7 +34,7 @@
 /* A process that holds more is taken as it was measured, and a budget that it names has this much
  * room for what another start of it holds beyond that. */
 #define ENGINE_PROCESS_SLACK_BYTES ((size_t)512 << 10)
-/* What comes on top: primitives and JIT code of a job's plans, the tokenizer, the files' indices,
+/* What comes on top: primitives and JIT code of a job's plans, the tokenizers, the files' indices,
  * the heap's slack. A test holds real runs against it. */
 #define ENGINE_RESIDUAL_BYTES ((size_t)46 << 20)
 
@@ -46,8 +46,7 @@ struct dr_engine {
     struct ledger ledger;
     struct pipeline *pipeline; /* NULL: no model */
     bool eager;                /* the model was loaded with its weights */
-    struct tokenizer *tokenizer;
-    char tokenizer_path[DR_PATH_BYTES];   /* that it was opened from */
+    struct tokenizers tokenizers;
     char tokenizer_folder[DR_PATH_BYTES]; /* option, or "" */
     char vae_folder[DR_PATH_BYTES];       /* resolved at open; "" none */
     char vae_choice[DR_PATH_BYTES];       /* said for all models; "" never */
@@ -98,10 +97,9 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
 
 /* ---- shared by the files above ---- */
 
-/* The tokenizer for the loaded model, opened where it is not. Errors: DR_NOT_FOUND lists where
- * it was looked for. */
-enum dr_code engine_tokenizer(struct dr_engine *engine,
-                              struct dr_error *err) DR_MUST_CHECK;
+/* tokenizers_open, for the loaded model. */
+enum dr_code engine_open_tokenizers(struct dr_engine *engine,
+                                    struct dr_error *err) DR_MUST_CHECK;
 
 /* pipeline_settle, with the engine's packs and its cancel. What is reserved and not used is let go
  * of by engine_leave, or with the pipeline. */

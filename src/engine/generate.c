@@ -220,7 +220,8 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
     };
     for (int i = 0; i < 2; ++i) {
         if (prompts[i].tokens->cut_count == 0) continue;
-        tokenizer_cut_text(engine->tokenizer, prompts[i].text, words, sizeof words);
+        tokenizer_cut_text(tokenizers_of(&engine->tokenizers, 0), prompts[i].text,
+                           words, sizeof words);
         append_sentence(result->warnings, sizeof result->warnings,
                         "The %s is longer than 75 tokens: %d were cut, from \"%s\".",
                         prompts[i].what, (int)prompts[i].tokens->cut_count, words);

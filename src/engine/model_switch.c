@@ -259,7 +259,7 @@ enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
     const size_t bytes = which == DR_UNLOAD_VAE
                              ? let_go_of_vae(engine)
                              : let_go(engine, engine->pipeline, CACHE_KEEP_RESIDENT);
-    if (which == DR_UNLOAD_MODEL) tokenizer_close(&engine->tokenizer);
+    if (which == DR_UNLOAD_MODEL) tokenizers_close(&engine->tokenizers);
     receipt_end(engine, &start,
                 bytes ? "released; what a job needs is read again"
                       : "nothing was loaded",

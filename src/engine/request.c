@@ -231,36 +231,21 @@ static int64_t random_seed(void)
     return (int64_t)seed;
 }
 
-static enum dr_code check_vocabulary(const struct dr_engine *engine,
-                                     const struct clip_text_spec *text,
-                                     struct dr_error *err)
-{
-    const int32_t known = clip_text_info(text).vocabulary;
-    if (tokenizer_vocabulary(engine->tokenizer) <= known) return DR_OK;
-    return error_set(
-        err, DR_BAD_INPUT,
-        "the vocabulary in %.400s has %d tokens, the text encoder of %.300s "
-        "knows %d: it belongs to another model; give --tokenizer",
-        engine->tokenizer_path, (int)tokenizer_vocabulary(engine->tokenizer),
-        engine->pipeline->path, (int)known);
-}
-
 static enum dr_code tokenize(struct dr_engine *engine, struct job_request *want,
                              struct dr_error *err)
 {
     const struct pipeline *const pipeline = engine->pipeline;
+    const struct tokenizers *const tokenizers = &engine->tokenizers;
     /* Without a text encoder there is nothing to tokenize for: job_prepare says what it lacks. */
     if (!pipeline_has_text(pipeline)) return DR_OK;
-    enum dr_code code = engine_tokenizer(engine, err);
+    enum dr_code code = engine_open_tokenizers(engine, err);
     for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
-        /* The first pads with the end of text, SDXL's second with id 0. */
-        const int32_t pad = i == 0 ? -1 : 0;
-        code = tokenizer_encode(engine->tokenizer, want->prompt, pad, &want->tokens[i],
-                                err);
+        const int32_t rows = clip_text_info(pipeline->text[i]).vocabulary;
+        code =
+            tokenizers_encode(tokenizers, i, rows, want->prompt, &want->tokens[i], err);
         if (code == DR_OK)
-            code = tokenizer_encode(engine->tokenizer, want->negative, pad,
-                                    &want->negative_tokens[i], err);
-        if (code == DR_OK) code = check_vocabulary(engine, pipeline->text[i], err);
+            code = tokenizers_encode(tokenizers, i, rows, want->negative,
+                                     &want->negative_tokens[i], err);
     }
     return code;
 }

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """Inputs that every other program accepts: other endings, large seeds, other layouts, more tokens than CLIP has."""
+import json
 import os
+import pathlib
 import shutil
 
 import harness
+import layouts
 from harness import ENVIRONMENT, GENERATE, HOME, Case, latents_of
+from torch_save import Storage, Tensor
 
 
 class Endings(Case):
@@ -39,6 +43,101 @@ class Endings(Case):
         answer, _ = self.ask("vaes", "-m", "m.sft", environment={"XDG_CONFIG_HOME": str(self.folder)})
         named = [choice for choice in answer["choices"] if choice["source"] == "model"]
         self.assertEqual([os.path.basename(choice["path"]) for choice in named], ["sharp.sft"], answer)
+
+
+class AddedTokens(Case):
+    """A row more in the token embedding, a copy of another's: the token that names it makes that one's picture."""
+
+    TABLES = {"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": "tokenizer",
+              "conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight": "tokenizer",
+              "conditioner.embedders.1.model.token_embedding.weight": "tokenizer_2"}
+
+    def grown(self, tensors, token):
+        """The tensors with the row of an id once more at the end of each table; how many rows there were."""
+        out, rows = dict(tensors), 0
+        for name in self.TABLES.keys() & tensors.keys():
+            table = tensors[name]
+            rows, columns = table.shape
+            width = columns * layouts.SIZES[table.storage.dtype]
+            row = table.storage.data[token * width:(token + 1) * width]
+            out[name] = Tensor(Storage(table.storage.dtype, table.storage.data + row), (rows + 1, columns))
+        return out, rows
+
+    def tokenizer(self, folder, added=None, **config):
+        shutil.copytree(ENVIRONMENT["DARKROOM_TOKENIZER"], folder)
+        if added:
+            (folder / "added_tokens.json").write_text(json.dumps(added))
+        if config:
+            (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+    def latents(self, model, prompt, *options):
+        line = ("generate", "-m", model, "-p", prompt, "-W", 64, "-H", 64, "--steps", 1, "--seed", 7, "--threads", 1)
+        answer, code = self.ask(*line, *options, "-o", "out.safetensors", environment={"DARKROOM_TOKENIZER": ""})
+        self.assertEqual(code, 0, answer)
+        return latents_of(self.folder / "out.safetensors")[1]
+
+    def word(self):
+        """A word of one token, and its id."""
+        words = json.loads((pathlib.Path(ENVIRONMENT["DARKROOM_TOKENIZER"]) / "vocab.json").read_text())
+        return "b", words["b</w>"]
+
+    def test_the_token_is_its_row(self):
+        word, token = self.word()
+        tensors, rows = self.grown(layouts.read(HOME / "tiny.safetensors")[0], token)
+        layouts.write(self.folder / "m.safetensors", tensors)
+        self.tokenizer(self.folder / "tokenizer", {"<my-cat>": rows})
+        expected = self.latents("m.safetensors", f"a {word} circle")
+        self.assertEqual(self.latents("m.safetensors", "a <my-cat> circle"), expected)
+        self.assertEqual(self.latents("m.safetensors", "a <my-cat>circle"), expected)
+        self.assertNotEqual(self.latents("m.safetensors", "a <my-dog> circle"), expected)
+        self.assertEqual(self.latents("m.safetensors", "x", "-n", "<my-cat>"), self.latents("m.safetensors", "x", "-n", word))
+
+    def test_a_change_of_the_file_is_seen_by_a_shell(self):
+        word, token = self.word()
+        tensors, rows = self.grown(layouts.read(HOME / "tiny.safetensors")[0], token)
+        layouts.write(self.folder / "m.safetensors", tensors)
+        self.tokenizer(self.folder / "tokenizer")
+        line = "generate -p 'a <my-cat>' -W 64 -H 64 --steps 1 --seed 7 -o out.safetensors"
+        with harness.changed(ENVIRONMENT, {"DARKROOM_TOKENIZER": ""}):
+            shell = self.shell("-m", "m.safetensors")
+            self.succeed(shell, line)
+            before = latents_of(self.folder / "out.safetensors")[1]
+            (self.folder / "tokenizer/added_tokens.json").write_text(json.dumps({"<my-cat>": rows}))
+            self.succeed(shell, line)
+            self.assertNotEqual(latents_of(self.folder / "out.safetensors")[1], before)
+            self.succeed(shell, line.replace("<my-cat>", word).replace("out.", "word."))
+            self.assertEqual(latents_of(self.folder / "out.safetensors")[1],
+                             latents_of(self.folder / "word.safetensors")[1])
+
+    def test_a_token_beyond_the_table(self):
+        os.link(HOME / "tiny.safetensors", self.folder / "m.safetensors")
+        rows = layouts.read(HOME / "tiny.safetensors")[0][next(iter(self.TABLES))].shape[0]
+        self.tokenizer(self.folder / "tokenizer", {"<my-cat>": rows})
+        line = ("generate", "-m", "m.safetensors", "-W", 64, "-H", 64, "--steps", 1, "-o", "x.png")
+        nowhere = {"DARKROOM_TOKENIZER": ""}
+        answer, code = self.ask(*line, "-p", "a <my-cat>", environment=nowhere)
+        self.assertEqual((code, answer["error"]["code"]), (2, "bad_input"), answer)
+        self.check_sentence(answer["error"]["message"], ['"<my-cat>"', f"id {rows}", f"{rows} rows"])
+        self.assertEqual(self.files(), {"m.safetensors", "tokenizer"})
+        self.assertEqual(self.ask(*line, "-p", "a cat", environment=nowhere)[1], 0)
+
+    def test_both_tokenizers_of_an_sdxl_folder(self):
+        word, token = self.word()
+        file = harness.make("xl-inputs.safetensors", "--family", "sdxl", "--seed", "5")
+        tensors, rows = self.grown(layouts.read(file)[0], token)
+        layouts.save(self.folder / "m", "sdxl", tensors)
+        for name in ("tokenizer", "tokenizer_2"):
+            self.tokenizer(self.folder / "m" / name, {"<my-cat>": rows})
+        expected = self.latents("m", f"a {word} circle")
+        self.assertEqual(self.latents("m", "a <my-cat> circle"), expected)
+        # Each encoder has the tokens of its own.
+        (self.folder / "m/tokenizer_2/added_tokens.json").unlink()
+        self.assertNotEqual(self.latents("m", "a <my-cat> circle"), expected)
+        # The second one's padding, "!", is a token in the prompt as well.
+        plain = self.latents("m", "a cat!")
+        (self.folder / "m/tokenizer_2/tokenizer_config.json").write_text(json.dumps({"pad_token": "!"}))
+        self.assertNotEqual(self.latents("m", "a cat!"), plain)
+        self.assertEqual(self.latents("m", f"a {word} circle"), expected)
 
 
 if __name__ == "__main__":
