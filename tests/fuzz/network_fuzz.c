@@ -170,11 +170,11 @@ struct entries {
     size_t count;
 };
 
-static const char *const dtypes[] = {"F16", "F32",     "BF16",    "F16", "F32", "F64",
-                                     "I64", "F8_E4M3", "F8_E5M2", "I8",  "U8",  "BOOL"};
+static const char *const dtypes[] = {"F16",     "F32", "BF16", "F16", "F32", "F8_E4M3",
+                                     "F8_E5M2", "F64", "I64",  "I8",  "U8",  "BOOL"};
 
 enum {
-    FILE_DTYPES = 5, /* of a whole file: types that are taken */
+    FILE_DTYPES = 6, /* of a whole file: types that are taken */
     DTYPE_COUNT = sizeof dtypes / sizeof *dtypes
 };
 
@@ -267,6 +267,45 @@ static void reshape(struct entry *entry, struct choices *choices)
     if (choose(choices, 2)) entry->dims[choose(choices, TENSOR_MAX_RANK)] = 0;
 }
 
+/* What says how another tensor's numbers are meant. */
+static void scale(struct entry *entry, struct choices *choices)
+{
+    static const char *const endings[] = {"scale_weight",  "weight_scale",
+                                          "scale_input",   "weight_scale_2",
+                                          "weight.absmax", "comfy_quant"};
+    char *const dot = strrchr(entry->name, '.');
+    const size_t start = dot ? (size_t)(dot + 1 - entry->name) : 0;
+    (void)snprintf(entry->name + start, sizeof entry->name - start, "%s",
+                   endings[choose(choices, sizeof endings / sizeof *endings)]);
+    entry->dtype = choose(choices, 4) ? "F32" : dtypes[choose(choices, DTYPE_COUNT)];
+    entry->rank = choose(choices, 3);
+    if (choose(choices, 2)) entry->dims[0] = from_to(choices, 1, 64);
+    entry->dims[1] = 1;
+}
+
+/* A tensor that is there for its name. */
+static void mark(struct entry *entry, struct choices *choices)
+{
+    static const char *const names[] = {
+        "scaled_fp8",
+        "v_pred",
+        "ztsnr",
+        "edm_mean",
+        "edm_std",
+        "edm_vpred.sigma_max",
+        "edm_vpred.sigma_min",
+        "model.diffusion_model.scaled_fp8",
+        "model.diffusion_model.time_embed.cond_proj.weight",
+        "denoiser.sigmas"};
+    *entry = (struct entry){
+        .dtype = dtypes[choose(choices, DTYPE_COUNT)],
+        .rank = choose(choices, 3),
+        .dims = {choose(choices, 3), 1}
+    };
+    (void)snprintf(entry->name, sizeof entry->name, "%s",
+                   names[choose(choices, sizeof names / sizeof *names)]);
+}
+
 static void mutate(struct entries *entries, struct choices *choices)
 {
     if (entries->count == 0) return;
@@ -274,7 +313,7 @@ static void mutate(struct entries *entries, struct choices *choices)
     const size_t idx = (size_t)(high << 8 | choose(choices, 256)) % entries->count;
     struct entry *const entry = &entries->entries[idx];
     struct entry *const last = &entries->entries[entries->count];
-    switch (choose(choices, 8)) {
+    switch (choose(choices, 10)) {
     case 0: *entry = entries->entries[--entries->count]; break;
     case 1: renumber(entry, choices); break;
     case 2: respell(entry, choices); break;
@@ -289,10 +328,19 @@ static void mutate(struct entries *entries, struct choices *choices)
         ++entries->count;
         renumber(last, choices);
         break;
-    default:
+    case 7:
         *last = *entry;
         ++entries->count;
         respell(last, choices);
+        break;
+    case 8:
+        *last = *entry;
+        ++entries->count;
+        scale(last, choices);
+        break;
+    default:
+        mark(last, choices);
+        ++entries->count;
         break;
     }
 }
@@ -302,16 +350,21 @@ static void mutate(struct entries *entries, struct choices *choices)
 static void print_metadata(FILE *stream, struct choices *choices)
 {
     static const char *const keys[] = {
-        "darkroom.unet.heads",       "darkroom.unet.head_dim",
-        "darkroom.text.heads",       "darkroom.text2.heads",
-        "darkroom.vae.scale_factor", "darkroom.vae.shift_factor",
-        "darkroom.prediction",       "darkroom.zero_terminal_snr",
-        "modelspec.prediction_type", "modelspec.architecture",
+        "darkroom.unet.heads",        "darkroom.unet.head_dim",
+        "darkroom.text.heads",        "darkroom.text2.heads",
+        "darkroom.vae.scale_factor",  "darkroom.vae.latents_mean",
+        "darkroom.vae.latents_std",   "modelspec.predict_key",
+        "darkroom.vae.shift_factor",  "darkroom.prediction",
+        "darkroom.zero_terminal_snr", "modelspec.prediction_type",
+        "modelspec.architecture",
     };
-    static const char *const texts[] = {
-        "1",          "2", "3",   "16",   "32",    "0",   "-1",           "2147483647",
-        "2147483648", "",  "0.5", "1e38", "1e-45", "nan", "v_prediction", "epsilon",
-        "true"};
+    static const char *const texts[] = {"1",       "2",          "3",
+                                        "16",      "32",         "0",
+                                        "-1",      "2147483647", "2147483648",
+                                        "",        "0.5",        "1e38",
+                                        "1e-45",   "nan",        "v_prediction",
+                                        "epsilon", "true",       "0,0,0,0",
+                                        "1,2,3,4", "1,2,3",      "v"};
     fprintf(stream, "\"__metadata__\":{\"format\":\"pt\"");
     const int count = choose(choices, 4);
     for (int i = 0; i < count; ++i)
