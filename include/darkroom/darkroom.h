@@ -315,7 +315,9 @@ struct dr_vae_list {
     struct dr_listed_choice
         *choices; /* what is chosen now, none, automatic, each name */
     size_t choice_count;
-    size_t left_out_count; /* files beyond the first thousand */
+    size_t left_out_count;        /* files beyond the first thousand */
+    char left_out[DR_TEXT_BYTES]; /* "" or which part of the VAE folder was not looked
+                                   * at, in words */
 };
 enum {
     DR_LIST_DIGESTS = 1

@@ -456,6 +456,7 @@ void answer_add_vae_list(json_t *answer, const struct dr_vae_list *list)
     (void)json_object_set_new(answer, "choices", choices);
     if (list->left_out_count)
         answer_set_bytes(answer, "left_out_count", list->left_out_count);
+    if (list->left_out[0]) answer_set_text(answer, "left_out", list->left_out);
 }
 
 void answer_add_settings(json_t *answer, const struct dr_settings *settings)

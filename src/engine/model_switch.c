@@ -189,8 +189,9 @@ static enum dr_code load_model(struct dr_engine *engine, const char *path, char 
     struct pipeline *fresh = NULL;
     enum dr_code code = pipeline_open(&fresh, path, engine->dtype, &engine->packs, err);
     if (code != DR_OK) return code;
-    vae_switch_apply_setting(engine, fresh);
-    if (engine->eager) code = engine_settle(engine, fresh, ALL_ROLES, NULL, err);
+    code = vae_switch_apply_setting(engine, fresh, err);
+    if (engine->eager && code == DR_OK)
+        code = engine_settle(engine, fresh, ALL_ROLES, NULL, err);
     if (engine->eager && code == DR_OK)
         code = load_beside_or_after(engine, fresh, note, note_bytes, err);
     if (code != DR_OK) {

@@ -86,7 +86,8 @@ static enum dr_code resolve_and_open(struct vae_choice *choice,
     struct vae_resolution *const resolution = &choice->resolution;
     const struct vae_resolution_request request = {.choice = words->said,
                                                    .checkpoint = pipeline->path,
-                                                   .vae_folder = engine->vae_folder};
+                                                   .vae_folder = engine->vae_folder,
+                                                   .cancel = &engine->cancel};
     /* Until the words mean something, whatever they meant is what was asked for. */
     resolution->is_explicit = true;
     enum dr_code code = vae_resolve(resolution, &request, err);
@@ -119,7 +120,9 @@ enum dr_code vae_choice_open(struct vae_choice *choice, const struct dr_engine *
     }
     const enum dr_code code = resolve_and_open(choice, engine, pipeline, words, &why);
     if (code == DR_OK) return DR_OK;
-    if (words->kind == VAE_REQUEST && choice->resolution.is_explicit) {
+    /* Who cancels has not said that the choice does not fit. */
+    if (code == DR_CANCELLED ||
+        (words->kind == VAE_REQUEST && choice->resolution.is_explicit)) {
         if (err) *err = why;
         return code;
     }

@@ -48,8 +48,8 @@ struct vae_choice_words {
     bool force; /* a foreign one, too: no latent probe */
 };
 
-/* What was said means this for the pipeline. Errors: as the table above; nothing is left open
- * then. */
+/* What was said means this for the pipeline. Errors: as the table above, and DR_CANCELLED;
+ * nothing is left open then. */
 enum dr_code vae_choice_open(struct vae_choice *choice, const struct dr_engine *engine,
                              const struct pipeline *pipeline,
                              const struct vae_choice_words *words,

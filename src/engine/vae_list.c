@@ -21,11 +21,17 @@ enum {
 struct vae_listing {
     struct dr_engine *engine;
     struct dr_vae_list *list;
-    const char *found; /* where the walk is */
+    struct vae_folder folder; /* read once: each choice is asked of it */
+    const char *found;        /* where the walk is */
     bool has_memory;
 };
 
 /* ---- rows -------------------------------------------------------------------------------- */
+
+static enum dr_code no_memory(struct dr_error *err)
+{
+    return error_set(err, DR_NOMEM, "no memory for the list of VAEs");
+}
 
 static bool is_listed(const struct dr_vae_list *list, const char *path)
 {
@@ -65,19 +71,32 @@ static void add_vae(void *cookie, const char *path)
     add_named(cookie, path, "");
 }
 
-static void find_vaes(struct vae_listing *listing)
+static enum dr_code find_vaes(struct vae_listing *listing, struct dr_error *err)
 {
     const struct dr_engine *const engine = listing->engine;
     const struct pipeline *const pipeline = engine->pipeline;
-    struct vae_resolution_request request = {.checkpoint = pipeline->path};
+    const struct vae_folder *const folder = &listing->folder;
+    const struct vae_resolution_request request = {.checkpoint = pipeline->path};
+    enum dr_code code =
+        vae_folder_read(&listing->folder, engine->vae_folder, &engine->cancel, err);
+    if (code != DR_OK) return code;
     listing->found = "checkpoint";
     add_named(listing, pipeline->path, "none");
     listing->found = "beside the checkpoint";
-    vae_neighbours(&request, add_vae, listing);
+    code = vae_neighbours(&request, add_vae, listing, err);
     listing->found = "VAE folder";
-    vae_folder_each(engine->vae_folder, add_named, listing);
+    for (size_t i = 0; i < folder->count; ++i) {
+        const struct vae_entry *const entry = &folder->entries[i];
+        char stem[DR_PATH_BYTES];
+        path_stem(entry->name, stem, sizeof stem);
+        add_named(listing, entry->path, entry->is_folder ? entry->name : stem);
+    }
     listing->found = "path";
     if (pipeline->override) add_vae(listing, pipeline->override->path);
+    if (*vae_folder_left_out(folder, listing->list->left_out))
+        engine_log(engine, DR_LOG_WARNING, "%s: %s", engine->vae_folder,
+                   listing->list->left_out);
+    return code;
 }
 
 /* ---- what a row's file is ---------------------------------------------------------------- */
@@ -225,6 +244,14 @@ static enum dr_code look_at_file(struct dr_engine *engine, unsigned flags,
     return code;
 }
 
+static enum dr_code cancelled(const struct dr_vae_list *list, size_t done,
+                              struct dr_error *err)
+{
+    return error_set(err, DR_CANCELLED,
+                     "cancelled after %zu of %zu VAEs were looked at", done,
+                     list->vae_count);
+}
+
 /* The row of what runs: by its path, or by its file where only another name is listed. */
 static void mark_active(const struct dr_engine *engine, struct dr_vae_list *list)
 {
@@ -237,18 +264,23 @@ static void mark_active(const struct dr_engine *engine, struct dr_vae_list *list
     list->vaes[active].active = override ? active > 0 : 1;
 }
 
-static void find_twins(struct dr_vae_list *list)
+static bool is_twin(const struct dr_listed_vae *vae, const struct dr_listed_vae *other)
+{
+    return vae->digest[0] && other->digest[0]
+               ? strcmp(vae->digest, other->digest) == 0
+               : path_is_same_file(vae->path, other->path);
+}
+
+static enum dr_code find_twins(const struct dr_engine *engine, struct dr_vae_list *list,
+                               struct dr_error *err)
 {
     for (size_t i = 1; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        for (size_t k = 0; k < i && vae->same_as < 0; ++k) {
-            const struct dr_listed_vae *const other = &list->vaes[k];
-            const bool same = vae->digest[0] && other->digest[0]
-                                  ? strcmp(vae->digest, other->digest) == 0
-                                  : path_is_same_file(vae->path, other->path);
-            if (same) vae->same_as = (int32_t)k;
-        }
+        if (cancel_requested(&engine->cancel)) return cancelled(list, i, err);
+        for (size_t k = 0; k < i && vae->same_as < 0; ++k)
+            if (is_twin(vae, &list->vaes[k])) vae->same_as = (int32_t)k;
     }
+    return DR_OK;
 }
 
 struct listing_progress {
@@ -265,10 +297,7 @@ static enum dr_code look_at_all(struct vae_listing *listing, unsigned flags,
     const bool is_told = progress->report && (flags & DR_LIST_DIGESTS);
     for (size_t i = 0; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        if (cancel_requested(&engine->cancel))
-            return error_set(err, DR_CANCELLED,
-                             "cancelled after %zu of %zu VAEs were looked at", i,
-                             list->vae_count);
+        if (cancel_requested(&engine->cancel)) return cancelled(list, i, err);
         if (is_told)
             progress->report(progress->cookie,
                              &(struct dr_progress){.stage = DR_STAGE_LOAD,
@@ -280,25 +309,26 @@ static enum dr_code look_at_all(struct vae_listing *listing, unsigned flags,
         if (code != DR_OK) return code;
     }
     mark_active(engine, list);
-    find_twins(list);
-    return DR_OK;
+    return find_twins(engine, list, err);
 }
 
 /* ---- choices ----------------------------------------------------------------------------- */
 
-static enum dr_code resolve(const struct dr_engine *engine, const char *said,
+static enum dr_code resolve(const struct vae_listing *listing, const char *said,
                             struct vae_resolution *resolution, struct dr_error *err)
 {
+    const struct dr_engine *const engine = listing->engine;
     const struct vae_resolution_request request = {.choice = said,
                                                    .checkpoint = engine->pipeline->path,
-                                                   .vae_folder = engine->vae_folder};
+                                                   .vae_folder = engine->vae_folder,
+                                                   .folder = &listing->folder};
     return vae_resolve(resolution, &request, err);
 }
 
-static bool means(const struct dr_engine *engine, const char *said, const char *path)
+static bool means(const struct vae_listing *listing, const char *said, const char *path)
 {
     struct vae_resolution resolution;
-    return resolve(engine, said, &resolution, NULL) == DR_OK &&
+    return resolve(listing, said, &resolution, NULL) == DR_OK &&
            strcmp(resolution.path, path) == 0;
 }
 
@@ -325,14 +355,14 @@ static struct dr_listed_choice *new_choice(struct dr_vae_list *list, const char 
 }
 
 /* What a request for `said` would come to. */
-static bool add_choice(const struct dr_engine *engine, struct dr_vae_list *list,
-                       const char *said)
+static bool add_choice(const struct vae_listing *listing, const char *said)
 {
+    struct dr_vae_list *const list = listing->list;
     struct vae_resolution resolution;
     struct dr_error why = {0};
     struct dr_listed_choice *const choice = new_choice(list, said);
     if (!choice) return false;
-    choice->code = resolve(engine, said, &resolution, &why);
+    choice->code = resolve(listing, said, &resolution, &why);
     const char *path = "";
     if (choice->code != DR_OK) {
         (void)snprintf(choice->reason, sizeof choice->reason, "%.500s", why.message);
@@ -377,39 +407,41 @@ static bool is_chosen_already(const struct dr_vae_list *list, const char *said)
     return false;
 }
 
-static bool add_once(const struct dr_engine *engine, struct dr_vae_list *list,
-                     const char *said)
+static bool add_once(const struct vae_listing *listing, const char *said)
 {
-    return is_chosen_already(list, said) || add_choice(engine, list, said);
+    return is_chosen_already(listing->list, said) || add_choice(listing, said);
 }
 
 /* What to say for a row: the shortest that means it. Its name is a choice in any case, also
  * where it means two. */
-static bool name_vae(const struct dr_engine *engine, struct dr_vae_list *list,
-                     struct dr_listed_vae *vae)
+static bool name_vae(const struct vae_listing *listing, struct dr_listed_vae *vae)
 {
     const char *choice = vae->path;
     if (*vae->choice) {
-        if (!add_once(engine, list, vae->choice)) return false;
-        if (means(engine, vae->choice, vae->path)) return true;
-        if (means(engine, path_name(vae->path), vae->path))
+        if (!add_once(listing, vae->choice)) return false;
+        if (means(listing, vae->choice, vae->path)) return true;
+        if (means(listing, path_name(vae->path), vae->path))
             choice = path_name(vae->path);
     }
     char *const copy = strdup(choice);
     if (!copy) return false;
     free(vae->choice);
     vae->choice = copy;
-    return choice == vae->path || add_once(engine, list, copy);
+    return choice == vae->path || add_once(listing, copy);
 }
 
-static bool add_choices(const struct dr_engine *engine, struct dr_vae_list *list)
+static enum dr_code add_choices(const struct vae_listing *listing, struct dr_error *err)
 {
-    if (!add_current(engine, list) || !add_choice(engine, list, "none") ||
-        !add_choice(engine, list, "automatic"))
-        return false;
-    for (size_t i = 1; i < list->vae_count; ++i)
-        if (!name_vae(engine, list, &list->vaes[i])) return false;
-    return true;
+    const struct dr_engine *const engine = listing->engine;
+    struct dr_vae_list *const list = listing->list;
+    if (!add_current(engine, list) || !add_choice(listing, "none") ||
+        !add_choice(listing, "automatic"))
+        return no_memory(err);
+    for (size_t i = 1; i < list->vae_count; ++i) {
+        if (cancel_requested(&engine->cancel)) return cancelled(list, i, err);
+        if (!name_vae(listing, &list->vaes[i])) return no_memory(err);
+    }
+    return DR_OK;
 }
 
 /* ---- the call ---------------------------------------------------------------------------- */
@@ -424,12 +456,12 @@ static enum dr_code list_vaes(struct dr_engine *engine, unsigned flags,
                          "no model is loaded: which VAEs go with it depends on it");
     (void)snprintf(list->model, sizeof list->model, "%s", engine->pipeline->path);
     (void)snprintf(list->vae_folder, sizeof list->vae_folder, "%s", engine->vae_folder);
-    find_vaes(&listing);
-    enum dr_code code = DR_OK;
-    if (listing.has_memory) code = look_at_all(&listing, flags, progress, err);
-    if (code != DR_OK) return code;
-    if (listing.has_memory && add_choices(engine, list)) return DR_OK;
-    return error_set(err, DR_NOMEM, "no memory for the list of VAEs");
+    enum dr_code code = find_vaes(&listing, err);
+    if (code == DR_OK && !listing.has_memory) code = no_memory(err);
+    if (code == DR_OK) code = look_at_all(&listing, flags, progress, err);
+    if (code == DR_OK) code = add_choices(&listing, err);
+    vae_folder_free(&listing.folder);
+    return code;
 }
 
 enum dr_code dr_engine_list_vaes(struct dr_engine *engine, unsigned flags,

@@ -282,6 +282,45 @@ static void it_ends_where_it_must(void)
     dr_engine_close(&engine);
 }
 
+/* The folder is read once, whatever there is in it: looks at the flag come to a few a file. */
+static int64_t looks_of(struct dr_engine *engine)
+{
+    fault_arm(1u << FAULT_CANCEL, INT64_MAX / 2, FAULT_FROM_THEN_ON);
+    look(engine, 0);
+    fault_disarm();
+    return fault_visits();
+}
+
+static void a_cancel_ends_it_at_every_look(void)
+{
+    enum {
+        MORE = 20
+    };
+    struct dr_engine *engine = open_engine();
+    load(engine, "a.safetensors");
+    const int64_t few = looks_of(engine);
+    for (int i = 0; i < MORE; ++i) {
+        char name[40];
+        (void)snprintf(name, sizeof name, "vae/more-%02d.safetensors", i);
+        run_command("ln -f '%s' '%s'", in_root("vae/soft.safetensors"), in_root(name));
+    }
+    const int64_t looks = looks_of(engine);
+    check_int(looks - few, >=, MORE);
+    check_int(looks - few, <=, 5 * MORE);
+    for (int64_t nth = 1; nth <= looks; ++nth) {
+        dr_vae_list_free(&list);
+        fault_arm(1u << FAULT_CANCEL, nth, FAULT_FROM_THEN_ON);
+        check_int(dr_engine_list_vaes(engine, 0, NULL, NULL, &list, &problem), ==,
+                  DR_CANCELLED);
+        fault_disarm();
+        check(list.vae_count == 0 && list.choice_count == 0);
+    }
+    look(engine, 0);
+    check_str(list.left_out, "");
+    run_command("rm '%s'/more-*", in_root("vae"));
+    dr_engine_close(&engine);
+}
+
 int main(void)
 {
     fixture_begin();
@@ -293,6 +332,7 @@ int main(void)
     check_run(a_checkpoint_without_a_vae_says_so);
     check_run(a_foreign_one_is_known_once_it_was_tried);
     check_run(it_ends_where_it_must);
+    check_run(a_cancel_ends_it_at_every_look);
     dr_vae_list_free(&list);
     fixture_end();
     return check_done();

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 
 #include "darkroom/darkroom.h"
+#include "engine/vae_folder.h"
 
 /* What was said, and by whom. */
 enum vae_source {
@@ -47,6 +48,9 @@ struct vae_resolution_request {
     const char *choice;     /* NULL means automatic */
     const char *checkpoint; /* path */
     const char *vae_folder; /* may be NULL or absent: no folder */
+    /* What lies in that folder, where it was read before; NULL: it is read for this alone. */
+    const struct vae_folder *folder;
+    const atomic_bool *cancel; /* of that reading; may be NULL */
 };
 
 struct vae_resolution {
@@ -57,7 +61,8 @@ struct vae_resolution {
 };
 
 /* Errors: DR_NOT_FOUND (says where it looked), DR_BAD_INPUT (two candidates: lists both; an
- * empty or overlong choice). */
+ * empty or overlong choice), DR_CANCELLED, DR_NOMEM. What a limit on the folder left out is in the
+ * reason or the error. */
 enum dr_code vae_resolve(struct vae_resolution *resolution,
                          const struct vae_resolution_request *request,
                          struct dr_error *err) DR_MUST_CHECK;
@@ -71,18 +76,13 @@ const char *path_name(const char *path);
  * folder). A link to the file is another: neighbours and the name in pictures go by it. */
 bool path_is_same(const char *a, const char *b);
 
-/* Every file and folder in the VAE folder and below that a name could mean, with that name, in
- * the order of the walk. */
-void vae_folder_each(const char *vae_folder,
-                     void (*found)(void *cookie, const char *path, const char *name),
-                     void *cookie);
-
 /* Two paths of one file? */
 bool path_is_same_file(const char *a, const char *b);
 
 /* Every file that `automatic` would look at beside the checkpoint and in the folder, and that
- * exists; calls found for each in order of preference. For inspect. */
-void vae_neighbours(const struct vae_resolution_request *request,
-                    void (*found)(void *cookie, const char *path), void *cookie);
+ * exists; calls found for each in order of preference. For inspect. Errors: DR_CANCELLED, DR_NOMEM. */
+enum dr_code vae_neighbours(const struct vae_resolution_request *request,
+                            void (*found)(void *cookie, const char *path), void *cookie,
+                            struct dr_error *err) DR_MUST_CHECK;
 
 #endif

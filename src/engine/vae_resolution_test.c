@@ -56,7 +56,9 @@ static enum dr_code resolve(const char *choice)
     char checkpoint[512], vae_folder[512];
     (void)snprintf(checkpoint, sizeof checkpoint, "%s/models/m.safetensors", root);
     (void)snprintf(vae_folder, sizeof vae_folder, "%s/vae", root);
-    const struct vae_resolution_request request = {choice, checkpoint, vae_folder};
+    const struct vae_resolution_request request = {.choice = choice,
+                                                   .checkpoint = checkpoint,
+                                                   .vae_folder = vae_folder};
     problem = (struct dr_error){0};
     return vae_resolve(&found, &request, &problem);
 }
@@ -124,7 +126,9 @@ static void a_checkpoint_is_not_its_own_neighbour(void)
     char checkpoint[512], vae_folder[512];
     (void)snprintf(checkpoint, sizeof checkpoint, "%s/vae/m.safetensors", root);
     (void)snprintf(vae_folder, sizeof vae_folder, "%s/vae", root);
-    const struct vae_resolution_request request = {"automatic", checkpoint, vae_folder};
+    const struct vae_resolution_request request = {.choice = "automatic",
+                                                   .checkpoint = checkpoint,
+                                                   .vae_folder = vae_folder};
     check_int(vae_resolve(&found, &request, &problem), ==, DR_OK);
     check(found.is_base);
     end();
@@ -267,11 +271,13 @@ static void silly_choices_are_refused_in_words(void)
 static void a_missing_folder_is_no_folder(void)
 {
     begin();
-    const struct vae_resolution_request request = {"some", "m.safetensors",
-                                                   "/does/not/exist"};
+    const struct vae_resolution_request request = {.choice = "some",
+                                                   .checkpoint = "m.safetensors",
+                                                   .vae_folder = "/does/not/exist"};
     check_int(vae_resolve(&found, &request, &problem), ==, DR_NOT_FOUND);
     check_has(problem.message, "/does/not/exist, which does not exist");
-    const struct vae_resolution_request unset = {"some", "m.safetensors", NULL};
+    const struct vae_resolution_request unset = {.choice = "some",
+                                                 .checkpoint = "m.safetensors"};
     check_int(vae_resolve(&found, &unset, &problem), ==, DR_NOT_FOUND);
     check_has(problem.message, "--vae-dir");
     end();

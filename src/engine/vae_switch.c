@@ -7,7 +7,8 @@
 #include "engine/vae_choice.h"
 #include "engine/vae_trial.h"
 
-void vae_switch_apply_setting(const struct dr_engine *engine, struct pipeline *pipeline)
+enum dr_code vae_switch_apply_setting(const struct dr_engine *engine,
+                                      struct pipeline *pipeline, struct dr_error *err)
 {
     struct vae_choice choice;
     vae_choice_setting(engine, pipeline->path, &pipeline->said);
@@ -15,10 +16,12 @@ void vae_switch_apply_setting(const struct dr_engine *engine, struct pipeline *p
                                            .kind = VAE_SETTING,
                                            .force = pipeline->said.forced};
     /* A setting never fails: what is wrong with it is in the resolution's reason. */
-    (void)!vae_choice_open(&choice, engine, pipeline, &words, NULL);
+    const enum dr_code code = vae_choice_open(&choice, engine, pipeline, &words, err);
+    if (code != DR_OK) return code;
     vae_choice_explain(&choice.resolution, pipeline->said.note);
     pipeline->resolution = choice.resolution;
     (void)pipeline_exchange_vae(pipeline, vae_choice_take(&choice));
+    return DR_OK;
 }
 
 void vae_switch_fall_back(struct dr_engine *engine, struct pipeline *pipeline,

@@ -7,9 +7,10 @@
 #include "engine/engine.h"
 
 /* Apply the setting to a pipeline that was just opened: nothing is loaded yet. What does not fit
- * falls back to base, and the pipeline's resolution says so. */
-void vae_switch_apply_setting(const struct dr_engine *engine,
-                              struct pipeline *pipeline);
+ * falls back to base, and the pipeline's resolution says so. Errors: DR_CANCELLED alone. */
+enum dr_code vae_switch_apply_setting(const struct dr_engine *engine,
+                                      struct pipeline *pipeline,
+                                      struct dr_error *err) DR_MUST_CHECK;
 
 /* The setting's VAE turned out not to fit: `why` is said, and the checkpoint's own is the active
  * one. The setting's words stay. */
