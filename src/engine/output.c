@@ -114,6 +114,13 @@ static enum dr_code check_kind(const char *path, enum dr_output_kind kind, int32
     if (kind == DR_OUTPUT_PICTURES && is_latent)
         return error_set(err, DR_BAD_INPUT,
                          "%.600s: decode writes a picture, .png or .jpg", path);
+    struct stat status;
+    if (!is_latent && !is_picture && stat(path, &status) == 0 &&
+        S_ISDIR(status.st_mode))
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s is a folder; name a file in it, such as "
+                         "picture.png",
+                         path);
     if (!is_latent && !is_picture)
         return error_set(
             err, DR_BAD_INPUT,

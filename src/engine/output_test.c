@@ -90,6 +90,8 @@ static void what_cannot_be_written_is_named(void)
     check_int(symlink(scratch_path("loop.png"), scratch_path("loop.png")), ==, 0);
     refuse(scratch_path("loop.png"), 1, DR_IO, "Too many levels");
 
+    refuse(scratch_folder(), 1, DR_BAD_INPUT, "is a folder; name a file in it");
+
     /* a batch: the third file's place is taken; the second's name is one byte too long */
     check_int(mkdir(scratch_path("b-3.png"), 0755), ==, 0);
     check_int(check_any(scratch_path("b.png"), 2), ==, DR_OK);

@@ -157,10 +157,15 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
     const int32_t side = family == FAMILY_SDXL ? DEFAULT_SIDE_SDXL : DEFAULT_SIDE;
     want->width = options->width ? options->width : side;
     want->height = options->height ? options->height : side;
+    enum dr_code code = DR_OK;
+    if (options->width) code = check_side("width", options->width, err);
+    if (code == DR_OK && options->height)
+        code = check_side("height", options->height, err);
+    if (code != DR_OK) return code;
     if (options->init && (!options->width || !options->height)) {
         struct image_reader *reader = NULL;
         struct image_head head;
-        const enum dr_code code = image_reader_open(&reader, &head, options->init, err);
+        code = image_reader_open(&reader, &head, options->init, err);
         if (code != DR_OK) return code;
         image_reader_close(&reader);
         const bool is_narrow = !options->width && head.width < LEAST_SIDE;
@@ -174,7 +179,7 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
         if (!options->width) want->width = head.width - head.width % LATENT_FACTOR;
         if (!options->height) want->height = head.height - head.height % LATENT_FACTOR;
     }
-    const enum dr_code code = check_side("width", want->width, err);
+    code = check_side("width", want->width, err);
     return code == DR_OK ? check_side("height", want->height, err) : code;
 }
 
@@ -302,6 +307,25 @@ enum dr_code forecast_request(struct dr_engine *engine,
     return sampler_bytes(&want->sampler, &bytes, err);
 }
 
+static bool holds_file(const struct tensor_file *file, const char *path)
+{
+    for (size_t i = 0; i < file->shard_count; ++i)
+        if (path_is_same_file(file->shards[i].path, path)) return true;
+    return false;
+}
+
+/* The result does not take the place of what it is made from: a model, or its VAE. */
+static enum dr_code check_sources(const struct pipeline *pipeline, const char *output,
+                                  struct dr_error *err)
+{
+    const struct vae_file *const vae = pipeline->override;
+    const bool is_model = holds_file(&pipeline->checkpoint.file, output);
+    if (!is_model && !(vae && holds_file(&vae->checkpoint.file, output))) return DR_OK;
+    return error_set(err, DR_BAD_INPUT,
+                     "%.600s is the %s that is in use; name another output", output,
+                     is_model ? "model" : "VAE");
+}
+
 /* What the job writes has room on its disk, as far as that is known. */
 static enum dr_code check_room(const struct dr_engine *engine,
                                const struct job_request *want, struct dr_error *err)
@@ -320,7 +344,8 @@ static enum dr_code check_room(const struct dr_engine *engine,
                                                              strlen(want->negative)
                                                        : 0};
     if (!want->output) return DR_OK;
-    const enum dr_code code = output_check_room(want->output, &size, warning, err);
+    enum dr_code code = check_sources(engine->pipeline, want->output, err);
+    if (code == DR_OK) code = output_check_room(want->output, &size, warning, err);
     if (code == DR_OK && warning[0]) engine_log(engine, DR_LOG_WARNING, "%s", warning);
     return code;
 }

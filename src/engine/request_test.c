@@ -221,6 +221,12 @@ static void outputs_that_would_fail_at_the_end(struct dr_engine *engine)
     options.progress_cookie = &count;
     refuse(engine, &options, DR_BAD_INPUT, "parameters text", "write a PNG");
 
+    options.negative = "";
+    options.output = in_root("a.safetensors");
+    refuse(engine, &options, DR_BAD_INPUT, "a.safetensors is the model", "in use");
+    options.output = in_root("vae/sharp.safetensors");
+    refuse(engine, &options, DR_BAD_INPUT, "is the VAE that is in use", "name another");
+
     const rlim_t least = 64 * 64 * 3 / 16;
     struct rlimit before, low;
     check_int(getrlimit(RLIMIT_FSIZE, &before), ==, 0);

@@ -116,7 +116,7 @@ static enum dr_code check_steps(const struct sampler_options *options,
         return error_set(
             err, DR_BAD_INPUT,
             "strength %g of %d steps leaves no step; take a strength of at "
-            "least %.3g or more steps",
+            "least %.3g, or more steps",
             (double)options->strength, (int)options->steps,
             least_strength(options->steps));
     return DR_OK;

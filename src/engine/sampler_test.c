@@ -584,7 +584,7 @@ static void suggested_strength_is_enough(void)
         }
         char *end;
         const double least = strtod(said + strlen("at least "), &end);
-        check(strncmp(end, " or more steps", 14) == 0);
+        check(strncmp(end, ", or more steps", 15) == 0);
         options.strength = (float)least;
         if (sampler_bytes(&options, &bytes, &err) != DR_OK)
             check_fail_at("%d steps: %s", (int)steps, err.message);

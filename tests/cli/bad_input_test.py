@@ -170,6 +170,10 @@ class BadInput(Case):
             for name in ("small/a.png", "small/a.jpg", "small/a.safetensors"):
                 self.fail_with(shell, f"{LINE} -o {name}", "io", "0 B free", name)
             self.assertEqual({event.get("stage") for event in shell.events()} - {None, "load"}, set())
+            self.succeed(shell, f"{LINE} -o latents.safetensors")
+            self.fail_with(shell, "decode latents.safetensors -o small/b.png", "io", "0 B free", "small/b.png")
+            (self.folder / "in.png").write_bytes(png(64, 64))
+            self.fail_with(shell, "encode in.png -o small/b.safetensors", "io", "0 B free", "small/b.safetensors")
             (small / "filler").unlink()
             self.assertEqual(list(small.iterdir()), [])
         finally:
@@ -192,6 +196,10 @@ class BadInput(Case):
             (f"{LINE} {other} -o file/a.png", "not_found", "file is a file"),
             (f"{LINE} {other} -o {'n' * 300}.png", "bad_input", "longer than the file system takes"),
             (f"{LINE} {other} -o taken.png --batch 2", "bad_input", "taken-2.png is a folder"),
+            (f"{LINE} {other} -o taken-2.png/", "bad_input", "is a folder; name a file in it"),
+            (f"{LINE} {other} -o .", "bad_input", ". is a folder; name a file in it"),
+            (f"{LINE} -o ../tiny.safetensors", "bad_input", "is the model that is in use"),
+            ("encode file -o ../tiny.safetensors -W 64 -H 64", "bad_input", "is the model that is in use"),
             (f"{LINE} {other} -o a.jpg --bits 16", "bad_input", "8 bits"),
             (f"encode {other} file -o a.png", "bad_input", ".safetensors"),
             (f"encode {other} file -o none/a.safetensors", "not_found", "no folder none/"),
