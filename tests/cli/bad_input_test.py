@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Bad files, options and requests: one clear sentence, a code, and nothing broken."""
+import io
 import json
 import os
 import shutil
 import struct
 import subprocess
+import zipfile
 import zlib
 
 import harness
@@ -238,12 +240,23 @@ class BadInput(Case):
             "text.safetensors": (b"Entry not found", "Entry not found"),
             "zeros.safetensors": (bytes(8192), "zeros"),
         }
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("model\x1b/other.safetensors", b"")
+        pages["zip.safetensors"] = pages["zip.ckpt"] = (
+            packed.getvalue(), "not a PyTorch checkpoint; unpack it first: it holds model?/other.safetensors")
         shell = self.shell("-m", "../tiny.safetensors")
         for name, (content, part) in pages.items():
             (self.folder / name).write_bytes(content)
             for line in (f"model {name}", f"vae ./{name}", f"decode {name} -o a.png"):
                 answer = self.fail_with(shell, line, "unsupported", name, part)
                 self.assertNotIn("header", answer["error"]["message"])
+        data = (HOME / "tiny.safetensors").read_bytes()
+        (self.folder / "m.safetensors.part").write_bytes(data[:-1])
+        self.fail_with(shell, "model m.safetensors.part", "corrupt", "cut short", "ends in .part", "not finished")
+        (self.folder / "m.safetensors").write_bytes(data)
+        (self.folder / "m.safetensors.aria2").write_bytes(b"")
+        self.fail_with(shell, "model m.safetensors", "corrupt", "its .aria2 file lies beside it")
         self.fail_with(shell, f"{LINE} -o a.png --init page.safetensors", "unsupported", "a web page (HTML)")
         self.fail_with(shell, f"{LINE} -o a.png --init ../tiny.safetensors", "unsupported", "a safetensors file")
         self.succeed(shell, f"{LINE} -o a.png")
