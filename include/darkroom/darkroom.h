@@ -417,7 +417,7 @@ struct dr_generate_options {
     int32_t original_width, original_height;
     int32_t crop_left, crop_top;
     int32_t target_width, target_height;
-    int64_t seed; /* -1: a random one */
+    uint64_t seed; /* of the first picture; the default is one dr_random_seed */
     int32_t steps;
     double cfg;
     const char *sampler;   /* CLI.md's names */
@@ -429,7 +429,7 @@ struct dr_generate_options {
     unsigned vae_flags; /* DR_VAE_FORCE */
     const char *init;   /* a picture: image to image; NULL: text to image */
     double strength;
-    int32_t batch;   /* pictures, with seeds seed, seed + 1, ... */
+    int32_t batch;   /* pictures, with seeds seed, seed + 1, ..., 2^64 - 1, 0, 1, ... */
     int32_t bits;    /* PNG: 8 or 16 */
     int32_t quality; /* JPEG */
     int32_t
@@ -438,15 +438,17 @@ struct dr_generate_options {
                      const struct dr_progress *progress); /* may be NULL */
     void *progress_cookie;
     /* Each picture as it is ready: rgb [height, width, 3] float32 in 0..1, borrowed. */
-    void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb,
+    void (*image)(void *cookie, int32_t index, uint64_t seed, const float *rgb,
                   int32_t width, int32_t height);
     void *image_cookie;
 };
 DR_API struct dr_generate_options dr_generate_options_default(void);
+/* A seed of 32 bits, as other programs draw them: another one each time. */
+DR_API uint64_t dr_random_seed(void);
 
 struct dr_image_info {
     char path[DR_PATH_BYTES]; /* "" where nothing was written */
-    int64_t seed;
+    uint64_t seed;
 };
 
 /* Where the time of a job's networks went. Only the networks are in it: no reading of weights, no

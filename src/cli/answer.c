@@ -73,6 +73,16 @@ void answer_set_bytes(json_t *object, const char *key, uint64_t bytes)
                                   : json_integer((json_int_t)bytes));
 }
 
+void answer_set_seed(json_t *object, uint64_t seed)
+{
+    (void)json_object_set_new(object, "seed", json_integer((json_int_t)seed));
+}
+
+uint64_t answer_seed(const json_t *value)
+{
+    return (uint64_t)json_integer_value(value);
+}
+
 static void set_real(json_t *object, const char *key, double value)
 {
     (void)json_object_set_new(object, key, json_real(value));
@@ -176,7 +186,7 @@ json_t *answer_images(const struct dr_image_info *images, int32_t count)
     for (int32_t i = 0; i < count; ++i) {
         json_t *const image = json_object();
         answer_set_text(image, "path", images[i].path);
-        (void)json_object_set_new(image, "seed", json_integer(images[i].seed));
+        answer_set_seed(image, images[i].seed);
         (void)json_array_append_new(array, image);
     }
     return array;
@@ -479,11 +489,27 @@ void answer_add_settings(json_t *answer, const struct dr_settings *settings)
 
 /* ---- printing ---------------------------------------------------------------------------- */
 
+/* A line of JSON, with seeds as they were meant. Nothing else can look like one: in a text the
+ * quotes would stand behind backslashes, and no text begins with a minus. */
+static void print_line(const char *line, FILE *stream)
+{
+    static const char key[] = "\"seed\":", minus[] = "\"seed\":-";
+    const char *at;
+    while ((at = strstr(line, minus)) != NULL) {
+        char *end;
+        const long long value = strtoll(at + strlen(key), &end, 10);
+        fprintf(stream, "%.*s%s%llu", (int)(at - line), line, key,
+                (unsigned long long)value);
+        line = end;
+    }
+    fputs(line, stream);
+}
+
 bool answer_print(const json_t *answer, FILE *stream)
 {
     char *const line =
         answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(7)) : NULL;
-    fputs(
+    print_line(
         line
             ? line
             : "{\"ok\":false,\"error\":{\"code\":\"no_memory\",\"message\":\"no memory for the "

@@ -21,6 +21,10 @@
 void answer_set_text(json_t *object, const char *key, const char *text);
 /* null for DR_UNKNOWN_BYTES */
 void answer_set_bytes(json_t *object, const char *key, uint64_t bytes);
+/* object["seed"]: from 2^63 on negative in memory, which has no larger numbers; answer_seed tells
+ * which one was meant, and answer_print prints that. */
+void answer_set_seed(json_t *object, uint64_t seed);
+uint64_t answer_seed(const json_t *value);
 
 json_t *answer_text(const char *text);
 json_t *answer_error(const struct dr_error *err);

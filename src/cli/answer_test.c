@@ -46,6 +46,37 @@ static void mends_any_bytes(void)
     }
 }
 
+/* jansson has no number above 2^63 - 1; the line has. */
+static void prints_every_seed(void)
+{
+    static const uint64_t seeds[] = {
+        0, 7, INT64_MAX, (uint64_t)1 << 63, UINT64_MAX - 1, UINT64_MAX};
+    static const char expected[] =
+        "[{\"path\":\"\\\"seed\\\":-5\",\"seed\":0},"
+        "{\"path\":\"\\\"seed\\\":-5\",\"seed\":7},"
+        "{\"path\":\"\\\"seed\\\":-5\",\"seed\":9223372036854775807},"
+        "{\"path\":\"\\\"seed\\\":-5\",\"seed\":9223372036854775808},"
+        "{\"path\":\"\\\"seed\\\":-5\",\"seed\":18446744073709551614},"
+        "{\"path\":\"\\\"seed\\\":-5\",\"seed\":18446744073709551615}]\n";
+    static struct dr_image_info images[6];
+    for (int i = 0; i < 6; ++i) {
+        images[i].seed = seeds[i];
+        (void)snprintf(images[i].path, sizeof images[i].path, "\"seed\":-5");
+    }
+    char line[1024] = "";
+    FILE *const stream = tmpfile();
+    json_t *const list = answer_images(images, 6);
+    for (size_t i = 0; i < 6; ++i)
+        check(answer_seed(json_object_get(json_array_get(list, i), "seed")) ==
+              seeds[i]);
+    check(answer_print(list, stream));
+    rewind(stream);
+    check(fgets(line, sizeof line, stream) != NULL);
+    check_str(line, expected);
+    json_decref(list);
+    (void)fclose(stream);
+}
+
 static void prints_one_line(void)
 {
     char line[512];
@@ -99,6 +130,7 @@ int main(void)
     check_run(mends_text_that_is_not_utf8);
     check_run(mends_any_bytes);
     check_run(prints_one_line);
+    check_run(prints_every_seed);
     check_run(says_that_memory_ran_out);
     check_run(a_full_disk_is_noticed);
     check_run(errors_have_code_and_message);

@@ -5,6 +5,8 @@
 
 #include <darkroom/darkroom.h>
 
+#include "answer.h"
+
 enum {
     MAX_COLUMNS = 12,
     CELL_BYTES = 64,
@@ -74,6 +76,8 @@ static void format_number(const char *key, const json_t *value, bool is_time, ch
         format_scaled(real, out, out_bytes);
     else if (strcmp(key, "start") == 0)
         (void)snprintf(out, out_bytes, "%#llx", (unsigned long long)integer);
+    else if (strcmp(key, "seed") == 0)
+        (void)snprintf(out, out_bytes, "%llu", (unsigned long long)answer_seed(value));
     else if (json_is_integer(value))
         (void)snprintf(out, out_bytes, "%lld", integer);
     else

@@ -10,7 +10,7 @@
 enum value_kind {
     TEXT,
     INT32,
-    INT64,
+    SEED,
     REAL,
     BYTES,
     FLAG,
@@ -55,7 +55,7 @@ static const struct option table[] = {
      "SDXL: where it is told the picture was cut, left and top (default 0,0)"},
     {"target-size", 0, PAIR, AT(target), JOBS, "WxH",
      "SDXL: the size it is told the picture should have (default: its size)"},
-    {"seed", 's', INT64, AT(seed), FOR_GENERATE | FOR_SOAK, "N",
+    {"seed", 's', SEED, AT(seed), FOR_GENERATE | FOR_SOAK, "N",
      "of the noise, or of soak's operations (default -1: a random one)"},
     {"steps", 0, INT32, AT(steps), JOBS, "N", "sampling steps (default 20)"},
     {"cfg", 0, REAL, AT(cfg), JOBS, "X", "guidance; 1 is none (default 7)"},
@@ -192,6 +192,27 @@ static enum dr_code store_integer(const struct option *option, const char *text,
     return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
 }
 
+/* Every number of 64 bits without a sign, as PyTorch takes them; -1 is a random one. */
+static enum dr_code store_seed(const struct option *option, const char *text,
+                               uint64_t *out, struct dr_error *err)
+{
+    const char *const digits = text + (*text == '+' || *text == '-');
+    if (!*digits || digits[strspn(digits, "0123456789")])
+        return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name,
+                    text);
+    errno = 0;
+    const unsigned long long value = strtoull(digits, NULL, 10);
+    if (*text == '-' && (errno || value > 1))
+        return fail(
+            err, "--%s: %.80s is out of range; the least is 0, or -1 for a random one",
+            option->name, text);
+    if (errno)
+        return fail(err, "--%s: %.80s is out of range; the most is %llu", option->name,
+                    text, (unsigned long long)UINT64_MAX);
+    *out = *text == '-' && value ? dr_random_seed() : value;
+    return DR_OK;
+}
+
 static enum dr_code store_real(const struct option *option, const char *text,
                                double *out, struct dr_error *err)
 {
@@ -282,7 +303,7 @@ static enum dr_code store(struct options *options, const struct option *option,
         if (code == DR_OK) *(int32_t *)field = (int32_t)integer;
         return code;
     }
-    case INT64: return store_integer(option, text, INT64_MIN, INT64_MAX, field, err);
+    case SEED: return store_seed(option, text, field, err);
     case PAIR: return store_pair(option, text, field, err);
     case WORD:
         if (parse_word(option->value, text, field)) return DR_OK;

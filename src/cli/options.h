@@ -50,7 +50,7 @@ struct options {
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
     int32_t original[2], crop[2], target[2]; /* width, height; left, top */
     int32_t width, height, steps, clip_skip, batch, bits, quality;
-    int64_t seed;
+    uint64_t seed;
     double cfg, strength;
     int rng, prediction; /* enum dr_rng, enum dr_prediction */
     /* talk */

@@ -27,8 +27,13 @@ static void takes_values_in_each_form(void)
     check_int(options.seed, ==, 9);
     check_int(PARSE(FOR_GENERATE, "-s10"), ==, DR_OK);
     check_int(options.seed, ==, 10);
-    check_int(PARSE(FOR_GENERATE, "-s", "-1"), ==, DR_OK);
-    check_int(options.seed, ==, -1);
+    uint64_t seeds[2];
+    for (int i = 0; i < 2; ++i) { /* 32 random bits: 0 would be one in 2^32 */
+        check_int(PARSE(FOR_GENERATE, "-s", "-1"), ==, DR_OK);
+        seeds[i] = options.seed;
+        check(options.seed <= UINT32_MAX);
+    }
+    check(seeds[0] != seeds[1]);
     check_int(PARSE(FOR_GENERATE, "--prompt="), ==, DR_OK);
     check_str(options.prompt, "");
     check_int(PARSE(FOR_GENERATE, "-p", "--not an option"), ==, DR_OK);
@@ -55,6 +60,10 @@ static void takes_every_kind(void)
     check_int(options.height, ==, 128);
     check_int(options.verbose, ==, 2);
     check_int(options.seed, ==, 4294967296);
+    check_int(PARSE(FOR_GENERATE, "-s", "18446744073709551615"), ==, DR_OK);
+    check(options.seed == UINT64_MAX);
+    check_int(PARSE(FOR_GENERATE, "-s", "9223372036854775808"), ==, DR_OK);
+    check(options.seed == (uint64_t)1 << 63);
 }
 
 static void takes_two_numbers_as_one_value(void)

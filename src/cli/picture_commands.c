@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "answer.h"
 #include "profile_table.h"
@@ -61,15 +59,6 @@ static struct dr_generate_options job_of(struct session *session,
     return job;
 }
 
-/* 32 bits, as other programs draw them. */
-static int64_t random_seed(void)
-{
-    uint32_t seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uint32_t)time(NULL);
-    return (int64_t)seed;
-}
-
 static void add_warning(struct session *session, json_t *warnings, const char *sentence)
 {
     (void)json_array_append_new(warnings, answer_text(sentence));
@@ -110,8 +99,8 @@ enum dr_code run_generate(struct session *session, const struct options *options
     char name[40];
     struct dr_generate_options job = job_of(session, options);
     if (!job.output) {
-        if (job.seed == -1) job.seed = random_seed();
-        (void)snprintf(name, sizeof name, "darkroom-%lld.png", (long long)job.seed);
+        (void)snprintf(name, sizeof name, "darkroom-%llu.png",
+                       (unsigned long long)job.seed);
         job.output = name;
     }
     /* Before the model is loaded, which can take minutes. */

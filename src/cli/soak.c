@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "answer.h"
 #include "interrupt.h"
@@ -27,7 +25,7 @@ struct origin {
 
 struct soak {
     struct session *session;
-    int64_t seed;
+    uint64_t seed;
     uint64_t count, done;
     struct soak_work work;
     struct soak_slope slope;
@@ -83,7 +81,7 @@ static enum dr_code report_finding(const struct soak *soak, struct dr_error *err
         err, DR_FAILED,
         "operation %llu of %llu (%s), seed %lld: expected %.300s; seen %.400s",
         (unsigned long long)soak->done + 1, (unsigned long long)soak->count,
-        soak_kind_name(soak->work.kind), (long long)soak->seed,
+        soak_kind_name(soak->work.kind), (unsigned long long)soak->seed,
         soak->work.finding.expected, soak->work.finding.seen);
 }
 
@@ -194,7 +192,7 @@ static void answer_soak(const struct soak *soak, json_t *fields)
 {
     char verdict[DR_TEXT_BYTES], process[160];
     const struct soak_slope *const slope = &soak->slope;
-    command_set(fields, "seed", json_integer((json_int_t)soak->seed));
+    answer_set_seed(fields, soak->seed);
     answer_set_bytes(fields, "operations", soak->done);
     answer_set_bytes(fields, "checks", soak->work.check_count);
     answer_set_bytes(fields, "pictures", (uint64_t)soak->work.pictures.count);
@@ -215,15 +213,6 @@ static void answer_soak(const struct soak *soak, json_t *fields)
                    (unsigned long long)soak->work.check_count,
                    (unsigned long long)soak->done, process);
     answer_set_text(fields, "verdict", verdict);
-}
-
-/* 31 bits: short enough to be typed. */
-static int64_t random_seed(void)
-{
-    uint32_t seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uint32_t)time(NULL);
-    return (int64_t)(seed >> 1);
 }
 
 static enum dr_code parse_count(const char *text, uint64_t *count, struct dr_error *err)
@@ -247,9 +236,9 @@ enum dr_code run_soak(struct session *session, const struct options *options,
     if (!soak) return command_fail(err, DR_NOMEM, "no memory for a soak");
     soak->session = session;
     soak->started_ms = dr_clock_ms();
-    soak->seed = options->seed >= 0 ? options->seed : random_seed();
+    soak->seed = options->seed;
     soak->work.engine = session->engine;
-    soak->work.random = (uint64_t)soak->seed;
+    soak->work.random = soak->seed;
     enum dr_code code = parse_count(options->operands[0], &soak->count, err);
     if (code == DR_OK)
         code = soak_names_split(&soak->work.models, "models", options->models, err);

@@ -281,10 +281,10 @@ static const char *bad_file(struct soak_work *work, char path[PATH_ROOM],
         const char *name;
         enum dr_code code;
     } files[] = {
-        {"missing.safetensors", DR_NOT_FOUND},
-        {WORDS,                 DR_CORRUPT  },
-        {EMPTY,                 DR_CORRUPT  },
-        {CUT,                   DR_CORRUPT  },
+        {"missing.safetensors", DR_NOT_FOUND  },
+        {WORDS,                 DR_UNSUPPORTED},
+        {EMPTY,                 DR_CORRUPT    },
+        {CUT,                   DR_CORRUPT    },
     };
     const int idx = below(work, sizeof files / sizeof *files);
     *expected = files[idx].code;
@@ -370,7 +370,7 @@ static struct dr_generate_options request_at(int idx)
     options.width = 64 + 8 * (idx % 3);
     options.height = 64;
     options.steps = 1 + idx % 2;
-    options.seed = 7 + idx;
+    options.seed = 7 + (uint64_t)idx;
     options.sampler = samplers[idx % 4];
     return options;
 }

@@ -3,7 +3,7 @@
 
 #include "image/image.h"
 
-static enum dr_code make(struct dr_engine *engine, const char *name, int64_t seed,
+static enum dr_code make(struct dr_engine *engine, const char *name, uint64_t seed,
                          int32_t batch, const struct dr_generate_options *changes)
 {
     struct dr_generate_result result;
@@ -20,7 +20,7 @@ static enum dr_code make(struct dr_engine *engine, const char *name, int64_t see
     if (code != DR_OK) check_str(problem.message, "");
     check_int(result.image_count, ==, batch);
     for (int32_t i = 0; i < result.image_count; ++i)
-        if (seed >= 0) check_int(result.images[i].seed, ==, seed + i);
+        check(result.images[i].seed == seed + (uint64_t)i);
     dr_generate_result_free(&result);
     return code;
 }
@@ -95,7 +95,7 @@ static void every_batch_size_is_its_pictures(void)
     load(engine, "a.safetensors");
     for (int32_t i = 1; i <= 8; ++i) {
         (void)snprintf(one, sizeof one, "alone-%d.png", (int)i);
-        check_int(make(engine, one, 99 + i, 1, &changes), ==, DR_OK);
+        check_int(make(engine, one, 99 + (uint64_t)i, 1, &changes), ==, DR_OK);
     }
     for (int32_t n = 1; n <= 8; ++n) {
         struct dr_codec_result result;
@@ -222,7 +222,7 @@ static void a_random_seed_is_said_and_repeats(void)
     struct dr_engine *engine = open_engine();
     struct dr_generate_result result;
     struct dr_generate_options options = dr_generate_options_default();
-    int64_t seeds[2];
+    uint64_t seeds[2];
     load(engine, "a.safetensors");
     options.prompt = "a red circle";
     options.negative = "fog";
@@ -230,12 +230,14 @@ static void a_random_seed_is_said_and_repeats(void)
     options.steps = 2;
     for (int i = 0; i < 2; ++i) {
         options.output = in_root(i ? "random-1.png" : "random-0.png");
+        if (i > 0) options.seed = dr_random_seed();
         check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
         seeds[i] = result.images[0].seed;
-        check_int(seeds[i], >=, 0);
+        check(seeds[i] <= UINT32_MAX && seeds[i] == options.seed);
         dr_generate_result_free(&result);
     }
-    check_int(seeds[0], !=, seeds[1]);
+    check(seeds[0] != seeds[1]);
+    check(dr_generate_options_default().seed != dr_generate_options_default().seed);
     const struct dr_generate_options changes = dr_generate_options_default();
     check_int(make(engine, "repeated.png", seeds[1], 1, &changes), ==, DR_OK);
     check(same_file("random-1.png", "repeated.png"));
@@ -247,7 +249,7 @@ struct seen {
     float last[64 * 64 * 3];
 };
 
-static void see(void *cookie, int32_t idx, int64_t seed, const float *rgb,
+static void see(void *cookie, int32_t idx, uint64_t seed, const float *rgb,
                 int32_t width, int32_t height)
 {
     struct seen *const seen = cookie;

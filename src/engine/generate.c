@@ -48,7 +48,7 @@ static struct dr_image_info *make_images(const struct job_request *want)
     struct dr_image_info *const images = calloc((size_t)want->batch, sizeof *images);
     if (!images) return NULL;
     for (int32_t i = 0; i < want->batch; ++i) {
-        images[i].seed = want->seed + i;
+        images[i].seed = want->seed + (uint64_t)i;
         if (want->output && !want->output_is_latent)
             output_path(want->output, i, images[i].path);
     }

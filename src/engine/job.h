@@ -75,7 +75,7 @@ struct job_request {
     bool wants_text, wants_encode, wants_sample, wants_decode;
     int32_t width, height; /* of the picture */
     int32_t batch;
-    int64_t seed;
+    uint64_t seed;
     bool guided; /* cfg > 1: negative and prompt in one batch */
     float cfg;
     int32_t clip_skip;
@@ -96,7 +96,7 @@ struct job_request {
     bool profile; /* time each operator of the networks */
     void (*progress)(void *cookie, const struct dr_progress *progress);
     void *progress_cookie;
-    void (*image)(void *cookie, int32_t index, int64_t seed, const float *rgb,
+    void (*image)(void *cookie, int32_t index, uint64_t seed, const float *rgb,
                   int32_t width, int32_t height);
     void *image_cookie;
 };

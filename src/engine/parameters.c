@@ -62,9 +62,9 @@ size_t parameters_format(const struct parameters *parameters, char *text,
     APPEND(&out, "%s\n", p->prompt);
     if (p->negative[0]) APPEND(&out, "Negative prompt: %s\n", p->negative);
     APPEND(&out,
-           "Steps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %lld, ",
+           "Steps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %llu, ",
            (int)p->steps, sampler_labels[p->sampler], schedule_labels[p->schedule],
-           p->cfg, (long long)p->seed);
+           p->cfg, (unsigned long long)p->seed);
     APPEND(&out, "Size: %dx%d, Model hash: %.10s, Model: ", (int)p->width,
            (int)p->height, p->model_digest);
     append_value(&out, p->model_name);

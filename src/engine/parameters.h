@@ -24,7 +24,7 @@ struct parameters {
     enum sampler_kind sampler;
     enum schedule_kind schedule;
     double cfg;
-    int64_t seed;
+    uint64_t seed;
     const char *model_name, *model_digest; /* hexadecimal */
     const char *vae_name, *vae_digest;
     enum prediction_kind prediction;

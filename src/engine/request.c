@@ -45,11 +45,19 @@ const char *dr_sampler_schedule(const char *sampler, int32_t index)
     return NULL;
 }
 
+uint64_t dr_random_seed(void)
+{
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint32_t)(clock_ms() * 1000.0);
+    return seed;
+}
+
 struct dr_generate_options dr_generate_options_default(void)
 {
     return (struct dr_generate_options){
         .prompt = "",
-        .seed = -1,
+        .seed = dr_random_seed(),
         .steps = 20,
         .cfg = 7.0,
         .sampler = "euler-a",
@@ -92,13 +100,6 @@ static enum dr_code check_numbers(const struct dr_generate_options *options,
     if (options->batch < 1 || options->batch > MAX_BATCH)
         return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d",
                          (int)options->batch, MAX_BATCH);
-    if (options->seed < -1)
-        return error_set(err, DR_BAD_INPUT,
-                         "the seed is %lld; give 0 or more, or -1 for a random one",
-                         (long long)options->seed);
-    if (options->seed > INT64_MAX - MAX_BATCH)
-        return error_set(err, DR_BAD_INPUT, "the seed is %lld; give at most %lld",
-                         (long long)options->seed, (long long)(INT64_MAX - MAX_BATCH));
     if (options->init && (!isfinite(options->strength) || options->strength <= 0.0 ||
                           options->strength > 1.0))
         return error_set(err, DR_BAD_INPUT,
@@ -228,14 +229,6 @@ static enum dr_code pick_conditioning(const struct dr_generate_options *options,
     return code;
 }
 
-static int64_t random_seed(void)
-{
-    uint32_t seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uint32_t)(clock_ms() * 1000.0);
-    return (int64_t)seed;
-}
-
 static enum dr_code tokenize(struct dr_engine *engine, struct job_request *want,
                              struct dr_error *err)
 {
@@ -291,7 +284,7 @@ enum dr_code forecast_request(struct dr_engine *engine,
     if (code != DR_OK) return code;
     want->output_is_latent = options->output && output_is_latent(options->output);
     want->wants_decode = !want->output_is_latent || options->image;
-    want->seed = options->seed >= 0 ? options->seed : random_seed();
+    want->seed = options->seed;
     want->sampler.steps = options->steps;
     want->sampler.prediction =
         options->prediction == DR_PREDICTION_AUTO ? engine->pipeline->prediction

@@ -295,7 +295,7 @@ static enum dr_code sample_image(struct job *job, int32_t idx, struct dr_error *
     struct random_source random;
     struct sampler sampler;
     random_init(&random, want->rng == DR_RNG_CPU ? RANDOM_CPU : RANDOM_CUDA,
-                (uint64_t)job->images[idx].seed);
+                job->images[idx].seed);
     enum dr_code code =
         sampler_init(&sampler, &want->sampler, job->sampler_memory, &random, err);
     if (code != DR_OK) return code;

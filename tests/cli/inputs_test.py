@@ -45,6 +45,50 @@ class Endings(Case):
         self.assertEqual([os.path.basename(choice["path"]) for choice in named], ["sharp.sft"], answer)
 
 
+class Seeds(Case):
+    """Every number of 64 bits, as torch.Generator.manual_seed takes them."""
+
+    LAST = 2 ** 64 - 1
+
+    def line(self, seed, output, *options):
+        return (*GENERATE[:-4], "--seed", seed, "--threads", 1, *options, "-o", output)
+
+    def test_large_seeds_are_exact(self):
+        pictures = set()
+        for seed in (2 ** 63 - 1, 2 ** 63, self.LAST):
+            answer, code = self.ask(*self.line(seed, f"{seed}.png"))
+            self.assertEqual((code, answer["images"][0]["seed"]), (0, seed), answer)
+            data = (self.folder / f"{seed}.png").read_bytes()
+            self.assertIn(f"Seed: {seed}, ".encode(), data)
+            pictures.add(harness.idat_of(data))
+        self.assertEqual(len(pictures), 3)
+        done = self.run_program(*self.line(self.LAST, "text.png"))
+        self.assertIn(str(self.LAST), done.stdout)
+        shell = self.shell("-m", "../tiny.safetensors")
+        answer = self.succeed(shell, f"generate -p x -W 64 -H 64 --steps 1 --seed {self.LAST}")
+        self.assertEqual(answer["images"], [{"path": f"darkroom-{self.LAST}.png", "seed": self.LAST}])
+
+    def test_a_batch_goes_round(self):
+        answer, code = self.ask(*self.line(self.LAST, "b.png", "--batch", 2))
+        self.assertEqual([image["seed"] for image in answer["images"]], [self.LAST, 0], answer)
+        for seed, name in ((self.LAST, "b.png"), (0, "b-2.png")):
+            self.ask(*self.line(seed, "one.png"))
+            self.assertEqual((self.folder / "one.png").read_bytes(), (self.folder / name).read_bytes())
+
+    def test_the_processors_noise_has_the_low_half(self):
+        for seed in (5, 2 ** 63 + 5):
+            self.assertEqual(self.ask(*self.line(seed, f"{seed}.safetensors", "--rng", "cpu"))[1], 0)
+        self.assertEqual(latents_of(self.folder / "5.safetensors")[1],
+                         latents_of(self.folder / f"{2 ** 63 + 5}.safetensors")[1])
+
+    def test_what_is_no_seed(self):
+        for seed, part in ((2 ** 64, "the most is 18446744073709551615"), (-2, "the least is 0, or -1"), ("1e3", "whole number"),
+                           ("0x10", "whole number"), ("", "whole number"), ("-", "whole number"), (-2 ** 64, "the least is 0")):
+            answer, code = self.ask(*self.line(seed, "x.png"))
+            self.assertEqual((code, answer["error"]["code"]), (2, "bad_input"), answer)
+            self.check_sentence(answer["error"]["message"], ["--seed", part])
+
+
 class AddedTokens(Case):
     """A row more in the token embedding, a copy of another's: the token that names it makes that one's picture."""
 

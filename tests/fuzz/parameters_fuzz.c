@@ -137,7 +137,7 @@ static void check_format(const uint8_t *data, size_t bytes)
         .sampler = (enum sampler_kind)(kind % SAMPLER_COUNT),
         .schedule = (enum schedule_kind)(kind % SCHEDULE_COUNT),
         .cfg = 7.5,
-        .seed = INT64_MAX,
+        .seed = UINT64_MAX,
         .model_name = model,
         .model_digest = "0123456789abcdef",
         .vae_name = vae,
