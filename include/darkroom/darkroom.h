@@ -20,6 +20,11 @@
  * Threads: one call at a time on an engine (a second is DR_BUSY); dr_engine_cancel may be called
  * from any thread and from a signal handler. Engines are independent: each on a thread of its own
  * goes.
+ * The engine's own threads are OpenMP's (libgomp), which while they wait look 300,000 times before they
+ * sleep: beside other busy programs, or where the threads of several engines share the cores, a job takes
+ * many times as long. An embedder should have GOMP_SPINCOUNT=300 in the environment (as the darkroom
+ * program sets it for itself). libgomp reads it once, when it is loaded: set it where the process is
+ * started, or before the library is loaded with dlopen; setenv in main comes too late.
  * Errors: see error.h. A call that fails leaves what was active usable. A switch (of model or VAE)
  * that fails leaves memory as it was; where it had to make room for the new, and the old cannot be read
  * again, that is read when it is needed next. A job that fails may have loaded components that it needs,

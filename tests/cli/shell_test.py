@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import subprocess
 
 import harness
@@ -64,6 +65,21 @@ class ShellSession(Case):
         self.assertEqual(settings(), [off])
         self.assertEqual(settings(GLIBC_TUNABLES=other), [other, off])
         self.assertEqual(settings(GLIBC_TUNABLES=own), [own])
+
+    def test_waiting_threads_sleep_soon(self):
+        """What OpenMP itself says that it will do, at each start of the program: the last one counts."""
+        def spins(**environment):
+            done = self.run_program("packs", environment={"OMP_DISPLAY_ENV": "verbose", **environment})
+            self.assertEqual(done.returncode, 3, done)  # packs are off
+            return re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+
+        tcache = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
+        before, now = spins()
+        self.assertGreaterEqual(int(before), 100000)
+        self.assertEqual(now, "300")
+        self.assertEqual(spins(GOMP_SPINCOUNT="7"), ["7", "7"])
+        self.assertEqual(spins(GOMP_SPINCOUNT="7", **tcache), ["7"])
+        self.assertEqual(spins(OMP_WAIT_POLICY="passive", **tcache), ["0"])
 
     def test_memory_log(self):
         shell = self.shell("--memory-log", "memory.jsonl")
