@@ -84,6 +84,7 @@ planted src/base/planted.c '/* see /wo''rk/here */\n' "${style[@]}"
 planted script/planted 'cd "/tmp/w''t/x"\n' "${style[@]}"
 planted src/base/planted.c 'int a; \n' "${style[@]}"
 planted src/base/planted.c '\tint a;\n' "${style[@]}"
+planted src/base/planted.c 'if (atomic_load(&a->cancel)) return;\n' "${style[@]}"
 planted docs/planted.md 'no end' "${style[@]}"
 
 mkdir -p "$work"/tree/{docs,tests/cli}

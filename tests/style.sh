@@ -50,6 +50,12 @@ forbid() {
 forbid "names a path of one machine" "(^|[^[:alnum:]_.])($machine_paths)" "${texts[@]}"
 forbid "ends with blanks" '[[:blank:]]+$' "${texts[@]}"
 forbid "has a tab" $'\t' "${sources[@]}"
+# A look that the sweep over all looks would miss.
+looking=()
+for file in "${sources[@]}"; do
+    [[ $file == *_test.c || $file == *_fixture.h ]] || looking+=("$file")
+done
+forbid "looks at a cancel flag past cancel_requested (base/cancel.h)" 'atomic_load(_explicit)?\([^)]*cancel\b' "${looking[@]}"
 
 while IFS= read -r file; do
     [[ -z $(tail -c 1 "$file") ]] || fail "$file" "does not end with a line break"

@@ -24,10 +24,10 @@ class Packs(Case):
         self.assertEqual(code, 0, answer)
         return answer["packs"]
 
-    def open_shell(self, name="one"):
+    def open_shell(self, name="one", *options):
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        shell = Shell(folder, "--packs", self.packs)
+        shell = Shell(folder, "--packs", self.packs, *options)
         self.addCleanup(shell.kill)
         return shell
 
@@ -49,7 +49,7 @@ class Packs(Case):
         self.assertEqual({pack["state"] for pack in self.listed()}, {"ready"})
 
     def test_two_processes_share_them(self):
-        one, two = self.open_shell(), self.open_shell("two")
+        one, two = (self.open_shell(name, "--precision", "f32") for name in ("one", "two"))
         self.succeed(one, "model ../../tiny.safetensors")
         self.succeed(one, LINE + " -o a.png")
         alone = self.memory(one)
@@ -151,6 +151,43 @@ class Packs(Case):
         self.succeed(shell, "model ../../large.safetensors")
         memory = self.memory(shell)
         self.assertEqual(sum(part["private_bytes"] for part in memory["components"]), 0)
+
+    def versions(self):
+        packs = sorted(path for path in os.listdir(self.packs) if path.endswith(".pack"))
+        return [(name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+                for name, status in ((name, os.stat(os.path.join(self.packs, name))) for name in packs)]
+
+    def test_interrupt_while_they_are_checked(self):
+        """As after a restart of the machine: all are read. A Ctrl-C meanwhile is no finding."""
+        self.assertEqual(self.run_program(*GENERATE, "--packs", self.packs, "-o", "a.png").returncode, 0)
+        first = self.versions()
+        self.assertEqual(len(first), 3)
+        for command in (["packs", "verify"], ["memory", "-m", "../tiny.safetensors", "-W", 64, "-H", 64],
+                        [*GENERATE, "--threads", 1, "-o", "b.png"]):
+            arguments = [*map(str, command), "--packs", self.packs]
+            stopped, taken_s = 0, None
+            for attempt in range(13):
+                for name in os.listdir(self.packs):
+                    if name.endswith(".checked"):
+                        os.unlink(os.path.join(self.packs, name))
+                begun = time.monotonic()
+                with subprocess.Popen([DARKROOM, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                      cwd=self.folder, env=ENVIRONMENT) as process:
+                    if taken_s:  # the first runs to its end
+                        time.sleep(taken_s * attempt / 13)
+                        process.send_signal(signal.SIGINT)
+                    said = process.communicate(timeout=harness.LIMIT_S)[1].decode()
+                taken_s = taken_s or time.monotonic() - begun
+                stopped += process.returncode != 0
+                self.assertIn(process.returncode, (0, 130, -signal.SIGINT), said)
+                self.assertNotIn("damaged", said)
+                self.assertEqual(self.versions(), first)
+                (self.folder / "b.png").unlink(missing_ok=True)
+            self.assertGreater(stopped, 0, command)
+        done = self.run_program(*GENERATE, "--packs", self.packs, "-o", "b.png")
+        self.assertEqual((done.returncode, done.stderr.count("pack of")), (0, 0), done)
+        self.assertEqual(harness.idat_of(self.folder / "a.png"), harness.idat_of(self.folder / "b.png"))
+        self.assertEqual(self.versions(), first)
 
     def test_a_checkpoint_that_is_gone(self):
         gone = self.folder / "gone.safetensors"
