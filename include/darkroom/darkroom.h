@@ -199,8 +199,11 @@ struct dr_model_info {
 };
 
 enum dr_load_mode {
-    DR_LOAD_EAGER, /* read all components now, if they fit the budget */
-    DR_LOAD_LAZY,  /* read the index now; components when a job needs them */
+    DR_LOAD_EAGER = 0, /* read all components now, if they fit the budget */
+    DR_LOAD_LAZY = 1,  /* read the index now; components when a job needs them */
+    DR_LOAD_FORCE =
+        2, /* added to either: load what would be refused because it says something
+                        * that changes the picture and is not obeyed; that is a warning then */
 };
 
 struct dr_load_result {
@@ -211,10 +214,12 @@ struct dr_load_result {
 /* Switch to a checkpoint. The VAE setting is applied to it: what does not fit falls back to the
  * checkpoint's own, and the receipt says so. Loading the model that is loaded already is a
  * no-op, unless its file changed. On error the model that was there is there still (where both
- * did not fit the budget: its components are read again when needed). result may be NULL. */
+ * did not fit the budget: its components are read again when needed). Everything that a checkpoint
+ * says beside its weights and that changes the picture (markers, metadata, configs beside it) is
+ * obeyed or refused: DR_UNSUPPORTED names file, key and value. mode: of enum dr_load_mode. result
+ * may be NULL. */
 DR_API enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
-                                   enum dr_load_mode mode,
-                                   struct dr_load_result *result,
+                                   unsigned mode, struct dr_load_result *result,
                                    struct dr_error *err) DR_MUST_CHECK;
 
 /* DR_NOT_FOUND where no model is loaded. */
@@ -260,7 +265,7 @@ struct dr_vae_info {
 
 enum {
     DR_VAE_FORCE = 1
-}; /* flags: skip the latent probe */
+}; /* flags: skip the latent probe, and take a file that says what is not obeyed */
 
 /* Choose the VAE: "automatic", "none", a name in the VAE folder, or a path. With a model loaded
  * this is a request: an explicit file that is missing, unreadable, incomplete or foreign fails,
@@ -700,6 +705,18 @@ struct dr_inspection {
     uint64_t ignored_count, ignored_bytes; /* tensors of no component */
     char digests[DR_ROLE_COUNT]
                 [DR_DIGEST_CHARS]; /* by role; "" where not asked or absent */
+    /* "" or what the file is that this version does not run: "an SD2.x checkpoint" */
+    char unsupported[DR_TEXT_BYTES];
+    /* What the UNet predicts, "epsilon" or "v" ("" without a UNet), and who says so: "default", or
+     * a key or tensor and its file. The noise schedule is Stable Diffusion's, rescaled to a zero
+     * terminal SNR or not. */
+    char prediction[16], prediction_source[DR_TEXT_BYTES];
+    int32_t zero_terminal_snr;
+    char schedule_source[DR_TEXT_BYTES];
+    /* What it says beside its weights and nothing obeys: loading is refused for it without
+     * DR_LOAD_FORCE. Warnings are no reason to refuse. */
+    char **refused, **warnings;
+    size_t refused_count, warning_count;
     struct {
         char *key, *text;
     } * metadata;

@@ -348,12 +348,43 @@ static json_t *metadata(const struct dr_inspection *inspection)
     return object;
 }
 
+static json_t *texts(char *const *list, size_t count)
+{
+    json_t *const array = json_array();
+    for (size_t i = 0; i < count; ++i)
+        (void)json_array_append_new(array, answer_text(list[i]));
+    return array;
+}
+
+/* What the UNet predicts and by which schedule it was trained, and who says so. */
+static void add_meaning(json_t *answer, const struct dr_inspection *inspection)
+{
+    if (inspection->unsupported[0])
+        answer_set_text(answer, "unsupported", inspection->unsupported);
+    if (inspection->prediction[0]) {
+        json_t *const prediction = json_object(), *const schedule = json_object();
+        answer_set_text(prediction, "type", inspection->prediction);
+        answer_set_text(prediction, "source", inspection->prediction_source);
+        answer_set_text(schedule, "betas",
+                        "scaled_linear, 0.00085 to 0.012, 1000 steps");
+        set_flag(schedule, "zero_terminal_snr", inspection->zero_terminal_snr);
+        answer_set_text(schedule, "source", inspection->schedule_source);
+        (void)json_object_set_new(answer, "prediction", prediction);
+        (void)json_object_set_new(answer, "schedule", schedule);
+    }
+    if (inspection->refused_count > 0)
+        (void)json_object_set_new(
+            answer, "refused", texts(inspection->refused, inspection->refused_count));
+    if (inspection->warning_count > 0)
+        (void)json_object_set_new(
+            answer, "warnings", texts(inspection->warnings, inspection->warning_count));
+}
+
 static void add_vae_neighbours(json_t *answer, const struct dr_inspection *inspection)
 {
-    json_t *const neighbours = json_array(), *const automatic = json_object();
-    for (size_t i = 0; i < inspection->vae_neighbour_count; ++i)
-        (void)json_array_append_new(neighbours,
-                                    answer_text(inspection->vae_neighbours[i]));
+    json_t *const automatic = json_object();
+    json_t *const neighbours =
+        texts(inspection->vae_neighbours, inspection->vae_neighbour_count);
     answer_set_text(automatic, "active",
                     inspection->automatic[0] ? "override" : "base");
     answer_set_text(automatic, "path", inspection->automatic);
@@ -380,6 +411,7 @@ void answer_add_inspection(json_t *answer, const struct dr_inspection *inspectio
         (void)json_object_set_new(answer, "ignored", ignored);
     }
     if (model->lacks[0]) answer_set_text(answer, "lacks", model->lacks);
+    add_meaning(answer, inspection);
     json_t *const all_digests = digests(inspection);
     if (json_object_size(all_digests) > 0)
         (void)json_object_set(answer, "digests", all_digests);

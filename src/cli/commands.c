@@ -144,7 +144,7 @@ static enum dr_code run_quit(struct session *session, const struct options *opti
 /* A row a command, kept by hand. */
 // clang-format off
 static const struct command table[] = {
-    {"model", ON_SHELL_LINE, FOR_PLAIN, 1, 1, "FILE", "switch to a checkpoint and load it", true,
+    {"model", ON_SHELL_LINE, FOR_MODEL, 1, 1, "FILE", "switch to a checkpoint and load it", true,
      run_model},
     {"vae", ON_SHELL_LINE, FOR_VAE, 0, 1, "[automatic|none|NAME|FILE]",
      "choose the VAE, or show which it is", true, run_vae},

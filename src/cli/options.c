@@ -96,8 +96,9 @@ static const struct option table[] = {
     {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE", "what prune leaves, such as 20G"},
     {"memory-log", 0, TEXT, AT(memory_log), START, "FILE",
      "write each region of memory as it comes and goes, a JSON object a line"},
-    {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE, NULL,
-     "take a VAE of a foreign latent space, that would be refused"},
+    {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE | FOR_VAES | FOR_MODEL | FOR_SHELL, NULL,
+     "take what would be refused: a checkpoint with markers or settings that darkroom does not obey, a VAE of "
+     "another latent space"},
     {"digest", 0, FLAG, AT(digests), FOR_INSPECT | FOR_VAES, NULL,
      "read all tensors and show their digests"},
     {"drop-cache", 0, FLAG, AT(drop_cache), FOR_SHELL | FOR_UNLOAD, NULL,

@@ -31,9 +31,10 @@ enum {
     FOR_VAES = 4096,
     FOR_SETTINGS = 8192,
     FOR_PACKS = 16384,
+    FOR_MODEL = 32768, /* the shell's command */
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_SOAK | FOR_VAES |
-              FOR_SETTINGS | FOR_PACKS,
+              FOR_SETTINGS | FOR_PACKS | FOR_MODEL,
     IN_SHELL =
         256, /* beside a command's bit: a line of the shell, whose engine is open */
     AT_START = 512, /* beside an option's bits: fixed when the engine opens */

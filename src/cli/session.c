@@ -121,6 +121,7 @@ static struct options default_options(const struct session *session)
     struct options options = session->start;
     options.operand_count = 0;
     options.help = false;
+    options.force = false; /* said for the model of the start alone */
     options.model = NULL;
     options.budget_said = false;
     return options;

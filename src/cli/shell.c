@@ -78,7 +78,9 @@ static enum dr_code start(struct session *session, const char *model,
     enum dr_code code = session_open(session, err);
     if (code != DR_OK || !model) return code;
     interrupt_begin(session->engine);
-    code = dr_engine_load(session->engine, model, DR_LOAD_EAGER, NULL, err);
+    code = dr_engine_load(session->engine, model,
+                          DR_LOAD_EAGER | (session->start.force ? DR_LOAD_FORCE : 0U),
+                          NULL, err);
     interrupt_end();
     return code;
 }

@@ -15,13 +15,15 @@ static enum dr_code check_interrupt(struct dr_error *err)
                : DR_OK;
 }
 
-static enum dr_code load(struct session *session, const char *path, json_t *fields,
-                         const char *receipt_key, struct dr_error *err)
+static enum dr_code load(struct session *session, const struct options *options,
+                         const char *path, json_t *fields, const char *receipt_key,
+                         struct dr_error *err)
 {
     struct dr_load_result *const result = calloc(1, sizeof *result);
     if (!result) return command_fail(err, DR_NOMEM, "no memory to load %.400s", path);
-    const enum dr_load_mode mode =
-        session->kind == SESSION_SHELL ? DR_LOAD_EAGER : DR_LOAD_LAZY;
+    const unsigned mode =
+        (session->kind == SESSION_SHELL ? DR_LOAD_EAGER : DR_LOAD_LAZY) |
+        (options->force ? DR_LOAD_FORCE : 0U);
     const enum dr_code code = dr_engine_load(session->engine, path, mode, result, err);
     if (code == DR_OK) {
         command_set(fields, "model", answer_model(&result->model));
@@ -44,8 +46,8 @@ enum dr_code command_prepare(struct session *session, const struct options *opti
     if (code == DR_OK) code = check_interrupt(err);
     if (code != DR_OK || !options->model) return code;
     json_t *const unshown = is_shell ? NULL : json_object();
-    code = load(session, options->model, is_shell ? fields : unshown, "model_receipt",
-                err);
+    code = load(session, options, options->model, is_shell ? fields : unshown,
+                "model_receipt", err);
     json_decref(unshown);
     return code == DR_OK ? check_interrupt(err) : code;
 }
@@ -67,7 +69,7 @@ enum dr_code run_model(struct session *session, const struct options *options,
                        json_t *fields, struct dr_error *err)
 {
     const enum dr_code code =
-        load(session, options->operands[0], fields, "receipt", err);
+        load(session, options, options->operands[0], fields, "receipt", err);
     if (code != DR_OK) return code;
     json_t *const receipt = json_incref(json_object_get(fields, "receipt"));
     (void)json_object_del(fields, "receipt");

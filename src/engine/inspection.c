@@ -13,24 +13,59 @@ static enum dr_code copy_metadata(const struct tensor_file *file,
     if (!out->metadata)
         return error_set(err, DR_NOMEM, "no memory for the file's metadata");
     for (size_t i = 0; i < file->metadata_count; ++i) {
-        out->metadata[i].key = strdup(file->metadata[i].key);
-        out->metadata[i].text = strdup(file->metadata[i].text);
-        out->metadata_count = i + 1;
-        if (!out->metadata[i].key || !out->metadata[i].text)
+        if (file->metadata[i].config != CONFIG_NONE) continue;
+        const size_t place = out->metadata_count++;
+        out->metadata[place].key = strdup(file->metadata[i].key);
+        out->metadata[place].text = strdup(file->metadata[i].text);
+        if (!out->metadata[place].key || !out->metadata[place].text)
             return error_set(err, DR_NOMEM, "no memory for the file's metadata");
     }
     return DR_OK;
 }
 
+/* One more text at the end of a list; without memory it is left out. */
+static void add_text(char ***list, size_t *count, const char *text)
+{
+    char **const grown = realloc(*list, (*count + 1) * sizeof grown[0]);
+    if (!grown) return;
+    *list = grown;
+    grown[*count] = strdup(text);
+    if (grown[*count]) ++*count;
+}
+
+static void free_texts(char **list, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        free(list[i]);
+    free(list);
+}
+
 static void add_neighbour(void *cookie, const char *path)
 {
     struct dr_inspection *const out = cookie;
-    char **const grown = realloc(out->vae_neighbours, (out->vae_neighbour_count + 1) *
-                                                          sizeof *out->vae_neighbours);
-    if (!grown) return;
-    out->vae_neighbours = grown;
-    grown[out->vae_neighbour_count] = strdup(path);
-    if (grown[out->vae_neighbour_count]) ++out->vae_neighbour_count;
+    add_text(&out->vae_neighbours, &out->vae_neighbour_count, path);
+}
+
+static void describe_meaning(const struct checkpoint *checkpoint,
+                             struct dr_inspection *out)
+{
+    const struct meaning *const meaning = &checkpoint->meaning;
+    const char *const unsupported = family_unsupported(checkpoint);
+    (void)snprintf(out->unsupported, sizeof out->unsupported, "%s",
+                   unsupported ? unsupported : "");
+    for (size_t i = 0; i < meaning->finding_count; ++i)
+        if (meaning->findings[i].is_warning)
+            add_text(&out->warnings, &out->warning_count, meaning->findings[i].text);
+        else
+            add_text(&out->refused, &out->refused_count, meaning->findings[i].text);
+    if (checkpoint->components[ROLE_UNET].count == 0) return;
+    (void)snprintf(out->prediction, sizeof out->prediction, "%s",
+                   meaning->predicts_v ? "v" : "epsilon");
+    (void)snprintf(out->prediction_source, sizeof out->prediction_source, "%s",
+                   meaning->prediction_source);
+    out->zero_terminal_snr = meaning->zero_terminal_snr;
+    (void)snprintf(out->schedule_source, sizeof out->schedule_source, "%s",
+                   meaning->schedule_source);
 }
 
 static enum dr_code read_digests(const struct checkpoint *checkpoint,
@@ -137,6 +172,7 @@ enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *optio
     if (code != DR_OK) return code;
     engine_describe_model(&checkpoint, path, &inspection->model);
     describe_lacks(&checkpoint, &inspection->model);
+    describe_meaning(&checkpoint, inspection);
     (void)snprintf(inspection->format, sizeof inspection->format, "%s",
                    checkpoint.file.format);
     for (size_t i = 0; i < checkpoint.file.shard_count; ++i)
@@ -161,9 +197,9 @@ void dr_inspection_free(struct dr_inspection *inspection)
         free(inspection->metadata[i].key);
         free(inspection->metadata[i].text);
     }
-    for (size_t i = 0; i < inspection->vae_neighbour_count; ++i)
-        free(inspection->vae_neighbours[i]);
     free(inspection->metadata);
-    free(inspection->vae_neighbours);
+    free_texts(inspection->vae_neighbours, inspection->vae_neighbour_count);
+    free_texts(inspection->refused, inspection->refused_count);
+    free_texts(inspection->warnings, inspection->warning_count);
     *inspection = (struct dr_inspection){0};
 }

@@ -179,16 +179,22 @@ static size_t let_go_of_vae(struct dr_engine *engine)
     return bytes;
 }
 
-static enum dr_code load_model(struct dr_engine *engine, const char *path, char *note,
-                               size_t note_bytes, struct dr_error *err)
+static enum dr_code load_model(struct dr_engine *engine, const char *path, bool force,
+                               char *note, size_t note_bytes, struct dr_error *err)
 {
     if (is_loaded_already(engine, path)) {
         (void)snprintf(note, note_bytes, "this model is loaded already; ");
         return engine->eager ? load_rest(engine, err) : DR_OK;
     }
     struct pipeline *fresh = NULL;
-    enum dr_code code = pipeline_open(&fresh, path, engine->dtype, &engine->packs, err);
+    enum dr_code code =
+        pipeline_open(&fresh, path,
+                      &(struct pipeline_options){.dtype = engine->dtype,
+                                                 .packs = &engine->packs,
+                                                 .force = force},
+                      err);
     if (code != DR_OK) return code;
+    if (fresh->warnings[0]) engine_log(engine, DR_LOG_WARNING, "%s", fresh->warnings);
     code = vae_switch_apply_setting(engine, fresh, err);
     if (engine->eager && code == DR_OK)
         code = engine_settle(engine, fresh, ALL_ROLES, NULL, err);
@@ -205,9 +211,8 @@ static enum dr_code load_model(struct dr_engine *engine, const char *path, char 
     return DR_OK;
 }
 
-enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
-                            enum dr_load_mode mode, struct dr_load_result *result,
-                            struct dr_error *err)
+enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned mode,
+                            struct dr_load_result *result, struct dr_error *err)
 {
     char note[DR_TEXT_BYTES] = "", reason[DR_TEXT_BYTES];
     if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no model path was given");
@@ -215,8 +220,8 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
     const bool was_eager = engine->eager;
-    engine->eager = mode == DR_LOAD_EAGER;
-    code = load_model(engine, path, note, sizeof note, err);
+    engine->eager = !(mode & DR_LOAD_LAZY);
+    code = load_model(engine, path, mode & DR_LOAD_FORCE, note, sizeof note, err);
     if (code != DR_OK) engine->eager = was_eager;
     if (code == DR_OK) {
         struct dr_vae_info vae;

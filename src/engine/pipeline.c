@@ -74,45 +74,63 @@ static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
 static enum dr_code check_family(const struct pipeline *pipeline, struct dr_error *err)
 {
     const enum family family = pipeline->checkpoint.family;
+    const char *const what = family_unsupported(&pipeline->checkpoint);
+    if (what)
+        return error_set(err, DR_UNSUPPORTED,
+                         "%.600s is %s; not supported yet: this version runs SD1.x and "
+                         "SDXL",
+                         pipeline->path, what);
     if (family == FAMILY_SD15 || family == FAMILY_SDXL) return DR_OK;
     if (family == FAMILY_VAE)
         return error_set(err, DR_BAD_INPUT,
                          "%.600s is a VAE, not a checkpoint; choose it with --vae",
                          pipeline->path);
-    return error_set(
-        err, DR_UNSUPPORTED,
-        "%.600s is a checkpoint of the family %s, which this version does not run; "
-        "it runs sd15 and sdxl",
-        pipeline->path, family_name(family));
+    return error_set(err, DR_UNSUPPORTED, "%.600s is of the family %s; not supported",
+                     pipeline->path, family_name(family));
 }
 
-/* The file's metadata, else tensors that are there for nothing but their names. */
-static enum dr_code read_prediction(struct pipeline *pipeline, struct dr_error *err)
+/* Tensors of a network that its walk did not ask for. */
+static enum dr_code check_unused(struct pipeline *pipeline, struct dr_error *err)
 {
-    const struct tensor_file *const file = &pipeline->checkpoint.file;
-    const char *const said = tensor_file_metadata(file, "darkroom.prediction");
-    const char *const zero = tensor_file_metadata(file, "darkroom.zero_terminal_snr");
-    if (said && said[0] != 'v' && said[0] != 'e')
-        return error_set(err, DR_UNSUPPORTED,
-                         "%.600s predicts \"%.40s\"; this version runs models that "
-                         "predict epsilon or v_prediction",
-                         pipeline->path, said);
-    const bool is_v = said ? said[0] == 'v' : tensor_file_find(file, "v_pred") != NULL;
-    pipeline->prediction = is_v ? PREDICTION_V : PREDICTION_EPSILON;
-    pipeline->zero_terminal_snr =
-        zero ? strcmp(zero, "true") == 0 : tensor_file_find(file, "ztsnr") != NULL;
-    return DR_OK;
+    enum dr_code code = DR_OK;
+    for (int role = 0; role < ROLE_COUNT && code == DR_OK; ++role) {
+        const struct source *const base = pipeline->slots[role].base;
+        const struct problem_list *const unused = base ? &base->spec->unused : NULL;
+        if (unused && unused->count > 0)
+            code =
+                meaning_add(&pipeline->checkpoint, role, err,
+                            "%.300s: %zu tensor%s of the %s would not be used: %s%s",
+                            pipeline->path, unused->count,
+                            unused->count == 1 ? "" : "s", slot_names[role],
+                            unused->text,
+                            unused->count > COMPONENT_LISTED_PROBLEMS ? ", ..." : "");
+    }
+    return code;
 }
 
-enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype dtype,
-                           const struct pack_store *packs, struct dr_error *err)
+static enum dr_code check_meaning(struct pipeline *pipeline, bool force,
+                                  struct dr_error *err)
+{
+    unsigned roles =
+        1U << ROLE_COUNT; /* how the whole is run, and what is usable of it */
+    for (int role = 0; role < ROLE_COUNT; ++role)
+        if (pipeline->slots[role].base) roles |= 1U << role;
+    const enum dr_code code = check_unused(pipeline, err);
+    return code == DR_OK
+               ? meaning_check(&pipeline->checkpoint, roles, force, pipeline->warnings,
+                               sizeof pipeline->warnings, err)
+               : code;
+}
+
+enum dr_code pipeline_open(struct pipeline **out, const char *path,
+                           const struct pipeline_options *options, struct dr_error *err)
 {
     if (strlen(path) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT, "the model's path is longer than %d bytes",
                          DR_PATH_BYTES - 1);
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     if (!pipeline) return error_set(err, DR_NOMEM, "no memory to open %.400s", path);
-    pipeline->packs = packs;
+    pipeline->packs = options->packs;
     (void)snprintf(pipeline->path, sizeof pipeline->path, "%s", path);
     path_stem(path, pipeline->name, sizeof pipeline->name);
     for (int role = 0; role < ROLE_COUNT; ++role)
@@ -120,8 +138,8 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype d
     enum dr_code code = checkpoint_open(&pipeline->checkpoint, path, err);
     if (code == DR_OK) code = check_family(pipeline, err);
     pipeline->text_count = pipeline->checkpoint.family == FAMILY_SDXL ? 2 : 1;
-    if (code == DR_OK) code = open_specs(pipeline, dtype, err);
-    if (code == DR_OK) code = read_prediction(pipeline, err);
+    if (code == DR_OK) code = open_specs(pipeline, options->dtype, err);
+    if (code == DR_OK) code = check_meaning(pipeline, options->force, err);
     if (code == DR_OK && !pipeline->slots[ROLE_UNET].base &&
         !pipeline->slots[ROLE_VAE].base && !pipeline->slots[ROLE_TEXT].base &&
         !pipeline->slots[ROLE_TEXT2].base)

@@ -36,20 +36,26 @@ struct pipeline {
     struct vae_spec *vae; /* its own; NULL: none */
     struct source sources[ROLE_COUNT];
     struct slot slots[ROLE_COUNT];
-    enum prediction_kind prediction; /* what the file says, else epsilon */
-    bool zero_terminal_snr;          /* the file says so */
     struct prompt_cache prompts;
     struct vae_said said;             /* of the VAE, for this checkpoint */
     struct vae_resolution resolution; /* what it means */
     struct vae_file *override;        /* owned; NULL: base */
     char problems[DR_TEXT_BYTES]; /* components that are there but unusable, in words */
+    char warnings
+        [DR_TEXT_BYTES]; /* what the checkpoint says and nothing obeys; "" for nothing */
 };
 
-/* Errors: checkpoint_open's; DR_UNSUPPORTED (a family or UNet that is not run yet);
- * DR_INCOMPLETE where nothing of it is usable. packs: borrowed; NULL: none. A component that is missing or broken leaves
- * its slot without a base; pipeline_lacks says which. */
-enum dr_code pipeline_open(struct pipeline **out, const char *path, enum dtype dtype,
-                           const struct pack_store *packs,
+struct pipeline_options {
+    enum dtype dtype;
+    const struct pack_store *packs; /* borrowed; NULL: none */
+    bool
+        force; /* what would change the picture and is not obeyed (meaning.h) is a warning */
+};
+/* Errors: checkpoint_open's; DR_UNSUPPORTED (a family or UNet that is not run yet, a finding of
+ * meaning.h); DR_INCOMPLETE where nothing of it is usable. A component that is missing or broken
+ * leaves its slot without a base; pipeline_lacks says which. */
+enum dr_code pipeline_open(struct pipeline **out, const char *path,
+                           const struct pipeline_options *options,
                            struct dr_error *err) DR_MUST_CHECK;
 
 /* Releases weights, override and files. NULL and *pipeline == NULL are fine. */

@@ -279,18 +279,21 @@ enum dr_code forecast_request(struct dr_engine *engine,
         code = check_picture_options(options->bits, options->quality, err);
     if (code == DR_OK) code = check_sampler(options, &want->sampler, err);
     const enum family family = engine->pipeline->checkpoint.family;
+    const struct meaning *const meaning = &engine->pipeline->checkpoint.meaning;
     if (code == DR_OK) code = pick_size(options, family, want, err);
     if (code == DR_OK) code = pick_conditioning(options, family, want, err);
+    if (meaning->encodes_empty_negative) want->negative_is_zero = false;
     if (code != DR_OK) return code;
     want->output_is_latent = options->output && output_is_latent(options->output);
     want->wants_decode = !want->output_is_latent || options->image;
     want->seed = options->seed;
     want->sampler.steps = options->steps;
     want->sampler.prediction =
-        options->prediction == DR_PREDICTION_AUTO ? engine->pipeline->prediction
-        : options->prediction == DR_PREDICTION_V  ? PREDICTION_V
-                                                  : PREDICTION_EPSILON;
-    want->sampler.zero_terminal_snr = engine->pipeline->zero_terminal_snr;
+        options->prediction == DR_PREDICTION_AUTO
+            ? (meaning->predicts_v ? PREDICTION_V : PREDICTION_EPSILON)
+        : options->prediction == DR_PREDICTION_V ? PREDICTION_V
+                                                 : PREDICTION_EPSILON;
+    want->sampler.zero_terminal_snr = meaning->zero_terminal_snr;
     want->sampler.image_to_image = options->init != NULL;
     want->sampler.strength = options->init ? (float)options->strength : 1.0F;
     want->sampler.count = (size_t)LATENT_CHANNELS *

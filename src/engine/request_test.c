@@ -454,12 +454,12 @@ static void what_is_not_run_yet_is_refused_by_name(void)
         const char *options, *part1, *part2;
         enum dr_code code;
     } files[] = {
-        {"--family sd15 --size tiny --unet-channels 9",                       "9",   "npaint",            DR_UNSUPPORTED},
-        {"--family sd15 --size tiny --linear-proj --without text",            "sd2",
-         "runs sd15 and sdxl",                                                                            DR_UNSUPPORTED},
-        {"--family sd15 --size tiny --part vae",                              "VAE", "--vae",             DR_BAD_INPUT  },
+        {"--family sd15 --size tiny --unet-channels 9",                       "9",     "npaint",            DR_UNSUPPORTED},
+        {"--family sd15 --size tiny --linear-proj --without text",            "SD2.x",
+         "not supported yet: this version runs SD1.x and SDXL",                                             DR_UNSUPPORTED},
+        {"--family sd15 --size tiny --part vae",                              "VAE",   "--vae",             DR_BAD_INPUT  },
         {"--family sd15 --size tiny --drop model.diffusion_model.out.2.bias",
-         "out.2.bias",                                                               "other.safetensors", DR_INCOMPLETE },
+         "out.2.bias",                                                                 "other.safetensors", DR_INCOMPLETE },
     };
     struct dr_engine *engine = open_engine();
     load(engine, "a.safetensors");

@@ -98,10 +98,12 @@ static enum dr_code resolve_and_open(struct vae_choice *choice,
         vae_file_open(&choice->file, resolution->path,
                       &(struct vae_file_options){.family = pipeline->checkpoint.family,
                                                  .dtype = engine->dtype,
-                                                 .packs = &engine->packs},
+                                                 .packs = &engine->packs,
+                                                 .force = words->force},
                       err);
     if (code != DR_OK) return code;
-    choice->file->forced = words->force;
+    if (choice->file->warnings[0])
+        engine_log(engine, DR_LOG_WARNING, "%s", choice->file->warnings);
     code = check_known(engine, pipeline, choice->file, err);
     if (code != DR_OK) vae_choice_close(choice);
     return code;

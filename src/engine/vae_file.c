@@ -5,6 +5,25 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static enum dr_code check_meaning(struct vae_file *file, bool force,
+                                  struct dr_error *err)
+{
+    const struct problem_list *const unused = &vae_component(file->spec)->unused;
+    /* Of a whole checkpoint only the VAE counts; of a VAE's own file all. */
+    const bool is_alone = file->checkpoint.family == FAMILY_VAE;
+    const unsigned roles = 1U << ROLE_VAE | (is_alone ? 1U << ROLE_COUNT : 0U);
+    enum dr_code code = DR_OK;
+    if (unused->count > 0)
+        code = meaning_add(&file->checkpoint, ROLE_VAE, err,
+                           "%.300s: %zu tensor%s of the VAE would not be used: %s%s",
+                           file->path, unused->count, unused->count == 1 ? "" : "s",
+                           unused->text,
+                           unused->count > COMPONENT_LISTED_PROBLEMS ? ", ..." : "");
+    return code == DR_OK ? meaning_check(&file->checkpoint, roles, force,
+                                         file->warnings, sizeof file->warnings, err)
+                         : code;
+}
+
 enum dr_code vae_file_open(struct vae_file **out, const char *path,
                            const struct vae_file_options *options, struct dr_error *err)
 {
@@ -24,6 +43,9 @@ enum dr_code vae_file_open(struct vae_file **out, const char *path,
         error_prefix(err, "%.300s", path);
         goto out;
     }
+    code = check_meaning(file, options->force, err);
+    if (code != DR_OK) goto out;
+    file->forced = options->force;
     file->source = (struct source){.name = "vae (override)",
                                    .spec = vae_component(file->spec),
                                    .path = file->path};

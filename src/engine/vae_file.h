@@ -15,7 +15,8 @@ struct vae_file {
     struct checkpoint checkpoint;
     struct vae_spec *spec;
     struct source source;
-    bool forced; /* whoever chose it wants no latent probe */
+    bool forced;                  /* whoever chose it wants no latent probe */
+    char warnings[DR_TEXT_BYTES]; /* as struct pipeline's */
 };
 
 /* Open and check that it is whole: every tensor of the architecture with the right shape.
@@ -25,6 +26,7 @@ struct vae_file_options {
     enum family family;
     enum dtype dtype;
     const struct pack_store *packs; /* borrowed; NULL: none */
+    bool force; /* no latent probe, and findings of meaning.h are warnings */
 };
 enum dr_code vae_file_open(struct vae_file **out, const char *path,
                            const struct vae_file_options *options,

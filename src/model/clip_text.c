@@ -1,5 +1,7 @@
 #include "model/clip_text.h"
 
+#include <string.h>
+
 #include "model/layer.h"
 #include "model/outline.h"
 #include "model/tokenizer.h"
@@ -19,8 +21,8 @@ struct clip_text_names {
     const char *qkv[3];  /* below a layer's attention, to be stacked; or ... */
     const char *stacked; /* ... stacked already: with _weight and _bias */
     const char *attention;
-    const char *heads; /* metadata */
-    enum activation activation;
+    const char *heads, *activation_key; /* metadata */
+    enum activation activation;         /* where that says nothing */
 };
 
 static const struct clip_text_names hugging_face = {
@@ -36,6 +38,7 @@ static const struct clip_text_names hugging_face = {
     .expand = "mlp.fc1",
     .contract = "mlp.fc2",
     .heads = "darkroom.text.heads",
+    .activation_key = "darkroom.text.activation",
     .activation = ACTIVATION_QUICK_GELU,
 };
 
@@ -53,6 +56,7 @@ static const struct clip_text_names open_clip = {
     .expand = "mlp.c_fc",
     .contract = "mlp.c_proj",
     .heads = "darkroom.text2.heads",
+    .activation_key = "darkroom.text2.activation",
     .activation = ACTIVATION_GELU,
 };
 
@@ -61,6 +65,7 @@ struct clip_text_spec {
     struct component_spec component;
     struct clip_text_info info;
     const struct clip_text_names *names;
+    enum activation activation;
     enum family family;
     const struct weight *tokens, *positions; /* tables */
     const struct weight *projection;         /* NULL: none */
@@ -149,11 +154,22 @@ static enum dr_code need_network(struct clip_text_spec *text, struct dr_error *e
     return DR_OK;
 }
 
+/* As transformers names them. Other names are refused before (meaning.h). */
+static enum activation activation_of(const struct tensor_file *file,
+                                     const struct clip_text_names *names)
+{
+    const char *const said = tensor_file_metadata(file, names->activation_key);
+    if (said && strcmp(said, "quick_gelu") == 0) return ACTIVATION_QUICK_GELU;
+    if (said && strcmp(said, "gelu") == 0) return ACTIVATION_GELU;
+    return names->activation;
+}
+
 /* What the shapes alone leave open, once all tensors are there. */
 static enum dr_code settle(struct clip_text_spec *text, struct dr_error *err)
 {
     struct clip_text_info *const info = &text->info;
     const struct tensor_file *const file = text->component.index->file;
+    text->activation = activation_of(file, text->names);
     if (info->positions < TOKENIZER_POSITIONS)
         return error_set(err, DR_UNSUPPORTED,
                          "text encoder: %d positions; prompts have %d tokens",
@@ -225,7 +241,7 @@ static struct value plan_layer(struct plan *plan, const struct clip_text_spec *s
     const struct linear_options expand = {
         .weight = layer->expand.weight,
         .bias = layer->expand.bias,
-        .activation = spec->names->activation,
+        .activation = spec->activation,
     };
     h = plan_linear(plan, layer_norm(plan, x, &layer->norm2), &expand);
     return layer_linear(plan, h, &layer->contract, x);

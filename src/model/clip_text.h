@@ -3,7 +3,8 @@
  * A pre-norm transformer with a causal mask, in two spellings told by the component's role:
  * TEXT is CLIP-L in Hugging Face's names with quick GELU (SD1.x, and SDXL's first encoder),
  * TEXT2 is OpenCLIP bigG in OpenCLIP's names with exact GELU (SDXL's second). Head dimension 64
- * unless the file says (darkroom.text.heads, darkroom.text2.heads). All other dimensions are
+ * unless the file says (darkroom.text.heads, darkroom.text2.heads), and so may it say the other
+ * activation (darkroom.text.activation, .text2.activation: quick_gelu or gelu). All other dimensions are
  * read from the tensors.
  *
  *     family   context                              pooled (TEXT2)

@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "weights/quantisation.h"
+#include "weights/tensor_scale.h"
 
 enum {
     OPERAND_ALIGN = 64,    /* what weight_store asks for */
-    LISTED_PROBLEMS = 5,   /* named in the message; the rest is counted */
     CHUNK_BYTES = 1 << 20, /* few turns of the threads, and still in the last cache */
 };
 
@@ -27,7 +28,7 @@ void component_spec_begin(struct component_spec *spec,
 __attribute__((format(printf, 2, 3))) static void note(struct problem_list *list,
                                                        const char *format, ...)
 {
-    if (list->count++ >= LISTED_PROBLEMS) return;
+    if (list->count++ >= COMPONENT_LISTED_PROBLEMS) return;
     const size_t used = strlen(list->text);
     const char *const comma = used > 0 ? ", " : "";
     (void)snprintf(list->text + used, sizeof list->text - used, "%s", comma);
@@ -152,6 +153,13 @@ static bool check_tensor(struct component_spec *spec,
     const bool ranked = view_tensor(tensor, request->kind, view);
     if (ranked && fits(view, request, part_count) && dtype_is_float(tensor->dtype))
         return true;
+    const char *const quantisation = quantisation_of(spec->index->file, tensor->name);
+    if (quantisation) {
+        if (!spec->quantisation) spec->quantisation = quantisation;
+        note(&spec->quantised, "%s is %s %s", entry->name, dtype_name(tensor->dtype),
+             tensor_shape_text(tensor, shape));
+        return false;
+    }
     note(&spec->misshapen, "%s is %s %s, not %s", entry->name,
          dtype_name(tensor->dtype), tensor_shape_text(tensor, shape),
          wanted_text(request, part_count, wanted));
@@ -310,13 +318,42 @@ static void append(char *text, size_t capacity, const char *format, ...)
 static void append_list(char *text, size_t capacity, const struct problem_list *list)
 {
     append(text, capacity, ": %s", list->text);
-    if (list->count > LISTED_PROBLEMS)
-        append(text, capacity, " and %zu more", list->count - LISTED_PROBLEMS);
+    if (list->count > COMPONENT_LISTED_PROBLEMS)
+        append(text, capacity, " and %zu more",
+               list->count - COMPONENT_LISTED_PROBLEMS);
+}
+
+static enum dr_code list_quantised(const struct component_spec *spec,
+                                   struct dr_error *err)
+{
+    return error_set(
+        err, DR_UNSUPPORTED,
+        "%s of %.400s: %zu weight%s quantised to %s, which is not supported yet "
+        "(%.200s%s); use the float16, bfloat16, float32 or float8 file of this model",
+        component_role_name(spec->index->role), spec->index->file->path,
+        spec->quantised.count, spec->quantised.count == 1 ? " is" : "s are",
+        spec->quantisation, spec->quantised.text,
+        spec->quantised.count > COMPONENT_LISTED_PROBLEMS ? ", ..." : "");
+}
+
+/* A quantised form may take the place of the weight: then that is what is missing. */
+static enum dr_code list_replaced(const struct component_spec *spec, const char *name,
+                                  struct dr_error *err)
+{
+    return error_set(
+        err, DR_UNSUPPORTED,
+        "%s of %.400s: its weights are quantised (GPTQ or AWQ: tensors such "
+        "as %.160s), which is not supported; use the float16, bfloat16, "
+        "float32 or float8 file of this model",
+        component_role_name(spec->index->role), spec->index->file->path, name);
 }
 
 static enum dr_code list_problems(const struct component_spec *spec,
                                   struct dr_error *err)
 {
+    const char *const replaced =
+        spec->missing.count > 0 ? quantisation_in_place(spec->index->file) : NULL;
+    if (replaced) return list_replaced(spec, replaced, err);
     const struct problem_list *const missing = &spec->missing, *const misshapen =
                                                                    &spec->misshapen;
     char text[sizeof missing->text + sizeof misshapen->text + 128] = "";
@@ -368,8 +405,31 @@ static void size_scratch(struct component_spec *spec)
         size_align(largest < CHUNK_BYTES ? (size_t)largest : CHUNK_BYTES,
                    OPERAND_ALIGN);
     spec->plain_bytes = size_align(spec->plain_bytes, OPERAND_ALIGN);
-    spec->scratch_bytes =
-        2 * spec->chunk_bytes + spec->plain_bytes + count * DIGEST_BYTES + count;
+    for (size_t i = 0; i < count; ++i) {
+        const struct tensor *const tensor = spec->index->tensors[i].tensor;
+        if (spec->index->tensors[i].scale_count > 0 && tensor->rank > 0 &&
+            (uint64_t)tensor->dims[0] > spec->scale_rows)
+            spec->scale_rows = (size_t)tensor->dims[0];
+    }
+    spec->scale_rows = size_align(spec->scale_rows, OPERAND_ALIGN);
+    spec->scratch_bytes = 2 * spec->chunk_bytes + spec->plain_bytes +
+                          spec->scale_rows * (TENSOR_SCALE_RAW_BYTES + sizeof(float)) +
+                          count * DIGEST_BYTES + count;
+}
+
+/* A tensor that nothing reads is not a weight of this network, whatever its name. */
+static enum dr_code list_unused(struct component_spec *spec, struct dr_error *err)
+{
+    const size_t count = spec->index->count;
+    bool *const is_used = pool_alloc(spec->pool, count * sizeof is_used[0]);
+    if (!is_used) return error_set(err, DR_NOMEM, "no memory for a list of tensors");
+    for (size_t i = 0; i < spec->operand_count; ++i)
+        for (int32_t p = 0; p < spec->operands[i]->part_count; ++p)
+            is_used[spec->operands[i]->parts[p]] = true;
+    for (size_t i = 0; i < count; ++i)
+        if (!is_used[i] && !spec->index->tensors[i].is_scale)
+            note(&spec->unused, "%s", spec->index->tensors[i].name);
+    return DR_OK;
 }
 
 enum dr_code component_spec_end(struct component_spec *spec, struct dr_error *err)
@@ -378,10 +438,12 @@ enum dr_code component_spec_end(struct component_spec *spec, struct dr_error *er
         if (err) *err = spec->failure;
         return spec->failure.code;
     }
+    if (spec->quantised.count > 0) return list_quantised(spec, err);
     if (spec->missing.count > 0 || spec->misshapen.count > 0)
         return list_problems(spec, err);
     assert(spec->operand_count > 0);
     const enum dr_code code = lay_out_weights(spec, err);
-    if (!code) size_scratch(spec);
-    return code;
+    if (code) return code;
+    size_scratch(spec);
+    return list_unused(spec, err);
 }

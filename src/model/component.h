@@ -40,6 +40,10 @@ struct operand {
     bool transpose; /* the tensor is stored [in, out] (OpenCLIP's text_projection) */
 };
 
+enum {
+    COMPONENT_LISTED_PROBLEMS = 5
+}; /* named in a message; the rest is counted */
+
 /* Names for one message at the end, the first few of count. */
 struct problem_list {
     char text[416];
@@ -56,11 +60,17 @@ struct component_spec {
     size_t scratch_bytes; /* of the load, exact */
     size_t chunk_bytes;   /* of one read; two such buffers lie in the scratch */
     size_t plain_bytes;   /* of the largest operand's plain form */
+    size_t scale_rows;    /* the most rows of a tensor that has scales; 0: none has */
     enum dtype dtype;     /* of weights: DTYPE_BF16 or DTYPE_F32 */
     struct pool *pool; /* of the network's spec: operands, layouts and names lie here */
     /* found while building */
     struct problem_list missing;
     struct problem_list misshapen;
+    struct problem_list
+        quantised;            /* of the misshapen: weights in a form that is not read */
+    const char *quantisation; /* of the first of them */
+    struct problem_list
+        unused; /* tensors of the file that no operand takes: not an error here */
     struct dr_error
         failure; /* the first error that is not about the file: no memory, ... */
 };
@@ -96,7 +106,8 @@ const struct weight *component_need_stack(struct component_spec *spec,
                                           const struct operand_request *request,
                                           const char *const names[]);
 
-/* Lay out the region. Errors: DR_INCOMPLETE lists the problems ("vae of FILE: 3 tensors are
+/* Lay out the region. Errors: DR_UNSUPPORTED where weights are quantised, with how;
+ * DR_INCOMPLETE lists the problems ("vae of FILE: 3 tensors are
  * missing: ...; 1 has another shape: ... is F16 [4, 4, 1, 1], not [8, 8, 1, 1]"); DR_NOMEM and
  * what weight_init says. */
 enum dr_code component_spec_end(struct component_spec *spec,

@@ -10,7 +10,9 @@
  * (one tensor's SHA-256 cannot be split): all else hides behind it. What is left of an operand after its
  * last piece is stored by all threads.
  *
- * The scratch region: [chunk 0][chunk 1][plain operand][a digest a tensor][a flag a tensor].
+ * The scratch region: [chunk 0][chunk 1][plain operand][scales as stored][scales][a digest a
+ * tensor][a flag a tensor]. A tensor with scales (tensor_scale.h) has them read before its first
+ * piece is converted: value times scale in float32, then to the weight's type.
  *
  * A tensor that two operands take columns of is read and digested for each; both readings must
  * give the same digest, so that no byte goes into a weight that was not also in the proof.
@@ -22,6 +24,7 @@
 #include "base/fault.h"
 #include "compute/team.h"
 #include "model/component_pack.h"
+#include "weights/tensor_scale.h"
 
 enum {
     BLOCK_ELEMENTS = 512, /* of a transposition's detour */
@@ -46,6 +49,9 @@ struct loader {
     bool makes_pack;
     unsigned char *chunks[2];
     unsigned char *plain;
+    void *stored_scales;
+    float *scales; /* of each row of the tensor that is converted, where is_scaled */
+    bool is_scaled;
     uint8_t (*digests)[DIGEST_BYTES];
     uint8_t *is_digested;
     uint64_t done_bytes, total_bytes;
@@ -134,18 +140,6 @@ static bool is_finite_bf16(const uint16_t *values, size_t count)
     return !bad;
 }
 
-/* Convert count values into the weight's type; false where one is not finite. */
-static bool convert(const struct weight *weight, enum dtype type, const void *source,
-                    void *target, size_t count)
-{
-    if (weight->dtype == DTYPE_BF16) {
-        dtype_to_bf16(source, type, target, count);
-        return is_finite_bf16(target, count);
-    }
-    dtype_to_f32(source, type, target, count);
-    return is_finite_f32(target, count);
-}
-
 /* What converting needs of a piece: elements [first, first + count) of a tensor, of whose rows
  * (row_elements each) the columns from skip on, kept_elements many, go to target. */
 struct run {
@@ -155,7 +149,43 @@ struct run {
     unsigned char *target; /* of the tensor's first kept element */
     uint64_t first, count;
     uint64_t row_elements, skip, kept_elements;
+    const float *scales; /* of each row, scale_elements long; NULL: as stored */
+    uint64_t scale_elements;
 };
+
+/* Convert count values into the weight's type; false where one is not finite. */
+static bool convert_plain(const struct weight *weight, enum dtype type,
+                          const void *source, void *target, size_t count)
+{
+    if (weight->dtype == DTYPE_BF16) {
+        dtype_to_bf16(source, type, target, count);
+        return is_finite_bf16(target, count);
+    }
+    dtype_to_f32(source, type, target, count);
+    return is_finite_f32(target, count);
+}
+
+/* The same of the tensor's elements from `element` on, each times its row's scale. */
+static bool convert(const struct run *run, uint64_t element,
+                    const unsigned char *source, unsigned char *target, size_t count)
+{
+    const struct weight *const weight = &run->operand->weight;
+    const size_t source_bytes = dtype_bytes(run->type),
+                 target_bytes = dtype_bytes(weight->dtype);
+    float block[BLOCK_ELEMENTS];
+    bool finite = true;
+    if (!run->scales) return convert_plain(weight, run->type, source, target, count);
+    for (size_t done = 0; done < count; done += BLOCK_ELEMENTS) {
+        const size_t left = count - done;
+        const size_t some = left < BLOCK_ELEMENTS ? left : BLOCK_ELEMENTS;
+        dtype_to_f32(source + done * source_bytes, run->type, block, some);
+        for (size_t k = 0; k < some; ++k)
+            block[k] *= run->scales[(element + done + k) / run->scale_elements];
+        finite &=
+            convert_plain(weight, DTYPE_F32, block, target + done * target_bytes, some);
+    }
+    return finite;
+}
 
 static bool convert_rows(const struct run *run)
 {
@@ -171,11 +201,10 @@ static bool convert_rows(const struct run *run)
         const uint64_t high =
             kept + run->kept_elements < end ? kept + run->kept_elements : end;
         if (low >= high) continue;
-        finite &=
-            convert(weight, run->type, run->source + (low - run->first) * source_bytes,
-                    run->target +
-                        (row * run->kept_elements + low - kept) * target_bytes,
-                    (size_t)(high - low));
+        finite &= convert(run, low, run->source + (low - run->first) * source_bytes,
+                          run->target +
+                              (row * run->kept_elements + low - kept) * target_bytes,
+                          (size_t)(high - low));
     }
     return finite;
 }
@@ -192,8 +221,8 @@ static bool convert_transposed(const struct run *run)
     for (uint64_t done = 0; done < run->count; done += BLOCK_ELEMENTS) {
         const uint64_t left = run->count - done;
         const size_t count = left < BLOCK_ELEMENTS ? (size_t)left : BLOCK_ELEMENTS;
-        finite &=
-            convert(weight, run->type, run->source + done * source_bytes, block, count);
+        finite &= convert(run, run->first + done, run->source + done * source_bytes,
+                          (unsigned char *)block, count);
         for (size_t k = 0; k < count; ++k) {
             const uint64_t element = run->first + done + k;
             const uint64_t place = element % out * in + element / out;
@@ -226,11 +255,36 @@ static bool convert_piece(const struct loader *loader, const struct piece *piece
         .row_elements = columns * kernel,
         .skip = (uint64_t)operand->first_column * kernel,
         .kept_elements = (uint64_t)weight->in * kernel,
+        .scales = loader->is_scaled ? loader->scales : NULL,
+        .scale_elements = (uint64_t)tensor_element_count(tensor) /
+                          (uint64_t)(tensor->rank > 0 ? tensor->dims[0] : 1),
     };
     if (operand->transpose) return convert_transposed(&run);
     if (run.kept_elements == run.row_elements) /* all of it: as one row */
         run.row_elements = run.kept_elements = (uint64_t)tensor_element_count(tensor);
     return convert_rows(&run);
+}
+
+/* The scales of a tensor whose first piece is converted next: of each part of it, or 1. */
+static enum dr_code read_scales(struct loader *loader, const struct piece *piece,
+                                struct dr_error *err)
+{
+    const struct component_index *const index = loader->spec->index;
+    const struct component_tensor *const entry = &index->tensors[piece->tensor_idx];
+    loader->is_scaled = entry->scale_count > 0;
+    if (!loader->is_scaled) return DR_OK;
+    const size_t rows = entry->tensor->rank > 0 ? (size_t)entry->tensor->dims[0] : 1;
+    const size_t part_rows = rows / (size_t)entry->scale_count;
+    enum dr_code code = DR_OK;
+    for (int32_t i = 0; i < entry->scale_count && !code; ++i) {
+        float *const scales = loader->scales + (size_t)i * part_rows;
+        for (size_t row = 0; !entry->scales[i] && row < part_rows; ++row)
+            scales[row] = 1.0F;
+        if (entry->scales[i])
+            code = tensor_scale_read(index->file, entry->scales[i], part_rows,
+                                     loader->stored_scales, scales, err);
+    }
+    return code;
 }
 
 /* ---- one turn of the pipeline ---- */
@@ -411,6 +465,9 @@ static enum dr_code run_turns(struct loader *loader, struct dr_error *err)
             .digest = &digest,
             .finite = true,
         };
+        if (has_current && turn.current->operand && turn.current->start == 0)
+            code = read_scales(loader, turn.current, err);
+        if (code) break;
         run_turn(&turn);
         if (has_current) code = finish_current(&turn, err);
         if (!code && has_incoming) code = finish_incoming(&turn, err);
@@ -433,6 +490,10 @@ static void carve(struct loader *loader, const struct region *scratch)
     at += spec->chunk_bytes;
     loader->plain = at;
     at += spec->plain_bytes;
+    loader->stored_scales = at;
+    at += spec->scale_rows * TENSOR_SCALE_RAW_BYTES;
+    loader->scales = (float *)(void *)at;
+    at += spec->scale_rows * sizeof(float);
     loader->digests = (uint8_t(*)[DIGEST_BYTES])at;
     at += spec->index->count * DIGEST_BYTES;
     loader->is_digested = at;

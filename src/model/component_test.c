@@ -27,7 +27,7 @@ static uint64_t draw(uint64_t below)
 /* ---- a file of random tensors ---- */
 
 enum {
-    MAX_TENSORS = 24,
+    MAX_TENSORS = 32,
     NAME_BYTES = 24
 };
 
@@ -36,6 +36,7 @@ struct sample {
     char names[MAX_TENSORS][NAME_BYTES];
     unsigned char *data[MAX_TENSORS]; /* as stored */
     size_t bytes[MAX_TENSORS];
+    int scale[MAX_TENSORS]; /* the place of its scale; 0: it has none */
     int count;
     struct tensor_file file;
     struct component_tensor tensors[MAX_TENSORS];
@@ -146,13 +147,33 @@ struct expectation {
     bool transpose;
 };
 
+/* A tensor's stored values times their scales: in float32. */
+static float scaled_value(const struct sample *sample, int tensor, size_t element)
+{
+    const struct tensor_writer_item *const item = &sample->items[tensor];
+    const int scale = sample->scale[tensor];
+    const size_t rows = (size_t)item->dims[0];
+    const size_t row = element / (element_count(item) / rows);
+    const size_t place = element_count(&sample->items[scale]) > 1 ? row : 0;
+    const enum dtype type = sample->items[scale].dtype;
+    float value, factor;
+    dtype_to_f32(sample->data[tensor] + element * dtype_bytes(item->dtype), item->dtype,
+                 &value, 1);
+    dtype_to_f32(sample->data[scale] + place * dtype_bytes(type), type, &factor, 1);
+    return value * factor;
+}
+
 /* One value of a stored tensor, in the weight's type, to target. */
 static void take(const struct sample *sample, int tensor, size_t element,
                  enum dtype type, unsigned char *target)
 {
-    const enum dtype stored = sample->items[tensor].dtype;
+    float scaled = 0;
+    if (sample->scale[tensor]) scaled = scaled_value(sample, tensor, element);
+    const enum dtype stored =
+        sample->scale[tensor] ? DTYPE_F32 : sample->items[tensor].dtype;
     const unsigned char *const source =
-        sample->data[tensor] + element * dtype_bytes(stored);
+        sample->scale[tensor] ? (const unsigned char *)&scaled
+                              : sample->data[tensor] + element * dtype_bytes(stored);
     if (type == DTYPE_F32) {
         float value;
         dtype_to_f32(source, stored, &value, 1);
@@ -264,6 +285,62 @@ static void fill_sample(struct sample *sample, enum dtype type)
     open_sample(sample);
 }
 
+/* The scale of a tensor of the sample: NAME_scale, after which it is in the index too. */
+static void add_scale(struct sample *sample, const char *name, enum dtype type,
+                      int rank, const int64_t *dims)
+{
+    char scale[NAME_BYTES];
+    (void)snprintf(scale, sizeof scale, "%s_scale", name);
+    sample->scale[find(sample, name)] = sample->count;
+    add(sample, scale, type, rank, dims);
+}
+
+static struct component_tensor *entry_of(struct sample *sample, const char *name)
+{
+    for (size_t i = 0; i < sample->index.count; ++i)
+        if (strcmp(sample->tensors[i].name, name) == 0) return &sample->tensors[i];
+    check_fail_at("no tensor %s", name);
+    abort();
+}
+
+/* The same network with scales: one for a tensor, or one for each of its rows. */
+static void fill_scaled_sample(struct sample *sample, enum dtype type)
+{
+    *sample = (struct sample){0};
+    add(sample, "conv", type, DIMS(130, 129, 3, 3));
+    add_scale(sample, "conv", DTYPE_F32, 0, NULL);
+    add(sample, "odd", type, DIMS(7, 5, 1, 3));
+    add_scale(sample, "odd", DTYPE_BF16, DIMS(7, 1, 1, 1));
+    add(sample, "one", type, DIMS(33, 17, 1, 1));
+    add(sample, "linear", type, DIMS(40, 24));
+    add_scale(sample, "linear", DTYPE_F32, DIMS(40));
+    add(sample, "vector", type, DIMS(129));
+    add_scale(sample, "vector", DTYPE_F16, DIMS(1));
+    add(sample, "table", type, DIMS(600, 64));
+    add_scale(sample, "table", DTYPE_F64, DIMS(600, 1));
+    add(sample, "q", type, DIMS(64, 48));
+    add_scale(sample, "q", DTYPE_F32, DIMS(64, 1));
+    add(sample, "k", type, DIMS(64, 48, 1, 1));
+    add_scale(sample, "k", DTYPE_F32, 0, NULL);
+    add(sample, "v", DTYPE_F32, DIMS(64, 48));
+    add(sample, "q.bias", type, DIMS(64));
+    add(sample, "k.bias", DTYPE_F16, DIMS(64));
+    add(sample, "projection", type, DIMS(600, 37));
+    add_scale(sample, "projection", DTYPE_F32, DIMS(600));
+    add(sample, "skip", type, DIMS(96, 1100, 1, 1));
+    add_scale(sample, "skip", DTYPE_F32, DIMS(96, 1));
+    open_sample(sample);
+    for (int i = 0; i < sample->count; ++i) {
+        if (!sample->scale[i]) continue;
+        struct component_tensor *const scale =
+            entry_of(sample, sample->names[sample->scale[i]]);
+        struct component_tensor *const weight = entry_of(sample, sample->names[i]);
+        weight->scales[0] = scale->tensor;
+        weight->scale_count = 1;
+        scale->is_scale = true;
+    }
+}
+
 enum {
     EXPECTED_COUNT = 11
 };
@@ -363,6 +440,101 @@ static void loads_every_type(void)
         check_int(ledger.private_bytes, ==, 0);
         close_sample(&sample);
     }
+}
+
+/* Values times scales, whatever the pieces; the scales are in the digest, and nothing is unused. */
+static void obeys_scales(void)
+{
+    static const size_t chunks[] = {64, 4096 - 64, 192 * 1024, SIZE_MAX};
+    static const enum dtype types[] = {DTYPE_F8_E4M3, DTYPE_F8_E5M2, DTYPE_F16,
+                                       DTYPE_BF16};
+    for (size_t i = 0; i < 8; ++i) {
+        struct sample sample;
+        struct component_spec spec;
+        struct expectation expected[EXPECTED_COUNT];
+        struct ledger ledger = {0};
+        struct region weights;
+        uint8_t digest[DIGEST_BYTES], other[DIGEST_BYTES];
+        fill_scaled_sample(&sample, types[i / 2]);
+        build_spec(&sample, i % 2 ? narrow_type() : DTYPE_F32, &spec, expected);
+        check_int(spec.unused.count, ==, 0);
+        set_chunk(&spec, chunks[i / 2]);
+        check_int(load(&spec, &ledger, NULL, &weights, digest), ==, DR_OK);
+        check_str(error.message, "");
+        for (int k = 0; k < EXPECTED_COUNT; ++k)
+            check_operand(&sample, &expected[k], &weights);
+        check_digest(&sample, digest);
+        region_close(&weights);
+
+        /* One bit of one scale is another digest. */
+        const char *const path = scratch_path("sample.safetensors");
+        const int scale = sample.scale[find(&sample, "linear")];
+        sample.data[scale][0] ^= 1;
+        write_sample(&sample, path);
+        struct sample changed = sample;
+        check_int(tensor_file_open(&changed.file, path, &error), ==, DR_OK);
+        changed.index.file = &changed.file;
+        for (size_t k = 0; k < changed.file.tensor_count; ++k)
+            changed.tensors[k].tensor = &changed.file.tensors[k];
+        changed.index.tensors = changed.tensors;
+        static unsigned char buffer[4096];
+        check_int(component_digest_read(&changed.index, buffer, sizeof buffer, NULL,
+                                        other, &error),
+                  ==, DR_OK);
+        check(memcmp(digest, other, DIGEST_BYTES) != 0);
+        tensor_file_close(&changed.file);
+        close_sample(&sample);
+    }
+}
+
+/* What changes the numbers beside the tensors is in the digest. */
+static void a_meaning_is_in_the_digest(void)
+{
+    static unsigned char buffer[4096];
+    uint8_t plain[DIGEST_BYTES], empty[DIGEST_BYTES], meant[DIGEST_BYTES];
+    struct sample sample;
+    fill_sample(&sample, DTYPE_F16);
+    check_int(component_digest_read(&sample.index, buffer, sizeof buffer, NULL, plain,
+                                    &error),
+              ==, DR_OK);
+    sample.index.meaning = "";
+    check_int(component_digest_read(&sample.index, buffer, sizeof buffer, NULL, empty,
+                                    &error),
+              ==, DR_OK);
+    sample.index.meaning = "prediction=v ";
+    check_int(component_digest_read(&sample.index, buffer, sizeof buffer, NULL, meant,
+                                    &error),
+              ==, DR_OK);
+    check_bytes(plain, empty, DIGEST_BYTES);
+    check(memcmp(plain, meant, DIGEST_BYTES) != 0);
+    close_sample(&sample);
+}
+
+static void refuses_scales_that_are_not_finite(void)
+{
+    struct sample sample;
+    struct component_spec spec;
+    struct expectation expected[EXPECTED_COUNT];
+    struct ledger ledger = {0};
+    struct region weights;
+    uint8_t digest[DIGEST_BYTES];
+    const float bad = NAN;
+    fill_scaled_sample(&sample, DTYPE_F8_E4M3);
+    const int scale = sample.scale[find(&sample, "q")];
+    memcpy(sample.data[scale] + 4 * 63, &bad, sizeof bad);
+    tensor_file_close(&sample.file);
+    write_sample(&sample, scratch_path("sample.safetensors"));
+    check_int(tensor_file_open(&sample.file, scratch_path("sample.safetensors"),
+                               &error),
+              ==, DR_OK);
+    for (size_t k = 0; k < sample.file.tensor_count; ++k)
+        sample.tensors[k].tensor = &sample.file.tensors[k];
+    entry_of(&sample, "q")->scales[0] = entry_of(&sample, "q_scale")->tensor;
+    build_spec(&sample, DTYPE_F32, &spec, expected);
+    check_int(load(&spec, &ledger, NULL, &weights, digest), ==, DR_NOT_FINITE);
+    check_has(error.message, "q_scale");
+    check_int(ledger.private_bytes, ==, 0);
+    close_sample(&sample);
 }
 
 /* ---- one small network for the failures ---- */
@@ -787,6 +959,9 @@ int main(void)
         return 1;
     }
     check_run(loads_every_type);
+    check_run(obeys_scales);
+    check_run(a_meaning_is_in_the_digest);
+    check_run(refuses_scales_that_are_not_finite);
     check_run(survives_every_fault);
     check_run(refuses_over_budget);
     check_run(writes_nothing_afterwards);

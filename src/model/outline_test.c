@@ -27,7 +27,7 @@ static struct component_index make_index(void)
         tensors[i] = (struct tensor){
             .name = names[i], .rank = 2, .dims = {10 + i, 20 + i}
         };
-        entries[i] = (struct component_tensor){names[i], &tensors[i]};
+        entries[i] = (struct component_tensor){.name = names[i], .tensor = &tensors[i]};
     }
     return (struct component_index){.tensors = entries, .count = NAME_COUNT};
 }

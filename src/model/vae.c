@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/fault.h"
 #include "model/outline.h"
@@ -209,9 +210,32 @@ static enum dr_code check_outline(const struct component_index *index,
     return DR_OK;
 }
 
-static void read_scale(struct vae_info *info, const struct tensor_file *file,
-                       enum family family)
+/* "0.1,0.2,0.3,0.4" of a key; what is there stays where the file has none. */
+static enum dr_code read_channels(const struct tensor_file *file, const char *key,
+                                  float out[static VAE_LATENT_CHANNELS],
+                                  struct dr_error *err)
 {
+    const char *const text = tensor_file_metadata(file, key);
+    int count = 0;
+    for (const char *at = text; at && count <= VAE_LATENT_CHANNELS;) {
+        char *end;
+        const float number = strtof(at, &end);
+        if (end == at || !isfinite(number) || (*end && *end != ',')) break;
+        if (count < VAE_LATENT_CHANNELS) out[count] = number;
+        ++count;
+        at = *end ? end + 1 : NULL;
+        if (!at && count == VAE_LATENT_CHANNELS) return DR_OK;
+    }
+    if (!text) return DR_OK;
+    return error_set(err, DR_UNSUPPORTED, "vae: %s is \"%.80s\", not %d numbers", key,
+                     text, VAE_LATENT_CHANNELS);
+}
+
+static enum dr_code read_scale(struct vae_info *info, const struct tensor_file *file,
+                               enum family family, struct dr_error *err)
+{
+    for (int i = 0; i < VAE_LATENT_CHANNELS; ++i)
+        info->latents_std[i] = 1.0F;
     info->scale_factor =
         family == FAMILY_SDXL || family == FAMILY_SDXL_REFINER ? SCALE_SDXL : SCALE_SD1;
     info->shift_factor = 0.0F;
@@ -220,6 +244,16 @@ static void read_scale(struct vae_info *info, const struct tensor_file *file,
         info->scale_factor = number;
     if (checkpoint_metadata_float(file, "darkroom.vae.shift_factor", &number))
         info->shift_factor = number;
+    enum dr_code code =
+        read_channels(file, "darkroom.vae.latents_mean", info->latents_mean, err);
+    if (!code)
+        code = read_channels(file, "darkroom.vae.latents_std", info->latents_std, err);
+    for (int i = 0; !code && i < VAE_LATENT_CHANNELS; ++i)
+        if (info->latents_std[i] <= 0.0F)
+            code = error_set(err, DR_UNSUPPORTED,
+                             "vae: darkroom.vae.latents_std has %g; it is above 0",
+                             (double)info->latents_std[i]);
+    return code;
 }
 
 static enum dr_code check_resnet(const struct resnet *resnet, struct dr_error *err)
@@ -262,7 +296,7 @@ enum dr_code vae_spec_create(struct vae_spec **out, const struct component_index
     if (!code) code = check_half(&vae->encoder, err);
     if (!code) code = check_half(&vae->decoder, err);
     vae->info.has_encoder = true;
-    read_scale(&vae->info, index->file, family);
+    if (!code) code = read_scale(&vae->info, index->file, family, err);
 out:
     if (code)
         vae_spec_destroy(&vae);
@@ -471,15 +505,21 @@ static float scale_factor(const struct vae_info *info)
 void vae_unscale(const struct vae_info *info, float *latent, size_t count)
 {
     const float scale = scale_factor(info);
-    for (size_t i = 0; i < count; ++i)
-        latent[i] = latent[i] / scale + info->shift_factor;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t c = i % VAE_LATENT_CHANNELS;
+        latent[i] = latent[i] * info->latents_std[c] / scale +
+                    (info->latents_mean[c] + info->shift_factor);
+    }
 }
 
 void vae_scale(const struct vae_info *info, float *latent, size_t count)
 {
     const float scale = scale_factor(info);
-    for (size_t i = 0; i < count; ++i)
-        latent[i] = (latent[i] - info->shift_factor) * scale;
+    for (size_t i = 0; i < count; ++i) {
+        const size_t c = i % VAE_LATENT_CHANNELS;
+        latent[i] = (latent[i] - (info->latents_mean[c] + info->shift_factor)) * scale /
+                    info->latents_std[c];
+    }
 }
 
 void vae_sample(int64_t cells, const float *moments, const float *noise, float *latent)

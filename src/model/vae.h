@@ -22,8 +22,10 @@ enum {
 
 struct vae_info {
     bool has_encoder;
-    float scale_factor; /* latents = (z - shift) * scale */
+    /* latents = (z - shift - mean) * scale / std; mean and std of each channel, mostly 0 and 1 */
+    float scale_factor;
     float shift_factor;
+    float latents_mean[VAE_LATENT_CHANNELS], latents_std[VAE_LATENT_CHANNELS];
 };
 
 /* family gives the scale factor where the file does not: SD1.x 0.18215, SDXL 0.13025 (for a
@@ -70,8 +72,8 @@ enum dr_code vae_encode_plan_create(struct vae_encode_plan *out,
                                     struct dr_error *err) DR_MUST_CHECK;
 void vae_encode_plan_destroy(struct vae_encode_plan *plan);
 
-/* In place over count values: from the UNet's scale to the decoder's input (z / s + shift), and
- * back ((z - shift) * s). */
+/* In place over count values of latents, channels last: from the UNet's scale to the decoder's
+ * input (z * std / s + mean + shift), and back. */
 void vae_unscale(const struct vae_info *info, float *latent, size_t count);
 void vae_scale(const struct vae_info *info, float *latent, size_t count);
 

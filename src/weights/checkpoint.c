@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weights/composed_tensor.h"
 #include "weights/diffusers_names.h"
 #include "weights/key_layout.h"
+#include "weights/tensor_scale.h"
 
 enum naming {
     NAMES_ORIGINAL,
@@ -58,19 +58,6 @@ enum {
     SOURCE_COUNT = sizeof sources / sizeof sources[0]
 };
 
-const char *family_name(enum family family)
-{
-    static const char *const names[] = {
-        [FAMILY_UNKNOWN] = "unknown",
-        [FAMILY_SD15] = "sd15",
-        [FAMILY_SD2] = "sd2",
-        [FAMILY_SDXL] = "sdxl",
-        [FAMILY_SDXL_REFINER] = "sdxl-refiner",
-        [FAMILY_VAE] = "vae",
-    };
-    return names[family];
-}
-
 const char *component_role_name(enum component_role role)
 {
     static const char *const names[] = {
@@ -85,6 +72,7 @@ const char *component_role_name(enum component_role role)
 /* What lies under each source: known tensors, and the shape of a network in diffusers' names. */
 struct survey {
     size_t counts[SOURCE_COUNT];
+    size_t scale_counts[SOURCE_COUNT]; /* tensors that are scales of known ones */
     struct diffusers_shape shapes[SOURCE_COUNT];
 };
 
@@ -121,11 +109,24 @@ static bool is_diffusers_vae(const char *name)
            strncmp(name, "encoder.down_blocks.", 20) == 0;
 }
 
+/* The canonical name of the weight that a tensor is the scale of, as canonical_name; NULL where it
+ * is no scale. */
+static const char *scaled_name(const struct source *source,
+                               const struct diffusers_shape *shape, const char *name,
+                               char buffer[static TENSOR_MAX_NAME_BYTES],
+                               struct diffusers_place *place)
+{
+    return tensor_scale_weight_name(name, buffer, TENSOR_MAX_NAME_BYTES)
+               ? canonical_name(source, shape, buffer, place)
+               : NULL;
+}
+
 /* Known tensors under a source; 0 where another layout's names lie there. */
 static size_t count_source(const struct tensor_file *file, const struct source *source,
-                           struct diffusers_shape *shape)
+                           struct diffusers_shape *shape, size_t *scale_count)
 {
     struct diffusers_place place;
+    char buffer[TENSOR_MAX_NAME_BYTES];
     size_t count = 0;
     bool is_foreign = false;
     for (size_t i = 0; i < file->tensor_count; ++i) {
@@ -137,14 +138,18 @@ static size_t count_source(const struct tensor_file *file, const struct source *
             is_foreign = true;
     }
     for (size_t i = 0; i < file->tensor_count; ++i)
-        if (canonical_name(source, shape, file->tensors[i].name, &place)) ++count;
+        if (canonical_name(source, shape, file->tensors[i].name, &place))
+            ++count;
+        else if (scaled_name(source, shape, file->tensors[i].name, buffer, &place))
+            ++*scale_count;
     return is_foreign ? 0 : count;
 }
 
 static void survey_sources(const struct tensor_file *file, struct survey *survey)
 {
     for (size_t s = 0; s < SOURCE_COUNT; ++s)
-        survey->counts[s] = count_source(file, &sources[s], &survey->shapes[s]);
+        survey->counts[s] = count_source(file, &sources[s], &survey->shapes[s],
+                                         &survey->scale_counts[s]);
 }
 
 static int compare_tensors(const void *left, const void *right)
@@ -233,6 +238,91 @@ static enum dr_code compose(struct checkpoint *checkpoint,
     return code;
 }
 
+/* ---- scales ---- */
+
+static struct component_tensor *find_entry(const struct component_index *index,
+                                           const char *name)
+{
+    const struct component_tensor key = {.name = name};
+    return bsearch(&key, index->tensors, index->count, sizeof index->tensors[0],
+                   compare_tensors);
+}
+
+/* The stored tensor that a scale is for: the weight itself, or the part of it. NULL: the scale of
+ * a transposed weight's columns, which would be its rows. */
+static const struct tensor *scaled_part(const struct component_tensor *weight,
+                                        const struct tensor *scale,
+                                        const struct diffusers_place *place)
+{
+    if (!weight->tensor->parts) return weight->tensor;
+    if (place->is_turned && tensor_element_count(scale) > 1) return NULL;
+    return weight->tensor->parts[place->part];
+}
+
+/* One scale: the weight has it, and it is a tensor of the component. Weights are entries
+ * [0, weight_count). One that does not fit its weight stays unknown, and so is a finding. */
+static enum dr_code add_scale(struct checkpoint *checkpoint,
+                              struct component_index *index, size_t weight_count,
+                              const char *weight_name, const struct tensor *scale,
+                              const struct diffusers_place *place, struct dr_error *err)
+{
+    struct component_index weights = *index;
+    char name[TENSOR_MAX_NAME_BYTES + 32], part[16] = "";
+    weights.count = weight_count;
+    struct component_tensor *const weight = find_entry(&weights, weight_name);
+    const struct tensor *const stored =
+        weight ? scaled_part(weight, scale, place) : NULL;
+    if (!stored || !tensor_scale_fits(scale, stored) || weight->scales[place->part])
+        return DR_OK;
+    if (place->part_count > 1)
+        (void)snprintf(part, sizeof part, ".%d", (int)place->part);
+    (void)snprintf(name, sizeof name, "%s_scale%s", weight_name, part);
+    const char *const kept = pool_string(&checkpoint->pool, name);
+    if (!kept)
+        return error_set(err, DR_NOMEM, "no memory for the tensors of %s",
+                         checkpoint->file.path);
+    weight->scales[place->part] = scale;
+    weight->scale_count = place->part_count;
+    index->tensors[index->count++] =
+        (struct component_tensor){.name = kept, .tensor = scale, .is_scale = true};
+    index->bytes += scale->bytes;
+    checkpoint->uses[scale - checkpoint->file.tensors] = TENSOR_TAKEN;
+    return DR_OK;
+}
+
+static enum dr_code collect_scales(struct checkpoint *checkpoint,
+                                   const struct survey *survey, size_t s,
+                                   struct dr_error *err)
+{
+    const struct tensor_file *const file = &checkpoint->file;
+    struct component_index *const index = &checkpoint->components[sources[s].role];
+    const size_t weight_count = index->count;
+    char buffer[TENSOR_MAX_NAME_BYTES];
+    enum dr_code code = DR_OK;
+    for (size_t i = 0; survey->scale_counts[s] > 0 && !code && i < file->tensor_count;
+         ++i) {
+        struct diffusers_place place = {0};
+        const char *const weight = scaled_name(&sources[s], &survey->shapes[s],
+                                               file->tensors[i].name, buffer, &place);
+        if (weight && checkpoint->uses[i] == TENSOR_UNKNOWN)
+            code = add_scale(checkpoint, index, weight_count, weight, &file->tensors[i],
+                             &place, err);
+    }
+    if (index->count > weight_count)
+        qsort(index->tensors, index->count, sizeof index->tensors[0], compare_tensors);
+    return code;
+}
+
+/* ---- the whole component ---- */
+
+/* What becomes of the stored tensors of one. */
+static void mark(struct checkpoint *checkpoint, const struct found_tensor *found,
+                 size_t count, enum tensor_use use)
+{
+    for (size_t i = 0; i < count; ++i)
+        checkpoint->uses[found[i].tensor - checkpoint->file.tensors] = use;
+}
+
 /* Found tensors become the component's. Where one of several parts is missing the whole is left
  * out: who needs it says so. */
 static enum dr_code collect(struct checkpoint *checkpoint, const struct survey *survey,
@@ -241,8 +331,10 @@ static enum dr_code collect(struct checkpoint *checkpoint, const struct survey *
     struct component_index *const index = &checkpoint->components[sources[s].role];
     const size_t found_count = survey->counts[s];
     struct found_tensor *found = NULL;
+    checkpoint->prefix[sources[s].role] = sources[s].prefix;
     index->tensors =
-        pool_alloc(&checkpoint->pool, found_count * sizeof index->tensors[0]);
+        pool_alloc(&checkpoint->pool,
+                   (found_count + survey->scale_counts[s]) * sizeof index->tensors[0]);
     if (!index->tensors)
         return error_set(err, DR_NOMEM, "no memory for the tensors of %s",
                          checkpoint->file.path);
@@ -252,37 +344,18 @@ static enum dr_code collect(struct checkpoint *checkpoint, const struct survey *
         next = i + 1;
         while (next < found_count && strcmp(found[next].name, found[i].name) == 0)
             ++next;
-        if (next - i != (size_t)found[i].part_count) continue;
+        const bool is_whole = next - i == (size_t)found[i].part_count;
+        mark(checkpoint, &found[i], next - i,
+             is_whole ? TENSOR_TAKEN : TENSOR_INCOMPLETE);
+        if (!is_whole) continue;
         if (found[i].part_count > 1 || found[i].is_turned)
             code = compose(checkpoint, &found[i], found[i].part_count, &tensor, err);
         if (code) break;
         index->tensors[index->count++] =
-            (struct component_tensor){found[i].name, tensor};
+            (struct component_tensor){.name = found[i].name, .tensor = tensor};
         index->bytes += tensor->bytes;
-        checkpoint->ignored_count -= next - i;
-        checkpoint->ignored_bytes -= tensor->bytes;
     }
-    return code;
-}
-
-/* ---- family ---- */
-
-/* A UNet whose text encoders' names say nothing, as in a folder, or that has none: the added
- * embedding is SDXL's (the refiner has it too, and the second text encoder alone); matrices as
- * projections are SD2's. */
-static enum family family_of_unet(const struct checkpoint *checkpoint)
-{
-    const struct component_index *const components = checkpoint->components;
-    const struct component_index *const unet = &components[ROLE_UNET];
-    if (component_find(unet, "label_emb.0.0.weight"))
-        return components[ROLE_TEXT2].count > 0 && components[ROLE_TEXT].count == 0
-                   ? FAMILY_SDXL_REFINER
-                   : FAMILY_SDXL;
-    for (size_t i = 0; i < unet->count; ++i) {
-        const char *const end = strstr(unet->tensors[i].name, ".proj_in.weight");
-        if (end) return unet->tensors[i].tensor->rank == 2 ? FAMILY_SD2 : FAMILY_SD15;
-    }
-    return FAMILY_SD15;
+    return code ? code : collect_scales(checkpoint, survey, s, err);
 }
 
 static enum family tell_family(const struct checkpoint *checkpoint,
@@ -295,71 +368,143 @@ static enum family tell_family(const struct checkpoint *checkpoint,
     return checkpoint->components[ROLE_VAE].count > 0 ? FAMILY_VAE : FAMILY_UNKNOWN;
 }
 
-/* ---- a file of something else ---- */
+/* ---- names as they are looked at ---- */
 
-/* Models that people have beside Stable Diffusion checkpoints, told by a part of a name. */
-static const char *known_model(const struct tensor_file *file)
+/* Segments of a name that wrappers of PyTorch add: data parallel, compile, FSDP, checkpointing. */
+static size_t wrapper_bytes(const char *segment)
 {
-    static const struct {
-        const char *part, *what;
-    } known[] = {
-        {"lora_unet_",                 "a LoRA, not a checkpoint"              },
-        {"lora_te_",                   "a LoRA, not a checkpoint"              },
-        {".lora_A.",                   "a LoRA, not a checkpoint"              },
-        {".lora_down.",                "a LoRA, not a checkpoint"              },
-        {"control_model.",             "a ControlNet, not a checkpoint"        },
-        {"controlnet_cond_embedding.", "a ControlNet, not a checkpoint"        },
-        {"double_blocks.",             "a Flux model"                          },
-        {"joint_blocks.",              "a Stable Diffusion 3 model"            },
-        {"text_model.encoder.layers.", "a text encoder alone, not a checkpoint"},
-    };
-    for (size_t k = 0; k < sizeof known / sizeof known[0]; ++k)
-        for (size_t i = 0; i < file->tensor_count; ++i)
-            if (strstr(file->tensors[i].name, known[k].part)) return known[k].what;
-    return NULL;
+    static const char *const wrappers[] = {"module.", "_orig_mod.",
+                                           "_fsdp_wrapped_module.",
+                                           "_checkpoint_wrapped_module."};
+    for (size_t i = 0; i < sizeof wrappers / sizeof wrappers[0]; ++i)
+        if (strncmp(segment, wrappers[i], strlen(wrappers[i])) == 0)
+            return strlen(wrappers[i]);
+    return 0;
 }
 
-static enum dr_code refuse(const struct tensor_file *file, struct dr_error *err)
+/* The name without them: itself where it has none; NULL without memory. */
+static const char *unwrapped(struct pool *pool, const char *name)
 {
-    const char *const what = known_model(file);
-    if (what)
-        return error_set(err, DR_UNSUPPORTED, "%s is %s (tensors such as \"%.160s\")",
-                         file->path, what, file->tensors[0].name);
-    if (file->tensor_count == 0)
-        return error_set(err, DR_UNSUPPORTED, "%s holds no tensors", file->path);
-    char names[512];
-    size_t used = 0;
-    for (size_t i = 0; i < file->tensor_count && i < 3; ++i)
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%.120s",
-                                 i ? ", " : "", file->tensors[i].name);
-    return error_set(err, DR_UNSUPPORTED,
-                     "%s holds no part of a Stable Diffusion model in the original key "
-                     "layout or diffusers'; its %zu tensors are named %s%s",
-                     file->path, file->tensor_count, names,
-                     file->tensor_count > 3 ? ", ..." : "");
+    bool is_wrapped = false;
+    for (const char *segment = name; segment;) {
+        is_wrapped |= wrapper_bytes(segment) > 0;
+        segment = strpbrk(segment, "./");
+        if (segment) ++segment;
+    }
+    if (!is_wrapped) return name;
+    char *const out = pool_string(pool, name);
+    char *to = out;
+    for (const char *from = name; out && *from;) {
+        const bool begins = from == name || from[-1] == '.' || from[-1] == '/';
+        const size_t skipped = begins ? wrapper_bytes(from) : 0;
+        if (skipped)
+            from += skipped;
+        else
+            *to++ = *from++;
+    }
+    if (out) *to = '\0';
+    return out;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct tensor *const a = left, *const b = right;
+    return strcmp(a->name, b->name);
+}
+
+static enum dr_code unwrap_names(struct tensor_file *file, struct dr_error *err)
+{
+    bool changed = false;
+    for (size_t i = 0; i < file->tensor_count; ++i) {
+        const char *const name = unwrapped(&file->pool, file->tensors[i].name);
+        if (!name)
+            return error_set(err, DR_NOMEM, "no memory for the tensors of %s",
+                             file->path);
+        changed |= name != file->tensors[i].name;
+        file->tensors[i].name = name;
+    }
+    if (!changed) return DR_OK;
+    qsort(file->tensors, file->tensor_count, sizeof file->tensors[0], compare_names);
+    for (size_t i = 1; i < file->tensor_count; ++i)
+        if (strcmp(file->tensors[i - 1].name, file->tensors[i].name) == 0)
+            return error_set(err, DR_CORRUPT,
+                             "%.600s has tensor %.160s twice, with and without the "
+                             "name of a wrapper",
+                             file->path, file->tensors[i].name);
+    return DR_OK;
+}
+
+/* Does any tensor of the component lie in this outermost module? */
+static bool has_module(const struct checkpoint *checkpoint, const char *prefix,
+                       const char *within)
+{
+    const size_t bytes = strcspn(within, ".");
+    const struct tensor_file *const file = &checkpoint->file;
+    const size_t prefix_bytes = strlen(prefix);
+    for (size_t i = 0; within[bytes] && i < file->tensor_count; ++i)
+        if (checkpoint->uses[i] != TENSOR_UNKNOWN &&
+            strncmp(file->tensors[i].name, prefix, prefix_bytes) == 0 &&
+            strncmp(file->tensors[i].name + prefix_bytes, within, bytes + 1) == 0)
+            return true;
+    return false;
+}
+
+const char *checkpoint_tensor_place(const struct checkpoint *checkpoint,
+                                    const char *name, enum component_role *role,
+                                    bool *is_inside)
+{
+    const char *within = NULL;
+    size_t most = 0;
+    *is_inside = false;
+    for (int r = 0; r < ROLE_COUNT; ++r) {
+        const char *const prefix = checkpoint->prefix[r];
+        const size_t bytes = prefix ? strlen(prefix) : 0;
+        if (!prefix || strncmp(name, prefix, bytes) != 0 || (within && bytes < most))
+            continue;
+        within = name + bytes;
+        most = bytes;
+        *role = (enum component_role)r;
+        *is_inside = bytes > 0 || has_module(checkpoint, prefix, within);
+    }
+    return within;
 }
 
 /* ---- opening ---- */
 
+/* What belongs to no component. */
+static void count_ignored(struct checkpoint *checkpoint)
+{
+    for (size_t i = 0; i < checkpoint->file.tensor_count; ++i) {
+        if (checkpoint->uses[i] == TENSOR_TAKEN) continue;
+        ++checkpoint->ignored_count;
+        checkpoint->ignored_bytes += checkpoint->file.tensors[i].bytes;
+    }
+}
+
 static enum dr_code index_file(struct checkpoint *checkpoint, struct dr_error *err)
 {
     struct survey survey = {0};
-    enum dr_code code = DR_OK;
+    const size_t count = checkpoint->file.tensor_count;
     for (int role = 0; role < ROLE_COUNT; ++role)
         checkpoint->components[role] =
             (struct component_index){.role = (enum component_role)role,
                                      .file = &checkpoint->file};
-    checkpoint->ignored_count = checkpoint->file.tensor_count;
-    for (size_t i = 0; i < checkpoint->file.tensor_count; ++i)
-        checkpoint->ignored_bytes += checkpoint->file.tensors[i].bytes;
+    enum dr_code code = unwrap_names(&checkpoint->file, err);
+    if (code) return code;
+    checkpoint->uses =
+        pool_alloc(&checkpoint->pool, (count + 1) * sizeof checkpoint->uses[0]);
+    if (!checkpoint->uses)
+        return error_set(err, DR_NOMEM, "no memory for the tensors of %s",
+                         checkpoint->file.path);
     survey_sources(&checkpoint->file, &survey);
     for (size_t s = 0; !code && s < SOURCE_COUNT; ++s)
         if (survey.counts[s] > 0 && checkpoint->components[sources[s].role].count == 0)
             code = collect(checkpoint, &survey, s, err);
     if (code) return code;
+    count_ignored(checkpoint);
     checkpoint->family = tell_family(checkpoint, &survey);
-    return checkpoint->family == FAMILY_UNKNOWN ? refuse(&checkpoint->file, err)
-                                                : DR_OK;
+    return checkpoint->family == FAMILY_UNKNOWN ? family_refuse(checkpoint, err)
+                                                : meaning_read(checkpoint, err);
 }
 
 enum dr_code checkpoint_open(struct checkpoint *checkpoint, const char *path,

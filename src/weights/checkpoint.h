@@ -12,8 +12,10 @@
  *   unet/ | vae/ | text_encoder/ | text_encoder_2/ of a diffusers folder, in its names
  *
  * A component is the list of its tensors under canonical names: prefix removed (for TEXT also
- * "text_model."), diffusers' names translated and what it stores in parts composed, ema copies
- * and unknown tensors left out.
+ * "text_model."), diffusers' names translated and what it stores in parts composed, the scales of
+ * 8-bit weights among them (tensor_scale.h), ema copies and unknown tensors left out. What the file
+ * says beside them is in `meaning` (meaning.h). Segments that wrappers add to names (module.,
+ * _orig_mod.) are removed before anything is looked at.
  * Reference: CLI.md "File metadata", diffusers loaders/single_file_utils.py for the key names.
  */
 #ifndef WEIGHTS_CHECKPOINT_H
@@ -21,16 +23,10 @@
 
 #include <stdatomic.h>
 
+#include "weights/composed_tensor.h"
+#include "weights/family.h"
+#include "weights/meaning.h"
 #include "weights/tensor_file.h"
-
-enum family {
-    FAMILY_UNKNOWN,
-    FAMILY_SD15,
-    FAMILY_SD2,
-    FAMILY_SDXL,
-    FAMILY_SDXL_REFINER,
-    FAMILY_VAE
-};
 
 enum component_role {
     ROLE_TEXT,
@@ -44,6 +40,11 @@ enum component_role {
 struct component_tensor {
     const char *name; /* "input_blocks.0.0.weight", "decoder.conv_in.weight", ... */
     const struct tensor *tensor;
+    /* Of a weight with scales: one of each part of it (NULL: that part has none), tensors of this
+     * component too. scale_count 0: the values are as stored. */
+    const struct tensor *scales[COMPOSED_MAX_PARTS];
+    int32_t scale_count;
+    bool is_scale; /* this tensor is one */
 };
 
 /* The tensors of one component, sorted by canonical name. count 0: the file has none. */
@@ -53,6 +54,16 @@ struct component_index {
     struct component_tensor *tensors;
     size_t count;
     uint64_t bytes; /* as stored */
+    /* What changes this network's numbers beside its tensors, in a fixed spelling; "" or NULL for
+     * nothing. It enters the digest. */
+    const char *meaning;
+};
+
+/* What became of a tensor of the file. */
+enum tensor_use {
+    TENSOR_UNKNOWN,    /* of no component: struct meaning says more */
+    TENSOR_INCOMPLETE, /* a part of a weight whose other parts are not there */
+    TENSOR_TAKEN
 };
 
 struct checkpoint {
@@ -62,7 +73,11 @@ struct checkpoint {
     size_t
         ignored_count; /* tensors of no component: ema copies, optimizer state, ... */
     uint64_t ignored_bytes;
-    struct pool pool; /* private */
+    struct meaning meaning;
+    /* private below */
+    struct pool pool;
+    enum tensor_use *uses;          /* of each tensor of the file */
+    const char *prefix[ROLE_COUNT]; /* under which a component was found; NULL: none */
 };
 
 /* Open a checkpoint or a stand-alone VAE. A file whose tensors belong to nothing known is
@@ -72,9 +87,15 @@ enum dr_code checkpoint_open(struct checkpoint *checkpoint, const char *path,
                              struct dr_error *err) DR_MUST_CHECK;
 void checkpoint_close(struct checkpoint *checkpoint); /* zeroed is fine */
 
-const char *family_name(enum family family); /* "sd15", "sd2", "sdxl", ... */
 const char *component_role_name(
     enum component_role role); /* "text", "text2", "unet", "vae" */
+
+/* Where a tensor of the file stands: its name without the prefix of the component under which it
+ * lies, or NULL where it lies under none. is_inside: it belongs to that network, since the prefix
+ * is the component's own, or other tensors of its outermost module do. */
+const char *checkpoint_tensor_place(const struct checkpoint *checkpoint,
+                                    const char *name, enum component_role *role,
+                                    bool *is_inside);
 
 /* Binary search by canonical name; NULL where there is none. */
 const struct tensor *component_find(const struct component_index *component,
@@ -90,6 +111,7 @@ bool checkpoint_metadata_float(const struct tensor_file *file, const char *key,
 
 /* A component's digest is a SHA-256 over its tensors sorted by canonical name: for each
  *     name '\0' dtype-name '\0' dims, each as decimal and ',' '\0' SHA-256 of the stored bytes
+ * and, where it is not empty, the component's `meaning` and '\0'.
  * 1x1 kernels [o,i,1,1] count as [o,i]. Since it is made of the tensors' own digests they may be
  * computed in any order, while they are read to be loaded. */
 void component_digest_end(const struct component_index *component,

@@ -30,6 +30,12 @@ static void add_tensor(struct digest *digest, const struct component_tensor *ent
     digest_add(digest, tensor_digest, DIGEST_BYTES);
 }
 
+static void add_meaning(struct digest *digest, const struct component_index *component)
+{
+    const char *const meaning = component->meaning;
+    if (meaning && *meaning) digest_add(digest, meaning, strlen(meaning) + 1);
+}
+
 void component_digest_end(const struct component_index *component,
                           const uint8_t (*tensor_digests)[DIGEST_BYTES],
                           uint8_t out[DIGEST_BYTES])
@@ -38,6 +44,7 @@ void component_digest_end(const struct component_index *component,
     digest_init(&digest);
     for (size_t i = 0; i < component->count; ++i)
         add_tensor(&digest, &component->tensors[i], tensor_digests[i]);
+    add_meaning(&digest, component);
     digest_end(&digest, out);
 }
 
@@ -105,6 +112,7 @@ enum dr_code component_digest_read(const struct component_index *component,
         code = read_tensor(&reading, component->tensors[i].tensor, tensor_digest, err);
         if (!code) add_tensor(&digest, &component->tensors[i], tensor_digest);
     }
+    add_meaning(&digest, component);
     if (!code) code = look_up(&reading, err);
     if (!code) code = tensor_file_check(component->file, err);
     digest_end(&digest, code ? NULL : out);

@@ -2,15 +2,16 @@
  * config.json and the tensors as one file, as a sharded set, or as a PyTorch file.
  *
  * A part is opened as a file of its own, and its tensors and shards are then moved into the
- * folder's table, the part's name before theirs. Of the configs only what decides numbers is
- * read, and only where the tensors' file says nothing of its own; it becomes metadata:
+ * folder's table, the part's name before theirs. Every key of every config is noted as it stands
+ * (tensor_file.h), for meaning.h to hold against its table. What a network's numbers depend on
+ * becomes metadata too, where the tensors' file says nothing of its own:
  *
  *     vae/config.json        scaling_factor, shift_factor   darkroom.vae.scale_factor, .shift_factor
+ *                            latents_mean, latents_std      darkroom.vae.latents_mean, .latents_std
  *     unet/config.json       attention_head_dim             darkroom.unet.heads, .head_dim
  *     text_encoder/..        num_attention_heads            darkroom.text.heads
- *     text_encoder_2/..      num_attention_heads            darkroom.text2.heads
- *     scheduler/..           prediction_type                darkroom.prediction
- *                            rescale_betas_zero_snr         darkroom.zero_terminal_snr
+ *                            hidden_act                     darkroom.text.activation
+ *     text_encoder_2/..      the same                       darkroom.text2.heads, .activation
  *
  * attention_head_dim is a misnomer kept by diffusers: it holds numbers of heads, one for all
  * levels or one for each (models/unets/unet_2d_condition.py). */
@@ -25,6 +26,8 @@
 
 enum {
     CONFIG_MAX_BYTES = 1 << 20,
+    CONFIG_MAX_KEYS = 4096,
+    CONFIG_KEY_BYTES = 256,
     CLIP_HEAD_DIM = 64, /* of every text encoder that says nothing else */
 };
 
@@ -96,15 +99,49 @@ static enum dr_code note_number(struct tensor_list *list, const char *key,
     return tensor_list_text(list, key, text, err);
 }
 
+/* What the text encoders can do; meaning.h's table refuses what else there is. */
+static enum dr_code note_activation(struct tensor_list *list, const char *key,
+                                    const json_t *config, struct dr_error *err)
+{
+    const char *const text = json_string_value(json_object_get(config, "hidden_act"));
+    const bool is_known =
+        text && (strcmp(text, "quick_gelu") == 0 || strcmp(text, "gelu") == 0);
+    return is_known ? tensor_list_text(list, key, text, err) : DR_OK;
+}
+
+/* An array of numbers, as "0.1,0.2". */
+static enum dr_code note_numbers(struct tensor_list *list, const char *key,
+                                 const json_t *numbers, struct dr_error *err)
+{
+    char text[256] = "";
+    size_t used = 0;
+    if (!numbers || json_is_null(numbers)) return DR_OK;
+    for (size_t i = 0; i < json_array_size(numbers); ++i) {
+        const json_t *const number = json_array_get(numbers, i);
+        if (!json_is_number(number) || used + 32 > sizeof text)
+            return error_set(
+                err, DR_UNSUPPORTED,
+                "%s cannot be made of what is there: it takes a list of numbers", key);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.9g",
+                                 i ? "," : "", json_number_value(number));
+    }
+    return used ? tensor_list_text(list, key, text, err) : DR_OK;
+}
+
 static enum dr_code note_vae(struct tensor_list *list, const json_t *config,
                              struct dr_error *err)
 {
-    const enum dr_code code =
-        note_number(list, "darkroom.vae.scale_factor",
-                    json_object_get(config, "scaling_factor"), err);
+    enum dr_code code = note_number(list, "darkroom.vae.scale_factor",
+                                    json_object_get(config, "scaling_factor"), err);
+    if (!code)
+        code = note_number(list, "darkroom.vae.shift_factor",
+                           json_object_get(config, "shift_factor"), err);
+    if (!code)
+        code = note_numbers(list, "darkroom.vae.latents_mean",
+                            json_object_get(config, "latents_mean"), err);
     return code ? code
-                : note_number(list, "darkroom.vae.shift_factor",
-                              json_object_get(config, "shift_factor"), err);
+                : note_numbers(list, "darkroom.vae.latents_std",
+                               json_object_get(config, "latents_std"), err);
 }
 
 /* The width of a head where each level says how many it has, and it is the same for all. */
@@ -154,54 +191,114 @@ static enum dr_code note_heads(struct tensor_list *list, const char *key,
 static enum dr_code note_text(struct tensor_list *list, const json_t *config,
                               struct dr_error *err)
 {
-    return note_heads(list, "darkroom.text.heads", config, err);
+    const enum dr_code code = note_heads(list, "darkroom.text.heads", config, err);
+    return code ? code : note_activation(list, "darkroom.text.activation", config, err);
 }
 
 static enum dr_code note_text2(struct tensor_list *list, const json_t *config,
                                struct dr_error *err)
 {
-    return note_heads(list, "darkroom.text2.heads", config, err);
+    const enum dr_code code = note_heads(list, "darkroom.text2.heads", config, err);
+    return code ? code
+                : note_activation(list, "darkroom.text2.activation", config, err);
 }
 
-static enum dr_code note_scheduler(struct tensor_list *list, const json_t *config,
-                                   struct dr_error *err)
+static enum dr_code note_nothing(struct tensor_list *list, const json_t *config,
+                                 struct dr_error *err)
 {
-    const char *const prediction =
-        json_string_value(json_object_get(config, "prediction_type"));
-    const json_t *const zero = json_object_get(config, "rescale_betas_zero_snr");
-    enum dr_code code =
-        prediction ? tensor_list_text(list, "darkroom.prediction", prediction, err)
-                   : DR_OK;
-    if (!code && json_is_boolean(zero))
-        code = tensor_list_text(list, "darkroom.zero_terminal_snr",
-                                json_is_true(zero) ? "true" : "false", err);
+    (void)list;
+    (void)config;
+    (void)err;
+    return DR_OK;
+}
+
+/* ---- every key of a config ---- */
+
+static enum dr_code note_value(struct tensor_list *list,
+                               const struct tensor_metadata *where, const char *key,
+                               json_t *value, struct dr_error *err)
+{
+    struct tensor_metadata said = *where;
+    char number[32];
+    char *dumped = NULL;
+    if (json_is_real(
+            value)) /* the digits that were meant: 0.012, not 0.012000000000000000 */
+        (void)snprintf(number, sizeof number, "%.9g", json_real_value(value));
+    else if (!json_is_string(value))
+        dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    said.key = key;
+    said.text = json_is_real(value)     ? number
+                : json_is_string(value) ? json_string_value(value)
+                                        : dumped;
+    const enum dr_code code =
+        said.text ? tensor_list_config(list, &said, err) : no_memory(err);
+    free(dumped);
+    return code;
+}
+
+/* header_parse has bounded the depth. Keys of objects within are joined by dots. */
+static enum dr_code note_keys(struct tensor_list *list,
+                              const struct tensor_metadata *where, const char *outer,
+                              json_t *config, struct dr_error *err)
+{
+    const char *key;
+    json_t *value;
+    enum dr_code code = DR_OK;
+    if (json_object_size(config) > CONFIG_MAX_KEYS)
+        return error_set(err, DR_CORRUPT, "%zu keys are too many for a config",
+                         json_object_size(config));
+    json_object_foreach(config, key, value)
+    {
+        char whole[CONFIG_KEY_BYTES];
+        const int bytes =
+            snprintf(whole, sizeof whole, "%s%s%s", outer, *outer ? "." : "", key);
+        if (bytes < 0 || (size_t)bytes >= sizeof whole)
+            return error_set(err, DR_CORRUPT, "a key is longer than %d bytes",
+                             CONFIG_KEY_BYTES - 1);
+        code = json_is_object(value) ? note_keys(list, where, whole, value, err)
+                                     : note_value(list, where, whole, value, err);
+        if (code) break;
+    }
     return code;
 }
 
 typedef enum dr_code (*config_noter)(struct tensor_list *list, const json_t *config,
                                      struct dr_error *err);
 
-static enum dr_code note_config(struct tensor_list *list, const char *path,
-                                config_noter note, struct dr_error *err)
+/* A config that may be there: its keys, and what `note` makes of it. */
+static enum dr_code note_config(struct tensor_list *list, enum config_kind kind,
+                                const char *path, config_noter note,
+                                struct dr_error *err)
 {
     json_t *config = NULL;
     if (!path) return no_memory(err);
     enum dr_code code = read_config(&config, path, err);
-    if (!code && config) code = note(list, config, err);
+    const struct tensor_metadata where = {.config = kind, .config_path = path};
+    if (!code && config) {
+        code = json_is_object(config)
+                   ? note_keys(list, &where, "", config, err)
+                   : error_set(err, DR_CORRUPT, "it is not an object of keys");
+        if (!code) code = note(list, config, err);
+        if (code) error_prefix(err, "%.600s", path);
+    }
     json_decref(config);
     return code;
 }
 
 /* The noter of a network whose config says what class it is. */
-static enum dr_code note_network(struct tensor_list *list, const json_t *config,
+static enum dr_code note_network(struct tensor_list *list, const char *path,
                                  struct dr_error *err)
 {
-    const char *const class = json_string_value(json_object_get(config, "_class_name"));
-    if (class && strcmp(class, "AutoencoderKL") == 0)
-        return note_vae(list, config, err);
-    if (class && strcmp(class, "UNet2DConditionModel") == 0)
-        return note_unet(list, config, err);
-    return DR_OK;
+    json_t *config = NULL;
+    enum dr_code code = read_config(&config, path, err);
+    const char *const class_name =
+        json_string_value(json_object_get(config, "_class_name"));
+    const bool is_vae = class_name && strcmp(class_name, "AutoencoderKL") == 0;
+    const bool is_unet = class_name && strcmp(class_name, "UNet2DConditionModel") == 0;
+    json_decref(config);
+    if (!code && is_vae) code = note_config(list, CONFIG_VAE, path, note_vae, err);
+    if (!code && is_unet) code = note_config(list, CONFIG_UNET, path, note_unet, err);
+    return code;
 }
 
 enum dr_code diffusers_config_beside(struct tensor_list *list, const char *path,
@@ -216,7 +313,7 @@ enum dr_code diffusers_config_beside(struct tensor_list *list, const char *path,
     if (!config) return no_memory(err);
     memcpy(config, path, folder_bytes);
     memcpy(config + folder_bytes, "config.json", sizeof "config.json");
-    return note_config(list, config, note_network, err);
+    return note_network(list, config, err);
 }
 
 /* ---- parts ---- */
@@ -292,8 +389,7 @@ static enum dr_code move_tensors(struct tensor_list *list,
         list->tensors[list->count++] = tensor;
     }
     for (size_t i = 0; !code && i < part->metadata_count; ++i)
-        code =
-            tensor_list_text(list, part->metadata[i].key, part->metadata[i].text, err);
+        code = tensor_list_config(list, &part->metadata[i], err);
     return code;
 }
 
@@ -339,19 +435,25 @@ static enum dr_code read_pipeline(struct tensor_file *file, struct tensor_list *
                                         "text_encoder_2"};
     static const struct {
         const char *part, *name;
+        enum config_kind kind;
         config_noter note;
     } configs[] = {
-        {"text_encoder",   "config.json",           note_text     },
-        {"text_encoder_2", "config.json",           note_text2    },
-        {"scheduler",      "scheduler_config.json", note_scheduler},
+        {"",               "model_index.json",      CONFIG_PIPELINE,  note_nothing},
+        {"text_encoder",   "config.json",           CONFIG_TEXT,      note_text   },
+        {"text_encoder_2", "config.json",           CONFIG_TEXT2,     note_text2  },
+        {"scheduler",      "scheduler_config.json", CONFIG_SCHEDULER, note_nothing},
+ /* Their tensors' files have noted these, where they are in diffusers' names. */
+        {"unet",           "config.json",           CONFIG_UNET,      note_unet   },
+        {"vae",            "config.json",           CONFIG_VAE,       note_vae    },
     };
     enum dr_code code = DR_OK;
     for (size_t i = 0; !code && i < sizeof parts / sizeof parts[0]; ++i)
         code = read_named_part(file, list, parts[i], err);
     for (size_t i = 0; !code && i < sizeof configs / sizeof configs[0]; ++i)
-        code = note_config(
-            list, path_in(&file->pool, file->path, configs[i].part, configs[i].name),
-            configs[i].note, err);
+        code = note_config(list, configs[i].kind,
+                           path_in(&file->pool, file->path, configs[i].part,
+                                   configs[i].name),
+                           configs[i].note, err);
     return code;
 }
 

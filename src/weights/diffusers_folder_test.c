@@ -222,6 +222,14 @@ static void check_metadata(const struct tensor_file *file, const char *key,
     check_str(tensor_file_metadata(file, key), text);
 }
 
+static void check_config(const struct tensor_file *file, enum config_kind config,
+                         const char *key, const char *text)
+{
+    const struct tensor_metadata *const said = tensor_file_config(file, config, key);
+    check(said && said->config_path);
+    check_str(said ? said->text : "", text);
+}
+
 static void reads_a_folder(void)
 {
     static char text[1][128] = {"text_model.final_layer_norm.weight"};
@@ -265,8 +273,12 @@ static void reads_a_folder(void)
     check(!tensor_file_metadata(&file, "darkroom.vae.shift_factor"));
     check_metadata(&file, "darkroom.unet.head_dim", "16");
     check_metadata(&file, "darkroom.text.heads", "4");
-    check_metadata(&file, "darkroom.prediction", "v_prediction");
-    check_metadata(&file, "darkroom.zero_terminal_snr", "true");
+    check_config(&file, CONFIG_SCHEDULER, "prediction_type", "v_prediction");
+    check_config(&file, CONFIG_SCHEDULER, "rescale_betas_zero_snr", "true");
+    check_config(&file, CONFIG_UNET, "block_out_channels", "[64,128]");
+    check_config(&file, CONFIG_VAE, "scaling_factor", "0.125");
+    check_config(&file, CONFIG_VAE, "shift_factor", "null");
+    check(!tensor_file_config(&file, CONFIG_TEXT2, "hidden_size"));
     check_int(tensor_file_check(&file, &error), ==, DR_OK);
     /* One part of it is replaced: an error that names the file. */
     write_names(scratch_path("whole/text_encoder/model.safetensors"), "", text, 1);

@@ -82,6 +82,8 @@ static void origin_name(const struct component_index *index, const uint8_t *layo
         add_number(&digest, (uint64_t)identity->changed_ns);
         digest_add(&digest, identity->header, sizeof identity->header);
     }
+    if (index->meaning && *index->meaning) /* it is in the component's digest */
+        digest_add(&digest, index->meaning, strlen(index->meaning));
     if (layout) digest_add(&digest, layout, DIGEST_BYTES);
     name_of(&digest, name);
 }

@@ -12,6 +12,7 @@
  *               u64 element count and the storage
  *
  * Source: torch/serialization.py and torch/_utils.py of PyTorch 2. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -440,20 +441,78 @@ static enum dr_code add_tensor(struct reader *reader, uint32_t key,
 
 /* ---- the dict ---- */
 
-/* The dict of tensors: what the pickle says, or its "state_dict". */
+/* Does a dict hold a tensor itself? */
+static bool holds_tensors(const struct pickle *pickle, uint32_t dict)
+{
+    uint32_t arguments[7];
+    for (uint32_t cell = pickle->values[dict].as.items.head; cell;) {
+        const uint32_t value_cell = pickle->cells[cell].next;
+        if (!value_cell) break;
+        if (is_tensor(pickle, pickle->cells[value_cell].value, arguments)) return true;
+        cell = pickle->cells[value_cell].next;
+    }
+    return false;
+}
+
+/* The keys of a dict, the first few, for a message. */
+static void list_keys(const struct pickle *pickle, uint32_t dict, char *out,
+                      size_t out_bytes)
+{
+    enum {
+        LISTED = 5
+    };
+    int count = 0;
+    out[0] = '\0';
+    for (uint32_t cell = pickle->values[dict].as.items.head; cell;) {
+        char name[NAME_ROOM];
+        const uint32_t value_cell = pickle->cells[cell].next;
+        const size_t used = strlen(out);
+        if (!value_cell || count++ == LISTED) break;
+        (void)snprintf(out + used, out_bytes - used, "%s%s", used ? ", " : "",
+                       text_of(pickle, pickle->cells[cell].value, name));
+        cell = pickle->cells[value_cell].next;
+    }
+}
+
+/* The dict of tensors: what the pickle says, its "state_dict", or, where it holds no tensors
+ * itself, what trainers wrap around such a dict, within each other at that. */
 static enum dr_code find_dict(const struct pickle *pickle, uint32_t *dict,
                               bool *is_state, struct dr_error *err)
 {
+    static const char *const wrappers[] = {"state_dict", "model_state_dict",
+                                           "model",      "module",
+                                           "params_ema", "params",
+                                           "ema",        "unet"};
+    enum {
+        WRAPPER_COUNT = sizeof wrappers / sizeof wrappers[0],
+        MOST_WRAPPERS = 4
+    };
+    char keys[300];
     *dict = pickle->root;
     *is_state = false;
     if (!is_dict(pickle, *dict)) return refuse_value(pickle, *dict, "its content", err);
     const uint32_t state = dict_find(pickle, *dict, "state_dict");
-    if (!state) return DR_OK;
-    if (!is_dict(pickle, state))
+    if (state && !is_dict(pickle, state))
         return refuse_value(pickle, state, "its \"state_dict\"", err);
-    *dict = state;
-    *is_state = true;
-    return DR_OK;
+    if (state) *dict = state;
+    *is_state = state != 0;
+    for (int depth = 0; depth < MOST_WRAPPERS && !holds_tensors(pickle, *dict);
+         ++depth) {
+        uint32_t inner = 0;
+        for (int i = 0; i < WRAPPER_COUNT && !inner; ++i) {
+            inner = dict_find(pickle, *dict, wrappers[i]);
+            if (inner && !is_dict(pickle, inner)) inner = 0;
+        }
+        if (!inner) break;
+        *dict = inner;
+    }
+    if (holds_tensors(pickle, *dict) || *is_state) return DR_OK;
+    list_keys(pickle, *dict, keys, sizeof keys);
+    if (!keys[0]) return DR_OK; /* empty: who asks for tensors says so */
+    return error_set(err, DR_UNSUPPORTED,
+                     "it holds no tensors where they are looked for, at its top or in "
+                     "its \"state_dict\", \"model\" and the like; at its top are: %s",
+                     keys);
 }
 
 /* What is no tensor is left out, but for calls in a state dict: there belong tensors alone. */

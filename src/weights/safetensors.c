@@ -108,10 +108,13 @@ enum dr_code tensor_list_reserve(struct tensor_list *list, size_t count,
     return DR_OK;
 }
 
-static bool has_metadata(const struct tensor_list *list, const char *key)
+static bool has_metadata(const struct tensor_list *list,
+                         const struct tensor_metadata *entry)
 {
     for (size_t i = 0; i < list->metadata_count; ++i)
-        if (strcmp(list->metadata[i].key, key) == 0) return true;
+        if (list->metadata[i].config == entry->config &&
+            strcmp(list->metadata[i].key, entry->key) == 0)
+            return true;
     return false;
 }
 
@@ -124,8 +127,16 @@ enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
 enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
                               const char *text, struct dr_error *err)
 {
-    if (strlen(text) > METADATA_MAX_TEXT || strlen(key) > TENSOR_MAX_NAME_BYTES ||
-        has_metadata(list, key))
+    return tensor_list_config(list, &(struct tensor_metadata){.key = key, .text = text},
+                              err);
+}
+
+enum dr_code tensor_list_config(struct tensor_list *list,
+                                const struct tensor_metadata *said,
+                                struct dr_error *err)
+{
+    if (strlen(said->text) > METADATA_MAX_TEXT ||
+        strlen(said->key) > TENSOR_MAX_NAME_BYTES || has_metadata(list, said))
         return DR_OK;
     if (list->metadata_count == list->metadata_capacity) {
         const size_t capacity =
@@ -138,10 +149,14 @@ enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
         list->metadata_capacity = capacity;
     }
     const struct tensor_metadata entry = {
-        .key = pool_string(list->pool, key),
-        .text = pool_string(list->pool, text),
+        .key = pool_string(list->pool, said->key),
+        .text = pool_string(list->pool, said->text),
+        .config = said->config,
+        .config_path =
+            said->config_path ? pool_string(list->pool, said->config_path) : NULL,
     };
-    if (!entry.key || !entry.text) return no_memory(err);
+    if (!entry.key || !entry.text || !entry.config_path != !said->config_path)
+        return no_memory(err);
     list->metadata[list->metadata_count++] = entry;
     return DR_OK;
 }

@@ -394,11 +394,22 @@ const struct tensor *tensor_file_find(const struct tensor_file *file, const char
                    compare_names);
 }
 
-const char *tensor_file_metadata(const struct tensor_file *file, const char *key)
+const struct tensor_metadata *tensor_file_config(const struct tensor_file *file,
+                                                 enum config_kind config,
+                                                 const char *key)
 {
     for (size_t i = 0; i < file->metadata_count; ++i)
-        if (strcmp(file->metadata[i].key, key) == 0) return file->metadata[i].text;
+        if (file->metadata[i].config == config &&
+            strcmp(file->metadata[i].key, key) == 0)
+            return &file->metadata[i];
     return NULL;
+}
+
+const char *tensor_file_metadata(const struct tensor_file *file, const char *key)
+{
+    const struct tensor_metadata *const found =
+        tensor_file_config(file, CONFIG_NONE, key);
+    return found ? found->text : NULL;
 }
 
 enum dr_code tensor_file_read(const struct tensor_file *file,

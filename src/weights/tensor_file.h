@@ -56,11 +56,28 @@ struct tensor_shard {
     struct file_identity identity;
 };
 
+/* Where a key and its text stand: in the file's own metadata, or in a config beside it. A value
+ * of a config is text too: JSON but for strings, which lose their quotes; a value within another
+ * has the key "outer.inner". */
+enum config_kind {
+    CONFIG_NONE,     /* __metadata__ */
+    CONFIG_PIPELINE, /* model_index.json */
+    CONFIG_UNET,
+    CONFIG_VAE,
+    CONFIG_TEXT,
+    CONFIG_TEXT2,
+    CONFIG_SCHEDULER,
+    CONFIG_YAML, /* NAME.yaml beside NAME.safetensors */
+    CONFIG_KIND_COUNT
+};
+
 /* A text of a file's __metadata__. Texts above 4096 bytes (thumbnails, training logs) are left
  * out. In a sharded set the index's own texts come first, then each shard's; the first of a
  * key counts. */
 struct tensor_metadata {
     const char *key, *text;
+    enum config_kind config;
+    const char *config_path; /* NULL: CONFIG_NONE */
 };
 
 struct tensor_file {
@@ -84,7 +101,11 @@ void tensor_file_close(struct tensor_file *file); /* zeroed is fine */
 
 /* Binary search; NULL where there is none. */
 const struct tensor *tensor_file_find(const struct tensor_file *file, const char *name);
+/* Of the file's own metadata, or of a config; NULL where there is none. */
 const char *tensor_file_metadata(const struct tensor_file *file, const char *key);
+const struct tensor_metadata *tensor_file_config(const struct tensor_file *file,
+                                                 enum config_kind config,
+                                                 const char *key);
 
 /* Read bytes [start, start+bytes) of a tensor's data as stored; of a composed tensor whole elements. Errors: DR_IO, DR_CHANGED
  * (short read: names file, tensor, offset). Fault place: FAULT_READ. */

@@ -84,8 +84,8 @@ static void writes_random_tables(void)
 {
     static unsigned char data[MAX_ITEMS * 8 * 1024];
     static const struct tensor_metadata metadata[] = {
-        {"key \"", "text\n\\"},
-        {"b",      ""        }
+        {.key = "key \"", .text = "text\n\\"},
+        {.key = "b",      .text = ""        }
     };
     fprintf(stderr, "seed %" PRIu64 "\n", random_state);
     for (size_t i = 0; i < sizeof data; ++i)
@@ -129,7 +129,7 @@ static void refuses_bad_items(void)
     const struct tensor_writer_item twice[2] = {{.name = "twice"}, {.name = "twice"}};
     const struct tensor_writer_item reserved = {.name = "__metadata__"};
     const struct tensor_writer_item broken = {.name = "\xff"};
-    const struct tensor_metadata bad_text = {"key", "\xff"};
+    const struct tensor_metadata bad_text = {.key = "key", .text = "\xff"};
     const char *const path = scratch_path("refused.safetensors");
     struct tensor_writer *writer = NULL;
     const int before = count_files();

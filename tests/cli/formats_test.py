@@ -143,7 +143,7 @@ class Formats(Case):
         layouts.save(self.folder / "sample", "sd15", tensors, "safetensors", {"prediction_type": "sample"})
         answer, _ = self.ask("generate", "-m", "sample", "-p", "x", "-o", "x.png")
         self.assertEqual(answer["error"]["code"], "unsupported")
-        self.assertIn('predicts "sample"', answer["error"]["message"])
+        self.assertIn('prediction_type is "sample"', answer["error"]["message"])
 
     def write_vae(self, container, name, tensors):
         """The path of a new file or folder with these tensors."""
@@ -171,7 +171,7 @@ class Formats(Case):
             yield naming + "-ema", {**own, **{f"{name}_ema": extra for name in own},
                                     **{"model_ema." + name.replace(".", ""): extra for name in own},
                                     "model_ema.decay": extra}
-            yield naming + "-extra", {**own, "loss.logvar": extra, "decoder.conv_in.other": extra, "steps": extra,
+            yield naming + "-extra", {**own, "loss.logvar": extra, "unheard.of": extra, "steps": extra,
                                       "loss.discriminator.main.0.weight": extra}
         for prefix in (VAE, "vae."):
             yield "prefix-" + prefix[:3], {prefix + name: tensor for name, tensor in bare.items()}

@@ -25,7 +25,7 @@ TEXT2 = "conditioner.embedders.1.model."
 OPEN_CLIP = {"token_embedding.": "embeddings.token_embedding.", "ln_final.": "final_layer_norm.",
              "transformer.resblocks.": "encoder.layers.", ".ln_1.": ".layer_norm1.", ".ln_2.": ".layer_norm2.",
              ".mlp.c_fc.": ".mlp.fc1.", ".mlp.c_proj.": ".mlp.fc2.", ".attn.": ".self_attn."}
-SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8}
+SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "F8_E4M3": 1, "I8": 1, "U8": 1}
 
 
 def read(path):
@@ -41,8 +41,8 @@ def read(path):
     return tensors, texts
 
 
-def write(path, tensors):
-    header, data, offset = {}, [], 0
+def write(path, tensors, **texts):
+    header, data, offset = {"__metadata__": texts} if texts else {}, [], 0
     for name, tensor in tensors.items():
         size = SIZES[tensor.storage.dtype]
         for dim in tensor.shape:

@@ -709,7 +709,9 @@ static void open_whole(const char *path, enum dtype dtype)
 {
     struct pipeline *pipeline = NULL;
     struct dr_error err = {.message = ""};
-    enum dr_code code = pipeline_open(&pipeline, path, dtype, NULL, &err);
+    enum dr_code code =
+        pipeline_open(&pipeline, path,
+                      &(struct pipeline_options){.dtype = dtype, .force = true}, &err);
     check_code(code, &err);
     assert((code == DR_OK) == (pipeline != NULL));
     if (pipeline && pipeline->unet && pipeline_has_text(pipeline)) {

@@ -1,0 +1,191 @@
+#include "weights/family.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "weights/checkpoint.h"
+
+const char *family_name(enum family family)
+{
+    static const char *const names[] = {
+        [FAMILY_UNKNOWN] = "unknown",
+        [FAMILY_SD15] = "sd15",
+        [FAMILY_SD2] = "sd2",
+        [FAMILY_SDXL] = "sdxl",
+        [FAMILY_SDXL_REFINER] = "sdxl-refiner",
+        [FAMILY_VAE] = "vae",
+    };
+    return names[family];
+}
+
+/* Does a tensor's canonical name begin so? */
+static bool has(const struct component_index *index, const char *start)
+{
+    for (size_t i = 0; i < index->count; ++i)
+        if (strncmp(index->tensors[i].name, start, strlen(start)) == 0) return true;
+    return false;
+}
+
+/* The added embedding is SDXL's (the refiner has it too, and the second text encoder alone);
+ * matrices as projections are SD2's. */
+enum family family_of_unet(const struct checkpoint *checkpoint)
+{
+    const struct component_index *const components = checkpoint->components;
+    const struct component_index *const unet = &components[ROLE_UNET];
+    if (component_find(unet, "label_emb.0.0.weight"))
+        return components[ROLE_TEXT2].count > 0 && components[ROLE_TEXT].count == 0
+                   ? FAMILY_SDXL_REFINER
+                   : FAMILY_SDXL;
+    for (size_t i = 0; i < unet->count; ++i) {
+        const char *const end = strstr(unet->tensors[i].name, ".proj_in.weight");
+        if (end) return unet->tensors[i].tensor->rank == 2 ? FAMILY_SD2 : FAMILY_SD15;
+    }
+    return FAMILY_SD15;
+}
+
+/* The deepest transformer of an input block, by its names. */
+static int deepest(const struct component_index *unet)
+{
+    char start[64];
+    int depth = 0;
+    for (int block = 1; block < 16; ++block)
+        for (int i = depth; i < 16; ++i) {
+            (void)snprintf(start, sizeof start,
+                           "input_blocks.%d.1.transformer_blocks.%d.", block, i);
+            if (has(unet, start)) depth = i + 1;
+        }
+    return depth;
+}
+
+/* Distilled UNets leave blocks out: of the middle all, or all but one resnet. What else they
+ * leave out (one resnet a level in BK-SDM Base, small-sd and KOALA-1B) is a smaller network of
+ * the same layout, and runs. */
+static const char *pruned(const struct checkpoint *checkpoint)
+{
+    const struct component_index *const unet = &checkpoint->components[ROLE_UNET];
+    const bool is_sdxl = checkpoint->family == FAMILY_SDXL;
+    if (unet->count == 0 || !has(unet, "input_blocks.1.") ||
+        !has(unet, "output_blocks."))
+        return NULL;
+    if (!has(unet, "middle_block."))
+        return is_sdxl ? "a distilled SDXL model without a middle block (KOALA-700M)"
+                       : "a distilled SD1.x model without a middle block (BK-SDM "
+                         "Small or Tiny, tiny-sd)";
+    if (has(unet, "middle_block.1.") || has(unet, "middle_block.2.")) return NULL;
+    if (!is_sdxl) return "a distilled SD1.x model whose middle block is one resnet";
+    switch (deepest(unet)) {
+    case 4: return "SSD-1B, a distilled SDXL model whose middle block is one resnet";
+    case 2:
+        return "Segmind Vega, a distilled SDXL model whose middle block is one resnet";
+    default:
+        return "a distilled SDXL model whose middle block is one resnet (SSD-1B, "
+               "Segmind Vega)";
+    }
+}
+
+const char *family_unsupported(const struct checkpoint *checkpoint)
+{
+    const char *name;
+    switch (checkpoint->family) {
+    case FAMILY_SD2: return "an SD2.x checkpoint";
+    case FAMILY_SDXL_REFINER: return "an SDXL refiner";
+    case FAMILY_SD15:
+    case FAMILY_SDXL: return pruned(checkpoint);
+    case FAMILY_VAE:
+    case FAMILY_UNKNOWN: break;
+    }
+    return family_other_model(checkpoint, &name);
+}
+
+/* ---- other models ---- */
+
+/* Told by a part of a name; the more particular ones first. */
+static const struct {
+    const char *part, *what;
+} other_models[] = {
+    {"lora_unet_",                             "a LoRA, not a checkpoint"                },
+    {"lora_te",                                "a LoRA, not a checkpoint"                },
+    {".lora_A.",                               "a LoRA, not a checkpoint"                },
+    {".lora_down.",                            "a LoRA, not a checkpoint"                },
+    {".lora.down.",                            "a LoRA, not a checkpoint"                },
+    {".lora_up.",                              "a LoRA, not a checkpoint"                },
+    {".hada_w1_a",                             "a LoHa adapter, not a checkpoint"        },
+    {".lokr_w1",                               "a LoKr adapter, not a checkpoint"        },
+    {"control_model.",                         "a ControlNet, not a checkpoint"          },
+    {"controlnet_cond_embedding.",             "a ControlNet, not a checkpoint"          },
+    {"ip_adapter.",                            "an IP-Adapter, not a checkpoint"         },
+    {"motion_modules.",                        "a motion module of AnimateDiff"          },
+    {"string_to_param",                        "a textual inversion embedding"           },
+    {"joint_blocks.",                          "a Stable Diffusion 3 model"              },
+    {"double_blocks.",                         "a Flux model"                            },
+    {"single_transformer_blocks.",             "a Flux model"                            },
+    {"double_layers.",                         "an AuraFlow model"                       },
+    {"double_stream_blocks.",                  "a HunyuanImage or HunyuanVideo model"    },
+    {"time_stack.",                            "a Stable Video Diffusion model"          },
+    {"time_mixer",                             "a Stable Video Diffusion model"          },
+    {"adaln_single.",                          "a PixArt or LTX model"                   },
+    {"t_block.1.",                             "a PixArt model"                          },
+    {"mlp_t5.",                                "a HunyuanDiT model"                      },
+    {"cap_embedder.",                          "a Lumina model"                          },
+    {"img_in.proj.",                           "a HunyuanVideo model"                    },
+    {"transformer_blocks.0.img_mod.",          "a Qwen-Image model"                      },
+    {"effnet_mapper.",                         "a Stable Cascade model"                  },
+    {"clip_txt_pooled_mapper.",                "a Stable Cascade model"                  },
+    {"time_text_embed.",                       "a Stable Diffusion 3 or Flux model"      },
+    {"blocks.0.cross_attn.",                   "a Wan model"                             },
+    {"model_ema.",
+     "a file with EMA copies of weights alone (model_ema.*); it lacks the weights by the "
+     "names that are used"                                                               },
+    {"quant_state.bitsandbytes",               "a model quantised by bitsandbytes"       },
+    {".qweight",                               "a model quantised by GPTQ or AWQ"        },
+    {"encoder.block.0.layer.0.SelfAttention.",
+     "a T5 text encoder alone, not a checkpoint"                                         },
+    {"text_model.encoder.layers.",             "a text encoder alone, not a checkpoint"  },
+    {"transformer.resblocks.",                 "a text encoder alone, not a checkpoint"  },
+    {"vision_model.encoder.layers.",           "an image encoder alone, not a checkpoint"},
+    {"body.0.rdb1.",                           "an upscaler (ESRGAN), not a checkpoint"  },
+    {"RRDB_trunk.",                            "an upscaler (ESRGAN), not a checkpoint"  },
+};
+
+static const struct tensor *with_part(const struct tensor_file *file, const char *part)
+{
+    for (size_t i = 0; i < file->tensor_count; ++i)
+        if (strstr(file->tensors[i].name, part)) return &file->tensors[i];
+    return NULL;
+}
+
+const char *family_other_model(const struct checkpoint *checkpoint, const char **name)
+{
+    for (size_t k = 0; k < sizeof other_models / sizeof other_models[0]; ++k) {
+        const struct tensor *const found =
+            with_part(&checkpoint->file, other_models[k].part);
+        if (!found) continue;
+        *name = found->name;
+        return other_models[k].what;
+    }
+    return NULL;
+}
+
+enum dr_code family_refuse(const struct checkpoint *checkpoint, struct dr_error *err)
+{
+    const struct tensor_file *const file = &checkpoint->file;
+    const char *name = NULL;
+    const char *const what = family_other_model(checkpoint, &name);
+    if (what)
+        return error_set(err, DR_UNSUPPORTED,
+                         "%.600s is %s (tensors such as \"%.160s\")", file->path, what,
+                         name);
+    if (file->tensor_count == 0)
+        return error_set(err, DR_UNSUPPORTED, "%.600s holds no tensors", file->path);
+    char names[512];
+    size_t used = 0;
+    for (size_t i = 0; i < file->tensor_count && i < 3; ++i)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%.120s",
+                                 i ? ", " : "", file->tensors[i].name);
+    return error_set(err, DR_UNSUPPORTED,
+                     "%.400s holds no part of a Stable Diffusion model in the original "
+                     "key layout or diffusers'; its %zu tensor%s %s%s",
+                     file->path, file->tensor_count,
+                     file->tensor_count == 1 ? " is named" : "s are named", names,
+                     file->tensor_count > 3 ? ", ..." : "");
+}

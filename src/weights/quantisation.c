@@ -1,0 +1,58 @@
+#include "weights/quantisation.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What stands beside a weight NAME.weight, without "NAME.", the more particular ones first. */
+static const struct {
+    const char *beside, *what;
+} kinds[] = {
+    {"weight.quant_state.bitsandbytes__nf4", "4 bits (NF4 of bitsandbytes)"      },
+    {"weight.quant_state.bitsandbytes__fp4", "4 bits (FP4 of bitsandbytes)"      },
+    {"weight.absmax",                        "4 bits (bitsandbytes)"             },
+    {"SCB",                                  "8 bits (int8 of bitsandbytes)"     },
+    {"weight.SCB",                           "8 bits (int8 of bitsandbytes)"     },
+    {"weight_scale_2",                       "4 bits (NVFP4)"                    },
+    {"weight_scale_inv",                     "float8 in blocks with a scale each"},
+};
+
+static bool is_there(const struct tensor_file *file, const char *stem,
+                     size_t stem_bytes, const char *beside)
+{
+    char name[TENSOR_MAX_NAME_BYTES + 64];
+    const int bytes =
+        snprintf(name, sizeof name, "%.*s%s", (int)stem_bytes, stem, beside);
+    return bytes > 0 && (size_t)bytes < sizeof name && tensor_file_find(file, name);
+}
+
+const char *quantisation_of(const struct tensor_file *file, const char *weight)
+{
+    const struct tensor *const tensor = tensor_file_find(file, weight);
+    const size_t bytes = strlen(weight), tail_bytes = strlen("weight");
+    if (bytes < tail_bytes || strcmp(weight + bytes - tail_bytes, "weight") != 0)
+        return NULL;
+    const size_t stem_bytes = bytes - tail_bytes;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i)
+        if (is_there(file, weight, stem_bytes, kinds[i].beside)) return kinds[i].what;
+    if (!tensor || dtype_is_float(tensor->dtype)) return NULL;
+    const bool has_scale = is_there(file, weight, stem_bytes, "weight_scale") ||
+                           is_there(file, weight, stem_bytes, "scale_weight");
+    if (tensor->dtype == DTYPE_I8)
+        return has_scale ? "8 bits (int8 with a scale)" : "8 bits (int8)";
+    if (tensor->dtype == DTYPE_U8)
+        return has_scale ? "packed bits in blocks with a scale each (MXFP8, MXFP4)"
+                         : "packed bits";
+    return "integers";
+}
+
+const char *quantisation_in_place(const struct tensor_file *file)
+{
+    static const char tail[] = ".qweight";
+    for (size_t i = 0; i < file->tensor_count; ++i) {
+        const char *const name = file->tensors[i].name;
+        const size_t bytes = strlen(name);
+        if (bytes > strlen(tail) && strcmp(name + bytes - strlen(tail), tail) == 0)
+            return name;
+    }
+    return NULL;
+}
