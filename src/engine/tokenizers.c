@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/path_error.h"
 #include "engine/vae_resolution.h"
+#include "weights/hub_cache.h"
 
 /* One that may not be read counts: opening it says why. */
 static bool has_vocabulary(const char *folder)
@@ -19,7 +20,9 @@ static bool has_vocabulary(const char *folder)
 /* tokenizer/ in the model's folder, or beside its file. */
 static bool find_with_model(const char *model, char folder[static DR_PATH_BYTES])
 {
-    const int length = snprintf(folder, DR_PATH_BYTES, "%s/tokenizer", model);
+    char real[DR_PATH_BYTES];
+    if (hub_cache_resolve(model, real, sizeof real, NULL) != DR_OK) return false;
+    const int length = snprintf(folder, DR_PATH_BYTES, "%s/tokenizer", real);
     if (length > 0 && length < DR_PATH_BYTES && has_vocabulary(folder)) return true;
     const int model_folder = (int)(path_name(model) - model);
     (void)snprintf(folder, DR_PATH_BYTES, "%.*stokenizer", model_folder, model);

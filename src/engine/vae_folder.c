@@ -13,6 +13,7 @@
 #include "base/cancel.h"
 #include "base/error.h"
 #include "base/path_error.h"
+#include "weights/hub_cache.h"
 
 enum {
     MOST_LEVELS = 6,
@@ -67,11 +68,12 @@ static bool has_network(const char *folder)
 
 bool vae_find_in(const char *folder, char path[static DR_PATH_BYTES])
 {
-    size_t length = strlen(folder);
-    while (length > 1 && folder[length - 1] == '/')
+    if (hub_cache_resolve(folder, path, DR_PATH_BYTES, NULL) != DR_OK) return false;
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
         --length;
     if (length + sizeof "/vae" > DR_PATH_BYTES) return false;
-    (void)snprintf(path, DR_PATH_BYTES, "%.*s", (int)length, folder);
+    path[length] = '\0';
     if (has_network(path)) return true;
     memcpy(path + length, "/vae", sizeof "/vae");
     return has_network(path);
@@ -152,6 +154,8 @@ static enum dr_code look_at_folder(struct walk *walk, const char *path,
                                    const struct stat *status)
 {
     char vae[DR_PATH_BYTES];
+    if (hub_cache_is_top(path) && vae_find_in(path, vae))
+        return add_entry(walk, vae, name, true);
     const bool is_vae = has_network(path) || has_file(path, "model_index.json");
     if (!is_vae) return add_place(walk, path, level + 1, status);
     return vae_find_in(path, vae) ? add_entry(walk, vae, name, true) : DR_OK;

@@ -52,7 +52,8 @@ const char *vae_extension(const char *name);
  * nobody takes it for a file that was never there. */
 bool vae_is_file(const char *path);
 
-/* The VAE that a folder is: itself, or vae/ in it, into path; false where it is none. */
+/* The VAE that a folder is: itself, or vae/ in it, or in the snapshot that it stands for (hub_cache.h),
+ * into path; false where it is none. */
 bool vae_find_in(const char *folder, char path[static DR_PATH_BYTES]);
 
 #endif

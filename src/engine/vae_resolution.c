@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/path_error.h"
 #include "engine/vae_folder.h"
+#include "weights/hub_cache.h"
 
 static const char *const beside_endings[] = {".vae.safetensors", ".vae.sft",
                                              ".vae.ckpt", ".vae.pt"};
@@ -129,6 +130,8 @@ static enum dr_code refuse_folder(const char *path, struct dr_error *err)
     (void)snprintf(config, sizeof config, "%.4000s/config.json", path);
     if (stat(config, &status) != 0 && errno != ENOENT)
         return path_error_set(err, errno, "cannot open", config);
+    const enum dr_code code = hub_cache_resolve(path, config, sizeof config, err);
+    if (code != DR_OK) return code;
     return error_set(err, DR_NOT_FOUND,
                      "the folder %.600s holds no VAE: neither it nor vae/ in it has "
                      "a config.json and a diffusion_pytorch_model file",

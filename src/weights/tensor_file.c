@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "base/file_kind.h"
 #include "base/path_error.h"
 #include "weights/composed_tensor.h"
+#include "weights/hub_cache.h"
 #include "weights/tensor_reader.h"
 
 /* ---- shards ---- */
@@ -371,9 +373,12 @@ enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
                               struct dr_error *err)
 {
     struct stat status;
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        return open_folder(file, path, err);
-    return tensor_file_open_one(file, path, err);
+    char folder[PATH_MAX];
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+        return tensor_file_open_one(file, path, err);
+    *file = (struct tensor_file){0};
+    const enum dr_code code = hub_cache_resolve(path, folder, sizeof folder, err);
+    return code ? code : open_folder(file, folder, err);
 }
 
 void tensor_file_close(struct tensor_file *file)

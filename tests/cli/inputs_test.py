@@ -45,6 +45,64 @@ class Endings(Case):
         self.assertEqual([os.path.basename(choice["path"]) for choice in named], ["sharp.sft"], answer)
 
 
+class HubCache(Case):
+    """A model as Hugging Face's cache keeps it: a snapshot of links into blobs/."""
+
+    def cache(self, folder, name, *snapshots):
+        """models--NAME with the tree of folder as each of the snapshots."""
+        top = self.folder / f"models--{name}"
+        (top / "blobs").mkdir(parents=True)
+        (top / "refs").mkdir()
+        for snapshot in snapshots:
+            for number, path in enumerate(sorted(path for path in folder.rglob("*") if path.is_file())):
+                link = top / "snapshots" / snapshot / path.relative_to(folder)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                blob = top / "blobs" / f"{number:064x}"
+                if not blob.exists():
+                    os.link(path, blob)
+                link.symlink_to(os.path.relpath(blob, link.parent))
+        return top
+
+    def digest(self, *options):
+        answer, code = self.ask(*GENERATE[:1], *options, *GENERATE[3:], "-o", "x.png", environment={"DARKROOM_TOKENIZER": ""})
+        self.assertEqual(code, 0, answer)
+        return harness.idat_of(self.folder / "x.png"), answer["vae"]
+
+    def test_a_model(self):
+        folder = self.folder / "plain"
+        layouts.save(folder, "sd15", layouts.read(HOME / "tiny.safetensors")[0], "shards")
+        shutil.copytree(ENVIRONMENT["DARKROOM_TOKENIZER"], folder / "tokenizer")
+        expected, _ = self.digest("-m", "plain")
+        top = self.cache(folder, "org--tiny", "1111")
+        for path in (top, f"{top}/", top / "snapshots/1111", top.name):
+            self.assertEqual(self.digest("-m", path)[0], expected, path)
+        self.assertEqual(self.ask("inspect", top)[0]["format"], "diffusers folder")
+        shutil.copytree(top / "snapshots/1111", top / "snapshots/2222", symlinks=True)
+        answer, code = self.ask("inspect", top)
+        self.assertEqual((code, answer["error"]["code"]), (2, "bad_input"), answer)
+        self.check_sentence(answer["error"]["message"], ["2 snapshots", "1111, 2222", "refs/main"])
+        (top / "refs/main").write_text("2222")
+        self.assertEqual(self.digest("-m", top)[0], expected)
+
+    def test_a_vae(self):
+        folder = self.folder / "plain"
+        folder.mkdir()
+        os.link(HOME / "vae.safetensors", folder / "diffusion_pytorch_model.safetensors")
+        (folder / "config.json").write_text('{"_class_name": "AutoencoderKL"}')
+        expected, vae = self.digest("-m", "../tiny.safetensors", "--tokenizer", ENVIRONMENT["DARKROOM_TOKENIZER"],
+                                    "--vae", "../vae.safetensors")
+        top = self.cache(folder, "org--vae", "1111")
+        for choice in (top, top / "snapshots/1111", top.name):
+            picture, found = self.digest("-m", "../tiny.safetensors", "--tokenizer", ENVIRONMENT["DARKROOM_TOKENIZER"],
+                                         "--vae", choice, "--vae-dir", self.folder)
+            self.assertEqual((picture, found["digest"], found["active"]), (expected, vae["digest"], "override"), choice)
+            self.assertTrue(found["path"].endswith("/snapshots/1111"), found)
+        shutil.copytree(top / "snapshots/1111", top / "snapshots/2222", symlinks=True)
+        answer, code = self.ask(*GENERATE, "--vae", top, "-o", "x.png")
+        self.assertEqual((code, answer["error"]["code"]), (2, "bad_input"), answer)
+        self.check_sentence(answer["error"]["message"], ["2 snapshots"])
+
+
 class Seeds(Case):
     """Every number of 64 bits, as torch.Generator.manual_seed takes them."""
 
