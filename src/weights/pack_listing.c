@@ -96,12 +96,14 @@ static void describe_pack(const struct pack_store *store, struct pack_listing *i
         item->key = pack.key;
         (void)snprintf(item->source, sizeof item->source, "%s", pack.source);
         pack_store_path(store, &pack.key, path);
-        if (strcmp(path, item->path) != 0)
+        item->is_damaged = strcmp(path, item->path) != 0;
+        if (item->is_damaged)
             (void)snprintf(item->problem, sizeof item->problem,
                            "it holds other weights than its name says");
         item->is_checked = pack_store_trusts(store, &pack);
         pack_close(&pack);
     } else {
+        item->is_damaged = code == DR_CORRUPT;
         (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
     }
     (void)snprintf(checked, sizeof checked, "%s", item->path);
@@ -246,7 +248,7 @@ enum dr_code pack_store_prune(const struct pack_store *store, uint64_t keep_byte
     bool is_full = false;
     for (size_t i = 0; i < count; ++i) { /* the one used last first */
         const struct pack_listing *const item = &list[i];
-        const bool is_good = !item->is_leftover && !item->problem[0];
+        const bool is_good = !item->is_leftover && !item->is_damaged;
         if (item->is_being_made) continue;
         is_full |= is_good && item->bytes > keep_bytes - result->kept_bytes;
         if (is_good && !is_full) {

@@ -120,6 +120,8 @@ struct pack_listing {
     bool is_checked;
     bool is_leftover; /* a draft that nobody is making any more */
     bool is_being_made;
+    bool
+        is_damaged; /* it was read, and is no good; a problem alone may be the disk's */
     struct pack_key key; /* zeros for drafts and damaged ones */
     char problem[256];   /* "" or why it is no good */
 };

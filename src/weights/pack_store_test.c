@@ -439,6 +439,24 @@ static void what_is_no_good_goes_always(void)
     check_int(unlink(strange), ==, 0);
 }
 
+/* What the disk would not read now may be a good pack all the same. */
+static void what_cannot_be_read_is_not_pruned(void)
+{
+    struct pack_prune pruned;
+    char path[PACK_PATH_BYTES];
+    const struct pack_key key = key_number(1);
+    make_pack(1, DATA_BYTES);
+    pack_store_path(&store, &key, path);
+    fault_arm(1U << FAULT_READ, 1, FAULT_FROM_THEN_ON);
+    check_int(pack_store_prune(&store, UINT64_MAX, &pruned, &problem), ==, DR_OK);
+    check(fault_has_struck());
+    fault_disarm();
+    check_int(pruned.removed_count, ==, 0);
+    check_int(pruned.kept_count, ==, 1);
+    check(is_file(path));
+    remove_all();
+}
+
 int main(void)
 {
     pack_store_open(&store, pack_folder());
@@ -462,5 +480,6 @@ int main(void)
     check_run(every_failure_leaves_nothing);
     check_run(what_was_used_longest_ago_goes_first);
     check_run(what_is_no_good_goes_always);
+    check_run(what_cannot_be_read_is_not_pruned);
     return check_done();
 }
