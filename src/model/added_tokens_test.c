@@ -1,5 +1,7 @@
 /* Folders with added tokens against the reference (tests/golden/added-tokens.json, by
  * tools/golden/tokens.py), the search against a naive one, and files that are refused. */
+/* For realpath, which POSIX has as part of XSI. */
+#define _XOPEN_SOURCE 700
 #include "model/added_tokens.h"
 
 #include <limits.h>
