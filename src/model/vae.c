@@ -29,6 +29,8 @@ static_assert(1 << (VAE_LEVELS - 1) == VAE_FACTOR, "all levels but one halve a s
 /* Scale factors of the families: diffusers single_file_utils.py. */
 #define SCALE_SD1  0.18215F
 #define SCALE_SDXL 0.13025F
+/* Scales and deviations in use are about 1; with much less or more no picture is left. */
+#define SMALLEST_DIVISOR 1e-4F
 
 /* vae.py DiagonalGaussianDistribution */
 #define LOGVAR_MIN (-30.0F)
@@ -231,6 +233,15 @@ static enum dr_code read_channels(const struct tensor_file *file, const char *ke
                      text, VAE_LATENT_CHANNELS);
 }
 
+/* What latents are divided by, on one way or the other. */
+static enum dr_code check_divisor(const char *key, float number, struct dr_error *err)
+{
+    if (number >= SMALLEST_DIVISOR && number <= 1 / SMALLEST_DIVISOR) return DR_OK;
+    return error_set(err, DR_UNSUPPORTED, "vae: %s is %g; %g to %g are supported", key,
+                     (double)number, (double)SMALLEST_DIVISOR,
+                     1 / (double)SMALLEST_DIVISOR);
+}
+
 static enum dr_code read_scale(struct vae_info *info, const struct tensor_file *file,
                                enum family family, struct dr_error *err)
 {
@@ -249,11 +260,8 @@ static enum dr_code read_scale(struct vae_info *info, const struct tensor_file *
     if (!code)
         code = read_channels(file, "darkroom.vae.latents_std", info->latents_std, err);
     for (int i = 0; !code && i < VAE_LATENT_CHANNELS; ++i)
-        if (info->latents_std[i] <= 0.0F)
-            code = error_set(err, DR_UNSUPPORTED,
-                             "vae: darkroom.vae.latents_std has %g; it is above 0",
-                             (double)info->latents_std[i]);
-    return code;
+        code = check_divisor("latents_std", info->latents_std[i], err);
+    return code ? code : check_divisor("scale_factor", info->scale_factor, err);
 }
 
 static enum dr_code check_resnet(const struct resnet *resnet, struct dr_error *err)

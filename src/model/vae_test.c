@@ -341,6 +341,57 @@ static void reads_scale(void)
     check_real(fabsf(latent[1] + 1.0F), <=, 1e-6F);
 }
 
+/* Mean and deviation of each channel, and what cannot be divided by. */
+static void reads_means_and_deviations(void)
+{
+    static const struct {
+        const char *key, *text;
+    } refused[] = {
+        {"darkroom.vae.scale_factor", "0"        },
+        {"darkroom.vae.scale_factor", "1e-30"    },
+        {"darkroom.vae.scale_factor", "-0.18215" },
+        {"darkroom.vae.latents_std",  "1,1,0,1"  },
+        {"darkroom.vae.latents_std",  "1,1,1"    },
+        {"darkroom.vae.latents_std",  "1,1,1,1,1"},
+        {"darkroom.vae.latents_mean", "1,1,1,"   },
+        {"darkroom.vae.latents_mean", "1,nan,1,1"},
+        {"darkroom.vae.latents_mean", ""         },
+        {"darkroom.vae.latents_mean", "a"        },
+    };
+    const char *const path = network_checkpoint(alone_arguments);
+    const char *const moved =
+        network_with_metadata(path, "darkroom.vae.latents_mean", "0.5,-0.25,0,1");
+    const struct vae_info info = info_of(moved, FAMILY_SD15);
+    float latent[] = {0.18215F, 0, 0, 0, 0, 0, 0, -0.18215F};
+    vae_unscale(&info, latent, 8);
+    check_real(latent[0], ==, 1.5F);
+    check_real(latent[1], ==, -0.25F);
+    check_real(latent[7], ==, 0.0F);
+    vae_scale(&info, latent, 8);
+    check_real(fabsf(latent[0] - 0.18215F), <=, 1e-6F);
+    check_real(fabsf(latent[5]), <=, 1e-6F);
+    const char *const wide =
+        network_with_metadata(path, "darkroom.vae.latents_std", "1,2,1,0.5");
+    const struct vae_info deviations = info_of(wide, FAMILY_SD15);
+    float other[] = {0.18215F, 0.18215F, 0.18215F, 0.18215F};
+    vae_unscale(&deviations, other, 4);
+    check_real(other[0], ==, 1.0F);
+    check_real(other[1], ==, 2.0F);
+    check_real(other[3], ==, 0.5F);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; ++i) {
+        struct checkpoint checkpoint;
+        struct vae_spec *spec = NULL;
+        struct dr_error err = {0};
+        network_open(&checkpoint,
+                     network_with_metadata(path, refused[i].key, refused[i].text));
+        check_int(vae_spec_create(&spec, &checkpoint.components[ROLE_VAE], FAMILY_SD15,
+                                  DTYPE_F32, &err),
+                  ==, DR_UNSUPPORTED);
+        check_has(err.message, strrchr(refused[i].key, '.') + 1);
+        checkpoint_close(&checkpoint);
+    }
+}
+
 static void samples_the_distribution(void)
 {
     const float moments[16] = {1, 2,  3,    4,
@@ -511,6 +562,7 @@ int main(void)
     check_run(is_deterministic);
     check_run(plans_exact_bytes);
     check_run(reads_scale);
+    check_run(reads_means_and_deviations);
     check_run(samples_the_distribution);
     check_run(names_missing_tensors);
     check_run(refuses_other_shapes);

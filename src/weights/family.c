@@ -83,6 +83,29 @@ static const char *pruned(const struct checkpoint *checkpoint)
     }
 }
 
+/* A file that has a VAE in it and some network that is not Stable Diffusion's. */
+static bool is_whole_model(const struct tensor_file *file)
+{
+    for (size_t i = 0; i < file->tensor_count; ++i)
+        if (strncmp(file->tensors[i].name, "model.diffusion_model.", 22) == 0)
+            return true;
+    return false;
+}
+
+/* A folder of some pipeline, of which only the VAE was recognised. */
+static const char *other_pipeline(const struct tensor_file *file)
+{
+    const struct tensor_metadata *const class_name =
+        tensor_file_config(file, CONFIG_PIPELINE, "_class_name");
+    if (!class_name) return NULL;
+    if (strncmp(class_name->text, "StableDiffusion3", 16) == 0)
+        return "a Stable Diffusion 3 pipeline";
+    if (strncmp(class_name->text, "Flux", 4) == 0) return "a Flux pipeline";
+    return strncmp(class_name->text, "StableDiffusion", 15) == 0
+               ? NULL
+               : "a pipeline of another kind of model";
+}
+
 const char *family_unsupported(const struct checkpoint *checkpoint)
 {
     const char *name;
@@ -94,7 +117,8 @@ const char *family_unsupported(const struct checkpoint *checkpoint)
     case FAMILY_VAE:
     case FAMILY_UNKNOWN: break;
     }
-    return family_other_model(checkpoint, &name);
+    return is_whole_model(&checkpoint->file) ? family_other_model(checkpoint, &name)
+                                             : other_pipeline(&checkpoint->file);
 }
 
 /* ---- other models ---- */

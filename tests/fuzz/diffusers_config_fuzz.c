@@ -69,10 +69,12 @@ static void make_folder(void)
 static void check_numbers(const struct tensor_file *file)
 {
     for (size_t i = 0; i < file->metadata_count; ++i) {
-        const char *const key = file->metadata[i].key;
+        const struct tensor_metadata *const said = &file->metadata[i];
+        const char *const key = said->key;
         int32_t whole = 0;
         float real = 0.0F;
-        assert(tensor_file_metadata(file, key));
+        assert(tensor_file_config(file, said->config, key) == said);
+        assert((said->config == CONFIG_NONE) == (said->config_path == NULL));
         assert(!checkpoint_metadata_int(file, key, &whole) || whole > 0);
         assert(!checkpoint_metadata_float(file, key, &real) || isfinite(real));
     }
