@@ -83,6 +83,14 @@ static const char *pruned(const struct checkpoint *checkpoint)
     }
 }
 
+/* Frames of a video: layers over time between those of SDXL. */
+static bool has_time(const struct tensor_file *file)
+{
+    for (size_t i = 0; i < file->tensor_count; ++i)
+        if (strstr(file->tensors[i].name, ".time_stack.")) return true;
+    return false;
+}
+
 /* A file that has a VAE in it and some network that is not Stable Diffusion's. */
 static bool is_whole_model(const struct tensor_file *file)
 {
@@ -113,7 +121,9 @@ const char *family_unsupported(const struct checkpoint *checkpoint)
     case FAMILY_SD2: return "an SD2.x checkpoint";
     case FAMILY_SDXL_REFINER: return "an SDXL refiner";
     case FAMILY_SD15:
-    case FAMILY_SDXL: return pruned(checkpoint);
+    case FAMILY_SDXL:
+        if (has_time(&checkpoint->file)) return "a Stable Video Diffusion model";
+        return pruned(checkpoint);
     case FAMILY_VAE:
     case FAMILY_UNKNOWN: break;
     }

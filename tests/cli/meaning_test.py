@@ -265,6 +265,10 @@ class Meaning(Case):
             self.write("pruned.safetensors", pruned)
             self.refuse("pruned.safetensors", "pruned.safetensors", what, "not supported yet")
             self.assertIn(what, self.ask("inspect", "pruned.safetensors")[0]["unsupported"])
+        harness.make("svd.safetensors", "--family", "sdxl", "--unet-channels", "8")
+        video = {**self.tensors("svd.safetensors"), UNET + "middle_block.1.time_stack.0.norm1.weight": ONE}
+        self.write("video.safetensors", video)
+        self.refuse("video.safetensors", "Stable Video Diffusion", "not supported yet")
         harness.make("sd2.safetensors", "--linear-proj", "--without", "text")
         self.refuse("../sd2.safetensors", "SD2.x checkpoint", "not supported yet")
         # A whole model of another kind has a VAE too, and is no VAE.
