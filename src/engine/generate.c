@@ -170,6 +170,11 @@ static enum dr_code run_request(struct dr_engine *engine,
     struct dr_error why;
     enum dr_code code = vae_choice_open(&choice, engine, engine->pipeline, words, err);
     if (code != DR_OK) return code;
+    code = request_check_sources(want, engine->pipeline, choice.file, err);
+    if (code != DR_OK) {
+        vae_choice_close(&choice);
+        return code;
+    }
     if (want->profile)
         outcome->library_flop_per_ms =
             yardstick_flop_per_ms(&engine->ledger, engine->dtype);

@@ -303,25 +303,6 @@ enum dr_code forecast_request(struct dr_engine *engine,
     return sampler_bytes(&want->sampler, &bytes, err);
 }
 
-static bool holds_file(const struct tensor_file *file, const char *path)
-{
-    for (size_t i = 0; i < file->shard_count; ++i)
-        if (path_is_same_file(file->shards[i].path, path)) return true;
-    return false;
-}
-
-/* The result does not take the place of what it is made from: a model, or its VAE. */
-static enum dr_code check_sources(const struct pipeline *pipeline, const char *output,
-                                  struct dr_error *err)
-{
-    const struct vae_file *const vae = pipeline->override;
-    const bool is_model = holds_file(&pipeline->checkpoint.file, output);
-    if (!is_model && !(vae && holds_file(&vae->checkpoint.file, output))) return DR_OK;
-    return error_set(err, DR_BAD_INPUT,
-                     "%.600s is the %s that is in use; name another output", output,
-                     is_model ? "model" : "VAE");
-}
-
 /* What the job writes has room on its disk, as far as that is known. */
 static enum dr_code check_room(const struct dr_engine *engine,
                                const struct job_request *want, struct dr_error *err)
@@ -340,8 +321,7 @@ static enum dr_code check_room(const struct dr_engine *engine,
                                                              strlen(want->negative)
                                                        : 0};
     if (!want->output) return DR_OK;
-    enum dr_code code = check_sources(engine->pipeline, want->output, err);
-    if (code == DR_OK) code = output_check_room(want->output, &size, warning, err);
+    const enum dr_code code = output_check_room(want->output, &size, warning, err);
     if (code == DR_OK && warning[0]) engine_log(engine, DR_LOG_WARNING, "%s", warning);
     return code;
 }
@@ -411,4 +391,27 @@ enum dr_code codec_request(struct dr_engine *engine,
     code = encodes ? encode_request(options, want, err)
                    : decode_request(options, want, err);
     return code == DR_OK ? check_room(engine, want, err) : code;
+}
+
+static bool holds_file(const struct tensor_file *file, const char *path)
+{
+    for (size_t i = 0; i < file->shard_count; ++i)
+        if (path_is_same_file(file->shards[i].path, path)) return true;
+    return false;
+}
+
+enum dr_code request_check_sources(const struct job_request *want,
+                                   const struct pipeline *pipeline,
+                                   const struct vae_file *vae, struct dr_error *err)
+{
+    const struct vae_file *const vaes[] = {pipeline->override, vae};
+    bool is_vae = false;
+    if (!want->output) return DR_OK;
+    const bool is_model = holds_file(&pipeline->checkpoint.file, want->output);
+    for (size_t i = 0; i < sizeof vaes / sizeof *vaes; ++i)
+        is_vae |= vaes[i] && holds_file(&vaes[i]->checkpoint.file, want->output);
+    if (!is_model && !is_vae) return DR_OK;
+    return error_set(err, DR_BAD_INPUT,
+                     "%.600s is the %s that is in use; name another output",
+                     want->output, is_model ? "model" : "VAE");
 }

@@ -28,4 +28,11 @@ enum dr_code codec_request(struct dr_engine *engine,
                            enum codec_direction direction, struct job_request *want,
                            struct dr_error *err) DR_MUST_CHECK;
 
+/* The result does not take the place of what it is made from: the model, the VAE that is active, or the
+ * one that the job chose for itself (NULL: none). Errors: DR_BAD_INPUT. */
+enum dr_code request_check_sources(const struct job_request *want,
+                                   const struct pipeline *pipeline,
+                                   const struct vae_file *vae,
+                                   struct dr_error *err) DR_MUST_CHECK;
+
 #endif

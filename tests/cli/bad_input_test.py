@@ -202,6 +202,8 @@ class BadInput(Case):
             (f"{LINE} {other} -o .", "bad_input", ". is a folder; name a file in it"),
             (f"{LINE} -o ../tiny.safetensors", "bad_input", "is the model that is in use"),
             ("encode file -o ../tiny.safetensors -W 64 -H 64", "bad_input", "is the model that is in use"),
+            (f"{LINE} --vae ../vae.safetensors -o ../vae.safetensors", "bad_input", "is the VAE that is in use"),
+            ("encode file --vae ../vae.safetensors -o ../vae.safetensors -W 64 -H 64", "bad_input", "is the VAE that is in use"),
             (f"{LINE} {other} -o a.jpg --bits 16", "bad_input", "8 bits"),
             (f"encode {other} file -o a.png", "bad_input", ".safetensors"),
             (f"encode {other} file -o none/a.safetensors", "not_found", "no folder none/"),
