@@ -124,6 +124,7 @@ static struct options default_options(const struct session *session)
     options.force = false; /* said for the model of the start alone */
     options.model = NULL;
     options.budget_said = false;
+    options.seed = dr_random_seed(); /* another for each command */
     return options;
 }
 

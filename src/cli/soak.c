@@ -79,7 +79,7 @@ static enum dr_code report_finding(const struct soak *soak, struct dr_error *err
 {
     return command_fail(
         err, DR_FAILED,
-        "operation %llu of %llu (%s), seed %lld: expected %.300s; seen %.400s",
+        "operation %llu of %llu (%s), seed %llu: expected %.300s; seen %.400s",
         (unsigned long long)soak->done + 1, (unsigned long long)soak->count,
         soak_kind_name(soak->work.kind), (unsigned long long)soak->seed,
         soak->work.finding.expected, soak->work.finding.seen);

@@ -51,6 +51,15 @@ class ShellSession(Case):
         self.succeed(shell, "quit")
         self.assertEqual(shell.close(), ([], 0))
 
+    def test_a_random_seed_is_another_one_each_time(self):
+        shell = self.shell("-m", "../tiny.safetensors")
+        line = "generate -p x -W 64 -H 64 --steps 1"
+        for words in ("", " --seed -1"):
+            seeds = {self.succeed(shell, line + words)["images"][0]["seed"] for _ in range(3)}
+            self.assertEqual(len(seeds), 3, seeds)
+            self.assertLess(max(seeds), 1 << 32)
+        self.assertEqual(shell.close(), ([], 0))
+
     def test_small_blocks_are_given_back(self):
         def settings(**environment):
             with harness.changed(ENVIRONMENT, environment):
