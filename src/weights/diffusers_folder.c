@@ -64,6 +64,36 @@ static bool is_folder(const char *path)
 
 /* ---- configs ---- */
 
+/* What Python's json writes of numbers that JSON has not becomes a text: -Infinity is
+ * "-Infinity". out has room for twice the bytes; how many there are now. */
+static size_t quote_numbers(const char *text, size_t bytes, char *out)
+{
+    static const char *const words[] = {"-Infinity", "Infinity", "NaN"};
+    size_t used = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < bytes;) {
+        size_t word_bytes = 0;
+        for (size_t w = 0; !in_string && w < sizeof words / sizeof words[0]; ++w)
+            if (!word_bytes && bytes - i >= strlen(words[w]) &&
+                memcmp(text + i, words[w], strlen(words[w])) == 0)
+                word_bytes = strlen(words[w]);
+        if (word_bytes) {
+            out[used++] = '"';
+            memcpy(out + used, text + i, word_bytes);
+            used += word_bytes;
+            out[used++] = '"';
+            i += word_bytes;
+            continue;
+        }
+        if (in_string && text[i] == '\\' && i + 1 < bytes)
+            out[used++] = text[i++];
+        else if (text[i] == '"')
+            in_string = !in_string;
+        out[used++] = text[i++];
+    }
+    return used;
+}
+
 /* *out stays NULL where there is no such file. */
 static enum dr_code read_config(json_t **out, const char *path, struct dr_error *err)
 {
@@ -75,14 +105,17 @@ static enum dr_code read_config(json_t **out, const char *path, struct dr_error 
     const uint64_t bytes = config.identity.bytes;
     const bool is_small = bytes <= CONFIG_MAX_BYTES;
     char *const text = is_small ? pool_alloc(&pool, bytes) : NULL;
+    char *const json = text ? pool_alloc(&pool, 2 * bytes) : NULL;
     if (!is_small) {
         code = error_set(err, DR_CORRUPT, "%s has %llu bytes, too many for a config",
                          path, (unsigned long long)bytes);
-    } else if (!text) {
+    } else if (!json) {
         code = no_memory(err);
     } else {
         code = tensor_shard_read(&config, 0, text, (size_t)bytes, err);
-        if (!code) code = header_parse(out, "config", text, (size_t)bytes, err);
+        if (!code)
+            code = header_parse(out, "config", json,
+                                quote_numbers(text, (size_t)bytes, json), err);
         if (code) error_prefix(err, "%s", path);
     }
     pool_finish(&pool);
@@ -144,6 +177,15 @@ static enum dr_code note_vae(struct tensor_list *list, const json_t *config,
                                json_object_get(config, "latents_std"), err);
 }
 
+/* How many heads, where a list for the levels has the same number for all; else 0. */
+static json_int_t same_number(const json_t *heads)
+{
+    const json_int_t first = json_integer_value(json_array_get(heads, 0));
+    for (size_t i = 1; i < json_array_size(heads); ++i)
+        if (json_integer_value(json_array_get(heads, i)) != first) return 0;
+    return first;
+}
+
 /* The width of a head where each level says how many it has, and it is the same for all. */
 static json_int_t head_dim_of(const json_t *channels, const json_t *heads)
 {
@@ -166,6 +208,8 @@ static enum dr_code note_unet(struct tensor_list *list, const json_t *config,
         heads = json_object_get(config, "attention_head_dim");
     if (!json_is_array(heads))
         return note_number(list, "darkroom.unet.heads", heads, err);
+    if (same_number(heads) > 0)
+        return note_number(list, "darkroom.unet.heads", json_array_get(heads, 0), err);
     json_t *const head_dim =
         json_integer(head_dim_of(json_object_get(config, "block_out_channels"), heads));
     if (!head_dim) return no_memory(err);
@@ -262,6 +306,16 @@ static enum dr_code note_keys(struct tensor_list *list,
     return code;
 }
 
+/* A whole CLIP's config has that of its text half within it, as transformers takes it. */
+static json_t *part_of(json_t *config, enum config_kind kind)
+{
+    json_t *const text = json_object_get(config, "text_config");
+    const char *const type = json_string_value(json_object_get(config, "model_type"));
+    const bool is_clip = (kind == CONFIG_TEXT || kind == CONFIG_TEXT2) && type &&
+                         strcmp(type, "clip") == 0;
+    return is_clip && json_is_object(text) ? text : config;
+}
+
 typedef enum dr_code (*config_noter)(struct tensor_list *list, const json_t *config,
                                      struct dr_error *err);
 
@@ -275,10 +329,9 @@ static enum dr_code note_config(struct tensor_list *list, enum config_kind kind,
     enum dr_code code = read_config(&config, path, err);
     const struct tensor_metadata where = {.config = kind, .config_path = path};
     if (!code && config) {
-        code = json_is_object(config)
-                   ? note_keys(list, &where, "", config, err)
-                   : error_set(err, DR_CORRUPT, "it is not an object of keys");
-        if (!code) code = note(list, config, err);
+        json_t *const part = part_of(config, kind);
+        code = note_keys(list, &where, "", part, err);
+        if (!code) code = note(list, part, err);
         if (code) error_prefix(err, "%.600s", path);
     }
     json_decref(config);

@@ -190,6 +190,61 @@ static enum dr_code look_at_texts(struct checkpoint *checkpoint, struct dr_error
     return code;
 }
 
+/* ---- configs and tensors together ---- */
+
+/* A text encoder's config may run fewer layers than there are: the rest of them counts for nothing
+ * in transformers. */
+static enum dr_code look_at_layers(struct checkpoint *checkpoint,
+                                   enum component_role role, enum config_kind config,
+                                   struct dr_error *err)
+{
+    const char *const key = "num_hidden_layers";
+    const struct component_index *const index = &checkpoint->components[role];
+    const struct tensor_metadata *const said =
+        tensor_file_config(&checkpoint->file, config, key);
+    char layer[64];
+    if (!said || said->text[strspn(said->text, "0123456789")] || !said->text[0])
+        return DR_OK;
+    (void)snprintf(layer, sizeof layer, "%s.%.20s.",
+                   role == ROLE_TEXT ? "encoder.layers" : "transformer.resblocks",
+                   said->text);
+    for (size_t i = 0; i < index->count; ++i)
+        if (strncmp(index->tensors[i].name, layer, strlen(layer)) == 0)
+            return meaning_add(checkpoint, role, err,
+                               "%.600s: %s is \"%.20s\", but the file has more layers",
+                               said->config_path, key, said->text);
+    return DR_OK;
+}
+
+/* Numbers of heads for each level, where neither they nor the heads' width is the same for all. */
+static enum dr_code look_at_heads(struct checkpoint *checkpoint, struct dr_error *err)
+{
+    static const char *const keys[] = {"num_attention_heads", "attention_head_dim"};
+    const struct tensor_file *const file = &checkpoint->file;
+    if (tensor_file_metadata(file, "darkroom.unet.heads") ||
+        tensor_file_metadata(file, "darkroom.unet.head_dim"))
+        return DR_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; ++i) {
+        const struct tensor_metadata *const said =
+            tensor_file_config(file, CONFIG_UNET, keys[i]);
+        if (said && said->text[0] == '[')
+            return meaning_add(checkpoint, ROLE_UNET, err,
+                               "%.600s: %s is \"%.*s\": neither the number of heads "
+                               "nor their width is the same for all levels; not "
+                               "supported",
+                               said->config_path, keys[i], VALUE_SHOWN, said->text);
+    }
+    return DR_OK;
+}
+
+static enum dr_code look_at_structure(struct checkpoint *checkpoint,
+                                      struct dr_error *err)
+{
+    enum dr_code code = look_at_layers(checkpoint, ROLE_TEXT, CONFIG_TEXT, err);
+    if (!code) code = look_at_layers(checkpoint, ROLE_TEXT2, CONFIG_TEXT2, err);
+    return code ? code : look_at_heads(checkpoint, err);
+}
+
 /* A single file may have NAME.yaml beside it. One that cannot be read is a finding. */
 static enum dr_code read_yaml(struct checkpoint *checkpoint, struct dr_error *err)
 {
@@ -432,6 +487,7 @@ enum dr_code meaning_read(struct checkpoint *checkpoint, struct dr_error *err)
     enum dr_code code = read_yaml(checkpoint, err);
     if (!code) code = look_at_tensors(checkpoint, err);
     if (!code) code = look_at_texts(checkpoint, err);
+    if (!code) code = look_at_structure(checkpoint, err);
     if (!code) code = resolve_all(checkpoint, err);
     return code ? code : note_meanings(checkpoint, err);
 }

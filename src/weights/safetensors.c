@@ -9,6 +9,7 @@
 
 #include "base/file_kind.h"
 #include "base/size.h"
+#include "base/utf8.h"
 
 /* A name in messages: the first bytes are enough. */
 #define NAME "%.160s"
@@ -135,9 +136,15 @@ enum dr_code tensor_list_config(struct tensor_list *list,
                                 const struct tensor_metadata *said,
                                 struct dr_error *err)
 {
-    if (strlen(said->text) > METADATA_MAX_TEXT ||
+    const bool is_long = strlen(said->text) > METADATA_MAX_TEXT;
+    if ((is_long && said->config == CONFIG_NONE) ||
         strlen(said->key) > TENSOR_MAX_NAME_BYTES || has_metadata(list, said))
         return DR_OK;
+    char start[METADATA_MAX_TEXT + 1];
+    if (is_long) { /* a config's key counts, however long its value is */
+        memcpy(start, said->text, METADATA_MAX_TEXT);
+        start[utf8_cut(start, METADATA_MAX_TEXT)] = '\0';
+    }
     if (list->metadata_count == list->metadata_capacity) {
         const size_t capacity =
             list->metadata_capacity ? 2 * list->metadata_capacity : 16;
@@ -150,7 +157,7 @@ enum dr_code tensor_list_config(struct tensor_list *list,
     }
     const struct tensor_metadata entry = {
         .key = pool_string(list->pool, said->key),
-        .text = pool_string(list->pool, said->text),
+        .text = pool_string(list->pool, is_long ? start : said->text),
         .config = said->config,
         .config_path =
             said->config_path ? pool_string(list->pool, said->config_path) : NULL,

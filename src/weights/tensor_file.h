@@ -72,7 +72,7 @@ enum config_kind {
 };
 
 /* A text of a file's __metadata__. Texts above 4096 bytes (thumbnails, training logs) are left
- * out. In a sharded set the index's own texts come first, then each shard's; the first of a
+ * out; a config's are cut. In a sharded set the index's own texts come first, then each shard's; the first of a
  * key counts. */
 struct tensor_metadata {
     const char *key, *text;

@@ -39,7 +39,7 @@ enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
                                   struct dr_error *err) DR_MUST_CHECK;
 enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
                               const char *text, struct dr_error *err) DR_MUST_CHECK;
-/* The same of a key in a config; said is borrowed. */
+/* The same of a key in a config, of which a long text is cut; said is borrowed. */
 enum dr_code tensor_list_config(struct tensor_list *list,
                                 const struct tensor_metadata *said,
                                 struct dr_error *err) DR_MUST_CHECK;
