@@ -677,10 +677,17 @@ struct dr_pack_list {
 enum {
     DR_PACKS_VERIFY = 1 /* flags: read each whole; about 1.5 GB a second */
 };
+struct dr_packs_options {
+    unsigned flags;
+    dr_load_report *progress; /* while packs are read; may be NULL */
+    void *progress_cookie;
+};
 
-/* The packs in a folder (NULL as in dr_engine_options). Errors: DR_NOT_FOUND where packs are off
- * (why); DR_CORRUPT, with DR_PACKS_VERIFY, where one is damaged: the list is filled all the same. */
-DR_API enum dr_code dr_packs_list(const char *folder, unsigned flags,
+/* The packs in a folder (NULL as in dr_engine_options). options: NULL for none. Errors: DR_NOT_FOUND
+ * where packs are off (why); with DR_PACKS_VERIFY DR_CORRUPT where one is damaged, DR_IO where one
+ * cannot be read (the list is filled all the same), DR_CANCELLED (it is empty). */
+DR_API enum dr_code dr_packs_list(const char *folder,
+                                  const struct dr_packs_options *options,
                                   struct dr_pack_list *list,
                                   struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_pack_list_free(struct dr_pack_list *list);

@@ -3,12 +3,17 @@
 #include <string.h>
 
 #include "answer.h"
+#include "interrupt.h"
 
-static enum dr_code list_packs(const struct options *options, unsigned flags,
-                               json_t *fields, struct dr_error *err)
+static enum dr_code list_packs(struct session *session, const struct options *options,
+                               unsigned flags, json_t *fields, struct dr_error *err)
 {
     struct dr_pack_list list;
-    const enum dr_code code = dr_packs_list(options->packs, flags, &list, err);
+    const struct dr_packs_options how = {.flags = flags,
+                                         .progress = talk_load,
+                                         .progress_cookie = &session->talk};
+    interrupt_heed();
+    const enum dr_code code = dr_packs_list(options->packs, &how, &list, err);
     if (code == DR_OK) answer_add_pack_list(fields, &list);
     dr_pack_list_free(&list);
     return code;
@@ -36,14 +41,13 @@ enum dr_code run_packs(struct session *session, const struct options *options,
                        json_t *fields, struct dr_error *err)
 {
     const char *const what = options->operand_count ? options->operands[0] : "list";
-    (void)session;
     const bool prunes = strcmp(what, "prune") == 0;
     if (options->keep_said && !prunes)
         return command_fail(err, DR_BAD_INPUT, "--keep is for packs prune");
     if (prunes) return prune_packs(options, fields, err);
-    if (strcmp(what, "list") == 0) return list_packs(options, 0, fields, err);
+    if (strcmp(what, "list") == 0) return list_packs(session, options, 0, fields, err);
     if (strcmp(what, "verify") == 0)
-        return list_packs(options, DR_PACKS_VERIFY, fields, err);
+        return list_packs(session, options, DR_PACKS_VERIFY, fields, err);
     return command_fail(
         err, DR_BAD_INPUT,
         "packs %.80s? There are packs list, packs verify and packs prune", what);

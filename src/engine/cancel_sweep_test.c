@@ -172,8 +172,8 @@ static void judge_contents(const struct dr_engine *engine, struct verdict *verdi
     if (pack_store_list(&engine->packs, &list, &count, &problem) != DR_OK)
         verdict_add(verdict, "the packs cannot be listed: %s", problem.message);
     for (size_t i = 0; i < count; ++i) {
-        pack_store_verify(&engine->packs, &list[i]);
-        if (list[i].problem[0]) verdict_add(verdict, "%s", list[i].problem);
+        if (pack_store_verify(&engine->packs, &list[i], NULL, &problem) != DR_OK)
+            verdict_add(verdict, "%s", problem.message);
     }
     free(list);
 }

@@ -1,11 +1,13 @@
 /* The engine over packs: weights cost no private memory, a restore is a mapping, the pictures are
  * the same bytes, the plan is the peak; and a pack that goes wrong fails a job, never the process. */
 #include "engine/engine_fixture.h"
+#include "hidden_files.h"
 #include "pack_folder.h"
 
 #include "base/fault.h"
 
 static char told[8192];
+static const struct dr_packs_options verify = {.flags = DR_PACKS_VERIFY};
 
 static void hear(void *cookie, enum dr_log_level level, const char *line)
 {
@@ -63,7 +65,7 @@ static void find_pack(const char *what, char path[DR_PATH_BYTES])
 {
     struct dr_pack_list list;
     path[0] = '\0';
-    check_int(dr_packs_list(pack_folder(), 0, &list, &problem), ==, DR_OK);
+    check_int(dr_packs_list(pack_folder(), NULL, &list, &problem), ==, DR_OK);
     for (size_t i = 0; i < list.count; ++i)
         if (strncmp(list.packs[i].source, what, strlen(what)) == 0)
             (void)snprintf(path, DR_PATH_BYTES, "%s", list.packs[i].path);
@@ -170,7 +172,7 @@ static void a_forecast_makes_nothing(void)
                              &problem),
               ==, DR_OK);
     check_int(dr_engine_forecast(engine, &options, &cold, &problem), ==, DR_OK);
-    check_int(dr_packs_list(pack_folder(), 0, &list, &problem), ==, DR_OK);
+    check_int(dr_packs_list(pack_folder(), NULL, &list, &problem), ==, DR_OK);
     check_int(list.count, ==, 0);
     dr_pack_list_free(&list);
     load(engine, "a.safetensors");
@@ -212,7 +214,7 @@ static void a_forecast_reads_no_pack(void)
                   ==, DR_OK);
         if (round) distrust_all(engine);
         check_int(dr_engine_forecast(engine, &options, forecast, &problem), ==, DR_OK);
-        check_int(dr_packs_list(pack_folder(), 0, &list, &problem), ==, DR_OK);
+        check_int(dr_packs_list(pack_folder(), NULL, &list, &problem), ==, DR_OK);
         check_int(list.count, >=, 4);
         for (size_t i = 0; i < list.count; ++i)
             check_int(list.packs[i].state, ==,
@@ -259,7 +261,7 @@ static void a_cancelled_load_leaves_no_draft(void)
                              &problem),
               ==, DR_CANCELLED);
     check_int(engine->ledger.count, ==, 0);
-    check_int(dr_packs_list(pack_folder(), 0, &list, &problem), ==, DR_OK);
+    check_int(dr_packs_list(pack_folder(), NULL, &list, &problem), ==, DR_OK);
     for (size_t i = 0; i < list.count; ++i)
         check_int(list.packs[i].state, ==, DR_PACK_READY);
     dr_pack_list_free(&list);
@@ -366,8 +368,7 @@ static void a_damaged_pack_is_made_again_and_said(void)
     FILE *const file = fopen(path, "r+b");
     check(file && fseek(file, 1 << 20, SEEK_SET) == 0 && fputs("damage", file) >= 0);
     if (file) (void)fclose(file);
-    check_int(dr_packs_list(pack_folder(), DR_PACKS_VERIFY, &list, &problem), ==,
-              DR_CORRUPT);
+    check_int(dr_packs_list(pack_folder(), &verify, &list, &problem), ==, DR_CORRUPT);
     check_has(problem.message, path);
     dr_pack_list_free(&list);
     engine = open_with(pack_folder());
@@ -377,8 +378,76 @@ static void a_damaged_pack_is_made_again_and_said(void)
     picture(engine, "again.png");
     check(same_file("whole.png", "again.png"));
     dr_engine_close(&engine);
-    check_int(dr_packs_list(pack_folder(), DR_PACKS_VERIFY, &list, &problem), ==,
-              DR_OK);
+    check_int(dr_packs_list(pack_folder(), &verify, &list, &problem), ==, DR_OK);
+    dr_pack_list_free(&list);
+}
+
+static size_t count_in_state(enum dr_pack_state state)
+{
+    struct dr_pack_list list;
+    size_t count = 0;
+    check_int(dr_packs_list(pack_folder(), NULL, &list, &problem), ==, DR_OK);
+    for (size_t i = 0; i < list.count; ++i)
+        count += list.packs[i].state == state;
+    dr_pack_list_free(&list);
+    return count;
+}
+
+static int stop_the_check(void *cookie, const struct dr_load_progress *progress)
+{
+    uint64_t *const total = cookie;
+    check_str(progress->component, "pack");
+    check_int(progress->done_bytes, ==, 0);
+    *total = progress->total_bytes;
+    return 1;
+}
+
+/* Whoever stops a check has learned nothing of the packs that were not read. */
+static void a_cancelled_check_says_nothing(void)
+{
+    struct dr_pack_list list;
+    uint64_t total = 0;
+    run_command("rm '%s'/*.checked", pack_folder());
+    const size_t all = count_in_state(DR_PACK_UNCHECKED);
+    check_int(all, >=, 3);
+    const struct dr_packs_options stopped = {.flags = DR_PACKS_VERIFY,
+                                             .progress = stop_the_check,
+                                             .progress_cookie = &total};
+    check_int(dr_packs_list(pack_folder(), &stopped, &list, &problem), ==,
+              DR_CANCELLED);
+    check_int(list.count, ==, 0);
+    check(list.packs == NULL);
+    check_int(total, >, 20 << 20);
+    dr_pack_list_free(&list);
+    enum dr_code code = DR_CANCELLED;
+    int64_t nth = 0;
+    while (code == DR_CANCELLED && nth < 1000) {
+        check_int(count_in_state(DR_PACK_DAMAGED), ==, 0);
+        fault_arm(1U << FAULT_CANCEL, ++nth, FAULT_FROM_THEN_ON);
+        code = dr_packs_list(pack_folder(), &verify, &list, &problem);
+        fault_disarm();
+        dr_pack_list_free(&list);
+    }
+    check_int(code, ==, DR_OK);
+    check_int(nth, >, (int64_t)all);
+    check_int(count_in_state(DR_PACK_READY), ==, all);
+}
+
+/* What cannot be read is not damaged, and stays as it is. */
+static void a_pack_that_cannot_be_read_is_not_called_damaged(void)
+{
+    char path[DR_PATH_BYTES];
+    struct dr_pack_list list;
+    find_pack("vae of", path);
+    hidden_files = path;
+    hidden_errno = EACCES;
+    check_int(dr_packs_list(pack_folder(), &verify, &list, &problem), ==, DR_IO);
+    hidden_files = "";
+    check_has(problem.message, path);
+    check(strstr(problem.message, "made again") == NULL);
+    check_int(list.count, >=, 3);
+    for (size_t i = 0; i < list.count; ++i)
+        check(list.packs[i].state != DR_PACK_DAMAGED);
     dr_pack_list_free(&list);
 }
 
@@ -441,6 +510,8 @@ int main(void)
     check_run(a_pack_cut_short_fails_the_job);
     check_run(a_pack_written_to_is_not_used_again);
     check_run(a_damaged_pack_is_made_again_and_said);
+    check_run(a_cancelled_check_says_nothing);
+    check_run(a_pack_that_cannot_be_read_is_not_called_damaged);
     check_run(without_room_it_goes_on_in_private_memory);
     check_run(models_switch_within_a_small_budget);
     return check_done();

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cancel.h"
 #include "mem/region.h"
 #include "weights/pack_store.h"
 
@@ -165,7 +166,18 @@ enum dr_code pack_store_list(const struct pack_store *store, struct pack_listing
     return DR_OK;
 }
 
+/* Tell how far it is. Cancelled? */
+static enum dr_code look_up(const struct component_progress *progress, const char *path,
+                            double share_done, struct dr_error *err)
+{
+    if (!progress) return DR_OK;
+    if (progress->report) progress->report(progress->cookie, share_done);
+    if (!cancel_requested(progress->cancel)) return DR_OK;
+    return error_set(err, DR_CANCELLED, "reading %s was cancelled", path);
+}
+
 static enum dr_code read_whole(const struct pack *pack, const char *path,
+                               const struct component_progress *progress,
                                struct dr_error *err)
 {
     struct ledger ledger = {0};
@@ -179,8 +191,11 @@ static enum dr_code read_whole(const struct pack *pack, const char *path,
     if (code == DR_OK)
         code = region_map(&region, &ledger, pack->descriptor, pack->data_offset,
                           &options, err);
-    for (size_t i = 0; code == DR_OK && i < pack->section_count; ++i)
-        pack_section_digest(region.data, pack->data_bytes, i, digests[i]);
+    for (size_t i = 0; code == DR_OK && i < pack->section_count; ++i) {
+        code = look_up(progress, path, (double)i / (double)pack->section_count, err);
+        if (code == DR_OK)
+            pack_section_digest(region.data, pack->data_bytes, i, digests[i]);
+    }
     if (code == DR_OK && region_lost_page(&region))
         code = error_set(err, DR_CORRUPT, "%s is cut short", path);
     if (code == DR_OK)
@@ -190,20 +205,27 @@ static enum dr_code read_whole(const struct pack *pack, const char *path,
     return code;
 }
 
-void pack_store_verify(const struct pack_store *store, struct pack_listing *item)
+enum dr_code pack_store_verify(const struct pack_store *store,
+                               struct pack_listing *item,
+                               const struct component_progress *progress,
+                               struct dr_error *err)
 {
     struct pack pack;
     struct dr_error problem;
     enum dr_code code = pack_open(&pack, item->path, &item->key, &problem);
-    if (code == DR_OK) code = read_whole(&pack, item->path, &problem);
-    item->is_checked = code == DR_OK;
-    if (code != DR_OK)
-        pack_store_distrust(store, &item->key);
-    else if (!pack_store_trusts(store, &pack)) /* looking is no use of it */
+    if (code == DR_OK) code = read_whole(&pack, item->path, progress, &problem);
+    if (code == DR_OK) code = look_up(progress, item->path, 1.0, &problem);
+    if (code == DR_OK && !pack_store_trusts(store, &pack)) /* looking is no use of it */
         pack_store_trust(store, &pack);
-    if (code != DR_OK)
-        (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
     pack_close(&pack);
+    if (code != DR_OK && err) *err = problem;
+    if (code == DR_CANCELLED) return code; /* which says nothing about it */
+    item->is_checked = code == DR_OK;
+    item->is_damaged = code == DR_CORRUPT;
+    if (code == DR_OK) return DR_OK;
+    pack_store_distrust(store, &item->key);
+    (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
+    return code;
 }
 
 /* Nobody says when the file of an origin is gone. */

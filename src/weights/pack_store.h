@@ -132,8 +132,12 @@ enum dr_code pack_store_list(const struct pack_store *store, struct pack_listing
                              size_t *count, struct dr_error *err) DR_MUST_CHECK;
 
 /* Read the whole pack of a listing: trusted from then on, or `problem` says what is wrong with it,
- * and it is trusted no more. */
-void pack_store_verify(const struct pack_store *store, struct pack_listing *item);
+ * and it is trusted no more. progress may be NULL. Errors: DR_CORRUPT; DR_CANCELLED, and it is as it was;
+ * DR_IO, DR_NOMEM, DR_NOT_FOUND (gone since it was listed): it could not be read. */
+enum dr_code pack_store_verify(const struct pack_store *store,
+                               struct pack_listing *item,
+                               const struct component_progress *progress,
+                               struct dr_error *err) DR_MUST_CHECK;
 
 /* Remove leftovers, damaged packs, and of the rest those used longest ago until at most keep_bytes
  * remain; also marks without a pack, and origins that are older than 90 days (with keep_bytes 0: all). A pack that a process has mapped

@@ -152,6 +152,27 @@ class Packs(Case):
         memory = self.memory(shell)
         self.assertEqual(sum(part["private_bytes"] for part in memory["components"]), 0)
 
+    def test_interrupt_while_they_are_verified(self):
+        """The first Ctrl-C cancels the command, the shell stays; nothing is called damaged."""
+        make("large.safetensors", "--seed", "9", "--dtype", "f32")
+        done = self.run_program("generate", "-m", "../large.safetensors", "-p", "x", "-W", "64", "-H", "64", "--steps", "1",
+                                "--packs", self.packs, "-o", "a.png")
+        self.assertEqual(done.returncode, 0, done)
+        cancelled = 0
+        for attempt in range(20):
+            shell = self.open_shell(f"shell-{attempt}")
+            shell.send("packs verify")
+            shell.wait_for(shell.events)
+            shell.process.send_signal(signal.SIGINT)
+            answer = shell.receive()
+            if not answer["ok"]:
+                self.assertEqual(answer["error"]["code"], "cancelled", answer)
+                self.assertEqual(len(self.succeed(shell, "packs")["packs"]), 3)
+                cancelled += 1
+                break
+        self.assertGreater(cancelled, 0)
+        self.assertEqual({pack["state"] for pack in self.listed("verify")}, {"ready"})
+
     def versions(self):
         packs = sorted(path for path in os.listdir(self.packs) if path.endswith(".pack"))
         return [(name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
