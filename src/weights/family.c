@@ -91,6 +91,64 @@ static bool has_time(const struct tensor_file *file)
     return false;
 }
 
+/* ---- other models ---- */
+
+/* Told by a part of a name; the more particular ones first. */
+static const struct {
+    const char *part, *what;
+    bool is_whole; /* a model of its own, which may have a VAE in its file */
+} other_models[] = {
+    {"lora_unet_",                             "a LoRA, not a checkpoint",                 false},
+    {"lora_te",                                "a LoRA, not a checkpoint",                 false},
+    {".lora_A.",                               "a LoRA, not a checkpoint",                 false},
+    {".lora_down.",                            "a LoRA, not a checkpoint",                 false},
+    {".lora.down.",                            "a LoRA, not a checkpoint",                 false},
+    {".lora_up.",                              "a LoRA, not a checkpoint",                 false},
+    {".hada_w1_a",                             "a LoHa adapter, not a checkpoint",         false},
+    {".lokr_w1",                               "a LoKr adapter, not a checkpoint",         false},
+    {"control_model.",                         "a ControlNet, not a checkpoint",           false},
+    {"controlnet_cond_embedding.",             "a ControlNet, not a checkpoint",           false},
+    {"ip_adapter.",                            "an IP-Adapter, not a checkpoint",          false},
+    {"motion_modules.",                        "a motion module of AnimateDiff",           false},
+    {"string_to_param",                        "a textual inversion embedding",            false},
+    {"joint_blocks.",                          "a Stable Diffusion 3 model",               true },
+    {"double_blocks.",                         "a Flux model",                             true },
+    {"single_transformer_blocks.",             "a Flux model",                             true },
+    {"double_layers.",                         "an AuraFlow model",                        true },
+    {"double_stream_blocks.",                  "a HunyuanImage or HunyuanVideo model",     true },
+    {"time_stack.",                            "a Stable Video Diffusion model",           true },
+    {"time_mixer",                             "a Stable Video Diffusion model",           true },
+    {"adaln_single.",                          "a PixArt or LTX model",                    true },
+    {"t_block.1.",                             "a PixArt model",                           true },
+    {"mlp_t5.",                                "a HunyuanDiT model",                       true },
+    {"cap_embedder.",                          "a Lumina model",                           true },
+    {"img_in.proj.",                           "a HunyuanVideo model",                     true },
+    {"transformer_blocks.0.img_mod.",          "a Qwen-Image model",                       true },
+    {"effnet_mapper.",                         "a Stable Cascade model",                   true },
+    {"clip_txt_pooled_mapper.",                "a Stable Cascade model",                   true },
+    {"time_text_embed.",                       "a Stable Diffusion 3 or Flux model",       true },
+    {"blocks.0.cross_attn.",                   "a Wan model",                              true },
+    {"model_ema.",
+     "a file with EMA copies of weights alone (model_ema.*); it lacks the weights by the "
+     "names that are used",                                                                false},
+    {"quant_state.bitsandbytes",               "a model quantised by bitsandbytes",        false},
+    {".qweight",                               "a model quantised by GPTQ or AWQ",         false},
+    {"encoder.block.0.layer.0.SelfAttention.",
+     "a T5 text encoder alone, not a checkpoint",                                          false},
+    {"text_model.encoder.layers.",             "a text encoder alone, not a checkpoint",   false},
+    {"transformer.resblocks.",                 "a text encoder alone, not a checkpoint",   false},
+    {"vision_model.encoder.layers.",           "an image encoder alone, not a checkpoint", false},
+    {"body.0.rdb1.",                           "an upscaler (ESRGAN), not a checkpoint",   false},
+    {"RRDB_trunk.",                            "an upscaler (ESRGAN), not a checkpoint",   false},
+};
+
+static const struct tensor *with_part(const struct tensor_file *file, const char *part)
+{
+    for (size_t i = 0; i < file->tensor_count; ++i)
+        if (strstr(file->tensors[i].name, part)) return &file->tensors[i];
+    return NULL;
+}
+
 /* A file that has a VAE in it and some network that is not Stable Diffusion's. */
 static bool is_whole_model(const struct tensor_file *file)
 {
@@ -114,6 +172,15 @@ static const char *other_pipeline(const struct tensor_file *file)
                : "a pipeline of another kind of model";
 }
 
+/* A file with bare names, or a prefix of its own, of which only the VAE was recognised. */
+static const char *whole_model(const struct tensor_file *file)
+{
+    for (size_t k = 0; k < sizeof other_models / sizeof other_models[0]; ++k)
+        if (other_models[k].is_whole && with_part(file, other_models[k].part))
+            return other_models[k].what;
+    return NULL;
+}
+
 const char *family_unsupported(const struct checkpoint *checkpoint)
 {
     const char *name;
@@ -127,65 +194,9 @@ const char *family_unsupported(const struct checkpoint *checkpoint)
     case FAMILY_VAE:
     case FAMILY_UNKNOWN: break;
     }
-    return is_whole_model(&checkpoint->file) ? family_other_model(checkpoint, &name)
-                                             : other_pipeline(&checkpoint->file);
-}
-
-/* ---- other models ---- */
-
-/* Told by a part of a name; the more particular ones first. */
-static const struct {
-    const char *part, *what;
-} other_models[] = {
-    {"lora_unet_",                             "a LoRA, not a checkpoint"                },
-    {"lora_te",                                "a LoRA, not a checkpoint"                },
-    {".lora_A.",                               "a LoRA, not a checkpoint"                },
-    {".lora_down.",                            "a LoRA, not a checkpoint"                },
-    {".lora.down.",                            "a LoRA, not a checkpoint"                },
-    {".lora_up.",                              "a LoRA, not a checkpoint"                },
-    {".hada_w1_a",                             "a LoHa adapter, not a checkpoint"        },
-    {".lokr_w1",                               "a LoKr adapter, not a checkpoint"        },
-    {"control_model.",                         "a ControlNet, not a checkpoint"          },
-    {"controlnet_cond_embedding.",             "a ControlNet, not a checkpoint"          },
-    {"ip_adapter.",                            "an IP-Adapter, not a checkpoint"         },
-    {"motion_modules.",                        "a motion module of AnimateDiff"          },
-    {"string_to_param",                        "a textual inversion embedding"           },
-    {"joint_blocks.",                          "a Stable Diffusion 3 model"              },
-    {"double_blocks.",                         "a Flux model"                            },
-    {"single_transformer_blocks.",             "a Flux model"                            },
-    {"double_layers.",                         "an AuraFlow model"                       },
-    {"double_stream_blocks.",                  "a HunyuanImage or HunyuanVideo model"    },
-    {"time_stack.",                            "a Stable Video Diffusion model"          },
-    {"time_mixer",                             "a Stable Video Diffusion model"          },
-    {"adaln_single.",                          "a PixArt or LTX model"                   },
-    {"t_block.1.",                             "a PixArt model"                          },
-    {"mlp_t5.",                                "a HunyuanDiT model"                      },
-    {"cap_embedder.",                          "a Lumina model"                          },
-    {"img_in.proj.",                           "a HunyuanVideo model"                    },
-    {"transformer_blocks.0.img_mod.",          "a Qwen-Image model"                      },
-    {"effnet_mapper.",                         "a Stable Cascade model"                  },
-    {"clip_txt_pooled_mapper.",                "a Stable Cascade model"                  },
-    {"time_text_embed.",                       "a Stable Diffusion 3 or Flux model"      },
-    {"blocks.0.cross_attn.",                   "a Wan model"                             },
-    {"model_ema.",
-     "a file with EMA copies of weights alone (model_ema.*); it lacks the weights by the "
-     "names that are used"                                                               },
-    {"quant_state.bitsandbytes",               "a model quantised by bitsandbytes"       },
-    {".qweight",                               "a model quantised by GPTQ or AWQ"        },
-    {"encoder.block.0.layer.0.SelfAttention.",
-     "a T5 text encoder alone, not a checkpoint"                                         },
-    {"text_model.encoder.layers.",             "a text encoder alone, not a checkpoint"  },
-    {"transformer.resblocks.",                 "a text encoder alone, not a checkpoint"  },
-    {"vision_model.encoder.layers.",           "an image encoder alone, not a checkpoint"},
-    {"body.0.rdb1.",                           "an upscaler (ESRGAN), not a checkpoint"  },
-    {"RRDB_trunk.",                            "an upscaler (ESRGAN), not a checkpoint"  },
-};
-
-static const struct tensor *with_part(const struct tensor_file *file, const char *part)
-{
-    for (size_t i = 0; i < file->tensor_count; ++i)
-        if (strstr(file->tensors[i].name, part)) return &file->tensors[i];
-    return NULL;
+    if (is_whole_model(&checkpoint->file)) return family_other_model(checkpoint, &name);
+    const char *const what = whole_model(&checkpoint->file);
+    return what ? what : other_pipeline(&checkpoint->file);
 }
 
 const char *family_other_model(const struct checkpoint *checkpoint, const char **name)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "weights/checkpoint.h"
 #include "weights/tensor_reader.h"
 #include "weights/yaml_config.h"
@@ -66,8 +67,20 @@ static enum dr_code no_memory(const struct checkpoint *checkpoint, struct dr_err
                      checkpoint->file.path);
 }
 
+/* A finding quotes what a file says: no control characters, and no character that was cut. */
+static void make_printable(char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        const size_t bytes = utf8_length(text, left);
+        if (bytes <= 1 && (bytes == 0 || (unsigned char)*text < 0x20 || *text == 0x7f))
+            *text = '?';
+        text += bytes ? bytes : 1;
+        left -= bytes ? bytes : 1;
+    }
+}
+
 static enum dr_code add(struct checkpoint *checkpoint, int role, bool is_warning,
-                        const char *text, struct dr_error *err)
+                        char *text, struct dr_error *err)
 {
     struct meaning *const meaning = &checkpoint->meaning;
     if (meaning->finding_count == meaning->finding_capacity) {
@@ -79,6 +92,7 @@ static enum dr_code add(struct checkpoint *checkpoint, int role, bool is_warning
         meaning->findings = grown;
         meaning->finding_capacity = capacity;
     }
+    make_printable(text);
     const char *const kept = pool_string(&checkpoint->pool, text);
     if (!kept) return no_memory(checkpoint, err);
     meaning->findings[meaning->finding_count++] =
@@ -373,7 +387,7 @@ static const char *stated(const struct checkpoint *checkpoint,
                                                           : "true";
     const struct tensor_metadata *const said =
         tensor_file_config(file, statement->config, statement->key);
-    if (!said || strcmp(said->text, "null") == 0) return NULL;
+    if (!said || !*said->text || strcmp(said->text, "null") == 0) return NULL;
     if (said->config_path) *path = said->config_path;
     return said->text;
 }

@@ -21,7 +21,8 @@
         MEANING_##place, key, MEANING_REFUSED, values, what \
     }
 
-#define V_OR_EPSILON "v|v_prediction|v-prediction|vpred|v_pred|epsilon|eps"
+/* A text of nothing states nothing. */
+#define V_OR_EPSILON "v|v_prediction|v-prediction|vpred|v_pred|epsilon|eps|"
 
 static const char lora[] = "weights of a LoRA within the network; merge them first";
 static const char lcm[] =

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "weights/checkpoint.h"
 #include "weights/tensor_writer.h"
 
@@ -381,6 +382,11 @@ static void every_marker_of_v_is_obeyed(void)
                "model: {params: {denoiser_config: {params: {scaling_config: {target: "
                "sgm.modules.diffusionmodules.denoiser_scaling.VScaling}}}}}\n");
     expect_prediction(path, true, "scaling_config.target of v.yaml", 0);
+    /* A text of nothing states nothing. */
+    write_file(path, NULL,
+               &(struct tensor_metadata){.key = "modelspec.prediction_type",
+                                         .text = ""});
+    expect_prediction(path, true, "scaling_config.target of v.yaml", 0);
     /* The first of the list counts, and the other is said. */
     write_file(path, "v_pred",
                &(struct tensor_metadata){.key = "modelspec.prediction_type",
@@ -462,6 +468,31 @@ static void a_broken_yaml_is_a_finding(void)
     check_int(unlink(scratch_path("y.yaml")), ==, 0);
 }
 
+/* What a finding quotes is printable, and whole characters. */
+static void findings_are_printable(void)
+{
+    static const char *const texts[] = {
+        "model: {params: {\"a\\nb\": \"\\e[31mred\\x7f\"}}\n",
+        /* 27 characters of 3 bytes: the value that is shown ends within one */
+        "model: {params: {a: "
+        "\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8"
+        "\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8"
+        "\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8"
+        "\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8\xe6\x9c\xa8}}\n",
+    };
+    write_file(scratch_path("y.safetensors"), NULL, NULL);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; ++i) {
+        write_text(scratch_path("y.yaml"), texts[i]);
+        check_int(findings_of(scratch_path("y.safetensors")), ==, 1);
+        const char *const text = checkpoint.meaning.findings[0].text;
+        check(utf8_is_valid(text, strlen(text)));
+        for (const char *c = text; *c; ++c)
+            check((unsigned char)*c >= 0x20 && *c != 0x7f);
+        checkpoint_close(&checkpoint);
+    }
+    check_int(unlink(scratch_path("y.yaml")), ==, 0);
+}
+
 int main(void)
 {
     check_run(every_rule_is_obeyed);
@@ -472,5 +503,6 @@ int main(void)
     check_run(the_schedule_and_zeros_are_obeyed);
     check_run(findings_refuse_by_role);
     check_run(a_broken_yaml_is_a_finding);
+    check_run(findings_are_printable);
     return check_done();
 }

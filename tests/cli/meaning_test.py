@@ -275,8 +275,9 @@ class Meaning(Case):
         vae = {name: t for name, t in self.tensors().items() if name.startswith("first_stage_model.")}
         for name, what in (("joint_blocks.0.x_block.attn.qkv.weight", "Stable Diffusion 3"),
                            ("double_blocks.0.img_attn.qkv.weight", "Flux")):
-            self.write("other.safetensors", {**vae, UNET + name: ONE})
-            self.refuse("other.safetensors", what)
+            for prefix in (UNET, "", "transformer."):
+                self.write("other.safetensors", {**vae, prefix + name: ONE})
+                self.refuse("other.safetensors", what)
 
     def test_names_of_wrappers_are_taken_off(self):
         tensors = self.tensors()
