@@ -155,9 +155,13 @@ static bool check_tensor(struct component_spec *spec,
         return true;
     const char *const quantisation = quantisation_of(spec->index->file, tensor->name);
     if (quantisation) {
-        if (!spec->quantisation) spec->quantisation = quantisation;
-        note(&spec->quantised, "%s is %s %s", entry->name, dtype_name(tensor->dtype),
-             tensor_shape_text(tensor, shape));
+        if (!spec->quantisation) {
+            spec->quantisation = quantisation;
+            note(&spec->quantised, "%s is %s %s", entry->name,
+                 dtype_name(tensor->dtype), tensor_shape_text(tensor, shape));
+        } else {
+            ++spec->quantised.count;
+        }
         return false;
     }
     note(&spec->misshapen, "%s is %s %s, not %s", entry->name,
@@ -329,11 +333,11 @@ static enum dr_code list_quantised(const struct component_spec *spec,
     return error_set(
         err, DR_UNSUPPORTED,
         "%s of %.400s: %zu weight%s quantised to %s, which is not supported yet "
-        "(%.200s%s); use the float16, bfloat16, float32 or float8 file of this model",
+        "(%.300s%s); use the float16, bfloat16, float32 or float8 file of this model",
         component_role_name(spec->index->role), spec->index->file->path,
         spec->quantised.count, spec->quantised.count == 1 ? " is" : "s are",
         spec->quantisation, spec->quantised.text,
-        spec->quantised.count > COMPONENT_LISTED_PROBLEMS ? ", ..." : "");
+        spec->quantised.count > 1 ? ", ..." : "");
 }
 
 /* A quantised form may take the place of the weight: then that is what is missing. */
