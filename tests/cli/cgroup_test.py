@@ -107,13 +107,14 @@ class Cgroup(Case):
         make("other.safetensors", "--seed", "3")
         lines = "".join(f"model {HOME / name}\ngenerate -p x -W 64 -H 64 --steps 2 --seed 7 -o {name}{turn}.png\n"
                         for turn in range(2) for name in ("tiny.safetensors", "other.safetensors"))
-        done, was_full = self.run_in(72 * MIB, "shell", "--packs", self.packs, "--threads", "1", stdin=lines)
+        # float32 on every processor: bfloat16's weights are half as large, and would fit.
+        done, was_full = self.run_in(72 * MIB, "shell", "--packs", self.packs, "--threads", "1", "--precision", "f32", stdin=lines)
         self.assertEqual(done.returncode, 0, done)
         self.assertTrue(was_full, "the limit was never reached: the test shows nothing")
         for name in ("tiny.safetensors", "other.safetensors"):
             self.assertEqual((self.folder / f"{name}0.png").read_bytes(), (self.folder / f"{name}1.png").read_bytes())
         plain = self.run_program("generate", "-m", HOME / "tiny.safetensors", "-p", "x", "-W", "64", "-H", "64", "--steps", "2",
-                                 "--seed", "7", "--threads", "1", "-o", "plain.png")
+                                 "--seed", "7", "--threads", "1", "--precision", "f32", "-o", "plain.png")
         self.assertEqual(plain.returncode, 0, plain)
         self.assertEqual(harness.idat_of(self.folder / "plain.png"),
                          harness.idat_of(self.folder / "tiny.safetensors0.png"))
