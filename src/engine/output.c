@@ -267,7 +267,9 @@ enum dr_code output_check_room(const char *path, const struct output_size *size,
     if (statvfs(folder, &system) != 0 || system.f_blocks == 0 || system.f_frsize == 0)
         return DR_OK;
     const uint64_t block = system.f_frsize;
-    const uint64_t free_bytes = (uint64_t)system.f_bavail * block;
+    /* Some file systems keep a part for the superuser. */
+    const uint64_t free_bytes =
+        (uint64_t)(geteuid() == 0 ? system.f_bfree : system.f_bavail) * block;
     const uint64_t least = peak_bytes(path, size, each.least, block);
     const uint64_t most = peak_bytes(path, size, each.most, block);
     (void)size_format((size_t)free_bytes, have);

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -25,6 +26,19 @@ static enum dr_code check_any(const char *path, int32_t batch)
 {
     problem = (struct dr_error){0};
     return output_check(path, DR_OUTPUT_ANY, batch, 8, &problem);
+}
+
+/* What the system says of a disk, for the code under test too; or one on which all that is free is kept
+ * for the superuser. */
+static bool keeps_the_rest;
+
+int statvfs(const char *path, struct statvfs *system)
+{
+    const int folder = open(path, O_RDONLY | O_DIRECTORY);
+    const int result = folder < 0 ? -1 : fstatvfs(folder, system);
+    if (folder >= 0) (void)close(folder);
+    if (result == 0 && keeps_the_rest) system->f_bavail = 0;
+    return result;
 }
 
 #define refuse(path, batch, code, part)              \
@@ -207,6 +221,23 @@ static enum dr_code room_for(const char *path, int32_t side, int32_t batch,
                              warning, &problem);
 }
 
+static void what_is_kept_for_the_superuser_is_not_for_others(void)
+{
+    char warning[DR_TEXT_BYTES];
+    const uid_t me = geteuid();
+    keeps_the_rest = true;
+    if (me == 0) {
+        check_int(room_for(scratch_path("a.png"), 64, 1, warning), ==, DR_OK);
+        check_str(warning, "");
+        check_int(chmod(scratch_folder(), 0755), ==, 0);
+        check_int(seteuid(NOBODY), ==, 0);
+    }
+    check_int(room_for(scratch_path("a.png"), 64, 1, warning), ==, DR_IO);
+    check_has(problem.message, "has 0 B free");
+    if (me == 0) check_int(seteuid(me), ==, 0);
+    keeps_the_rest = false;
+}
+
 static void a_small_disk_is_measured(void)
 {
     char warning[DR_TEXT_BYTES];
@@ -276,6 +307,7 @@ int main(void)
     check_run(closed_directories_are_named);
     check_run(read_only_disks_are_named);
     check_run(estimates_hold);
+    check_run(what_is_kept_for_the_superuser_is_not_for_others);
     check_run(a_small_disk_is_measured);
     check_run(the_limit_for_files_counts);
     return check_done();
