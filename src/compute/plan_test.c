@@ -340,7 +340,6 @@ static inline void make_and_destroy(void)
     fixture_end(&net.f);
 }
 
-/* What a plan makes goes with it: fifty more leave no more than one did. */
 /* Does the assertion end the process? In a child of its own. */
 static bool expects(const struct plan *plan, struct value value, struct shape shape,
                     enum dtype dtype)
@@ -379,6 +378,7 @@ static void asserts_what_its_user_expects(void)
     plan_destroy(&plan);
 }
 
+/* What a plan makes goes with it: fifty more leave no more than one did. */
 static void leaves_nothing(void)
 {
 #ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed, to notice its use */

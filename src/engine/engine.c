@@ -296,12 +296,12 @@ static void warn_of_threads(const struct dr_engine *engine)
     char limit[HEADROOM_TEXT_BYTES];
     const int count = compute_thread_count(), refused = compute_refused_threads();
     if (refused == 0) return;
-    headroom_describe(limit);
+    const bool is_limited = headroom_describe(limit); /* each has a stack */
     engine_log(
         engine, DR_LOG_WARNING,
         "works with %d of %d threads, the system makes no more: see the limits on "
-        "threads (ulimit -u, a container's pids); %s",
-        count, count + refused, limit);
+        "threads (ulimit -u, a container's pids)%s%s",
+        count, count + refused, is_limited ? "; " : "", is_limited ? limit : "");
 }
 
 static void find_baseline(struct dr_engine *engine)

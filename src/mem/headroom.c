@@ -46,8 +46,9 @@ static bool limit_of(int resource, size_t *bytes)
     return true;
 }
 
-void headroom_describe(char text[static HEADROOM_TEXT_BYTES])
+bool headroom_describe(char text[static HEADROOM_TEXT_BYTES])
 {
+    static const char advice[] = "give a smaller budget or picture";
     char most[16], now[16];
     size_t bytes;
     const size_t mapped = kernel_mapped_read();
@@ -56,26 +57,27 @@ void headroom_describe(char text[static HEADROOM_TEXT_BYTES])
     if (limit_of(RLIMIT_AS, &bytes))
         (void)snprintf(text, HEADROOM_TEXT_BYTES,
                        "this process may map %s (ulimit -v) and has mapped %s; raise "
-                       "that limit, or make a smaller picture",
-                       size_format(bytes, most), now);
+                       "that limit, or %s",
+                       size_format(bytes, most), now, advice);
     else if (limit_of(RLIMIT_DATA, &bytes))
         (void)snprintf(
             text, HEADROOM_TEXT_BYTES,
             "this process may hold %s of data (ulimit -d) and has mapped %s; "
-            "raise that limit, or make a smaller picture",
-            size_format(bytes, most), now);
+            "raise that limit, or %s",
+            size_format(bytes, most), now, advice);
     else
         (void)snprintf(text, HEADROOM_TEXT_BYTES,
-                       "this process has mapped %s, and no limit of its own; end other "
-                       "programs, or make a smaller picture",
-                       now);
+                       "this process has mapped %s and has no limit of its own; end "
+                       "other programs, or %s",
+                       now, advice);
+    return limit_of(RLIMIT_AS, &bytes) || limit_of(RLIMIT_DATA, &bytes);
 }
 
 enum dr_code headroom_check(size_t bytes, const char *what, struct dr_error *err)
 {
     char size[16], limit[HEADROOM_TEXT_BYTES];
     if (can_map(bytes)) return DR_OK;
-    headroom_describe(limit);
+    (void)headroom_describe(limit);
     return error_set(err, DR_NOMEM,
                      "there may not be enough memory for %s: the system refuses %s; %s",
                      what, size_format(bytes, size), limit);

@@ -16,6 +16,7 @@
 #ifndef MEM_HEADROOM_H
 #define MEM_HEADROOM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -33,7 +34,8 @@ enum dr_code headroom_check(size_t bytes, const char *what,
 int headroom_threads(int count);
 
 /* The limit of this process that a refusal is about, with numbers, and what to do, as a clause: "this
- * process may map 97.7 MiB (ulimit -v) and has mapped 90.1 MiB; raise that limit, or ...". */
-void headroom_describe(char text[static HEADROOM_TEXT_BYTES]);
+ * process may map 97.7 MiB (ulimit -v) and has mapped 90.1 MiB; raise that limit, or ...". False: it has
+ * none, and the text says that. */
+bool headroom_describe(char text[static HEADROOM_TEXT_BYTES]);
 
 #endif

@@ -48,7 +48,11 @@ static void allow_addresses(size_t more)
 static void try_a_small_address_space(void)
 {
     struct dr_error err = {0};
+    char text[HEADROOM_TEXT_BYTES];
+    check(!headroom_describe(text));
+    check_has(text, "no limit of its own");
     allow_addresses(20 * MIB);
+    check(headroom_describe(text));
     check_int(headroom_check(16 * MIB, "a picture", &err), ==, DR_OK);
     check_int(err.code, ==, 0);
     check_int(headroom_check(24 * MIB, "a picture", &err), ==, DR_NOMEM);

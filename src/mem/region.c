@@ -106,12 +106,14 @@ static enum dr_code enter(struct region *region, struct ledger *ledger,
 static enum dr_code give_up(struct region *region, const struct ledger *before,
                             enum dr_code code, int errno_value, struct dr_error *err)
 {
-    char size[16], limit[HEADROOM_TEXT_BYTES];
-    headroom_describe(limit);
+    char size[16], limit[HEADROOM_TEXT_BYTES] = "";
+    const bool is_memory = errno_value == ENOMEM; /* else it is the file */
+    if (is_memory) (void)headroom_describe(limit);
     error_set_errno(err, code, errno_value,
-                    "the system refused %zu bytes (%s) for %s %s (%s)", region->bytes,
+                    "the system refused %zu bytes (%s) for %s %s%s%s%s", region->bytes,
                     size_format(region->bytes, size), region->component,
-                    region_tag_name(region->tag), limit);
+                    region_tag_name(region->tag), is_memory ? " (" : "", limit,
+                    is_memory ? ")" : "");
     ledger_withdraw(region->ledger, region, before);
     *region = (struct region){0};
     return code;

@@ -6,6 +6,7 @@
 #include "mem/region.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -476,6 +477,25 @@ static void note_change(void *cookie, enum ledger_change change,
               told->ledger->private_bytes + told->ledger->mapped_bytes);
 }
 
+/* A file that cannot be mapped is not a lack of memory, and no smaller picture helps. */
+static void what_the_file_refuses_is_no_lack_of_memory(void)
+{
+    char path[] = "/tmp/region_test_XXXXXX";
+    struct ledger ledger = {0};
+    struct region region;
+    struct dr_error err = {0};
+    const int made = mkstemp(path);
+    const int descriptor = open(path, O_WRONLY);
+    check(made >= 0 && descriptor >= 0 && ftruncate(made, 3 * 4096) == 0);
+    check_int(region_map(&region, &ledger, descriptor, 0, &unet, &err), ==, DR_IO);
+    check_has(err.message, "Permission denied");
+    check(strstr(err.message, "picture") == NULL);
+    check_int(ledger.mapped_bytes, ==, 0);
+    (void)close(descriptor);
+    (void)close(made);
+    (void)unlink(path);
+}
+
 static void tells_what_comes_and_goes(void)
 {
     struct ledger ledger = {0};
@@ -525,6 +545,7 @@ int main(void)
     check_run(follows_a_naive_model);
     check_run(failures_leave_nothing_behind);
     check_run(a_failed_open_is_no_peak);
+    check_run(what_the_file_refuses_is_no_lack_of_memory);
     check_run(tells_what_comes_and_goes);
     check_run(names_tags_and_kinds);
     return check_done();
