@@ -179,8 +179,13 @@ static bool convert(const struct run *run, uint64_t element,
         const size_t left = count - done;
         const size_t some = left < BLOCK_ELEMENTS ? left : BLOCK_ELEMENTS;
         dtype_to_f32(source + done * source_bytes, run->type, block, some);
-        for (size_t k = 0; k < some; ++k)
-            block[k] *= run->scales[(element + done + k) / run->scale_elements];
+        for (size_t k = 0; k < some;) { /* of each row its part of the block */
+            const uint64_t row = (element + done + k) / run->scale_elements;
+            const uint64_t end = (row + 1) * run->scale_elements - (element + done);
+            const float scale = run->scales[row];
+            for (; k < some && k < end; ++k)
+                block[k] *= scale;
+        }
         finite &=
             convert_plain(weight, DTYPE_F32, block, target + done * target_bytes, some);
     }

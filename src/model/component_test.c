@@ -303,6 +303,19 @@ static struct component_tensor *entry_of(struct sample *sample, const char *name
     abort();
 }
 
+static void link_scales(struct sample *sample)
+{
+    for (int i = 0; i < sample->count; ++i) {
+        if (!sample->scale[i]) continue;
+        struct component_tensor *const scale =
+            entry_of(sample, sample->names[sample->scale[i]]);
+        struct component_tensor *const weight = entry_of(sample, sample->names[i]);
+        weight->scales[0] = scale->tensor;
+        weight->scale_count = 1;
+        scale->is_scale = true;
+    }
+}
+
 /* The same network with scales: one for a tensor, or one for each of its rows. */
 static void fill_scaled_sample(struct sample *sample, enum dtype type)
 {
@@ -330,15 +343,7 @@ static void fill_scaled_sample(struct sample *sample, enum dtype type)
     add(sample, "skip", type, DIMS(96, 1100, 1, 1));
     add_scale(sample, "skip", DTYPE_F32, DIMS(96, 1));
     open_sample(sample);
-    for (int i = 0; i < sample->count; ++i) {
-        if (!sample->scale[i]) continue;
-        struct component_tensor *const scale =
-            entry_of(sample, sample->names[sample->scale[i]]);
-        struct component_tensor *const weight = entry_of(sample, sample->names[i]);
-        weight->scales[0] = scale->tensor;
-        weight->scale_count = 1;
-        scale->is_scale = true;
-    }
+    link_scales(sample);
 }
 
 enum {
@@ -527,9 +532,11 @@ static void refuses_scales_that_are_not_finite(void)
     check_int(tensor_file_open(&sample.file, scratch_path("sample.safetensors"),
                                &error),
               ==, DR_OK);
-    for (size_t k = 0; k < sample.file.tensor_count; ++k)
+    for (size_t k = 0; k < sample.file.tensor_count; ++k) {
+        sample.tensors[k].name = sample.file.tensors[k].name;
         sample.tensors[k].tensor = &sample.file.tensors[k];
-    entry_of(&sample, "q")->scales[0] = entry_of(&sample, "q_scale")->tensor;
+    }
+    link_scales(&sample);
     build_spec(&sample, DTYPE_F32, &spec, expected);
     check_int(load(&spec, &ledger, NULL, &weights, digest), ==, DR_NOT_FINITE);
     check_has(error.message, "q_scale");

@@ -434,18 +434,21 @@ static enum dr_code unwrap_names(struct tensor_file *file, struct dr_error *err)
     return DR_OK;
 }
 
-/* Does any tensor of the component lie in this outermost module? */
-static bool has_module(const struct checkpoint *checkpoint, const char *prefix,
-                       const char *within)
+/* Of a network whose names have no prefix: is this one of its outermost modules, by either
+ * naming? */
+static bool is_own_module(enum component_role role, const char *name)
 {
-    const size_t bytes = strcspn(within, ".");
-    const struct tensor_file *const file = &checkpoint->file;
-    const size_t prefix_bytes = strlen(prefix);
-    for (size_t i = 0; within[bytes] && i < file->tensor_count; ++i)
-        if (checkpoint->uses[i] != TENSOR_UNKNOWN &&
-            strncmp(file->tensors[i].name, prefix, prefix_bytes) == 0 &&
-            strncmp(file->tensors[i].name + prefix_bytes, within, bytes + 1) == 0)
-            return true;
+    static const char *const vae[] = {"encoder.", "decoder.", "quant_conv.",
+                                      "post_quant_conv.", NULL};
+    static const char *const unet[] = {
+        "conv_in.",       "time_embedding.", "add_embedding.",
+        "conv_norm_out.", "conv_out.",       "down_blocks.",
+        "mid_block.",     "up_blocks.",      NULL};
+    const char *const *const modules = role == ROLE_VAE    ? vae
+                                       : role == ROLE_UNET ? unet
+                                                           : NULL;
+    for (int i = 0; modules && modules[i]; ++i)
+        if (strncmp(name, modules[i], strlen(modules[i])) == 0) return true;
     return false;
 }
 
@@ -464,7 +467,7 @@ const char *checkpoint_tensor_place(const struct checkpoint *checkpoint,
         within = name + bytes;
         most = bytes;
         *role = (enum component_role)r;
-        *is_inside = bytes > 0 || has_module(checkpoint, prefix, within);
+        *is_inside = bytes > 0 || is_own_module(*role, within);
     }
     return within;
 }

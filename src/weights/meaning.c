@@ -15,6 +15,7 @@ enum {
     FINDING_BYTES = 1400,
     VALUE_SHOWN = 80, /* of a value in a message */
     LISTED_TENSORS = 3,
+    MOST_FINDINGS = 100, /* of a file that is none of ours: enough to refuse it */
 };
 
 /* ---- the table ---- */
@@ -199,7 +200,9 @@ static enum dr_code look_at_text(struct checkpoint *checkpoint,
 static enum dr_code look_at_texts(struct checkpoint *checkpoint, struct dr_error *err)
 {
     enum dr_code code = DR_OK;
-    for (size_t i = 0; !code && i < checkpoint->file.metadata_count; ++i)
+    for (size_t i = 0; !code && i < checkpoint->file.metadata_count &&
+                       checkpoint->meaning.finding_count < 2 * MOST_FINDINGS;
+         ++i)
         code = look_at_text(checkpoint, &checkpoint->file.metadata[i], err);
     return code;
 }
@@ -339,7 +342,9 @@ static enum dr_code look_at_tensors(struct checkpoint *checkpoint, struct dr_err
     const struct tensor_file *const file = &checkpoint->file;
     struct stray stray = {0};
     enum dr_code code = DR_OK;
-    for (size_t i = 0; !code && i < file->tensor_count; ++i)
+    for (size_t i = 0; !code && i < file->tensor_count &&
+                       checkpoint->meaning.finding_count < MOST_FINDINGS;
+         ++i)
         if (checkpoint->uses[i] == TENSOR_UNKNOWN)
             code = look_at_tensor(checkpoint, &file->tensors[i], &stray, err);
     if (code || stray.count == 0) return code;

@@ -313,6 +313,35 @@ static void unknown_names_are_findings(void)
     }
 }
 
+/* A file of names that nothing knows: looked at in bounded time and memory. */
+static void many_strangers_are_bounded(void)
+{
+    enum {
+        MANY = 20000
+    };
+    struct tensor_writer_item *const items = calloc(MANY, sizeof *items);
+    char(*const names)[40] = calloc(MANY, sizeof *names);
+    struct tensor_writer *writer = NULL;
+    const char *const path = scratch_path("many.safetensors");
+    for (int i = 0; i < MANY; ++i) {
+        (void)snprintf(names[i], sizeof names[0],
+                       i == 0 ? "decoder.conv_in.weight" : "%s.strange.%d",
+                       i % 2 ? "decoder" : "elsewhere", i);
+        items[i] =
+            (struct tensor_writer_item){.name = names[i], .rank = 1, .dims = {0}};
+    }
+    check_int(tensor_writer_open(&writer, path, items, MANY, NULL, 0, &error), ==,
+              DR_OK);
+    for (int i = 0; i < MANY; ++i)
+        check_int(tensor_writer_add(writer, "", 0, &error), ==, DR_OK);
+    check_int(tensor_writer_commit(&writer, &error), ==, DR_OK);
+    check_int(findings_of(path), ==, 100);
+    check_int(checkpoint.pool.bytes, <, 4 << 20);
+    checkpoint_close(&checkpoint);
+    free(names);
+    free(items);
+}
+
 /* A bare VAE has no prefix: what shares a module with its tensors is its own, the rest is not. */
 static void a_bare_vae_knows_its_modules(void)
 {
@@ -498,6 +527,7 @@ int main(void)
     check_run(every_rule_is_obeyed);
     check_run(other_values_are_refused);
     check_run(unknown_names_are_findings);
+    check_run(many_strangers_are_bounded);
     check_run(a_bare_vae_knows_its_modules);
     check_run(every_marker_of_v_is_obeyed);
     check_run(the_schedule_and_zeros_are_obeyed);
