@@ -84,6 +84,14 @@ static const char *name_under(const struct source *source, const char *name)
                                                             : NULL;
 }
 
+/* Some converters leave OpenCLIP's projection as Hugging Face has it, beside names that are
+ * OpenCLIP's own. */
+static bool is_foreign_projection(const struct source *source, const char *name)
+{
+    return source->layout == KEYS_OPEN_CLIP &&
+           strcmp(name, "text_projection.weight") == 0;
+}
+
 /* The canonical name of a tensor under a source, or NULL where it is none of its: a part of
  * name, or in place. place says also how it is stored. */
 static const char *canonical_name(const struct source *source,
@@ -93,7 +101,8 @@ static const char *canonical_name(const struct source *source,
     const char *canonical = name_under(source, name);
     place->part_count = 1;
     place->is_turned = false;
-    if (canonical && source->naming == NAMES_DIFFUSERS)
+    if (canonical &&
+        (source->naming == NAMES_DIFFUSERS || is_foreign_projection(source, canonical)))
         canonical = diffusers_place(shape, source->layout, canonical, place)
                         ? place->name
                         : NULL;

@@ -71,6 +71,17 @@ class RealConfigs(Case):
         layouts.write(self.folder / "v.safetensors", {**tensors, "v_pred": NONE, "ztsnr": NONE})
         self.take("v.safetensors", "v", zero=True)
 
+    def test_a_projection_of_another_spelling(self):
+        """diffusers' convert_diffusers_to_original_sdxl.py leaves this one tensor as it was."""
+        tensors = layouts.read(HOME / "xl.safetensors")[0]
+        name = layouts.TEXT2 + "text_projection"
+        layouts.write(self.folder / "own.safetensors", tensors)
+        tensors[name + ".weight"] = layouts.transposed(tensors.pop(name))
+        layouts.write(self.folder / "other.safetensors", tensors)
+        own, other = (self.ask("inspect", f"{kind}.safetensors", "--digest")[0] for kind in ("own", "other"))
+        self.assertNotIn("refused", other)
+        self.assertEqual(own["digests"], other["digests"])
+
     def test_one_value_is_found(self):
         scheduler = "scheduler/scheduler_config.json"
         for number, (path, old, new, parts) in enumerate((
