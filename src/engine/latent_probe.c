@@ -95,12 +95,15 @@ enum latent_verdict latent_probe_judge(double own_db, double db)
 
 /* ---- what is remembered ------------------------------------------------------------------ */
 
-/* One digest for the identities of all files that a source's tensors lie in. */
+/* One digest for the identities of all files that a source's tensors lie in, and for what changes
+ * their numbers beside them. */
 static void identify(const struct source *source, uint8_t out[DIGEST_BYTES])
 {
     const struct tensor_file *const file = source->spec->index->file;
+    const char *const meaning = source->spec->index->meaning;
     struct digest digest;
     digest_init(&digest);
+    if (meaning) digest_add(&digest, meaning, strlen(meaning));
     for (size_t i = 0; i < file->shard_count; ++i) {
         const struct file_identity *const identity = &file->shards[i].identity;
         const uint64_t numbers[] = {identity->device, identity->inode, identity->bytes,

@@ -251,6 +251,26 @@ static void a_file_that_changed_is_asked_again(void)
     close_trial(&trial);
 }
 
+/* The same file, and a config beside it that says another deviation: neither the verdict nor the
+ * digest is the one that is remembered. */
+static void a_config_that_changed_is_asked_again(void)
+{
+    memory = (struct latent_probe_memory){0};
+    struct trial trial = open_trial("one.safetensors", "two.safetensors", DTYPE_F32);
+    check_int(ask(&trial), ==, DR_FOREIGN);
+    const struct source own = trial.own->source;
+    close_trial(&trial);
+    trial = open_trial("one.safetensors", "two.safetensors", DTYPE_F32);
+    memcpy(trial.own->source.digest, own.digest, DIGEST_BYTES);
+    trial.own->source.digest_known = true;
+    trial.other->checkpoint.components[ROLE_VAE].meaning =
+        "darkroom.vae.latents_std=2,2,2,2 ";
+    check_int(known(&trial).verdict, ==, LATENT_UNKNOWN);
+    check(!trial.other->source.digest_known);
+    check_int(ask(&trial), ==, DR_FOREIGN);
+    close_trial(&trial);
+}
+
 /* The list is bounded: the oldest verdict goes, and is found again by asking. */
 static void memory_is_bounded(void)
 {
@@ -388,6 +408,7 @@ int main(void)
     check_run(a_wrong_scale_factor_shows);
     check_run(a_verdict_is_remembered);
     check_run(a_file_that_changed_is_asked_again);
+    check_run(a_config_that_changed_is_asked_again);
     check_run(memory_is_bounded);
     check_run(a_base_that_is_not_finite_cannot_tell);
     check_run(every_fault_leaves_nothing);

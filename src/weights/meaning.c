@@ -16,6 +16,7 @@ enum {
     VALUE_SHOWN = 80, /* of a value in a message */
     LISTED_TENSORS = 3,
     MOST_FINDINGS = 100, /* of a file that is none of ours: enough to refuse it */
+    REFUSED_SHOWN = 760, /* of a finding in an error, beside what to do */
 };
 
 /* ---- the table ---- */
@@ -532,12 +533,18 @@ enum dr_code meaning_check(const struct checkpoint *checkpoint, unsigned roles,
             (void)snprintf(warnings + used, warnings_bytes - used, "%s%s",
                            used ? "; " : "", finding->text);
     }
+    if (warnings_bytes > 0) /* no character in parts */
+        warnings[utf8_cut(warnings, strlen(warnings))] = '\0';
     if (refused_count == 0) return DR_OK;
+    const size_t refused_bytes = strlen(refused);
+    const size_t shown =
+        utf8_cut(refused,
+                 refused_bytes < REFUSED_SHOWN ? refused_bytes : REFUSED_SHOWN);
     if (refused_count > 1)
         (void)snprintf(more, sizeof more, " (and %zu more such finding%s)",
                        refused_count - 1, refused_count > 2 ? "s" : "");
     return error_set(err, DR_UNSUPPORTED,
-                     "%.760s%s. To leave it out would make another picture; --force "
+                     "%.*s%s. To leave it out would make another picture; --force "
                      "does so all the same",
-                     refused, more);
+                     (int)shown, refused, more);
 }

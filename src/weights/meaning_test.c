@@ -520,6 +520,22 @@ static void findings_are_printable(void)
         checkpoint_close(&checkpoint);
     }
     check_int(unlink(scratch_path("y.yaml")), ==, 0);
+    /* A long one is cut between characters, in an error and in a warning. */
+    char text[1201] = "", warnings[101];
+    for (int i = 0; i < 400; ++i)
+        (void)strcat(text, "\xe6\x9c\xa8");
+    check_int(findings_of(scratch_path("y.safetensors")), ==, 0);
+    check_int(meaning_add(&checkpoint, ROLE_COUNT, &error, "%s", text), ==, DR_OK);
+    check_int(meaning_check(&checkpoint, 1U << ROLE_COUNT, false, warnings,
+                            sizeof warnings, &error),
+              ==, DR_UNSUPPORTED);
+    check(utf8_is_valid(error.message, strlen(error.message)));
+    check_int(meaning_check(&checkpoint, 1U << ROLE_COUNT, true, warnings,
+                            sizeof warnings, &error),
+              ==, DR_OK);
+    check_int(strlen(warnings), ==, 99);
+    check(utf8_is_valid(warnings, strlen(warnings)));
+    checkpoint_close(&checkpoint);
 }
 
 int main(void)
