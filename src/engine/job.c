@@ -281,7 +281,7 @@ static enum dr_code prepare_probe(struct job *job, struct dr_error *err)
         return DR_OK;
     if (latent_probe_find(memory, &pair, &result))
         return latent_probe_refuse(&pair, &result, err);
-    return latent_probe_prepare(&job->probe, memory, &pair, err);
+    return latent_probe_prepare(&job->probe, memory, &pair, job->context.cancel, err);
 }
 
 /* One walk: with base NULL it counts, with base set it hands out addresses. */

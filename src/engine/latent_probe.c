@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cancel.h"
+#include "base/error.h"
 #include "base/fault.h"
 #include "base/size.h"
 
@@ -205,31 +207,45 @@ static size_t arena_bytes(const struct plan *plan)
     return plan ? size_align(plan_bytes(plan), region_page_bytes()) : 0;
 }
 
-static enum dr_code make_plans(struct latent_probe *probe, struct dr_error *err)
+static enum dr_code look_up(const atomic_bool *cancel, struct dr_error *err)
+{
+    return cancel_requested(cancel)
+               ? error_set(err, DR_CANCELLED,
+                           "cancelled while the latent probe was planned")
+               : DR_OK;
+}
+
+static enum dr_code make_plans(struct latent_probe *probe, const atomic_bool *cancel,
+                               struct dr_error *err)
 {
     const struct vae_plan_options options = {.n = 1,
                                              .latent_height = LATENT_PROBE_CELLS,
                                              .latent_width = LATENT_PROBE_CELLS};
-    enum dr_code code =
-        vae_decode_plan_create(&probe->other_decode, probe->pair.other, &options, err);
-    if (code == DR_OK && probe->wants_reference)
-        code = vae_encode_plan_create(&probe->encode, probe->pair.own, &options, err);
-    if (code == DR_OK && probe->wants_reference)
-        code =
-            vae_decode_plan_create(&probe->own_decode, probe->pair.own, &options, err);
+    const struct latent_pair *const pair = &probe->pair;
+    enum dr_code code = look_up(cancel, err);
+    if (code == DR_OK)
+        code = vae_decode_plan_create(&probe->other_decode, pair->other, &options, err);
+    if (code != DR_OK || !probe->wants_reference) return code;
+    code = look_up(cancel, err);
+    if (code == DR_OK)
+        code = vae_encode_plan_create(&probe->encode, pair->own, &options, err);
+    if (code == DR_OK) code = look_up(cancel, err);
+    if (code == DR_OK)
+        code = vae_decode_plan_create(&probe->own_decode, pair->own, &options, err);
     return code;
 }
 
 enum dr_code latent_probe_prepare(struct latent_probe *probe,
                                   struct latent_probe_memory *memory,
-                                  const struct latent_pair *pair, struct dr_error *err)
+                                  const struct latent_pair *pair,
+                                  const atomic_bool *cancel, struct dr_error *err)
 {
     *probe = (struct latent_probe){
         .memory = memory,
         .pair = *pair,
         .wants_reference = !find_reference(memory, pair->own_source),
     };
-    const enum dr_code code = make_plans(probe, err);
+    const enum dr_code code = make_plans(probe, cancel, err);
     if (code != DR_OK) {
         latent_probe_finish(probe);
         return code;

@@ -121,10 +121,12 @@ struct latent_probe_work {
     const atomic_bool *cancel; /* may be NULL */
 };
 
-/* Make the plans. On error the probe is zero. Errors: the plans'. */
+/* Make the plans. cancel may be NULL; it is looked at before each. On error the probe is zero. Errors:
+ * the plans', DR_CANCELLED. */
 enum dr_code latent_probe_prepare(struct latent_probe *probe,
                                   struct latent_probe_memory *memory,
                                   const struct latent_pair *pair,
+                                  const atomic_bool *cancel,
                                   struct dr_error *err) DR_MUST_CHECK;
 void latent_probe_finish(struct latent_probe *probe); /* zeroed is fine */
 

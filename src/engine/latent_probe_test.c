@@ -54,7 +54,8 @@ static enum dr_code ask(const struct trial *trial)
 {
     struct latent_probe probe;
     const struct slot slot = {0};
-    enum dr_code code = latent_probe_prepare(&probe, &memory, &trial->pair, &problem);
+    enum dr_code code =
+        latent_probe_prepare(&probe, &memory, &trial->pair, NULL, &problem);
     check_int(code, ==, DR_OK);
     if (code != DR_OK) return code;
     check_int(probe.check_bytes, >, 0);
@@ -334,7 +335,17 @@ static void a_cancel_stops_it(void)
     const struct slot slot = {0};
     struct latent_probe probe;
     memory = (struct latent_probe_memory){0};
-    check_int(latent_probe_prepare(&probe, &memory, &trial.pair, &problem), ==, DR_OK);
+    /* Before each of its three plans, too. */
+    for (int64_t nth = 1; nth <= 3; ++nth) {
+        const atomic_bool flag = false;
+        fault_arm(1U << FAULT_CANCEL, nth, FAULT_FROM_THEN_ON);
+        check_int(latent_probe_prepare(&probe, &memory, &trial.pair, &flag, &problem),
+                  ==, DR_CANCELLED);
+        fault_disarm();
+        check(probe.memory == NULL);
+    }
+    check_int(latent_probe_prepare(&probe, &memory, &trial.pair, NULL, &problem), ==,
+              DR_OK);
     check_int(latent_probe_reference(&probe, &slot, &cancelled, &problem), ==,
               DR_CANCELLED);
     check_int(latent_probe_reference(&probe, &slot, &work, &problem), ==, DR_OK);

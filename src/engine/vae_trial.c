@@ -68,7 +68,8 @@ enum dr_code vae_trial_begin(struct vae_trial *trial, struct dr_engine *engine,
     if (code != DR_OK || !vae_choice_pair(pipeline, file, &pair)) return code;
     if (latent_probe_find(&engine->probes, &pair, &result))
         return latent_probe_refuse(&pair, &result, err);
-    code = latent_probe_prepare(&trial->probe, &engine->probes, &pair, err);
+    code = latent_probe_prepare(&trial->probe, &engine->probes, &pair, &engine->cancel,
+                                err);
     return code == DR_OK ? take_reference(trial, engine, slot, room, err) : code;
 }
 
