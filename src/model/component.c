@@ -342,22 +342,23 @@ static enum dr_code list_quantised(const struct component_spec *spec,
 
 /* A quantised form may take the place of the weight: then that is what is missing. */
 static enum dr_code list_replaced(const struct component_spec *spec, const char *name,
-                                  struct dr_error *err)
+                                  const char *how, struct dr_error *err)
 {
-    return error_set(
-        err, DR_UNSUPPORTED,
-        "%s of %.400s: its weights are quantised (GPTQ or AWQ: tensors such "
-        "as %.160s), which is not supported; use the float16, bfloat16, "
-        "float32 or float8 file of this model",
-        component_role_name(spec->index->role), spec->index->file->path, name);
+    return error_set(err, DR_UNSUPPORTED,
+                     "%s of %.400s: its weights are quantised (%s: tensors such as "
+                     "%.160s), which is not supported; use the float16, bfloat16, "
+                     "float32 or float8 file of this model",
+                     component_role_name(spec->index->role), spec->index->file->path,
+                     how, name);
 }
 
 static enum dr_code list_problems(const struct component_spec *spec,
                                   struct dr_error *err)
 {
+    const char *how = "";
     const char *const replaced =
-        spec->missing.count > 0 ? quantisation_in_place(spec->index->file) : NULL;
-    if (replaced) return list_replaced(spec, replaced, err);
+        spec->missing.count > 0 ? quantisation_in_place(spec->index->file, &how) : NULL;
+    if (replaced) return list_replaced(spec, replaced, how, err);
     const struct problem_list *const missing = &spec->missing, *const misshapen =
                                                                    &spec->misshapen;
     char text[sizeof missing->text + sizeof misshapen->text + 128] = "";

@@ -15,7 +15,8 @@ enum {
     FINDING_BYTES = 1400,
     VALUE_SHOWN = 80, /* of a value in a message */
     LISTED_TENSORS = 3,
-    MOST_FINDINGS = 100, /* of a file that is none of ours: enough to refuse it */
+    MOST_FINDINGS =
+        100, /* of a role, in a file that is none of ours: enough to refuse it */
     REFUSED_SHOWN = 760, /* of a finding in an error, beside what to do */
 };
 
@@ -81,10 +82,19 @@ static void make_printable(char *text)
     }
 }
 
+static bool has_enough(const struct meaning *meaning, int role)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < meaning->finding_count; ++i)
+        if (meaning->findings[i].role == role) ++count;
+    return count >= MOST_FINDINGS;
+}
+
 static enum dr_code add(struct checkpoint *checkpoint, int role, bool is_warning,
                         char *text, struct dr_error *err)
 {
     struct meaning *const meaning = &checkpoint->meaning;
+    if (has_enough(meaning, role)) return DR_OK;
     if (meaning->finding_count == meaning->finding_capacity) {
         const size_t capacity = 2 * meaning->finding_capacity + 8;
         struct meaning_finding *const grown =
@@ -201,9 +211,7 @@ static enum dr_code look_at_text(struct checkpoint *checkpoint,
 static enum dr_code look_at_texts(struct checkpoint *checkpoint, struct dr_error *err)
 {
     enum dr_code code = DR_OK;
-    for (size_t i = 0; !code && i < checkpoint->file.metadata_count &&
-                       checkpoint->meaning.finding_count < 2 * MOST_FINDINGS;
-         ++i)
+    for (size_t i = 0; !code && i < checkpoint->file.metadata_count; ++i)
         code = look_at_text(checkpoint, &checkpoint->file.metadata[i], err);
     return code;
 }
@@ -343,9 +351,7 @@ static enum dr_code look_at_tensors(struct checkpoint *checkpoint, struct dr_err
     const struct tensor_file *const file = &checkpoint->file;
     struct stray stray = {0};
     enum dr_code code = DR_OK;
-    for (size_t i = 0; !code && i < file->tensor_count &&
-                       checkpoint->meaning.finding_count < MOST_FINDINGS;
-         ++i)
+    for (size_t i = 0; !code && i < file->tensor_count; ++i)
         if (checkpoint->uses[i] == TENSOR_UNKNOWN)
             code = look_at_tensor(checkpoint, &file->tensors[i], &stray, err);
     if (code || stray.count == 0) return code;

@@ -45,14 +45,27 @@ const char *quantisation_of(const struct tensor_file *file, const char *weight)
     return "integers";
 }
 
-const char *quantisation_in_place(const struct tensor_file *file)
+const char *quantisation_in_place(const struct tensor_file *file, const char **how)
 {
-    static const char tail[] = ".qweight";
-    for (size_t i = 0; i < file->tensor_count; ++i) {
-        const char *const name = file->tensors[i].name;
-        const size_t bytes = strlen(name);
-        if (bytes > strlen(tail) && strcmp(name + bytes - strlen(tail), tail) == 0)
+    static const struct {
+        const char *tail, *beside, *how; /* beside: another tail of the same module */
+    } forms[] = {
+        {".qweight",       ".wscales", "SVDQuant"          },
+        {".qweight",       NULL,       "GPTQ or AWQ"       },
+        {".weight._data",  NULL,       "optimum-quanto"    },
+        {".W_q",           NULL,       "HQQ"               },
+        {".weight_packed", NULL,       "compressed-tensors"},
+    };
+    for (size_t i = 0; i < file->tensor_count; ++i)
+        for (size_t k = 0; k < sizeof forms / sizeof forms[0]; ++k) {
+            const char *const name = file->tensors[i].name;
+            const size_t bytes = strlen(name), tail = strlen(forms[k].tail);
+            if (bytes <= tail || strcmp(name + bytes - tail, forms[k].tail) != 0)
+                continue;
+            if (forms[k].beside && !is_there(file, name, bytes - tail, forms[k].beside))
+                continue;
+            *how = forms[k].how;
             return name;
-    }
+        }
     return NULL;
 }

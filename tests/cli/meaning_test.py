@@ -310,7 +310,11 @@ class Meaning(Case):
                                           "weight.quant_state.bitsandbytes__nf4": ONE}),
                 ("nvfp4", "NVFP4", Tensor(Storage("U8", bytes(count // 2)), (shape[0], shape[1] // 2)),
                  {"weight_scale": ONE, "weight_scale_2": ONE}),
-                ("gptq", "GPTQ", None, {"qweight": ONE, "qzeros": ONE, "scales": ONE})):
+                ("gptq", "GPTQ", None, {"qweight": ONE, "qzeros": ONE, "scales": ONE}),
+                ("svdq", "SVDQuant", None, {"qweight": ONE, "wscales": ONE, "smooth_factor": ONE}),
+                ("quanto", "optimum-quanto", None, {"weight._data": ONE, "weight._scale": ONE, "input_scale": ONE}),
+                ("hqq", "HQQ", None, {"W_q": ONE, "scale": ONE, "zero": ONE}),
+                ("packed", "compressed-tensors", None, {"weight_packed": ONE, "weight_scale": ONE})):
             changed = {**tensors, LINEAR: weight, **{stem + name: t for name, t in beside.items()}}
             if weight is None:
                 del changed[LINEAR]
