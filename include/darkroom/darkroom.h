@@ -213,7 +213,7 @@ struct dr_load_result {
 
 /* Switch to a checkpoint. The VAE setting is applied to it: what does not fit falls back to the
  * checkpoint's own, and the receipt says so. Loading the model that is loaded already is a
- * no-op, unless its file changed. On error the model that was there is there still (where both
+ * no-op, unless its file or a config of it changed. On error the model that was there is there still (where both
  * did not fit the budget: its components are read again when needed). Everything that a checkpoint
  * says beside its weights and that changes the picture (markers, metadata, configs beside it) is
  * obeyed or refused: DR_UNSUPPORTED names file, key and value. mode: of enum dr_load_mode. result

@@ -149,8 +149,10 @@ static enum dr_code load_rest(struct dr_engine *engine, struct dr_error *err)
 
 static bool is_loaded_already(const struct dr_engine *engine, const char *path)
 {
-    return engine->pipeline && path_is_same(engine->pipeline->path, path) &&
-           tensor_file_check(&engine->pipeline->checkpoint.file, NULL) == DR_OK;
+    const struct pipeline *const pipeline = engine->pipeline;
+    return pipeline && path_is_same(pipeline->path, path) &&
+           tensor_file_check(&pipeline->checkpoint.file, NULL) == DR_OK &&
+           meaning_is_current(&pipeline->checkpoint);
 }
 
 /* A pipeline's weights, and what the kernel keeps of its files; it stays open. */

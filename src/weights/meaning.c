@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/utf8.h"
 #include "weights/checkpoint.h"
@@ -506,11 +507,58 @@ static enum dr_code note_meanings(struct checkpoint *checkpoint, struct dr_error
     return DR_OK;
 }
 
+/* ---- the files beside ---- */
+
+/* One that is missing counts too: it may come. */
+static void add_file(struct digest *digest, const char *path)
+{
+    struct stat status;
+    const bool is_there = stat(path, &status) == 0;
+    const uint64_t numbers[] = {
+        is_there ? (uint64_t)status.st_dev : 0,
+        is_there ? (uint64_t)status.st_ino : 0,
+        is_there ? (uint64_t)status.st_size : 0,
+        is_there ? (uint64_t)status.st_mtim.tv_sec : 0,
+        is_there ? (uint64_t)status.st_mtim.tv_nsec : 0,
+    };
+    digest_add(digest, numbers, sizeof numbers);
+}
+
+/* False without memory. */
+static bool look_at_files(const struct checkpoint *checkpoint,
+                          uint8_t out[static DIGEST_BYTES])
+{
+    const struct tensor_file *const file = &checkpoint->file;
+    struct pool pool = {0};
+    struct digest digest;
+    const char *last = "";
+    const char *const yaml = yaml_config_path(&pool, file->path);
+    digest_init(&digest);
+    if (yaml) add_file(&digest, yaml);
+    for (size_t i = 0; i < file->metadata_count; ++i) {
+        const char *const path = file->metadata[i].config_path;
+        if (path && strcmp(path, last) != 0) add_file(&digest, path);
+        if (path) last = path;
+    }
+    digest_end(&digest, out);
+    pool_finish(&pool);
+    return yaml != NULL;
+}
+
+bool meaning_is_current(const struct checkpoint *checkpoint)
+{
+    uint8_t now[DIGEST_BYTES];
+    return look_at_files(checkpoint, now) &&
+           memcmp(now, checkpoint->meaning.files, sizeof now) == 0;
+}
+
 /* ---- the whole ---- */
 
 enum dr_code meaning_read(struct checkpoint *checkpoint, struct dr_error *err)
 {
     enum dr_code code = read_yaml(checkpoint, err);
+    if (!code && !look_at_files(checkpoint, checkpoint->meaning.files))
+        code = no_memory(checkpoint, err);
     if (!code) code = look_at_tensors(checkpoint, err);
     if (!code) code = look_at_texts(checkpoint, err);
     if (!code) code = look_at_structure(checkpoint, err);

@@ -35,6 +35,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/digest.h"
 #include "base/error.h"
 
 struct checkpoint;
@@ -97,12 +98,18 @@ struct meaning {
     const char *schedule_source;
     struct meaning_finding *findings;
     size_t finding_count, finding_capacity;
+    uint8_t files
+        [DIGEST_BYTES]; /* private: of the configs and the YAML file, as they were */
 };
 
 /* Fill checkpoint->meaning, and each component's `meaning` (checkpoint.h), from what its file and
  * the configs beside it say. The components are collected. Errors: DR_NOMEM alone. */
 enum dr_code meaning_read(struct checkpoint *checkpoint,
                           struct dr_error *err) DR_MUST_CHECK;
+
+/* Are the configs, and the YAML file beside the checkpoint, still the files that were read? Reads
+ * nothing of them. */
+bool meaning_is_current(const struct checkpoint *checkpoint);
 
 /* Add a finding, in words; who reads tensors finds some that are not about names. */
 enum dr_code meaning_add(struct checkpoint *checkpoint, int role, struct dr_error *err,

@@ -160,8 +160,7 @@ enum dr_code yaml_config_parse(struct tensor_list *list, const char *path,
     return code;
 }
 
-/* "a/b.safetensors" to "a/b.yaml", in the pool; NULL without memory. */
-static char *yaml_path(struct pool *pool, const char *path)
+char *yaml_config_path(struct pool *pool, const char *path)
 {
     const char *const slash = strrchr(path, '/');
     const char *const dot = strrchr(slash ? slash : path, '.');
@@ -178,7 +177,7 @@ enum dr_code yaml_config_beside(struct tensor_list *list, const char *path,
 {
     struct tensor_shard file;
     struct stat status;
-    const char *const beside = yaml_path(list->pool, path);
+    const char *const beside = yaml_config_path(list->pool, path);
     if (!beside) return error_set(err, DR_NOMEM, "no memory to read %.600s", path);
     if (stat(beside, &status) != 0 || !S_ISREG(status.st_mode)) return DR_OK;
     enum dr_code code = tensor_shard_open(&file, beside, err);

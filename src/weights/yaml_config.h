@@ -11,6 +11,9 @@
 
 #include "weights/tensor_reader.h"
 
+/* "a/b.safetensors" to "a/b.yaml", in the pool; NULL without memory. */
+char *yaml_config_path(struct pool *pool, const char *path);
+
 /* Note the YAML file beside a checkpoint's path; nothing where there is none. Errors: DR_CORRUPT
  * (line and what is wrong there), DR_UNSUPPORTED (too large, too deep), DR_IO, DR_NOMEM; each
  * names the file. */

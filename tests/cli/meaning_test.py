@@ -188,6 +188,27 @@ class Meaning(Case):
         self.succeed(shell, "generate -p x -W 64 -H 64 --steps 1 -o x.png")
         self.succeed(self.shell("-m", "m.safetensors", "--force"), "memory")
 
+    def test_a_model_is_read_again_where_its_config_changed(self):
+        self.write("m.safetensors", self.tensors())
+        shell = self.shell("-m", "m.safetensors")
+        words = "generate -p x -W 64 -H 64 --steps 1 --seed 4 --cfg 3 -o "
+        self.succeed(shell, words + "first.safetensors")
+        yaml = self.folder / "m.yaml"
+        yaml.write_text('model:\n  params:\n    parameterization: "v"\n')
+        self.succeed(shell, "model m.safetensors")
+        self.succeed(shell, words + "v.safetensors")
+        self.assertNotEqual(*(harness.latents_of(self.folder / name) for name in ("first.safetensors", "v.safetensors")))
+        # One that is refused now leaves what is loaded.
+        yaml.write_text("model:\n  params:\n    linear_end: 0.02\n")
+        self.fail_with(shell, "model m.safetensors", "unsupported", "m.yaml", "linear_end")
+        self.succeed(shell, words + "again.safetensors")
+        yaml.unlink()
+        self.assertNotIn("loaded already", str(self.succeed(shell, "model m.safetensors")))
+        self.assertIn("loaded already", str(self.succeed(shell, "model m.safetensors")))
+        self.succeed(shell, words + "last.safetensors")
+        latents = [harness.latents_of(self.folder / f"{name}.safetensors") for name in ("first", "v", "again", "last")]
+        self.assertEqual(latents[:2], [latents[3], latents[2]])
+
     # ---- diffusers configs ----
 
     def folder_of(self, name, family, tensors, part=None, **keys):
