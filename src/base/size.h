@@ -26,6 +26,12 @@ static inline size_t size_align(size_t bytes, size_t align)
     return (bytes + align - 1) & ~(align - 1);
 }
 
+/* How many pieces of `by` at most. Neither is negative; bounded before, too. */
+static inline int64_t divide_up(int64_t count, int64_t by)
+{
+    return (count + by - 1) / by;
+}
+
 /* "512M", "1.5G", "4096": powers of 1024, suffix K, M, G or T in any case, optional "iB" or
  * "B". False on anything else, negative, or above SIZE_MAX. */
 bool size_parse(const char *text, size_t *out);

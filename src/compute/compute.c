@@ -169,6 +169,12 @@ int compute_thread_count(void)
     return library.thread_count;
 }
 
+bool library_has_amx(void)
+{
+    const unsigned amx = dnnl_cpu_isa_avx512_core_amx;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & amx) == amx;
+}
+
 bool compute_has_bf16(void)
 {
     const unsigned bf16 = dnnl_cpu_isa_avx512_core_bf16;

@@ -7,6 +7,7 @@
 #define COMPUTE_LIBRARY_H
 
 #include <dnnl.h>
+#include <stdbool.h>
 
 #include "base/dtype.h"
 #include "base/error.h"
@@ -16,6 +17,9 @@ dnnl_engine_t library_engine(void);
 dnnl_stream_t library_stream(void);
 
 dnnl_data_type_t library_type(enum dtype type); /* DTYPE_F32 or DTYPE_BF16 */
+
+/* May it use AMX for bfloat16 here? */
+bool library_has_amx(void);
 
 /* Before what is made of the library's objects, or run: it does not survive a refused allocation
  * (mem/headroom.h). Errors: DR_NOMEM. */

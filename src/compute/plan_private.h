@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/pool.h"
+#include "base/size.h"
 #include "compute/kernels.h"
 #include "compute/plan.h"
 #include "compute/product.h"
@@ -154,10 +155,6 @@ bool plan_has_vector(struct plan *plan, const struct weight *weight, int32_t n,
 static inline int64_t shape_rows(struct shape shape)
 {
     return (int64_t)shape.n * shape.h * shape.w;
-}
-static inline int64_t divide_up(int64_t count, int64_t by)
-{
-    return (count + by - 1) / by;
 }
 static inline bool shape_equal(struct shape a, struct shape b)
 {

@@ -7,6 +7,9 @@
  * primitive of the library shared without a caller's scratchpad corrupts results silently.
  * source and result are dense. A plan makes each different product once (product_set).
  *
+ * How a row is summed depends on inputs and type alone, not on the rows and the outputs beside it: what
+ * the library does not promise is arranged here (decisions/0006).
+ *
  * Threads: make and finish from one; product_run from any, one at a time for each lane.
  */
 #ifndef COMPUTE_PRODUCT_H
@@ -29,10 +32,12 @@ struct product_lane {
     dnnl_memory_t source, operand, bias, result, scratch;
 };
 
-/* What one call of the library makes: `out` outputs (0: there is no such part) of some inputs. */
+/* What one call of the library makes: `out` outputs (0: there is no such part) of `in` inputs. */
 struct product_part {
-    int32_t out;
+    int32_t in, out;
+    int32_t rows;   /* more than the product's: the others are zeros */
     bool bias, add; /* as product_shape's; later inputs are always added */
+    bool boxed_source, boxed_result; /* copied to the scratch memory, and from it */
     dnnl_primitive_t primitive;
     struct product_lane *lanes;
 };
@@ -42,11 +47,15 @@ struct product {
     int32_t in, out;
     enum dtype type; /* of source and operand */
     dnnl_memory_desc_t operand;
-    bool by_panels;             /* as the operand's layout; else one call makes all */
-    int32_t part_in, panel_out; /* a call's inputs, which divide all, and outputs */
+    bool for_amx;               /* every call is to use it */
+    bool by_panels;             /* as the operand's layout: a panel is plain rows */
+    bool by_blocks;             /* a panel is a column of the operand's blocks */
+    int32_t part_in, panel_out; /* a call's inputs and outputs, but for the last */
     size_t panel_bytes;
-    struct product_part parts[2][2]; /* [first inputs, later][whole panels, the rest] */
-    size_t scratch_bytes;            /* one lane's, a multiple of 64 */
+    struct product_part
+        parts[3][2]; /* [first inputs, more, last][whole panels, the rest] */
+    /* one lane's scratch: [the library's][source][result], each a multiple of 64 */
+    size_t library_bytes, source_bytes, result_bytes, scratch_bytes;
     int lane_count;
     struct product *next;
 };
@@ -56,6 +65,11 @@ struct product_set {
     struct product *first;
     struct pool *pool; /* borrowed; set before use */
 };
+
+/* Must whoever wants this result have float32 instead, with nothing to add to, and finish it himself? Where
+ * inputs come in parts, a result in bfloat16 would be rounded after each, and what is added come first. */
+bool product_wants_stage(const struct weight_layout *layout, enum dtype result,
+                         bool add);
 
 /* The product of this shape over operands of this layout: found or made. */
 enum dr_code product_get(struct product_set *set, const struct product_shape *shape,

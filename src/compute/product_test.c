@@ -1,5 +1,5 @@
 /* Products over panels, which only some processors would use, on all of them: against sums in
- * double. */
+ * double. And that a row's bytes don't depend on the rows and the outputs beside it. */
 #include "compute/plan_fixture.h"
 
 #include "compute/product.h"
@@ -161,6 +161,150 @@ static void multiplies_a_slice(void)
     pool_finish(&pool);
 }
 
+/* Numbers in bfloat16, the same each time, since all rows of one matrix are compared with some of it. */
+struct rounded {
+    int32_t in, out;
+    uint16_t *source, *operand; /* [128][in], and in the layout's order */
+    float *bias;
+    struct weight_layout layout;
+};
+
+enum {
+    MOST_ROWS = 128
+};
+
+static uint16_t *rounded_reals(size_t count)
+{
+    float *const numbers = fixture_reals(count, 1, DTYPE_BF16);
+    uint16_t *const rounded = malloc((count + 1) * sizeof *rounded);
+    for (size_t i = 0; i < count; ++i) {
+        uint32_t bits;
+        memcpy(&bits, &numbers[i], sizeof bits);
+        rounded[i] = (uint16_t)(bits >> 16);
+    }
+    free(numbers);
+    return rounded;
+}
+
+static struct rounded rounded_of(int32_t in, int32_t out)
+{
+    struct dr_error err = {0};
+    struct rounded n = {.in = in, .out = out};
+    check_int(layout_choose(&n.layout, DTYPE_BF16, in, out, &err), ==, DR_OK);
+    n.source = rounded_reals((size_t)MOST_ROWS * (size_t)in);
+    n.bias = fixture_reals((size_t)out, 1, DTYPE_F32);
+    uint16_t *const plain = rounded_reals((size_t)in * (size_t)out);
+    const struct layout_part whole = {.source = plain,
+                                      .in_step = (size_t)out,
+                                      .out_step = 1,
+                                      .in_count = in,
+                                      .out_count = out};
+    n.operand = calloc(1, n.layout.bytes);
+    layout_pack(&n.layout, &whole, n.operand);
+    free(plain);
+    return n;
+}
+
+static void free_rounded(struct rounded *n)
+{
+    free(n->source);
+    free(n->operand);
+    free(n->bias);
+}
+
+/* Of the first rows and the first outputs. The result's last number, and the scratch memory's, are the last
+ * before a page that faults; the scratch holds no numbers. */
+static struct guarded multiply_some(const struct rounded *n, int32_t rows, int32_t out,
+                                    enum dtype type, bool extras)
+{
+    struct dr_error err = {0};
+    struct pool pool = {.head = NULL};
+    struct product_set set = {.pool = &pool};
+    struct weight_layout slice;
+    size_t offset = 0;
+    const struct product *product = NULL;
+    const struct product_shape shape = {
+        .rows = rows, .result = type, .bias = extras, .add = extras};
+    const size_t bytes = (size_t)rows * (size_t)out * dtype_bytes(type);
+    const struct guarded result = guarded_open(bytes);
+    memset(result.data, 0, bytes);
+    check(layout_slice(&n->layout, 0, out, &slice, &offset));
+    check_int(product_get(&set, &shape, &slice, &product, &err), ==, DR_OK);
+    struct guarded scratch = guarded_open(product->scratch_bytes);
+    memset(scratch.data, 0xff, product->scratch_bytes);
+    const struct product_call call = {.source = n->source,
+                                      .operand = n->operand,
+                                      .bias = extras ? n->bias : NULL,
+                                      .result = result.data,
+                                      .scratch = scratch.data};
+    check(product_run(product, 0, &call));
+    guarded_close(&scratch);
+    product_set_finish(&set);
+    pool_finish(&pool);
+    return result;
+}
+
+static void compare_some(const struct rounded *n, int32_t out, enum dtype type,
+                         bool extras, const int32_t *rows, size_t count)
+{
+    struct guarded all = multiply_some(n, MOST_ROWS, n->out, type, extras);
+    const size_t element = dtype_bytes(type), bytes = (size_t)out * element;
+    for (size_t i = 0; i < count; ++i) {
+        struct guarded some = multiply_some(n, rows[i], out, type, extras);
+        for (size_t row = 0; row < (size_t)rows[i]; ++row)
+            if (memcmp((unsigned char *)all.data + row * (size_t)n->out * element,
+                       (unsigned char *)some.data + row * bytes, bytes) != 0) {
+                check_fail_at("%d x %d x %d in %s, row %zu: not as among all", rows[i],
+                              n->in, out, dtype_name(type), row);
+                break;
+            }
+        guarded_close(&some);
+    }
+    guarded_close(&all);
+}
+
+/* With the widths of the networks that are served, up to the widest: 9 x 2560. */
+static void bytes_do_not_depend_on_what_is_beside(void)
+{
+    if (fixture_lacks(DTYPE_BF16)) return;
+    static const int32_t shapes[][3] = {
+  /* in, out, first outputs */
+        {4,     8,    8  },
+        {36,    320,  64 },
+        {320,   4,    4  },
+        {640,   640,  64 },
+        {831,   640,  64 }, /* no whole blocks */
+        {832,   2560, 64 },
+        {1024,  1920, 128},
+        {1152,  3,    3  },
+        {1280,  1280, 64 },
+        {2048,  640,  320},
+        {2816,  1280, 64 },
+        {2880,  320,  64 },
+        {5120,  320,  320},
+        {5760,  640,  64 },
+        {10240, 64,   64 },
+        {11520, 128,  64 },
+        {11800, 72,   64 }, /* nor here */
+        {23040, 80,   64 }
+    };
+    static const int32_t rows[] = {1,  2,  3,  4,  5,   16,  17,  32, 33,
+                                   48, 63, 64, 99, 105, 111, 123, 127};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
+        struct rounded n = rounded_of(shapes[i][0], shapes[i][1]);
+        const size_t count = sizeof rows / sizeof *rows;
+        for (int extras = 0; extras < 2; ++extras)
+            for (int type = 0; type < 2; ++type) {
+                const enum dtype dtype = type ? DTYPE_BF16 : DTYPE_F32;
+                if (product_wants_stage(&n.layout, dtype, extras)) continue;
+                const bool quick = n.in > 2880 && extras;
+                compare_some(&n, n.out, dtype, extras, rows, quick ? 3 : count);
+                compare_some(&n, shapes[i][2], dtype, extras, rows, quick ? 3 : count);
+            }
+        free_rounded(&n);
+    }
+}
+
 int main(void)
 {
     struct dr_error err = {0};
@@ -168,5 +312,6 @@ int main(void)
     check_int(compute_init(0, &err), ==, DR_OK);
     check_run(multiplies_panel_by_panel);
     check_run(multiplies_a_slice);
+    check_run(bytes_do_not_depend_on_what_is_beside);
     return check_done();
 }

@@ -112,7 +112,8 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
     const size_t row_bytes = (size_t)layout->in * dtype_bytes(layout->type);
     choose_blocks(p, row_bytes, op->by_lines);
     p->staged = p->gated || multiply || p->activation != ACTIVATION_NONE ||
-                (layout->type == DTYPE_F32 && result != DTYPE_F32);
+                (layout->type == DTYPE_F32 && result != DTYPE_F32) ||
+                product_wants_stage(layout, result, residual);
     choose_chunks(p, p->gated ? layout->out / 2 : layout->out, op->by_lines);
     const struct product_shape shape = {
         .result = p->staged ? DTYPE_F32 : result,
