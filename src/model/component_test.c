@@ -79,7 +79,7 @@ static void add(struct sample *sample, const char *name, enum dtype type, int ra
     *item = (struct tensor_writer_item){.name = sample->names[i],
                                         .dtype = type,
                                         .rank = rank};
-    memcpy(item->dims, dims, (size_t)rank * sizeof dims[0]);
+    if (rank > 0) memcpy(item->dims, dims, (size_t)rank * sizeof dims[0]);
     const size_t count = element_count(item), each = dtype_bytes(type);
     sample->bytes[i] = count * each;
     sample->data[i] = malloc(count * each + 1);
