@@ -22,7 +22,7 @@
  * goes.
  * The engine's own threads are OpenMP's (libgomp), which while they wait look 300,000 times before they
  * sleep: beside other busy programs, or where the threads of several engines share the cores, a job takes
- * many times as long. An embedder should have GOMP_SPINCOUNT=300 in the environment (as the darkroom
+ * many times as long. An embedder should have GOMP_SPINCOUNT=1000 in the environment (as the darkroom
  * program sets it for itself). libgomp reads it once, when it is loaded: set it where the process is
  * started, or before the library is loaded with dlopen; setenv in main comes too late.
  * Errors: see error.h. A call that fails leaves what was active usable. A switch (of model or VAE)
