@@ -224,7 +224,7 @@ static uint64_t tight_budget(struct dr_engine *engine,
                              const struct operation *operation)
 {
     const bool chooses = operation->run == run_choose;
-    return budget_for(engine, chooses ? engine->ledger.private_bytes + (1 << 20)
+    return budget_for(engine, chooses ? engine->ledger.private_bytes + (2 << 20)
                                       : tight_bytes(operation));
 }
 
