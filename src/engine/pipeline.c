@@ -95,15 +95,7 @@ static enum dr_code check_unused(struct pipeline *pipeline, struct dr_error *err
     enum dr_code code = DR_OK;
     for (int role = 0; role < ROLE_COUNT && code == DR_OK; ++role) {
         const struct source *const base = pipeline->slots[role].base;
-        const struct problem_list *const unused = base ? &base->spec->unused : NULL;
-        if (unused && unused->count > 0)
-            code =
-                meaning_add(&pipeline->checkpoint, role, err,
-                            "%.300s: %zu tensor%s of the %s would not be used: %s%s",
-                            pipeline->path, unused->count,
-                            unused->count == 1 ? "" : "s", slot_names[role],
-                            unused->text,
-                            unused->count > COMPONENT_LISTED_PROBLEMS ? ", ..." : "");
+        if (base) code = component_note_unused(base->spec, &pipeline->checkpoint, err);
     }
     return code;
 }

@@ -8,17 +8,11 @@
 static enum dr_code check_meaning(struct vae_file *file, bool force,
                                   struct dr_error *err)
 {
-    const struct problem_list *const unused = &vae_component(file->spec)->unused;
     /* Of a whole checkpoint only the VAE counts; of a VAE's own file all. */
     const bool is_alone = file->checkpoint.family == FAMILY_VAE;
     const unsigned roles = 1U << ROLE_VAE | (is_alone ? 1U << ROLE_COUNT : 0U);
-    enum dr_code code = DR_OK;
-    if (unused->count > 0)
-        code = meaning_add(&file->checkpoint, ROLE_VAE, err,
-                           "%.300s: %zu tensor%s of the VAE would not be used: %s%s",
-                           file->path, unused->count, unused->count == 1 ? "" : "s",
-                           unused->text,
-                           unused->count > COMPONENT_LISTED_PROBLEMS ? ", ..." : "");
+    const enum dr_code code =
+        component_note_unused(vae_component(file->spec), &file->checkpoint, err);
     return code == DR_OK ? meaning_check(&file->checkpoint, roles, force,
                                          file->warnings, sizeof file->warnings, err)
                          : code;

@@ -452,3 +452,16 @@ enum dr_code component_spec_end(struct component_spec *spec, struct dr_error *er
     size_scratch(spec);
     return list_unused(spec, err);
 }
+
+enum dr_code component_note_unused(const struct component_spec *spec,
+                                   struct checkpoint *checkpoint, struct dr_error *err)
+{
+    const struct problem_list *const unused = &spec->unused;
+    if (unused->count == 0) return DR_OK;
+    return meaning_add(checkpoint, spec->index->role, err,
+                       "%.300s: %zu tensor%s of the %s would not be used: %s%s",
+                       checkpoint->file.path, unused->count,
+                       unused->count == 1 ? "" : "s",
+                       component_role_name(spec->index->role), unused->text,
+                       unused->count > COMPONENT_LISTED_PROBLEMS ? ", ..." : "");
+}

@@ -113,6 +113,12 @@ const struct weight *component_need_stack(struct component_spec *spec,
 enum dr_code component_spec_end(struct component_spec *spec,
                                 struct dr_error *err) DR_MUST_CHECK;
 
+/* Tensors of the file that the walk did not ask for are a finding (meaning.h) of the checkpoint that
+ * the spec's index is of. After component_spec_end. Errors: DR_NOMEM. */
+enum dr_code component_note_unused(const struct component_spec *spec,
+                                   struct checkpoint *checkpoint,
+                                   struct dr_error *err) DR_MUST_CHECK;
+
 /* The dims of a tensor by canonical name; false where absent. For reading widths. */
 bool component_dims(const struct component_spec *spec, const char *name, int32_t *rank,
                     int64_t dims[TENSOR_MAX_RANK]);

@@ -113,26 +113,34 @@ static enum dr_code add(struct checkpoint *checkpoint, int role, bool is_warning
     return DR_OK;
 }
 
+__attribute__((format(printf, 4, 0))) static enum dr_code add_text(
+    struct checkpoint *checkpoint, int role, bool is_warning, const char *format,
+    va_list arguments, struct dr_error *err)
+{
+    char text[FINDING_BYTES];
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    return add(checkpoint, role, is_warning, text, err);
+}
+
 enum dr_code meaning_add(struct checkpoint *checkpoint, int role, struct dr_error *err,
                          const char *format, ...)
 {
-    char text[FINDING_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    const enum dr_code code = add_text(checkpoint, role, false, format, arguments, err);
     va_end(arguments);
-    return add(checkpoint, role, false, text, err);
+    return code;
 }
 
 __attribute__((format(printf, 3, 4))) static enum dr_code warn(
     struct checkpoint *checkpoint, struct dr_error *err, const char *format, ...)
 {
-    char text[FINDING_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    const enum dr_code code =
+        add_text(checkpoint, ROLE_COUNT, true, format, arguments, err);
     va_end(arguments);
-    return add(checkpoint, ROLE_COUNT, true, text, err);
+    return code;
 }
 
 /* ---- metadata and configs ---- */
