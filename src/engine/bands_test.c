@@ -52,7 +52,7 @@ static void forecast_of(struct dr_engine *engine,
 
 static bool is_banded(const struct dr_forecast_level *level)
 {
-    return strstr(level->manner, "made in bands") != NULL;
+    return strstr(level->manner, "computed in bands") != NULL;
 }
 
 static void check_levels(const struct dr_forecast *forecast)
@@ -115,7 +115,7 @@ static void try_levels(bool from_picture)
             check_int(result.planned_private_bytes, ==, level->peak_bytes);
         check_int(result.planned_private_bytes, <=, level->peak_bytes);
         check_int(result.planned_private_bytes, ==, result.peak_private_bytes);
-        check((strstr(result.receipt.reason, "made in bands") != NULL) ==
+        check((strstr(result.receipt.reason, "computed in bands") != NULL) ==
               is_banded(level));
         check(same_file("out.png", "want.png"));
         if (i == 0) whole = flop_of(&result);

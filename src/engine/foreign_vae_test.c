@@ -334,7 +334,8 @@ static struct dr_engine *open_loaded(enum loaded loaded)
  * A job that it refuses keeps to its plan too: here to the limit that it was admitted under. */
 static void the_probe_is_planned(void)
 {
-    static const char *const residency[] = {"stayed loaded", "", "one component"};
+    static const char *const residency[] = {"all components resident", "",
+                                            "one component"};
     for (int loaded = ALL_LOADED; loaded <= VAE_RELEASED; ++loaded) {
         struct dr_generate_result first, second;
         struct dr_engine *engine = open_loaded((enum loaded)loaded);

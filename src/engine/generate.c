@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/size.h"
 #include "engine/engine.h"
 #include "engine/output.h"
 #include "engine/profile.h"
@@ -66,31 +65,8 @@ struct job_outcome {
     double library_flop_per_ms;
     struct dr_profile *profile;
     char warning[DR_TEXT_BYTES];
-    char how[160];
+    char how[JOB_MANNER_BYTES];
 };
-
-static const char *residency_words(enum job_residency residency)
-{
-    switch (residency) {
-    case JOB_RESIDENT: return "all components stayed loaded";
-    case JOB_LEAN:
-        return "what the job did not need was released first, to fit the budget";
-    case JOB_PHASED: return "one component at a time was loaded, to fit the budget";
-    case JOB_RESIDENCY_COUNT: break;
-    }
-    return "";
-}
-
-static void describe_way(const struct job *job, char *text, size_t size)
-{
-    const size_t whole = job_whole_bytes(job);
-    char most[16];
-    if (whole > 0)
-        (void)snprintf(text, size, "%s; some VAE maps above %s were made in bands",
-                       residency_words(job->residency), size_format(whole, most));
-    else
-        (void)snprintf(text, size, "%s", residency_words(job->residency));
-}
 
 /* Take the job's answers over. */
 static void take_outcome(const struct job *job, struct job_outcome *outcome)
@@ -106,7 +82,7 @@ static void take_outcome(const struct job *job, struct job_outcome *outcome)
     outcome->vae_ms = job->vae_ms;
     outcome->unet_calls = job->unet_calls;
     outcome->vae_runs = job->vae_runs;
-    describe_way(job, outcome->how, sizeof outcome->how);
+    job_manner(job, outcome->how);
     if (want->profile)
         outcome->profile = profile_create(job, outcome->library_flop_per_ms);
     (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job->warning);
@@ -212,10 +188,13 @@ static void append_sentence(char *text, size_t text_bytes, const char *format, .
     va_end(arguments);
 }
 
+/* What of the prompts was cut. */
 static void warn_of_cuts(const struct dr_engine *engine, const struct job_request *want,
                          struct dr_generate_result *result)
 {
     char words[120];
+    result->cut_tokens = want->tokens[0].cut_count;
+    result->cut_tokens_negative = want->negative_tokens[0].cut_count;
     const struct {
         const struct token_list *tokens;
         const char *what, *text;
@@ -233,47 +212,67 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
     }
 }
 
-enum dr_code dr_engine_generate(struct dr_engine *engine,
-                                const struct dr_generate_options *options,
-                                struct dr_generate_result *result, struct dr_error *err)
+/* What a job is asked with, beside its request. */
+struct job_ask {
+    const char *vae;
+    unsigned vae_flags;
+    struct receipt_start start;
+};
+
+/* Run a request and answer with all that a result may hold. code: of the request, which is not run
+ * where that is an error; there is a receipt only for a job that was done. */
+static enum dr_code answer_request(struct dr_engine *engine, enum dr_code code,
+                                   const struct job_request *want,
+                                   const struct job_ask *ask,
+                                   struct dr_generate_result *result,
+                                   struct dr_error *err)
 {
-    struct job_request want;
     struct job_outcome outcome = {0};
-    char reason[DR_TEXT_BYTES];
-    *result = (struct dr_generate_result){0};
-    enum dr_code code = engine_enter(engine, err);
-    if (code != DR_OK) return code;
-    const struct receipt_start start = receipt_begin(engine);
-    code = generate_request(engine, options, &want, err);
-    const struct vae_choice_words words = {.said = options->vae,
+    char reason[DR_TEXT_BYTES] = "";
+    const struct vae_choice_words words = {.said = ask->vae,
                                            .kind = VAE_REQUEST,
-                                           .force = options->vae_flags & DR_VAE_FORCE};
-    if (code == DR_OK) code = run_request(engine, &want, &words, &outcome, err);
+                                           .force = ask->vae_flags & DR_VAE_FORCE};
+    if (code == DR_OK) code = run_request(engine, want, &words, &outcome, err);
     if (code == DR_OK) {
-        result->images = outcome.images;
-        result->image_count = outcome.image_count;
-        result->width = want.width;
-        result->height = want.height;
-        result->vae = outcome.vae;
-        result->text_ms = outcome.text_ms;
-        result->unet_per_step_ms =
-            outcome.unet_calls ? outcome.unet_ms / outcome.unet_calls : 0.0;
-        result->vae_ms = outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : 0.0;
-        result->planned_private_bytes = outcome.planned_bytes;
-        result->peak_private_bytes = outcome.peak_bytes;
-        result->profile = outcome.profile;
-        result->cut_tokens = want.tokens[0].cut_count;
-        result->cut_tokens_negative = want.negative_tokens[0].cut_count;
-        warn_of_cuts(engine, &want, result);
+        *result = (struct dr_generate_result){
+            .images = outcome.images,
+            .image_count = outcome.image_count,
+            .width = want->width,
+            .height = want->height,
+            .vae = outcome.vae,
+            .text_ms = outcome.text_ms,
+            .unet_per_step_ms =
+                outcome.unet_calls ? outcome.unet_ms / outcome.unet_calls : 0.0,
+            .vae_ms =
+                outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : outcome.vae_ms,
+            .planned_private_bytes = outcome.planned_bytes,
+            .peak_private_bytes = outcome.peak_bytes,
+            .profile = outcome.profile,
+        };
+        warn_of_cuts(engine, want, result);
         if (outcome.warning[0])
             append_sentence(result->warnings, sizeof result->warnings, "%s",
                             outcome.warning);
         describe_outcome(&outcome, reason);
     }
-    receipt_end(engine, &start, code == DR_OK ? reason : "",
-                code == DR_OK ? &result->receipt : NULL);
+    receipt_end(engine, &ask->start, reason, code == DR_OK ? &result->receipt : NULL);
     engine_leave(engine);
     return code;
+}
+
+enum dr_code dr_engine_generate(struct dr_engine *engine,
+                                const struct dr_generate_options *options,
+                                struct dr_generate_result *result, struct dr_error *err)
+{
+    struct job_request want;
+    *result = (struct dr_generate_result){0};
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    const struct job_ask ask = {.vae = options->vae,
+                                .vae_flags = options->vae_flags,
+                                .start = receipt_begin(engine)};
+    code = generate_request(engine, options, &want, err);
+    return answer_request(engine, code, &want, &ask, result, err);
 }
 
 void dr_generate_result_free(struct dr_generate_result *result)
@@ -292,34 +291,29 @@ static enum dr_code run_codec(struct dr_engine *engine,
                               struct dr_codec_result *result, struct dr_error *err)
 {
     struct job_request want;
-    struct job_outcome outcome = {0};
-    char reason[DR_TEXT_BYTES];
+    struct dr_generate_result whole = {0};
     *result = (struct dr_codec_result){0};
     enum dr_code code = engine_enter(engine, err);
     if (code != DR_OK) return code;
-    const struct receipt_start start = receipt_begin(engine);
+    const struct job_ask ask = {.vae = options->vae,
+                                .vae_flags = options->vae_flags,
+                                .start = receipt_begin(engine)};
     code = codec_request(engine, options, direction, &want, err);
-    const struct vae_choice_words words = {.said = options->vae,
-                                           .kind = VAE_REQUEST,
-                                           .force = options->vae_flags & DR_VAE_FORCE};
-    if (code == DR_OK) code = run_request(engine, &want, &words, &outcome, err);
-    if (code == DR_OK) {
-        result->images = outcome.images;
-        result->image_count = outcome.image_count;
-        result->width = want.width;
-        result->height = want.height;
-        result->vae = outcome.vae;
-        result->vae_ms =
-            outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : outcome.vae_ms;
-        result->planned_private_bytes = outcome.planned_bytes;
-        result->peak_private_bytes = outcome.peak_bytes;
-        result->profile = outcome.profile;
-        describe_outcome(&outcome, reason);
-    }
-    receipt_end(engine, &start, code == DR_OK ? reason : "",
-                code == DR_OK ? &result->receipt : NULL);
-    engine_leave(engine);
-    return code;
+    code = answer_request(engine, code, &want, &ask, &whole, err);
+    if (code != DR_OK) return code;
+    *result = (struct dr_codec_result){
+        .images = whole.images,
+        .image_count = whole.image_count,
+        .width = whole.width,
+        .height = whole.height,
+        .vae = whole.vae,
+        .vae_ms = whole.vae_ms,
+        .planned_private_bytes = whole.planned_private_bytes,
+        .peak_private_bytes = whole.peak_private_bytes,
+        .profile = whole.profile,
+        .receipt = whole.receipt,
+    };
+    return DR_OK;
 }
 
 enum dr_code dr_engine_encode(struct dr_engine *engine,

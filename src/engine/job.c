@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cancel.h"
 #include "base/clock.h"
@@ -213,6 +214,23 @@ size_t job_whole_bytes(const struct job *job)
         if (whole > 0 && (least == 0 || whole < least)) least = whole;
     }
     return least;
+}
+
+void job_manner(const struct job *job, char text[static JOB_MANNER_BYTES])
+{
+    static const char *const residencies[JOB_RESIDENCY_COUNT] = {
+        [JOB_RESIDENT] = "all components resident",
+        [JOB_LEAN] = "components that the job does not need released first",
+        [JOB_PHASED] = "one component loaded at a time",
+    };
+    const size_t whole = job_whole_bytes(job);
+    char size[16];
+    (void)snprintf(text, JOB_MANNER_BYTES, "%s", residencies[job->residency]);
+    if (whole == 0) return;
+    const size_t used = strlen(text);
+    (void)snprintf(text + used, JOB_MANNER_BYTES - used,
+                   ", VAE activations above %s computed in bands",
+                   size_format(whole, size));
 }
 
 double job_flop(const struct job *job)

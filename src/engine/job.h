@@ -180,6 +180,13 @@ enum dr_code job_make_whole(struct job *job, struct dr_error *err) DR_MUST_CHECK
 /* The VAE's maps of more bytes are made in bands; 0: none is. */
 size_t job_whole_bytes(const struct job *job);
 
+/* How the job is done, as planned now: "one component loaded at a time, VAE activations above
+ * 16.0 MiB computed in bands". */
+enum {
+    JOB_MANNER_BYTES = 160
+};
+void job_manner(const struct job *job, char text[static JOB_MANNER_BYTES]);
+
 /* Floating-point operations of the whole job but for its text encoders; all steps are counted,
  * also those that image-to-image leaves out. */
 double job_flop(const struct job *job);

@@ -269,8 +269,8 @@ static void walk_down(const struct memory_case *item, enum dr_precision precisio
     const struct answer resident = run_case(engine, item);
     check_int(resident.code, ==, DR_OK);
     run_command("cp '%s' '%s'", in_root("out.png"), in_root("want.png"));
-    check_under(engine, item, resident.peak, "stayed loaded", "want.png");
-    check_under(engine, item, resident.peak - 1, "did not need was released",
+    check_under(engine, item, resident.peak, "all components resident", "want.png");
+    check_under(engine, item, resident.peak - 1, "does not need released first",
                 "want.png");
 
     /* The least: what the job reaches where one component at a time is loaded. A refusal names
@@ -282,7 +282,8 @@ static void walk_down(const struct memory_case *item, enum dr_precision precisio
     check_int(least, >, resident.peak / 4);
     check_int(least, <, resident.peak);
     /* Where a job needs one component alone, no other is there to be released. */
-    const char *const words = item->kind == DECODE ? "" : "one component at a time";
+    const char *const words =
+        item->kind == DECODE ? "" : "one component loaded at a time";
     check_under(engine, item, least, words, "want.png");
     check_under(engine, item, least, words, "want.png");
     check_refused(engine, item, least);

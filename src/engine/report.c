@@ -157,23 +157,6 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
     forecast->resident_peak_bytes = job->planned_bytes;
 }
 
-/* "one component loaded at a time, some VAE maps above 16.0 MiB made in bands" */
-static void describe_manner(const struct job *job, char text[static DR_TEXT_BYTES])
-{
-    static const char *const residencies[] = {
-        [JOB_RESIDENT] = "all components resident",
-        [JOB_LEAN] = "what it does not need released first",
-        [JOB_PHASED] = "one component loaded at a time",
-    };
-    const size_t whole = job_whole_bytes(job);
-    char size[16];
-    if (whole > 0)
-        (void)snprintf(text, DR_TEXT_BYTES, "%s, some VAE maps above %s made in bands",
-                       residencies[job->residency], size_format(whole, size));
-    else
-        (void)snprintf(text, DR_TEXT_BYTES, "%s", residencies[job->residency]);
-}
-
 /* Every way in which the job could be done that takes less than those before it. */
 static enum dr_code describe_levels(const struct dr_engine *engine, struct job *job,
                                     struct dr_forecast *forecast, struct dr_error *err)
@@ -198,7 +181,7 @@ static enum dr_code describe_levels(const struct dr_engine *engine, struct job *
             level->peak_bytes = least = peak;
             level->budget_bytes = peak + beside;
             level->work = whole > 0 ? flop / whole : 1.0;
-            describe_manner(job, level->manner);
+            job_manner(job, level->manner);
         }
         const enum dr_code code = job_shrink(job, &smaller, err);
         if (code != DR_OK) return code;
@@ -210,7 +193,7 @@ static enum dr_code judge(const struct dr_engine *engine, struct job *job,
                           struct dr_forecast *forecast, struct dr_error *err)
 {
     struct dr_error why;
-    char manner[DR_TEXT_BYTES];
+    char manner[JOB_MANNER_BYTES];
     forecast->budget_bytes = engine->budget_bytes;
     (void)snprintf(forecast->budget_reason, sizeof forecast->budget_reason, "%s",
                    engine->budget_reason);
@@ -220,7 +203,7 @@ static enum dr_code judge(const struct dr_engine *engine, struct job *job,
         return code;
     }
     forecast->fits = code == DR_OK;
-    describe_manner(job, manner);
+    job_manner(job, manner);
     (void)snprintf(forecast->verdict, sizeof forecast->verdict, "%s%.*s",
                    forecast->fits ? "fits with " : "",
                    (int)sizeof forecast->verdict - 16,

@@ -173,7 +173,7 @@ static void one_component_at_a_time_gives_the_same_picture(void)
 
     limit_regions(engine, forecast.phased_peak_bytes);
     struct dr_generate_result result = run(engine, &options);
-    check_has(result.receipt.reason, "one component at a time");
+    check_has(result.receipt.reason, "one component loaded at a time");
     check_int(result.peak_private_bytes, ==, forecast.phased_peak_bytes);
     dr_generate_result_free(&result);
     check(same_file("phased.png", "resident.png"));
