@@ -30,14 +30,14 @@ void command_set(json_t *fields, const char *key, json_t *value)
     (void)json_object_set_new(fields, key, value);
 }
 
-/* ---- looking ----------------------------------------------------------------------------- */
+/* ---- memory and inspect ----------------------------------------------------------------------------- */
 
 static enum dr_code run_memory(struct session *session, const struct options *options,
                                json_t *fields, struct dr_error *err)
 {
     (void)options;
     struct dr_memory *const memory = calloc(1, sizeof *memory);
-    if (!memory) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!memory) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     const enum dr_code code = dr_engine_memory(session->engine, memory, err);
     if (code == DR_OK) answer_add_memory(fields, memory);
     dr_memory_free(memory);
@@ -45,8 +45,8 @@ static enum dr_code run_memory(struct session *session, const struct options *op
     return code;
 }
 
-/* "png", "jpeg" by what the file begins with; NULL for anything else, a pipe among it, whose
- * opening would wait for a writer. */
+/* "png" or "jpeg" by the first bytes of the file, NULL for anything else. A pipe is not opened:
+ * that would wait for a writer. */
 static const char *picture_format(const char *path)
 {
     static const unsigned char png[] = {0x89, 'P', 'N', 'G'},
@@ -84,7 +84,8 @@ static enum dr_code run_inspect(struct session *session, const struct options *o
     if (format) return inspect_picture(path, format, fields, err);
     struct dr_inspection *const inspection = calloc(1, sizeof *inspection);
     if (!inspection)
-        return command_fail(err, DR_NOMEM, "no memory to look at %.400s", path);
+        return command_fail(err, DR_NOMEM, "out of memory while inspecting %.400s",
+                            path);
     const struct dr_inspect_options how = {.vae_folder = options->vae_dir,
                                            .flags = options->digests
                                                         ? DR_INSPECT_DIGESTS
@@ -111,16 +112,16 @@ static enum dr_code run_help(struct session *session, const struct options *opti
     char *text = NULL;
     size_t text_bytes = 0;
     if (name && !command)
-        return command_fail(err, DR_BAD_INPUT, "there is no command \"%.80s\"", name);
+        return command_fail(err, DR_BAD_INPUT, "unknown command \"%.80s\"", name);
     FILE *const stream = open_memstream(&text, &text_bytes);
-    if (!stream) return command_fail(err, DR_NOMEM, "no memory for the help text");
+    if (!stream) return command_fail(err, DR_NOMEM, "out of memory for the help text");
     if (command)
         command_print_help(stream, command, where);
     else
         command_print_list(stream, where);
     if (fclose(stream) != 0) {
         free(text);
-        return command_fail(err, DR_NOMEM, "no memory for the help text");
+        return command_fail(err, DR_NOMEM, "out of memory for the help text");
     }
     answer_set_text(fields, "help", text);
     free(text);
@@ -141,41 +142,41 @@ static enum dr_code run_quit(struct session *session, const struct options *opti
 
 #define BOTH (ON_COMMAND_LINE | ON_SHELL_LINE)
 
-/* A row a command, kept by hand. */
+/* One row per command, formatted by hand. */
 // clang-format off
 static const struct command table[] = {
     {"model", ON_SHELL_LINE, FOR_MODEL, 1, 1, "FILE", "switch to a checkpoint and load it", true,
      run_model},
     {"vae", ON_SHELL_LINE, FOR_VAE, 0, 1, "[automatic|none|NAME|FILE]",
-     "choose the VAE, or show which it is", true, run_vae},
-    {"generate", BOTH, FOR_GENERATE, 0, 0, "", "make pictures from words", true, run_generate},
-    {"encode", BOTH, FOR_ENCODE, 1, 1, "IN.png", "a picture to a latent image", true,
+     "choose the VAE, or show the current one", true, run_vae},
+    {"generate", BOTH, FOR_GENERATE, 0, 0, "", "make pictures from a prompt", true, run_generate},
+    {"encode", BOTH, FOR_ENCODE, 1, 1, "IN.png", "encode a picture to latents", true,
      run_encode},
-    {"decode", BOTH, FOR_DECODE, 1, 1, "LATENT.safetensors", "a latent image to pictures", true,
+    {"decode", BOTH, FOR_DECODE, 1, 1, "LATENT.safetensors", "decode latents to pictures", true,
      run_decode},
     {"inspect", BOTH, FOR_INSPECT, 1, 1, "FILE",
-     "what a checkpoint, a VAE or a picture is and holds", false, run_inspect},
+     "show what a checkpoint, VAE or picture file contains", false, run_inspect},
     {"packs", BOTH, FOR_PACKS, 0, 1, "[list|verify|prune]",
-     "weights kept in the layout that runs: list them, check them, make room", false, run_packs},
-    {"vaes", BOTH, FOR_VAES, 0, 0, "", "which VAEs are there for a model, and what a choice means",
+     "list, verify or remove cached weights (packs)", false, run_packs},
+    {"vaes", BOTH, FOR_VAES, 0, 0, "", "list the VAEs for a model, and what each choice would use",
      true, run_vaes},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",
-     "show or change which VAEs are taken on every run", false, run_settings},
+     "show or change the VAE settings, which apply to every run", false, run_settings},
     {"memory", ON_COMMAND_LINE, FOR_MEMORY, 0, 0, "",
-     "what a picture would need, and what the budget is", true, run_forecast},
+     "show how much memory a job needs, and the budget", true, run_forecast},
     {"memory", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "",
-     "every region that is held, beside what the kernel says", true, run_memory},
-    {"forecast", ON_SHELL_LINE, FOR_MEMORY, 0, 0, "", "what a picture would need", true,
+     "list every region in use and compare it with the kernel's figures", true, run_memory},
+    {"forecast", ON_SHELL_LINE, FOR_MEMORY, 0, 0, "", "show how much memory a job needs", true,
      run_forecast},
     {"unload", ON_SHELL_LINE, FOR_UNLOAD, 0, 1, "[vae|model]",
-     "release weights; a job that needs them reads them again", true, run_unload},
+     "release weights; a later job loads them again", true, run_unload},
     {"budget", ON_SHELL_LINE, FOR_PLAIN, 0, 1, "[BYTES|default]",
-     "set the most private memory, or show it", true, run_budget},
+     "set or show the limit on private memory", true, run_budget},
     {"shell", ON_COMMAND_LINE, FOR_SHELL, 0, 0, "",
-     "one command a line from standard input, with one engine", true, NULL},
+     "run commands from standard input, one per line, in one process", true, NULL},
     {"soak", ON_SHELL_LINE, FOR_SOAK, 1, 1, "N",
-     "N random operations, with the memory held against the kernel after each", true, run_soak},
-    {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "the commands, or one of them", false, run_help},
+     "run N random operations, and check memory against the kernel after each", true, run_soak},
+    {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "list the commands, or show the options of one", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
 };
 // clang-format on
@@ -204,7 +205,9 @@ void command_print_help(FILE *stream, const struct command *command, unsigned wh
             command->operands, command->summary);
     options_print_help(stream, command->bit | (in_shell ? IN_SHELL : 0));
     if (!command->run) {
-        fputs("\ncommands, one a line, split as a POSIX shell would:\n", stream);
+        fputs(
+            "\nCommands, one per line; words are split and quoted as in a POSIX shell:\n",
+            stream);
         command_print_list(stream, ON_SHELL_LINE);
     }
 }

@@ -24,14 +24,14 @@
 #include "start_settings.h"
 
 static const char intro[] =
-    "darkroom makes pictures with Stable Diffusion checkpoints, in memory that is accounted for.\n"
+    "darkroom makes pictures with Stable Diffusion checkpoints and checks its memory use against the kernel.\n"
     "\n"
     "usage: darkroom COMMAND [option...]\n"
     "       darkroom --help | --version\n"
     "\n";
 static const char outro[] =
     "\n"
-    "darkroom COMMAND --help lists a command's options; man darkroom tells the rest.\n"
+    "darkroom COMMAND --help lists the options of a command; man darkroom describes everything.\n"
     "\n"
     "  darkroom generate -m sd15.safetensors -p \"a lighthouse at dusk\" -o dusk.png\n"
     "  darkroom generate -m sd15.safetensors --vae my-vae.safetensors -p ... --seed 7\n"

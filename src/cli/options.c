@@ -25,8 +25,8 @@ struct option {
     enum value_kind kind;
     size_t offset;
     unsigned commands;
-    /* In help; for WORD the words, in the enum's order; for PAIR, two int32_t beside each
-     * other, two letters with what stands between the numbers: "WxH". */
+    /* Shown in the help. WORD: the words, in the order of the enum. PAIR: the two numbers (two
+     * adjacent int32_t) as letters with their separator between them: "WxH". */
     const char *value;
     const char *help;
 };
@@ -37,82 +37,83 @@ struct option {
 #define ENGINE    (FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_MEMORY | FOR_SHELL)
 #define START     (ENGINE | AT_START)
 
-/* A row an option: clang-format would spread it over a screen's width and more. */
+/* One row per option. clang-format would spread each over many lines. */
 // clang-format off
 static const struct option table[] = {
     {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL | FOR_VAES | FOR_SETTINGS, "FILE",
      "the checkpoint"},
-    {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT", "what to show"},
-    {"negative", 'n', TEXT, AT(negative), FOR_GENERATE, "TEXT", "what not to show"},
+    {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT", "the prompt"},
+    {"negative", 'n', TEXT, AT(negative), FOR_GENERATE, "TEXT", "the negative prompt"},
     {"output", 'o', TEXT, AT(output), FOR_GENERATE | CODECS, "FILE",
-     ".png, .jpg, or .safetensors (.sft) for latents (default darkroom-SEED.png)"},
-    {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE, "PIXELS", "a multiple of 8 (default 512, SDXL 1024)"},
+     "output file: .png, .jpg, or .safetensors (.sft) for latents (default darkroom-SEED.png)"},
+    {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE, "PIXELS",
+     "width, a multiple of 8 (default 512, SDXL 1024)"},
     {"height", 'H', INT32, AT(height), JOBS | FOR_ENCODE, "PIXELS",
-     "a multiple of 8 (default 512, SDXL 1024)"},
+     "height, a multiple of 8 (default 512, SDXL 1024)"},
     {"original-size", 0, PAIR, AT(original), JOBS, "WxH",
-     "SDXL: the size it is told the picture had before it was cut (default: its size)"},
+     "SDXL size conditioning: the original size (default: the picture's size)"},
     {"crop", 0, PAIR, AT(crop), JOBS, "X,Y",
-     "SDXL: where it is told the picture was cut, left and top (default 0,0)"},
+     "SDXL size conditioning: the left and top crop offsets (default 0,0)"},
     {"target-size", 0, PAIR, AT(target), JOBS, "WxH",
-     "SDXL: the size it is told the picture should have (default: its size)"},
+     "SDXL size conditioning: the target size (default: the picture's size)"},
     {"seed", 's', SEED, AT(seed), FOR_GENERATE | FOR_SOAK, "N",
-     "of the noise, or of soak's operations (default -1: a random one)"},
+     "seed of the noise, or of soak's operations (default -1: a random seed)"},
     {"steps", 0, INT32, AT(steps), JOBS, "N", "sampling steps (default 20)"},
-    {"cfg", 0, REAL, AT(cfg), JOBS, "X", "guidance; 1 is none (default 7)"},
+    {"cfg", 0, REAL, AT(cfg), JOBS, "X", "guidance scale; 1 turns guidance off (default 7)"},
     {"sampler", 0, TEXT, AT(sampler), JOBS, "NAME",
-     "euler, euler-a (default), heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm"},
+     "sampler: euler, euler-a (default), heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm"},
     {"scheduler", 0, TEXT, AT(scheduler), JOBS, "NAME",
-     "normal, karras, exponential, sgm-uniform, leading, trailing (default by sampler)"},
+     "noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing (default depends on the sampler)"},
     {"prediction", 0, WORD, AT(prediction), JOBS, "auto|eps|v",
-     "what the UNet predicts (default auto: the file says)"},
+     "what the UNet predicts (default auto: read from the checkpoint)"},
     {"clip-skip", 0, INT32, AT(clip_skip), JOBS, "N",
-     "last layers left out, 1 is none (default 1)"},
+     "which layer of the text encoder to use, counted from the end (default 1: the last, with SDXL the last but one)"},
     {"vae", 0, TEXT, AT(vae), JOBS | CODECS | FOR_SETTINGS, "CHOICE",
-     "automatic, none, a name in the VAE folder, or a path; a job's is for that job only"},
+     "automatic, none, a name in the VAE directory, or a path; a VAE given with a job applies to that job only"},
     {"unset-vae", 0, FLAG, AT(unset_vae), FOR_SETTINGS, NULL,
-     "no VAE for the model any more, or without --model for all"},
+     "remove the VAE set for the model, or without --model the one for all models"},
     {"vae-dir", 0, TEXT, AT(vae_dir), START | FOR_INSPECT | FOR_VAES | FOR_SETTINGS, "DIR",
-     "the VAE folder (default DARKROOM_VAE_DIR, the settings, else the data folder)"},
-    {"unset-vae-dir", 0, FLAG, AT(unset_vae_dir), FOR_SETTINGS, NULL, "no VAE folder any more"},
-    {"init", 0, TEXT, AT(init), JOBS, "IMAGE", "start from this picture (image to image)"},
+     "the VAE directory (default: DARKROOM_VAE_DIR, then the settings, then vae/ in the data directory)"},
+    {"unset-vae-dir", 0, FLAG, AT(unset_vae_dir), FOR_SETTINGS, NULL, "remove the VAE directory from the settings"},
+    {"init", 0, TEXT, AT(init), JOBS, "IMAGE", "image to image: start from this picture"},
     {"strength", 0, REAL, AT(strength), JOBS, "X",
-     "how far from the picture, 0 to 1 (default 0.75)"},
-    {"batch", 0, INT32, AT(batch), JOBS, "N", "pictures, with seeds N, N+1, ... (default 1)"},
+     "image to image: how much to change the picture, above 0 and up to 1 (default 0.75)"},
+    {"batch", 0, INT32, AT(batch), JOBS, "N", "number of pictures, with consecutive seeds (default 1)"},
     {"rng", 0, WORD, AT(rng), FOR_GENERATE | FOR_SHELL, "cuda|cpu",
-     "whose noise a seed means (default cuda)"},
-    {"bits", 0, INT32, AT(bits), FOR_GENERATE | FOR_DECODE, "8|16", "a channel in PNG (default 8)"},
-    {"quality", 0, INT32, AT(quality), FOR_GENERATE | FOR_DECODE, "N", "of JPEG (default 95)"},
+     "the random generator to reproduce (default cuda)"},
+    {"bits", 0, INT32, AT(bits), FOR_GENERATE | FOR_DECODE, "8|16", "bits per channel of a PNG file (default 8)"},
+    {"quality", 0, INT32, AT(quality), FOR_GENERATE | FOR_DECODE, "N", "JPEG quality, 1 to 100 (default 95)"},
     {"precision", 0, WORD, AT(precision), START, "auto|bf16|f32",
-     "of the networks (default auto: bf16 where the processor has it)"},
-    {"threads", 0, INT32, AT(threads), START, "N", "0 is all cores (default 0)"},
+     "precision of the networks (default auto: bf16 if the processor supports it, else f32)"},
+    {"threads", 0, INT32, AT(threads), START, "N", "number of threads; 0 is one per available processor (default 0)"},
     {"tokenizer", 0, TEXT, AT(tokenizer), START, "DIR",
-     "folder of vocab.json and merges.txt (default DARKROOM_TOKENIZER, else tokenizer/ beside the "
-     "model, else the data folder)"},
+     "directory of vocab.json and merges.txt (default: DARKROOM_TOKENIZER, then tokenizer/ beside the "
+     "model, then tokenizer/ in the data directory)"},
     {"budget", 0, BYTES, AT(budget), ENGINE, "SIZE",
-     "most private memory, such as 2G (default: nine tenths of what is free)"},
+     "limit on private memory, such as 2G (default: 90 % of available memory)"},
     {"packs", 0, TEXT, AT(packs), START | FOR_VAES | FOR_PACKS, "DIR|off",
-     "where weights are kept in the layout that runs, to be mapped and not read (default "
-     "DARKROOM_PACKS, else the cache folder)"},
-    {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE", "what prune leaves, such as 20G"},
+     "directory where weights are cached in the execution layout (default: DARKROOM_PACKS, then "
+     "the cache directory); off: do not cache"},
+    {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE", "how many bytes of packs prune keeps, such as 20G"},
     {"memory-log", 0, TEXT, AT(memory_log), START, "FILE",
-     "write each region of memory as it comes and goes, a JSON object a line"},
+     "log each region of memory when it is opened and closed, as JSON lines"},
     {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE | FOR_VAES | FOR_MODEL | FOR_SHELL, NULL,
-     "take what would be refused: a checkpoint with markers or settings that darkroom does not obey, a VAE of "
-     "another latent space"},
+     "accept what would be refused: a checkpoint with settings that darkroom does not implement, or a VAE "
+     "from another latent space"},
     {"digest", 0, FLAG, AT(digests), FOR_INSPECT | FOR_VAES, NULL,
      "read all tensors and show their digests"},
     {"drop-cache", 0, FLAG, AT(drop_cache), FOR_SHELL | FOR_UNLOAD, NULL,
-     "drop what the kernel's page cache holds of files that are let go of"},
+     "when a file is released, drop it from the kernel's page cache"},
     {"models", 0, TEXT, AT(models), FOR_SOAK, "FILE,...",
      "checkpoints to switch between (default: the loaded one)"},
-    {"vaes", 0, TEXT, AT(vaes), FOR_SOAK, "CHOICE,...", "VAEs to choose, beside none and automatic"},
+    {"vaes", 0, TEXT, AT(vaes), FOR_SOAK, "CHOICE,...", "VAEs to choose from, in addition to none and automatic"},
     {"profile", 0, FLAG, AT(profile), FOR_GENERATE | CODECS, NULL,
-     "where the time went, by kind and shape of layer, on standard error; rates as a share of "
-     "the library's for a plain matrix product"},
-    {"json", 0, FLAG, AT(json), FOR_ALL, NULL, "answers as JSON on standard output, a line each"},
-    {"verbose", 'v', COUNT, AT(verbose), FOR_ALL, NULL, "say more on standard error; twice: all"},
+     "print where the time went, by kind and shape of layer, on standard error; rates are also shown "
+     "relative to a GEMM of the compute library"},
+    {"json", 0, FLAG, AT(json), FOR_ALL, NULL, "answer each command with one line of JSON on standard output"},
+    {"verbose", 'v', COUNT, AT(verbose), FOR_ALL, NULL, "log more to standard error; -vv logs everything"},
     {"quiet", 'q', FLAG, AT(quiet), FOR_ALL, NULL, "no progress and no warnings"},
-    {"help", 'h', FLAG, AT(help), FOR_ALL, NULL, "this text"},
+    {"help", 'h', FLAG, AT(help), FOR_ALL, NULL, "show this help"},
 };
 // clang-format on
 enum {
@@ -168,7 +169,7 @@ static enum number parse_integer(const char *text, int64_t low, int64_t high,
     return NUMBER;
 }
 
-/* What is too small for a double is zero, or next to it. */
+/* A number too small for a double becomes zero or nearly zero. */
 static enum number parse_real(const char *text, double *out)
 {
     char *end;
@@ -186,14 +187,14 @@ static enum dr_code store_integer(const struct option *option, const char *text,
     case NUMBER: return DR_OK;
     case NUMBER_OUT_OF_RANGE:
         return fail(err, "--%s: %.80s is out of range; the %s is %lld", option->name,
-                    text, *text == '-' ? "least" : "most",
+                    text, *text == '-' ? "minimum" : "maximum",
                     (long long)(*text == '-' ? low : high));
     case NUMBER_NONE: break;
     }
     return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
 }
 
-/* Every number of 64 bits without a sign, as PyTorch takes them; -1 is a random one. */
+/* Any unsigned 64-bit number, as in PyTorch; -1 draws a random seed. */
 static enum dr_code store_seed(const struct option *option, const char *text,
                                uint64_t *out, struct dr_error *err)
 {
@@ -205,11 +206,12 @@ static enum dr_code store_seed(const struct option *option, const char *text,
     const unsigned long long value = strtoull(digits, NULL, 10);
     if (*text == '-' && (errno || value > 1))
         return fail(
-            err, "--%s: %.80s is out of range; the least is 0, or -1 for a random one",
+            err,
+            "--%s: %.80s is out of range; the minimum is 0, or -1 for a random seed",
             option->name, text);
     if (errno)
-        return fail(err, "--%s: %.80s is out of range; the most is %llu", option->name,
-                    text, (unsigned long long)UINT64_MAX);
+        return fail(err, "--%s: %.80s is out of range; the maximum is %llu",
+                    option->name, text, (unsigned long long)UINT64_MAX);
     *out = *text == '-' && value ? dr_random_seed() : value;
     return DR_OK;
 }
@@ -242,7 +244,7 @@ static bool parse_word(const char *words, const char *text, int *out)
     return false;
 }
 
-/* "1024x768" by "WxH". */
+/* Parses "1024x768" according to "WxH". */
 static enum number parse_pair(const char *form, const char *text, int32_t pair[2])
 {
     char first[32];
@@ -266,7 +268,7 @@ static enum dr_code store_pair(const struct option *option, const char *text,
     switch (parse_pair(option->value, text, pair)) {
     case NUMBER: return DR_OK;
     case NUMBER_OUT_OF_RANGE:
-        return fail(err, "--%s takes %s; %.80s is out of range: give 0 to %d for each",
+        return fail(err, "--%s takes %s; %.80s is out of range: each must be 0 to %d",
                     option->name, option->value, text, INT32_MAX);
     case NUMBER_NONE: break;
     }
@@ -330,11 +332,11 @@ static const struct option *find_short(char letter)
     return NULL;
 }
 
-static void note_said(struct options *options, const struct option *option)
+static void note_given(struct options *options, const struct option *option)
 {
-    if (option->offset == AT(budget)) options->budget_said = true;
-    if (option->offset == AT(keep)) options->keep_said = true;
-    if (option->offset == AT(strength)) options->strength_said = true;
+    if (option->offset == AT(budget)) options->budget_given = true;
+    if (option->offset == AT(keep)) options->keep_given = true;
+    if (option->offset == AT(strength)) options->strength_given = true;
 }
 
 static bool takes_value(const struct option *option)
@@ -342,7 +344,7 @@ static bool takes_value(const struct option *option)
     return option->kind != FLAG && option->kind != COUNT;
 }
 
-/* Which option a word names; where it carries a value ("--seed=7", "-s7"), *value is that. */
+/* Finds the option that a word names. *value is the value in the same word ("--seed=7", "-s7"), or NULL. */
 static const struct option *find(const char *word, const char **value)
 {
     if (word[1] == '-') {
@@ -358,17 +360,18 @@ static enum dr_code check_place(const struct option *option, unsigned command,
                                 const char *word, struct dr_error *err)
 {
     if (!option || !(option->commands & command & FOR_ALL))
-        return fail(err, "there is no option %.80s here; --help lists those that are",
+        return fail(err,
+                    "unknown option %.80s; --help lists the options of this command",
                     word);
     if ((command & IN_SHELL) && (option->commands & AT_START))
         return fail(
             err,
-            "--%s is fixed when the shell starts: end it and run darkroom shell --%s %s",
+            "--%s is fixed when the shell starts; quit, then run darkroom shell --%s %s",
             option->name, option->name, option->value);
     return DR_OK;
 }
 
-/* One word that begins with a dash; *idx moves to its value where that is the next word. */
+/* Handles one word that begins with a dash. If its value is the next word, *idx advances to it. */
 static enum dr_code take_option(struct options *options, unsigned command, int count,
                                 const char *const *words, int *idx,
                                 struct dr_error *err)
@@ -380,15 +383,15 @@ static enum dr_code take_option(struct options *options, unsigned command, int c
     if (!takes_value(option) && value && word[1] == '-')
         return fail(err, "--%s takes no value", option->name);
     if (!takes_value(option) && value)
-        return fail(err,
-                    "-%c takes no value; give each option a dash of its own, not %.80s",
-                    option->letter, word);
+        return fail(
+            err, "-%c takes no value; give each option its own dash instead of %.80s",
+            option->letter, word);
     if (takes_value(option) && !value) {
         if (*idx + 1 == count)
             return fail(err, "--%s needs a value: %s", option->name, option->value);
         value = words[++*idx];
     }
-    note_said(options, option);
+    note_given(options, option);
     return store(options, option, value, err);
 }
 
@@ -409,7 +412,7 @@ enum dr_code options_parse(struct options *options, unsigned command, int count,
             if (options->operand_count == OPTIONS_MAX_OPERANDS)
                 return fail(
                     err,
-                    "too many words, from \"%.80s\"; quote a text of several words",
+                    "too many arguments, starting at \"%.80s\"; quote text that contains spaces",
                     word);
             options->operands[options->operand_count++] = word;
         } else {
@@ -421,7 +424,7 @@ enum dr_code options_parse(struct options *options, unsigned command, int count,
     return DR_OK;
 }
 
-bool options_say_json(int count, const char *const *words)
+bool options_have_json(int count, const char *const *words)
 {
     for (int i = 0; i < count; ++i)
         if (strcmp(words[i], "--json") == 0) return true;
@@ -460,7 +463,7 @@ void options_print_names(FILE *stream, unsigned command)
     }
 }
 
-static bool is_said_before(const char *sampler, int32_t idx)
+static bool is_printed_before(const char *sampler, int32_t idx)
 {
     const char *const name = dr_sampler_schedule(sampler, idx);
     for (int32_t k = 0; dr_sampler_name(k) && strcmp(dr_sampler_name(k), sampler) != 0;
@@ -475,7 +478,7 @@ static void print_schedules(FILE *stream)
 {
     for (int32_t k = 0; dr_sampler_name(k); ++k)
         for (int32_t i = 0; dr_sampler_schedule(dr_sampler_name(k), i); ++i)
-            if (!is_said_before(dr_sampler_name(k), i))
+            if (!is_printed_before(dr_sampler_name(k), i))
                 fprintf(stream, "%s\n", dr_sampler_schedule(dr_sampler_name(k), i));
 }
 

@@ -53,7 +53,7 @@ static void takes_every_kind(void)
     check_int(options.rng, ==, DR_RNG_CPU);
     check_int(options.prediction, ==, DR_PREDICTION_V);
     check_int(options.budget, ==, 3ull << 29);
-    check(options.budget_said && options.force && options.json && options.quiet);
+    check(options.budget_given && options.force && options.json && options.quiet);
     check_int(options.precision, ==, DR_PRECISION_F32);
     check_int(options.steps, ==, 3);
     check_int(options.width, ==, 64);
@@ -104,7 +104,7 @@ static void defaults_are_the_librarys(void)
     check_int(options.rng, ==, job.rng);
     check_int(options.prediction, ==, job.prediction);
     check_int(options.quality, ==, job.quality);
-    check(!options.budget_said && !options.strength_said);
+    check(!options.budget_given && !options.strength_given);
 }
 
 static void keeps_operands(void)
@@ -126,32 +126,32 @@ static void refuses_by_name(void)
     static const struct {
         const char *option, *value, *part;
     } cases[] = {
-        {"--steps",     "many",                     "--steps takes a whole number"        },
-        {"--steps",     "2.5",                      "--steps takes a whole number"        },
-        {"--steps",     "99999999999",              "--steps"                             },
-        {"--steps",     "",                         "--steps"                             },
-        {"--cfg",       "x",                        "--cfg takes a number"                },
-        {"--rng",       "gpu",                      "--rng takes cuda|cpu"                },
-        {"--rng",       "c",                        "--rng takes cuda|cpu"                },
-        {"--precision", "f16",                      "auto|bf16|f32"                       },
-        {"--budget",    "lots",                     "--budget"                            },
-        {"--seed",      "1e3",                      "--seed takes a whole number"         },
+        {"--steps",     "many",                     "--steps takes a whole number"           },
+        {"--steps",     "2.5",                      "--steps takes a whole number"           },
+        {"--steps",     "99999999999",              "--steps"                                },
+        {"--steps",     "",                         "--steps"                                },
+        {"--cfg",       "x",                        "--cfg takes a number"                   },
+        {"--rng",       "gpu",                      "--rng takes cuda|cpu"                   },
+        {"--rng",       "c",                        "--rng takes cuda|cpu"                   },
+        {"--precision", "f16",                      "auto|bf16|f32"                          },
+        {"--budget",    "lots",                     "--budget"                               },
+        {"--seed",      "1e3",                      "--seed takes a whole number"            },
         {"--seed",      "99999999999999999999999",
-         "--seed: 99999999999999999999999 is out of range; the most is"                   },
-        {"--seed",      "-99999999999999999999999", "the least is"                        },
-        {"--steps",     "4294967297",               "out of range; the most is 2147483647"},
-        {"--steps",     "-2147483649",              "the least is -2147483648"            },
-        {"--cfg",       "1e999",                    "--cfg: 1e999 is out of range"        },
+         "--seed: 99999999999999999999999 is out of range; the maximum is"                   },
+        {"--seed",      "-99999999999999999999999", "the minimum is"                         },
+        {"--steps",     "4294967297",               "out of range; the maximum is 2147483647"},
+        {"--steps",     "-2147483649",              "the minimum is -2147483648"             },
+        {"--cfg",       "1e999",                    "--cfg: 1e999 is out of range"           },
         {"--crop",      "1,9999999999",
-         "1,9999999999 is out of range: give 0 to 2147483647"                             },
-        {"--crop",      "-1,1",                     "out of range: give 0 to"             },
-        {"--crop",      "1,x",                      "takes two whole numbers"             },
-        {"--budget",    "99999999999G",             "out of range"                        },
-        {"--budget",    "99999999999999999999999",  "out of range"                        },
-        {"--nonsense",  "1",                        "there is no option --nonsense"       },
-        {"-z",          "1",                        "there is no option -z"               },
-        {"--jso",       "1",                        "there is no option --jso"            },
-        {"--digest",    "1",                        "there is no option --digest here"    },
+         "1,9999999999 is out of range: each must be 0 to 2147483647"                        },
+        {"--crop",      "-1,1",                     "out of range: each must be 0 to"        },
+        {"--crop",      "1,x",                      "takes two whole numbers"                },
+        {"--budget",    "99999999999G",             "out of range"                           },
+        {"--budget",    "99999999999999999999999",  "out of range"                           },
+        {"--nonsense",  "1",                        "unknown option --nonsense"              },
+        {"-z",          "1",                        "unknown option -z"                      },
+        {"--jso",       "1",                        "unknown option --jso"                   },
+        {"--digest",    "1",                        "unknown option --digest"                },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         check_int(PARSE(FOR_GENERATE, cases[i].option, cases[i].value), ==,

@@ -23,7 +23,7 @@ static enum dr_code prune_packs(const struct options *options, json_t *fields,
                                 struct dr_error *err)
 {
     struct dr_pack_prune pruned;
-    if (!options->keep_said)
+    if (!options->keep_given)
         return command_fail(
             err, DR_BAD_INPUT,
             "say how much may stay: packs prune --keep 20G; --keep 0 removes all");
@@ -42,7 +42,7 @@ enum dr_code run_packs(struct session *session, const struct options *options,
 {
     const char *const what = options->operand_count ? options->operands[0] : "list";
     const bool prunes = strcmp(what, "prune") == 0;
-    if (options->keep_said && !prunes)
+    if (options->keep_given && !prunes)
         return command_fail(err, DR_BAD_INPUT, "--keep is for packs prune");
     if (prunes) return prune_packs(options, fields, err);
     if (strcmp(what, "list") == 0) return list_packs(session, options, 0, fields, err);

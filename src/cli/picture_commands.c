@@ -86,7 +86,7 @@ static void answer_generate(struct session *session, const struct options *optio
     answer_set_bytes(fields, "planned_private_bytes", result->planned_private_bytes);
     answer_set_bytes(fields, "peak_private_bytes", result->peak_private_bytes);
     if (result->warnings[0]) add_warning(session, warnings, result->warnings);
-    if (options->strength_said && !options->init)
+    if (options->strength_given && !options->init)
         add_warning(session, warnings, "--strength does nothing without --init.");
     command_set(fields, "warnings", warnings);
     answer_profile(session, options, result->profile, fields);

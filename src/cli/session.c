@@ -123,7 +123,7 @@ static struct options default_options(const struct session *session)
     options.help = false;
     options.force = false; /* said for the model of the start alone */
     options.model = NULL;
-    options.budget_said = false;
+    options.budget_given = false;
     options.seed = dr_random_seed(); /* another for each command */
     return options;
 }
@@ -206,7 +206,7 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     if (code == DR_OK)
         code = options_parse(&options, command->bit | (is_shell ? IN_SHELL : 0), count,
                              words, &err);
-    if (code != DR_OK) options.json |= options_say_json(count, words);
+    if (code != DR_OK) options.json |= options_have_json(count, words);
     talk_begin(&session->talk, options.json, options.quiet, options.verbose);
     if (!is_shell) session->start = options; /* the engine opens by them */
     interrupt_begin(session->engine);

@@ -102,7 +102,7 @@ int shell_run(int count, const char *const *words)
                        "shell takes no \"%.80s\": commands come on standard input",
                        options.operands[0]);
     }
-    if (code != DR_OK) options.json |= options_say_json(count, words);
+    if (code != DR_OK) options.json |= options_have_json(count, words);
     session_init(&session, SESSION_SHELL, &options);
     if (code == DR_OK) code = start(&session, options.model, &err);
     if (code == DR_OK)

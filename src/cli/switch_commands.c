@@ -41,7 +41,7 @@ enum dr_code command_prepare(struct session *session, const struct options *opti
     if (!options->model && !is_shell)
         return command_fail(err, DR_BAD_INPUT,
                             "no model was given: say which with -m FILE");
-    if (is_shell && options->budget_said)
+    if (is_shell && options->budget_given)
         code = dr_engine_set_budget(session->engine, options->budget, err);
     if (code == DR_OK) code = check_interrupt(err);
     if (code != DR_OK || !options->model) return code;
