@@ -1,4 +1,4 @@
-/* utf8 — is it, and where may it be cut?
+/* utf8 — is it valid, where may it be cut, and what characters are in it?
  *
  * Validity is Unicode's: shortest forms only, no surrogates, nothing above U+10FFFF.
  * Source: The Unicode Standard 15.0, table 3-7. Any thread.
@@ -8,6 +8,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* What stands for bytes that are no character. */
+enum {
+    UTF8_REPLACEMENT = 0xFFFD
+};
 
 /* Length in bytes, 1 to 4, of the valid character at the front of text, or 0 where there is
  * none: the end, or a byte that begins no valid character. */
@@ -18,5 +24,13 @@ bool utf8_is_valid(const char *text, size_t bytes);
 /* Where to cut the first bytes of a longer text: bytes, less those of a character at the end
  * that has begun and is not whole. Bytes that are part of no character stay. */
 size_t utf8_cut(const char *text, size_t bytes);
+
+/* The character at the front of text, of at least one byte; returns how many bytes it took, at
+ * least one. Bytes that begin no character are UTF8_REPLACEMENT, once for the longest start of a
+ * character that they are (section 3.9 there, as Python's errors="replace"). */
+size_t utf8_decode(const char *text, size_t bytes, uint32_t *point);
+
+/* A point, at most U+10FFFF, as UTF-8; its length, 1 to 4. Surrogates are written as such. */
+size_t utf8_encode(uint32_t point, char out[static 4]);
 
 #endif

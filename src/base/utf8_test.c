@@ -7,14 +7,18 @@ static bool valid(const char *text)
     return utf8_is_valid(text, strlen(text));
 }
 
+/* A second way, by the definition: the bits of a point below one another. */
 static size_t encode(uint32_t point, char out[static 4])
 {
-    if (point < 0x80) return out[0] = (char)point, 1;
-    const size_t length = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
-    static const unsigned char marks[] = {0, 0, 0xC0, 0xE0, 0xF0};
-    for (size_t i = length; i-- > 1; point >>= 6)
-        out[i] = (char)(0x80 | (point & 0x3F));
-    out[0] = (char)(marks[length] | point);
+    const size_t length = point < 0x80      ? 1
+                          : point < 0x800   ? 2
+                          : point < 0x10000 ? 3
+                                            : 4;
+    const uint32_t lead[] = {0, point, 0xC0 | point >> 6, 0xE0 | point >> 12,
+                             0xF0 | point >> 18};
+    out[0] = (char)lead[length];
+    for (size_t i = 1; i < length; ++i)
+        out[i] = (char)(0x80 | (point >> 6 * (length - 1 - i) & 0x3F));
     return length;
 }
 
@@ -29,6 +33,14 @@ static void knows_every_character(void)
         if (utf8_length(text, length) != expected)
             check_fail_at("U+%04X has length %zu, not %zu", point,
                           utf8_length(text, length), expected);
+        char written[4];
+        uint32_t decoded = 0;
+        if (is_character) {
+            check_int(utf8_encode(point, written), ==, length);
+            check(memcmp(written, text, length) == 0);
+            check_int(utf8_decode(text, length, &decoded), ==, length);
+            check_int(decoded, ==, point);
+        }
         if (length > 1) check_int(utf8_length(text, length - 1), ==, 0);
         if (is_character && length > 1) check_int(utf8_cut(text, length - 1), ==, 0);
         check_int(utf8_cut(text, length), ==, length);
@@ -63,10 +75,38 @@ static void cuts_between_characters(void)
     check_int(utf8_cut("a\xff", 2), ==, 2);
 }
 
+static void replaces_what_is_no_character(void)
+{
+    static const struct {
+        const char *text;
+        size_t length;
+    } cases[] = {
+        {"\x80\x80",         1}, /* no first byte */
+        {"\xc0\xaf",         1},
+        {"\xed\xa0\x80",     1}, /* a surrogate: the first byte alone starts a character */
+        {"\xe6\x9a"
+         "a",       2},
+        {"\xe6\x9a",         2}, /* the end */
+        {"\xf0\x9f\x8c",     3},
+        {"\xf0\x9f\x8c"
+         "a",       3},
+        {"\xf4\x90\x80\x80", 1}, /* above the last */
+        {"\xff"
+         "abc",     1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        uint32_t point = 0;
+        check_int(utf8_decode(cases[i].text, strlen(cases[i].text), &point), ==,
+                  cases[i].length);
+        check_int(point, ==, UTF8_REPLACEMENT);
+    }
+}
+
 int main(void)
 {
     check_run(knows_every_character);
     check_run(refuses_what_is_not);
     check_run(cuts_between_characters);
+    check_run(replaces_what_is_no_character);
     return check_done();
 }

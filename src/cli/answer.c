@@ -6,30 +6,13 @@
 
 /* ---- text -------------------------------------------------------------------------------- */
 
-/* The length of the UTF-8 character at text, 0 where there is none: overlong forms, surrogates
- * and what lies above U+10FFFF are none (RFC 3629). */
-static size_t character_bytes(const unsigned char *text)
+/* The length of the UTF-8 character at text, 0 where there is none: jansson knows which are. */
+static size_t character_bytes(const char *text)
 {
-    static const struct {
-        unsigned char low, high, second_low, second_high, bytes;
-    } forms[] = {
-        {0x01, 0x7F, 0x00, 0x00, 1},
-        {0xC2, 0xDF, 0x80, 0xBF, 2},
-        {0xE0, 0xE0, 0xA0, 0xBF, 3},
-        {0xE1, 0xEC, 0x80, 0xBF, 3},
-        {0xED, 0xED, 0x80, 0x9F, 3},
-        {0xEE, 0xEF, 0x80, 0xBF, 3},
-        {0xF0, 0xF0, 0x90, 0xBF, 4},
-        {0xF1, 0xF3, 0x80, 0xBF, 4},
-        {0xF4, 0xF4, 0x80, 0x8F, 4},
-    };
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; ++i) {
-        if (text[0] < forms[i].low || text[0] > forms[i].high) continue;
-        if (forms[i].bytes == 1) return 1;
-        if (text[1] < forms[i].second_low || text[1] > forms[i].second_high) return 0;
-        for (size_t k = 2; k < forms[i].bytes; ++k)
-            if ((text[k] & 0xC0) != 0x80) return 0;
-        return forms[i].bytes;
+    for (size_t bytes = 1; bytes <= strnlen(text, 4); ++bytes) {
+        json_t *const character = json_stringn(text, bytes);
+        json_decref(character);
+        if (character) return bytes;
     }
     return 0;
 }
@@ -41,7 +24,7 @@ static char *valid_utf8(const char *text)
     if (!valid) return NULL;
     char *to = valid;
     while (*text) {
-        const size_t bytes = character_bytes((const unsigned char *)text);
+        const size_t bytes = character_bytes(text);
         memcpy(to, bytes ? text : replacement, bytes ? bytes : sizeof replacement);
         to += bytes ? bytes : sizeof replacement;
         text += bytes ? bytes : 1;

@@ -6,10 +6,8 @@
 #include "base/utf8.h"
 
 enum {
-    REPLACEMENT = 0xFFFD,
     MARK = 0xFEFF, /* byte order: SWAPPED_MARK in the other one */
     SWAPPED_MARK = 0xFFFE,
-    CHARACTER_MOST = 0x10FFFF,
     UTF8_MOST_BYTES = 4
 };
 
@@ -20,30 +18,15 @@ static bool is_surrogate(uint32_t character)
 
 uint32_t parameters_text_next(const char **text, size_t *bytes)
 {
-    static const uint8_t lead_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    const uint8_t *const in = (const uint8_t *)*text;
-    const size_t length = utf8_length(*text, *bytes);
-    uint32_t character = length ? in[0] & lead_bits[length] : REPLACEMENT;
-    for (size_t i = 1; i < length; ++i)
-        character = character << 6 | (in[i] & 0x3F);
-    const size_t used = length ? length : 1;
+    uint32_t character = UTF8_REPLACEMENT;
+    size_t used = utf8_length(*text, *bytes);
+    if (used > 0)
+        (void)utf8_decode(*text, used, &character);
+    else
+        used = 1;
     *text += used;
     *bytes -= used;
     return character;
-}
-
-static char *put_utf8(char *out, uint32_t character)
-{
-    if (character < 0x80) {
-        *out++ = (char)character;
-        return out;
-    }
-    const int more = character < 0x800 ? 1 : character < 0x10000 ? 2 : 3;
-    static const uint8_t marks[] = {0, 0xC0, 0xE0, 0xF0};
-    *out++ = (char)(marks[more] | (uint8_t)(character >> (6 * more)));
-    for (int i = more - 1; i >= 0; --i)
-        *out++ = (char)(0x80 | ((character >> (6 * i)) & 0x3F));
-    return out;
 }
 
 /* Room for characters of at most factor bytes each, and the end. */
@@ -59,7 +42,7 @@ char *parameters_text_clean(const char *text, size_t bytes)
     if (!clean) return NULL;
     char *out = clean;
     while (bytes > 0)
-        out = put_utf8(out, parameters_text_next(&text, &bytes));
+        out += utf8_encode(parameters_text_next(&text, &bytes), out);
     *out = '\0';
     return clean;
 }
@@ -70,7 +53,7 @@ char *parameters_text_from_latin1(const char *text, size_t bytes)
     if (!utf8) return NULL;
     char *out = utf8;
     for (size_t i = 0; i < bytes; ++i)
-        out = put_utf8(out, (uint8_t)text[i]);
+        out += utf8_encode((uint8_t)text[i], out);
     *out = '\0';
     return utf8;
 }
@@ -109,7 +92,7 @@ static uint32_t utf16_next(const uint8_t *data, size_t bytes, enum byte_order or
     *used = 2;
     if (!is_surrogate(first)) return first;
     const uint32_t second = bytes >= 4 ? unit_at(data + 2, order) : 0;
-    if (first >= 0xDC00 || second < 0xDC00 || second > 0xDFFF) return REPLACEMENT;
+    if (first >= 0xDC00 || second < 0xDC00 || second > 0xDFFF) return UTF8_REPLACEMENT;
     *used = 4;
     return 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
 }
@@ -129,7 +112,7 @@ char *parameters_text_from_utf16(const uint8_t *data, size_t bytes,
         size_t used = 0;
         const uint32_t character = utf16_next(data, bytes, order, &used);
         if (character == 0) break;
-        out = put_utf8(out, character);
+        out += utf8_encode(character, out);
         data += used;
         bytes -= used;
     }

@@ -29,8 +29,7 @@ int32_t code_point_lower(int32_t point);
 
 enum {
     CODE_POINT_I_DOT = 0x130,
-    CODE_POINT_DOT_ABOVE = 0x307,
-    CODE_POINT_REPLACEMENT = 0xFFFD
+    CODE_POINT_DOT_ABOVE = 0x307
 };
 
 /* Younger than the normalisation's edition of Unicode: it neither decomposes, nor moves, nor

@@ -5,61 +5,26 @@
  */
 #include "model/prompt_text.h"
 
+#include "base/utf8.h"
 #include "model/added_tokens.h"
 #include "model/code_point.h"
 
 #include <string.h>
 #include <utf8proc.h>
 
-/* ---- UTF-8 ---- */
-
-struct lead {
-    int length;                     /* of the sequence; 0: no lead byte */
-    uint8_t second_min, second_max; /* the others are 0x80..0xBF */
-};
-
-/* Unicode's table 3-7: well-formed byte sequences. */
-static struct lead lead_of(uint8_t byte)
+/* The character at the front of text, which ends with a zero byte and is not empty. */
+static size_t decode(const char *text, int32_t *point)
 {
-    if (byte < 0x80) return (struct lead){1, 0, 0};
-    if (byte < 0xC2 || byte > 0xF4) return (struct lead){0, 0, 0};
-    if (byte < 0xE0) return (struct lead){2, 0x80, 0xBF};
-    if (byte < 0xF0)
-        return (struct lead){3, byte == 0xE0 ? 0xA0 : 0x80, byte == 0xED ? 0x9F : 0xBF};
-    return (struct lead){4, byte == 0xF0 ? 0x90 : 0x80, byte == 0xF4 ? 0x8F : 0xBF};
-}
-
-/* Decode one point at text, which ends with a zero byte; returns the bytes it took. The
- * longest start of a sequence that could still have become one is one replacement. */
-static size_t decode(const uint8_t *text, int32_t *point)
-{
-    const struct lead lead = lead_of(text[0]);
-    *point = CODE_POINT_REPLACEMENT;
-    if (lead.length == 0) return 1;
-    if (lead.length == 1) {
-        *point = text[0];
-        return 1;
-    }
-    if (text[1] < lead.second_min || text[1] > lead.second_max) return 1;
-    int32_t value = text[0] & (0x7F >> lead.length);
-    value = value << 6 | (text[1] & 0x3F);
-    for (int i = 2; i < lead.length; ++i) {
-        if ((text[i] & 0xC0) != 0x80) return (size_t)i;
-        value = value << 6 | (text[i] & 0x3F);
-    }
-    *point = value;
-    return (size_t)lead.length;
-}
-
-int prompt_text_utf8(int32_t point, uint8_t out[4])
-{
-    return (int)utf8proc_encode_char(point, out);
+    uint32_t decoded;
+    const size_t bytes = utf8_decode(text, strnlen(text, 4), &decoded);
+    *point = (int32_t)decoded;
+    return bytes;
 }
 
 /* ---- decomposition ---- */
 
 /* The bytes of the longest token, as written, that begins here; 0: none does. */
-static size_t token_bytes(const uint8_t *text, const struct added_tokens *tokens,
+static size_t token_bytes(const char *text, const struct added_tokens *tokens,
                           int32_t *token)
 {
     struct token_search search = token_search_raw(tokens);
@@ -76,7 +41,7 @@ static size_t token_bytes(const uint8_t *text, const struct added_tokens *tokens
 
 /* Decode and decompose the whole text, with tokens as one point. Counts where points is NULL, else
  * writes; the same walk, so both agree. */
-static size_t decompose(const uint8_t *text, const struct added_tokens *tokens,
+static size_t decompose(const char *text, const struct added_tokens *tokens,
                         int32_t *points)
 {
     size_t count = 0;
@@ -262,9 +227,8 @@ enum dr_code prompt_text_decode(struct prompt_text *text, const char *utf8,
     if (code) return code;
     text->points = pool_grow(&text->pool, NULL, 0, strlen(utf8) + 1, sizeof(int32_t));
     if (!text->points) return no_memory(utf8, err);
-    const uint8_t *byte = (const uint8_t *)utf8;
-    while (*byte)
-        byte += decode(byte, &text->points[text->count++]);
+    while (*utf8)
+        utf8 += decode(utf8, &text->points[text->count++]);
     return DR_OK;
 }
 
@@ -274,10 +238,9 @@ enum dr_code prompt_text_init(struct prompt_text *text, const char *utf8,
     *text = (struct prompt_text){0};
     const enum dr_code code = check_length(utf8, err);
     if (code) return code;
-    const uint8_t *const bytes = (const uint8_t *)utf8;
-    const size_t capacity = decompose(bytes, tokens, NULL);
+    const size_t capacity = decompose(utf8, tokens, NULL);
     int32_t *const points = pool_grow(&text->pool, NULL, 0, capacity, sizeof *points);
-    if (points) (void)decompose(bytes, tokens, points);
+    if (points) (void)decompose(utf8, tokens, points);
     if (!points || !order_marks(points, capacity)) {
         prompt_text_finish(text);
         return no_memory(utf8, err);

@@ -48,7 +48,4 @@ enum dr_code prompt_text_decode(struct prompt_text *text, const char *utf8,
                                 struct dr_error *err) DR_MUST_CHECK;
 void prompt_text_finish(struct prompt_text *text);
 
-/* UTF-8 of one point (no token) into out; its length, 1 to 4. */
-int prompt_text_utf8(int32_t point, uint8_t out[4]);
-
 #endif

@@ -1,5 +1,6 @@
 #include "model/prompt_text.h"
 
+#include "base/utf8.h"
 #include "check.h"
 #include "golden_case.h"
 #include "model/added_tokens.h"
@@ -19,7 +20,7 @@ static uint64_t hash_add(uint64_t hash, uint32_t word)
 static uint64_t hash_point(uint64_t hash, int32_t point)
 {
     char utf8[16] = "q\xCD\x85";
-    const int length = prompt_text_utf8(point, (uint8_t *)utf8 + 3);
+    const size_t length = utf8_encode((uint32_t)point, utf8 + 3);
     memcpy(utf8 + 3 + length, "\xCC\x81", 3);
     struct prompt_text text;
     if (prompt_text_init(&text, utf8, NULL, NULL) != DR_OK) abort();
@@ -60,7 +61,7 @@ static void write_normal(const struct prompt_text *text, char *out)
     for (size_t i = 0; i < text->count; ++i) {
         const bool is_space = code_point_class(text->points[i]) == CODE_POINT_SPACE;
         if (is_space && !was_space) *out++ = ' ';
-        if (!is_space) out += prompt_text_utf8(text->points[i], (uint8_t *)out);
+        if (!is_space) out += utf8_encode((uint32_t)text->points[i], out);
         was_space = is_space;
     }
     *out = '\0';

@@ -9,6 +9,7 @@
  */
 #include "model/tokenizer.h"
 
+#include "base/utf8.h"
 #include "model/code_point.h"
 #include "model/prompt_text.h"
 #include "model/tokenizer_file.h"
@@ -244,9 +245,9 @@ static void merge_at(struct workspace *workspace, const struct vocabulary *vocab
 static size_t word_bytes(const int32_t *points, size_t point_count)
 {
     size_t bytes = 0;
-    uint8_t unused[4];
+    char unused[4];
     for (size_t i = 0; i < point_count; ++i)
-        bytes += (size_t)prompt_text_utf8(points[i], unused);
+        bytes += utf8_encode((uint32_t)points[i], unused);
     return bytes;
 }
 
@@ -257,14 +258,15 @@ static size_t load_word(struct workspace *workspace,
 {
     struct symbol *const symbols = workspace->symbols;
     size_t count = 0;
-    uint8_t bytes[4] = {0};
+    char bytes[4] = {0};
     for (size_t i = 0; i < point_count; ++i) {
-        const int length = prompt_text_utf8(points[i], bytes);
-        for (int k = 0; k < length; ++k, ++count)
-            symbols[count] = (struct symbol){vocabulary->byte_ids[bytes[k]],
+        const size_t length = utf8_encode((uint32_t)points[i], bytes);
+        for (size_t k = 0; k < length; ++k, ++count)
+            symbols[count] = (struct symbol){vocabulary->byte_ids[(uint8_t)bytes[k]],
                                              (int32_t)count - 1, (int32_t)count + 1};
         if (i + 1 == point_count)
-            symbols[count - 1].id = vocabulary->byte_end_ids[bytes[length - 1]];
+            symbols[count - 1].id =
+                vocabulary->byte_end_ids[(uint8_t)bytes[length - 1]];
     }
     symbols[count - 1].next = -1;
     return count;
@@ -408,14 +410,14 @@ static void cut_text_add_word(struct cut_text *cut, const struct added_tokens *a
                               const int32_t *points, size_t count)
 {
     for (size_t i = 0; i < count && !cut->is_full; ++i) {
-        uint8_t bytes[4];
+        char bytes[4];
         const char *const token = is_token(points[i])
                                       ? added->items[points[i] - PROMPT_TEXT_TOKEN].text
                                       : NULL;
         if (token)
             cut_text_add(cut, token, strlen(token));
         else
-            cut_text_add(cut, bytes, (size_t)prompt_text_utf8(points[i], bytes));
+            cut_text_add(cut, bytes, utf8_encode((uint32_t)points[i], bytes));
     }
 }
 
@@ -424,11 +426,7 @@ static void cut_text_end(struct cut_text *cut)
     static const char dots[] = "...";
     if (cut->is_full && cut->room >= sizeof dots - 1) {
         const size_t most = cut->room - (sizeof dots - 1);
-        if (cut->length > most) {
-            cut->length = most;
-            while (cut->length > 0 && ((uint8_t)cut->out[cut->length] & 0xC0) == 0x80)
-                --cut->length;
-        }
+        if (cut->length > most) cut->length = utf8_cut(cut->out, most);
         memcpy(cut->out + cut->length, dots, sizeof dots - 1);
         cut->length += sizeof dots - 1;
     }

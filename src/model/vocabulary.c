@@ -4,6 +4,7 @@
  */
 #include "model/vocabulary.h"
 
+#include "base/utf8.h"
 #include "model/tokenizer_file.h"
 
 #include <malloc.h>
@@ -98,11 +99,8 @@ static enum dr_code find_bytes(struct opening *opening)
     unsigned spare = 0x100; /* the next character for a byte that is not plain */
     for (int byte = 0; byte < 256 && code == DR_OK; ++byte) {
         const unsigned point = is_plain(byte) ? (unsigned)byte : spare++;
-        char symbol[8] = {(char)point};
-        if (point >= 0x80) {
-            symbol[0] = (char)(0xC0 | point >> 6);
-            symbol[1] = (char)(0x80 | (point & 0x3F));
-        }
+        char symbol[8] = {0};
+        (void)utf8_encode(point, symbol);
         code = need_symbol(opening, symbol, &vocabulary->byte_ids[byte]);
         if (code != DR_OK) break;
         memcpy(symbol + strlen(symbol), WORD_END, sizeof WORD_END);
