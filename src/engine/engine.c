@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/size.h"
+#include "base/xdg.h"
 #include "compute/compute.h"
 #include "mem/headroom.h"
 
@@ -136,18 +137,6 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
 
 /* ---- open and close ---------------------------------------------------------------------- */
 
-/* "$XDG_DATA_HOME/darkroom/<name>", "~/.local/share/darkroom/<name>", or "". */
-static void data_folder(const char *name, char *folder, size_t folder_bytes)
-{
-    const char *const data = getenv("XDG_DATA_HOME");
-    const char *const home = getenv("HOME");
-    folder[0] = '\0';
-    if (data && data[0] == '/')
-        (void)snprintf(folder, folder_bytes, "%s/darkroom/%s", data, name);
-    else if (home && *home)
-        (void)snprintf(folder, folder_bytes, "%s/.local/share/darkroom/%s", home, name);
-}
-
 static void say_of_packs(void *cookie, const char *line)
 {
     engine_log(cookie, DR_LOG_WARNING, "%s", line);
@@ -177,7 +166,7 @@ void engine_find_vae_folder(const char *option, const char *setting, char *folde
     else if (*setting)
         (void)snprintf(folder, folder_bytes, "%s", setting);
     else
-        data_folder("vae", folder, folder_bytes);
+        (void)xdg_path(XDG_DATA, "vae", folder, folder_bytes);
 }
 
 /* The ledger's observer: what changed, in darkroom.h's words. */
@@ -393,7 +382,7 @@ bool engine_fits_beside(const struct dr_engine *engine, size_t bytes)
 enum dr_code engine_open_tokenizers(struct dr_engine *engine, struct dr_error *err)
 {
     char data[DR_PATH_BYTES];
-    data_folder("tokenizer", data, sizeof data);
+    (void)xdg_path(XDG_DATA, "tokenizer", data, sizeof data);
     const struct tokenizer_places places = {engine->tokenizer_folder,
                                             engine->pipeline->path, data};
     return tokenizers_open(&engine->tokenizers, &places, err);

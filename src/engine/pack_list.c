@@ -4,20 +4,18 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/xdg.h"
 #include "engine/engine.h"
 
 void engine_find_pack_folder(const char *option, char *folder, size_t folder_bytes)
 {
-    const char *const cache = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
     const char *const said = option ? option : getenv("DARKROOM_PACKS");
     folder[0] = '\0';
     if (option && !*option) return;
     if (said && *said) {
         if (strcmp(said, "off") != 0) (void)snprintf(folder, folder_bytes, "%s", said);
-    } else if (cache && cache[0] == '/') {
-        (void)snprintf(folder, folder_bytes, "%s/darkroom/packs", cache);
-    } else if (home && *home) {
-        (void)snprintf(folder, folder_bytes, "%s/.cache/darkroom/packs", home);
+    } else {
+        (void)xdg_path(XDG_CACHE, "packs", folder, folder_bytes);
     }
 }
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/path_error.h"
 #include "base/temporary_file.h"
+#include "base/xdg.h"
 #include "engine/engine.h"
 
 #define KEY_VAE    "vae"
@@ -350,14 +351,10 @@ enum dr_code settings_edit(const char *name, const char *text, size_t bytes,
 /* "" where the environment gives no place. */
 static void find_path(const char *said, char path[static DR_PATH_BYTES])
 {
-    const char *const config = getenv("XDG_CONFIG_HOME"), *const home = getenv("HOME");
-    path[0] = '\0';
     if (said)
         (void)snprintf(path, DR_PATH_BYTES, "%s", said);
-    else if (config && config[0] == '/')
-        (void)snprintf(path, DR_PATH_BYTES, "%s/darkroom/settings.json", config);
-    else if (home && home[0] == '/')
-        (void)snprintf(path, DR_PATH_BYTES, "%s/.config/darkroom/settings.json", home);
+    else
+        (void)xdg_path(XDG_CONFIG, "settings.json", path, DR_PATH_BYTES);
 }
 
 struct file_text {
@@ -454,22 +451,12 @@ enum dr_code dr_settings_read(const char *said, struct dr_settings *settings,
     return code;
 }
 
-/* The folders above the file, as the XDG specification has them: for their owner alone. */
-static void make_folders(const char *path)
-{
-    char folder[DR_PATH_BYTES];
-    (void)snprintf(folder, sizeof folder, "%s", path);
-    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(folder, 0700); /* what fails is told when the file is opened */
-        *slash = '/';
-    }
-}
-
 static enum dr_code write_text(const char *path, const char *text, struct dr_error *err)
 {
     struct temporary_file file = TEMPORARY_FILE_INIT;
-    make_folders(path);
+    char target[DR_PATH_BYTES];
+    (void)snprintf(target, sizeof target, "%s", path);
+    (void)!xdg_make_above(target); /* what fails is told when the file is opened */
     enum dr_code code = temporary_file_open(&file, path, err);
     if (code == DR_OK) code = temporary_file_write(&file, text, strlen(text), err);
     if (code == DR_OK) code = temporary_file_write(&file, "\n", 1, err);

@@ -19,6 +19,7 @@
 
 #include "base/fault.h"
 #include "base/size.h"
+#include "base/xdg.h"
 
 #define PACK_END     ".pack"
 #define CHECKED_END  ".checked"
@@ -111,16 +112,9 @@ static void turn_off(struct pack_store *store, const char *why)
     store->folder[0] = '\0';
 }
 
-static bool make_folders(char *folder)
+static bool make_folder(char *folder)
 {
-    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        const bool made =
-            mkdir(folder, 0700) == 0 || errno == EEXIST || access(folder, X_OK) == 0;
-        *slash = '/';
-        if (!made) return false;
-    }
-    return mkdir(folder, 0700) == 0 || errno == EEXIST;
+    return xdg_make_above(folder) && (mkdir(folder, 0700) == 0 || errno == EEXIST);
 }
 
 static const char *folder_problem(const char *folder)
@@ -162,7 +156,7 @@ void pack_store_open(struct pack_store *store, const char *folder)
         return;
     }
     (void)snprintf(store->folder, sizeof store->folder, "%s", folder);
-    if (!make_folders(store->folder)) {
+    if (!make_folder(store->folder)) {
         turn_off(store, strerror(errno));
         return;
     }

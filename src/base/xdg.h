@@ -1,0 +1,33 @@
+/* xdg — where a user's files belong: $XDG_DATA_HOME/darkroom/vae, else ~/.local/share/darkroom/vae.
+ *
+ *     char path[4096];
+ *     if (!xdg_path(XDG_CONFIG, "settings.json", path, sizeof path)) ... there is no such place
+ *
+ * A variable that is not an absolute path is ignored, as the specification wants it; so is HOME.
+ * Source: XDG Base Directory Specification 0.8.
+ *
+ * Reads the environment: not while another thread changes it. Memory: none.
+ */
+#ifndef BASE_XDG_H
+#define BASE_XDG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "darkroom/error.h"
+
+enum xdg_place {
+    XDG_CACHE,  /* $XDG_CACHE_HOME, ~/.cache */
+    XDG_CONFIG, /* $XDG_CONFIG_HOME, ~/.config */
+    XDG_DATA,   /* $XDG_DATA_HOME, ~/.local/share */
+};
+
+/* Darkroom's file or directory of that name. False, and path is "", where the environment gives no
+ * place, or one whose path is too long. */
+bool xdg_path(enum xdg_place place, const char *name, char *path, size_t path_bytes);
+
+/* Make the directories above path that are missing, for their owner alone, as the specification has
+ * it. path is changed meanwhile. False, with errno set, at the first that cannot be made. */
+bool xdg_make_above(char *path) DR_MUST_CHECK;
+
+#endif
