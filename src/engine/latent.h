@@ -11,12 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "model/vae.h"
-
-enum {
-    LATENT_CHANNELS = VAE_LATENT_CHANNELS,
-    LATENT_FACTOR = VAE_FACTOR
-};
+#include "model/latent_space.h"
 
 /* cells = h * w; source and target may not overlap. */
 void latent_to_channels_last(const float *source, float *target, size_t cells);

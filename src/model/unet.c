@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/latent_space.h"
 #include "model/outline.h"
 #include "model/resnet.h"
 #include "model/transformer.h"
@@ -21,8 +22,7 @@ enum {
     UNET_MAX_BLOCKS = 64,
     UNET_MAX_LEVELS = 8,
     SD1_HEADS = 8, /* diffusers single_file_utils.py: v1-inference.yaml num_heads */
-    SDXL_HEAD_DIM = 64, /* sd_xl_base.yaml num_head_channels */
-    LATENT_CHANNELS = 4,
+    SDXL_HEAD_DIM = 64,   /* sd_xl_base.yaml num_head_channels */
     INPAINT_CHANNELS = 9, /* latents 4, mask 1, masked picture's latents 4 */
     EDIT_CHANNELS = 8,    /* latents 4, the source picture's latents 4 */
 };

@@ -21,10 +21,10 @@
 enum {
     VAE_LEVELS = 4,
     VAE_MAX_BLOCKS = 8, /* residual blocks a level */
-    LATENT_CHANNELS = VAE_LATENT_CHANNELS,
     IMAGE_CHANNELS = 3,
 };
-static_assert(1 << (VAE_LEVELS - 1) == VAE_FACTOR, "all levels but one halve a side");
+static_assert(1 << (VAE_LEVELS - 1) == LATENT_FACTOR,
+              "all levels but one halve a side");
 
 /* Scale factors of the families: diffusers single_file_utils.py. */
 #define SCALE_SD1  0.18215F
@@ -195,7 +195,7 @@ static enum dr_code check_outline(const struct component_index *index,
                          "vae: %d level%s, which is %g pixel%s a latent cell; Stable "
                          "Diffusion 1.x and SDXL have %d levels, %d pixels",
                          levels, levels == 1 ? "" : "s", ldexp(1.0, levels - 1),
-                         levels == 1 ? "" : "s", VAE_LEVELS, VAE_FACTOR);
+                         levels == 1 ? "" : "s", VAE_LEVELS, LATENT_FACTOR);
 
     for (int32_t i = 0; i < VAE_LEVELS; ++i) {
         if (outline_count(index, "decoder.up.%d.block.", i) > VAE_MAX_BLOCKS ||
@@ -214,23 +214,23 @@ static enum dr_code check_outline(const struct component_index *index,
 
 /* "0.1,0.2,0.3,0.4" of a key; what is there stays where the file has none. */
 static enum dr_code read_channels(const struct tensor_file *file, const char *key,
-                                  float out[static VAE_LATENT_CHANNELS],
+                                  float out[static LATENT_CHANNELS],
                                   struct dr_error *err)
 {
     const char *const text = tensor_file_metadata(file, key);
     int count = 0;
-    for (const char *at = text; at && count <= VAE_LATENT_CHANNELS;) {
+    for (const char *at = text; at && count <= LATENT_CHANNELS;) {
         char *end;
         const float number = strtof(at, &end);
         if (end == at || !isfinite(number) || (*end && *end != ',')) break;
-        if (count < VAE_LATENT_CHANNELS) out[count] = number;
+        if (count < LATENT_CHANNELS) out[count] = number;
         ++count;
         at = *end ? end + 1 : NULL;
-        if (!at && count == VAE_LATENT_CHANNELS) return DR_OK;
+        if (!at && count == LATENT_CHANNELS) return DR_OK;
     }
     if (!text) return DR_OK;
     return error_set(err, DR_UNSUPPORTED, "vae: %s is \"%.80s\", not %d numbers", key,
-                     text, VAE_LATENT_CHANNELS);
+                     text, LATENT_CHANNELS);
 }
 
 /* What latents are divided by, on one way or the other. */
@@ -245,7 +245,7 @@ static enum dr_code check_divisor(const char *key, float number, struct dr_error
 static enum dr_code read_scale(struct vae_info *info, const struct tensor_file *file,
                                enum family family, struct dr_error *err)
 {
-    for (int i = 0; i < VAE_LATENT_CHANNELS; ++i)
+    for (int i = 0; i < LATENT_CHANNELS; ++i)
         info->latents_std[i] = 1.0F;
     info->scale_factor =
         family == FAMILY_SDXL || family == FAMILY_SDXL_REFINER ? SCALE_SDXL : SCALE_SD1;
@@ -259,7 +259,7 @@ static enum dr_code read_scale(struct vae_info *info, const struct tensor_file *
         read_channels(file, "darkroom.vae.latents_mean", info->latents_mean, err);
     if (!code)
         code = read_channels(file, "darkroom.vae.latents_std", info->latents_std, err);
-    for (int i = 0; !code && i < VAE_LATENT_CHANNELS; ++i)
+    for (int i = 0; !code && i < LATENT_CHANNELS; ++i)
         code = check_divisor("latents_std", info->latents_std[i], err);
     return code ? code : check_divisor("scale_factor", info->scale_factor, err);
 }
@@ -474,13 +474,13 @@ enum dr_code vae_encode_plan_create(struct vae_encode_plan *out,
     if (code) return code;
 
     const int32_t height = options->latent_height, width = options->latent_width;
-    if (height > INT32_MAX / VAE_FACTOR || width > INT32_MAX / VAE_FACTOR)
+    if (height > INT32_MAX / LATENT_FACTOR || width > INT32_MAX / LATENT_FACTOR)
         plan_fail(encode.plan, DR_BAD_INPUT,
                   "a picture of %d x %d latent cells is too large", width, height);
     else
         encode.image = plan_input(encode.plan,
-                                  (struct shape){options->n, height * VAE_FACTOR,
-                                                 width * VAE_FACTOR, IMAGE_CHANNELS},
+                                  (struct shape){options->n, height * LATENT_FACTOR,
+                                                 width * LATENT_FACTOR, IMAGE_CHANNELS},
                                   DTYPE_F32);
     const struct value moments = plan_encoder(encode.plan, spec, encode.image);
     encode.moments = plan_output(encode.plan, moments, DTYPE_F32);
@@ -514,7 +514,7 @@ void vae_unscale(const struct vae_info *info, float *latent, size_t count)
 {
     const float scale = scale_factor(info);
     for (size_t i = 0; i < count; ++i) {
-        const size_t c = i % VAE_LATENT_CHANNELS;
+        const size_t c = i % LATENT_CHANNELS;
         latent[i] = latent[i] * info->latents_std[c] / scale +
                     (info->latents_mean[c] + info->shift_factor);
     }
@@ -524,7 +524,7 @@ void vae_scale(const struct vae_info *info, float *latent, size_t count)
 {
     const float scale = scale_factor(info);
     for (size_t i = 0; i < count; ++i) {
-        const size_t c = i % VAE_LATENT_CHANNELS;
+        const size_t c = i % LATENT_CHANNELS;
         latent[i] = (latent[i] - (info->latents_mean[c] + info->shift_factor)) * scale /
                     info->latents_std[c];
     }

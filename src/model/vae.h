@@ -10,22 +10,16 @@
 
 #include "compute/plan.h"
 #include "model/component.h"
+#include "model/latent_space.h"
 
 struct vae_spec; /* opaque */
-
-/* Of every VAE that is taken; one with others is refused where its spec is made, so all that hands
- * latents and pictures to plans may count on them. */
-enum {
-    VAE_LATENT_CHANNELS = 4,
-    VAE_FACTOR = 8, /* pixels of a side that one latent cell stands for */
-};
 
 struct vae_info {
     bool has_encoder;
     /* latents = (z - shift - mean) * scale / std; mean and std of each channel, mostly 0 and 1 */
     float scale_factor;
     float shift_factor;
-    float latents_mean[VAE_LATENT_CHANNELS], latents_std[VAE_LATENT_CHANNELS];
+    float latents_mean[LATENT_CHANNELS], latents_std[LATENT_CHANNELS];
 };
 
 /* family gives the scale factor where the file does not: SD1.x 0.18215, SDXL 0.13025 (for a
