@@ -241,7 +241,8 @@ static void make(struct made *m, const struct bench *b, enum dtype dtype)
     if (!m->arena || !m->region) exit(1);
     fill(m->arena, plan_bytes(m->plan), dtype);
     fill_weights(m);
-    if (plan_bind(m->plan, m->arena, m->region, &err) != DR_OK) die(&err);
+    if (plan_bind(m->plan, m->arena, (const void *[]){m->region}, 1, &err) != DR_OK)
+        die(&err);
 }
 
 static void drop(struct made *m)

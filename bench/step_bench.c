@@ -218,12 +218,14 @@ static void make_plan(struct network *network, const struct options *options)
         network->plan = network->unet_plan.plan;
         break;
     case PART_DECODE:
-        must(vae_decode_plan_create(&network->decode_plan, network->vae, &vae_options, &err),
+        must(vae_decode_plan_create(&network->decode_plan, network->vae, &vae_options,
+                                    &err),
              &err);
         network->plan = network->decode_plan.plan;
         break;
     case PART_ENCODE:
-        must(vae_encode_plan_create(&network->encode_plan, network->vae, &vae_options, &err),
+        must(vae_encode_plan_create(&network->encode_plan, network->vae, &vae_options,
+                                    &err),
              &err);
         network->plan = network->encode_plan.plan;
         break;
@@ -276,7 +278,8 @@ static void open_network(struct network *network, const struct options *options)
         .component = "bench",
     };
     must(region_open(&network->arena, &network->ledger, &arena, &err), &err);
-    must(plan_bind(network->plan, network->arena.data, network->weights.data, &err),
+    must(plan_bind(network->plan, network->arena.data,
+                   (const void *[]){network->weights.data}, 1, &err),
          &err);
     fill_inputs(network, options);
     printf("%s %dx%d batch %d %s; %s\n", part_names[options->part], options->width,

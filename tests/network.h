@@ -207,7 +207,8 @@ static inline void network_arena(struct plan *plan, const struct region *weights
     };
     struct dr_error err = {0};
     network_require(region_open(arena, &network_ledger, &options, &err) == DR_OK &&
-                        plan_bind(plan, arena->data, weights->data, &err) == DR_OK,
+                        plan_bind(plan, arena->data, (const void *[]){weights->data}, 1,
+                                  &err) == DR_OK,
                     "%s", err.message);
     plan_check(plan);
 }

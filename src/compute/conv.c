@@ -254,6 +254,8 @@ struct value plan_conv(struct plan *plan, struct value x,
         .gather = is_plain(conv, options) ? NULL : gather,
         .gather_context = conv,
     };
+    plan_uses(plan, weight);
+    plan_uses(plan, options->bias);
     return plan_add_op(
         plan,
         &(struct op){

@@ -323,6 +323,8 @@ struct value plan_group_norm(struct plan *plan, struct value x,
     struct group_norm *const norm = plan_record(plan, sizeof *norm);
     shape.c = total;
     const struct value result = plan_value_new(plan, shape, plan->dtype);
+    plan_uses(plan, options->scale);
+    plan_uses(plan, options->bias);
     if (plan_failed(plan)) return VALUE_NONE;
     *norm = (struct group_norm){
         .options = *options,

@@ -71,6 +71,8 @@ struct value plan_linear(struct plan *plan, struct value x,
     struct projection *const record = plan_record(plan, sizeof *record);
     const struct value result =
         plan_value_new(plan, shape, options->dtype_set ? options->dtype : plan->dtype);
+    plan_uses(plan, weight);
+    plan_uses(plan, options->bias);
     if (plan_failed(plan)) return VALUE_NONE;
     *record = (struct projection){.weight = weight,
                                   .bias = options->bias,

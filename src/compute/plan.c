@@ -167,6 +167,34 @@ bool plan_has_vector(struct plan *plan, const struct weight *weight, int32_t n,
     return false;
 }
 
+/* ---- weights ------------------------------------------------------------------------ */
+
+void plan_uses(struct plan *plan, const struct weight *weight)
+{
+    if (plan_failed(plan) || !weight) return;
+    assert(plan->phase == PLAN_BUILDING);
+    if (weight->region < 0 || weight->region >= WEIGHT_MOST_REGIONS) {
+        plan_fail(plan, DR_BAD_INPUT, "a weight in region %d; a run reads at most %d",
+                  weight->region, WEIGHT_MOST_REGIONS);
+        return;
+    }
+    const size_t region = (size_t)weight->region;
+    while (plan->region_count <= region) {
+        void *regions = plan->regions;
+        if (!grow(plan, &regions, plan->region_count, &plan->region_capacity,
+                  sizeof *plan->regions))
+            return;
+        plan->regions = regions;
+        plan->regions[plan->region_count++] = (struct plan_region){.used = false};
+    }
+    plan->regions[region].used = true;
+}
+
+int32_t plan_region_count(const struct plan *plan)
+{
+    return (int32_t)plan->region_count;
+}
+
 /* ---- values of callers -------------------------------------------------------------- */
 
 struct value plan_input(struct plan *plan, struct shape shape, enum dtype dtype)

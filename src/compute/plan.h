@@ -4,7 +4,7 @@
  *
  *   plan_create -> builder calls (plan_input, plan_conv, ...) -> plan_seal
  *       -> plan_bytes: the exact arena it needs     (nothing mapped yet: this is the estimate)
- *       -> plan_bind(arena, weights)                (addresses are handed out)
+ *       -> plan_bind(arena, weight regions)         (addresses are handed out)
  *       -> fill plan_data(input); plan_run; read plan_data(output)   ... as often as wanted
  *       -> plan_destroy
  *
@@ -200,10 +200,17 @@ size_t plan_whole_bytes(const struct plan *plan);
  * made in bands. After plan_seal. */
 size_t plan_next_whole_bytes(const struct plan *plan);
 
-/* Hand out addresses: arena holds plan_bytes (64-aligned); weights is the component's region
- * (weight->offset counts from it). May be called again with other addresses. */
-enum dr_code plan_bind(struct plan *plan, void *arena, const void *weights,
-                       struct dr_error *err) DR_MUST_CHECK;
+/* The least length of plan_bind's list: 1 + the highest weight->region of the plan's operators; 0
+ * where none has a weight. Known as soon as the operators are there. */
+int32_t plan_region_count(const struct plan *plan);
+
+/* Hand out addresses: arena holds plan_bytes (64-aligned); regions[i] is where the weights whose
+ * region is i lie (weight->offset counts from it). The list is copied, the memory is borrowed until
+ * the next plan_bind or plan_destroy; an entry that no operator reads may be NULL. May be called
+ * again with other addresses. Errors, before any of it is touched: DR_BAD_INPUT where the arena is
+ * not aligned, or the list lacks a region that an operator reads. */
+enum dr_code plan_bind(struct plan *plan, void *arena, const void *const regions[],
+                       int32_t region_count, struct dr_error *err) DR_MUST_CHECK;
 
 /* Where an input or output lies, dense, in its dtype. After plan_bind. */
 void *plan_data(const struct plan *plan, struct value value);

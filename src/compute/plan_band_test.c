@@ -199,6 +199,35 @@ static void try_size(enum dtype dtype, int32_t height, int32_t width)
     free(kept);
 }
 
+/* Weights of a banded plan in two regions: the bytes of a whole plan's in one. */
+static void bands_read_two_weight_regions(void)
+{
+    const uint64_t state = fixture_state;
+    struct dr_error err = {0};
+    struct chain whole, banded;
+    begin(&whole, DTYPE_F32, 40, 256, 0);
+    fixture_run(&whole.f);
+    const void *const want = plan_data(whole.f.plan, whole.out);
+    fixture_state = state;
+    fixture_region_count = 2;
+    begin(&banded, DTYPE_F32, 40, 256, 1);
+    fixture_region_count = 1;
+    check_int(plan_region_count(banded.f.plan), ==, 2);
+    check(plan_flop(banded.f.plan) > plan_flop(whole.f.plan));
+    fixture_run(&banded.f);
+    check(!differs(&banded, want));
+    struct guarded zeros = guarded_open(banded.f.regions[1].bytes);
+    memset(zeros.data, 0, zeros.bytes);
+    const void *const regions[] = {banded.f.regions[0].data, zeros.data};
+    check_int(plan_bind(banded.f.plan, banded.f.arena.data, regions, 2, &err), ==,
+              DR_OK);
+    fixture_run(&banded.f);
+    check(differs(&banded, want));
+    guarded_close(&zeros);
+    fixture_end(&banded.f);
+    fixture_end(&whole.f);
+}
+
 static void bands_give_the_same_bytes(void)
 {
 #ifndef __SANITIZE_ADDRESS__ /* which takes long */
@@ -316,6 +345,7 @@ int main(void)
     fixture_seed(20261125);
     check_int(compute_init(2, &err), ==, DR_OK);
     check_run(bands_give_the_same_bytes);
+    check_run(bands_read_two_weight_regions);
     check_run(more_room_gives_the_same_bytes_for_less_work);
     check_run(narrow_maps_are_whole);
     check_run(a_cancel_is_seen_between_bands);

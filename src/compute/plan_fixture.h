@@ -129,6 +129,10 @@ static inline void guarded_close(struct guarded *g)
 /* ---- a plan with weights ---- */
 
 #define FIXTURE_WEIGHTS 64
+#define FIXTURE_REGIONS 2
+
+/* Regions that weights are dealt out to, one after the other: 1, or 2 for a test of both. */
+static int32_t fixture_region_count = 1;
 
 struct fixture {
     enum dtype dtype;
@@ -137,7 +141,7 @@ struct fixture {
     float *plain[FIXTURE_WEIGHTS];
     size_t weight_count;
     struct plan *plan;
-    struct guarded arena, region;
+    struct guarded arena, regions[FIXTURE_REGIONS];
 };
 
 /* Products in bfloat16 need a processor that has them, or one that can emulate them, which takes too
@@ -173,6 +177,7 @@ static inline const struct weight *fixture_weight(struct fixture *f,
     struct dr_error err = {0};
     struct weight *const weight = &f->weights[f->weight_count];
     check_int(weight_init(weight, &shape, &f->pool, &err), ==, DR_OK);
+    weight->region = (int32_t)f->weight_count % fixture_region_count;
     const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->dtype);
     float *const plain = fixture_reals(count, spread, weight->dtype);
     for (size_t i = 0; i < count; ++i)
@@ -194,20 +199,26 @@ static inline float *fixture_plain(const struct fixture *f, const struct weight 
     return weight ? f->plain[weight - f->weights] : NULL;
 }
 
-/* Seal, place the weights and the arena. */
-static inline void fixture_seal(struct fixture *f)
+/* Bind the plan to an arena and to the fixture's own regions. */
+static inline void fixture_bind(const struct fixture *f, void *arena)
 {
     struct dr_error err = {0};
-    if (plan_seal(f->plan, &err) != DR_OK) {
-        check_fail_at("seal: %s", err.message);
-        abort();
-    }
-    size_t bytes = 0;
+    const void *const regions[FIXTURE_REGIONS] = {f->regions[0].data,
+                                                  f->regions[1].data};
+    check_int(plan_bind(f->plan, arena, regions, FIXTURE_REGIONS, &err), ==, DR_OK);
+}
+
+static inline void fixture_place_weights(struct fixture *f)
+{
+    struct dr_error err = {0};
+    size_t bytes[FIXTURE_REGIONS] = {0};
     for (size_t i = 0; i < f->weight_count; ++i) {
-        f->weights[i].offset = bytes;
-        bytes += (f->weights[i].bytes + 63) / 64 * 64;
+        size_t *const end = &bytes[f->weights[i].region];
+        f->weights[i].offset = *end;
+        *end += (f->weights[i].bytes + 63) / 64 * 64;
     }
-    f->region = guarded_open(bytes);
+    for (size_t i = 0; i < FIXTURE_REGIONS; ++i)
+        f->regions[i] = guarded_open(bytes[i]);
     for (size_t i = 0; i < f->weight_count; ++i) {
         struct weight *const weight = &f->weights[i];
         const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->dtype);
@@ -216,14 +227,26 @@ static inline void fixture_seal(struct fixture *f)
             dtype_to_bf16(f->plain[i], DTYPE_F32, plain, count);
         else
             memcpy(plain, f->plain[i], count * sizeof(float));
-        check_int(weight_store(weight, plain, f->region.data + weight->offset, &err),
+        check_int(weight_store(weight, plain,
+                               f->regions[weight->region].data + weight->offset, &err),
                   ==, DR_OK);
         free(plain);
     }
-    if (f->region.map) /* weights are mapped read-only in the engine */
-        mprotect(f->region.map, f->region.map_bytes, PROT_READ);
+    for (size_t i = 0; i < FIXTURE_REGIONS; ++i) /* read-only, as in the engine */
+        mprotect(f->regions[i].map, f->regions[i].map_bytes, PROT_READ);
+}
+
+/* Seal, place the weights and the arena. */
+static inline void fixture_seal(struct fixture *f)
+{
+    struct dr_error err = {0};
+    if (plan_seal(f->plan, &err) != DR_OK) {
+        check_fail_at("seal: %s", err.message);
+        abort();
+    }
+    fixture_place_weights(f);
     f->arena = guarded_open(plan_bytes(f->plan));
-    check_int(plan_bind(f->plan, f->arena.data, f->region.data, &err), ==, DR_OK);
+    fixture_bind(f, f->arena.data);
     plan_check(f->plan);
 }
 
@@ -263,7 +286,8 @@ static inline void fixture_end(struct fixture *f)
         free(f->plain[i]);
     pool_finish(&f->pool);
     guarded_close(&f->arena);
-    guarded_close(&f->region);
+    for (size_t i = 0; i < FIXTURE_REGIONS; ++i)
+        guarded_close(&f->regions[i]);
 }
 
 #endif

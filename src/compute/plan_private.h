@@ -96,6 +96,12 @@ struct plan_step {
     int32_t chain_count;
 };
 
+/* A region of weights: by its index in plan_bind's list. */
+struct plan_region {
+    bool used; /* some operator reads a weight there */
+    const unsigned char *data;
+};
+
 enum plan_phase {
     PLAN_BUILDING,
     PLAN_SEALED,
@@ -117,6 +123,8 @@ struct plan {
     size_t buffer_count, buffer_capacity;
     struct op *ops;
     size_t op_count, op_capacity;
+    struct plan_region *regions;
+    size_t region_count, region_capacity;
     bool by_lines;
     size_t whole_bytes; /* 0: no limit */
     size_t most_bytes;  /* that kept values and taller bands may make of it */
@@ -133,7 +141,6 @@ struct plan {
     struct plan_op_profile *profiles;
 
     unsigned char *arena;
-    const unsigned char *weights;
     const struct kernels *kernels;
 };
 
@@ -151,6 +158,10 @@ bool plan_has(struct plan *plan, struct value value, const char *what);
 /* Fails the plan unless the weight is there, of this kind and with these sizes (0: any). */
 bool plan_has_vector(struct plan *plan, const struct weight *weight, int32_t n,
                      const char *what);
+
+/* Note that an operator will read this weight (NULL: nothing to note): plan_weight gives only
+ * these. Fails the plan where the weight's region is out of range. */
+void plan_uses(struct plan *plan, const struct weight *weight);
 
 static inline int64_t shape_rows(struct shape shape)
 {

@@ -10,15 +10,31 @@
 #include "compute/library.h"
 #include "compute/plan_band.h"
 
-enum dr_code plan_bind(struct plan *plan, void *arena, const void *weights,
-                       struct dr_error *err)
+/* The first region that an operator reads and the list lacks; -1: none. */
+static int32_t missing_region(const struct plan *plan, const void *const regions[],
+                              int32_t region_count)
+{
+    for (int32_t i = 0; i < plan_region_count(plan); ++i)
+        if (plan->regions[i].used && (i >= region_count || !regions[i])) return i;
+    return -1;
+}
+
+enum dr_code plan_bind(struct plan *plan, void *arena, const void *const regions[],
+                       int32_t region_count, struct dr_error *err)
 {
     assert(plan->phase != PLAN_BUILDING);
+    const int32_t missing = missing_region(plan, regions, region_count);
     if ((uintptr_t)arena % ARENA_ALIGN != 0 || (!arena && plan->bytes > 0))
         return error_set(err, DR_BAD_INPUT, "%s: its arena must be a multiple of %d",
                          plan->name, ARENA_ALIGN);
+    if (missing >= 0)
+        return error_set(err, DR_BAD_INPUT,
+                         "%s: it reads weights in region %d, which is not among the %d "
+                         "that it was given",
+                         plan->name, (int)missing, (int)region_count);
     plan->arena = arena;
-    plan->weights = weights;
+    for (int32_t i = 0; i < plan_region_count(plan); ++i)
+        plan->regions[i].data = i < region_count ? regions[i] : NULL;
     plan->phase = PLAN_BOUND;
     return DR_OK;
 }
@@ -52,7 +68,9 @@ void *plan_scratch(const struct plan *plan, const struct op *op)
 
 const void *plan_weight(const struct plan *plan, const struct weight *weight)
 {
-    return plan->weights + weight->offset;
+    assert((size_t)weight->region < plan->region_count &&
+           plan->regions[weight->region].used);
+    return plan->regions[weight->region].data + weight->offset;
 }
 
 void *plan_data(const struct plan *plan, struct value value)

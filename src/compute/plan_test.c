@@ -179,9 +179,7 @@ static void gives_the_same_bytes(void)
         /* moved to another arena */
         struct guarded other = guarded_open(plan_bytes(net.f.plan));
         memcpy(other.data, net.f.arena.data, other.bytes);
-        struct dr_error err = {0};
-        check_int(plan_bind(net.f.plan, other.data, net.f.region.data, &err), ==,
-                  DR_OK);
+        fixture_bind(&net.f, other.data);
         fixture_run(&net.f);
         check_bytes(kept, plan_data(net.f.plan, net.out), bytes);
         guarded_close(&other);
@@ -216,6 +214,147 @@ static void threads_change_nothing(void)
     }
     free(kept);
     check_int(compute_init(0, &err), ==, DR_OK);
+}
+
+/* ---- several regions of weights ---- */
+
+/* A whole network, its weights dealt out to two regions: the bytes of one region's. Where a region
+ * holds other weights, other bytes. */
+static void reads_weights_from_two_regions(enum dtype dtype)
+{
+    const uint64_t state = fixture_state;
+    struct network one, two;
+    network_begin(&one, dtype, 2, 9, 12);
+    fixture_seal(&one.f);
+    network_fill(&one);
+    fixture_run(&one.f);
+    check_int(plan_region_count(one.f.plan), ==, 1);
+    fixture_state = state;
+    fixture_region_count = 2;
+    network_begin(&two, dtype, 2, 9, 12);
+    fixture_region_count = 1;
+    fixture_seal(&two.f);
+    network_fill(&two);
+    fixture_run(&two.f);
+    check_int(plan_region_count(two.f.plan), ==, 2);
+    check_int(plan_bytes(two.f.plan), ==, plan_bytes(one.f.plan));
+    const size_t bytes = out_bytes(&one);
+    const void *const want = plan_data(one.f.plan, one.out);
+    check_bytes(want, plan_data(two.f.plan, two.out), bytes);
+
+    for (int i = 0; i < 2; ++i) {
+        struct dr_error err = {0};
+        struct guarded zeros = guarded_open(two.f.regions[i].bytes);
+        memset(zeros.data, 0, zeros.bytes);
+        const void *regions[] = {two.f.regions[0].data, two.f.regions[1].data};
+        regions[i] = zeros.data;
+        check_int(plan_bind(two.f.plan, two.f.arena.data, regions, 2, &err), ==, DR_OK);
+        fixture_run(&two.f);
+        check(memcmp(want, plan_data(two.f.plan, two.out), bytes) != 0);
+        guarded_close(&zeros);
+    }
+    fixture_bind(&two.f, two.f.arena.data);
+    fixture_run(&two.f);
+    check_bytes(want, plan_data(two.f.plan, two.out), bytes);
+    fixture_end(&two.f);
+    fixture_end(&one.f);
+}
+
+static void splits_a_network_over_two_regions(void)
+{
+    reads_weights_from_two_regions(DTYPE_F32);
+    reads_weights_from_two_regions(best_dtype());
+}
+
+/* target[i] = sum of matrix[i][k] source[k]. */
+static void multiply(const float *matrix, const float *source, int32_t width,
+                     float *target)
+{
+    for (int32_t i = 0; i < width; ++i) {
+        double sum = 0;
+        for (int32_t k = 0; k < width; ++k)
+            sum += (double)matrix[i * width + k] * (double)source[k];
+        target[i] = (float)sum;
+    }
+}
+
+/* Two linears of one shape, each in a region of its own: regions in the other order are the
+ * linears in the other order. */
+static void each_weight_is_of_its_own_region(void)
+{
+    enum {
+        WIDTH = 32
+    };
+    struct fixture f;
+    struct dr_error err = {0};
+    fixture_region_count = 2;
+    fixture_begin(&f, DTYPE_F32);
+    const struct value x =
+        plan_input(f.plan, (struct shape){1, 1, 1, WIDTH}, DTYPE_F32);
+    const struct weight *const weights[] = {linear_weight(&f, WIDTH, WIDTH),
+                                            linear_weight(&f, WIDTH, WIDTH)};
+    fixture_region_count = 1;
+    const struct value y =
+        plan_linear(f.plan, x, &(struct linear_options){.weight = weights[0]});
+    const struct value out = plan_output(
+        f.plan, plan_linear(f.plan, y, &(struct linear_options){.weight = weights[1]}),
+        DTYPE_F32);
+    fixture_seal(&f);
+    float *const numbers = fixture_reals(WIDTH, 1, DTYPE_F32);
+    fixture_fill(&f, x, numbers);
+    for (int order = 0; order < 2; ++order) {
+        float between[WIDTH], want[WIDTH];
+        const void *const regions[] = {f.regions[order].data, f.regions[!order].data};
+        check_int(plan_bind(f.plan, f.arena.data, regions, 2, &err), ==, DR_OK);
+        fixture_run(&f);
+        multiply(fixture_plain(&f, weights[order]), numbers, WIDTH, between);
+        multiply(fixture_plain(&f, weights[!order]), between, WIDTH, want);
+        fixture_compare(&f, out, want, 1e-5, "two linears");
+        multiply(fixture_plain(&f, weights[!order]), numbers, WIDTH, between);
+        multiply(fixture_plain(&f, weights[order]), between, WIDTH, want);
+        check_real(fixture_distance(plan_data(f.plan, out), DTYPE_F32, want, WIDTH), >,
+                   0.1);
+    }
+    free(numbers);
+    fixture_end(&f);
+}
+
+/* What a plan reads and was not given is refused, and the plan stays bound as it was. */
+static void refuses_to_lack_a_region(void)
+{
+    struct network net;
+    struct dr_error err = {0};
+    fixture_region_count = 2;
+    network_begin(&net, DTYPE_F32, 1, 6, 7);
+    fixture_region_count = 1;
+    fixture_seal(&net.f);
+    network_fill(&net);
+    const void *regions[] = {net.f.regions[0].data, net.f.regions[1].data};
+    void *const arena = net.f.arena.data;
+    check_int(plan_bind(net.f.plan, arena, regions, 1, &err), ==, DR_BAD_INPUT);
+    check_has(err.message,
+              "test: it reads weights in region 1, which is not among the 1");
+    check_int(plan_bind(net.f.plan, arena, NULL, 0, &err), ==, DR_BAD_INPUT);
+    regions[0] = NULL;
+    check_int(plan_bind(net.f.plan, arena, regions, 2, &err), ==, DR_BAD_INPUT);
+    check_has(err.message, "region 0");
+    fixture_run(&net.f);
+    fixture_end(&net.f);
+
+    static const int32_t places[] = {-1, WEIGHT_MOST_REGIONS, WEIGHT_MOST_REGIONS - 1};
+    for (size_t i = 0; i < sizeof places / sizeof *places; ++i) {
+        struct fixture f;
+        fixture_begin(&f, DTYPE_F32);
+        const struct value x =
+            plan_input(f.plan, (struct shape){1, 1, 1, 16}, DTYPE_F32);
+        (void)linear_weight(&f, 16, 16);
+        f.weights[0].region = places[i];
+        (void)plan_linear(f.plan, x, &(struct linear_options){.weight = &f.weights[0]});
+        const bool is_good = places[i] == WEIGHT_MOST_REGIONS - 1;
+        check_int(plan_seal(f.plan, &err), ==, is_good ? DR_OK : DR_BAD_INPUT);
+        check_int(plan_region_count(f.plan), ==, is_good ? WEIGHT_MOST_REGIONS : 0);
+        fixture_end(&f);
+    }
 }
 
 static void takes_over_buffers(void)
@@ -403,6 +542,9 @@ int main(void)
     fixture_seed(3007);
     check_run(gives_the_same_bytes);
     check_run(threads_change_nothing);
+    check_run(splits_a_network_over_two_regions);
+    check_run(each_weight_is_of_its_own_region);
+    check_run(refuses_to_lack_a_region);
     check_run(takes_over_buffers);
     check_run(reports_and_cancels);
     check_run(keeps_its_first_error);

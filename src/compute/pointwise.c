@@ -109,6 +109,8 @@ struct value plan_layer_norm(struct plan *plan, struct value x,
         return VALUE_NONE;
     struct pointwise *const record = plan_record(plan, sizeof *record);
     const struct value result = plan_value_new(plan, shape, plan->dtype);
+    plan_uses(plan, options->scale);
+    plan_uses(plan, options->bias);
     if (plan_failed(plan)) return VALUE_NONE;
     record->norm = *options;
     return plan_add_op(plan, &(struct op){.class = &layer_norm_class,
@@ -318,6 +320,8 @@ struct value plan_embed(struct plan *plan, struct value ids, const struct weight
     shape.c = table->in;
     struct pointwise *const record = plan_record(plan, sizeof *record);
     const struct value result = plan_value_new(plan, shape, plan->dtype);
+    plan_uses(plan, table);
+    plan_uses(plan, position);
     if (plan_failed(plan)) return VALUE_NONE;
     *record =
         (struct pointwise){.table = table, .position = position, .tokens = tokens};

@@ -579,6 +579,8 @@ bool tiled_conv_add(struct plan *plan, struct value x, struct value result,
     t->operand_step = step_between_points(t->operand.bytes);
     const size_t fitting = COMBINED_BYTES / combined_bytes(weight, panel) / 2 * 2;
     t->chunk_panels = at_most(fitting > 2 ? (int32_t)fitting : 2, t->panels);
+    plan_uses(plan, weight);
+    plan_uses(plan, options->bias);
     (void)plan_add_op(
         plan, &(struct op){
                   .class = &classes[recipe],

@@ -1,9 +1,10 @@
 /* weight — one operand of a network, in the layout that the compute library executes.
  *
- * A network's weights are one region. A weight knows its shape, its type, its layout, its
- * bytes, and (once weights_place has run) its offset in that region. Which layout is best is
- * the library's answer to "any", asked once with a typical size; it depends on the weight's
- * shape and type alone, never on the image, so that one copy serves every size.
+ * The weights of one component are one region of memory. A run may read several regions: a base,
+ * its adapters, a control network. A weight knows its shape, its type, its layout, its bytes,
+ * the index of its region in the list that plan_bind takes, and its offset in that region. Which
+ * layout is best is the library's answer to "any", asked once with a typical size; it depends on
+ * the weight's shape and type alone, never on the image, so that one copy serves every size.
  *
  *   kind     source tensor(s)                         in memory
  *   CONV     [out, in, kh, kw]                        library's blocked layout, f32 or bf16
@@ -31,6 +32,10 @@ enum weight_kind {
     WEIGHT_TABLE
 };
 
+enum {
+    WEIGHT_MOST_REGIONS = 256 /* that one plan reads */
+};
+
 struct weight_layout; /* private: the library's description */
 
 struct weight {
@@ -40,7 +45,9 @@ struct weight {
     int32_t in;       /* input channels; VECTOR: 1; TABLE: width */
     int32_t kernel_height, kernel_width; /* 1 unless CONV */
     size_t bytes;
-    size_t offset; /* in the component's region; set by whoever lays the region out */
+    /* Index in plan_bind's list: 0 unless its owner sets it, before a plan uses the weight. */
+    int32_t region;
+    size_t offset; /* in that region; set by whoever lays the region out */
     const struct weight_layout *layout;
 };
 
@@ -72,8 +79,9 @@ void weight_store_begin(const struct weight *weight, void *target);
 void weight_store_part(const struct weight *weight, const void *plain, void *target,
                        int32_t part);
 
-/* Add all that decides where the operand's bytes lie: shape, type, place, layout. Equal digests
- * mean that one copy of the bytes serves both. */
+/* Add all that decides where the operand's bytes lie in its region: shape, type, offset, layout.
+ * Equal digests mean that one copy of the bytes serves both, so the region's index is left out: the
+ * same bytes may be another region of another run. */
 void weight_add_to_digest(const struct weight *weight, struct digest *digest);
 
 #endif

@@ -112,6 +112,29 @@ static void refuses_what_cannot_be(void)
     pool_finish(&pool);
 }
 
+/* A pack is found by the digest: it serves a component in whichever region that lies. */
+static void the_digest_is_of_the_place_in_the_region(void)
+{
+    struct pool pool = {.head = NULL};
+    struct dr_error err = {0};
+    struct weight w;
+    const struct weight_shape shape = {WEIGHT_VECTOR, DTYPE_F32, 4, 1, 1, 1};
+    check_int(weight_init(&w, &shape, &pool, &err), ==, DR_OK);
+    check_int(w.region, ==, 0);
+    uint8_t digests[3][DIGEST_BYTES];
+    for (int i = 0; i < 3; ++i) {
+        struct digest digest;
+        w.region = i == 1;
+        w.offset = i == 2 ? 64 : 0;
+        digest_init(&digest);
+        weight_add_to_digest(&w, &digest);
+        digest_end(&digest, digests[i]);
+    }
+    check_bytes(digests[0], digests[1], DIGEST_BYTES);
+    check(memcmp(digests[0], digests[2], DIGEST_BYTES) != 0);
+    pool_finish(&pool);
+}
+
 int main(void)
 {
     struct dr_error err;
@@ -120,5 +143,6 @@ int main(void)
     check_run(stores_every_element_once);
     check_run(slices_are_parts);
     check_run(refuses_what_cannot_be);
+    check_run(the_digest_is_of_the_place_in_the_region);
     return check_done();
 }

@@ -296,7 +296,7 @@ static enum dr_code decode(const struct vae_decode_plan *plan, const float *late
                            const struct latent_probe_work *work, double *db,
                            struct dr_error *err)
 {
-    enum dr_code code = plan_bind(plan->plan, arena->data, weights, err);
+    enum dr_code code = plan_bind(plan->plan, arena->data, &weights, 1, err);
     if (code != DR_OK) return code;
     expect(plan->plan, plan->latent, LATENT_PROBE_CELLS, LATENT_CHANNELS);
     expect(plan->plan, plan->image, LATENT_PROBE_SIDE, CHANNELS);
@@ -311,7 +311,7 @@ static enum dr_code encode(const struct vae_encode_plan *plan, float *latents,
                            struct region *arena, const void *weights,
                            const struct latent_probe_work *work, struct dr_error *err)
 {
-    enum dr_code code = plan_bind(plan->plan, arena->data, weights, err);
+    enum dr_code code = plan_bind(plan->plan, arena->data, &weights, 1, err);
     if (code != DR_OK) return code;
     expect(plan->plan, plan->image, LATENT_PROBE_SIDE, CHANNELS);
     expect(plan->plan, plan->moments, LATENT_PROBE_CELLS, 2 * LATENT_CHANNELS);

@@ -36,9 +36,12 @@ static struct plan_progress plan_progress_of(struct stage_progress *cookie)
     return (struct plan_progress){report_share, cookie, cookie->job->context.cancel};
 }
 
-static const void *weights_of(const struct job *job, enum component_role role)
+/* The plan reads the weights of one component. */
+static enum dr_code bind(const struct job *job, struct plan *plan,
+                         enum component_role role, struct dr_error *err)
 {
-    return job->context.pipeline->slots[role].weights.data;
+    const void *const weights = job->context.pipeline->slots[role].weights.data;
+    return plan_bind(plan, job->arena.data, &weights, 1, err);
 }
 
 /* ---- what the plans are of ------------------------------------------------------------------- */
@@ -151,8 +154,7 @@ static enum dr_code encode_prompt(struct job *job, enum component_role role,
     const struct prompt_cache_key key = prompt_key(job, tokens);
     const struct clip_text_info info = clip_text_info(pipeline->text[role]);
     if (prompt_cache_has(cache, &key, (int32_t)role)) return DR_OK;
-    enum dr_code code =
-        plan_bind(text->plan, job->arena.data, weights_of(job, role), err);
+    enum dr_code code = bind(job, text->plan, role, err);
     if (code != DR_OK) return code;
     check_text_plan(text, &info);
     memcpy(plan_data(text->plan, text->ids), list->ids, sizeof list->ids);
@@ -221,8 +223,7 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     job->stage = DR_STAGE_ENCODE;
     enum dr_code code = image_reader_pixels(job->reader, pixels, err);
     stage_close_picture(job); /* what its decoder holds is not for the whole job */
-    if (code == DR_OK)
-        code = plan_bind(encode->plan, job->arena.data, weights_of(job, ROLE_VAE), err);
+    if (code == DR_OK) code = bind(job, encode->plan, ROLE_VAE, err);
     if (code != DR_OK) return code;
     expect(encode->plan, encode->image, image_shape(job));
     expect(encode->plan, encode->moments, latent_shape(job, 1, 2 * LATENT_CHANNELS));
@@ -344,8 +345,7 @@ static void copy_conditioning(struct job *job)
 enum dr_code stage_sample(struct job *job, struct dr_error *err)
 {
     job->stage = DR_STAGE_UNET;
-    enum dr_code code = plan_bind(job->unet_plan.plan, job->arena.data,
-                                  weights_of(job, ROLE_UNET), err);
+    enum dr_code code = bind(job, job->unet_plan.plan, ROLE_UNET, err);
     if (code != DR_OK) return code;
     check_unet_plan(job);
     copy_conditioning(job);
@@ -524,8 +524,7 @@ enum dr_code stage_decode(struct job *job, struct dr_error *err)
 {
     const int32_t count = job->request.batch;
     int32_t done = 0;
-    enum dr_code code = plan_bind(job->decode_plan.plan, job->arena.data,
-                                  weights_of(job, ROLE_VAE), err);
+    enum dr_code code = bind(job, job->decode_plan.plan, ROLE_VAE, err);
     while (code == DR_OK && done < count) {
         code = decode_image(job, done, err);
         if (code == DR_OK) ++done;

@@ -54,7 +54,8 @@ static enum dr_code reserve(struct yardstick *y, struct ledger *ledger)
     /* 0.046 in either type: numbers of a usual size. */
     memset(y->weights.data, 0x3D, y->weight.bytes);
     memset(y->arena.data, 0x3D, plan_bytes(y->plan));
-    return plan_bind(y->plan, y->arena.data, y->weights.data, NULL);
+    return plan_bind(y->plan, y->arena.data, (const void *[]){y->weights.data}, 1,
+                     NULL);
 }
 
 static double best_rate(struct yardstick *y)

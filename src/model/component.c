@@ -243,6 +243,7 @@ static const struct weight *make_operand(struct component_spec *spec,
         note_failure(spec, &failure);
         return NULL;
     }
+    operand->weight.region = spec->region;
     return &operand->weight;
 }
 

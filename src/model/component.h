@@ -62,6 +62,8 @@ struct component_spec {
     size_t plain_bytes;   /* of the largest operand's plain form */
     size_t scale_rows;    /* the most rows of a tensor that has scales; 0: none has */
     enum dtype dtype;     /* of weights: DTYPE_BF16 or DTYPE_F32 */
+    /* weight->region of its operands: 0, a base, unless set before the first component_need. */
+    int32_t region;
     struct pool *pool; /* of the network's spec: operands, layouts and names lie here */
     /* found while building */
     struct problem_list missing;

@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "compute/compute.h"
+#include "compute/plan.h"
 #include "model/component.h"
 #include "weights/tensor_writer.h"
 
@@ -347,7 +348,8 @@ static void fill_scaled_sample(struct sample *sample, enum dtype type)
 }
 
 enum {
-    EXPECTED_COUNT = 11
+    EXPECTED_COUNT = 11,
+    HALF_WIDTH = 48
 };
 
 /* clang-format 14 fails on the tables below. */
@@ -409,6 +411,103 @@ static void set_chunk(struct component_spec *spec, size_t bytes)
     if (bytes >= spec->chunk_bytes) return;
     spec->scratch_bytes -= 2 * (spec->chunk_bytes - bytes);
     spec->chunk_bytes = bytes;
+}
+
+/* ---- two components in one run ---- */
+
+struct half {
+    struct sample sample;
+    struct component_spec spec;
+    const struct weight *weight;
+    struct region weights;
+};
+
+static void open_half(struct half *half, struct ledger *ledger, int32_t region)
+{
+    uint8_t digest[DIGEST_BYTES];
+    *half = (struct half){.weight = NULL};
+    add(&half->sample, "one", DTYPE_F32, DIMS(HALF_WIDTH, HALF_WIDTH));
+    open_sample(&half->sample);
+    component_spec_begin(&half->spec, &half->sample.index, DTYPE_F32,
+                         &half->sample.pool);
+    half->spec.region = region;
+    half->weight = component_need(
+        &half->spec,
+        &(const struct operand_request){.kind = WEIGHT_LINEAR, .out = -1, .in = -1},
+        "one");
+    check_int(component_spec_end(&half->spec, &error), ==, DR_OK);
+    check_int(load(&half->spec, ledger, NULL, &half->weights, digest), ==, DR_OK);
+}
+
+static void close_half(struct half *half)
+{
+    region_close(&half->weights);
+    close_sample(&half->sample);
+}
+
+/* target = (half's matrix) source. */
+static void multiply(const struct half *half, const float *source, float *target)
+{
+    const float *const matrix = (const void *)half->sample.data[0];
+    for (int i = 0; i < HALF_WIDTH; ++i) {
+        double sum = 0;
+        for (int k = 0; k < HALF_WIDTH; ++k)
+            sum += (double)matrix[i * HALF_WIDTH + k] * (double)source[k];
+        target[i] = (float)sum;
+    }
+}
+
+static bool is_near(const float *got, const float *want)
+{
+    double difference = 0, norm = 0;
+    for (int i = 0; i < HALF_WIDTH; ++i) {
+        const double d = (double)got[i] - (double)want[i];
+        difference += d * d;
+        norm += (double)want[i] * (double)want[i];
+    }
+    return difference < 1e-9 * norm;
+}
+
+/* Specs with other region indices serve one plan, each with its own file's weights. */
+static void two_components_serve_one_plan(void)
+{
+    struct ledger ledger = {0};
+    struct half halves[2];
+    struct plan *plan = NULL;
+    const struct plan_options options = {.name = "both", .dtype = DTYPE_F32};
+    for (int i = 0; i < 2; ++i)
+        open_half(&halves[i], &ledger, i);
+    check_int(plan_create(&plan, &options, &error), ==, DR_OK);
+    const struct value in =
+        plan_input(plan, (struct shape){1, 1, 1, HALF_WIDTH}, DTYPE_F32);
+    struct value out = in;
+    for (int i = 0; i < 2; ++i)
+        out = plan_linear(plan, out,
+                          &(struct linear_options){.weight = halves[i].weight});
+    out = plan_output(plan, out, DTYPE_F32);
+    check_int(plan_seal(plan, &error), ==, DR_OK);
+    check_int(plan_region_count(plan), ==, 2);
+    void *const arena = aligned_alloc(64, (plan_bytes(plan) + 63) & ~(size_t)63);
+    for (int order = 0; order < 2; ++order) {
+        float source[HALF_WIDTH], between[HALF_WIDTH], want[HALF_WIDTH];
+        const void *const regions[] = {halves[order].weights.data,
+                                       halves[!order].weights.data};
+        for (int i = 0; i < HALF_WIDTH; ++i)
+            source[i] = (float)draw(1000) / 1000;
+        check_int(plan_bind(plan, arena, regions, 2, &error), ==, DR_OK);
+        memcpy(plan_data(plan, in), source, sizeof source);
+        check_int(plan_run(plan, NULL, &error), ==, DR_OK);
+        multiply(&halves[order], source, between);
+        multiply(&halves[!order], between, want);
+        check(is_near(plan_data(plan, out), want));
+        multiply(&halves[!order], source, between);
+        multiply(&halves[order], between, want);
+        check(!is_near(plan_data(plan, out), want));
+    }
+    plan_destroy(&plan);
+    free(arena);
+    for (int i = 0; i < 2; ++i)
+        close_half(&halves[i]);
 }
 
 static void loads_every_type(void)
@@ -966,6 +1065,7 @@ int main(void)
         return 1;
     }
     check_run(loads_every_type);
+    check_run(two_components_serve_one_plan);
     check_run(obeys_scales);
     check_run(a_meaning_is_in_the_digest);
     check_run(refuses_scales_that_are_not_finite);

@@ -516,7 +516,7 @@ static void *bind(struct plan *plan, const struct region *weights)
     void *arena = NULL;
     if (plan_bytes(plan) > ARENA_MAX_BYTES) return NULL;
     if (posix_memalign(&arena, ARENA_ALIGN, plan_bytes(plan)) != 0 ||
-        plan_bind(plan, arena, weights->data, NULL) != DR_OK)
+        plan_bind(plan, arena, (const void *[]){weights->data}, 1, NULL) != DR_OK)
         abort();
     plan_check(plan);
     return arena;
