@@ -5,7 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "answer.h"
+#include "front/inspection_json.h"
+#include "front/member.h"
+#include "front/memory_json.h"
 #include "interrupt.h"
 #include "packs_command.h"
 #include "picture_commands.h"
@@ -25,12 +27,7 @@ enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *f
     return code;
 }
 
-void command_set(json_t *fields, const char *key, json_t *value)
-{
-    (void)json_object_set_new(fields, key, value);
-}
-
-/* ---- memory and inspect ----------------------------------------------------------------------------- */
+/* ---- memory and inspect ------------------------------------------------------------------ */
 
 static enum dr_code run_memory(struct session *session, const struct options *options,
                                json_t *fields, struct dr_error *err)
@@ -39,7 +36,7 @@ static enum dr_code run_memory(struct session *session, const struct options *op
     struct dr_memory *const memory = calloc(1, sizeof *memory);
     if (!memory) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     const enum dr_code code = dr_engine_memory(session->engine, memory, err);
-    if (code == DR_OK) answer_add_memory(fields, memory);
+    if (code == DR_OK) memory_json_add(fields, memory);
     dr_memory_free(memory);
     free(memory);
     return code;
@@ -69,9 +66,7 @@ static enum dr_code inspect_picture(const char *path, const char *format,
     char *text = NULL;
     const enum dr_code code = dr_read_parameters(path, &text, err);
     if (code != DR_OK) return code;
-    answer_set_text(fields, "path", path);
-    answer_set_text(fields, "format", format);
-    command_set(fields, "parameters", text ? answer_text(text) : json_null());
+    inspection_json_add_picture(fields, path, format, text);
     free(text);
     return DR_OK;
 }
@@ -94,7 +89,7 @@ static enum dr_code run_inspect(struct session *session, const struct options *o
                                            .progress_cookie = &session->talk};
     interrupt_heed();
     const enum dr_code code = dr_inspect(path, &how, inspection, err);
-    if (code == DR_OK) answer_add_inspection(fields, inspection);
+    if (code == DR_OK) inspection_json_add(fields, inspection);
     dr_inspection_free(inspection);
     free(inspection);
     return code;
@@ -123,7 +118,7 @@ static enum dr_code run_help(struct session *session, const struct options *opti
         free(text);
         return command_fail(err, DR_NOMEM, "out of memory for the help text");
     }
-    answer_set_text(fields, "help", text);
+    member_set_text(fields, "help", text);
     free(text);
     return DR_OK;
 }

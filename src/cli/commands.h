@@ -13,8 +13,8 @@
 #include <stdio.h>
 
 #include <darkroom/darkroom.h>
-#include <jansson.h>
 
+#include "front/answer.h"
 #include "session.h"
 
 /* Where a command can be typed: bits. */
@@ -47,8 +47,6 @@ const struct command *command_at(int idx);
 /* A failure in one statement, as the engine's own. */
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
                           ...) __attribute__((format(printf, 3, 4)));
-/* fields[key] = value, which is taken. */
-void command_set(json_t *fields, const char *key, json_t *value_take);
 
 /* ---- for help ---- */
 

@@ -5,7 +5,7 @@
 
 #include <darkroom/darkroom.h>
 
-#include "answer.h"
+#include "front/member.h"
 
 enum {
     MAX_COLUMNS = 12,
@@ -77,7 +77,7 @@ static void format_number(const char *key, const json_t *value, bool is_time, ch
     else if (strcmp(key, "start") == 0)
         (void)snprintf(out, out_bytes, "%#llx", (unsigned long long)integer);
     else if (strcmp(key, "seed") == 0)
-        (void)snprintf(out, out_bytes, "%llu", (unsigned long long)answer_seed(value));
+        (void)snprintf(out, out_bytes, "%llu", (unsigned long long)member_seed(value));
     else if (json_is_integer(value))
         (void)snprintf(out, out_bytes, "%lld", integer);
     else
@@ -355,7 +355,7 @@ static void print_object(const struct listing *listing, json_t *object,
                          enum manner manner, int indent);
 
 /* An array, or an object that is not shown in short: below its label, indented. The depth is that
- * of the answers that answer.c builds: three. */
+ * of the answers that src/front builds: three. */
 static void print_block(const struct listing *listing, const char *key, json_t *value,
                         int indent)
 {
@@ -402,6 +402,11 @@ static void print_object(const struct listing *listing, json_t *object,
             fputc('\n', listing->stream);
         }
     }
+}
+
+const char *listing_help(const json_t *answer)
+{
+    return json_string_value(json_object_get(answer, "help"));
 }
 
 bool listing_print(json_t *answer, enum listing_detail detail, FILE *stream)

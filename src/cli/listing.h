@@ -23,6 +23,9 @@ enum listing_detail {
     LISTING_FULL
 };
 
+/* The text of an answer to `help`, which is to be printed as it is; NULL for any other. */
+const char *listing_help(const json_t *answer);
+
 /* Flushed. False where it could not be written whole. */
 bool listing_print(json_t *answer, enum listing_detail detail, FILE *stream);
 

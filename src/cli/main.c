@@ -1,11 +1,11 @@
-/* darkroom — the command line program. It is built on include/darkroom/ alone: what it can do,
- * any program that embeds the library can.
+/* darkroom — the command line program. It is built on include/darkroom/ and on src/front,
+ * which makes the answers: what it can do, any program that embeds the library can.
  *
  *     main      what was asked: help, version, completion, one command, or the shell
  *     options   the table of options; words: a shell line split
  *     commands  each command once (switch_commands, picture_commands); session: one command
  *               run, timed, answered
- *     answer    structs to JSON; listing: the same for people; profile_table: a job's profile
+ *     listing   an answer as text for people; profile_table: a job's profile
  *     shell     a session that reads lines; talk: progress and log; interrupt: signals
  *     memory_log       regions as they come and go
  *     start_settings   what the C library reads before main

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "answer.h"
+#include "front/pack_json.h"
 #include "interrupt.h"
 
 static enum dr_code list_packs(struct session *session, const struct options *options,
@@ -14,7 +14,7 @@ static enum dr_code list_packs(struct session *session, const struct options *op
                                          .progress_cookie = &session->talk};
     interrupt_heed();
     const enum dr_code code = dr_packs_list(options->packs, &how, &list, err);
-    if (code == DR_OK) answer_add_pack_list(fields, &list);
+    if (code == DR_OK) pack_json_add_list(fields, &list);
     dr_pack_list_free(&list);
     return code;
 }
@@ -30,10 +30,7 @@ static enum dr_code prune_packs(const struct options *options, json_t *fields,
     const enum dr_code code =
         dr_packs_prune(options->packs, options->keep, &pruned, err);
     if (code != DR_OK) return code;
-    answer_set_bytes(fields, "removed_bytes", pruned.removed_bytes);
-    answer_set_bytes(fields, "removed_count", pruned.removed_count);
-    answer_set_bytes(fields, "kept_bytes", pruned.kept_bytes);
-    answer_set_bytes(fields, "kept_count", pruned.kept_count);
+    pack_json_add_prune(fields, &pruned);
     return DR_OK;
 }
 

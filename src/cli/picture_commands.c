@@ -1,10 +1,10 @@
 #include "picture_commands.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
-#include "answer.h"
+#include "front/forecast_json.h"
+#include "front/job_json.h"
+#include "front/profile_json.h"
 #include "profile_table.h"
 #include "switch_commands.h"
 
@@ -14,7 +14,7 @@ static void answer_profile(struct session *session, const struct options *option
 {
     if (!profile) return;
     if (options->json) {
-        profile_table_add(fields, profile);
+        profile_json_add(fields, profile);
     } else {
         talk_end(&session->talk); /* the bar would stand in the table */
         profile_table_print(profile, session->talk.stream);
@@ -59,38 +59,17 @@ static struct dr_generate_options job_of(struct session *session,
     return job;
 }
 
-static void add_warning(struct session *session, json_t *warnings, const char *sentence)
-{
-    (void)json_array_append_new(warnings, answer_text(sentence));
-    talk_log(&session->talk, DR_LOG_WARNING, sentence);
-}
-
 static void answer_generate(struct session *session, const struct options *options,
-                            const struct dr_generate_options *job,
-                            struct dr_generate_result *result, json_t *fields)
+                            const struct dr_generate_result *result, json_t *fields)
 {
-    json_t *const warnings = json_array();
-    const char *const dot = strrchr(job->output, '.');
-    const bool is_latent =
-        dot && (strcasecmp(dot, ".safetensors") == 0 || strcasecmp(dot, ".sft") == 0);
-    for (int32_t i = 0; i < result->image_count; ++i)
-        if (!result->images[i].path[0])
-            (void)snprintf(result->images[i].path, sizeof result->images[i].path, "%s",
-                           job->output);
-    command_set(fields, "images", answer_images(result->images, result->image_count));
-    if (is_latent) answer_set_text(fields, "latents", job->output);
-    command_set(fields, "width", json_integer(result->width));
-    command_set(fields, "height", json_integer(result->height));
-    command_set(fields, "vae", answer_vae(&result->vae));
-    command_set(fields, "timings_ms", answer_timings(result));
-    answer_set_bytes(fields, "planned_private_bytes", result->planned_private_bytes);
-    answer_set_bytes(fields, "peak_private_bytes", result->peak_private_bytes);
-    if (result->warnings[0]) add_warning(session, warnings, result->warnings);
-    if (options->strength_given && !options->init)
-        add_warning(session, warnings, "--strength does nothing without --init.");
-    command_set(fields, "warnings", warnings);
+    static const char no_strength[] = "--strength does nothing without --init.";
+    job_json_add_generated(fields, result);
+    if (result->warnings[0]) talk_log(&session->talk, DR_LOG_WARNING, result->warnings);
+    if (options->strength_given && !options->init) {
+        job_json_add_warning(fields, no_strength);
+        talk_log(&session->talk, DR_LOG_WARNING, no_strength);
+    }
     answer_profile(session, options, result->profile, fields);
-    command_set(fields, "receipt", answer_receipt(&result->receipt));
 }
 
 enum dr_code run_generate(struct session *session, const struct options *options,
@@ -111,7 +90,7 @@ enum dr_code run_generate(struct session *session, const struct options *options
     struct dr_generate_result *const result = calloc(1, sizeof *result);
     if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
     code = dr_engine_generate(session->engine, &job, result, err);
-    if (code == DR_OK) answer_generate(session, options, &job, result, fields);
+    if (code == DR_OK) answer_generate(session, options, result, fields);
     dr_generate_result_free(result);
     free(result);
     return code;
@@ -122,32 +101,6 @@ enum dr_code run_generate(struct session *session, const struct options *options
 typedef enum dr_code codec_run(struct dr_engine *engine,
                                const struct dr_codec_options *options,
                                struct dr_codec_result *result, struct dr_error *err);
-
-static void answer_codec(const struct dr_codec_result *result, bool encodes,
-                         json_t *fields)
-{
-    json_t *const timings = json_object();
-    json_t *const images = json_array();
-    for (int32_t i = 0; i < result->image_count; ++i) {
-        json_t *const image = json_object();
-        answer_set_text(image, "path", result->images[i].path);
-        (void)json_array_append_new(images, image);
-    }
-    if (encodes && result->image_count > 0)
-        answer_set_text(fields, "latents", result->images[0].path);
-    if (encodes)
-        json_decref(images);
-    else
-        command_set(fields, "images", images);
-    command_set(fields, "width", json_integer(result->width));
-    command_set(fields, "height", json_integer(result->height));
-    command_set(fields, "vae", answer_vae(&result->vae));
-    command_set(timings, "vae", json_real(result->vae_ms));
-    command_set(fields, "timings_ms", timings);
-    answer_set_bytes(fields, "planned_private_bytes", result->planned_private_bytes);
-    answer_set_bytes(fields, "peak_private_bytes", result->peak_private_bytes);
-    command_set(fields, "receipt", answer_receipt(&result->receipt));
-}
 
 static enum dr_code run_codec(struct session *session, const struct options *options,
                               bool encodes, json_t *fields, struct dr_error *err)
@@ -179,7 +132,10 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
     if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
     code = run(session->engine, &codec, result, err);
     if (code == DR_OK) {
-        answer_codec(result, encodes, fields);
+        if (encodes)
+            job_json_add_encoded(fields, result);
+        else
+            job_json_add_decoded(fields, result);
         answer_profile(session, options, result->profile, fields);
     }
     dr_codec_result_free(result);
@@ -213,11 +169,7 @@ enum dr_code run_forecast(struct session *session, const struct options *options
     struct dr_forecast *const forecast = calloc(1, sizeof *forecast);
     if (!forecast) return command_fail(err, DR_NOMEM, "no memory for the answer");
     code = dr_engine_forecast(session->engine, &job, forecast, err);
-    if (code == DR_OK) {
-        command_set(fields, "forecast", answer_forecast(forecast));
-        command_set(fields, "budget",
-                    answer_budget(forecast->budget_bytes, forecast->budget_reason));
-    }
+    if (code == DR_OK) forecast_json_add(fields, forecast);
     free(forecast);
     return code;
 }

@@ -1,9 +1,5 @@
 #include "profile_table.h"
 
-#include <string.h>
-
-#include "answer.h"
-
 /* One line of the table. */
 struct line {
     char name[96];
@@ -21,8 +17,6 @@ static double share(double part, double all)
 {
     return all > 0.0 ? part / all : 0.0;
 }
-
-/* ---- for people -------------------------------------------------------------------------- */
 
 static struct line line_of(const struct dr_profile_row *row)
 {
@@ -98,61 +92,4 @@ void profile_table_print(const struct dr_profile *profile, FILE *stream)
             "before the job\n",
             profile->library_flop_per_ms / 1e6);
     (void)fflush(stream);
-}
-
-/* ---- JSON -------------------------------------------------------------------------------- */
-
-static void set_real(json_t *object, const char *key, double value)
-{
-    (void)json_object_set_new(object, key, json_real(value));
-}
-
-/* flop, ms, bytes, and what follows from them. */
-static void set_sums(json_t *object, double flop, double ms, uint64_t bytes,
-                     double library_flop_per_ms)
-{
-    const double rate = share(flop, ms);
-    set_real(object, "flop", flop);
-    set_real(object, "ms", ms);
-    answer_set_bytes(object, "bytes", bytes);
-    set_real(object, "flop_per_ms", rate);
-    if (library_flop_per_ms > 0.0)
-        set_real(object, "library_share", rate / library_flop_per_ms);
-}
-
-static json_t *row_object(const struct dr_profile_row *row,
-                          const struct dr_profile_network *network,
-                          double library_flop_per_ms)
-{
-    json_t *const object = json_object(), *const shape = json_array();
-    const int32_t sides[] = {row->n, row->height, row->width, row->channels};
-    for (size_t i = 0; i < sizeof sides / sizeof *sides; ++i)
-        (void)json_array_append_new(shape, json_integer(sides[i]));
-    answer_set_text(object, "kind", row->kind);
-    (void)json_object_set_new(object, "shape", shape);
-    (void)json_object_set_new(object, "in_channels", json_integer(row->in_channels));
-    (void)json_object_set_new(object, "count", json_integer(row->count));
-    set_real(object, "share", share(row->ms, network->ms));
-    set_sums(object, row->flop, row->ms, row->bytes, library_flop_per_ms);
-    return object;
-}
-
-void profile_table_add(json_t *answer, const struct dr_profile *profile)
-{
-    json_t *const networks = json_array();
-    for (int32_t i = 0; i < profile->network_count; ++i) {
-        const struct dr_profile_network *const network = &profile->networks[i];
-        json_t *const object = json_object(), *const rows = json_array();
-        answer_set_text(object, "network", network->name);
-        (void)json_object_set_new(object, "runs", json_integer(network->runs));
-        set_sums(object, network->flop, network->ms, network->bytes,
-                 profile->library_flop_per_ms);
-        for (size_t k = 0; k < network->row_count; ++k)
-            (void)json_array_append_new(rows, row_object(&network->rows[k], network,
-                                                         profile->library_flop_per_ms));
-        (void)json_object_set_new(object, "rows", rows);
-        (void)json_array_append_new(networks, object);
-    }
-    (void)json_object_set_new(answer, "profile", networks);
-    set_real(answer, "library_flop_per_ms", profile->library_flop_per_ms);
 }

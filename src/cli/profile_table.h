@@ -17,16 +17,11 @@
 #include <stdio.h>
 
 #include <darkroom/darkroom.h>
-#include <jansson.h>
 
 enum {
     PROFILE_TABLE_ROWS = 20
 };
 
 void profile_table_print(const struct dr_profile *profile, FILE *stream);
-
-/* The same with all rows, as the answer's `profile`: an array of networks. And
- * `library_flop_per_ms`. */
-void profile_table_add(json_t *answer, const struct dr_profile *profile);
 
 #endif

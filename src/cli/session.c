@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "answer.h"
 #include "commands.h"
+#include "front/answer.h"
 #include "interrupt.h"
 #include "listing.h"
 
@@ -54,16 +54,9 @@ enum dr_code session_open(struct session *session, struct dr_error *err)
 static bool answer_as_json(const char *name, double ms, const struct dr_error *err,
                            json_t *fields)
 {
-    json_t *const answer = json_object();
-    (void)json_object_set_new(answer, "ok", json_boolean(!err));
-    answer_set_text(answer, "command", name);
-    (void)json_object_set_new(answer, "ms", json_real(ms));
-    if (err)
-        (void)json_object_set_new(answer, "error", answer_error(err));
-    else
-        (void)json_object_update(answer, fields);
+    json_t *const answer = answer_create(name, ms, err, fields);
     const bool is_written = answer_print(answer, stdout);
-    json_decref(answer);
+    answer_free(answer);
     return is_written;
 }
 
@@ -78,7 +71,7 @@ static void say_failure(const struct session *session, const char *name,
 
 static bool answer_as_text(const struct session *session, bool full, json_t *fields)
 {
-    const char *const help = json_string_value(json_object_get(fields, "help"));
+    const char *const help = listing_help(fields);
     if (help) return fputs(help, stdout) >= 0 && fflush(stdout) == 0;
     const bool is_written =
         listing_print(fields, full ? LISTING_FULL : LISTING_BRIEF, stdout);
@@ -201,7 +194,7 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     struct options options = is_shell ? default_options(session) : session->start;
     const struct command *command;
     struct dr_error err = {0};
-    json_t *const fields = json_object();
+    json_t *const fields = answer_fields();
     enum dr_code code = find(session, name, &command, &err);
     if (code == DR_OK)
         code = options_parse(&options, command->bit | (is_shell ? IN_SHELL : 0), count,
@@ -215,7 +208,7 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     talk_end(&session->talk);
     answer(session, name, &options, dr_clock_ms() - started_ms,
            code == DR_OK ? NULL : &err, fields);
-    json_decref(fields);
+    answer_free(fields);
     talk_begin(&session->talk, session->start.json, session->start.quiet,
                session->start.verbose);
     return code;

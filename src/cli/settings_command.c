@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "answer.h"
+#include "front/settings_json.h"
 
 static enum dr_code check(const struct options *options, struct dr_error *err)
 {
@@ -40,7 +40,7 @@ enum dr_code run_settings(struct session *session, const struct options *options
     code = change.vae || change.vae_folder
                ? dr_settings_change(NULL, &change, settings, err)
                : dr_settings_read(NULL, settings, err);
-    if (code == DR_OK) answer_add_settings(fields, settings);
+    if (code == DR_OK) settings_json_add(fields, settings);
     dr_settings_free(settings);
     free(settings);
     return code;

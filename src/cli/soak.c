@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "answer.h"
+#include "front/member.h"
 #include "interrupt.h"
 #include "soak_work.h"
 
@@ -162,9 +162,9 @@ static json_t *answer_counts(const struct soak_work *work)
     json_t *const rows = json_array();
     for (int i = 0; i < SOAK_KIND_COUNT; ++i) {
         json_t *const row = json_object();
-        answer_set_text(row, "operation", soak_kind_name((enum soak_kind)i));
-        answer_set_bytes(row, "done", work->counts[i].done);
-        answer_set_bytes(row, "refused", work->counts[i].refused);
+        member_set_text(row, "operation", soak_kind_name((enum soak_kind)i));
+        member_set_bytes(row, "done", work->counts[i].done);
+        member_set_bytes(row, "refused", work->counts[i].refused);
         (void)json_array_append_new(rows, row);
     }
     return rows;
@@ -176,15 +176,15 @@ static json_t *answer_slope(const struct soak_slope *slope)
 {
     const bool is_known = slope->count > 0;
     json_t *const memory = json_object();
-    answer_set_bytes(memory, "points", (uint64_t)slope->count);
-    answer_set_bytes(memory, "first_private_bytes",
+    member_set_bytes(memory, "points", (uint64_t)slope->count);
+    member_set_bytes(memory, "first_private_bytes",
                      is_known ? slope->first_bytes : DR_UNKNOWN_BYTES);
-    answer_set_bytes(memory, "last_private_bytes",
+    member_set_bytes(memory, "last_private_bytes",
                      is_known ? slope->last_bytes : DR_UNKNOWN_BYTES);
-    answer_set_bytes(memory, "max_private_bytes",
+    member_set_bytes(memory, "max_private_bytes",
                      is_known ? slope->max_bytes : DR_UNKNOWN_BYTES);
-    command_set(memory, "slope_bytes_per_operation",
-                is_known ? json_real(soak_slope_value(slope)) : json_null());
+    member_set(memory, "slope_bytes_per_operation",
+               is_known ? json_real(soak_slope_value(slope)) : json_null());
     return memory;
 }
 
@@ -192,13 +192,13 @@ static void answer_soak(const struct soak *soak, json_t *fields)
 {
     char verdict[DR_TEXT_BYTES], process[160];
     const struct soak_slope *const slope = &soak->slope;
-    answer_set_seed(fields, soak->seed);
-    answer_set_bytes(fields, "operations", soak->done);
-    answer_set_bytes(fields, "checks", soak->work.check_count);
-    answer_set_bytes(fields, "pictures", (uint64_t)soak->work.pictures.count);
-    answer_set_bytes(fields, "pictures_compared", soak->work.pictures.compared_count);
-    command_set(fields, "counts", answer_counts(&soak->work));
-    command_set(fields, "memory", answer_slope(slope));
+    member_set_seed(fields, soak->seed);
+    member_set_bytes(fields, "operations", soak->done);
+    member_set_bytes(fields, "checks", soak->work.check_count);
+    member_set_bytes(fields, "pictures", (uint64_t)soak->work.pictures.count);
+    member_set_bytes(fields, "pictures_compared", soak->work.pictures.compared_count);
+    member_set(fields, "counts", answer_counts(&soak->work));
+    member_set(fields, "memory", answer_slope(slope));
     if (slope->count > 0)
         (void)snprintf(process, sizeof process,
                        "with nothing loaded the process went from %llu to %llu private "
@@ -212,7 +212,7 @@ static void answer_soak(const struct soak *soak, json_t *fields)
                    "all %llu checks held after %llu operations; %s",
                    (unsigned long long)soak->work.check_count,
                    (unsigned long long)soak->done, process);
-    answer_set_text(fields, "verdict", verdict);
+    member_set_text(fields, "verdict", verdict);
 }
 
 static enum dr_code parse_count(const char *text, uint64_t *count, struct dr_error *err)

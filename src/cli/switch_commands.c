@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "answer.h"
+#include "front/member.h"
+#include "front/memory_json.h"
+#include "front/model_json.h"
+#include "front/receipt_json.h"
+#include "front/vae_json.h"
 #include "interrupt.h"
 
 /* ---- what several commands begin with ---------------------------------------------------- */
@@ -15,19 +19,29 @@ static enum dr_code check_interrupt(struct dr_error *err)
                : DR_OK;
 }
 
+/* result may be NULL. */
 static enum dr_code load(struct session *session, const struct options *options,
-                         const char *path, json_t *fields, const char *receipt_key,
+                         const char *path, struct dr_load_result *result,
                          struct dr_error *err)
 {
-    struct dr_load_result *const result = calloc(1, sizeof *result);
-    if (!result) return command_fail(err, DR_NOMEM, "no memory to load %.400s", path);
     const unsigned mode =
         (session->kind == SESSION_SHELL ? DR_LOAD_EAGER : DR_LOAD_LAZY) |
         (options->force ? DR_LOAD_FORCE : 0U);
-    const enum dr_code code = dr_engine_load(session->engine, path, mode, result, err);
+    return dr_engine_load(session->engine, path, mode, result, err);
+}
+
+/* In the shell the answer says what was loaded. */
+static enum dr_code load_first(struct session *session, const struct options *options,
+                               json_t *fields, struct dr_error *err)
+{
+    if (session->kind != SESSION_SHELL)
+        return load(session, options, options->model, NULL, err);
+    struct dr_load_result *const result = calloc(1, sizeof *result);
+    if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    const enum dr_code code = load(session, options, options->model, result, err);
     if (code == DR_OK) {
-        command_set(fields, "model", answer_model(&result->model));
-        command_set(fields, receipt_key, answer_receipt(&result->receipt));
+        member_set(fields, "model", model_json(&result->model));
+        member_set(fields, "model_receipt", receipt_json(&result->receipt));
     }
     free(result);
     return code;
@@ -45,10 +59,7 @@ enum dr_code command_prepare(struct session *session, const struct options *opti
         code = dr_engine_set_budget(session->engine, options->budget, err);
     if (code == DR_OK) code = check_interrupt(err);
     if (code != DR_OK || !options->model) return code;
-    json_t *const unshown = is_shell ? NULL : json_object();
-    code = load(session, options, options->model, is_shell ? fields : unshown,
-                "model_receipt", err);
-    json_decref(unshown);
+    code = load_first(session, options, fields, err);
     return code == DR_OK ? check_interrupt(err) : code;
 }
 
@@ -58,7 +69,7 @@ static enum dr_code add_active_vae(struct session *session, json_t *fields,
     struct dr_vae_info *const info = calloc(1, sizeof *info);
     if (!info) return command_fail(err, DR_NOMEM, "no memory for the answer");
     const enum dr_code code = dr_engine_vae(session->engine, info, err);
-    if (code == DR_OK) command_set(fields, "vae", answer_vae(info));
+    if (code == DR_OK) member_set(fields, "vae", vae_json(info));
     free(info);
     return code;
 }
@@ -68,14 +79,16 @@ static enum dr_code add_active_vae(struct session *session, json_t *fields,
 enum dr_code run_model(struct session *session, const struct options *options,
                        json_t *fields, struct dr_error *err)
 {
-    const enum dr_code code =
-        load(session, options, options->operands[0], fields, "receipt", err);
-    if (code != DR_OK) return code;
-    json_t *const receipt = json_incref(json_object_get(fields, "receipt"));
-    (void)json_object_del(fields, "receipt");
-    const enum dr_code vae_code = add_active_vae(session, fields, err);
-    command_set(fields, "receipt", receipt); /* last, as in the other answers */
-    return vae_code;
+    struct dr_load_result *const result = calloc(1, sizeof *result);
+    if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    enum dr_code code = load(session, options, options->operands[0], result, err);
+    if (code == DR_OK) {
+        member_set(fields, "model", model_json(&result->model));
+        code = add_active_vae(session, fields, err);
+    }
+    if (code == DR_OK) member_set(fields, "receipt", receipt_json(&result->receipt));
+    free(result);
+    return code;
 }
 
 enum dr_code run_vae(struct session *session, const struct options *options,
@@ -90,8 +103,8 @@ enum dr_code run_vae(struct session *session, const struct options *options,
         dr_engine_choose_vae(session->engine, choice, options->force ? DR_VAE_FORCE : 0,
                              info, &receipt, err);
     if (code == DR_OK) {
-        command_set(fields, "vae", answer_vae(info));
-        command_set(fields, "receipt", answer_receipt(&receipt));
+        member_set(fields, "vae", vae_json(info));
+        member_set(fields, "receipt", receipt_json(&receipt));
     }
     free(info);
     return code;
@@ -111,7 +124,7 @@ enum dr_code run_unload(struct session *session, const struct options *options,
         dr_engine_unload(session->engine,
                          which | (options->drop_cache ? DR_UNLOAD_DROP_CACHE : 0),
                          &receipt, err);
-    if (code == DR_OK) command_set(fields, "receipt", answer_receipt(&receipt));
+    if (code == DR_OK) member_set(fields, "receipt", receipt_json(&receipt));
     return code;
 }
 
@@ -122,8 +135,8 @@ enum dr_code command_add_budget(struct session *session, json_t *fields,
     if (!memory) return command_fail(err, DR_NOMEM, "no memory for the answer");
     const enum dr_code code = dr_engine_memory(session->engine, memory, err);
     if (code == DR_OK)
-        command_set(fields, "budget",
-                    answer_budget(memory->budget_bytes, memory->budget_reason));
+        member_set(fields, "budget",
+                   memory_json_budget(memory->budget_bytes, memory->budget_reason));
     dr_memory_free(memory);
     free(memory);
     return code;

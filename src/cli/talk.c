@@ -5,7 +5,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "answer.h"
+#include "front/answer.h"
+#include "front/event_json.h"
 #include "interrupt.h"
 
 /* How often a report is shown, at most, where nothing but its share changed. */
@@ -55,15 +56,10 @@ void talk_end(struct talk *talk)
 
 /* ---- the log ----------------------------------------------------------------------------- */
 
-static const char *level_name(enum dr_log_level level)
+static void print_event(const struct talk *talk, json_t *event_take)
 {
-    switch (level) {
-    case DR_LOG_ERROR: return "error";
-    case DR_LOG_WARNING: return "warning";
-    case DR_LOG_INFO: return "info";
-    case DR_LOG_DEBUG: return "debug";
-    }
-    return "";
+    (void)answer_print(event_take, talk->stream);
+    answer_free(event_take);
 }
 
 void talk_log(void *cookie, enum dr_log_level level, const char *line)
@@ -72,15 +68,10 @@ void talk_log(void *cookie, enum dr_log_level level, const char *line)
     if (level > talk->level) return;
     clear_bar(talk);
     if (talk->json) {
-        json_t *const event = json_object();
-        answer_set_text(event, "event", "log");
-        answer_set_text(event, "level", level_name(level));
-        answer_set_text(event, "message", line);
-        (void)answer_print(event, talk->stream);
-        json_decref(event);
+        print_event(talk, event_json_log(level, line));
     } else {
         fprintf(talk->stream, "darkroom: %s%s%s\n",
-                level <= DR_LOG_WARNING ? level_name(level) : "",
+                level <= DR_LOG_WARNING ? event_json_level(level) : "",
                 level <= DR_LOG_WARNING ? ": " : "", line);
     }
     (void)fflush(talk->stream);
@@ -125,42 +116,23 @@ static double pace_ms(const struct talk *talk, const struct dr_progress *p)
                : 0.0;
 }
 
+/* Of all steps that are to come; negative while the pace is not known. */
 static double left_ms(const struct talk *talk, const struct dr_progress *p)
 {
+    const double pace = pace_ms(talk, p);
     const int64_t left = (int64_t)p->image_count * p->step_count - steps_done(p);
-    return (double)left * pace_ms(talk, p);
+    return pace > 0.0 ? (double)left * pace : -1.0;
 }
 
-static void add_job(json_t *event, const struct talk *talk, const struct dr_progress *p)
+static void show_json(const struct talk *talk, const struct report *report)
 {
-    (void)json_object_set_new(event, "image", json_integer(p->image));
-    (void)json_object_set_new(event, "image_count", json_integer(p->image_count));
-    if (p->stage != DR_STAGE_UNET) return;
-    (void)json_object_set_new(event, "step", json_integer(p->step));
-    (void)json_object_set_new(event, "step_count", json_integer(p->step_count));
-    if (pace_ms(talk, p) > 0.0)
-        (void)json_object_set_new(event, "left_ms", json_real(left_ms(talk, p)));
-}
-
-static void show_json(struct talk *talk, const struct report *report)
-{
-    json_t *const event = json_object();
-    answer_set_text(event, "event", "progress");
-    answer_set_text(event, "stage", report->stage);
-    if (report->job) add_job(event, talk, report->job);
-    if (report->load) {
-        answer_set_text(event, "component", report->load->component);
-        answer_set_bytes(event, "done_bytes", report->load->done_bytes);
-        answer_set_bytes(event, "total_bytes", report->load->total_bytes);
-    }
-    if (report->total) {
-        answer_set_bytes(event, "done", report->done);
-        answer_set_bytes(event, "total", report->total);
-    }
-    (void)json_object_set_new(event, "share", json_real(report->share));
-    (void)json_object_set_new(event, "elapsed_ms", json_real(report->elapsed_ms));
-    (void)answer_print(event, talk->stream);
-    json_decref(event);
+    if (report->job)
+        print_event(talk, event_json_job(report->job, left_ms(talk, report->job)));
+    else if (report->load)
+        print_event(talk, event_json_load(report->load));
+    else
+        print_event(talk, event_json_count(report->stage, report->done, report->total,
+                                           report->elapsed_ms));
 }
 
 /* "9/20  1.23 s/step  0:14 left  image 1/2" */

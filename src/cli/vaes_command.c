@@ -1,6 +1,6 @@
 #include "vaes_command.h"
 
-#include "answer.h"
+#include "front/vae_list_json.h"
 #include "switch_commands.h"
 
 enum dr_code run_vaes(struct session *session, const struct options *options,
@@ -12,7 +12,7 @@ enum dr_code run_vaes(struct session *session, const struct options *options,
     code = dr_engine_list_vaes(session->engine, options->digests ? DR_LIST_DIGESTS : 0,
                                talk_progress, &session->talk, &list, err);
     if (code != DR_OK) return code;
-    answer_add_vae_list(fields, &list);
+    vae_list_json_add(fields, &list);
     dr_vae_list_free(&list);
     return DR_OK;
 }

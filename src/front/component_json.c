@@ -1,0 +1,29 @@
+#include "front/component_json.h"
+
+#include "front/member.h"
+
+static json_t *component(const struct dr_component_info *info, const char *digest)
+{
+    json_t *const object = json_object();
+    member_set_text(object, "role", dr_role_name(info->role));
+    member_set_integer(object, "tensor_count", (int64_t)info->tensor_count);
+    if (info->parameter_count)
+        member_set_integer(object, "parameter_count", (int64_t)info->parameter_count);
+    if (info->stored_types[0])
+        member_set_text(object, "stored_types", info->stored_types);
+    member_set_bytes(object, "stored_bytes", info->stored_bytes);
+    if (info->weights_bytes)
+        member_set_bytes(object, "weights_bytes", info->weights_bytes);
+    if (digest && *digest) member_set_text(object, "digest", digest);
+    return object;
+}
+
+json_t *component_json_list(const struct dr_component_info *list, int32_t count,
+                            const char digests[][DR_DIGEST_CHARS])
+{
+    json_t *const array = json_array();
+    for (int32_t i = 0; i < count; ++i)
+        (void)json_array_append_new(
+            array, component(&list[i], digests ? digests[list[i].role] : NULL));
+    return array;
+}

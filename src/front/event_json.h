@@ -1,0 +1,40 @@
+/* event_json — what happens while a command runs, one object each.
+ *
+ * Progress of a job (step, step_count and left_ms in the stage "unet" only):
+ *     {"event":"progress", "stage":"unet", "image":0, "image_count":1, "step":3, "step_count":20, "left_ms":4601.0,
+ *      "share":0.15, "elapsed_ms":812.0}
+ * of reading weights, and of anything that is counted:
+ *     {"event":"progress", "stage":"load", "component":"unet", "done_bytes":..., "total_bytes":..., "share":0.4,
+ *      "elapsed_ms":310.0}
+ *     {"event":"progress", "stage":"soak", "done":7, "total":60, "share":0.11, "elapsed_ms":150.0}
+ * A line of the log:
+ *     {"event":"log", "level":"warning", "message":"..."}
+ * Memory, by dr_clock_ms: a region came or went (the sums of all regions are those after it), a command began or ended:
+ *     {"event":"opened", "ms":85.0, "component":"vae", "tag":"weights", "kind":"private", "start":140213,
+ *      "bytes":167772160, "private_bytes":2138947584, "mapped_bytes":0}       or "closed"
+ *     {"event":"begin", "ms":81.2, "command":"vae"}
+ *     {"event":"end", "ms":97.9, "command":"vae", "ok":true}
+ *
+ * Each function makes a new object that the caller owns.
+ */
+#ifndef FRONT_EVENT_JSON_H
+#define FRONT_EVENT_JSON_H
+
+#include <darkroom/darkroom.h>
+#include <jansson.h>
+
+/* left_ms: negative where it is not known; left out then. */
+json_t *event_json_job(const struct dr_progress *progress, double left_ms);
+json_t *event_json_load(const struct dr_load_progress *progress);
+json_t *event_json_count(const char *stage, uint64_t done, uint64_t total,
+                         double elapsed_ms);
+
+json_t *event_json_log(enum dr_log_level level, const char *line);
+/* "error", "warning", "info", "debug": static. */
+const char *event_json_level(enum dr_log_level level);
+
+json_t *event_json_memory(const struct dr_memory_event *region);
+json_t *event_json_begin(const char *command, double ms);
+json_t *event_json_end(const char *command, double ms, int ok);
+
+#endif

@@ -1,0 +1,98 @@
+#include "front/job_json.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "front/member.h"
+#include "front/receipt_json.h"
+#include "front/vae_json.h"
+
+/* ---- generate ---------------------------------------------------------------------------- */
+
+static json_t *generated_images(const struct dr_generate_result *result)
+{
+    json_t *const array = json_array();
+    for (int32_t i = 0; i < result->image_count; ++i) {
+        json_t *const image = json_object();
+        member_set_text(image, "path", result->images[i].path);
+        member_set_seed(image, result->images[i].seed);
+        (void)json_array_append_new(array, image);
+    }
+    return array;
+}
+
+/* The file of latents that all images are in, or NULL where they are pictures. */
+static const char *latents_of(const struct dr_generate_result *result)
+{
+    const char *const path = result->image_count > 0 ? result->images[0].path : "";
+    const char *const dot = strrchr(path, '.');
+    return dot && (strcasecmp(dot, ".safetensors") == 0 || strcasecmp(dot, ".sft") == 0)
+               ? path
+               : NULL;
+}
+
+static json_t *generate_timings(const struct dr_generate_result *result)
+{
+    json_t *const object = json_object();
+    member_set_real(object, "text", result->text_ms);
+    member_set_real(object, "unet_per_step", result->unet_per_step_ms);
+    member_set_real(object, "vae", result->vae_ms);
+    return object;
+}
+
+void job_json_add_generated(json_t *answer, const struct dr_generate_result *result)
+{
+    const char *const latents = latents_of(result);
+    member_set(answer, "images", generated_images(result));
+    if (latents) member_set_text(answer, "latents", latents);
+    member_set_integer(answer, "width", result->width);
+    member_set_integer(answer, "height", result->height);
+    member_set(answer, "vae", vae_json(&result->vae));
+    member_set(answer, "timings_ms", generate_timings(result));
+    member_set_bytes(answer, "planned_private_bytes", result->planned_private_bytes);
+    member_set_bytes(answer, "peak_private_bytes", result->peak_private_bytes);
+    member_set(answer, "warnings", json_array());
+    if (result->warnings[0]) job_json_add_warning(answer, result->warnings);
+    member_set(answer, "receipt", receipt_json(&result->receipt));
+}
+
+void job_json_add_warning(json_t *answer, const char *sentence)
+{
+    (void)json_array_append_new(json_object_get(answer, "warnings"),
+                                member_text(sentence));
+}
+
+/* ---- encode and decode ------------------------------------------------------------------- */
+
+/* All but what was made. */
+static void add_codec(json_t *answer, const struct dr_codec_result *result)
+{
+    json_t *const timings = json_object();
+    member_set_real(timings, "vae", result->vae_ms);
+    member_set_integer(answer, "width", result->width);
+    member_set_integer(answer, "height", result->height);
+    member_set(answer, "vae", vae_json(&result->vae));
+    member_set(answer, "timings_ms", timings);
+    member_set_bytes(answer, "planned_private_bytes", result->planned_private_bytes);
+    member_set_bytes(answer, "peak_private_bytes", result->peak_private_bytes);
+    member_set(answer, "receipt", receipt_json(&result->receipt));
+}
+
+void job_json_add_encoded(json_t *answer, const struct dr_codec_result *result)
+{
+    if (result->image_count > 0)
+        member_set_text(answer, "latents", result->images[0].path);
+    add_codec(answer, result);
+}
+
+void job_json_add_decoded(json_t *answer, const struct dr_codec_result *result)
+{
+    json_t *const images = json_array();
+    for (int32_t i = 0; i < result->image_count; ++i) {
+        json_t *const image = json_object();
+        member_set_text(image, "path", result->images[i].path);
+        (void)json_array_append_new(images, image);
+    }
+    member_set(answer, "images", images);
+    add_codec(answer, result);
+}
