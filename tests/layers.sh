@@ -3,9 +3,9 @@
 #
 #   layers.sh SOURCE_ROOT
 #
-# The layers: base < mem < image, weights < compute < model < engine < front < cli. image and weights stand side by
-# side and do not know each other. front sees include/darkroom/ and itself, cli also front: what the program can do, an
-# embedder can.
+# The layers: base < mem < image, weights < compute < model < sampling < pipeline < switch < job < engine < front < cli.
+# image and weights stand side by side and do not know each other. front sees include/darkroom/ and itself, cli also
+# front: what the program can do, an embedder can.
 # Tests (x_test.c, and x_fixture.h for several of them) may also use what tests/ offers, and any library.
 set -euo pipefail
 
@@ -24,7 +24,11 @@ declare -A below=(
     [weights]="base mem weights"
     [compute]="base mem image weights compute"
     [model]="base mem image weights compute model"
-    [engine]="base mem image weights compute model engine"
+    [sampling]="base mem image weights compute model sampling"
+    [pipeline]="base mem image weights compute model sampling pipeline"
+    [switch]="base mem image weights compute model sampling pipeline switch"
+    [job]="base mem image weights compute model sampling pipeline switch job"
+    [engine]="base mem image weights compute model sampling pipeline switch job engine"
     [front]="front"
     [cli]="front cli"
 )
@@ -34,7 +38,7 @@ declare -A owners=(
     [omp.h]="compute"
     [png.h]="image"
     [jpeglib.h]="image"
-    [jansson.h]="weights model engine front src/cli/listing.h"
+    [jansson.h]="weights model switch engine front src/cli/listing.h"
     [utf8proc.h]="model"
     [openssl/evp.h]="base"
     [openssl/sha.h]="base"

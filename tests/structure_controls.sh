@@ -62,11 +62,11 @@ layers=("$checks/layers.sh" "$work/tree")
 passes layers "${layers[@]}"
 planted src/base/planted.c '#include "mem/region.h"\n' "${layers[@]}"
 planted src/image/planted.c '  #  include "weights/checkpoint.h"\n' "${layers[@]}"
-planted src/model/planted.h '#include "engine/job.h"\n' "${layers[@]}"
-planted src/cli/planted.c '#include "engine/job.h"\n' "${layers[@]}"
+planted src/model/planted.h '#include "job/job.h"\n' "${layers[@]}"
+planted src/cli/planted.c '#include "job/job.h"\n' "${layers[@]}"
 planted src/cli/planted.c '#include "base/error.h"\n' "${layers[@]}"
 planted src/cli/planted.c '#include <jansson.h>\n' "${layers[@]}"
-planted src/front/planted.c '#include "engine/job.h"\n' "${layers[@]}"
+planted src/front/planted.c '#include "job/job.h"\n' "${layers[@]}"
 planted src/front/planted.c '#include "base/utf8.h"\n' "${layers[@]}"
 planted src/front/planted.h '#include "cli/session.h"\n' "${layers[@]}"
 planted src/front/planted.h '#include "planted.h"\n' "${layers[@]}"
@@ -126,7 +126,7 @@ library() {
     ar rcs "$work/build/libdarkroom_$1.a" "$work/build/$3.o"
 }
 mkdir "$work/build"
-for layer in base mem image weights compute model engine; do
+for layer in base mem image weights compute model sampling pipeline switch job engine; do
     library "$layer" "int clean_$layer;" clean
 done
 library mem 'void *mmap(); void *map(void) { return mmap(); }' mem

@@ -41,7 +41,7 @@ allocating='malloc|calloc|realloc|reallocarray|free|aligned_alloc|posix_memalign
 mapping='mmap|mmap64|munmap|mremap|mprotect|brk|sbrk|shmat|shm_open|memfd_create'
 
 forbid "$allocating" "an operator or a network allocates (base/pool.h for records, mem/region.h for data)" compute model
-forbid "$mapping" "maps memory, which only mem may" base image weights compute model engine
+forbid "$mapping" "maps memory, which only mem may" base image weights compute model sampling pipeline switch job engine
 
 # The check must be able to see: mem does map.
 if [[ $(undefined_symbols libdarkroom_mem.a) != *' mmap'* ]]; then

@@ -1,6 +1,6 @@
 /* What the kernel keeps of files that are let go of, as the kernel counts it. */
-#include "engine/cache_drop.h"
 #include "engine/engine_fixture.h"
+#include "pipeline/cache_drop.h"
 
 #include <fcntl.h>
 

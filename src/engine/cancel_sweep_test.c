@@ -160,7 +160,8 @@ static void judge_packs(const struct disk *before, const struct disk *after,
 static void look_at_packs(const struct dr_engine *engine, struct disk *disk)
 {
     disk->count = 0;
-    if (pack_store_is_on(&engine->packs)) look_at_folder(disk, engine->packs.folder);
+    if (pack_store_is_on(&engine->resources.packs))
+        look_at_folder(disk, engine->resources.packs.folder);
 }
 
 /* All are read whole here: none is damaged. */
@@ -168,11 +169,12 @@ static void judge_contents(const struct dr_engine *engine, struct verdict *verdi
 {
     struct pack_listing *list = NULL;
     size_t count = 0;
-    if (!pack_store_is_on(&engine->packs)) return;
-    if (pack_store_list(&engine->packs, &list, &count, &problem) != DR_OK)
+    if (!pack_store_is_on(&engine->resources.packs)) return;
+    if (pack_store_list(&engine->resources.packs, &list, &count, &problem) != DR_OK)
         verdict_add(verdict, "the packs cannot be listed: %s", problem.message);
     for (size_t i = 0; i < count; ++i) {
-        if (pack_store_verify(&engine->packs, &list[i], NULL, &problem) != DR_OK)
+        if (pack_store_verify(&engine->resources.packs, &list[i], NULL, &problem) !=
+            DR_OK)
             verdict_add(verdict, "%s", problem.message);
     }
     free(list);
@@ -195,10 +197,10 @@ struct holding {
 
 static struct holding holding_of(const struct dr_engine *engine)
 {
-    struct holding holding = {.private_bytes = engine->ledger.private_bytes,
-                              .mapped_bytes = engine->ledger.mapped_bytes};
+    struct holding holding = {.private_bytes = engine->resources.ledger.private_bytes,
+                              .mapped_bytes = engine->resources.ledger.mapped_bytes};
     for (int i = 0; i < ROLE_COUNT; ++i)
-        holding.resident[i] = engine->pipeline->slots[i].resident;
+        holding.resident[i] = engine->model.pipeline->slots[i].resident;
     return holding;
 }
 
@@ -216,7 +218,7 @@ static void judge_holding(const struct dr_engine *engine, const struct holding *
     for (int i = 0; i < ROLE_COUNT; ++i)
         if (now.resident[i] != before->resident[i])
             verdict_add(verdict, "the %s in memory is another than before",
-                        engine->pipeline->slots[i].name);
+                        engine->model.pipeline->slots[i].name);
 }
 
 /* A VAE that is chosen has no room beside what is loaded: that has to make room, and comes back. */
@@ -224,8 +226,9 @@ static uint64_t tight_budget(struct dr_engine *engine,
                              const struct operation *operation)
 {
     const bool chooses = operation->run == run_choose;
-    return budget_for(engine, chooses ? engine->ledger.private_bytes + (2 << 20)
-                                      : tight_bytes(operation));
+    return budget_for(engine, chooses
+                                  ? engine->resources.ledger.private_bytes + (2 << 20)
+                                  : tight_bytes(operation));
 }
 
 /* Each try begins with the same: the state, what is on the disk, nothing remembered. */
@@ -238,18 +241,18 @@ static void begin_try(struct dr_engine *engine, const struct sweep *sweep,
     if (sweep->is_tight) (void)!dr_engine_set_budget(engine, 0, NULL);
     if (enter(engine, &states[operation->before]) != DR_OK)
         verdict_add(verdict, "cannot begin: %s", problem.message);
-    prompt_cache_close(&engine->pipeline->prompts);
+    prompt_cache_close(&engine->model.pipeline->prompts);
     if (sweep->is_tight && dr_engine_set_budget(engine, tight_budget(engine, operation),
                                                 &problem) != DR_OK)
         verdict_add(verdict, "no such budget: %s", problem.message);
-    engine->probes = (struct latent_probe_memory){0};
+    engine->model.probes = (struct latent_probe_memory){0};
     if (operation->output) (void)unlink(in_root(operation->output));
-    if (!pack_store_is_on(&engine->packs)) return;
+    if (!pack_store_is_on(&engine->resources.packs)) return;
     if (sweep->is_cold) remove_packs(engine);
-    if (pack_store_list(&engine->packs, &list, &count, &problem) != DR_OK)
+    if (pack_store_list(&engine->resources.packs, &list, &count, &problem) != DR_OK)
         verdict_add(verdict, "the packs cannot be listed: %s", problem.message);
     for (size_t i = 0; i < count; ++i)
-        pack_store_distrust(&engine->packs, &list[i].key);
+        pack_store_distrust(&engine->resources.packs, &list[i].key);
     free(list);
 }
 
@@ -396,7 +399,7 @@ static void what_is_gone_is_seen(void)
     const struct holding holding = holding_of(engine);
     judge_holding(engine, &holding, &verdict);
     check_str(verdict.why, "");
-    (void)slot_release(&engine->pipeline->slots[ROLE_VAE]);
+    (void)slot_release(&engine->model.pipeline->slots[ROLE_VAE]);
     judge_holding(engine, &holding, &verdict);
     check_has(verdict.why, "the vae in memory is another than before");
     run_command("mkdir -p '%s' && touch '%s/a.pack' '%s/b.pack'", in_root("folder"),

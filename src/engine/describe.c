@@ -2,8 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "engine/engine.h"
-#include "engine/vae_choice.h"
+#include "switch/vae_choice.h"
 
 static void describe_component(const struct component_index *index,
                                struct dr_component_info *info)
@@ -65,14 +66,14 @@ static void describe_probe(const struct dr_engine *engine, struct vae_file *file
     struct latent_pair pair;
     struct latent_probe_result result = {LATENT_UNKNOWN, 0.0, 0.0};
     if (!file) return;
-    if (!vae_choice_pair(engine->pipeline, file, &pair)) {
+    if (!vae_choice_pair(engine->model.pipeline, file, &pair)) {
         (void)snprintf(info->probe, sizeof info->probe, "latent probe: %s",
                        file->forced
                            ? "left out, as --force says"
                            : "cannot tell, the checkpoint has no VAE of its own");
         return;
     }
-    (void)latent_probe_find(&engine->probes, &pair, &result);
+    (void)latent_probe_find(&engine->model.probes, &pair, &result);
     latent_probe_describe(&result, info->probe, sizeof info->probe);
 }
 
@@ -80,7 +81,7 @@ void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *
                          const struct vae_resolution *resolution, struct vae_file *file,
                          struct dr_vae_info *info)
 {
-    const struct pipeline *const pipeline = engine->pipeline;
+    const struct pipeline *const pipeline = engine->model.pipeline;
     const struct slot *const slot = &pipeline->slots[ROLE_VAE];
     const struct source *const active = file ? &file->source : slot->base;
     const struct vae_spec *const spec = file ? file->spec : pipeline->vae;
@@ -99,7 +100,7 @@ void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *
 
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info)
 {
-    const struct pipeline *const pipeline = engine->pipeline;
+    const struct pipeline *const pipeline = engine->model.pipeline;
     if (pipeline) {
         engine_describe_vae(engine, &pipeline->said, &pipeline->resolution,
                             pipeline->override, info);
@@ -107,6 +108,6 @@ void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info 
     }
     struct vae_said said;
     *info = (struct dr_vae_info){0};
-    vae_choice_setting(engine, "", &said);
+    vae_choice_setting(&engine->model, "", &said);
     describe_said(&said, "a setting, looked at when a model is loaded", info);
 }

@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/size.h"
-#include "base/xdg.h"
 #include "compute/compute.h"
 #include "mem/headroom.h"
+#include "switch/vae_folder.h"
 
 /* ---- small things ------------------------------------------------------------------------ */
 
@@ -40,57 +40,25 @@ struct dr_engine_options dr_engine_options_default(void)
     return (struct dr_engine_options){.precision = DR_PRECISION_AUTO};
 }
 
-void engine_log(const struct dr_engine *engine, enum dr_log_level level,
-                const char *format, ...)
-{
-    if (!engine->log) return;
-    char line[DR_PATH_BYTES + DR_TEXT_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    engine->log(engine->log_cookie, level, line);
-}
-
 enum dr_code engine_enter(struct dr_engine *engine, struct dr_error *err)
 {
     if (atomic_flag_test_and_set(&engine->busy))
         return error_set(err, DR_BUSY,
                          "the engine is busy with another call; try again");
-    atomic_store(&engine->cancel, false);
+    atomic_store(&engine->resources.cancel, false);
     return DR_OK;
 }
 
 void engine_leave(struct dr_engine *engine)
 {
-    pipeline_unsettle(engine->pipeline);
-    atomic_store(&engine->cancel, false);
+    pipeline_unsettle(engine->model.pipeline);
+    atomic_store(&engine->resources.cancel, false);
     atomic_flag_clear(&engine->busy);
 }
 
 void dr_engine_cancel(struct dr_engine *engine)
 {
-    if (engine) atomic_store(&engine->cancel, true);
-}
-
-enum dr_code engine_settle(struct dr_engine *engine, struct pipeline *pipeline,
-                           unsigned roles, struct source *other, struct dr_error *err)
-{
-    const struct component_progress progress = {.cancel = &engine->cancel};
-    const struct pipeline_settle settle = {.roles = roles,
-                                           .other = other,
-                                           .manner = COMPONENT_PACK_WAIT,
-                                           .ledger = &engine->ledger,
-                                           .progress = &progress};
-    return pipeline_settle(pipeline, &settle, err);
-}
-
-void engine_begin_progress(struct dr_engine *engine, struct load_progress *progress,
-                           uint64_t total_bytes)
-{
-    const struct load_progress_sink sink = {engine->load_progress, engine->load_cookie,
-                                            &engine->cancel};
-    load_progress_begin(progress, &sink, total_bytes);
+    if (engine) atomic_store(&engine->resources.cancel, true);
 }
 
 /* ---- receipts ---------------------------------------------------------------------------- */
@@ -98,16 +66,17 @@ void engine_begin_progress(struct dr_engine *engine, struct load_progress *progr
 static struct dr_memory_point memory_point(const struct dr_engine *engine)
 {
     return (struct dr_memory_point){.ledger_private_bytes =
-                                        engine->ledger.private_bytes,
-                                    .ledger_mapped_bytes = engine->ledger.mapped_bytes,
+                                        engine->resources.ledger.private_bytes,
+                                    .ledger_mapped_bytes =
+                                        engine->resources.ledger.mapped_bytes,
                                     .kernel_private_bytes = kernel_private_read()};
 }
 
 struct receipt_start receipt_begin(struct dr_engine *engine)
 {
-    engine->cache = (struct cache_drop){.is_wanted = engine->drop_cache};
+    engine->resources.cache = (struct cache_drop){.is_wanted = engine->drop_cache};
     return (struct receipt_start){.before = memory_point(engine),
-                                  .opened_count = engine->ledger.opened_count,
+                                  .opened_count = engine->resources.ledger.opened_count,
                                   .started_ms = clock_ms()};
 }
 
@@ -121,7 +90,7 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
     *receipt =
         (struct dr_receipt){.before = start->before, .after = memory_point(engine)};
     /* Regions are numbered as they are opened: those above the mark are new. */
-    for (const struct region *r = engine->ledger.first; r; r = r->next)
+    for (const struct region *r = engine->resources.ledger.first; r; r = r->next)
         if (r->serial > start->opened_count) receipt->acquired_bytes += r->bytes;
     const uint64_t held_before =
         start->before.ledger_private_bytes + start->before.ledger_mapped_bytes;
@@ -129,8 +98,8 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
         receipt->after.ledger_private_bytes + receipt->after.ledger_mapped_bytes;
     receipt->released_bytes = held_before + receipt->acquired_bytes - held_after;
     receipt->ms = ended_ms - start->started_ms;
-    receipt->dropped_cache_bytes = cache_drop_bytes(&engine->cache);
-    cache_drop_describe(&engine->cache, dropped, sizeof dropped);
+    receipt->dropped_cache_bytes = cache_drop_bytes(&engine->resources.cache);
+    cache_drop_describe(&engine->resources.cache, dropped, sizeof dropped);
     (void)snprintf(receipt->reason, sizeof receipt->reason, "%.*s%s",
                    (int)(sizeof receipt->reason - sizeof dropped), reason, dropped);
 }
@@ -139,34 +108,23 @@ void receipt_end(const struct dr_engine *engine, const struct receipt_start *sta
 
 static void say_of_packs(void *cookie, const char *line)
 {
-    engine_log(cookie, DR_LOG_WARNING, "%s", line);
+    const struct dr_engine *const engine = cookie;
+    resources_log(&engine->resources, DR_LOG_WARNING, "%s", line);
 }
 
 static void open_packs(struct dr_engine *engine, const char *option)
 {
     char folder[DR_PATH_BYTES];
     engine_find_pack_folder(option, folder, sizeof folder);
-    pack_store_open(&engine->packs, folder);
-    engine->packs.say = say_of_packs;
-    engine->packs.say_cookie = engine;
-    if (!folder[0] || pack_store_is_on(&engine->packs)) return;
+    pack_store_open(&engine->resources.packs, folder);
+    engine->resources.packs.say = say_of_packs;
+    engine->resources.packs.say_cookie = engine;
+    if (!folder[0] || pack_store_is_on(&engine->resources.packs)) return;
     const char *const said = getenv("DARKROOM_PACKS");
     const bool is_said = option || (said && *said);
-    engine_log(engine, is_said ? DR_LOG_WARNING : DR_LOG_INFO,
-               "no packs, all weights will be private memory: %s",
-               engine->packs.off_reason);
-}
-
-void engine_find_vae_folder(const char *option, const char *setting, char *folder,
-                            size_t folder_bytes)
-{
-    const char *const said = option ? option : getenv("DARKROOM_VAE_DIR");
-    if (said && *said)
-        (void)snprintf(folder, folder_bytes, "%s", said);
-    else if (*setting)
-        (void)snprintf(folder, folder_bytes, "%s", setting);
-    else
-        (void)xdg_path(XDG_DATA, "vae", folder, folder_bytes);
+    resources_log(&engine->resources, is_said ? DR_LOG_WARNING : DR_LOG_INFO,
+                  "no packs, all weights will be private memory: %s",
+                  engine->resources.packs.off_reason);
 }
 
 /* The ledger's observer: what changed, in darkroom.h's words. */
@@ -181,8 +139,8 @@ static void tell_memory(void *cookie, enum ledger_change change,
         .kind = region_kind_name(region->kind),
         .start = (uintptr_t)region->data,
         .bytes = region->bytes,
-        .ledger_private_bytes = engine->ledger.private_bytes,
-        .ledger_mapped_bytes = engine->ledger.mapped_bytes,
+        .ledger_private_bytes = engine->resources.ledger.private_bytes,
+        .ledger_mapped_bytes = engine->resources.ledger.mapped_bytes,
     };
     (void)snprintf(event.component, sizeof event.component, "%s", region->component);
     engine->memory(engine->memory_cookie, &event);
@@ -218,8 +176,8 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
     } else {
         (void)snprintf(reason, sizeof reason, "as given");
         if (budget > engine->machine.bytes)
-            engine_log(
-                engine, DR_LOG_WARNING,
+            resources_log(
+                &engine->resources, DR_LOG_WARNING,
                 "the budget of %s is above what there is: %s (%.150s); beyond that the "
                 "kernel ends the process",
                 size_format(budget, given), size_format(engine->machine.bytes, there),
@@ -234,9 +192,9 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
             "what a picture takes comes on top, and darkroom memory tells both",
             budget, beside, beside - ENGINE_RESIDUAL_BYTES, ENGINE_RESIDUAL_BYTES);
     const size_t limit = budget - beside;
-    if (engine->ledger.private_bytes > limit && engine->pipeline)
-        (void)pipeline_release(engine->pipeline);
-    engine->ledger.limit_bytes = limit;
+    if (engine->resources.ledger.private_bytes > limit && engine->model.pipeline)
+        (void)pipeline_release(engine->model.pipeline);
+    engine->resources.ledger.limit_bytes = limit;
     engine->budget_bytes = budget;
     (void)snprintf(engine->budget_reason, sizeof engine->budget_reason, "%s", reason);
     return DR_OK;
@@ -255,12 +213,12 @@ static enum dr_code choose_dtype(struct dr_engine *engine, enum dr_precision pre
             "this processor does not multiply bfloat16 (it has neither AVX512-BF16 nor "
             "the AVX512 to emulate it); use --precision f32 or auto");
     if (emulates)
-        engine_log(
-            engine, DR_LOG_WARNING,
+        resources_log(
+            &engine->resources, DR_LOG_WARNING,
             "this processor does not multiply bfloat16 (it has no AVX512-BF16): it "
             "is emulated, with half of float32's memory at several times its time");
     const bool is_bf16 = emulates || (precision != DR_PRECISION_F32 && has_bf16);
-    engine->dtype = is_bf16 ? DTYPE_BF16 : DTYPE_F32;
+    engine->resources.dtype = is_bf16 ? DTYPE_BF16 : DTYPE_F32;
     return DR_OK;
 }
 
@@ -270,13 +228,14 @@ static enum dr_code read_settings(struct dr_engine *engine,
                                   struct dr_error *err)
 {
     const enum dr_code code =
-        dr_settings_read(options->settings_path, &engine->settings, err);
+        dr_settings_read(options->settings_path, &engine->model.vae.settings, err);
     if (code != DR_OK) return code;
-    if (engine->settings.warnings[0])
-        engine_log(engine, DR_LOG_WARNING, "%s: %s", engine->settings.path,
-                   engine->settings.warnings);
-    engine_find_vae_folder(options->vae_folder, engine->settings.vae_folder,
-                           engine->vae_folder, sizeof engine->vae_folder);
+    if (engine->model.vae.settings.warnings[0])
+        resources_log(&engine->resources, DR_LOG_WARNING, "%s: %s",
+                      engine->model.vae.settings.path,
+                      engine->model.vae.settings.warnings);
+    vae_folder_find(options->vae_folder, engine->model.vae.settings.vae_folder,
+                    engine->model.vae.folder, sizeof engine->model.vae.folder);
     return DR_OK;
 }
 
@@ -286,8 +245,8 @@ static void warn_of_threads(const struct dr_engine *engine)
     const int count = compute_thread_count(), refused = compute_refused_threads();
     if (refused == 0) return;
     const bool is_limited = headroom_describe(limit); /* each has a stack */
-    engine_log(
-        engine, DR_LOG_WARNING,
+    resources_log(
+        &engine->resources, DR_LOG_WARNING,
         "works with %d of %d threads, the system makes no more: see the limits on "
         "threads (ulimit -u, a container's pids)%s%s",
         count, count + refused, is_limited ? "; " : "", is_limited ? limit : "");
@@ -303,8 +262,8 @@ static void find_baseline(struct dr_engine *engine)
     const size_t resident = kernel_resident_read();
     engine->baseline_bytes =
         resident != KERNEL_UNKNOWN ? resident : ENGINE_BASELINE_BYTES;
-    engine_log(
-        engine, DR_LOG_WARNING,
+    resources_log(
+        &engine->resources, DR_LOG_WARNING,
         "the kernel does not tell here how much private memory this process has "
         "(neither pagemap nor smaps in /proc/self): its figures are unknown, and "
         "%s of the budget %s",
@@ -324,20 +283,22 @@ enum dr_code dr_engine_open(struct dr_engine **out,
                          (int)options->thread_count);
     struct dr_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return error_set(err, DR_NOMEM, "no memory for an engine");
-    atomic_init(&engine->cancel, false);
+    atomic_init(&engine->resources.cancel, false);
     atomic_flag_clear(&engine->busy);
-    engine->log = options->log;
-    engine->log_cookie = options->log_cookie;
-    engine->load_progress = options->load_progress;
-    engine->load_cookie = options->load_cookie;
+    engine->model.resources = &engine->resources;
+    engine->resources.log = options->log;
+    engine->resources.log_cookie = options->log_cookie;
+    engine->resources.load_progress = options->load_progress;
+    engine->resources.load_cookie = options->load_cookie;
     engine->drop_cache = options->drop_cache != 0;
     engine->memory = options->memory;
     engine->memory_cookie = options->memory_cookie;
     if (options->memory)
-        engine->ledger.observer =
+        engine->resources.ledger.observer =
             (struct ledger_observer){.changed = tell_memory, .cookie = engine};
     if (options->tokenizer_folder)
-        (void)snprintf(engine->tokenizer_folder, sizeof engine->tokenizer_folder, "%s",
+        (void)snprintf(engine->model.tokenizer_folder,
+                       sizeof engine->model.tokenizer_folder, "%s",
                        options->tokenizer_folder);
     enum dr_code code = read_settings(engine, options, err);
     if (code == DR_OK) open_packs(engine, options->pack_folder);
@@ -355,9 +316,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
 void dr_engine_close(struct dr_engine **engine)
 {
     if (!engine || !*engine) return;
-    pipeline_close(&(*engine)->pipeline);
-    tokenizers_close(&(*engine)->tokenizers);
-    dr_settings_free(&(*engine)->settings);
+    current_model_close(&(*engine)->model);
     free(*engine);
     *engine = NULL;
     compute_trim();
@@ -371,19 +330,4 @@ enum dr_code dr_engine_set_budget(struct dr_engine *engine, uint64_t bytes,
     code = set_limit(engine, bytes, err);
     engine_leave(engine);
     return code;
-}
-
-bool engine_fits_beside(const struct dr_engine *engine, size_t bytes)
-{
-    const size_t limit = engine->ledger.limit_bytes;
-    return !limit || (bytes <= limit && engine->ledger.private_bytes <= limit - bytes);
-}
-
-enum dr_code engine_open_tokenizers(struct dr_engine *engine, struct dr_error *err)
-{
-    char data[DR_PATH_BYTES];
-    (void)xdg_path(XDG_DATA, "tokenizer", data, sizeof data);
-    const struct tokenizer_places places = {engine->tokenizer_folder,
-                                            engine->pipeline->path, data};
-    return tokenizers_open(&engine->tokenizers, &places, err);
 }

@@ -371,15 +371,15 @@ static void the_probe_is_planned(void)
 /* What a refusal must leave as it was. */
 static void refuse_and_compare(struct dr_engine *engine, uint64_t limit)
 {
-    const struct ledger *const ledger = &engine->ledger;
+    const struct ledger *const ledger = &engine->resources.ledger;
     const uint64_t private_bytes = ledger->private_bytes, mapped = ledger->mapped_bytes;
-    const unsigned resident = pipeline_resident_roles(engine->pipeline);
+    const unsigned resident = pipeline_resident_roles(engine->model.pipeline);
     limit_regions(engine, limit);
     check_refused(choose(engine, "foreign"));
     (void)check_memory(engine);
     check_int(ledger->private_bytes, ==, private_bytes);
     check_int(ledger->mapped_bytes, ==, mapped);
-    check_int(pipeline_resident_roles(engine->pipeline), ==, resident);
+    check_int(pipeline_resident_roles(engine->model.pipeline), ==, resident);
 }
 
 /* Room for one VAE and a job, not for two: refused all the same, memory is as it was, and the next
@@ -393,7 +393,8 @@ static void a_request_in_a_tight_budget_is_refused(void)
     picture(engine, "A.png");
     const uint64_t bytes = check_memory(engine);
     for (size_t i = 0; i < sizeof spare / sizeof *spare; ++i) {
-        engine->probes = (struct latent_probe_memory){0}; /* it is asked each time */
+        engine->model.probes =
+            (struct latent_probe_memory){0}; /* it is asked each time */
         refuse_and_compare(engine, bytes + spare[i]);
     }
     limit_regions(engine, bytes + (6 << 20));

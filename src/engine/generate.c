@@ -6,12 +6,12 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
-#include "engine/output.h"
-#include "engine/profile.h"
-#include "engine/request.h"
-#include "engine/vae_choice.h"
-#include "engine/vae_switch.h"
-#include "engine/yardstick.h"
+#include "job/output.h"
+#include "job/profile.h"
+#include "job/request.h"
+#include "job/yardstick.h"
+#include "switch/vae_choice.h"
+#include "switch/vae_switch.h"
 
 const char *dr_stage_name(enum dr_stage stage)
 {
@@ -31,7 +31,7 @@ static void describe_job_vae(const struct dr_engine *engine, const char *said,
                              const struct vae_choice *choice, struct dr_vae_info *info)
 {
     struct vae_file *const file =
-        choice->is_present ? engine->pipeline->override : choice->file;
+        choice->is_present ? engine->model.pipeline->override : choice->file;
     if (!said) {
         engine_describe_setting(engine, info);
         return;
@@ -94,15 +94,15 @@ static enum dr_code run_with(struct dr_engine *engine, const struct job_request 
                              struct job_outcome *outcome, struct dr_error *err)
 {
     struct job job = {
-        .context = {.pipeline = engine->pipeline,
-                    .ledger = &engine->ledger,
-                    .cancel = &engine->cancel,
-                    .probes = &engine->probes,
-                    .dtype = engine->dtype,
+        .context = {.pipeline = engine->model.pipeline,
+                    .ledger = &engine->resources.ledger,
+                    .cancel = &engine->resources.cancel,
+                    .probes = &engine->model.probes,
+                    .dtype = engine->resources.dtype,
                     .beside_bytes = engine_named_beside_bytes(engine)},
         .request = *want,
         .vae = choice->file,
-        .vae_to_base = vae_choice_leaves_override(choice, engine->pipeline),
+        .vae_to_base = vae_choice_leaves_override(choice, engine->model.pipeline),
         .vae_forced = words->force
     };
     enum dr_code code = DR_OK;
@@ -111,10 +111,10 @@ static enum dr_code run_with(struct dr_engine *engine, const struct job_request 
         code = error_set(err, DR_NOMEM, "no memory for the list of pictures");
     if (code == DR_OK) code = job_prepare(&job, err);
     if (code == DR_OK) code = job_admit(&job, err);
-    ledger_reset_peak(&engine->ledger);
+    ledger_reset_peak(&engine->resources.ledger);
     if (code == DR_OK) code = job_run(&job, err);
     outcome->planned_bytes = job.planned_bytes;
-    outcome->peak_bytes = engine->ledger.peak_private_bytes;
+    outcome->peak_bytes = engine->resources.ledger.peak_private_bytes;
     if (code == DR_OK) {
         describe_job_vae(engine, words->said, choice, &outcome->vae);
         take_outcome(&job, outcome);
@@ -130,10 +130,10 @@ static enum dr_code run_with(struct dr_engine *engine, const struct job_request 
 static bool gives_way(struct dr_engine *engine, const struct vae_choice_words *words,
                       struct vae_choice *choice, const struct dr_error *why)
 {
-    if (choice->file) return vae_choice_gives_way(choice, engine, why);
+    if (choice->file) return vae_choice_gives_way(choice, &engine->model, why);
     if (words->said && choice->resolution.is_explicit) return false;
-    vae_switch_fall_back(engine, engine->pipeline, why);
-    *choice = (struct vae_choice){.resolution = engine->pipeline->resolution};
+    vae_switch_fall_back(&engine->model, engine->model.pipeline, why);
+    *choice = (struct vae_choice){.resolution = engine->model.pipeline->resolution};
     return true;
 }
 
@@ -144,23 +144,24 @@ static enum dr_code run_request(struct dr_engine *engine,
 {
     struct vae_choice choice;
     struct dr_error why;
-    enum dr_code code = vae_choice_open(&choice, engine, engine->pipeline, words, err);
+    enum dr_code code =
+        vae_choice_open(&choice, &engine->model, engine->model.pipeline, words, err);
     if (code != DR_OK) return code;
-    code = request_check_sources(want, engine->pipeline, choice.file, err);
+    code = request_check_sources(want, engine->model.pipeline, choice.file, err);
     if (code != DR_OK) {
         vae_choice_close(&choice);
         return code;
     }
     if (want->profile)
         outcome->library_flop_per_ms =
-            yardstick_flop_per_ms(&engine->ledger, engine->dtype);
+            yardstick_flop_per_ms(&engine->resources.ledger, engine->resources.dtype);
     code = run_with(engine, want, words, &choice, outcome, &why);
     if (code == DR_FOREIGN && gives_way(engine, words, &choice, &why))
         code = run_with(engine, want, words, &choice, outcome, &why);
     if (code != DR_OK && err) *err = why;
     if (code == DR_OK && choice.file)
-        cache_drop_file(&engine->cache, &choice.file->checkpoint.file, engine->pipeline,
-                        CACHE_KEEP_NAMED);
+        cache_drop_file(&engine->resources.cache, &choice.file->checkpoint.file,
+                        engine->model.pipeline, CACHE_KEEP_NAMED);
     vae_choice_close(&choice);
     return code;
 }
@@ -204,7 +205,7 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
     };
     for (int i = 0; i < 2; ++i) {
         if (prompts[i].tokens->cut_count == 0) continue;
-        tokenizer_cut_text(tokenizers_of(&engine->tokenizers, 0), prompts[i].text,
+        tokenizer_cut_text(tokenizers_of(&engine->model.tokenizers, 0), prompts[i].text,
                            words, sizeof words);
         append_sentence(result->warnings, sizeof result->warnings,
                         "The %s is longer than 75 tokens: %d were cut, from \"%s\".",
@@ -271,7 +272,7 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
     const struct job_ask ask = {.vae = options->vae,
                                 .vae_flags = options->vae_flags,
                                 .start = receipt_begin(engine)};
-    code = generate_request(engine, options, &want, err);
+    code = generate_request(&engine->model, options, &want, err);
     return answer_request(engine, code, &want, &ask, result, err);
 }
 
@@ -298,7 +299,7 @@ static enum dr_code run_codec(struct dr_engine *engine,
     const struct job_ask ask = {.vae = options->vae,
                                 .vae_flags = options->vae_flags,
                                 .start = receipt_begin(engine)};
-    code = codec_request(engine, options, direction, &want, err);
+    code = codec_request(&engine->model, options, direction, &want, err);
     code = answer_request(engine, code, &want, &ask, &whole, err);
     if (code != DR_OK) return code;
     *result = (struct dr_codec_result){

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "switch/vae_resolution.h"
 
 static enum dr_code copy_metadata(const struct tensor_file *file,
                                   struct dr_inspection *out, struct dr_error *err)
@@ -113,7 +114,7 @@ static enum dr_code find_vae_folder(const char *option, char *folder,
     struct dr_settings settings;
     const enum dr_code code = dr_settings_read(option ? "" : NULL, &settings, err);
     if (code != DR_OK) return code;
-    engine_find_vae_folder(option, settings.vae_folder, folder, folder_bytes);
+    vae_folder_find(option, settings.vae_folder, folder, folder_bytes);
     dr_settings_free(&settings);
     return DR_OK;
 }

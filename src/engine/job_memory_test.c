@@ -467,7 +467,7 @@ static void watch_heap(void *cookie, const struct dr_progress *progress)
     struct heap_watch *const watch = cookie;
     struct kernel_view view;
     if (progress->stage != DR_STAGE_UNET) return;
-    kernel_view_read(&view, &watch->engine->ledger);
+    kernel_view_read(&view, &watch->engine->resources.ledger);
     check(view.regions_known);
     if ((int64_t)view.residual.heap_bytes > watch->most_in_unet)
         watch->most_in_unet = (int64_t)view.residual.heap_bytes;

@@ -6,8 +6,8 @@
 
 #include "base/fault.h"
 #include "compute/compute.h"
-#include "engine/latent_probe.h"
-#include "engine/vae_file.h"
+#include "pipeline/vae_file.h"
+#include "switch/latent_probe.h"
 
 static struct ledger ledger;
 static struct latent_probe_memory memory;

@@ -1,6 +1,6 @@
 /* A reading can be watched and stopped: loads, choices of a VAE, inspections. */
 #include "engine/engine_fixture.h"
-#include "engine/load_progress.h"
+#include "pipeline/load_progress.h"
 
 struct watch {
     uint64_t done_bytes, total_bytes, first_total_bytes;

@@ -8,8 +8,8 @@
 #include <math.h>
 
 #include "compute/compute.h"
-#include "engine/latent.h"
 #include "image/image.h"
+#include "sampling/latent.h"
 #include "weights/checkpoint.h"
 
 /* Files below the root whose name has `part`. */

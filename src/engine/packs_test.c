@@ -22,7 +22,7 @@ static struct dr_engine *open_with(const char *packs)
 {
     check_int(setenv("DARKROOM_PACKS", packs, 1), ==, 0);
     struct dr_engine *const engine = open_engine();
-    engine->log = hear;
+    engine->resources.log = hear;
     told[0] = '\0';
     return engine;
 }
@@ -185,9 +185,10 @@ static void distrust_all(const struct dr_engine *engine)
 {
     struct pack_listing *list = NULL;
     size_t count = 0;
-    check_int(pack_store_list(&engine->packs, &list, &count, &problem), ==, DR_OK);
+    check_int(pack_store_list(&engine->resources.packs, &list, &count, &problem), ==,
+              DR_OK);
     for (size_t i = 0; i < count; ++i)
-        pack_store_distrust(&engine->packs, &list[i].key);
+        pack_store_distrust(&engine->resources.packs, &list[i].key);
     free(list);
 }
 
@@ -238,8 +239,8 @@ static void saving_the_original_reads_nothing(void)
     check_int(choose(engine, "sharp"), ==, DR_OK);
     load(engine, "a.safetensors");
     check(vae_state(engine).override_active);
-    const uint64_t mapped = engine->ledger.mapped_bytes;
-    check_int(engine->ledger.peak_mapped_bytes, ==, mapped);
+    const uint64_t mapped = engine->resources.ledger.mapped_bytes;
+    check_int(engine->resources.ledger.peak_mapped_bytes, ==, mapped);
     check_int(choose(engine, "none"), ==, DR_OK);
     check(vae_state(engine).verified);
     dr_engine_close(&engine);
@@ -256,16 +257,16 @@ static void a_cancelled_load_leaves_no_draft(void)
     struct dr_pack_list list;
     remove_packs();
     struct dr_engine *engine = open_with(pack_folder());
-    engine->load_progress = stop_at_once;
+    engine->resources.load_progress = stop_at_once;
     check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_EAGER, NULL,
                              &problem),
               ==, DR_CANCELLED);
-    check_int(engine->ledger.count, ==, 0);
+    check_int(engine->resources.ledger.count, ==, 0);
     check_int(dr_packs_list(pack_folder(), NULL, &list, &problem), ==, DR_OK);
     for (size_t i = 0; i < list.count; ++i)
         check_int(list.packs[i].state, ==, DR_PACK_READY);
     dr_pack_list_free(&list);
-    engine->load_progress = NULL;
+    engine->resources.load_progress = NULL;
     load(engine, "a.safetensors");
     check_mapped(engine);
     dr_engine_close(&engine);
@@ -461,15 +462,16 @@ static void without_room_it_goes_on_in_private_memory(void)
     fault_disarm();
     check_int(code, ==, DR_OK);
     check_has(told, "the weights of unet will be private memory");
-    check_int(engine->ledger.mapped_bytes, ==, 0);
+    check_int(engine->resources.ledger.mapped_bytes, ==, 0);
     /* 53 MB of weights, or half of that */
-    check_int(check_memory(engine), >, (engine->dtype == DTYPE_F32 ? 50 : 25) << 20);
+    check_int(check_memory(engine), >,
+              (engine->resources.dtype == DTYPE_F32 ? 50 : 25) << 20);
     picture(engine, "private.png");
     check(same_file("plain.png", "private.png"));
     dr_engine_close(&engine);
     engine = open_with("/proc/no/such/folder");
     load(engine, "a.safetensors");
-    check_int(engine->ledger.mapped_bytes, ==, 0);
+    check_int(engine->resources.ledger.mapped_bytes, ==, 0);
     dr_engine_close(&engine);
 }
 

@@ -9,9 +9,9 @@
 #include "base/size.h"
 #include "compute/compute.h"
 #include "engine/engine.h"
-#include "engine/request.h"
-#include "engine/vae_choice.h"
 #include "image/image.h"
+#include "job/request.h"
+#include "switch/vae_choice.h"
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
@@ -69,13 +69,13 @@ static enum dr_code read_memory(struct dr_engine *engine, struct dr_memory *memo
 {
     struct kernel_view view;
     memory->pid = (int32_t)getpid();
-    if (engine->pipeline) report_components(engine->pipeline, memory);
-    enum dr_code code = report_regions(&engine->ledger, memory, err);
+    if (engine->model.pipeline) report_components(engine->model.pipeline, memory);
+    enum dr_code code = report_regions(&engine->resources.ledger, memory, err);
     if (code != DR_OK) return code;
-    kernel_view_read(&view, &engine->ledger);
-    memory->ledger.private_bytes = engine->ledger.private_bytes;
-    memory->ledger.mapped_bytes = engine->ledger.mapped_bytes;
-    memory->ledger.peak_private_bytes = engine->ledger.peak_private_bytes;
+    kernel_view_read(&view, &engine->resources.ledger);
+    memory->ledger.private_bytes = engine->resources.ledger.private_bytes;
+    memory->ledger.mapped_bytes = engine->resources.ledger.mapped_bytes;
+    memory->ledger.peak_private_bytes = engine->resources.ledger.peak_private_bytes;
     memory->kernel.private_bytes = view.totals.private_bytes;
     memory->kernel.mapped_resident_bytes = view.totals.mapped_resident_bytes;
     memory->kernel.rss_bytes = view.totals.rss_bytes;
@@ -124,7 +124,7 @@ void dr_memory_free(struct dr_memory *memory)
 static void describe_forecast(const struct dr_engine *engine, struct job *job,
                               struct dr_forecast *forecast)
 {
-    const struct pipeline *const pipeline = engine->pipeline;
+    const struct pipeline *const pipeline = engine->model.pipeline;
     const struct plan *const unet = job->unet_plan.plan;
     const struct plan *const decode = job->decode_plan.plan;
     const struct plan *const encode = job->encode_plan.plan;
@@ -216,25 +216,25 @@ static enum dr_code make_forecast(struct dr_engine *engine,
                                   struct dr_forecast *forecast, struct dr_error *err)
 {
     struct job job = {
-        .context = {.pipeline = engine->pipeline,
-                    .ledger = &engine->ledger,
-                    .cancel = &engine->cancel,
-                    .probes = &engine->probes,
-                    .dtype = engine->dtype,
+        .context = {.pipeline = engine->model.pipeline,
+                    .ledger = &engine->resources.ledger,
+                    .cancel = &engine->resources.cancel,
+                    .probes = &engine->model.probes,
+                    .dtype = engine->resources.dtype,
                     .beside_bytes = engine_named_beside_bytes(engine),
                     .only_looks = true}
     };
     struct vae_choice vae;
-    enum dr_code code = forecast_request(engine, options, &job.request, err);
+    enum dr_code code = forecast_request(&engine->model, options, &job.request, err);
     if (code != DR_OK) return code;
     const struct vae_choice_words words = {.said = options->vae,
                                            .kind = VAE_REQUEST,
                                            .force = options->vae_flags & DR_VAE_FORCE};
-    code = vae_choice_open(&vae, engine, engine->pipeline, &words, err);
+    code = vae_choice_open(&vae, &engine->model, engine->model.pipeline, &words, err);
     if (code != DR_OK) return code;
     job.vae = vae.file;
     job.vae_forced = words.force;
-    job.vae_to_base = vae_choice_leaves_override(&vae, engine->pipeline);
+    job.vae_to_base = vae_choice_leaves_override(&vae, engine->model.pipeline);
     code = job_prepare(&job, err);
     if (code == DR_OK) {
         forecast->width = job.request.width;

@@ -276,7 +276,7 @@ static void look(void *cookie, const struct dr_progress *progress)
     struct watch *const watch = cookie;
     struct kernel_view view;
     (void)progress;
-    kernel_view_read(&view, &watch->engine->ledger);
+    kernel_view_read(&view, &watch->engine->resources.ledger);
     check(view.regions_known && view.regions_agree);
     const int64_t total = (int64_t)view.residual.total_bytes;
     const int64_t other = (int64_t)view.residual.other_bytes;

@@ -5,7 +5,7 @@
 
 #include "engine/engine.h"
 #include "engine/engine_fixture.h"
-#include "engine/latent.h"
+#include "sampling/latent.h"
 
 static const double bound =
     1e-3; /* relative L2; float32's own rounding makes some 1e-6 */

@@ -3,7 +3,8 @@
 #include "engine/engine_fixture.h"
 
 #include "base/fault.h"
-#include "engine/settings.h"
+#include "switch/settings.h"
+#include "switch/vae_folder.h"
 
 static struct dr_settings settings;
 
@@ -472,7 +473,7 @@ static const char *folder_with(const char *option, const char *environment,
     check_int(environment ? setenv("DARKROOM_VAE_DIR", environment, 1)
                           : unsetenv("DARKROOM_VAE_DIR"),
               ==, 0);
-    engine_find_vae_folder(option, setting, folder, sizeof folder);
+    vae_folder_find(option, setting, folder, sizeof folder);
     return folder;
 }
 

@@ -74,8 +74,8 @@ static inline enum dr_code enter(struct dr_engine *engine, const struct state *s
 static inline bool is_in(struct dr_engine *engine, const struct state *state)
 {
     struct dr_vae_info vae;
-    return engine->pipeline &&
-           strcmp(engine->pipeline->path, model_path(state->model)) == 0 &&
+    return engine->model.pipeline &&
+           strcmp(engine->model.pipeline->path, model_path(state->model)) == 0 &&
            dr_engine_vae(engine, &vae, &problem) == DR_OK &&
            strcmp(vae.path, state->path) == 0 &&
            (!vae.digest[0] || strcmp(vae.digest, state->digest) == 0);
@@ -177,7 +177,7 @@ static inline bool is_whole_sweep(void)
 static inline void remove_packs(const struct dr_engine *engine)
 {
     struct pack_prune pruned;
-    (void)!pack_store_prune(&engine->packs, 0, &pruned, NULL);
+    (void)!pack_store_prune(&engine->resources.packs, 0, &pruned, NULL);
 }
 
 /* ---- what everything is compared with ------------------------------------------------------- */

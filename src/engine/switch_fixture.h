@@ -180,7 +180,7 @@ struct trace_list {
 static inline struct trace_list trace_regions(const struct dr_engine *engine)
 {
     struct trace_list list = {0};
-    for (const struct region *r = engine->ledger.first; r; r = r->next) {
+    for (const struct region *r = engine->resources.ledger.first; r; r = r->next) {
         if (list.count == MOST_TRACES) exit(1);
         struct trace *const trace = &list.items[list.count++];
         *trace = (struct trace){.start = (uint64_t)(uintptr_t)r->data,
@@ -195,7 +195,7 @@ static inline struct trace_list trace_regions(const struct dr_engine *engine)
 static inline const struct region *region_at(const struct dr_engine *engine,
                                              uint64_t start)
 {
-    for (const struct region *r = engine->ledger.first; r; r = r->next)
+    for (const struct region *r = engine->resources.ledger.first; r; r = r->next)
         if ((uint64_t)(uintptr_t)r->data == start) return r;
     return NULL;
 }
@@ -271,7 +271,7 @@ static inline struct look take_look(struct dr_engine *engine, struct verdict *ve
  * referenced, and the ledger holds weights and prompts alone, each private byte resident. */
 static inline void judge_slots(struct dr_engine *engine, struct verdict *verdict)
 {
-    const struct pipeline *const pipeline = engine->pipeline;
+    const struct pipeline *const pipeline = engine->model.pipeline;
     uint64_t explained = 0, mapped = 0;
     for (int role = 0; pipeline && role < ROLE_COUNT; ++role) {
         const struct slot *const slot = &pipeline->slots[role];

@@ -3,6 +3,7 @@
  *
  * DARKROOM_CASES says how many cases (200 by default, fewer under a sanitizer), DARKROOM_SEED the
  * first one's seed; a case that fails says its own, and what was done. */
+#include "base/path.h"
 #include "engine/switch_fixture.h"
 
 /* ---- what is there ------------------------------------------------------------------------- */
@@ -323,11 +324,11 @@ static bool arm(struct play *play)
 static bool is_as(struct dr_engine *engine, const struct naive *naive)
 {
     struct dr_vae_info vae;
-    if (naive->model == MODEL_NONE) return engine->pipeline == NULL;
+    if (naive->model == MODEL_NONE) return engine->model.pipeline == NULL;
     const struct reference *const expected =
         &table.references[naive->model][naive->active];
-    return engine->pipeline &&
-           strcmp(engine->pipeline->path, in_root(models[naive->model])) == 0 &&
+    return engine->model.pipeline &&
+           strcmp(engine->model.pipeline->path, in_root(models[naive->model])) == 0 &&
            dr_engine_vae(engine, &vae, &problem) == DR_OK &&
            strcmp(vae.path, expected->path) == 0 &&
            (!vae.digest[0] || strcmp(vae.digest, expected->digest) == 0) &&
@@ -342,10 +343,10 @@ static bool is_as(struct dr_engine *engine, const struct naive *naive)
 static void judge_resident(struct play *play)
 {
     const struct naive *const naive = &play->naive;
-    const struct pipeline *const pipeline = play->engine->pipeline;
+    const struct pipeline *const pipeline = play->engine->model.pipeline;
     if (!pipeline) return;
     const bool vae = pipeline->slots[ROLE_VAE].resident != NULL;
-    const bool anything = play->engine->ledger.private_bytes > 0;
+    const bool anything = play->engine->resources.ledger.private_bytes > 0;
     if (naive->vae_resident != UNKNOWN && vae != (naive->vae_resident == YES))
         verdict_add(play->verdict, "the VAE is %s", vae ? "resident" : "released");
     if (naive->anything_resident != UNKNOWN &&

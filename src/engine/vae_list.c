@@ -10,9 +10,11 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "engine/engine.h"
-#include "engine/latent_probe.h"
-#include "engine/vae_choice.h"
+#include "switch/latent_probe.h"
+#include "switch/vae_choice.h"
+#include "switch/vae_resolution.h"
 
 enum {
     MOST_FILES = 1000
@@ -74,11 +76,11 @@ static void add_vae(void *cookie, const char *path)
 static enum dr_code find_vaes(struct vae_listing *listing, struct dr_error *err)
 {
     const struct dr_engine *const engine = listing->engine;
-    const struct pipeline *const pipeline = engine->pipeline;
+    const struct pipeline *const pipeline = engine->model.pipeline;
     const struct vae_folder *const folder = &listing->folder;
     const struct vae_resolution_request request = {.checkpoint = pipeline->path};
-    enum dr_code code =
-        vae_folder_read(&listing->folder, engine->vae_folder, &engine->cancel, err);
+    enum dr_code code = vae_folder_read(&listing->folder, engine->model.vae.folder,
+                                        &engine->resources.cancel, err);
     if (code != DR_OK) return code;
     listing->found = "checkpoint";
     add_named(listing, pipeline->path, "none");
@@ -94,8 +96,8 @@ static enum dr_code find_vaes(struct vae_listing *listing, struct dr_error *err)
     listing->found = "path";
     if (pipeline->override) add_vae(listing, pipeline->override->path);
     if (*vae_folder_left_out(folder, listing->list->left_out))
-        engine_log(engine, DR_LOG_WARNING, "%s: %s", engine->vae_folder,
-                   listing->list->left_out);
+        resources_log(&engine->resources, DR_LOG_WARNING, "%s: %s",
+                      engine->model.vae.folder, listing->list->left_out);
     return code;
 }
 
@@ -160,9 +162,9 @@ static enum dr_code take_digest(struct dr_engine *engine, struct source *source,
 {
     struct dr_error why = {0};
     enum dr_code code = DR_OK;
-    const struct component_progress stop = {.cancel = &engine->cancel};
+    const struct component_progress stop = {.cancel = &engine->resources.cancel};
     if (flags & DR_LIST_DIGESTS)
-        code = source_save(source, &engine->ledger, &stop, &why);
+        code = source_save(source, &engine->resources.ledger, &stop, &why);
     if (code == DR_OVER_BUDGET || code == DR_NOMEM || code == DR_CANCELLED) {
         if (err) *err = why;
         return code;
@@ -180,8 +182,8 @@ static void judge_latents(const struct dr_engine *engine, struct vae_file *file,
     struct latent_probe_result result;
     struct dr_error why = {0};
     char words[DR_TEXT_BYTES];
-    if (!vae_choice_pair(engine->pipeline, file, &pair) ||
-        !latent_probe_find(&engine->probes, &pair, &result))
+    if (!vae_choice_pair(engine->model.pipeline, file, &pair) ||
+        !latent_probe_find(&engine->model.probes, &pair, &result))
         return;
     judge(vae, latent_probe_refuse(&pair, &result, &why), &why);
     if (vae->code != DR_OK) return;
@@ -192,7 +194,7 @@ static void judge_latents(const struct dr_engine *engine, struct vae_file *file,
 static enum dr_code look_at_base(struct dr_engine *engine, unsigned flags,
                                  struct dr_listed_vae *vae, struct dr_error *err)
 {
-    struct pipeline *const pipeline = engine->pipeline;
+    struct pipeline *const pipeline = engine->model.pipeline;
     const struct checkpoint *const checkpoint = &pipeline->checkpoint;
     struct source *const base = pipeline->slots[ROLE_VAE].base;
     struct dr_error why = {0};
@@ -205,7 +207,7 @@ static enum dr_code look_at_base(struct dr_engine *engine, unsigned flags,
     enum dr_code code = DR_NOT_FOUND;
     if (checkpoint->components[ROLE_VAE].count)
         code = vae_spec_create(&spec, &checkpoint->components[ROLE_VAE],
-                               checkpoint->family, engine->dtype, &why);
+                               checkpoint->family, engine->resources.dtype, &why);
     vae_spec_destroy(&spec);
     judge(vae, code, &why);
     if (code == DR_NOT_FOUND)
@@ -217,15 +219,15 @@ static enum dr_code look_at_base(struct dr_engine *engine, unsigned flags,
 static enum dr_code look_at_file(struct dr_engine *engine, unsigned flags,
                                  struct dr_listed_vae *vae, struct dr_error *err)
 {
-    struct pipeline *const pipeline = engine->pipeline;
+    struct pipeline *const pipeline = engine->model.pipeline;
     struct vae_file *file = NULL;
     struct checkpoint checkpoint;
     struct dr_error why = {0};
     enum dr_code code =
         vae_file_open(&file, vae->path,
                       &(struct vae_file_options){.family = pipeline->checkpoint.family,
-                                                 .dtype = engine->dtype,
-                                                 .packs = &engine->packs},
+                                                 .dtype = engine->resources.dtype,
+                                                 .packs = &engine->resources.packs},
                       &why);
     judge(vae, code, &why);
     if (code != DR_OK) {
@@ -255,7 +257,7 @@ static enum dr_code cancelled(const struct dr_vae_list *list, size_t done,
 /* The row of what runs: by its path, or by its file where only another name is listed. */
 static void mark_active(const struct dr_engine *engine, struct dr_vae_list *list)
 {
-    const struct vae_file *const override = engine->pipeline->override;
+    const struct vae_file *const override = engine->model.pipeline->override;
     size_t active = 0;
     for (size_t i = list->vae_count; override && i-- > 1;)
         if (path_is_same(list->vaes[i].path, override->path)) active = i;
@@ -276,7 +278,7 @@ static enum dr_code find_twins(const struct dr_engine *engine, struct dr_vae_lis
 {
     for (size_t i = 1; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        if (cancel_requested(&engine->cancel)) return cancelled(list, i, err);
+        if (cancel_requested(&engine->resources.cancel)) return cancelled(list, i, err);
         for (size_t k = 0; k < i && vae->same_as < 0; ++k)
             if (is_twin(vae, &list->vaes[k])) vae->same_as = (int32_t)k;
     }
@@ -297,7 +299,7 @@ static enum dr_code look_at_all(struct vae_listing *listing, unsigned flags,
     const bool is_told = progress->report && (flags & DR_LIST_DIGESTS);
     for (size_t i = 0; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        if (cancel_requested(&engine->cancel)) return cancelled(list, i, err);
+        if (cancel_requested(&engine->resources.cancel)) return cancelled(list, i, err);
         if (is_told)
             progress->report(progress->cookie,
                              &(struct dr_progress){.stage = DR_STAGE_LOAD,
@@ -319,8 +321,10 @@ static enum dr_code resolve(const struct vae_listing *listing, const char *said,
 {
     const struct dr_engine *const engine = listing->engine;
     const struct vae_resolution_request request = {.choice = said,
-                                                   .checkpoint = engine->pipeline->path,
-                                                   .vae_folder = engine->vae_folder,
+                                                   .checkpoint =
+                                                       engine->model.pipeline->path,
+                                                   .vae_folder =
+                                                       engine->model.vae.folder,
                                                    .folder = &listing->folder};
     return vae_resolve(resolution, &request, err);
 }
@@ -389,7 +393,7 @@ static bool add_choice(const struct vae_listing *listing, const char *said)
 
 static bool add_current(const struct dr_engine *engine, struct dr_vae_list *list)
 {
-    const struct pipeline *const pipeline = engine->pipeline;
+    const struct pipeline *const pipeline = engine->model.pipeline;
     struct dr_listed_choice *const choice = new_choice(list, pipeline->said.choice);
     if (!choice) return false;
     (void)snprintf(choice->source, sizeof choice->source, "%s",
@@ -438,7 +442,7 @@ static enum dr_code add_choices(const struct vae_listing *listing, struct dr_err
         !add_choice(listing, "automatic"))
         return no_memory(err);
     for (size_t i = 1; i < list->vae_count; ++i) {
-        if (cancel_requested(&engine->cancel)) return cancelled(list, i, err);
+        if (cancel_requested(&engine->resources.cancel)) return cancelled(list, i, err);
         if (!name_vae(listing, &list->vaes[i])) return no_memory(err);
     }
     return DR_OK;
@@ -451,11 +455,12 @@ static enum dr_code list_vaes(struct dr_engine *engine, unsigned flags,
                               struct dr_vae_list *list, struct dr_error *err)
 {
     struct vae_listing listing = {.engine = engine, .list = list, .has_memory = true};
-    if (!engine->pipeline)
+    if (!engine->model.pipeline)
         return error_set(err, DR_NOT_FOUND,
                          "no model is loaded: which VAEs go with it depends on it");
-    (void)snprintf(list->model, sizeof list->model, "%s", engine->pipeline->path);
-    (void)snprintf(list->vae_folder, sizeof list->vae_folder, "%s", engine->vae_folder);
+    (void)snprintf(list->model, sizeof list->model, "%s", engine->model.pipeline->path);
+    (void)snprintf(list->vae_folder, sizeof list->vae_folder, "%s",
+                   engine->model.vae.folder);
     enum dr_code code = find_vaes(&listing, err);
     if (code == DR_OK && !listing.has_memory) code = no_memory(err);
     if (code == DR_OK) code = look_at_all(&listing, flags, progress, err);

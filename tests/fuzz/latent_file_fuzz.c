@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "engine/latent.h"
+#include "sampling/latent.h"
 #include "input_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

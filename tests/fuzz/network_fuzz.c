@@ -15,9 +15,9 @@
 
 #include "checkpoint_layout.h"
 #include "compute/compute.h"
-#include "engine/conditioning.h"
-#include "engine/latent.h"
-#include "engine/pipeline.h"
+#include "pipeline/conditioning.h"
+#include "sampling/latent.h"
+#include "pipeline/pipeline.h"
 #include "input_file.h"
 #include "mem/arena_plan.h"
 #include "model/tokenizer.h"

@@ -7,7 +7,7 @@
  */
 #include <assert.h>
 
-#include "engine/parameters.h"
+#include "job/parameters.h"
 #include "image/exif.h"
 #include "image/image.h"
 #include "image/parameters_text.h"

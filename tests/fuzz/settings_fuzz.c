@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/settings.h"
+#include "switch/settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

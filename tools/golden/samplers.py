@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write tests/golden/samplers.txt: what diffusers' schedulers do, for src/engine/sampler_test.c.
+"""Write tests/golden/samplers.txt: what diffusers' schedulers do, for src/sampling/sampler_test.c.
 
 Run it in a Python environment with torch (CPU), numpy and diffusers 0.42.1:
 

@@ -1,0 +1,68 @@
+/* The public calls that load a model, describe it and release its weights (switch/model_switch.h). */
+#include <stdio.h>
+
+#include "base/error.h"
+#include "engine/engine.h"
+#include "switch/model_switch.h"
+
+enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned mode,
+                            struct dr_load_result *result, struct dr_error *err)
+{
+    char note[DR_TEXT_BYTES] = "", reason[DR_TEXT_BYTES];
+    if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no model path was given");
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    const struct receipt_start start = receipt_begin(engine);
+    const struct model_switch_options options = {.path = path,
+                                                 .eager = !(mode & DR_LOAD_LAZY),
+                                                 .force = mode & DR_LOAD_FORCE};
+    code = model_switch(&engine->model, &options, note, sizeof note, err);
+    if (code == DR_OK) {
+        struct dr_vae_info vae;
+        engine_describe_setting(engine, &vae);
+        (void)snprintf(reason, sizeof reason, "%.130sVAE: %.230s%s%.130s", note,
+                       vae.reason, vae.probe[0] ? "; " : "", vae.probe);
+        resources_log(&engine->resources, DR_LOG_INFO, "model %s", path);
+    }
+    if (code == DR_OK && result)
+        engine_describe_pipeline(engine->model.pipeline, &result->model);
+    receipt_end(engine, &start, code == DR_OK ? reason : "",
+                code == DR_OK && result ? &result->receipt : NULL);
+    engine_leave(engine);
+    return code;
+}
+
+enum dr_code dr_engine_model(struct dr_engine *engine, struct dr_model_info *model,
+                             struct dr_error *err)
+{
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    if (engine->model.pipeline)
+        engine_describe_pipeline(engine->model.pipeline, model);
+    else
+        code = error_set(err, DR_NOT_FOUND, "no model is loaded");
+    engine_leave(engine);
+    return code;
+}
+
+enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
+                              struct dr_receipt *receipt, struct dr_error *err)
+{
+    const unsigned which = what & ~(unsigned)DR_UNLOAD_DROP_CACHE;
+    if (which != DR_UNLOAD_VAE && which != DR_UNLOAD_MODEL)
+        return error_set(err, DR_BAD_INPUT,
+                         "unload of %u: give DR_UNLOAD_VAE or DR_UNLOAD_MODEL", what);
+    enum dr_code code = engine_enter(engine, err);
+    if (code != DR_OK) return code;
+    const struct receipt_start start = receipt_begin(engine);
+    if (what & DR_UNLOAD_DROP_CACHE) engine->resources.cache.is_wanted = true;
+    const size_t bytes = which == DR_UNLOAD_VAE
+                             ? model_switch_release_vae(&engine->model)
+                             : model_switch_release(&engine->model);
+    receipt_end(engine, &start,
+                bytes ? "released; what a job needs is read again"
+                      : "nothing was loaded",
+                receipt);
+    engine_leave(engine);
+    return code;
+}

@@ -1,0 +1,289 @@
+#include "job/output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/path.h"
+#include "base/path_error.h"
+#include "base/size.h"
+#include "base/temporary_file.h"
+#include "image/image.h"
+
+enum {
+    MOST_NAMES = 256 /* of a batch, whose size is checked elsewhere */
+};
+
+bool output_is_latent(const char *path)
+{
+    const char *const dot = strrchr(path_name(path), '.');
+    return dot &&
+           (strcasecmp(dot, ".safetensors") == 0 || strcasecmp(dot, ".sft") == 0);
+}
+
+void output_path(const char *output, int32_t idx, char path[static DR_PATH_BYTES])
+{
+    const char *const name = path_name(output);
+    const char *const dot = strrchr(name, '.');
+    if (idx == 0 || !dot)
+        (void)snprintf(path, DR_PATH_BYTES, "%s", output);
+    else
+        (void)snprintf(path, DR_PATH_BYTES, "%.*s-%d%s", (int)(dot - output), output,
+                       (int)idx + 1, dot);
+}
+
+/* ---- names and directories --------------------------------------------------------------- */
+
+/* What is there may be replaced where it is a file that may be written. */
+static enum dr_code check_target(const char *path, struct dr_error *err)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        if (errno == ENAMETOOLONG)
+            return error_set(err, DR_BAD_INPUT,
+                             "%.600s: the name is longer than the file system takes",
+                             path);
+        return errno == ENOENT ? DR_OK
+                               : path_error_set(err, errno, "cannot write", path);
+    }
+    if (S_ISDIR(status.st_mode))
+        return error_set(err, DR_BAD_INPUT, "%.600s is a folder; name a file", path);
+    if (!S_ISREG(status.st_mode))
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s is no regular file; name a file to write or replace",
+                         path);
+    if (access(path, W_OK) != 0)
+        return error_set_errno(err, DR_IO, errno,
+                               "%.600s is there and may not be written", path);
+    return DR_OK;
+}
+
+static void folder_of(const char *path, char folder[static DR_PATH_BYTES])
+{
+    const int length = (int)(path_name(path) - path);
+    (void)snprintf(folder, DR_PATH_BYTES, "%.*s", length ? length : 1,
+                   length ? path : ".");
+}
+
+static enum dr_code check_folder(const char *path, struct dr_error *err)
+{
+    struct stat status;
+    char folder[DR_PATH_BYTES];
+    folder_of(path, folder);
+    if (stat(folder, &status) != 0) {
+        const int refused = errno;
+        const enum dr_code code = path_error_set(err, refused, "cannot open", folder);
+        if (refused != ENOENT && refused != ENOTDIR) return code;
+        error_prefix(err, "there is no folder %.200s to write %.100s in", folder,
+                     path_name(path));
+        if (err) err->code = DR_NOT_FOUND;
+        return DR_NOT_FOUND;
+    }
+    if (access(folder, W_OK | X_OK) != 0)
+        return error_set_errno(err, DR_IO, errno, "the folder %.600s is not writable",
+                               folder);
+    /* What writers that were killed left there. */
+    (void)temporary_file_sweep(folder);
+    return DR_OK;
+}
+
+/* Permission alone does not tell: quotas, servers, names that the file system refuses. */
+static enum dr_code try_writing(const char *path, struct dr_error *err)
+{
+    struct temporary_file file;
+    const enum dr_code code = temporary_file_open(&file, path, err);
+    temporary_file_discard(&file);
+    return code;
+}
+
+static enum dr_code check_kind(const char *path, enum dr_output_kind kind, int32_t bits,
+                               struct dr_error *err)
+{
+    enum image_format format;
+    const bool is_latent = output_is_latent(path);
+    const bool is_picture = image_format_from_path(path, &format);
+    if (kind == DR_OUTPUT_LATENTS && !is_latent)
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s: latents go to a .safetensors (or .sft) file", path);
+    if (kind == DR_OUTPUT_PICTURES && is_latent)
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s: decode writes a picture, .png or .jpg", path);
+    struct stat status;
+    if (!is_latent && !is_picture && stat(path, &status) == 0 &&
+        S_ISDIR(status.st_mode))
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s is a folder; name a file in it, such as "
+                         "picture.png",
+                         path);
+    if (!is_latent && !is_picture)
+        return error_set(
+            err, DR_BAD_INPUT,
+            "%.600s: the output's ending says what is written: .png, .jpg or "
+            ".safetensors or .sft (latents)",
+            path);
+    if (is_picture && format == IMAGE_JPEG && bits == 16)
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s: JPEG has 8 bits a channel; write a .png", path);
+    return DR_OK;
+}
+
+enum dr_code output_check(const char *path, enum dr_output_kind kind, int32_t batch,
+                          int32_t bits, struct dr_error *err)
+{
+    if (strlen(path) >= DR_PATH_BYTES - 16)
+        return error_set(err, DR_BAD_INPUT, "the output's path is longer than %d bytes",
+                         DR_PATH_BYTES - 17);
+    enum dr_code code = check_kind(path, kind, bits, err);
+    if (code == DR_OK) code = check_folder(path, err);
+    const int32_t count = output_is_latent(path) ? 1 : batch;
+    for (int32_t i = 0; code == DR_OK && i < count; ++i) {
+        char each[DR_PATH_BYTES];
+        output_path(path, i, each);
+        code = check_target(each, err);
+    }
+    return code == DR_OK ? try_writing(path, err) : code;
+}
+
+enum dr_code dr_check_output(const char *path, enum dr_output_kind kind, int32_t batch,
+                             int32_t bits, struct dr_error *err)
+{
+    const int32_t names = batch < MOST_NAMES ? batch : MOST_NAMES;
+    if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no output was given");
+    return output_check(path, kind, names, bits, err);
+}
+
+/* ---- room -------------------------------------------------------------------------------- */
+
+/* Of a picture's uncompressed bytes. A PNG of noise is larger than they are; a smooth one is a sixteenth,
+ * and a 16-bit one's lower bytes are noise always. JPEG at quality 100 of noise, and of next to
+ * nothing: two bits of a coefficient and two of the block's end, 64 pixels of 3 channels. */
+enum {
+    PNG_LEAST_SHARE = 16,
+    PNG_16_LEAST_SHARE = 4,
+    JPEG_LEAST_SHARE = 128,
+    LEAST_HEADER_BYTES =
+        64,          /* of a latent file: its length, its names, shape and type */
+    HEAD_BYTES = 512 /* signatures, tables, a latent file's header */
+};
+
+struct range {
+    uint64_t least, most;
+};
+
+static struct range picture_bytes(const char *path, const struct output_size *size)
+{
+    enum image_format format = IMAGE_PNG;
+    (void)image_format_from_path(path, &format);
+    const uint64_t raw = (uint64_t)size->width * (uint64_t)size->height * 3U *
+                         (uint64_t)(size->bits / 8);
+    const uint64_t share = format == IMAGE_JPEG ? JPEG_LEAST_SHARE
+                           : size->bits == 16   ? PNG_16_LEAST_SHARE
+                                                : PNG_LEAST_SHARE;
+    const uint64_t grown =
+        format == IMAGE_JPEG ? raw / 2 : raw / 500 + (uint64_t)size->height;
+    return (struct range){.least = raw / share + size->text_bytes,
+                          .most = raw + grown + 2 * size->text_bytes + HEAD_BYTES};
+}
+
+static struct range file_bytes(const char *path, const struct output_size *size)
+{
+    const uint64_t latents = (uint64_t)size->latent_bytes * (uint64_t)size->batch;
+    return output_is_latent(path)
+               ? (struct range){.least = latents + LEAST_HEADER_BYTES,
+                                .most = latents + HEAD_BYTES}
+               : picture_bytes(path, size);
+}
+
+void output_estimate(const char *path, const struct output_size *size, uint64_t *least,
+                     uint64_t *most)
+{
+    const struct range each = file_bytes(path, size);
+    const uint64_t count = output_is_latent(path) ? 1U : (uint64_t)size->batch;
+    *least = count * each.least;
+    *most = count * each.most;
+}
+
+/* Bytes that the disk gives back when this name is replaced. */
+static uint64_t replaced_bytes(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_nlink == 1
+               ? (uint64_t)status.st_blocks * 512U
+               : 0;
+}
+
+static uint64_t in_blocks(uint64_t bytes, uint64_t block)
+{
+    return (bytes + block - 1) / block * block;
+}
+
+/* The most that is taken at once: each file is whole before the one that it replaces goes. */
+static uint64_t peak_bytes(const char *path, const struct output_size *size,
+                           uint64_t each, uint64_t block)
+{
+    const int32_t count = output_is_latent(path) ? 1 : size->batch;
+    uint64_t taken = 0, freed = 0, peak = 0;
+    for (int32_t i = 0; i < count; ++i) {
+        char name[DR_PATH_BYTES];
+        output_path(path, i, name);
+        taken += in_blocks(each, block);
+        if (taken > freed && taken - freed > peak) peak = taken - freed;
+        freed += replaced_bytes(name);
+    }
+    return peak;
+}
+
+/* Asked here, since the system would send SIGXFSZ. */
+static enum dr_code check_limit(const char *path, uint64_t least, struct dr_error *err)
+{
+    struct rlimit most;
+    if (getrlimit(RLIMIT_FSIZE, &most) != 0 || most.rlim_cur == RLIM_INFINITY ||
+        least <= most.rlim_cur)
+        return DR_OK;
+    return error_set(err, DR_IO,
+                     "%.600s cannot be written: it takes at least %llu bytes, and the "
+                     "limit for files is %llu (ulimit -f)",
+                     path, (unsigned long long)least,
+                     (unsigned long long)most.rlim_cur);
+}
+
+enum dr_code output_check_room(const char *path, const struct output_size *size,
+                               char warning[static DR_TEXT_BYTES], struct dr_error *err)
+{
+    char folder[DR_PATH_BYTES], need[16], have[16];
+    struct statvfs system;
+    const struct range each = file_bytes(path, size);
+    warning[0] = '\0';
+    const enum dr_code code = check_limit(path, each.least, err);
+    if (code != DR_OK) return code;
+    folder_of(path, folder);
+    /* A file system without a number of blocks does not say what is free. */
+    if (statvfs(folder, &system) != 0 || system.f_blocks == 0 || system.f_frsize == 0)
+        return DR_OK;
+    const uint64_t block = system.f_frsize;
+    /* Some file systems keep a part for the superuser. */
+    const uint64_t free_bytes =
+        (uint64_t)(geteuid() == 0 ? system.f_bfree : system.f_bavail) * block;
+    const uint64_t least = peak_bytes(path, size, each.least, block);
+    const uint64_t most = peak_bytes(path, size, each.most, block);
+    (void)size_format((size_t)free_bytes, have);
+    if (least > free_bytes)
+        return error_set(
+            err, DR_IO,
+            "no space for %.400s: it takes at least %s (%llu bytes), the disk of "
+            "%.200s has %s free (%llu bytes); free some, or write elsewhere",
+            path, size_format((size_t)least, need), (unsigned long long)least, folder,
+            have, (unsigned long long)free_bytes);
+    if (most > free_bytes)
+        (void)snprintf(warning, DR_TEXT_BYTES,
+                       "The disk of %.200s has %s free, and what is written may take "
+                       "up to %s.",
+                       folder, have, size_format((size_t)most, need));
+    return DR_OK;
+}

@@ -1,0 +1,86 @@
+#include "job/parameters.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Names by which A1111 and its clients know samplers and schedules. */
+static const char *const sampler_labels[SAMPLER_COUNT] = {
+    [SAMPLER_EULER] = "Euler",
+    [SAMPLER_EULER_A] = "Euler a",
+    [SAMPLER_HEUN] = "Heun",
+    [SAMPLER_DPMPP_2M] = "DPM++ 2M",
+    [SAMPLER_DPMPP_2M_SDE] = "DPM++ 2M SDE",
+    [SAMPLER_UNIPC] = "UniPC",
+    [SAMPLER_DDIM] = "DDIM",
+    [SAMPLER_LCM] = "LCM",
+};
+static const char *const schedule_labels[SCHEDULE_COUNT] = {
+    [SCHEDULE_DEFAULT] = "Automatic",       [SCHEDULE_NORMAL] = "Normal",
+    [SCHEDULE_KARRAS] = "Karras",           [SCHEDULE_EXPONENTIAL] = "Exponential",
+    [SCHEDULE_SGM_UNIFORM] = "SGM Uniform", [SCHEDULE_LEADING] = "Leading",
+    [SCHEDULE_TRAILING] = "Trailing",       [SCHEDULE_LCM] = "LCM",
+};
+
+/* snprintf that continues: used grows by what the whole would take. */
+struct appender {
+    char *text;
+    size_t bytes, used;
+};
+#define APPEND(out, ...)                                                          \
+    do {                                                                          \
+        const size_t room =                                                       \
+            (out)->used < (out)->bytes ? (out)->bytes - (out)->used : 0;          \
+        const int wrote =                                                         \
+            snprintf(room ? (out)->text + (out)->used : NULL, room, __VA_ARGS__); \
+        if (wrote > 0) (out)->used += (size_t)wrote;                              \
+    } while (0)
+
+/* A value with a comma, colon or line break is quoted as a JSON string, as A1111 does. */
+static void append_value(struct appender *out, const char *value)
+{
+    if (!strpbrk(value, ",:\n\"")) {
+        APPEND(out, "%s", value);
+        return;
+    }
+    APPEND(out, "\"");
+    for (; *value; ++value) {
+        if (*value == '\n')
+            APPEND(out, "\\n");
+        else if (*value == '"' || *value == '\\')
+            APPEND(out, "\\%c", *value);
+        else
+            APPEND(out, "%c", *value);
+    }
+    APPEND(out, "\"");
+}
+
+size_t parameters_format(const struct parameters *parameters, char *text,
+                         size_t text_bytes)
+{
+    struct appender out = {text, text_bytes, 0};
+    const struct parameters *const p = parameters;
+    APPEND(&out, "%s\n", p->prompt);
+    if (p->negative[0]) APPEND(&out, "Negative prompt: %s\n", p->negative);
+    APPEND(&out,
+           "Steps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %llu, ",
+           (int)p->steps, sampler_labels[p->sampler], schedule_labels[p->schedule],
+           p->cfg, (unsigned long long)p->seed);
+    APPEND(&out, "Size: %dx%d, Model hash: %.10s, Model: ", (int)p->width,
+           (int)p->height, p->model_digest);
+    append_value(&out, p->model_name);
+    APPEND(&out, ", VAE hash: %.10s, VAE: ", p->vae_digest);
+    append_value(&out, p->vae_name);
+    if (p->image_to_image) APPEND(&out, ", Denoising strength: %g", p->strength);
+    if (p->clip_skip > 1) APPEND(&out, ", Clip skip: %d", (int)p->clip_skip);
+    if (p->prediction == PREDICTION_V) APPEND(&out, ", Prediction: v");
+    if (p->sizes)
+        APPEND(
+            &out,
+            ", Original size: %dx%d, Crop left: %d, Crop top: %d, Target size: %dx%d",
+            (int)p->sizes->original_width, (int)p->sizes->original_height,
+            (int)p->sizes->crop_left, (int)p->sizes->crop_top,
+            (int)p->sizes->target_width, (int)p->sizes->target_height);
+    APPEND(&out, ", RNG: %s, Precision: %s, Version: darkroom %s",
+           p->rng == DR_RNG_CPU ? "CPU" : "GPU", p->precision, DARKROOM_VERSION);
+    return out.used;
+}

@@ -1,0 +1,43 @@
+/* parameters — the text that says how a picture was made, as A1111 writes it into pictures.
+ *
+ *     a lighthouse at dusk
+ *     Negative prompt: fog
+ *     Steps: 20, Sampler: Euler a, Schedule type: Karras, CFG scale: 7, Seed: 7, Size: 512x512,
+ *     Model hash: 0123456789, Model: sd15, VAE hash: abcdef0123, VAE: my-vae.safetensors, ...
+ *
+ * The VAE named is the one that really ran. Hashes are the first ten digits of the component's
+ * digest (of the UNet for the model): of tensor bytes, so equal for the same weights in
+ * whatever file.
+ */
+#ifndef JOB_PARAMETERS_H
+#define JOB_PARAMETERS_H
+
+#include <stddef.h>
+
+#include "darkroom/darkroom.h"
+#include "pipeline/conditioning.h"
+#include "sampling/sampler.h"
+
+struct parameters {
+    const char *prompt, *negative; /* negative may be "" */
+    int32_t steps, width, height, clip_skip;
+    enum sampler_kind sampler;
+    enum schedule_kind schedule;
+    double cfg;
+    uint64_t seed;
+    const char *model_name, *model_digest; /* hexadecimal */
+    const char *vae_name, *vae_digest;
+    enum prediction_kind prediction;
+    enum dr_rng rng;
+    int32_t image_to_image;
+    double strength;
+    const struct size_conditioning *sizes; /* that SDXL was told; NULL: the defaults */
+    const char *precision;                 /* "bf16" */
+};
+
+/* Writes at most text_bytes with the end; returns the bytes that the whole text takes without
+ * the end (as snprintf does). */
+size_t parameters_format(const struct parameters *parameters, char *text,
+                         size_t text_bytes);
+
+#endif

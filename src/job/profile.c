@@ -1,0 +1,99 @@
+#include "job/profile.h"
+
+#include <stdlib.h>
+
+/* The row of operators like this one: found, or the next free one. Kinds are static strings, one a
+ * class of operators. */
+static struct dr_profile_row *row_of(struct dr_profile_network *network,
+                                     const struct plan_op_profile *op)
+{
+    for (size_t i = 0; i < network->row_count; ++i) {
+        struct dr_profile_row *const row = &network->rows[i];
+        if (row->kind == op->kind && row->n == op->shape.n &&
+            row->height == op->shape.h && row->width == op->shape.w &&
+            row->channels == op->shape.c && row->in_channels == op->in)
+            return row;
+    }
+    struct dr_profile_row *const row = &network->rows[network->row_count++];
+    *row = (struct dr_profile_row){.kind = op->kind,
+                                   .n = op->shape.n,
+                                   .height = op->shape.h,
+                                   .width = op->shape.w,
+                                   .channels = op->shape.c,
+                                   .in_channels = op->in};
+    return row;
+}
+
+static void add_op(struct dr_profile_network *network, const struct plan_op_profile *op)
+{
+    struct dr_profile_row *const row = row_of(network, op);
+    const double flop = op->flop * network->runs, ms = op->seconds * 1000.0;
+    const uint64_t bytes = op->bytes * (uint64_t)network->runs;
+    ++row->count;
+    row->flop += flop;
+    row->ms += ms;
+    row->bytes += bytes;
+    network->flop += flop;
+    network->ms += ms;
+    network->bytes += bytes;
+}
+
+static int by_ms(const void *a, const void *b)
+{
+    const double x = ((const struct dr_profile_row *)a)->ms;
+    const double y = ((const struct dr_profile_row *)b)->ms;
+    return (x < y) - (x > y);
+}
+
+/* False where there is no memory. A network that did not run (a prompt that was known) is none. */
+static bool add_network(struct dr_profile *profile, const char *name,
+                        const struct plan *plan)
+{
+    size_t count = 0;
+    const struct plan_op_profile *const ops = plan ? plan_profile(plan, &count) : NULL;
+    if (count == 0 || ops[0].runs == 0) return true;
+    struct dr_profile_network *const network =
+        &profile->networks[profile->network_count];
+    struct dr_profile_row *const rows = calloc(count, sizeof *rows);
+    if (!rows) return false;
+    *network = (struct dr_profile_network){.name = name,
+                                           .runs = (int32_t)ops[0].runs,
+                                           .rows = rows};
+    ++profile->network_count;
+    for (size_t i = 0; i < count; ++i)
+        add_op(network, &ops[i]);
+    qsort(network->rows, network->row_count, sizeof *network->rows, by_ms);
+    return true;
+}
+
+struct dr_profile *profile_create(const struct job *job, double library_flop_per_ms)
+{
+    const struct {
+        const char *name;
+        const struct plan *plan;
+    } networks[] = {
+        {dr_role_name(DR_ROLE_TEXT),  job->text_plans[ROLE_TEXT].plan },
+        {dr_role_name(DR_ROLE_TEXT2), job->text_plans[ROLE_TEXT2].plan},
+        {"vae encoder",               job->encode_plan.plan           },
+        {dr_role_name(DR_ROLE_UNET),  job->unet_plan.plan             },
+        {"vae decoder",               job->decode_plan.plan           },
+    };
+    struct dr_profile *profile = calloc(1, sizeof *profile);
+    if (!profile) return NULL;
+    profile->library_flop_per_ms = library_flop_per_ms;
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; ++i)
+        if (!add_network(profile, networks[i].name, networks[i].plan)) {
+            profile_destroy(&profile);
+            return NULL;
+        }
+    return profile;
+}
+
+void profile_destroy(struct dr_profile **profile)
+{
+    if (!profile || !*profile) return;
+    for (int32_t i = 0; i < (*profile)->network_count; ++i)
+        free((*profile)->networks[i].rows);
+    free(*profile);
+    *profile = NULL;
+}

@@ -1,0 +1,419 @@
+#include "job/request.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/path.h"
+#include "job/output.h"
+#include "sampling/latent.h"
+
+enum {
+    LEAST_SIDE = 64,
+    MAX_SIDE = 8192,
+    MAX_BATCH = 256,
+    MAX_SIZE = 65536, /* of the sizes that SDXL is told */
+    DEFAULT_SIDE = 512,
+    DEFAULT_SIDE_SDXL = 1024
+};
+
+const char *dr_sampler_name(int32_t index)
+{
+    return index >= 0 && index < SAMPLER_COUNT ? sampler_name((enum sampler_kind)index)
+                                               : NULL;
+}
+
+const char *dr_sampler_schedule(const char *sampler, int32_t index)
+{
+    enum sampler_kind kind;
+    if (!sampler_from_name(sampler, &kind)) return NULL;
+    int32_t seen = 0;
+    const enum schedule_kind first = sampler_default_schedule(kind);
+    if (index == 0) return schedule_name(first);
+    for (int i = SCHEDULE_DEFAULT + 1; i < SCHEDULE_COUNT; ++i) {
+        const enum schedule_kind schedule = (enum schedule_kind)i;
+        if (schedule == first || !sampler_accepts(kind, schedule)) continue;
+        if (++seen == index) return schedule_name(schedule);
+    }
+    return NULL;
+}
+
+uint64_t dr_random_seed(void)
+{
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint32_t)(clock_ms() * 1000.0);
+    return seed;
+}
+
+struct dr_generate_options dr_generate_options_default(void)
+{
+    return (struct dr_generate_options){
+        .prompt = "",
+        .seed = dr_random_seed(),
+        .steps = 20,
+        .cfg = 7.0,
+        .sampler = "euler-a",
+        .clip_skip = 1,
+        .strength = 0.75,
+        .batch = 1,
+        .bits = 8,
+        .quality = 95,
+    };
+}
+
+struct dr_codec_options dr_codec_options_default(void)
+{
+    return (struct dr_codec_options){.bits = 8, .quality = 95};
+}
+
+static enum dr_code check_side(const char *what, int32_t pixels, struct dr_error *err)
+{
+    if (pixels >= LEAST_SIDE && pixels <= MAX_SIDE && pixels % LATENT_FACTOR == 0)
+        return DR_OK;
+    if (pixels < LEAST_SIDE || pixels > MAX_SIDE)
+        return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give %d to %d", what,
+                         (int)pixels, LEAST_SIDE, MAX_SIDE);
+    return error_set(
+        err, DR_BAD_INPUT,
+        "the %s is %d pixels; it must be a multiple of %d, such as %d or %d", what,
+        (int)pixels, LATENT_FACTOR, (int)(pixels - pixels % LATENT_FACTOR),
+        (int)(pixels - pixels % LATENT_FACTOR + LATENT_FACTOR));
+}
+
+static enum dr_code check_numbers(const struct dr_generate_options *options,
+                                  struct dr_error *err)
+{
+    if (options->steps < 1 || options->steps > SAMPLER_MAX_STEPS)
+        return error_set(err, DR_BAD_INPUT, "%d steps: give 1 to %d",
+                         (int)options->steps, SAMPLER_MAX_STEPS);
+    if (!isfinite(options->cfg) || options->cfg < 0.0 || options->cfg > 1000.0)
+        return error_set(err, DR_BAD_INPUT,
+                         "cfg is %g; give 0 to 1000 (1 is no guidance)", options->cfg);
+    if (options->batch < 1 || options->batch > MAX_BATCH)
+        return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d",
+                         (int)options->batch, MAX_BATCH);
+    if (options->init && (!isfinite(options->strength) || options->strength <= 0.0 ||
+                          options->strength > 1.0))
+        return error_set(err, DR_BAD_INPUT,
+                         "the strength is %g; give more than 0, at most 1",
+                         options->strength);
+    return DR_OK;
+}
+
+static enum dr_code check_picture_options(int32_t bits, int32_t quality,
+                                          struct dr_error *err)
+{
+    if (bits != 8 && bits != 16)
+        return error_set(err, DR_BAD_INPUT, "%d bits a channel: give 8 or 16",
+                         (int)bits);
+    if (quality < 1 || quality > 100)
+        return error_set(err, DR_BAD_INPUT, "a JPEG quality of %d: give 1 to 100",
+                         (int)quality);
+    return DR_OK;
+}
+
+static enum dr_code check_sampler(const struct dr_generate_options *options,
+                                  struct sampler_options *sampler, struct dr_error *err)
+{
+    char names[256] = "";
+    if (!sampler_from_name(options->sampler ? options->sampler : "", &sampler->kind)) {
+        for (int i = 0; i < SAMPLER_COUNT; ++i) {
+            const size_t used = strlen(names);
+            (void)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                           sampler_name((enum sampler_kind)i));
+        }
+        return error_set(err, DR_BAD_INPUT,
+                         "there is no sampler \"%.80s\"; there are %s",
+                         options->sampler ? options->sampler : "", names);
+    }
+    sampler->schedule = SCHEDULE_DEFAULT;
+    if (options->scheduler &&
+        !schedule_from_name(options->scheduler, &sampler->schedule)) {
+        for (int i = SCHEDULE_DEFAULT + 1; i < SCHEDULE_COUNT; ++i) {
+            const size_t used = strlen(names);
+            (void)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
+                           schedule_name((enum schedule_kind)i));
+        }
+        return error_set(err, DR_BAD_INPUT,
+                         "there is no scheduler \"%.80s\"; there are %s",
+                         options->scheduler, names);
+    }
+    if (sampler->schedule == SCHEDULE_DEFAULT)
+        sampler->schedule = sampler_default_schedule(sampler->kind);
+    return DR_OK;
+}
+
+static enum dr_code pick_size(const struct dr_generate_options *options,
+                              enum family family, struct job_request *want,
+                              struct dr_error *err)
+{
+    const int32_t side = family == FAMILY_SDXL ? DEFAULT_SIDE_SDXL : DEFAULT_SIDE;
+    want->width = options->width ? options->width : side;
+    want->height = options->height ? options->height : side;
+    enum dr_code code = DR_OK;
+    if (options->width) code = check_side("width", options->width, err);
+    if (code == DR_OK && options->height)
+        code = check_side("height", options->height, err);
+    if (code != DR_OK) return code;
+    if (options->init && (!options->width || !options->height)) {
+        struct image_reader *reader = NULL;
+        struct image_head head;
+        code = image_reader_open(&reader, &head, options->init, err);
+        if (code != DR_OK) return code;
+        image_reader_close(&reader);
+        const bool is_narrow = !options->width && head.width < LEAST_SIDE;
+        const bool is_flat = !options->height && head.height < LEAST_SIDE;
+        if (is_narrow || is_flat)
+            return error_set(err, DR_BAD_INPUT,
+                             "%.600s has %d x %d pixels; pictures have at least %d a "
+                             "side, so give a width and a height",
+                             options->init, (int)head.width, (int)head.height,
+                             LEAST_SIDE);
+        if (!options->width) want->width = head.width - head.width % LATENT_FACTOR;
+        if (!options->height) want->height = head.height - head.height % LATENT_FACTOR;
+    }
+    code = check_side("width", want->width, err);
+    return code == DR_OK ? check_side("height", want->height, err) : code;
+}
+
+static enum dr_code check_pair(const char *what, int32_t width, int32_t height,
+                               struct dr_error *err)
+{
+    if ((width == 0 && height == 0) ||
+        (width >= 1 && height >= 1 && width <= MAX_SIZE && height <= MAX_SIZE))
+        return DR_OK;
+    return error_set(err, DR_BAD_INPUT, "the %s size is %dx%d; give sides of 1 to %d",
+                     what, (int)width, (int)height, MAX_SIZE);
+}
+
+/* What SDXL is told about sizes; after the picture's own is known. */
+static enum dr_code pick_conditioning(const struct dr_generate_options *options,
+                                      enum family family, struct job_request *want,
+                                      struct dr_error *err)
+{
+    const bool said = options->original_width || options->original_height ||
+                      options->crop_left || options->crop_top ||
+                      options->target_width || options->target_height;
+    if (said && family != FAMILY_SDXL)
+        return error_set(err, DR_BAD_INPUT,
+                         "original size, crop and target size are told to SDXL models; "
+                         "this one is of the family %s: leave them out",
+                         family_name(family));
+    if (options->crop_left < 0 || options->crop_top < 0 ||
+        options->crop_left > MAX_SIZE || options->crop_top > MAX_SIZE)
+        return error_set(err, DR_BAD_INPUT, "the crop is %d,%d; give 0 to %d for each",
+                         (int)options->crop_left, (int)options->crop_top, MAX_SIZE);
+    enum dr_code code =
+        check_pair("original", options->original_width, options->original_height, err);
+    if (code == DR_OK)
+        code = check_pair("target", options->target_width, options->target_height, err);
+    const bool original = options->original_width, target = options->target_width;
+    want->sizes = (struct size_conditioning){
+        .original_height = original ? options->original_height : want->height,
+        .original_width = original ? options->original_width : want->width,
+        .crop_top = options->crop_top,
+        .crop_left = options->crop_left,
+        .target_height = target ? options->target_height : want->height,
+        .target_width = target ? options->target_width : want->width,
+    };
+    want->sizes_said = said;
+    want->negative_is_zero = family == FAMILY_SDXL && !options->negative;
+    return code;
+}
+
+static enum dr_code tokenize(struct current_model *model, struct job_request *want,
+                             struct dr_error *err)
+{
+    const struct pipeline *const pipeline = model->pipeline;
+    const struct tokenizers *const tokenizers = &model->tokenizers;
+    /* Without a text encoder there is nothing to tokenize for: job_prepare says what it lacks. */
+    if (!pipeline_has_text(pipeline)) return DR_OK;
+    enum dr_code code = current_model_open_tokenizers(model, err);
+    for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
+        const int32_t rows = clip_text_info(pipeline->text[i]).vocabulary;
+        code =
+            tokenizers_encode(tokenizers, i, rows, want->prompt, &want->tokens[i], err);
+        if (code == DR_OK)
+            code = tokenizers_encode(tokenizers, i, rows, want->negative,
+                                     &want->negative_tokens[i], err);
+    }
+    return code;
+}
+
+/* All that a forecast needs as well: everything but the output and the tokens. */
+enum dr_code forecast_request(struct current_model *model,
+                              const struct dr_generate_options *options,
+                              struct job_request *want, struct dr_error *err)
+{
+    *want = (struct job_request){.wants_text = true,
+                                 .wants_sample = true,
+                                 .wants_encode = options->init != NULL,
+                                 .guided = options->cfg > 1.0,
+                                 .cfg = (float)options->cfg,
+                                 .clip_skip = options->clip_skip,
+                                 .rng = options->rng,
+                                 .init = options->init,
+                                 .output = options->output,
+                                 .prompt = options->prompt ? options->prompt : "",
+                                 .negative = options->negative ? options->negative : "",
+                                 .strength = options->strength,
+                                 .batch = options->batch,
+                                 .bits = options->bits,
+                                 .quality = options->quality,
+                                 .profile = options->profile != 0,
+                                 .progress = options->progress,
+                                 .progress_cookie = options->progress_cookie,
+                                 .image = options->image,
+                                 .image_cookie = options->image_cookie};
+    if (!model->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
+    enum dr_code code = check_numbers(options, err);
+    if (code == DR_OK)
+        code = check_picture_options(options->bits, options->quality, err);
+    if (code == DR_OK) code = check_sampler(options, &want->sampler, err);
+    const enum family family = model->pipeline->checkpoint.family;
+    const struct meaning *const meaning = &model->pipeline->checkpoint.meaning;
+    if (code == DR_OK) code = pick_size(options, family, want, err);
+    if (code == DR_OK) code = pick_conditioning(options, family, want, err);
+    if (meaning->encodes_empty_negative) want->negative_is_zero = false;
+    if (code != DR_OK) return code;
+    want->output_is_latent = options->output && output_is_latent(options->output);
+    want->wants_decode = !want->output_is_latent || options->image;
+    want->seed = options->seed;
+    want->sampler.steps = options->steps;
+    want->sampler.prediction =
+        options->prediction == DR_PREDICTION_AUTO
+            ? (meaning->predicts_v ? PREDICTION_V : PREDICTION_EPSILON)
+        : options->prediction == DR_PREDICTION_V ? PREDICTION_V
+                                                 : PREDICTION_EPSILON;
+    want->sampler.zero_terminal_snr = meaning->zero_terminal_snr;
+    want->sampler.image_to_image = options->init != NULL;
+    want->sampler.strength = options->init ? (float)options->strength : 1.0F;
+    want->sampler.count = (size_t)LATENT_CHANNELS *
+                          (size_t)(want->width / LATENT_FACTOR) *
+                          (size_t)(want->height / LATENT_FACTOR);
+    size_t bytes;
+    return sampler_bytes(&want->sampler, &bytes, err);
+}
+
+/* What the job writes has room on its disk, as far as that is known. */
+static enum dr_code check_room(const struct current_model *model,
+                               const struct job_request *want, struct dr_error *err)
+{
+    char warning[DR_TEXT_BYTES];
+    const size_t latents = sizeof(float) * LATENT_CHANNELS *
+                           (size_t)(want->width / LATENT_FACTOR) *
+                           (size_t)(want->height / LATENT_FACTOR);
+    const struct output_size size = {.width = want->width,
+                                     .height = want->height,
+                                     .batch = want->batch,
+                                     .bits = want->bits,
+                                     .latent_bytes = latents,
+                                     .text_bytes = want->wants_sample
+                                                       ? strlen(want->prompt) +
+                                                             strlen(want->negative)
+                                                       : 0};
+    if (!want->output) return DR_OK;
+    const enum dr_code code = output_check_room(want->output, &size, warning, err);
+    if (code == DR_OK && warning[0])
+        resources_log(model->resources, DR_LOG_WARNING, "%s", warning);
+    return code;
+}
+
+enum dr_code generate_request(struct current_model *model,
+                              const struct dr_generate_options *options,
+                              struct job_request *want, struct dr_error *err)
+{
+    enum dr_code code = forecast_request(model, options, want, err);
+    if (code == DR_OK && options->output)
+        code = output_check(options->output, DR_OUTPUT_ANY, options->batch,
+                            options->bits, err);
+    if (code == DR_OK) code = check_room(model, want, err);
+    return code == DR_OK ? tokenize(model, want, err) : code;
+}
+
+static enum dr_code encode_request(const struct dr_codec_options *options,
+                                   struct job_request *want, struct dr_error *err)
+{
+    const struct dr_generate_options size = {.width = options->width,
+                                             .height = options->height,
+                                             .init = options->input};
+    want->init = options->input;
+    const enum dr_code code =
+        output_check(options->output, DR_OUTPUT_LATENTS, 1, options->bits, err);
+    return code == DR_OK ? pick_size(&size, FAMILY_UNKNOWN, want, err) : code;
+}
+
+static enum dr_code decode_request(const struct dr_codec_options *options,
+                                   struct job_request *want, struct dr_error *err)
+{
+    struct latent_head head;
+    enum dr_code code =
+        output_check(options->output, DR_OUTPUT_PICTURES, 1, options->bits, err);
+    if (code == DR_OK) code = latent_file_head(options->input, &head, err);
+    if (code != DR_OK) return code;
+    want->latent_input = options->input;
+    want->batch = head.n;
+    want->width = head.width * LATENT_FACTOR;
+    want->height = head.height * LATENT_FACTOR;
+    return output_check(options->output, DR_OUTPUT_PICTURES, head.n, options->bits,
+                        err);
+}
+
+enum dr_code codec_request(struct current_model *model,
+                           const struct dr_codec_options *options,
+                           enum codec_direction direction, struct job_request *want,
+                           struct dr_error *err)
+{
+    const bool encodes = direction == CODEC_ENCODE;
+    *want = (struct job_request){.wants_encode = encodes,
+                                 .wants_decode = !encodes,
+                                 .batch = 1,
+                                 .output = options->output,
+                                 .output_is_latent = encodes,
+                                 .bits = options->bits,
+                                 .quality = options->quality,
+                                 .profile = options->profile != 0,
+                                 .progress = options->progress,
+                                 .progress_cookie = options->progress_cookie};
+    if (!model->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
+    if (!options->input || !options->output)
+        return error_set(err, DR_BAD_INPUT, "no %s file was given",
+                         options->input ? "output" : "input");
+    enum dr_code code = check_picture_options(options->bits, options->quality, err);
+    if (code != DR_OK) return code;
+    code = encodes ? encode_request(options, want, err)
+                   : decode_request(options, want, err);
+    return code == DR_OK ? check_room(model, want, err) : code;
+}
+
+static bool holds_file(const struct tensor_file *file, const char *path)
+{
+    for (size_t i = 0; i < file->shard_count; ++i)
+        if (path_is_same_file(file->shards[i].path, path)) return true;
+    return false;
+}
+
+enum dr_code request_check_sources(const struct job_request *want,
+                                   const struct pipeline *pipeline,
+                                   const struct vae_file *vae, struct dr_error *err)
+{
+    const struct vae_file *const vaes[] = {pipeline->override, vae};
+    bool is_vae = false;
+    if (!want->output) return DR_OK;
+    const bool is_model = holds_file(&pipeline->checkpoint.file, want->output);
+    for (size_t i = 0; i < sizeof vaes / sizeof *vaes; ++i)
+        is_vae |= vaes[i] && holds_file(&vaes[i]->checkpoint.file, want->output);
+    if (!is_model && !is_vae) return DR_OK;
+    return error_set(err, DR_BAD_INPUT,
+                     "%.600s is the %s that is in use; name another output",
+                     want->output, is_model ? "model" : "VAE");
+}

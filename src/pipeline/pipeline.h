@@ -1,0 +1,110 @@
+/* pipeline — an opened checkpoint: its specs, and a slot for each of its components.
+ *
+ * Opening reads the index alone (names and shapes), so that a bad file is refused before
+ * anything that runs is touched. Weights come when slots are loaded.
+ *
+ * The pipeline also owns the VAE override that the setting resolved to, and the prompts encoded
+ * with its text encoder: both belong to this checkpoint and go with it.
+ */
+#ifndef PIPELINE_PIPELINE_H
+#define PIPELINE_PIPELINE_H
+
+#include "darkroom/darkroom.h"
+#include "model/clip_text.h"
+#include "model/unet.h"
+#include "model/vae.h"
+#include "pipeline/prompt_cache.h"
+#include "pipeline/slot.h"
+#include "pipeline/vae_file.h"
+#include "pipeline/vae_said.h"
+#include "sampling/sampler.h"
+
+enum {
+    PIPELINE_TEXTS = PROMPT_CACHE_TEXTS
+};
+
+struct pipeline {
+    char path[DR_PATH_BYTES];
+    char name[256];                 /* stem of the path */
+    const struct pack_store *packs; /* borrowed; NULL: none */
+    struct checkpoint checkpoint;
+    /* Text encoders: of ROLE_TEXT, and where the family has two, of ROLE_TEXT2, whose values
+     * are their places here. NULL: the checkpoint has none. */
+    struct clip_text_spec *text[PIPELINE_TEXTS];
+    int32_t text_count; /* that the family has */
+    struct unet_spec *unet;
+    struct vae_spec *vae; /* its own; NULL: none */
+    struct source sources[ROLE_COUNT];
+    struct slot slots[ROLE_COUNT];
+    struct prompt_cache prompts;
+    struct vae_said said;             /* of the VAE, for this checkpoint */
+    struct vae_resolution resolution; /* what it means */
+    struct vae_file *override;        /* owned; NULL: base */
+    char problems[DR_TEXT_BYTES]; /* components that are there but unusable, in words */
+    char warnings
+        [DR_TEXT_BYTES]; /* what the checkpoint says and nothing obeys; "" for nothing */
+};
+
+struct pipeline_options {
+    enum dtype dtype;
+    const struct pack_store *packs; /* borrowed; NULL: none */
+    bool
+        force; /* what would change the picture and is not obeyed (meaning.h) is a warning */
+};
+/* Errors: checkpoint_open's; DR_UNSUPPORTED (a family or UNet that is not run yet, a finding of
+ * meaning.h); DR_INCOMPLETE where nothing of it is usable. A component that is missing or broken
+ * leaves its slot without a base; pipeline_lacks says which. */
+enum dr_code pipeline_open(struct pipeline **out, const char *path,
+                           const struct pipeline_options *options,
+                           struct dr_error *err) DR_MUST_CHECK;
+
+/* Releases weights, override and files. NULL and *pipeline == NULL are fine. */
+void pipeline_close(struct pipeline **pipeline);
+
+/* Find or reserve the packs of the components in `roles` (a bit each), base and override, and of
+ * `other`, a source that may take a slot; what is not used by the end of the call is let go of by
+ * pipeline_unsettle. Errors: DR_CANCELLED. */
+struct pipeline_settle {
+    unsigned roles;
+    struct source *other; /* may be NULL */
+    enum component_pack_manner manner;
+    struct ledger *ledger;
+    const struct component_progress *progress; /* may be NULL */
+};
+enum dr_code pipeline_settle(struct pipeline *pipeline,
+                             const struct pipeline_settle *settle,
+                             struct dr_error *err) DR_MUST_CHECK;
+void pipeline_unsettle(struct pipeline *pipeline); /* NULL is fine */
+
+/* Are all text encoders of its family there and usable? */
+bool pipeline_has_text(const struct pipeline *pipeline);
+
+/* "" or a sentence: which components the checkpoint lacks and what to do. */
+void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_bytes);
+
+/* Make `file` (taken; NULL: base) the setting's override. Returns the one before, now the
+ * caller's. The slot's weights are not touched: slot_load does that. */
+struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline,
+                                       struct vae_file *file_take);
+
+/* Private bytes of all resident weights; of the active weights that are not; the most that
+ * loading those, and saving the original where there is an override, takes beside them. */
+struct pipeline_bytes {
+    size_t resident, missing, scratch;
+};
+struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline);
+
+/* Release all weights and prompts, or the weights alone; returns the bytes. Idempotent. */
+size_t pipeline_release(struct pipeline *pipeline);
+size_t pipeline_release_weights(struct pipeline *pipeline);
+
+/* The way back of a switch that had to make room: which roles are resident (a bit each), and load
+ * those again. Nobody watches that, and what cancelled the way there does not stop it. It goes as far
+ * as it can; on error what is missing is read again when a job needs it. Errors: slot_load's, the
+ * first. */
+unsigned pipeline_resident_roles(const struct pipeline *pipeline);
+enum dr_code pipeline_load_again(struct pipeline *pipeline, unsigned roles,
+                                 struct ledger *ledger,
+                                 struct dr_error *err) DR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,50 @@
+/* resources — what an engine lends to the layers that hold and use weights: the ledger that counts
+ * their bytes, the folder of packs, the number type, and who is told or may cancel.
+ *
+ * The engine owns the struct. Everything below the engine borrows it for the time of a call, so that
+ * no layer has to know the engine.
+ *
+ * Threads: the engine's lock is held, but for `cancel`, which any thread and any signal handler may
+ * set.
+ */
+#ifndef PIPELINE_RESOURCES_H
+#define PIPELINE_RESOURCES_H
+
+#include <stdatomic.h>
+
+#include "darkroom/darkroom.h"
+#include "mem/region.h"
+#include "pipeline/cache_drop.h"
+#include "pipeline/load_progress.h"
+#include "weights/pack_store.h"
+
+struct resources {
+    enum dtype dtype; /* of weights and of values between operators */
+    struct ledger ledger;
+    struct pack_store packs;
+    atomic_bool cancel;      /* of the running call */
+    struct cache_drop cache; /* of the running call */
+    void (*log)(void *cookie, enum dr_log_level level, const char *line); /* or NULL */
+    void *log_cookie;
+    dr_load_report *load_progress; /* or NULL */
+    void *load_cookie;
+};
+
+void resources_log(const struct resources *resources, enum dr_log_level level,
+                   const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Would so many private bytes more fit the ledger's limit? */
+bool resources_fit(const struct resources *resources, size_t bytes);
+
+/* Begin to report how far the reading of so many bytes is. */
+void resources_begin_progress(struct resources *resources,
+                              struct load_progress *progress, uint64_t total_bytes);
+
+/* pipeline_settle with these packs, this ledger and this cancel flag. What is reserved and not used
+ * is given up by pipeline_unsettle. roles: a bit for each. other: a source that may take a slot, or
+ * NULL. Errors: DR_CANCELLED. */
+enum dr_code resources_settle(struct resources *resources, struct pipeline *pipeline,
+                              unsigned roles, struct source *other,
+                              struct dr_error *err) DR_MUST_CHECK;
+
+#endif

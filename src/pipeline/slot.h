@@ -1,0 +1,114 @@
+/* slot — the place of one component in the running engine.
+ *
+ *        base      a source: the checkpoint's own tensors (index and digest; no tensor memory)
+ *        override  another source, chosen explicitly; NULL most of the time
+ *        weights   one region: the packed weights of the source named by `resident`, private or
+ *                  mapped from a pack
+ *
+ *              slot_load                      slot_load
+ *     released ----------> resident(base)   <-----------> resident(override)
+ *         ^                     |               (after slot_set_override)
+ *         +----- slot_release --+
+ *
+ * What runs is the active source: the override where there is one, else the base. A saved
+ * original is nothing but `base`: a reference to bytes in a file and the digest they had. It is
+ * restored by reading them again, and a read whose digest differs is an error. So a slot never
+ * holds the weights of two sources, but for the moment of a switch that fits the budget.
+ *
+ * A source that leaves the slot while its weights are resident (a job's own VAE at the end of the
+ * job) stays named by `resident` until the next load or release; whoever takes it away sees to
+ * that before the source dies.
+ *
+ * Invariants (slot_check): weights is open if and only if resident is set; a resident source has
+ * a known digest.
+ *
+ * Threads: the engine's lock is held around every call.
+ */
+#ifndef PIPELINE_SLOT_H
+#define PIPELINE_SLOT_H
+
+#include "model/component_pack.h"
+
+/* Where a component's weights come from. Lies with whoever opened the file. */
+struct source {
+    const char *name; /* its region's component: "vae (override)"; static */
+    const struct component_spec *spec; /* names, shapes, file; borrowed */
+    const char *path;                  /* borrowed */
+    uint8_t digest[DIGEST_BYTES];      /* of the bytes as stored */
+    bool digest_known;
+    struct component_pack pack; /* where its weights come to lie */
+};
+
+struct slot {
+    const char *name;        /* "unet": the region's component, static */
+    struct source *base;     /* NULL: the checkpoint has no such component */
+    struct source *override; /* NULL: none */
+    struct source *resident; /* whose weights are in memory; NULL: released */
+    struct region weights;
+};
+
+/* How a load goes when another source is resident. */
+enum slot_order {
+    SLOT_SWAP,          /* load, verify, then release the old: both fit */
+    SLOT_RELEASE_FIRST, /* release, then load; on failure the old is read again */
+};
+
+struct source *slot_active(const struct slot *slot);
+
+/* Find or reserve the pack of a source (component_pack.h), so that the figures below are exact;
+ * what was reserved and not used is let go of by source_unsettle. NULL is fine for both. Errors:
+ * DR_CANCELLED. */
+enum dr_code source_settle(struct source *source, struct ledger *ledger,
+                           enum component_pack_manner manner,
+                           const struct component_progress *progress,
+                           struct dr_error *err) DR_MUST_CHECK;
+void source_unsettle(struct source *source);
+/* Let go of the pack; the source is about to die. */
+void source_finish(struct source *source);
+
+/* Private bytes of a source's weights once resident (0 where they are mapped), and what its load
+ * takes beside them (0 where nothing is read). */
+size_t source_weights_bytes(const struct source *source);
+size_t source_scratch_bytes(const struct source *source);
+/* Bytes of the weights in memory, private or not. */
+size_t source_memory_bytes(const struct source *source);
+
+/* Make the active source resident. Does nothing where it is. On error the slot is as before;
+ * with SLOT_RELEASE_FIRST and a second failure it is released, its base still referenced, and
+ * the message says so. Errors: DR_NOT_FOUND (no active source), component_load's, accept's. */
+struct slot_load_options {
+    struct ledger *ledger;
+    enum slot_order order;
+    const struct component_progress *progress; /* may be NULL */
+    /* Asked when the weights are read and verified, before they take the slot (and, with
+     * SLOT_SWAP, while the old ones are still there). Its error refuses them. May be NULL. */
+    enum dr_code (*accept)(void *cookie, const struct region *weights,
+                           struct dr_error *err);
+    void *accept_cookie;
+};
+enum dr_code slot_load(struct slot *slot, const struct slot_load_options *options,
+                       struct dr_error *err) DR_MUST_CHECK;
+
+/* Unmap the weights; returns the bytes released (0 where nothing was resident). */
+size_t slot_release(struct slot *slot);
+
+/* Make sure that a source's digest is known, by reading its file (with a small scratch
+ * region). This is what "saving the original's state" is. progress may be NULL. */
+enum dr_code source_save(struct source *source, struct ledger *ledger,
+                         const struct component_progress *progress,
+                         struct dr_error *err) DR_MUST_CHECK;
+/* The bytes of the file that making it resident, or saving it, reads; 0 for NULL. */
+uint64_t source_file_bytes(const struct source *source);
+/* Those that source_save would read: 0 where nothing is left to save (also for NULL). */
+uint64_t source_unsaved_bytes(const struct source *source);
+/* Private bytes that source_save takes for the time of the reading; 0 where nothing is left to
+ * save (also for NULL). */
+size_t source_save_bytes(const struct source *source);
+
+/* Was a page of the resident weights lost with its file? Then the weights are released, and what
+ * was computed from them is worth nothing. Errors: DR_IO names the pack. */
+enum dr_code slot_check_pages(struct slot *slot, struct dr_error *err) DR_MUST_CHECK;
+
+void slot_check(const struct slot *slot);
+
+#endif

@@ -1,0 +1,51 @@
+/* tokenizers — which vocabulary a text encoder's prompts are written in.
+ *
+ * What was said (option, DARKROOM_TOKENIZER) is for all encoders. Else tokenizer/ in a diffusers
+ * folder, else tokenizer/ beside the model, else the data folder's; and where tokenizer_2/ lies
+ * beside the one that was found with the model, SDXL's second encoder has that. Files that changed
+ * since they were opened are opened again.
+ *
+ * The first encoder pads with the end of text and the second with id 0, unless its own folder
+ * names a pad_token.
+ *
+ * Memory: 1.1 MB each. init: a zeroed struct; close. One thread at a time.
+ */
+#ifndef PIPELINE_TOKENIZERS_H
+#define PIPELINE_TOKENIZERS_H
+
+#include "darkroom/darkroom.h"
+#include "pipeline/prompt_cache.h"
+
+struct tokenizers {
+    struct {
+        struct tokenizer *open;   /* NULL: not yet; of the second: the first is meant */
+        char path[DR_PATH_BYTES]; /* the folder that it was opened from */
+    } list[PROMPT_CACHE_TEXTS];
+};
+
+struct tokenizer_places {
+    const char *said;  /* the option, or "" */
+    const char *model; /* the model's path */
+    const char *data;  /* the data folder's tokenizer/, or "" */
+};
+
+/* Open what the model needs. Errors: DR_NOT_FOUND lists where it was looked for, else as
+ * tokenizer_open. */
+enum dr_code tokenizers_open(struct tokenizers *tokenizers,
+                             const struct tokenizer_places *places,
+                             struct dr_error *err) DR_MUST_CHECK;
+void tokenizers_close(struct tokenizers *tokenizers);
+
+/* Of the encoder with this index. Borrowed. */
+const struct tokenizer *tokenizers_of(const struct tokenizers *tokenizers, int32_t idx);
+const char *tokenizers_path(const struct tokenizers *tokenizers, int32_t idx);
+
+/* tokenizer_encode for the encoder with this index, whose token embedding has so many rows. Errors:
+ * also DR_BAD_INPUT where the vocabulary has more ids than that, or the text has an added token
+ * beyond it: names token, id and rows. */
+enum dr_code tokenizers_encode(const struct tokenizers *tokenizers, int32_t idx,
+                               int32_t rows, const char *text,
+                               struct token_list *tokens,
+                               struct dr_error *err) DR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,129 @@
+/* Which folder is whose, and tokens that a text encoder has no row for. */
+#include "pipeline/tokenizers.h"
+
+#include <sys/stat.h>
+
+#include "check.h"
+#include "scratch_folder.h"
+
+static struct dr_error error;
+static struct tokenizers tokenizers;
+
+/* A folder below the scratch folder with the tiny vocabulary, and one more file where name says. */
+static const char *folder(const char *path, const char *name, const char *text)
+{
+    const char *const source = getenv("DARKROOM_SOURCE");
+    char command[6000];
+    (void)snprintf(command, sizeof command,
+                   "mkdir -p '%s' && cp '%s/tests/data/tiny-tokenizer/'* '%s'",
+                   scratch_path(path), source ? source : ".", scratch_path(path));
+    if (system(command) != 0) abort();
+    if (name) {
+        char whole[256];
+        (void)snprintf(whole, sizeof whole, "%s/%s", path, name);
+        scratch_write(scratch_path(whole), text, strlen(text));
+    }
+    return scratch_path(path);
+}
+
+static enum dr_code try_open(const char *said, const char *model, const char *data)
+{
+    const struct tokenizer_places places = {said, model, data};
+    error = (struct dr_error){0};
+    return tokenizers_open(&tokenizers, &places, &error);
+}
+
+static struct token_list encode(int32_t idx, const char *text)
+{
+    struct token_list tokens = {0};
+    error = (struct dr_error){0};
+    if (tokenizers_encode(&tokenizers, idx, 2000, text, &tokens, &error) != DR_OK)
+        check_fail_at("%s", error.message);
+    return tokens;
+}
+
+static void places_go_in_order(void)
+{
+    const char *const data = folder("data/tokenizer", NULL, NULL);
+    const char *const model = scratch_path("models/m.safetensors");
+    check_int(try_open("", model, ""), ==, DR_NOT_FOUND);
+    check_has(error.message, model);
+    check_int(try_open("", model, data), ==, DR_OK);
+    check_str(tokenizers_path(&tokenizers, 0), data);
+    check_str(tokenizers_path(&tokenizers, 1), data);
+    const char *const beside = folder("models/tokenizer", NULL, NULL);
+    check_int(try_open("", model, data), ==, DR_OK);
+    check_str(tokenizers_path(&tokenizers, 0), beside);
+    const char *const own = folder("models/m/tokenizer", NULL, NULL);
+    check_int(try_open("", scratch_path("models/m"), data), ==, DR_OK);
+    check_str(tokenizers_path(&tokenizers, 0), own);
+    const char *const said = folder("said", NULL, NULL);
+    check_int(try_open(said, scratch_path("models/m"), data), ==, DR_OK);
+    check_str(tokenizers_path(&tokenizers, 0), said);
+    /* What was said and is not there is an error; what was open stays. */
+    check_int(try_open(scratch_path("nowhere"), scratch_path("models/m"), data), ==,
+              DR_NOT_FOUND);
+    check_str(tokenizers_path(&tokenizers, 0), said);
+}
+
+static void the_second_encoder_has_its_own(void)
+{
+    (void)folder("xl/tokenizer", NULL, NULL);
+    const char *const second =
+        folder("xl/tokenizer_2", "tokenizer_config.json", "{\"pad_token\": \"!\"}");
+    check_int(try_open("", scratch_path("xl"), ""), ==, DR_OK);
+    check_str(tokenizers_path(&tokenizers, 1), second);
+    struct token_list one = encode(0, "a!"), two = encode(1, "a!");
+    check_int(one.ids[2], !=, 0); /* the word "!" */
+    check_int(one.ids[10], ==, 593);
+    check_int(two.ids[2], ==, 0); /* the token "!", which pads */
+    check_int(two.ids[10], ==, 0);
+    (void)folder("xl/tokenizer_2", "tokenizer_config.json",
+                 "{\"pad_token\": \"<|endoftext|>\"}");
+    check_int(try_open("", scratch_path("xl"), ""), ==, DR_OK); /* read again */
+    two = encode(1, "a!");
+    check_int(two.ids[2], ==, one.ids[2]);
+    check_int(two.ids[10], ==, 593);
+    /* One vocabulary for both: the second pads with 0, whatever it names. */
+    check_int(try_open(second, scratch_path("xl"), ""), ==, DR_OK);
+    check_int(encode(0, "a!").ids[10], ==, 593);
+    check_int(encode(1, "a!").ids[10], ==, 0);
+}
+
+static void a_token_without_a_row_is_refused(void)
+{
+    const char *const path =
+        folder("added", "added_tokens.json", "{\"<my-cat>\": 594, \"<far>\": 700}");
+    struct token_list tokens = {.count = -1};
+    check_int(try_open(path, "m", ""), ==, DR_OK);
+    check_int(tokenizers_encode(&tokenizers, 0, 595, "a <my-cat>", &tokens, &error), ==,
+              DR_OK);
+    check_int(tokens.ids[2], ==, 594);
+    tokens.count = -1;
+    check_int(tokenizers_encode(&tokenizers, 0, 595, "a <far>", &tokens, &error), ==,
+              DR_BAD_INPUT);
+    check_int(tokens.count, ==, -1);
+    check_has(error.message, "\"<far>\" has id 700 in ");
+    check_has(error.message, path);
+    check_has(error.message, "595 rows");
+    /* One that does not fit the prompt is not there; the vocabulary itself must fit. */
+    char text[400] = "";
+    for (int i = 0; i < 75; ++i)
+        strcat(text, "1 ");
+    strcat(text, "<far>");
+    check_int(tokenizers_encode(&tokenizers, 0, 595, text, &tokens, &error), ==, DR_OK);
+    check_int(tokens.cut_count, ==, 1);
+    check_int(tokenizers_encode(&tokenizers, 0, 593, "a", &tokens, &error), ==,
+              DR_BAD_INPUT);
+    check_has(error.message, "has 594 tokens, the text encoder knows 593");
+}
+
+int main(void)
+{
+    (void)unsetenv("DARKROOM_TOKENIZER");
+    check_run(places_go_in_order);
+    check_run(the_second_encoder_has_its_own);
+    check_run(a_token_without_a_row_is_refused);
+    tokenizers_close(&tokenizers);
+    return check_done();
+}

@@ -1,0 +1,133 @@
+/* sampler — the loop from noise to a latent, as data and one state machine.
+ *
+ * A sampler is a schedule (which noise levels) and an update (how a step is taken). The model
+ * is not called from here: the sampler says what it wants evaluated and takes the answer, so
+ * that whoever drives it can cancel, show progress, batch, and a test can put in any function.
+ *
+ *     sampler_init(&s, &options, ...);
+ *     while (sampler_next(&s, &call)) {              // call.time, call.input
+ *         ... prediction = model(call.input, call.time), guidance applied ...
+ *         sampler_take(&s, prediction);
+ *     }
+ *     // s.latent is the result
+ *
+ * All vectors (latent, model input, history) lie in memory that the caller gives:
+ * sampler_bytes tells how much, exactly. Arithmetic is elementwise in float32, coefficients in
+ * double, so the layout of the latent is the caller's business.
+ *
+ * Reference: diffusers' class of the same name for each sampler (schedulers/ *.py); papers are
+ * named beside each update in sampler.c. Which pairs of sampler and schedule go: CLI.md.
+ */
+#ifndef SAMPLING_SAMPLER_H
+#define SAMPLING_SAMPLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "sampling/schedule.h"
+
+/* X(NAME, "name on the command line") */
+#define SAMPLERS(X)                 \
+    X(EULER, "euler")               \
+    X(EULER_A, "euler-a")           \
+    X(HEUN, "heun")                 \
+    X(DPMPP_2M, "dpmpp-2m")         \
+    X(DPMPP_2M_SDE, "dpmpp-2m-sde") \
+    X(UNIPC, "unipc")               \
+    X(DDIM, "ddim")                 \
+    X(LCM, "lcm")
+
+enum sampler_kind {
+#define X(name, text) SAMPLER_##name,
+    SAMPLERS(X)
+#undef X
+    SAMPLER_COUNT
+};
+
+enum prediction_kind {
+    PREDICTION_EPSILON,
+    PREDICTION_V
+};
+
+enum {
+    SAMPLER_MAX_STEPS = 1000
+};
+
+const char *sampler_name(enum sampler_kind kind);
+/* False, *kind untouched, where no sampler has the name. */
+bool sampler_from_name(const char *name, enum sampler_kind *kind);
+/* Does this sampler go with this schedule? The default always does. */
+bool sampler_accepts(enum sampler_kind kind, enum schedule_kind schedule);
+
+/* The first of its row in CLI.md's table. */
+enum schedule_kind sampler_default_schedule(enum sampler_kind kind);
+
+struct sampler_options {
+    enum sampler_kind kind;
+    enum schedule_kind schedule;
+    enum prediction_kind prediction;
+    int32_t steps;          /* 1..SAMPLER_MAX_STEPS */
+    float strength;         /* 1: from pure noise; below: image-to-image, starts at step
+                       * steps - min((int)(steps*strength), steps) */
+    bool image_to_image;    /* strength applies, start from a given latent */
+    bool zero_terminal_snr; /* the model was trained to start from noise alone */
+    size_t count; /* floats of the latent; of all of a batch that shares the noise */
+};
+
+struct sampler_state; /* private; in sampler.c */
+
+struct sampler {
+    float *
+        latent; /* [count], the state x; starts as the caller fills it (see sampler_start) */
+    int32_t step;       /* current, 0-based; model calls may be more (heun) */
+    int32_t step_count; /* that will be taken */
+    struct sampler_state *state;
+};
+
+struct sampler_call {
+    const float *input; /* [count]: x scaled for the model */
+    float time;         /* what the UNet sees; may be fractional */
+    double sigma;       /* noise level, for logs and previews */
+};
+
+/* Bytes of memory that sampler_init needs, exact; 64-aligned. Errors: DR_BAD_INPUT: steps out
+ * of range (LCM takes at most 50), a pair that does not go (lists the ones that do), strength
+ * outside 0..1 or one that leaves no step, no or too many floats, noise prediction where zero
+ * terminal SNR leaves ddim or lcm nothing to predict it from. */
+enum dr_code sampler_bytes(const struct sampler_options *options, size_t *bytes,
+                           struct dr_error *err) DR_MUST_CHECK;
+
+/* memory: sampler_bytes bytes, 64-aligned, the caller's, until the run ends. noise: where the
+ * stochastic samplers draw from, once a step, in diffusers' order (euler-a and dpmpp-2m-sde
+ * at the last step too, where it has no weight; lcm not); borrowed until the run ends, may be
+ * NULL for the others. The same errors as sampler_bytes; the sampler is untouched then. */
+enum dr_code sampler_init(struct sampler *sampler,
+                          const struct sampler_options *options, void *memory,
+                          struct random_source *noise,
+                          struct dr_error *err) DR_MUST_CHECK;
+
+/* Begin. Text-to-image: s.latent holds standard normal noise, which is multiplied by the
+ * schedule's initial sigma. Image-to-image: s.latent holds the image's latent; noise [count]
+ * is mixed in for the starting step (add_noise). noise may be NULL for text-to-image. */
+void sampler_start(struct sampler *sampler, const float *noise);
+
+/* The next evaluation wanted; false when done. Asked again before sampler_take it says the
+ * same. call->input stays as it is until sampler_take. */
+bool sampler_next(struct sampler *sampler, struct sampler_call *call);
+/* The model's answer [count] (epsilon or v, guidance applied) to the last call; may not be
+ * memory of the sampler's. */
+void sampler_take(struct sampler *sampler, const float *prediction);
+
+/* Model evaluations in all, for progress: heun has two a step but one in the last. */
+int32_t sampler_call_count(const struct sampler *sampler);
+
+/* The time steps and sigmas of the whole schedule, whatever the strength, for tests and
+ * `--verbose`: arrays of steps (+1 for sigmas, where the last step ends) doubles; returns the
+ * number of steps, 0 for options that sampler_bytes refuses or out of memory. */
+int32_t sampler_table(const struct sampler_options *options, double *times,
+                      double *sigmas);
+
+#endif

@@ -1,0 +1,695 @@
+/* The samplers against diffusers (tests/golden/samplers.txt, from tools/golden/samplers.py),
+ * against models whose answer is known, and against their contract about memory and noise.
+ */
+#include "sampling/sampler.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+enum {
+    GOLDEN_COUNT = 24,
+    GOLDEN_SEED = 1234,
+    GUARD_BYTES = 256,
+    MOST_STEPS = 60
+};
+
+typedef void model_function(void *context, const struct sampler_call *call,
+                            size_t count, float *answer);
+
+/* One run in memory of exactly sampler_bytes, filled with NaN before and guarded behind. */
+struct trial {
+    struct sampler_options options;
+    model_function *model;
+    void *context;
+    uint64_t seed;
+    const float *image; /* image-to-image */
+    int32_t calls;      /* out: evaluations made */
+};
+
+static void trial_drive(struct trial *trial, struct sampler *sampler, float *answer)
+{
+    struct sampler_call call, again;
+    trial->calls = 0;
+    while (sampler_next(sampler, &call)) {
+        check(sampler_next(sampler, &again));
+        check(again.input == call.input && again.sigma == call.sigma);
+        trial->model(trial->context, &call, trial->options.count, answer);
+        sampler_take(sampler, answer);
+        ++trial->calls;
+    }
+    check(!sampler_next(sampler, &call));
+    check_int(trial->calls, ==, sampler_call_count(sampler));
+    check_int(sampler->step, ==, sampler->step_count);
+}
+
+static void trial_run(struct trial *trial, float *result, struct random_source *random)
+{
+    const size_t count = trial->options.count;
+    struct dr_error err = {0};
+    size_t bytes = 0;
+    check_int(sampler_bytes(&trial->options, &bytes, &err), ==, DR_OK);
+    check_int(bytes % 64, ==, 0);
+    unsigned char *const memory = aligned_alloc(64, bytes + GUARD_BYTES);
+    float *const noise = malloc(count * sizeof *noise);
+    if (!memory || !noise) abort();
+    memset(memory, 0xff, bytes);
+    memset(memory + bytes, 0xa5, GUARD_BYTES);
+
+    struct sampler sampler;
+    random_init(random, RANDOM_CPU, trial->seed);
+    check_int(sampler_init(&sampler, &trial->options, memory, random, &err), ==, DR_OK);
+    random_normal(random, noise, count);
+    memcpy(sampler.latent, trial->image ? trial->image : noise, count * sizeof *noise);
+    sampler_start(&sampler, noise);
+    trial_drive(trial, &sampler, noise);
+    memcpy(result, sampler.latent, count * sizeof *noise);
+
+    for (size_t i = 0; i < GUARD_BYTES; ++i)
+        check_int(memory[bytes + i], ==, 0xa5);
+    free(noise);
+    free(memory);
+}
+
+static double relative_l2(const float *got, const float *want, size_t count)
+{
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const double difference = (double)got[i] - (double)want[i];
+        error += difference * difference;
+        norm += (double)want[i] * (double)want[i];
+    }
+    return sqrt(error / fmax(norm, DBL_MIN));
+}
+
+static bool all_finite(const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        if (!isfinite(values[i])) return false;
+    return true;
+}
+
+/* ---- diffusers ---- */
+
+/* The same function as tools/golden/samplers.py has. */
+static void golden_model(void *context, const struct sampler_call *call, size_t count,
+                         float *answer)
+{
+    (void)context;
+    for (size_t i = 0; i < count; ++i) {
+        const double here = (double)call->input[i];
+        const double next = (double)call->input[(i + 1) % count];
+        const double wave = sin(0.7 * (double)i + (double)call->time / 300);
+        answer[i] = (float)tanh(0.9 * here + 0.3 * next + 0.5 * wave);
+    }
+}
+
+static FILE *golden_open(void)
+{
+    const char *const source = getenv("DARKROOM_SOURCE");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tests/golden/samplers.txt", source ? source : ".");
+    FILE *const file = fopen(path, "r");
+    if (!file) fprintf(stderr, "cannot open %s\n", path);
+    return file;
+}
+
+static bool golden_doubles(FILE *file, int32_t count, double *out)
+{
+    for (int32_t i = 0; i < count; ++i)
+        if (fscanf(file, "%lf", &out[i]) != 1) return false;
+    return true;
+}
+
+static void golden_close(const char *what, const struct sampler_options *options,
+                         const double *got, const double *want, int32_t count)
+{
+    for (int32_t i = 0; i < count; ++i) {
+        const double most = 1e-5 * fmax(fabs(want[i]), 1e-3);
+        if (!(fabs(got[i] - want[i]) <= most))
+            check_fail_at("%s %s, %d steps: %s %d is %.9g, not %.9g",
+                          sampler_name(options->kind), schedule_name(options->schedule),
+                          (int)options->steps, what, (int)i, got[i], want[i]);
+    }
+}
+
+static bool golden_table(FILE *file, const struct sampler_options *options)
+{
+    double want[2 * SAMPLER_MAX_STEPS + 1], times[SAMPLER_MAX_STEPS],
+        sigmas[SAMPLER_MAX_STEPS + 1];
+    const int32_t steps = options->steps;
+    if (!golden_doubles(file, 2 * steps + 1, want)) return false;
+    check_int(sampler_table(options, times, sigmas), ==, steps);
+    golden_close("time", options, times, want, steps);
+    golden_close("sigma", options, sigmas, want + steps, steps + 1);
+    return true;
+}
+
+static bool golden_run(FILE *file, struct sampler_options *options, double *worst)
+{
+    double numbers[GOLDEN_COUNT], strength;
+    float want[GOLDEN_COUNT], got[GOLDEN_COUNT], image[GOLDEN_COUNT];
+    char prediction[8];
+    if (fscanf(file, "%7s %lf", prediction, &strength) != 2) return false;
+    if (!golden_doubles(file, GOLDEN_COUNT, numbers)) return false;
+    for (int32_t i = 0; i < GOLDEN_COUNT; ++i) {
+        want[i] = (float)numbers[i];
+        image[i] = (float)(0.8 * sin(1.3 * i + 0.2));
+    }
+    options->prediction =
+        strcmp(prediction, "v") == 0 ? PREDICTION_V : PREDICTION_EPSILON;
+    options->image_to_image = strength > 0;
+    options->strength = (float)strength;
+    struct random_source random;
+    struct trial trial = {.options = *options,
+                          .model = golden_model,
+                          .seed = GOLDEN_SEED,
+                          .image = strength > 0 ? image : NULL};
+    trial_run(&trial, got, &random);
+    const double error = relative_l2(got, want, GOLDEN_COUNT);
+    if (!(error <= 1e-4))
+        check_fail_at("%s %s, %d steps, %s, strength %g: off by %.3g",
+                      sampler_name(options->kind), schedule_name(options->schedule),
+                      (int)options->steps, prediction, strength, error);
+    *worst = fmax(*worst, error);
+    return true;
+}
+
+static void equals_diffusers(void)
+{
+    FILE *const file = golden_open();
+    check(file != NULL);
+    if (!file) return;
+    char what[8], sampler[32], schedule[32];
+    int zero_snr, steps, records = 0;
+    double worst[SAMPLER_COUNT] = {0};
+    while (fscanf(file, "%7s %31s %31s %d %d", what, sampler, schedule, &zero_snr,
+                  &steps) == 5) {
+        struct sampler_options options = {.steps = steps,
+                                          .zero_terminal_snr = zero_snr,
+                                          .count = GOLDEN_COUNT};
+        options.prediction = zero_snr ? PREDICTION_V : PREDICTION_EPSILON;
+        const bool known = sampler_from_name(sampler, &options.kind) &&
+                           schedule_from_name(schedule, &options.schedule);
+        check(known);
+        const bool read =
+            known && (strcmp(what, "table") == 0
+                          ? golden_table(file, &options)
+                          : golden_run(file, &options, &worst[options.kind]));
+        check(read);
+        if (!read) break;
+        ++records;
+    }
+    check(feof(file));
+    fclose(file);
+    check_int(records, >, 1500);
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind)
+        fprintf(stderr, "    %-13s worst relative L2 %.2g\n", sampler_name(kind),
+                worst[kind]);
+}
+
+/* ---- Models with a known answer ---- */
+
+/* All pictures are one: the answer of any sampler at any number of steps. */
+static const float *const picture =
+    (const float[]){0.5f, -1.25f, 2, 0.0625f, -0.75f, 1, -3, 0, 0.1f, -0.1f};
+enum {
+    PICTURE_COUNT = 10,
+    RUN_COUNT = 40
+};
+
+struct known {
+    enum prediction_kind prediction;
+    double spread; /* standard deviation of the pictures around 0; 0: the one picture */
+};
+
+/* The exact model: x of the model's view is alpha*x0 + noise*eps with the picture x0 that is
+ * to be expected of x. */
+static void known_model(void *context, const struct sampler_call *call, size_t count,
+                        float *answer)
+{
+    const struct known *const known = context;
+    const struct schedule_level level = schedule_level(call->sigma);
+    const double power = known->spread * known->spread;
+    const double share =
+        power * level.alpha /
+        (power * level.alpha * level.alpha + level.noise * level.noise);
+    for (size_t i = 0; i < count; ++i) {
+        const double x = (double)call->input[i];
+        const double x0 =
+            known->spread > 0 ? share * x : (double)picture[i % PICTURE_COUNT];
+        const double eps = (x - level.alpha * x0) / level.noise;
+        answer[i] = known->prediction == PREDICTION_V
+                        ? (float)(level.alpha * eps - level.noise * x0)
+                        : (float)eps;
+    }
+}
+
+/* DDIM's steps need not end where the next begins, and the last leaves some noise: what is
+ * beside the picture at the start (the noise, less the picture's share) is carried along. */
+static void ddim_carries(const struct sampler_options *options, const float *start,
+                         float *want)
+{
+    struct schedule_step steps[MOST_STEPS];
+    schedule_fill(&schedule_grid_ddim,
+                  options->schedule == SCHEDULE_DEFAULT ? SCHEDULE_LEADING
+                                                        : options->schedule,
+                  options->steps, options->zero_terminal_snr, steps);
+    for (size_t i = 0; i < RUN_COUNT; ++i) {
+        const double x0 = (double)picture[i % PICTURE_COUNT];
+        double x = (double)start[i];
+        for (int32_t k = 0; k < options->steps; ++k) {
+            const struct schedule_level from = schedule_level(steps[k].sigma),
+                                        to = schedule_level(steps[k].sigma_next);
+            x = to.alpha * x0 + to.noise * (x - from.alpha * x0) / from.noise;
+        }
+        want[i] = (float)x;
+    }
+}
+
+static void finds_the_picture(const struct sampler_options *options)
+{
+    struct known known = {.prediction = options->prediction};
+    struct random_source random;
+    struct trial trial = {
+        .options = *options, .model = known_model, .context = &known, .seed = 5};
+    float got[RUN_COUNT], want[RUN_COUNT], start[RUN_COUNT];
+    trial_run(&trial, got, &random);
+    random_init(&random, RANDOM_CPU, trial.seed);
+    random_normal(&random, start, RUN_COUNT);
+    for (size_t i = 0; i < RUN_COUNT; ++i)
+        want[i] = picture[i % PICTURE_COUNT];
+    if (options->kind == SAMPLER_DDIM) ddim_carries(options, start, want);
+    check(all_finite(got, RUN_COUNT));
+    const double error = relative_l2(got, want, RUN_COUNT);
+    /* Where the last level before 0 is high (1 step), float32 loses 1e-7 times its sigma. */
+    if (!(error <= (options->zero_terminal_snr ? 1e-3 : 2e-5)))
+        check_fail_at("%s %s, %d steps, prediction %d: off by %.3g",
+                      sampler_name(options->kind), schedule_name(options->schedule),
+                      (int)options->steps, (int)options->prediction, error);
+}
+
+static void every_pair_finds_the_picture(void)
+{
+    int pairs = 0;
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
+        for (enum schedule_kind schedule = 0; schedule < SCHEDULE_COUNT; ++schedule) {
+            if (!sampler_accepts(kind, schedule)) continue;
+            const int32_t most = kind == SAMPLER_LCM ? SCHEDULE_LCM_STEPS : MOST_STEPS;
+            for (int32_t i = 0; i < 2 * most; ++i)
+                finds_the_picture(&(struct sampler_options){
+                    .kind = kind,
+                    .schedule = schedule,
+                    .prediction = i % 2 ? PREDICTION_V : PREDICTION_EPSILON,
+                    .steps = 1 + i / 2,
+                    .count = RUN_COUNT});
+            ++pairs;
+        }
+    }
+    check_int(pairs, ==, 6 * 7 + 4 + 2);
+}
+
+/* Zero terminal SNR begins at a sigma of 4096, or infinite. */
+static void zero_terminal_snr_finds_the_picture(void)
+{
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind)
+        for (int32_t steps = 1; steps <= 50; steps += 7)
+            finds_the_picture(&(struct sampler_options){
+                .kind = kind,
+                .prediction = PREDICTION_V,
+                .schedule = kind == SAMPLER_LCM ? SCHEDULE_LCM : SCHEDULE_TRAILING,
+                .zero_terminal_snr = true,
+                .steps = steps,
+                .count = RUN_COUNT});
+}
+
+/* Near 1000 steps rounding makes neighbouring levels equal; no step may divide by that. */
+static void very_many_steps_stay_finite(void)
+{
+    static const int32_t counts[] = {499, 500, 501, 998, 999, 1000};
+    struct known known = {.prediction = PREDICTION_EPSILON, .spread = 1};
+    struct random_source random;
+    float got[4];
+    for (enum sampler_kind kind = 0; kind < SAMPLER_LCM; ++kind) {
+        for (enum schedule_kind schedule = 0; schedule < SCHEDULE_COUNT; ++schedule) {
+            for (size_t i = 0; sampler_accepts(kind, schedule) && i < 6; ++i) {
+                struct trial trial = {
+                    .options = {.kind = kind,
+                                .schedule = schedule,
+                                .steps = counts[i],
+                                .count = 4},
+                    .model = known_model,
+                    .context = &known,
+                    .seed = 7
+                };
+                trial_run(&trial, got, &random);
+                check(all_finite(got, 4));
+            }
+        }
+    }
+}
+
+/* Pictures normally distributed with deviation 1: x follows sqrt(1 + sigma^2) exactly. The
+ * error left when the last level before 0 is reached tells the order of the method. */
+static double ode_error(enum sampler_kind kind, int32_t steps)
+{
+    struct known known = {.prediction = PREDICTION_EPSILON, .spread = 1};
+    struct random_source random;
+    struct trial trial = {
+        .options = {.kind = kind,
+                    .schedule = SCHEDULE_KARRAS,
+                    .steps = steps,
+                    .count = RUN_COUNT},
+        .model = known_model,
+        .context = &known,
+        .seed = 11
+    };
+    float got[RUN_COUNT], want[RUN_COUNT];
+    double times[SAMPLER_MAX_STEPS], sigmas[SAMPLER_MAX_STEPS + 1];
+    sampler_table(&trial.options, times, sigmas);
+    trial_run(&trial, got, &random);
+
+    random_init(&random, RANDOM_CPU, trial.seed);
+    random_normal(&random, want, RUN_COUNT);
+    const bool euler_view = kind == SAMPLER_EULER || kind == SAMPLER_HEUN;
+    const double first = sigmas[0], last = sigmas[steps - 1];
+    const double start = euler_view ? first : sqrt(first * first + 1);
+    /* The step to 0 lands on the picture expected at the level before, in every method. */
+    const double way = start / sqrt(first * first + 1) / sqrt(last * last + 1);
+    for (size_t i = 0; i < RUN_COUNT; ++i)
+        want[i] = (float)(way * (double)want[i]);
+    return relative_l2(got, want, RUN_COUNT);
+}
+
+static void methods_have_their_order(void)
+{
+    static const struct {
+        enum sampler_kind kind;
+        double least, most; /* error at 20 steps over error at 40 */
+    } rows[] = {
+        {SAMPLER_EULER,    1.7, 2.4},
+        {SAMPLER_HEUN,     3.3, 5.5},
+        {SAMPLER_DPMPP_2M, 3.0, 5.5},
+        {SAMPLER_UNIPC,    3.3, 12 }
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
+        const double coarse = ode_error(rows[i].kind, 20),
+                     fine = ode_error(rows[i].kind, 40);
+        fprintf(stderr, "    %-9s 20 steps %.2g, 40 steps %.2g\n",
+                sampler_name(rows[i].kind), coarse, fine);
+        check_real(coarse / fine, >, rows[i].least);
+        check_real(coarse / fine, <, rows[i].most);
+    }
+}
+
+/* ---- Contract ---- */
+
+static const struct sampler_options plain = {.kind = SAMPLER_EULER,
+                                             .steps = 10,
+                                             .count = 64};
+
+static void names_go_both_ways(void)
+{
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
+        enum sampler_kind found = SAMPLER_COUNT;
+        check(sampler_from_name(sampler_name(kind), &found));
+        check_int(found, ==, kind);
+    }
+    enum sampler_kind untouched = SAMPLER_HEUN;
+    check(!sampler_from_name("Euler", &untouched));
+    check(!sampler_from_name("", &untouched));
+    check_int(untouched, ==, SAMPLER_HEUN);
+}
+
+static void default_is_the_first(void)
+{
+    static const enum schedule_kind firsts[SAMPLER_COUNT] = {
+        [SAMPLER_EULER] = SCHEDULE_NORMAL,        [SAMPLER_EULER_A] = SCHEDULE_NORMAL,
+        [SAMPLER_HEUN] = SCHEDULE_NORMAL,         [SAMPLER_DPMPP_2M] = SCHEDULE_NORMAL,
+        [SAMPLER_DPMPP_2M_SDE] = SCHEDULE_NORMAL, [SAMPLER_UNIPC] = SCHEDULE_NORMAL,
+        [SAMPLER_DDIM] = SCHEDULE_LEADING,        [SAMPLER_LCM] = SCHEDULE_LCM};
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
+        struct sampler_options options = {.kind = kind, .steps = 9, .count = 1};
+        double times[2][9], sigmas[2][10];
+        check_int(sampler_table(&options, times[0], sigmas[0]), ==, 9);
+        options.schedule = firsts[kind];
+        check_int(sampler_table(&options, times[1], sigmas[1]), ==, 9);
+        check_bytes(times[0], times[1], sizeof times[0]);
+        check_bytes(sigmas[0], sigmas[1], sizeof sigmas[0]);
+    }
+}
+
+static void refused(struct sampler_options options, const char *part)
+{
+    struct dr_error err = {0};
+    size_t bytes = 77;
+    double times[1], sigmas[2];
+    check_int(sampler_bytes(&options, &bytes, &err), ==, DR_BAD_INPUT);
+    check_int(bytes, ==, 77);
+    check_int(err.code, ==, DR_BAD_INPUT);
+    check_has(err.message, part);
+    struct sampler sampler = {.step = 5};
+    check_int(sampler_init(&sampler, &options, NULL, NULL, NULL), ==, DR_BAD_INPUT);
+    check_int(sampler.step, ==, 5);
+    check_int(sampler_table(&options, times, sigmas), ==, 0);
+}
+
+#define changed(...)           \
+    ((struct sampler_options){ \
+        .kind = plain.kind, .steps = plain.steps, .count = plain.count, __VA_ARGS__})
+
+static void refused_pairs_list_what_goes(void)
+{
+    refused(changed(.schedule = SCHEDULE_LCM),
+            "the sampler euler has no schedule lcm; it goes with: normal, karras, "
+            "exponential, sgm-uniform, leading, trailing");
+    struct sampler_options options = plain;
+    options.kind = SAMPLER_DDIM;
+    options.schedule = SCHEDULE_KARRAS;
+    refused(options, "the sampler ddim has no schedule karras; it goes with: leading, "
+                     "trailing, normal");
+    options.kind = SAMPLER_LCM;
+    options.schedule = SCHEDULE_NORMAL;
+    refused(options, "goes with: lcm");
+}
+
+static void bad_options_are_refused(void)
+{
+    struct sampler_options options = plain;
+    options.steps = 0;
+    refused(options, "0 steps: the sampler euler takes 1 to 1000");
+    options.steps = -3;
+    refused(options, "-3 steps");
+    options.steps = 1001;
+    refused(options, "1001 steps");
+    options.kind = SAMPLER_LCM;
+    options.steps = 51;
+    refused(options, "51 steps: the sampler lcm takes 1 to 50");
+    options = plain;
+    options.kind = SAMPLER_COUNT;
+    refused(options, "sampler number 8");
+    options = plain;
+    options.schedule = SCHEDULE_COUNT;
+    refused(options, "schedule number 8");
+    options = plain;
+    options.kind = SAMPLER_DDIM;
+    options.zero_terminal_snr = true;
+    refused(options, "zero terminal SNR");
+}
+
+static void bad_counts_are_refused(void)
+{
+    static const size_t counts[] = {0, SIZE_MAX, SIZE_MAX / 4, SIZE_MAX / 4 - 15,
+                                    SIZE_MAX / 8};
+    struct dr_error err = {0};
+    size_t bytes = 77;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; ++i) {
+        struct sampler_options options = plain;
+        options.count = counts[i];
+        check_int(sampler_bytes(&options, &bytes, &err), ==, DR_BAD_INPUT);
+        check_has(err.message, "a latent of ");
+        check_int(bytes, ==, 77);
+    }
+}
+
+static void strength_decides_the_start(void)
+{
+    static const struct {
+        float strength;
+        int32_t steps, taken; /* 0: refused */
+    } rows[] = {
+        {1,      10,   10},
+        {0.999f, 10,   9 },
+        {0.7f,   10,   7 },
+        {0.3f,   10,   3 },
+        {0.1f,   10,   1 },
+        {0.09f,  10,   0 },
+        {0,      10,   0 },
+        {0.29f,  100,  28},
+        {0.57f,  100,  56},
+        {0.58f,  100,  57},
+        {0.5f,   1,    0 },
+        {1,      1,    1 },
+        {0.75f,  30,   22},
+        {0.35f,  20,   7 },
+        {0.001f, 1000, 1 }
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
+        struct sampler_options options = plain;
+        options.steps = rows[i].steps;
+        options.strength = rows[i].strength;
+        options.image_to_image = true;
+        if (rows[i].taken == 0) {
+            refused(options, "leaves no step");
+            continue;
+        }
+        unsigned char *const memory = aligned_alloc(64, 1 << 16);
+        struct sampler sampler;
+        if (!memory) abort();
+        check_int(sampler_init(&sampler, &options, memory, NULL, NULL), ==, DR_OK);
+        check_int(sampler.step_count, ==, rows[i].taken);
+        free(memory);
+    }
+    struct sampler_options options = plain;
+    options.image_to_image = true;
+    options.strength = -0.01f;
+    refused(options, "strength -0.01: it lies between 0 and 1");
+    options.strength = 1.01f;
+    refused(options, "strength 1.01");
+    options.strength = NAN;
+    refused(options, "between 0 and 1");
+    options.image_to_image = false; /* and then nobody looks at it */
+    size_t bytes;
+    check_int(sampler_bytes(&options, &bytes, NULL), ==, DR_OK);
+}
+
+/* What is refused names a strength; that, as it is printed, takes a step, and less does not. */
+static void suggested_strength_is_enough(void)
+{
+    struct sampler_options options = plain;
+    options.image_to_image = true;
+    for (int32_t steps = 1; steps <= SAMPLER_MAX_STEPS; ++steps) {
+        struct dr_error err = {0};
+        size_t bytes;
+        options.steps = steps;
+        options.strength = 0;
+        check_int(sampler_bytes(&options, &bytes, &err), ==, DR_BAD_INPUT);
+        const char *const said = strstr(err.message, "at least ");
+        if (!said) {
+            check_fail_at("%d steps: %s", (int)steps, err.message);
+            return;
+        }
+        char *end;
+        const double least = strtod(said + strlen("at least "), &end);
+        check(strncmp(end, ", or more steps", 15) == 0);
+        options.strength = (float)least;
+        if (sampler_bytes(&options, &bytes, &err) != DR_OK)
+            check_fail_at("%d steps: %s", (int)steps, err.message);
+        options.strength = (float)(least * 0.985);
+        check_int(sampler_bytes(&options, &bytes, NULL), ==, DR_BAD_INPUT);
+    }
+}
+
+/* Every vector costs its floats, no more: latent, scratch, what is kept. */
+static void bytes_are_exact(void)
+{
+    static const size_t vectors[SAMPLER_COUNT] = {
+        [SAMPLER_EULER] = 2,    [SAMPLER_EULER_A] = 2,      [SAMPLER_HEUN] = 3,
+        [SAMPLER_DPMPP_2M] = 3, [SAMPLER_DPMPP_2M_SDE] = 4, [SAMPLER_UNIPC] = 4,
+        [SAMPLER_DDIM] = 1,     [SAMPLER_LCM] = 2};
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
+        struct sampler_options options = {.kind = kind, .steps = 20, .count = 16384};
+        size_t bytes[2];
+        check_int(sampler_bytes(&options, &bytes[0], NULL), ==, DR_OK);
+        options.count = 2 * 16384;
+        check_int(sampler_bytes(&options, &bytes[1], NULL), ==, DR_OK);
+        check_int(bytes[1] - bytes[0], ==, vectors[kind] * 16384 * sizeof(float));
+        check_int(bytes[0], <=, vectors[kind] * 16384 * sizeof(float) + 1024);
+    }
+}
+
+static void odd_counts_stay_in_their_memory(void)
+{
+    struct known known = {.prediction = PREDICTION_EPSILON};
+    struct random_source random;
+    float got[80];
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
+        for (size_t count = 1; count <= 80; ++count) {
+            struct trial trial = {
+                .options = {.kind = kind, .steps = 4, .count = count},
+                .model = known_model,
+                .context = &known,
+                .seed = count
+            };
+            trial_run(&trial, got, &random);
+            check(all_finite(got, count));
+        }
+    }
+}
+
+static void runs_repeat_exactly(void)
+{
+    struct random_source random;
+    float got[3][GOLDEN_COUNT];
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
+        struct trial trial = {
+            .options = {.kind = kind, .steps = 7, .count = GOLDEN_COUNT},
+            .model = golden_model,
+            .seed = 3
+        };
+        trial_run(&trial, got[0], &random);
+        trial_run(&trial, got[1], &random);
+        trial.seed = 4;
+        trial_run(&trial, got[2], &random);
+        check_bytes(got[0], got[1], sizeof got[0]);
+        check(memcmp(got[0], got[2], sizeof got[0]) != 0);
+    }
+}
+
+/* After a run the generator stands where diffusers' would: so the next picture of a batch
+ * that shares it is the same, too. */
+static void noise_is_drawn_as_often_as_in_diffusers(void)
+{
+    static const int32_t draws[SAMPLER_COUNT] = {
+        [SAMPLER_EULER_A] = 6, [SAMPLER_DPMPP_2M_SDE] = 6, [SAMPLER_LCM] = 5};
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
+        struct random_source used, fresh;
+        float got[GOLDEN_COUNT], want[GOLDEN_COUNT];
+        struct trial trial = {
+            .options = {.kind = kind, .steps = 6, .count = GOLDEN_COUNT},
+            .model = golden_model,
+            .seed = 9
+        };
+        trial_run(&trial, got, &used);
+        random_init(&fresh, RANDOM_CPU, 9);
+        for (int32_t i = 0; i <= draws[kind]; ++i)
+            random_normal(&fresh, want, GOLDEN_COUNT);
+        random_normal(&used, got, GOLDEN_COUNT);
+        random_normal(&fresh, want, GOLDEN_COUNT);
+        check_bytes(got, want, sizeof got);
+    }
+}
+
+int main(void)
+{
+    check_run(equals_diffusers);
+    check_run(every_pair_finds_the_picture);
+    check_run(zero_terminal_snr_finds_the_picture);
+    check_run(very_many_steps_stay_finite);
+    check_run(methods_have_their_order);
+    check_run(names_go_both_ways);
+    check_run(default_is_the_first);
+    check_run(refused_pairs_list_what_goes);
+    check_run(bad_options_are_refused);
+    check_run(bad_counts_are_refused);
+    check_run(strength_decides_the_start);
+    check_run(suggested_strength_is_enough);
+    check_run(bytes_are_exact);
+    check_run(odd_counts_stay_in_their_memory);
+    check_run(runs_repeat_exactly);
+    check_run(noise_is_drawn_as_often_as_in_diffusers);
+    return check_done();
+}

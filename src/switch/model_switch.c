@@ -1,0 +1,238 @@
+#include "switch/model_switch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/path.h"
+#include "switch/vae_switch.h"
+#include "switch/vae_trial.h"
+
+/* Which roles: a bit each. */
+static enum dr_code load_slots(struct current_model *model, struct pipeline *pipeline,
+                               unsigned roles, struct load_progress *progress,
+                               struct dr_error *err)
+{
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        struct slot *const slot = &pipeline->slots[role];
+        const struct source *const active = slot_active(slot);
+        if (!(roles & 1U << role) || !active || slot->resident == active) continue;
+        const struct slot_load_options options = {
+            .ledger = &model->resources->ledger,
+            .order = SLOT_SWAP,
+            .progress =
+                load_progress_part(progress, slot->name, source_file_bytes(active))};
+        const enum dr_code code = slot_load(slot, &options, err);
+        if (code != DR_OK) return code;
+    }
+    return DR_OK;
+}
+
+enum {
+    ALL_ROLES = (1 << ROLE_COUNT) - 1
+};
+
+/* The bytes of the files that load_or_fall_back reads where nothing goes wrong. */
+static uint64_t bytes_to_read(const struct pipeline *pipeline)
+{
+    uint64_t bytes = 0;
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        const struct slot *const slot = &pipeline->slots[role];
+        const struct source *const active = slot_active(slot);
+        if (active && slot->resident != active) bytes += source_file_bytes(active);
+    }
+    if (pipeline->override)
+        bytes += source_unsaved_bytes(pipeline->slots[ROLE_VAE].base);
+    return bytes;
+}
+
+/* Its last component, asked on the way in. An override that has no room for that beside what is
+ * loaded by now is asked by the next job. */
+static enum dr_code load_vae(struct current_model *model, struct pipeline *pipeline,
+                             struct vae_trial *trial, struct load_progress *progress,
+                             struct dr_error *err)
+{
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct source *const active = slot_active(slot);
+    if (!active || slot->resident == active) return DR_OK;
+    struct slot_load_options options = {
+        .ledger = &model->resources->ledger,
+        .order = SLOT_SWAP,
+        .progress =
+            load_progress_part(progress, slot->name, source_file_bytes(active))};
+    if (resources_fit(model->resources,
+                      source_weights_bytes(active) + trial->probe.check_bytes))
+        vae_trial_watch(trial, &options);
+    return slot_load(slot, &options, err);
+}
+
+/* Load a pipeline's weights; an override that came from the setting and cannot be read falls
+ * back to base, as any setting that does not fit. */
+static enum dr_code load_or_fall_back(struct current_model *model,
+                                      struct pipeline *pipeline, struct dr_error *err)
+{
+    const unsigned others = ALL_ROLES & ~(1U << ROLE_VAE);
+    struct vae_trial trial;
+    struct dr_error why = {0};
+    struct load_progress progress;
+    resources_begin_progress(model->resources, &progress, bytes_to_read(pipeline));
+    enum dr_code code = vae_trial_begin(&trial, model, pipeline, pipeline->override,
+                                        VAE_TRIAL_BESIDE, &progress, &why);
+    if (code == DR_FOREIGN) {
+        vae_switch_fall_back(model, pipeline, &why);
+        load_progress_replace(&progress, bytes_to_read(pipeline));
+        code = DR_OK;
+    }
+    if (code == DR_OK) code = load_slots(model, pipeline, others, &progress, &why);
+    if (code == DR_OK) {
+        code = load_vae(model, pipeline, &trial, &progress, &why);
+        if (code != DR_OK && code != DR_CANCELLED && pipeline->override) {
+            vae_trial_end(&trial);
+            vae_switch_fall_back(model, pipeline, &why);
+            load_progress_replace(&progress, bytes_to_read(pipeline));
+            code = load_slots(model, pipeline, 1U << ROLE_VAE, &progress, &why);
+        }
+    }
+    vae_trial_end(&trial);
+    if (code != DR_OK && err) *err = why;
+    return code;
+}
+
+static bool fits_whole(const struct current_model *model,
+                       const struct pipeline *pipeline)
+{
+    const struct pipeline_bytes bytes = pipeline_measure(pipeline);
+    return resources_fit(model->resources, bytes.missing + bytes.scratch);
+}
+
+/* The weights of the new pipeline, beside the old one's where both fit, else after them. On
+ * error what the old one had loaded is read again, as far as that goes; a cancel that stopped
+ * the way there does not stop the way back. */
+static enum dr_code load_beside_or_after(struct current_model *model,
+                                         struct pipeline *fresh, char *note,
+                                         size_t note_bytes, struct dr_error *err)
+{
+    struct pipeline *const old = model->pipeline;
+    unsigned released = 0;
+    if (!fits_whole(model, fresh) && old) {
+        released = pipeline_resident_roles(old);
+        (void)pipeline_release_weights(old);
+    }
+    if (!fits_whole(model, fresh) && old) prompt_cache_close(&old->prompts);
+    if (!fits_whole(model, fresh)) {
+        (void)snprintf(
+            note, note_bytes,
+            "its components do not fit the budget all at once, each is read when a "
+            "job needs it; ");
+        return DR_OK;
+    }
+    const enum dr_code code = load_or_fall_back(model, fresh, err);
+    if (code != DR_OK && released) {
+        (void)pipeline_release(fresh);
+        (void)!pipeline_load_again(old, released, &model->resources->ledger, NULL);
+    }
+    return code;
+}
+
+/* What the model lacks in memory; on error it is as it was. */
+static enum dr_code load_rest(struct current_model *model, struct dr_error *err)
+{
+    struct pipeline *const pipeline = model->pipeline;
+    const unsigned before = pipeline_resident_roles(pipeline);
+    enum dr_code code =
+        resources_settle(model->resources, pipeline, ALL_ROLES, NULL, err);
+    if (code != DR_OK) return code;
+    if (!fits_whole(model, pipeline)) return DR_OK;
+    code = load_or_fall_back(model, pipeline, err);
+    for (int role = 0; code != DR_OK && role < ROLE_COUNT; ++role)
+        if (!(before & 1U << role)) (void)slot_release(&pipeline->slots[role]);
+    return code;
+}
+
+static bool is_loaded_already(const struct current_model *model, const char *path)
+{
+    const struct pipeline *const pipeline = model->pipeline;
+    return pipeline && path_is_same(pipeline->path, path) &&
+           tensor_file_check(&pipeline->checkpoint.file, NULL) == DR_OK &&
+           meaning_is_current(&pipeline->checkpoint);
+}
+
+/* A pipeline's weights, and what the kernel keeps of its files; it stays open. */
+static size_t let_go(struct current_model *model, struct pipeline *pipeline,
+                     enum cache_keep keep)
+{
+    if (!pipeline) return 0;
+    const size_t bytes = pipeline_release(pipeline);
+    cache_drop_file(&model->resources->cache, &pipeline->checkpoint.file,
+                    model->pipeline, keep);
+    if (pipeline->override)
+        cache_drop_file(&model->resources->cache, &pipeline->override->checkpoint.file,
+                        model->pipeline, keep);
+    return bytes;
+}
+
+static enum dr_code load_model(struct current_model *model,
+                               const struct model_switch_options *options, char *note,
+                               size_t note_bytes, struct dr_error *err)
+{
+    if (is_loaded_already(model, options->path)) {
+        (void)snprintf(note, note_bytes, "this model is loaded already; ");
+        return model->eager ? load_rest(model, err) : DR_OK;
+    }
+    struct pipeline *fresh = NULL;
+    enum dr_code code =
+        pipeline_open(&fresh, options->path,
+                      &(struct pipeline_options){.dtype = model->resources->dtype,
+                                                 .packs = &model->resources->packs,
+                                                 .force = options->force},
+                      err);
+    if (code != DR_OK) return code;
+    if (fresh->warnings[0])
+        resources_log(model->resources, DR_LOG_WARNING, "%s", fresh->warnings);
+    code = vae_switch_apply_setting(model, fresh, err);
+    if (model->eager && code == DR_OK)
+        code = resources_settle(model->resources, fresh, ALL_ROLES, NULL, err);
+    if (model->eager && code == DR_OK)
+        code = load_beside_or_after(model, fresh, note, note_bytes, err);
+    if (code != DR_OK) {
+        pipeline_close(&fresh);
+        return code;
+    }
+    struct pipeline *old = model->pipeline;
+    model->pipeline = fresh;
+    let_go(model, old, CACHE_KEEP_NAMED);
+    pipeline_close(&old);
+    return DR_OK;
+}
+
+enum dr_code model_switch(struct current_model *model,
+                          const struct model_switch_options *options, char *note,
+                          size_t note_bytes, struct dr_error *err)
+{
+    const bool was_eager = model->eager;
+    model->eager = options->eager;
+    const enum dr_code code = load_model(model, options, note, note_bytes, err);
+    if (code != DR_OK) model->eager = was_eager;
+    return code;
+}
+
+size_t model_switch_release(struct current_model *model)
+{
+    const size_t bytes = let_go(model, model->pipeline, CACHE_KEEP_RESIDENT);
+    tokenizers_close(&model->tokenizers);
+    return bytes;
+}
+
+size_t model_switch_release_vae(struct current_model *model)
+{
+    struct pipeline *const pipeline = model->pipeline;
+    if (!pipeline) return 0;
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct source *const active = slot_active(slot);
+    const size_t bytes = slot_release(slot);
+    if (active)
+        cache_drop_file(&model->resources->cache, active->spec->index->file, pipeline,
+                        CACHE_KEEP_RESIDENT);
+    return bytes;
+}

@@ -1,0 +1,53 @@
+/* settings — what a user wants of VAEs on every run, in one small file.
+ *
+ *     {
+ *       "vae": "sharp",
+ *       "vae_by_model": {"sd15": "none", "/models/sdxl/base.safetensors": "wide"},
+ *       "vae_dir": "~/vae"
+ *     }
+ *
+ * Every key may be missing, and so may the file. A key that means nothing here is named in a
+ * warning and kept when the file is written anew. A file that is damaged is DR_BAD_INPUT, never
+ * taken for an empty one: other VAEs than those that were asked for would run.
+ *
+ * A key of vae_by_model is a checkpoint's path or the end of it, folder by folder, with or
+ * without the file's extension: "sd15", "sd15.safetensors", "models/sd15". Of several that match
+ * the one with more folders counts, then the longer one; both the path as it is given and the
+ * one behind its links are looked at.
+ *
+ * The struct and the calls that an embedder has are in darkroom.h: dr_settings_read, _change,
+ * _free. Threads: any, on different structs; of two writers at once the last one's file stays,
+ * whole.
+ */
+#ifndef SWITCH_SETTINGS_H
+#define SWITCH_SETTINGS_H
+
+#include <stddef.h>
+
+#include "darkroom/darkroom.h"
+
+enum {
+    SETTINGS_MAX_BYTES = 1 << 20
+};
+
+/* The text of a settings file; name: for messages. Errors: DR_BAD_INPUT names the file, and the
+ * line or the key, and says what to do; DR_NOMEM. On error nothing is left to free. */
+enum dr_code settings_parse(struct dr_settings *settings, const char *name,
+                            const char *text, size_t bytes,
+                            struct dr_error *err) DR_MUST_CHECK;
+
+/* The text with a change made: malloc'ed, zero-terminated, what is unknown in it kept. bytes 0:
+ * there is no file yet. Errors: settings_parse's; DR_NOT_FOUND (an entry to remove that is not
+ * there). */
+enum dr_code settings_edit(const char *name, const char *text, size_t bytes,
+                           const struct dr_settings_change *change, char **out,
+                           struct dr_error *err) DR_MUST_CHECK;
+
+/* What vae_by_model has for a checkpoint; NULL where it has nothing. Borrowed. */
+const struct dr_model_setting *settings_for_model(const struct dr_settings *settings,
+                                                  const char *checkpoint);
+
+/* A path as the file may have it: "~/" is the user's home. Into out; returns out. */
+char *settings_expand(const char *text, char out[static DR_PATH_BYTES]);
+
+#endif

@@ -1,0 +1,64 @@
+/* vae_folder — what lies in the VAE folder and below, looked at once.
+ *
+ * A name means one of the entries here (vae_resolution.h): a file with a VAE's extension, or a folder
+ * that is one VAE, which is not looked into. Whether an entry can be used is asked later.
+ *
+ * Folders are looked into once each, however many links lead to them; so links in a circle end.
+ * What is on the disk decides how much there is, so there are limits: levels, and files and folders
+ * in all. What a limit left out is said (vae_folder_left_out).
+ */
+#ifndef SWITCH_VAE_FOLDER_H
+#define SWITCH_VAE_FOLDER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "darkroom/darkroom.h"
+
+struct vae_entry {
+    char *path; /* of the file; of the folder that has config.json and the tensors */
+    char *name; /* "x.safetensors", "folder" */
+    bool is_folder;
+};
+
+struct vae_folder {
+    struct vae_entry
+        *entries; /* in the order of the walk: names in byte order, level by
+                                * level, so that messages are the same everywhere */
+    size_t count;
+    bool has_more, has_deeper; /* than was looked at */
+    /* The first folder that could not be looked into, and why; 0: all could. */
+    int refused;
+    char refused_path[DR_PATH_BYTES];
+};
+
+/* path NULL or "": an empty one. A folder that is not there is empty, and refused with ENOENT.
+ * cancel may be NULL. On error *folder is empty. Errors: DR_CANCELLED, DR_NOMEM. */
+enum dr_code vae_folder_read(struct vae_folder *folder, const char *path,
+                             const atomic_bool *cancel,
+                             struct dr_error *err) DR_MUST_CHECK;
+void vae_folder_free(struct vae_folder *folder); /* a zeroed one is fine */
+
+/* "only the first 20000 files and folders of the VAE folder were looked at", or "". Returns text. */
+const char *vae_folder_left_out(const struct vae_folder *folder,
+                                char text[static DR_TEXT_BYTES]);
+
+/* ---- what counts as a VAE ---- */
+
+/* The extension of a VAE file name that is one of ours, within name; or NULL. */
+const char *vae_extension(const char *name);
+
+/* Is there a file? A name that leads to nothing counts: who opens it says why it cannot be used, and
+ * nobody takes it for a file that was never there. */
+bool vae_is_file(const char *path);
+
+/* The VAE that a folder is: itself, or vae/ in it, or in the snapshot that it stands for (hub_cache.h),
+ * into path; false where it is none. */
+bool vae_find_in(const char *folder, char path[static DR_PATH_BYTES]);
+
+/* The VAE folder: option, else DARKROOM_VAE_DIR, else setting ("" for none), else vae/ in the user's
+ * data folder; "" where none of them gives one. option may be NULL. */
+void vae_folder_find(const char *option, const char *setting, char *folder,
+                     size_t folder_bytes);
+
+#endif

@@ -1,0 +1,54 @@
+/* vae_resolution — what a VAE choice means: the checkpoint's own, or a file; and why.
+ *
+ * A function of the choice, the checkpoint's path, the VAE folder and what files are there. It
+ * changes nothing and opens no file; whether the file is whole and fits is asked later.
+ *
+ *     choice                              means
+ *     none, default, built-in (any case)  base
+ *     automatic, auto (any case)          <stem>.vae.safetensors|sft|ckpt|pt beside it;
+ *                                         else <stem>.* or <stem>.vae.* in the VAE folder;
+ *                                         else base
+ *     a name                              that file in the VAE folder or below, with or without
+ *                                         its extension; two candidates are an error
+ *     a path (has a '/', or names a       that file
+ *     file here and none in the folder)
+ *
+ * A folder as diffusers writes it for a VAE (config.json and diffusion_pytorch_model.*) counts as
+ * a file in the last two rows, its name whole; so does a folder with such a one as vae/ in it, in
+ * the VAE folder a pipeline's (model_index.json). Neither is looked into for names. A config.json
+ * alone is no VAE.
+ *
+ * Source: docs/MEMORY.md; what goes wrong elsewhere: docs/PITFALLS.md.
+ */
+#ifndef SWITCH_VAE_RESOLUTION_H
+#define SWITCH_VAE_RESOLUTION_H
+
+#include <stdbool.h>
+
+#include "darkroom/darkroom.h"
+#include "pipeline/vae_said.h"
+#include "switch/vae_folder.h"
+
+struct vae_resolution_request {
+    const char *choice;     /* NULL means automatic */
+    const char *checkpoint; /* path */
+    const char *vae_folder; /* may be NULL or absent: no folder */
+    /* What lies in that folder, where it was read before; NULL: it is read for this alone. */
+    const struct vae_folder *folder;
+    const atomic_bool *cancel; /* of that reading; may be NULL */
+};
+
+/* Errors: DR_NOT_FOUND (says where it looked), DR_BAD_INPUT (two candidates: lists both; an
+ * empty or overlong choice), DR_CANCELLED, DR_NOMEM. What a limit on the folder left out is in the
+ * reason or the error. */
+enum dr_code vae_resolve(struct vae_resolution *resolution,
+                         const struct vae_resolution_request *request,
+                         struct dr_error *err) DR_MUST_CHECK;
+
+/* Every file that `automatic` would look at beside the checkpoint and in the folder, and that
+ * exists; calls found for each in order of preference. For inspect. Errors: DR_CANCELLED, DR_NOMEM. */
+enum dr_code vae_neighbours(const struct vae_resolution_request *request,
+                            void (*found)(void *cookie, const char *path), void *cookie,
+                            struct dr_error *err) DR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,165 @@
+#include "switch/vae_switch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "switch/vae_trial.h"
+
+enum dr_code vae_switch_apply_setting(const struct current_model *model,
+                                      struct pipeline *pipeline, struct dr_error *err)
+{
+    struct vae_choice choice;
+    vae_choice_setting(model, pipeline->path, &pipeline->said);
+    const struct vae_choice_words words = {.said = pipeline->said.choice,
+                                           .kind = VAE_SETTING,
+                                           .force = pipeline->said.forced};
+    /* A setting never fails: what is wrong with it is in the resolution's reason. */
+    const enum dr_code code = vae_choice_open(&choice, model, pipeline, &words, err);
+    if (code != DR_OK) return code;
+    vae_choice_explain(&choice.resolution, pipeline->said.note);
+    pipeline->resolution = choice.resolution;
+    (void)pipeline_exchange_vae(pipeline, vae_choice_take(&choice));
+    return DR_OK;
+}
+
+void vae_switch_fall_back(struct current_model *model, struct pipeline *pipeline,
+                          const struct dr_error *why)
+{
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct vae_file *unusable = pipeline_exchange_vae(pipeline, NULL);
+    if (unusable && slot->resident == &unusable->source) slot_release(slot);
+    vae_file_close(&unusable);
+    vae_choice_fall_back(model, &pipeline->resolution, why);
+    vae_choice_explain(&pipeline->resolution, pipeline->said.note);
+}
+
+/* Bring the slot in line with the choice. A VAE that has no room beside the components that are
+ * loaded is left to the job that needs it, which can release those. */
+static enum dr_code load_vae(struct current_model *model, struct vae_trial *trial,
+                             struct load_progress *progress, struct dr_error *err)
+{
+    struct slot *const slot = &model->pipeline->slots[ROLE_VAE];
+    const struct source *const active = slot_active(slot);
+    if (active && slot->resident == active) return DR_OK;
+    const size_t bytes = vae_trial_bytes(trial, active);
+    const bool is_wanted = active && (model->eager || slot->resident);
+    const size_t limit = model->resources->ledger.limit_bytes;
+    const size_t others =
+        model->resources->ledger.private_bytes - region_private_bytes(&slot->weights);
+    if (!is_wanted || (limit && (bytes > limit || others > limit - bytes))) {
+        const enum dr_code code = vae_trial_alone(trial, model, err);
+        if (code == DR_OK) slot_release(slot);
+        return code;
+    }
+    struct slot_load_options options = {
+        .ledger = &model->resources->ledger,
+        .order =
+            resources_fit(model->resources, bytes) ? SLOT_SWAP : SLOT_RELEASE_FIRST,
+        .progress = load_progress_part(progress, slot->name, source_file_bytes(active)),
+    };
+    vae_trial_watch(trial, &options);
+    return slot_load(slot, &options, err);
+}
+
+/* The bytes of its file that load_vae reads where there is room. */
+static uint64_t load_bytes(const struct current_model *model,
+                           const struct source *wanted)
+{
+    const struct slot *const slot = &model->pipeline->slots[ROLE_VAE];
+    const bool is_read = model->eager || slot->resident;
+    return is_read && slot->resident != wanted ? source_file_bytes(wanted) : 0;
+}
+
+/* The active VAE is what was asked for: only its weights may be missing. */
+static enum dr_code load_present(struct current_model *model, struct dr_error *err)
+{
+    struct vae_trial nothing = {0};
+    struct load_progress progress;
+    const enum dr_code code =
+        resources_settle(model->resources, model->pipeline, 1U << ROLE_VAE, NULL, err);
+    if (code != DR_OK) return code;
+    resources_begin_progress(model->resources, &progress,
+                             load_bytes(model, slot_active(
+                                                   &model->pipeline->slots[ROLE_VAE])));
+    return load_vae(model, &nothing, &progress, err);
+}
+
+/* Make `file` (taken, NULL: base) the override, saving the original first and putting back what
+ * was there if anything fails. */
+static enum dr_code switch_vae(struct current_model *model, struct vae_file *file_take,
+                               struct dr_error *err)
+{
+    struct pipeline *const pipeline = model->pipeline;
+    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct source *const wanted = file_take ? &file_take->source : slot->base;
+    struct load_progress progress;
+    struct vae_trial trial;
+    const unsigned resident = pipeline_resident_roles(pipeline);
+    enum dr_code code = resources_settle(model->resources, pipeline, 1U << ROLE_VAE,
+                                         file_take ? &file_take->source : NULL, err);
+    if (code != DR_OK) {
+        struct vae_file *unwanted_file = file_take;
+        vae_file_close(&unwanted_file);
+        return code;
+    }
+    const uint64_t save_bytes = file_take ? source_unsaved_bytes(slot->base) : 0;
+    resources_begin_progress(model->resources, &progress,
+                             save_bytes + load_bytes(model, wanted));
+    code = vae_trial_begin(&trial, model, pipeline, file_take, VAE_TRIAL_MAKES_ROOM,
+                           &progress, err);
+    struct vae_file *const before = pipeline_exchange_vae(pipeline, file_take);
+    if (code == DR_OK) code = load_vae(model, &trial, &progress, err);
+    struct vae_file *unwanted = before;
+    if (code != DR_OK) unwanted = pipeline_exchange_vae(pipeline, before);
+    if (unwanted && slot->resident == &unwanted->source) slot_release(slot);
+    vae_trial_end(&trial);
+    if (code == DR_OK && unwanted)
+        cache_drop_file(&model->resources->cache, &unwanted->checkpoint.file, pipeline,
+                        CACHE_KEEP_NAMED);
+    vae_file_close(&unwanted);
+    if (code != DR_OK && pipeline_load_again(pipeline, resident,
+                                             &model->resources->ledger, NULL) != DR_OK)
+        error_prefix(err, "what had to make room is read again when it is needed");
+    return code;
+}
+
+static enum dr_code open_and_switch(struct current_model *model,
+                                    const struct vae_choice_words *words,
+                                    struct vae_choice *choice, struct dr_error *err)
+{
+    struct dr_error why;
+    enum dr_code code = vae_choice_open(choice, model, model->pipeline, words, err);
+    if (code != DR_OK) return code;
+    if (choice->is_present) {
+        if (words->force) model->pipeline->override->forced = true;
+        return load_present(model, err);
+    }
+    code = switch_vae(model, vae_choice_take(choice), &why);
+    if (code == DR_FOREIGN && !choice->resolution.is_explicit) {
+        /* A neighbour is no request. */
+        vae_choice_fall_back(model, &choice->resolution, &why);
+        return switch_vae(model, NULL, err);
+    }
+    if (code != DR_OK && err) *err = why;
+    return code;
+}
+
+enum dr_code vae_switch(struct current_model *model,
+                        const struct vae_choice_words *words, bool *was_active,
+                        struct dr_error *err)
+{
+    struct pipeline *const pipeline = model->pipeline;
+    struct vae_choice choice = {0};
+    if (pipeline) {
+        const enum dr_code code = open_and_switch(model, words, &choice, err);
+        if (code != DR_OK) return code;
+        pipeline->resolution = choice.resolution;
+        pipeline->said = vae_said_by(VAE_SAID_SETTING, words->said);
+        pipeline->said.forced = words->force;
+    }
+    (void)snprintf(model->vae.choice, sizeof model->vae.choice, "%s", words->said);
+    model->vae.forced = words->force;
+    *was_active = choice.is_present;
+    return DR_OK;
+}
