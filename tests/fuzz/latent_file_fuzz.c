@@ -7,8 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "sampling/latent.h"
 #include "input_file.h"
+#include "sampling/latent.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -15,12 +15,12 @@
 
 #include "checkpoint_layout.h"
 #include "compute/compute.h"
-#include "pipeline/conditioning.h"
-#include "sampling/latent.h"
-#include "pipeline/pipeline.h"
 #include "input_file.h"
 #include "mem/arena_plan.h"
 #include "model/tokenizer.h"
+#include "pipeline/conditioning.h"
+#include "pipeline/pipeline.h"
+#include "sampling/latent.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

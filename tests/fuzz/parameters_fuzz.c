@@ -7,11 +7,11 @@
  */
 #include <assert.h>
 
-#include "job/parameters.h"
 #include "image/exif.h"
 #include "image/image.h"
 #include "image/parameters_text.h"
 #include "input_file.h"
+#include "job/parameters.h"
 #include "scratch_folder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
