@@ -59,12 +59,12 @@ static const struct magic magics[] = {
      "\x7f"
      "ELF",                               "a program (ELF)"                                          },
     {0,   8,  "\0\x05\x16\x07\0\2\0\0",
-     "what a Mac keeps beside a file (AppleDouble), not the file itself: use the one "
-     "without ._ before its name"                                                                    },
+     "macOS metadata of a file (AppleDouble), not the file itself: use the file "
+     "whose name does not begin with ._"                                                             },
     {0,   18, "[InternetShortcut]",
      "a link to a web page (Windows shortcut), not the file itself: " ITSELF                         },
     {0,   8,  "\x4c\0\0\0\x01\x14\x02\0",
-     "a Windows shortcut, not the file itself: use what it leads to"                                 },
+     "a Windows shortcut, not the file itself: use the file that it points to"                       },
     {0,   8,  "bplist00",
      "an Apple property list (a shortcut?), not the file itself: " ITSELF                            },
 };
@@ -100,10 +100,11 @@ static const char *markup(const char *text, size_t bytes)
     for (size_t i = 0; i < COUNT(tags); ++i)
         if (begins(text, bytes, tags[i]) ||
             (begins(text, bytes, "<") && holds(text, bytes, tags[i])))
-            return "a web page (HTML), which was saved in place of the file: " ITSELF;
+            return "a web page (HTML) that was saved instead of the file: " ITSELF;
     if (begins(text, bytes, "<?xml") || begins(text, bytes, "<error") ||
         begins(text, bytes, "<!doctype"))
-        return "an XML text, such as a server answers with in place of a file: " AGAIN;
+        return "an XML document, probably a server's error message instead of the "
+               "file: " AGAIN;
     return NULL;
 }
 
@@ -146,7 +147,7 @@ static void quote(const char *text, size_t bytes, char words[static FILE_KIND_TE
     if (length == MOST) length = utf8_cut(text, length);
     (void)snprintf(
         words, FILE_KIND_TEXT,
-        "in no format that darkroom reads: a text that begins \"%.*s\"; " AGAIN,
+        "in no format that darkroom reads: a text file that begins with \"%.*s\"; " AGAIN,
         (int)length, text);
 }
 
@@ -169,7 +170,7 @@ bool file_kind_tell(const char *start, size_t bytes, char words[static FILE_KIND
         what = "a BitTorrent file, not the file itself: open it with a BitTorrent "
                "program";
     if (!what && is_zero(start, bytes))
-        what = "a file of zeros, as a download leaves that was not finished: " AGAIN;
+        what = "a file of zeros, probably an unfinished download: " AGAIN;
     if (what)
         (void)snprintf(words, FILE_KIND_TEXT, "%s", what);
     else if (is_text(start, bytes))
@@ -187,8 +188,8 @@ bool file_kind_has_notes(const char *path, char words[static FILE_KIND_TEXT])
     if (length < 0 || (size_t)length >= sizeof beside || !path_is_taken(beside))
         return false;
     (void)snprintf(words, FILE_KIND_TEXT,
-                   "its .aria2 file lies beside it, so its download is not finished: "
-                   "go on with it, or " AGAIN);
+                   "there is an .aria2 file beside it, so its download is not "
+                   "finished: resume it, or " AGAIN);
     return true;
 }
 
@@ -204,8 +205,8 @@ bool file_kind_is_unfinished(const char *path, char words[static FILE_KIND_TEXT]
     for (size_t i = 0; dot && i < COUNT(endings); ++i)
         if (strcasecmp(dot, endings[i]) == 0) {
             (void)snprintf(words, FILE_KIND_TEXT,
-                           "its name ends in %s, so its download is not finished: go "
-                           "on with it, or " AGAIN,
+                           "its name ends in %s, so its download is not finished: "
+                           "resume it, or " AGAIN,
                            dot);
             return true;
         }

@@ -43,7 +43,8 @@ static void quotes_a_texts_first_line(void)
     check(tell("  404: Not Found\nmore"));
     check_str(
         words,
-        "in no format that darkroom reads: a text that begins \"404: Not Found\"; download the file again");
+        "in no format that darkroom reads: a text file that begins with \"404: Not "
+        "Found\"; download the file again");
     char text[FILE_KIND_BYTES];
     for (size_t shift = 0; shift < 4;
          ++shift) { /* a character that the end would cut */
@@ -65,7 +66,7 @@ static void looks_beside(void)
     scratch_write(scratch_path("a.safetensors.aria2"), "x", 1);
     check(file_kind_has_notes(path, words));
     check(file_kind_is_unfinished(path, words));
-    check_has(words, "go on with it");
+    check_has(words, "resume it");
     check(file_kind_is_unfinished("b.safetensors.PART", words));
     check_has(words, "ends in .PART");
     check(!file_kind_is_unfinished("part", words));

@@ -64,7 +64,7 @@ static enum dr_code fail_errno(struct dr_error *err, int errno_value,
                          target);
     char *const folder = folder_of(target);
     const enum dr_code code =
-        error_set_errno(err, DR_IO, errno_value, "%s: cannot write in folder %s",
+        error_set_errno(err, DR_IO, errno_value, "%s: cannot write in directory %s",
                         target, folder ? folder : "?");
     free(folder);
     return code;
@@ -124,7 +124,9 @@ static enum dr_code create_part(struct temporary_file *file, struct dr_error *er
         if (descriptor < 0 && open_errno != EEXIST && open_errno != EINTR)
             return fail_errno(err, open_errno, file->target);
     }
-    return error_set(err, DR_IO, "%s: %d unfinished files of this name are in the way",
+    return error_set(err, DR_IO,
+                     "%s: there are already %d unfinished files of this "
+                     "name",
                      file->target, SERIAL_LIMIT);
 }
 

@@ -269,7 +269,7 @@ static void print_receipt(const struct listing *listing, const json_t *receipt,
     print_bytes(listing, "acquired ", receipt, "acquired_bytes", " in ");
     fprintf(listing->stream, "%s\n%*s", time, indent, "");
     print_bytes(listing, "private ", before, "private_bytes", " before, ");
-    print_bytes(listing, "", after, "private_bytes", " after; by the kernel ");
+    print_bytes(listing, "", after, "private_bytes", " after; kernel: ");
     print_bytes(listing, "", before, "kernel_private_bytes", ", ");
     print_bytes(listing, "", after, "kernel_private_bytes", "");
     if (*text_at(receipt, "reason")) {

@@ -69,11 +69,9 @@ static void shortens_receipts(void)
 {
     check_str(
         listed(switched, LISTING_BRIEF),
-        "vae      x (x, setting)\n"
-        "         chosen by path: x\n"
-        "receipt  released 1.00 KiB, acquired 2.00 KiB in 1.5 ms\n"
-        "         private 1.00 KiB before, 2.00 KiB after; by the kernel 4.00 KiB, 5.00 KiB\n"
-        "         chosen by path: x\n");
+        "vae      x (x, setting)\n         chosen by path: x\nreceipt  released 1.00 "
+        "KiB, acquired 2.00 KiB in 1.5 ms\n         private 1.00 KiB before, 2.00 "
+        "KiB after; kernel: 4.00 KiB, 5.00 KiB\n         chosen by path: x\n");
     check_has(listed(switched, LISTING_FULL), "  digest  ab\n");
     check_has(listed(switched, LISTING_FULL),
               "  before\n    private         1.00 KiB\n");
@@ -93,7 +91,7 @@ static void shows_what_is_unknown(void)
     check_has(text, "kernel\n  private  unknown\n");
     check_has(text, "regions agree  unknown\n");
     check_has(text, "unknown  1.00 KiB\n");
-    check_has(text, "0 B after; by the kernel unknown, unknown\n");
+    check_has(text, "0 B after; kernel: unknown, unknown\n");
 }
 
 /* Text of files must not drive the terminal. */

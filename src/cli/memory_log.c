@@ -22,7 +22,7 @@ enum dr_code memory_log_open(struct memory_log *log, const char *path,
 void memory_log_close(struct memory_log *log)
 {
     if (log->file && fclose(log->file) != 0)
-        fprintf(stderr, "darkroom: the memory log %s is not whole: %s\n", log->path,
+        fprintf(stderr, "darkroom: the memory log %s is incomplete: %s\n", log->path,
                 strerror(errno));
     *log = (struct memory_log){0};
 }
@@ -32,7 +32,7 @@ static void write_line(struct memory_log *log, json_t *line_take)
     const bool is_written = answer_print(line_take, log->file);
     answer_free(line_take);
     if (is_written) return;
-    fprintf(stderr, "darkroom: the memory log %s takes no more, and ends here\n",
+    fprintf(stderr, "darkroom: cannot write to the memory log %s; it ends here\n",
             log->path);
     (void)fclose(log->file);
     log->file = NULL;

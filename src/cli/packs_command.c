@@ -26,7 +26,8 @@ static enum dr_code prune_packs(const struct options *options, json_t *fields,
     if (!options->keep_given)
         return command_fail(
             err, DR_BAD_INPUT,
-            "say how much may stay: packs prune --keep 20G; --keep 0 removes all");
+            "give the number of bytes to keep: packs prune --keep 20G; --keep 0 "
+            "removes all packs");
     const enum dr_code code =
         dr_packs_prune(options->packs, options->keep, &pruned, err);
     if (code != DR_OK) return code;
@@ -40,12 +41,11 @@ enum dr_code run_packs(struct session *session, const struct options *options,
     const char *const what = options->operand_count ? options->operands[0] : "list";
     const bool prunes = strcmp(what, "prune") == 0;
     if (options->keep_given && !prunes)
-        return command_fail(err, DR_BAD_INPUT, "--keep is for packs prune");
+        return command_fail(err, DR_BAD_INPUT, "--keep applies to packs prune only");
     if (prunes) return prune_packs(options, fields, err);
     if (strcmp(what, "list") == 0) return list_packs(session, options, 0, fields, err);
     if (strcmp(what, "verify") == 0)
         return list_packs(session, options, DR_PACKS_VERIFY, fields, err);
-    return command_fail(
-        err, DR_BAD_INPUT,
-        "packs %.80s? There are packs list, packs verify and packs prune", what);
+    return command_fail(err, DR_BAD_INPUT,
+                        "packs takes list, verify or prune, not \"%.80s\"", what);
 }

@@ -62,7 +62,7 @@ static struct dr_generate_options job_of(struct session *session,
 static void answer_generate(struct session *session, const struct options *options,
                             const struct dr_generate_result *result, json_t *fields)
 {
-    static const char no_strength[] = "--strength does nothing without --init.";
+    static const char no_strength[] = "--strength has no effect without --init.";
     job_json_add_generated(fields, result);
     if (result->warnings[0]) talk_log(&session->talk, DR_LOG_WARNING, result->warnings);
     if (options->strength_given && !options->init) {
@@ -88,7 +88,7 @@ enum dr_code run_generate(struct session *session, const struct options *options
     if (code == DR_OK) code = command_prepare(session, options, fields, err);
     if (code != DR_OK) return code;
     struct dr_generate_result *const result = calloc(1, sizeof *result);
-    if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     code = dr_engine_generate(session->engine, &job, result, err);
     if (code == DR_OK) answer_generate(session, options, result, fields);
     dr_generate_result_free(result);
@@ -109,7 +109,7 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
     struct dr_codec_options codec = dr_codec_options_default();
     if (!options->output)
         return command_fail(err, DR_BAD_INPUT,
-                            "no output was given: say where with -o %s",
+                            "no output file was given: give one with -o %s",
                             encodes ? "LATENT.safetensors" : "OUT.png");
     enum dr_code code =
         dr_check_output(options->output,
@@ -129,7 +129,7 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
     codec.progress = talk_progress;
     codec.progress_cookie = &session->talk;
     struct dr_codec_result *const result = calloc(1, sizeof *result);
-    if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     code = run(session->engine, &codec, result, err);
     if (code == DR_OK) {
         if (encodes)
@@ -167,7 +167,7 @@ enum dr_code run_forecast(struct session *session, const struct options *options
     enum dr_code code = command_prepare(session, options, fields, err);
     if (code != DR_OK) return code;
     struct dr_forecast *const forecast = calloc(1, sizeof *forecast);
-    if (!forecast) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!forecast) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     code = dr_engine_forecast(session->engine, &job, forecast, err);
     if (code == DR_OK) forecast_json_add(fields, forecast);
     free(forecast);

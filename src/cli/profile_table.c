@@ -88,7 +88,7 @@ void profile_table_print(const struct dr_profile *profile, FILE *stream)
     if (profile->library_flop_per_ms > 0.0)
         fprintf(
             stream,
-            "of library: of %.1f GFLOP/s, which a plain matrix product reached just "
+            "of library: relative to %.1f GFLOP/s, the rate of a GEMM measured just "
             "before the job\n",
             profile->library_flop_per_ms / 1e6);
     (void)fflush(stream);

@@ -69,7 +69,7 @@ static void prints_every_column(void)
         "         -          -    1.00 MiB\n"
         "  total                                           6       1.00       20.00  100.0%"
         "      50.0        25%    2.00 MiB\n"
-        "of library: of 200.0 GFLOP/s, which a plain matrix product reached just before the "
+        "of library: relative to 200.0 GFLOP/s, the rate of a GEMM measured just before the "
         "job\n");
 }
 

@@ -96,7 +96,8 @@ static void answer(struct session *session, const char *name,
         is_written = answer_as_text(session, options->verbose > 0, fields);
     if (is_written || session->output_failed) return;
     session->output_failed = true;
-    fprintf(stderr, "darkroom: standard output takes no more: the answer is lost\n");
+    fprintf(stderr, "darkroom: the reader closed the pipe, or the disk is full; the "
+                    "answer could not be written\n");
 }
 
 void session_refuse(struct session *session, const char *name,
@@ -135,7 +136,7 @@ static enum dr_code check_operands(const struct command *command,
     else
         (void)snprintf(
             err->message, sizeof err->message,
-            "%s does not take \"%.80s\"; quote a text of several words, or see %s "
+            "%s does not take \"%.80s\"; quote text that contains spaces, or see %s "
             "--help",
             command->name, options->operands[command->most], command->name);
     return DR_BAD_INPUT;
@@ -149,7 +150,7 @@ static enum dr_code find(const struct session *session, const char *name,
     if (*command) return DR_OK;
     err->code = DR_BAD_INPUT;
     (void)snprintf(err->message, sizeof err->message,
-                   "there is no command \"%.80s\"; %s lists those that are", name,
+                   "unknown command \"%.80s\"; %s lists the commands", name,
                    is_shell ? "help" : "darkroom --help");
     return DR_BAD_INPUT;
 }

@@ -48,7 +48,7 @@ static bool take_line(struct session *session, struct line_input *input)
         (void)refuse(session, "the line is longer than 1 MiB");
         return true;
     case LINE_HAS_NUL:
-        (void)refuse(session, "the line has a NUL byte in it");
+        (void)refuse(session, "the line contains a NUL byte");
         return true;
     case LINE_STOPPED: return !interrupt_ended();
     case LINE_END: return false;
@@ -99,7 +99,8 @@ int shell_run(int count, const char *const *words)
     if (code == DR_OK && options.operand_count > 0) {
         code = err.code = DR_BAD_INPUT;
         (void)snprintf(err.message, sizeof err.message,
-                       "shell takes no \"%.80s\": commands come on standard input",
+                       "shell does not take \"%.80s\": it reads commands from "
+                       "standard input",
                        options.operands[0]);
     }
     if (code != DR_OK) options.json |= options_have_json(count, words);

@@ -15,7 +15,7 @@
 static enum dr_code check_interrupt(struct dr_error *err)
 {
     return interrupt_seen()
-               ? command_fail(err, DR_CANCELLED, "cancelled before it began")
+               ? command_fail(err, DR_CANCELLED, "cancelled before it started")
                : DR_OK;
 }
 
@@ -37,7 +37,7 @@ static enum dr_code load_first(struct session *session, const struct options *op
     if (session->kind != SESSION_SHELL)
         return load(session, options, options->model, NULL, err);
     struct dr_load_result *const result = calloc(1, sizeof *result);
-    if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     const enum dr_code code = load(session, options, options->model, result, err);
     if (code == DR_OK) {
         member_set(fields, "model", model_json(&result->model));
@@ -54,7 +54,7 @@ enum dr_code command_prepare(struct session *session, const struct options *opti
     enum dr_code code = DR_OK;
     if (!options->model && !is_shell)
         return command_fail(err, DR_BAD_INPUT,
-                            "no model was given: say which with -m FILE");
+                            "no model was given: give one with -m FILE");
     if (is_shell && options->budget_given)
         code = dr_engine_set_budget(session->engine, options->budget, err);
     if (code == DR_OK) code = check_interrupt(err);
@@ -67,7 +67,7 @@ static enum dr_code add_active_vae(struct session *session, json_t *fields,
                                    struct dr_error *err)
 {
     struct dr_vae_info *const info = calloc(1, sizeof *info);
-    if (!info) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!info) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     const enum dr_code code = dr_engine_vae(session->engine, info, err);
     if (code == DR_OK) member_set(fields, "vae", vae_json(info));
     free(info);
@@ -80,7 +80,7 @@ enum dr_code run_model(struct session *session, const struct options *options,
                        json_t *fields, struct dr_error *err)
 {
     struct dr_load_result *const result = calloc(1, sizeof *result);
-    if (!result) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     enum dr_code code = load(session, options, options->operands[0], result, err);
     if (code == DR_OK) {
         member_set(fields, "model", model_json(&result->model));
@@ -98,7 +98,7 @@ enum dr_code run_vae(struct session *session, const struct options *options,
     if (options->operand_count == 0) return add_active_vae(session, fields, err);
     const char *const choice = options->operands[0];
     struct dr_vae_info *const info = calloc(1, sizeof *info);
-    if (!info) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!info) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     const enum dr_code code =
         dr_engine_choose_vae(session->engine, choice, options->force ? DR_VAE_FORCE : 0,
                              info, &receipt, err);
@@ -132,7 +132,7 @@ enum dr_code command_add_budget(struct session *session, json_t *fields,
                                 struct dr_error *err)
 {
     struct dr_memory *const memory = calloc(1, sizeof *memory);
-    if (!memory) return command_fail(err, DR_NOMEM, "no memory for the answer");
+    if (!memory) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     const enum dr_code code = dr_engine_memory(session->engine, memory, err);
     if (code == DR_OK)
         member_set(fields, "budget",

@@ -28,8 +28,7 @@ static enum dr_code take_word(char **read, char **write, struct dr_error *err)
             else
                 *to++ = *from;
         } else if (*from == '\\' && (!quote || strchr("\"\\$`", from[1]))) {
-            if (!from[1])
-                return fail(err, "the line ends in a backslash that keeps nothing");
+            if (!from[1]) return fail(err, "the line ends with a backslash");
             *to++ = *++from;
         } else if (*from == '"' || (*from == '\'' && !quote)) {
             quote = quote ? '\0' : *from;

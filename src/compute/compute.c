@@ -76,7 +76,10 @@ enum dr_code library_check(dnnl_status_t status, const char *what, struct dr_err
     if (status == dnnl_out_of_memory)
         return error_set(err, DR_NOMEM, "%s: the system refused memory", what);
     if (status == dnnl_unimplemented)
-        return error_set(err, DR_UNSUPPORTED, "%s: oneDNN does not do this here", what);
+        return error_set(err, DR_UNSUPPORTED,
+                         "%s: oneDNN does not support this on "
+                         "this machine",
+                         what);
     return error_set(err, DR_FAILED, "%s: oneDNN failed with status %d", what,
                      (int)status);
 }
@@ -134,8 +137,9 @@ static enum dr_code set_threads(int wanted, struct dr_error *err)
     const int count = wanted > 0 ? wanted : omp_get_num_procs();
     if (library.plan_count > 0 && wanted > 0 && wanted != now)
         return error_set(err, DR_BUSY,
-                         "another engine of this process is at work with %d thread%s, "
-                         "and all share them: take %d, or wait until it is done",
+                         "another engine of this process is running with %d "
+                         "thread%s, which all engines share: use %d, or wait until "
+                         "it has finished",
                          now, now == 1 ? "" : "s", now);
     if (library.plan_count == 0) {
         if (count != now) library.thread_count = 1 + headroom_threads(count - 1);
@@ -150,7 +154,7 @@ enum dr_code compute_init(int thread_count, struct dr_error *err)
 {
     if (thread_count < 0 || thread_count > 1024)
         return error_set(err, DR_BAD_INPUT,
-                         "%d threads: give 1 to 1024, or 0 for one a core",
+                         "%d threads: give 1 to 1024, or 0 for one per core",
                          thread_count);
     (void)pthread_mutex_lock(&library_lock);
     enum dr_code code = set_threads(thread_count, err);

@@ -112,8 +112,10 @@ static enum dr_code make_layout(struct weight_layout *layout, enum dtype type,
                                 struct dr_error *err)
 {
     char what[96];
-    (void)snprintf(what, sizeof what, "operand of %d inputs and %d outputs in %s", in,
-                   out, dtype_name(type));
+    (void)snprintf(what, sizeof what,
+                   "packed weight of %d inputs and %d outputs in "
+                   "%s",
+                   in, out, dtype_name(type));
     *layout = (struct weight_layout){.type = type, .in = in, .out = out};
     const enum dr_code code = library_room(what, err);
     if (code != DR_OK) return code;

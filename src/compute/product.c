@@ -318,7 +318,7 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
             return DR_OK;
         }
     char what[128];
-    (void)snprintf(what, sizeof what, "product of %d rows, %d inputs, %d outputs in %s",
+    (void)snprintf(what, sizeof what, "GEMM of %d rows, %d inputs, %d outputs in %s",
                    shape->rows, layout->in, layout->out, dtype_name(layout->type));
     const enum dr_code code = library_room(what, err);
     if (code != DR_OK) return code;

@@ -31,8 +31,9 @@ static enum dr_code check_shape(const struct weight_shape *shape, size_t *elemen
     if (shape->out < 1 || shape->in < 1 || shape->kernel_height < 1 ||
         shape->kernel_width < 1)
         return error_set(err, DR_BAD_INPUT,
-                         "a weight of %d x %d x %d x %d: sizes begin at 1", shape->out,
-                         shape->in, shape->kernel_height, shape->kernel_width);
+                         "a weight of %d x %d x %d x %d: sizes must be at least 1",
+                         shape->out, shape->in, shape->kernel_height,
+                         shape->kernel_width);
     size_t window = 0;
     if (!size_mul((size_t)shape->in, (size_t)shape->kernel_height, &window) ||
         !size_mul(window, (size_t)shape->kernel_width, &window) || window > INT32_MAX ||

@@ -60,10 +60,9 @@ bool answer_print(const json_t *answer, FILE *stream)
     char *const line =
         answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(7)) : NULL;
     print_line(
-        line
-            ? line
-            : "{\"ok\":false,\"error\":{\"code\":\"no_memory\",\"message\":\"no memory for the "
-              "answer\"}}",
+        line ? line
+             : "{\"ok\":false,\"error\":{\"code\":\"no_memory\",\"message\":\"out of "
+               "memory for the answer\"}}",
         stream);
     free(line);
     fputc('\n', stream);

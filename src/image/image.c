@@ -32,8 +32,7 @@ enum dr_code image_check_size(const char *name, uint32_t width, uint32_t height,
 {
     if (width == 0 || height == 0)
         return error_set(err, DR_CORRUPT,
-                         "%s: a picture of %" PRIu32 " x %" PRIu32
-                         " pixels has nothing to show",
+                         "%s: a picture of %" PRIu32 " x %" PRIu32 " pixels is empty",
                          name, width, height);
     const uint64_t pixels = (uint64_t)width * height;
     if (width <= IMAGE_MAX_SIDE && height <= IMAGE_MAX_SIDE &&
@@ -41,8 +40,7 @@ enum dr_code image_check_size(const char *name, uint32_t width, uint32_t height,
         return DR_OK;
     return error_set(err, DR_BAD_INPUT,
                      "%s: a picture of %" PRIu32 " x %" PRIu32
-                     " pixels is too large; at most "
-                     "%d a side and %" PRId64 " in all",
+                     " pixels is too large; at most %d per side and %" PRId64 " in all",
                      name, width, height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
 }
 
@@ -205,12 +203,11 @@ static enum dr_code check_options(const char *path,
     if (code != DR_OK) return code;
     if (bits != 8 && !(bits == 16 && options->format == IMAGE_PNG))
         return error_set(err, DR_BAD_INPUT,
-                         "%s: %d bits a channel; PNG has 8 or 16, JPEG has 8", path,
+                         "%s: %d bits per channel; PNG has 8 or 16, JPEG has 8", path,
                          (int)bits);
     if (options->quality < 0 || options->quality > 100)
-        return error_set(err, DR_BAD_INPUT,
-                         "%s: a quality of %d; it goes from 1 to 100", path,
-                         (int)options->quality);
+        return error_set(err, DR_BAD_INPUT, "%s: the quality is %d; give 1 to 100",
+                         path, (int)options->quality);
     return DR_OK;
 }
 

@@ -149,7 +149,7 @@ enum dr_code image_source_fail(const struct image_source *source, struct dr_erro
         return error_set_errno(err, DR_IO, source->errno_value, "%s: cannot be read",
                                source->name);
     return error_set(err, DR_CORRUPT,
-                     "%s: cut short: it ends after %" PRIu64
+                     "%s: truncated: it ends after %" PRIu64
                      " bytes, in the middle of the "
                      "picture",
                      source->name, source->bytes);

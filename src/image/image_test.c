@@ -481,8 +481,8 @@ static void other_formats_are_named(void)
         {"hello",                        5,  DR_UNSUPPORTED, "neither"  },
         {"x",                            1,  DR_UNSUPPORTED, "neither"  },
         {"",                             0,  DR_CORRUPT,     "empty"    },
-        {"\xff\xd8",                     2,  DR_CORRUPT,     "cut short"},
-        {"\x89PNG",                      4,  DR_CORRUPT,     "cut short"},
+        {"\xff\xd8",                     2,  DR_CORRUPT,     "truncated"},
+        {"\x89PNG",                      4,  DR_CORRUPT,     "truncated"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
         FILE *const file = fopen(in_folder("t.png"), "wb");

@@ -185,8 +185,8 @@ static enum dr_code fail(struct jpeg_state *state, struct dr_error *err)
     if (state->too_many_scans)
         return error_set(
             err, DR_BAD_INPUT,
-            "%s: a progressive JPEG of more than %d scans; save it again as an "
-            "ordinary JPEG or PNG",
+            "%s: a progressive JPEG of more than %d scans; save it as a baseline "
+            "JPEG or a PNG",
             name, SCANS_MOST);
     char text[JMSG_LENGTH_MAX];
     state->errors.format_message((j_common_ptr)&state->jpeg, text);
@@ -238,7 +238,7 @@ static enum dr_code check_coefficients(const struct jpeg_state *state,
     return error_set(
         err, DR_BAD_INPUT,
         "%s: a progressive JPEG of %u x %u needs %llu bytes to decode, at most %d "
-        "are allowed; save it again as an ordinary JPEG or PNG",
+        "are allowed; save it as a baseline JPEG or a PNG",
         state->source->name, jpeg->image_width, jpeg->image_height,
         (unsigned long long)bytes, COEFFICIENTS_MOST_BYTES);
 }

@@ -296,7 +296,7 @@ static void every_truncation(void)
                 struct dr_error err = {.message = ""};
                 const enum dr_code code = read_all(file.data, count, &err);
                 check_int(code, ==, count == 1 ? DR_UNSUPPORTED : DR_CORRUPT);
-                if (count >= 2) check_has(err.message, "cut short");
+                if (count >= 2) check_has(err.message, "truncated");
             }
             free(file.data);
         }

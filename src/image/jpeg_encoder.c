@@ -151,8 +151,8 @@ static enum dr_code encoder_check(const char *name,
     if (bytes <= MARKER_MOST_BYTES) return DR_OK;
     return error_set(
         err, DR_BAD_INPUT,
-        "%s: the parameters text needs %zu bytes, and a JPEG takes at most %d; "
-        "write a PNG, or a shorter prompt",
+        "%s: the parameters text needs %zu bytes, a JPEG holds at most %d; write a "
+        "PNG, or use a shorter prompt",
         name, bytes, MARKER_MOST_BYTES);
 }
 

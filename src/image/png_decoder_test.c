@@ -382,7 +382,7 @@ static void every_truncation(void)
             struct dr_error err = {.message = ""};
             const enum dr_code code = read_all(made->file.data, count, &err);
             check_int(code, ==, count < 4 && count > 0 ? DR_UNSUPPORTED : DR_CORRUPT);
-            if (count >= 8) check_has(err.message, "cut short");
+            if (count >= 8) check_has(err.message, "truncated");
         }
         free(made->file.data);
     }

@@ -141,8 +141,8 @@ static enum dr_code encoder_check(const char *name,
     free(text);
     if (bytes <= TEXT_MOST_BYTES) return DR_OK;
     return error_set(err, DR_BAD_INPUT,
-                     "%s: the parameters text has %zu bytes, and PNG readers take at "
-                     "most %d; give a shorter prompt",
+                     "%s: the parameters text has %zu bytes, PNG readers accept at "
+                     "most %d; use a shorter prompt",
                      name, bytes, TEXT_MOST_BYTES);
 }
 

@@ -57,18 +57,18 @@ bool headroom_describe(char text[static HEADROOM_TEXT_BYTES])
     if (limit_of(RLIMIT_AS, &bytes))
         (void)snprintf(text, HEADROOM_TEXT_BYTES,
                        "this process may map %s (ulimit -v) and has mapped %s; raise "
-                       "that limit, or %s",
+                       "this limit, or %s",
                        size_format(bytes, most), now, advice);
     else if (limit_of(RLIMIT_DATA, &bytes))
         (void)snprintf(
             text, HEADROOM_TEXT_BYTES,
-            "this process may hold %s of data (ulimit -d) and has mapped %s; "
-            "raise that limit, or %s",
+            "this process may use %s of data (ulimit -d) and has mapped %s; raise "
+            "this limit, or %s",
             size_format(bytes, most), now, advice);
     else
         (void)snprintf(text, HEADROOM_TEXT_BYTES,
-                       "this process has mapped %s and has no limit of its own; end "
-                       "other programs, or %s",
+                       "this process has mapped %s and has no limit; end other "
+                       "programs, or %s",
                        now, advice);
     return limit_of(RLIMIT_AS, &bytes) || limit_of(RLIMIT_DATA, &bytes);
 }

@@ -110,7 +110,7 @@ static void report_missing(struct walk *walk, uintptr_t from, uintptr_t to)
     for (const struct region *region = walk->ledger->first; region;
          region = region->next)
         if (region_start(region) >= from && region_start(region) < to)
-            disagree(walk, region, "no mapping begins there");
+            disagree(walk, region, "no mapping starts there");
 }
 
 static const struct region *find_region(const struct ledger *ledger,

@@ -311,7 +311,7 @@ static void a_hole_and_a_phantom_disagree(void)
     check_int(munmap(holed.data, 8 * 4096), ==, 0);
     view = view_of(&ledger);
     check_int(view.disagreeing_count, ==, 1);
-    check_has(view.first_disagreement, "no mapping begins there");
+    check_has(view.first_disagreement, "no mapping starts there");
     region_close(&holed);
     region_close(&kept);
 }
@@ -666,9 +666,9 @@ static void text_regions_that_are_wrong_are_named(void)
         {0x1000, 0x2000, REGION_PRIVATE, "Size 16384"       }, /* reaches beyond: merged */
         {0x1000, 0x6000, REGION_PRIVATE, "Size 16384"       }, /* ends too early */
         {0x3000, 0x2000, REGION_PRIVATE,
-         "no mapping begins"                                }, /* merged with one before */
-        {0x6000, 0x1000, REGION_PRIVATE, "no mapping begins"},
-        {0xf000, 0x1000, REGION_MAPPED,  "no mapping begins"}, /* after the last line */
+         "no mapping starts"                                }, /* merged with one before */
+        {0x6000, 0x1000, REGION_PRIVATE, "no mapping starts"},
+        {0xf000, 0x1000, REGION_MAPPED,  "no mapping starts"}, /* after the last line */
         {0x1000, 0x4000, REGION_MAPPED,  "Anonymous 16384"  },
         {0xb000, 0x1000, REGION_PRIVATE,
          "Anonymous 0"                                      }, /* file pages are not private */

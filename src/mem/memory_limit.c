@@ -219,10 +219,10 @@ static enum dr_code read_free(struct memory_limit *limit, struct dr_error *err)
     size_t bytes;
     if (sysinfo(&info) != 0)
         return error_set_errno(err, DR_IO, errno,
-                               "cannot find out how much memory is free");
+                               "cannot determine how much memory is free");
     if (!size_add(info.freeram, info.bufferram, &bytes) ||
         !size_mul(bytes, info.mem_unit, &bytes) || bytes == 0)
-        return error_set(err, DR_IO, "the kernel says that no memory is free");
+        return error_set(err, DR_IO, "the kernel reports that no memory is free");
     limit->available_bytes = bytes;
     return DR_OK;
 }

@@ -24,11 +24,13 @@ static enum dr_code count_window(int descriptor, uint64_t offset, size_t bytes,
         mmap(NULL, bytes, PROT_READ, MAP_SHARED, descriptor, (off_t)offset);
     if (window == MAP_FAILED)
         return error_set_errno(err, errno == ENOMEM ? DR_NOMEM : DR_IO, errno,
-                               "cannot look at a file's pages");
+                               "cannot inspect the page cache of a file");
     const int refused = mincore(window, bytes, resident) ? errno : 0;
     (void)munmap(window, bytes);
     if (refused)
-        return error_set_errno(err, DR_IO, refused, "cannot count a file's pages");
+        return error_set_errno(err, DR_IO, refused,
+                               "cannot count the cached pages "
+                               "of a file");
     for (size_t i = 0; i < (bytes + page - 1) / page; ++i)
         *pages += resident[i] & 1;
     return DR_OK;
@@ -62,7 +64,7 @@ enum dr_code page_cache_drop(int descriptor, struct page_cache_count *count,
     if (counted) return counted;
     if (refused)
         return error_set_errno(err, DR_IO, refused,
-                               "the kernel does not drop a file's pages");
+                               "the kernel refused to drop the cached pages of a file");
     const enum dr_code code = page_cache_resident(descriptor, &after, err);
     if (code) return code;
     count->resident_before += before;

@@ -87,7 +87,9 @@ static enum dr_code enter(struct region *region, struct ledger *ledger,
     const size_t page = region_page_bytes();
     *region = (struct region){0};
     if (options->bytes == 0)
-        return error_set(err, DR_BAD_INPUT, "a region of 0 bytes was asked for %s %s",
+        return error_set(err, DR_BAD_INPUT,
+                         "a region of 0 bytes was requested for "
+                         "%s %s",
                          options->component, region_tag_name(options->tag));
     /* Beyond half of the addresses nothing fits, and rounding below cannot overflow. */
     const size_t most = SIZE_MAX / 2;

@@ -56,8 +56,8 @@ static enum dr_code put(const struct source *source, const struct added_token *t
     struct added_token *const known = find(tokens, token->text);
     if (known && known->id >= 0 && token->id >= 0 && known->id != token->id)
         return error_set(source->err, DR_CORRUPT,
-                         "%s/%s gives the token \"%.80s\" the id %d, another place "
-                         "gives it %d",
+                         "%s/%s gives the token \"%.80s\" the id %d, but another "
+                         "file gives it %d",
                          source->folder, source->file, token->text, (int)token->id,
                          (int)known->id);
     if (known) {
@@ -231,7 +231,7 @@ static enum dr_code read_named(struct source *source, const json_t *config,
                                                              : NULL;
     if (only && strcmp(token.text, only) != 0)
         return error_set(source->err, DR_UNSUPPORTED,
-                         "%s/%s: \"%s\" is \"%.80s\"; darkroom knows \"%s\" only",
+                         "%s/%s: \"%s\" is \"%.80s\"; darkroom supports only \"%s\"",
                          source->folder, source->file, key, token.text, only);
     code = put(source, &token);
     if (code == DR_OK && strcmp(key, "pad_token") == 0)

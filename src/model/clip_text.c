@@ -172,7 +172,8 @@ static enum dr_code settle(struct clip_text_spec *text, struct dr_error *err)
     text->activation = activation_of(file, text->names);
     if (info->positions < TOKENIZER_POSITIONS)
         return error_set(err, DR_UNSUPPORTED,
-                         "text encoder: %d positions; prompts have %d tokens",
+                         "text encoder: it has %d positions, but prompts have %d "
+                         "tokens",
                          info->positions, TOKENIZER_POSITIONS);
     info->heads = info->width / TEXT_HEAD_DIM;
     if (checkpoint_metadata_int(file, text->names->heads, &info->heads) ||
@@ -181,8 +182,8 @@ static enum dr_code settle(struct clip_text_spec *text, struct dr_error *err)
     }
     return error_set(
         err, DR_UNSUPPORTED,
-        "text encoder: a width of %d cannot be split into %d heads (metadata "
-        "%s says how many; the rule is heads of %d)",
+        "text encoder: a width of %d cannot be split into %d heads (set the number "
+        "in the metadata %s; the default is heads of width %d)",
         info->width, info->heads, text->names->heads, TEXT_HEAD_DIM);
 }
 
@@ -282,8 +283,7 @@ enum dr_code clip_text_plan_create(struct clip_text_plan *out,
     if (clip_skip < 1 || clip_skip > info->layers)
         return error_set(
             err, DR_BAD_INPUT,
-            "clip skip %d: this text encoder has %d layers, so 1 (none) to %d "
-            "are possible",
+            "clip skip %d: this text encoder has %d layers; give 1 (the last) to %d",
             clip_skip, info->layers, info->layers);
     const struct plan_options options = {
         .name = "text encoder",

@@ -371,7 +371,7 @@ static enum dr_code list_problems(const struct component_spec *spec,
     if (misshapen->count > 0) {
         append(text, sizeof text, "%s%zu %s", missing->count ? "; " : "",
                misshapen->count,
-               misshapen->count == 1 ? "has another shape" : "have other shapes");
+               misshapen->count == 1 ? "has the wrong shape" : "have wrong shapes");
         append_list(text, sizeof text, misshapen);
     }
     return error_set(err, DR_INCOMPLETE, "%s of %s: %s",

@@ -360,7 +360,8 @@ static enum dr_code keep_digest(struct loader *loader, const struct piece *piece
     const int32_t i = piece->tensor_idx;
     if (loader->is_digested[i] && memcmp(loader->digests[i], digest, DIGEST_BYTES) != 0)
         return error_set(err, DR_CHANGED,
-                         "%s changed while it was read: tensor %s; load it again",
+                         "%s changed while it was being read: tensor %s; load it "
+                         "again",
                          loader->spec->index->file->path,
                          loader->spec->index->tensors[i].name);
     memcpy(loader->digests[i], digest, DIGEST_BYTES);
@@ -525,11 +526,10 @@ static enum dr_code verify(const struct loader *loader,
         return error_set(err, DR_CHANGED, "%s of %s could not be verified",
                          loader->options->name, loader->spec->index->file->path);
     if (!expected || memcmp(expected, digest, DIGEST_BYTES) == 0) return DR_OK;
-    return error_set(
-        err, DR_CHANGED,
-        "%s of %s is not what it was: its digest is %.16s..., it was %.16s...",
-        loader->options->name, loader->spec->index->file->path, digest_hex(digest, is),
-        digest_hex(expected, was));
+    return error_set(err, DR_CHANGED,
+                     "%s of %s has changed: its digest is %.16s..., it was %.16s...",
+                     loader->options->name, loader->spec->index->file->path,
+                     digest_hex(digest, is), digest_hex(expected, was));
 }
 
 static enum dr_code fill(struct loader *loader, uint8_t digest[DIGEST_BYTES],

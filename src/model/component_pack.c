@@ -183,7 +183,7 @@ static enum dr_code check_data(const struct pack *pack, const char *path,
     const bool has_lost = region_lost_page(&region);
     region_close(&region);
     if (code == DR_OK)
-        code = has_lost ? error_set(err, DR_CORRUPT, "%s is cut short", path)
+        code = has_lost ? error_set(err, DR_CORRUPT, "%s is truncated", path)
                         : pack_check(pack, path,
                                      (const uint8_t(*)[DIGEST_BYTES])digests, err);
     pack_table_destroy(digests);
@@ -204,7 +204,7 @@ static enum dr_code find_pack(struct component_pack *pack,
     enum dr_code code =
         pack_store_find(pack->store, &key, &pack->pack, &is_checked, &problem);
     if (code == DR_OK && pack->pack.data_bytes != spec->weights_bytes)
-        code = error_set(&problem, DR_CORRUPT, "it has another size than its layout");
+        code = error_set(&problem, DR_CORRUPT, "its size does not match its layout");
     if (code == DR_OK && !is_checked) {
         pack_store_path(pack->store, &key, path);
         code = check_data(&pack->pack, path, spec, how, &problem);
@@ -218,7 +218,9 @@ static enum dr_code find_pack(struct component_pack *pack,
     if (code == DR_CANCELLED) return DR_CANCELLED;
     if (code == DR_CORRUPT) pack_store_remove(pack->store, &key);
     if (code != DR_NOT_FOUND)
-        say(pack, "the pack of %s cannot be used and is made again from %.300s: %.400s",
+        say(pack,
+            "the pack of %s cannot be used and is being made again from "
+            "%.300s: %.400s",
             how->name, spec->index->file->path, problem.message);
     return DR_NOT_FOUND;
 }
@@ -343,8 +345,8 @@ enum dr_code component_pack_map(struct component_pack *pack,
     pack->state = COMPONENT_PACK_UNSETTLED;
     return error_set(
         err, DR_CHANGED,
-        "the pack of %s changed or was removed while it was in use (%.600s); "
-        "try again, and it is made anew",
+        "the pack of %s changed or was removed while it was in use (%.600s); try "
+        "again: the pack will be made again",
         name, path);
 }
 
@@ -382,7 +384,7 @@ void component_pack_commit(struct component_pack *pack,
     pack->state =
         pack->pack.descriptor >= 0 ? COMPONENT_PACK_READY : COMPONENT_PACK_UNSETTLED;
     if (code == DR_OK) return;
-    say(pack, "the pack of %s could not be kept: %.600s",
+    say(pack, "the pack of %s could not be stored: %.600s",
         component_role_name(spec->index->role), problem.message);
 }
 
@@ -414,8 +416,8 @@ enum dr_code component_pack_lost(struct component_pack *pack, const char *name,
     pack->state = COMPONENT_PACK_UNSETTLED;
     return error_set(
         err, DR_IO,
-        "the pack of %s lost a page while it was in use: %.600s was cut short or "
-        "cannot be read; what was computed is thrown away; try again, and the "
-        "pack is made anew",
+        "the pack of %s lost a page while it was in use: %.600s was truncated or "
+        "cannot be read; the result was discarded; try again: the pack will be made "
+        "again",
         name, path);
 }

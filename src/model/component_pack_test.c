@@ -402,7 +402,7 @@ static void without_room_weights_are_private(void)
     check_int(load_and_compare(&sample), ==, COMPONENT_PACK_PRIVATE);
     fault_disarm();
     check_has(said, "will be private memory");
-    check_has(said, "no room");
+    check_has(said, "no space");
     check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
     close_sample(&sample);
     /* Turned off. */
@@ -428,7 +428,7 @@ static void a_pack_that_cannot_be_kept_is_said(void)
         fault_arm(1U << FAULT_WRITE, nth, FAULT_ONCE);
         check_int(load(&sample, &ledger, &weights, digest, &sample.pack), ==, DR_OK);
         fault_disarm();
-        check_has(said, "could not be kept");
+        check_has(said, "could not be stored");
         check(memcmp(weights.data, plain, plain_bytes) == 0);
         check_int(ledger.private_bytes, ==, 0);
         region_close(&weights);

@@ -209,8 +209,8 @@ static enum dr_code check_length(const char *utf8, struct dr_error *err)
     const size_t bytes = strlen(utf8);
     if (bytes <= PROMPT_TEXT_MAX_BYTES) return DR_OK;
     return error_set(err, DR_BAD_INPUT,
-                     "the prompt has %zu bytes; at most %d are read: shorten it", bytes,
-                     PROMPT_TEXT_MAX_BYTES);
+                     "the prompt has %zu bytes; at most %d are supported: shorten it",
+                     bytes, PROMPT_TEXT_MAX_BYTES);
 }
 
 static enum dr_code no_memory(const char *utf8, struct dr_error *err)

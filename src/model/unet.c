@@ -202,8 +202,8 @@ static enum dr_code read_outline(struct unet_spec *spec,
     if (info->in_channels == INPAINT_CHANNELS)
         return error_set(
             err, DR_UNSUPPORTED,
-            "unet: this is an inpainting UNet (9 input channels), which is "
-            "not supported yet; use the checkpoint that it was made from");
+            "unet: this is an inpainting UNet (9 input channels), which is not "
+            "supported yet; use the checkpoint that it is based on");
     if (info->in_channels == EDIT_CHANNELS)
         return error_set(err, DR_UNSUPPORTED,
                          "unet: this is an instruct-pix2pix UNet (8 input channels), "
@@ -218,8 +218,8 @@ static enum dr_code read_outline(struct unet_spec *spec,
     if (spec->block_count > UNET_MAX_BLOCKS || output_count > spec->block_count)
         return error_set(
             err, DR_UNSUPPORTED,
-            "unet: %d input blocks and %d output blocks; as many of each, and "
-            "at most %d, are supported",
+            "unet: %d input blocks and %d output blocks; the numbers must be equal "
+            "and at most %d",
             spec->block_count, output_count, UNET_MAX_BLOCKS);
     if (spec->block_count == 0) spec->block_count = 1; /* named as missing */
 
@@ -264,8 +264,8 @@ static enum dr_code settle_block(struct unet_block *block, struct head_rule rule
     if (channels % divisor != 0)
         return error_set(
             err, DR_UNSUPPORTED,
-            "unet: %d channels cannot be split into attention heads: %s %d "
-            "(metadata darkroom.unet.heads or darkroom.unet.head_dim says it)",
+            "unet: %d channels cannot be split into attention heads: %s %d (set it "
+            "with the metadata darkroom.unet.heads or darkroom.unet.head_dim)",
             channels, rule.heads > 0 ? "heads" : "head dimension", divisor);
     transformer->heads = rule.heads > 0 ? rule.heads : channels / rule.head_dim;
     transformer->head_dim = channels / transformer->heads;
@@ -288,7 +288,8 @@ static enum dr_code settle(struct unet_spec *spec, enum family family,
     if (info->out_channels != info->in_channels)
         return error_set(
             err, DR_UNSUPPORTED,
-            "unet: %d output channels; only %d, as many as go in, are supported",
+            "unet: %d output channels; only %d, the number of input channels, are "
+            "supported",
             info->out_channels, info->in_channels);
     if (info->levels > UNET_MAX_LEVELS)
         return error_set(err, DR_UNSUPPORTED,

@@ -192,7 +192,7 @@ static enum dr_code check_outline(const struct component_index *index,
         decoder_levels > encoder_levels ? decoder_levels : encoder_levels;
     if (levels > 0 && levels != VAE_LEVELS) /* 0: all are named as missing */
         return error_set(err, DR_UNSUPPORTED,
-                         "vae: %d level%s, which is %g pixel%s a latent cell; Stable "
+                         "vae: %d level%s, or %g pixel%s per latent cell; Stable "
                          "Diffusion 1.x and SDXL have %d levels, %d pixels",
                          levels, levels == 1 ? "" : "s", ldexp(1.0, levels - 1),
                          levels == 1 ? "" : "s", VAE_LEVELS, LATENT_FACTOR);
@@ -206,7 +206,8 @@ static enum dr_code check_outline(const struct component_index *index,
         if (outline_has(index, "decoder.up.%d.attn.", i) ||
             outline_has(index, "encoder.down.%d.attn.", i))
             return error_set(err, DR_UNSUPPORTED,
-                             "vae: level %d has attention; only the middle may have it",
+                             "vae: level %d has attention; only the middle block may "
+                             "have it",
                              i);
     }
     return DR_OK;

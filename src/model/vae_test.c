@@ -499,11 +499,11 @@ static void refuses_other_factors(void)
         int levels;
         const char *message;
     } cases[] = {
-        {1, "1 level, which is 1 pixel a latent cell"    },
-        {2, "2 levels, which is 2 pixels a latent cell"  },
-        {3, "3 levels, which is 4 pixels a latent cell"  },
-        {5, "5 levels, which is 16 pixels a latent cell" },
-        {9, "9 levels, which is 256 pixels a latent cell"},
+        {1, "1 level, or 1 pixel per latent cell"    },
+        {2, "2 levels, or 2 pixels per latent cell"  },
+        {3, "3 levels, or 4 pixels per latent cell"  },
+        {5, "5 levels, or 16 pixels per latent cell" },
+        {9, "9 levels, or 256 pixels per latent cell"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
         struct checkpoint checkpoint;

@@ -81,7 +81,7 @@ static enum dr_code refuse_folder(const char *path, struct dr_error *err)
     struct stat status;
     char config[DR_PATH_BYTES];
     DIR *const stream = opendir(path);
-    if (!stream) return path_error_set(err, errno, "cannot look into", path);
+    if (!stream) return path_error_set(err, errno, "cannot read directory", path);
     (void)closedir(stream);
     (void)snprintf(config, sizeof config, "%.4000s/config.json", path);
     if (stat(config, &status) != 0 && errno != ENOENT)
@@ -131,7 +131,7 @@ static enum dr_code refuse_name(const struct vae_resolution_request *request,
             request->choice);
     if (folder->refused && folder->refused != ENOENT) {
         const enum dr_code code =
-            path_error_set(err, folder->refused, "cannot look into",
+            path_error_set(err, folder->refused, "cannot read directory",
                            folder->refused_path);
         error_prefix(err, "no VAE \"%.200s\" was found", request->choice);
         return code;

@@ -322,7 +322,7 @@ static void what_the_system_says_stays(void)
     check_int(chmod(at("vae/below"), 0), ==, 0);
     if (me == 0) check_int(seteuid(65534), ==, 0);
     check_int(resolve(at("closed")), ==, DR_IO);
-    check_has(problem.message, "cannot look into");
+    check_has(problem.message, "cannot read directory");
     check_has(problem.message, "closed: Permission denied");
     check_int(resolve(at("closed/vae")), ==, DR_IO);
     check_has(problem.message, "closed may not be searched");

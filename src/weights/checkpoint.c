@@ -437,8 +437,8 @@ static enum dr_code unwrap_names(struct tensor_file *file, struct dr_error *err)
     for (size_t i = 1; i < file->tensor_count; ++i)
         if (strcmp(file->tensors[i - 1].name, file->tensors[i].name) == 0)
             return error_set(err, DR_CORRUPT,
-                             "%.600s has tensor %.160s twice, with and without the "
-                             "name of a wrapper",
+                             "%.600s has tensor %.160s twice, with and without a "
+                             "wrapper's prefix",
                              file->path, file->tensors[i].name);
     return DR_OK;
 }

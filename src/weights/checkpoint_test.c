@@ -190,7 +190,7 @@ static void refuses_other_models(void)
     refuse(NAMED("lora_unet_down_blocks_0.lora_down.weight"), "a LoRA");
     refuse(NAMED("control_model.input_blocks.0.0.weight"), "a ControlNet");
     refuse(NAMED("double_blocks.0.img_mod.lin.weight"), "a Flux model");
-    refuse(NAMED("text_model.encoder.layers.0.mlp.fc1.weight"), "a text encoder alone");
+    refuse(NAMED("text_model.encoder.layers.0.mlp.fc1.weight"), "only a text encoder");
 }
 
 /* ---- digests ---- */

@@ -30,8 +30,8 @@ enum dr_code composed_tensor_stack(struct tensor *out,
         char first[TENSOR_SHAPE_TEXT], other[TENSOR_SHAPE_TEXT];
         if (!has_rows_of(parts[0], parts[i]))
             return error_set(err, DR_CORRUPT,
-                             "tensors %.160s (%s %s) and %.160s (%s %s) belong in one "
-                             "matrix, but their rows differ",
+                             "tensors %.160s (%s %s) and %.160s (%s %s) belong to "
+                             "one matrix, but their row lengths differ",
                              parts[0]->name, dtype_name(parts[0]->dtype),
                              tensor_shape_text(parts[0], first), parts[i]->name,
                              dtype_name(parts[i]->dtype),

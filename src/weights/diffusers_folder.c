@@ -33,7 +33,7 @@ enum {
 
 static enum dr_code no_memory(struct dr_error *err)
 {
-    return error_set(err, DR_NOMEM, "no memory for the list of a folder's files");
+    return error_set(err, DR_NOMEM, "no memory for the list of a directory's files");
 }
 
 /* ---- paths ---- */
@@ -152,9 +152,8 @@ static enum dr_code note_numbers(struct tensor_list *list, const char *key,
     for (size_t i = 0; i < json_array_size(numbers); ++i) {
         const json_t *const number = json_array_get(numbers, i);
         if (!json_is_number(number) || used + 32 > sizeof text)
-            return error_set(
-                err, DR_UNSUPPORTED,
-                "%s cannot be made of what is there: it takes a list of numbers", key);
+            return error_set(err, DR_UNSUPPORTED,
+                             "%s cannot be derived: a list of numbers is needed", key);
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%.9g",
                                  i ? "," : "", json_number_value(number));
     }
@@ -471,12 +470,12 @@ static enum dr_code read_named_part(struct tensor_file *file, struct tensor_list
     if (code) return code;
     struct stat status;
     if (!path && stat(folder, &status) != 0)
-        return path_error_set(err, errno, "cannot look into", folder);
+        return path_error_set(err, errno, "cannot read directory", folder);
     if (!path)
         return error_set(
             err, DR_NOT_FOUND,
-            "%s has no tensors: neither .safetensors nor .bin with the name "
-            "that diffusers gives them",
+            "%s has no weights: neither a .safetensors nor a .bin file with the name "
+            "that diffusers uses",
             folder);
     return read_part(file, list, path, name, err);
 }
@@ -521,8 +520,8 @@ enum dr_code diffusers_folder_read(struct tensor_file *file, struct tensor_list 
     if (code) return code;
     if (!tensors)
         return error_set(err, DR_UNSUPPORTED,
-                         "%s is a folder without model_index.json: give it a diffusers "
-                         "folder, or one checkpoint file",
+                         "%s is a directory without model_index.json: give a "
+                         "diffusers directory, or one checkpoint file",
                          file->path);
     return read_part(file, list, tensors, "", err);
 }

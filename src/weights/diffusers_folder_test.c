@@ -400,7 +400,7 @@ static void says_what_is_wrong(void)
 {
     make_folder("other");
     check_int(try_open(scratch_path("other")), ==, DR_UNSUPPORTED);
-    check_has(error.message, "a folder without model_index.json");
+    check_has(error.message, "a directory without model_index.json");
     write_text(scratch_path("other/model_index.json"), "{}");
     make_folder("other/vae");
     check_int(try_open(scratch_path("other")), ==, DR_NOT_FOUND);

@@ -98,48 +98,50 @@ static const struct {
     const char *part, *what;
     bool is_whole; /* a model of its own, which may have a VAE in its file */
 } other_models[] = {
-    {"lora_unet_",                             "a LoRA, not a checkpoint",                 false},
-    {"lora_te",                                "a LoRA, not a checkpoint",                 false},
-    {".lora_A.",                               "a LoRA, not a checkpoint",                 false},
-    {".lora_down.",                            "a LoRA, not a checkpoint",                 false},
-    {".lora.down.",                            "a LoRA, not a checkpoint",                 false},
-    {".lora_up.",                              "a LoRA, not a checkpoint",                 false},
-    {".hada_w1_a",                             "a LoHa adapter, not a checkpoint",         false},
-    {".lokr_w1",                               "a LoKr adapter, not a checkpoint",         false},
-    {"control_model.",                         "a ControlNet, not a checkpoint",           false},
-    {"controlnet_cond_embedding.",             "a ControlNet, not a checkpoint",           false},
-    {"ip_adapter.",                            "an IP-Adapter, not a checkpoint",          false},
-    {"motion_modules.",                        "a motion module of AnimateDiff",           false},
-    {"string_to_param",                        "a textual inversion embedding",            false},
-    {"joint_blocks.",                          "a Stable Diffusion 3 model",               true },
-    {"double_blocks.",                         "a Flux model",                             true },
-    {"single_transformer_blocks.",             "a Flux model",                             true },
-    {"double_layers.",                         "an AuraFlow model",                        true },
-    {"double_stream_blocks.",                  "a HunyuanImage or HunyuanVideo model",     true },
-    {"time_stack.",                            "a Stable Video Diffusion model",           true },
-    {"time_mixer",                             "a Stable Video Diffusion model",           true },
-    {"adaln_single.",                          "a PixArt or LTX model",                    true },
-    {"t_block.1.",                             "a PixArt model",                           true },
-    {"mlp_t5.",                                "a HunyuanDiT model",                       true },
-    {"cap_embedder.",                          "a Lumina model",                           true },
-    {"img_in.proj.",                           "a HunyuanVideo model",                     true },
-    {"transformer_blocks.0.img_mod.",          "a Qwen-Image model",                       true },
-    {"effnet_mapper.",                         "a Stable Cascade model",                   true },
-    {"clip_txt_pooled_mapper.",                "a Stable Cascade model",                   true },
-    {"time_text_embed.",                       "a Stable Diffusion 3 or Flux model",       true },
-    {"blocks.0.cross_attn.",                   "a Wan model",                              true },
+    {"lora_unet_",                             "a LoRA, not a checkpoint",               false},
+    {"lora_te",                                "a LoRA, not a checkpoint",               false},
+    {".lora_A.",                               "a LoRA, not a checkpoint",               false},
+    {".lora_down.",                            "a LoRA, not a checkpoint",               false},
+    {".lora.down.",                            "a LoRA, not a checkpoint",               false},
+    {".lora_up.",                              "a LoRA, not a checkpoint",               false},
+    {".hada_w1_a",                             "a LoHa adapter, not a checkpoint",       false},
+    {".lokr_w1",                               "a LoKr adapter, not a checkpoint",       false},
+    {"control_model.",                         "a ControlNet, not a checkpoint",         false},
+    {"controlnet_cond_embedding.",             "a ControlNet, not a checkpoint",         false},
+    {"ip_adapter.",                            "an IP-Adapter, not a checkpoint",        false},
+    {"motion_modules.",                        "a motion module of AnimateDiff",         false},
+    {"string_to_param",                        "a textual inversion embedding",          false},
+    {"joint_blocks.",                          "a Stable Diffusion 3 model",             true },
+    {"double_blocks.",                         "a Flux model",                           true },
+    {"single_transformer_blocks.",             "a Flux model",                           true },
+    {"double_layers.",                         "an AuraFlow model",                      true },
+    {"double_stream_blocks.",                  "a HunyuanImage or HunyuanVideo model",   true },
+    {"time_stack.",                            "a Stable Video Diffusion model",         true },
+    {"time_mixer",                             "a Stable Video Diffusion model",         true },
+    {"adaln_single.",                          "a PixArt or LTX model",                  true },
+    {"t_block.1.",                             "a PixArt model",                         true },
+    {"mlp_t5.",                                "a HunyuanDiT model",                     true },
+    {"cap_embedder.",                          "a Lumina model",                         true },
+    {"img_in.proj.",                           "a HunyuanVideo model",                   true },
+    {"transformer_blocks.0.img_mod.",          "a Qwen-Image model",                     true },
+    {"effnet_mapper.",                         "a Stable Cascade model",                 true },
+    {"clip_txt_pooled_mapper.",                "a Stable Cascade model",                 true },
+    {"time_text_embed.",                       "a Stable Diffusion 3 or Flux model",     true },
+    {"blocks.0.cross_attn.",                   "a Wan model",                            true },
     {"model_ema.",
-     "a file with EMA copies of weights alone (model_ema.*); it lacks the weights by the "
-     "names that are used",                                                                false},
-    {"quant_state.bitsandbytes",               "a model quantised by bitsandbytes",        false},
-    {".qweight",                               "a model quantised by GPTQ or AWQ",         false},
+     "a file with only EMA copies of the weights (model_ema.*); the weights "
+     "themselves are missing",                                                           false},
+    {"quant_state.bitsandbytes",               "a model quantised by bitsandbytes",      false},
+    {".qweight",                               "a model quantised by GPTQ or AWQ",       false},
     {"encoder.block.0.layer.0.SelfAttention.",
-     "a T5 text encoder alone, not a checkpoint",                                          false},
-    {"text_model.encoder.layers.",             "a text encoder alone, not a checkpoint",   false},
-    {"transformer.resblocks.",                 "a text encoder alone, not a checkpoint",   false},
-    {"vision_model.encoder.layers.",           "an image encoder alone, not a checkpoint", false},
-    {"body.0.rdb1.",                           "an upscaler (ESRGAN), not a checkpoint",   false},
-    {"RRDB_trunk.",                            "an upscaler (ESRGAN), not a checkpoint",   false},
+     "only a T5 text encoder, not a checkpoint",                                         false},
+    {"text_model.encoder.layers.",             "only a text encoder, not a checkpoint",  false},
+    {"transformer.resblocks.",                 "only a text encoder, not a checkpoint",  false},
+    {"vision_model.encoder.layers.",
+     "only an image encoder, not a "
+     "checkpoint",                                                                       false},
+    {"body.0.rdb1.",                           "an upscaler (ESRGAN), not a checkpoint", false},
+    {"RRDB_trunk.",                            "an upscaler (ESRGAN), not a checkpoint", false},
 };
 
 static const struct tensor *with_part(const struct tensor_file *file, const char *part)
@@ -169,7 +171,7 @@ static const char *other_pipeline(const struct tensor_file *file)
     if (strncmp(class_name->text, "Flux", 4) == 0) return "a Flux pipeline";
     return strncmp(class_name->text, "StableDiffusion", 15) == 0
                ? NULL
-               : "a pipeline of another kind of model";
+               : "a pipeline of another model family";
 }
 
 /* A file with bare names, or a prefix of its own, of which only the VAE was recognised. */
@@ -221,15 +223,16 @@ enum dr_code family_refuse(const struct checkpoint *checkpoint, struct dr_error 
                          "%.600s is %s (tensors such as \"%.160s\")", file->path, what,
                          name);
     if (file->tensor_count == 0)
-        return error_set(err, DR_UNSUPPORTED, "%.600s holds no tensors", file->path);
+        return error_set(err, DR_UNSUPPORTED, "%.600s contains no tensors", file->path);
     char names[512];
     size_t used = 0;
     for (size_t i = 0; i < file->tensor_count && i < 3; ++i)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.120s",
                                  i ? ", " : "", file->tensors[i].name);
     return error_set(err, DR_UNSUPPORTED,
-                     "%.400s holds no part of a Stable Diffusion model in the original "
-                     "key layout or diffusers'; its %zu tensor%s %s%s",
+                     "%.400s contains no part of a Stable Diffusion model, in "
+                     "neither the original nor the diffusers key layout; its %zu "
+                     "tensor%s %s%s",
                      file->path, file->tensor_count,
                      file->tensor_count == 1 ? " is named" : "s are named", names,
                      file->tensor_count > 3 ? ", ..." : "");

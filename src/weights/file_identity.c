@@ -36,13 +36,13 @@ static enum dr_code check_content(const struct file_identity *then,
 {
     if (now->bytes != then->bytes)
         return error_set(err, DR_CHANGED,
-                         "%s changed while it was in use: its size went from %llu to "
-                         "%llu bytes; load it again",
+                         "%s changed while it was in use: its size changed from %llu "
+                         "to %llu bytes; load it again",
                          path, (unsigned long long)then->bytes,
                          (unsigned long long)now->bytes);
     if (now->modified_ns != then->modified_ns)
         return error_set(err, DR_CHANGED,
-                         "%s was written to while it was in use; load it again", path);
+                         "%s was modified while it was in use; load it again", path);
     return DR_OK;
 }
 
@@ -58,9 +58,8 @@ enum dr_code file_identity_check(const struct file_identity *identity, int descr
     struct stat status;
     if (stat(path, &status)) {
         if (errno == ENOENT || errno == ENOTDIR)
-            return error_set(
-                err, DR_CHANGED,
-                "%s is gone: it was removed or renamed while it was in use", path);
+            return error_set(err, DR_CHANGED,
+                             "%s was removed or renamed while it was in use", path);
         return error_set_errno(err, DR_IO, errno, "cannot look at %s", path);
     }
     now = from_status(&status);

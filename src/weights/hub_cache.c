@@ -51,7 +51,7 @@ static enum dr_code list_snapshots(const char *folder, struct snapshots *list,
 {
     struct dirent **entries = NULL;
     const int count = scandir(folder, &entries, not_hidden, alphasort);
-    if (count < 0) return path_error_set(err, errno, "cannot look into", folder);
+    if (count < 0) return path_error_set(err, errno, "cannot read directory", folder);
     *list = (struct snapshots){0};
     for (int i = 0; i < count; ++i) {
         char path[PATH_MAX];
@@ -66,7 +66,7 @@ static enum dr_code list_snapshots(const char *folder, struct snapshots *list,
     free(entries);
     if (list->count > 0) return DR_OK;
     return error_set(err, DR_NOT_FOUND,
-                     "%.600s holds no snapshot: download the model again", folder);
+                     "%.600s contains no snapshot: download the model again", folder);
 }
 
 /* What refs/main says; "" where it says nothing that can be a name. */
@@ -90,10 +90,10 @@ static enum dr_code refuse_several(const char *top, const struct snapshots *list
         (void)snprintf(names + strlen(names), sizeof names - strlen(names), "%s%.64s",
                        i ? ", " : "", list->names[i]);
     return error_set(err, DR_BAD_INPUT,
-                     "%.400s holds %zu snapshots, and refs/main %s%.64s: give one of "
-                     "them, snapshots/NAME: %s%s",
+                     "%.400s contains %zu snapshots, and refs/main %s%.64s: give one "
+                     "of them, snapshots/NAME: %s%s",
                      top, list->count,
-                     *main_name ? "names another, " : "does not say which", main_name,
+                     *main_name ? "names another, " : "does not name one", main_name,
                      names, list->count > LISTED_SNAPSHOTS ? ", ..." : "");
 }
 

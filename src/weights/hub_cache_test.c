@@ -51,7 +51,7 @@ static void the_only_snapshot_is_meant(void)
     check_str(found, scratch_path("models--a--b/snapshots/1111"));
     run("rmdir models--a--b/snapshots/1111 && touch models--a--b/snapshots/file");
     check_int(resolve(scratch_path("models--a--b")), ==, DR_NOT_FOUND);
-    check_has(error.message, "models--a--b/snapshots holds no snapshot");
+    check_has(error.message, "models--a--b/snapshots contains no snapshot");
 }
 
 static void of_several_refs_main_decides(void)
@@ -59,7 +59,7 @@ static void of_several_refs_main_decides(void)
     run("rm -rf models--*; mkdir -p models--a--b/blobs "
         "models--a--b/snapshots/1111 models--a--b/snapshots/2222 models--a--b/refs");
     check_int(resolve(scratch_path("models--a--b")), ==, DR_BAD_INPUT);
-    check_has(error.message, "2 snapshots, and refs/main does not say which");
+    check_has(error.message, "2 snapshots, and refs/main does not name one");
     check_has(error.message, "1111, 2222");
     run("printf '2222\\n' >models--a--b/refs/main");
     check_int(resolve(scratch_path("models--a--b")), ==, DR_OK);

@@ -67,7 +67,7 @@ const struct meaning_rule *meaning_find(enum meaning_place place, const char *ke
 
 static enum dr_code no_memory(const struct checkpoint *checkpoint, struct dr_error *err)
 {
-    return error_set(err, DR_NOMEM, "no memory for what %.600s says",
+    return error_set(err, DR_NOMEM, "no memory for the settings of %.600s",
                      checkpoint->file.path);
 }
 
@@ -264,8 +264,8 @@ static enum dr_code look_at_heads(struct checkpoint *checkpoint, struct dr_error
             tensor_file_config(file, CONFIG_UNET, keys[i]);
         if (said && said->text[0] == '[')
             return meaning_add(checkpoint, ROLE_UNET, err,
-                               "%.600s: %s is \"%.*s\": neither the number of heads "
-                               "nor their width is the same for all levels; not "
+                               "%.600s: %s is \"%.*s\": the levels differ in both "
+                               "the number of heads and their width, which is not "
                                "supported",
                                said->config_path, keys[i], VALUE_SHOWN, said->text);
     }
@@ -351,7 +351,7 @@ static enum dr_code look_at_tensor(struct checkpoint *checkpoint,
                        tensor->name, dtype_name(tensor->dtype),
                        tensor_shape_text(tensor, shape),
                        rule        ? rule->what
-                       : is_inside ? "not a weight that this kind of network has"
+                       : is_inside ? "not a weight of this kind of network"
                                    : "a marker that darkroom does not know");
 }
 
@@ -365,8 +365,8 @@ static enum dr_code look_at_tensors(struct checkpoint *checkpoint, struct dr_err
             code = look_at_tensor(checkpoint, &file->tensors[i], &stray, err);
     if (code || stray.count == 0) return code;
     return warn(checkpoint, err,
-                "%zu tensor%s of %.600s belong%s to nothing that darkroom knows, and "
-                "%s left out: %s%s",
+                "%zu tensor%s of %.600s belong%s to no known component and %s "
+                "ignored: %s%s",
                 stray.count, stray.count == 1 ? "" : "s", file->path,
                 stray.count == 1 ? "s" : "", stray.count == 1 ? "is" : "are",
                 stray.names, stray.count > LISTED_TENSORS ? ", ..." : "");
@@ -449,8 +449,8 @@ static enum dr_code resolve(struct checkpoint *checkpoint,
         if (first) {
             if (holds(says) != *out)
                 code = warn(checkpoint, err,
-                            "%.400s: %s says \"%.40s\", but %.300s counts", path, key,
-                            says, *source);
+                            "%.400s: %s says \"%.40s\", but %.300s takes precedence",
+                            path, key, says, *source);
             continue;
         }
         first = says;
@@ -606,7 +606,7 @@ enum dr_code meaning_check(const struct checkpoint *checkpoint, unsigned roles,
         (void)snprintf(more, sizeof more, " (and %zu more such finding%s)",
                        refused_count - 1, refused_count > 2 ? "s" : "");
     return error_set(err, DR_UNSUPPORTED,
-                     "%.*s%s. To leave it out would make another picture; --force "
-                     "does so all the same",
+                     "%.*s%s. Without it the picture would be different; --force "
+                     "ignores it",
                      (int)shown, refused, more);
 }

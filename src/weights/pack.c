@@ -88,7 +88,7 @@ static enum dr_code read_at(int descriptor, const char *path, uint64_t offset,
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return error_set_errno(err, DR_IO, errno, "cannot read %s", path);
         if (got == 0)
-            return error_set(err, DR_CORRUPT, "%s is cut short at byte %llu", path,
+            return error_set(err, DR_CORRUPT, "%s is truncated at byte %llu", path,
                              (unsigned long long)(offset + done));
         done += (size_t)got;
     }
@@ -102,7 +102,7 @@ static enum dr_code check_head(const struct head *head, const struct stat *statu
     uint8_t self[DIGEST_BYTES];
     size_t data_offset, file_bytes;
     if (memcmp(head->magic, magic, sizeof magic) != 0)
-        return error_set(err, DR_CORRUPT, "%s is no pack of this version", path);
+        return error_set(err, DR_CORRUPT, "%s is not a pack of this version", path);
     head_digest(head, self);
     if (memcmp(self, head->self, sizeof self) != 0)
         return error_set(err, DR_CORRUPT, "the head of %s is damaged", path);
@@ -113,12 +113,13 @@ static enum dr_code check_head(const struct head *head, const struct stat *statu
         return error_set(err, DR_CORRUPT, "the head of %s is not one of this version",
                          path);
     if ((uint64_t)status->st_size != file_bytes)
-        return error_set(err, DR_CORRUPT,
-                         "%s has %lld bytes, not %zu: it is cut short or longer", path,
+        return error_set(err, DR_CORRUPT, "%s has %lld bytes instead of %zu", path,
                          (long long)status->st_size, file_bytes);
     if (key && (memcmp(key->content, head->content, DIGEST_BYTES) != 0 ||
                 memcmp(key->layout, head->layout, DIGEST_BYTES) != 0))
-        return error_set(err, DR_CORRUPT, "%s holds other weights than its name says",
+        return error_set(err, DR_CORRUPT,
+                         "%s contains other weights than its name "
+                         "says",
                          path);
     return DR_OK;
 }
@@ -133,7 +134,7 @@ static enum dr_code read_head(struct pack *pack, const char *path,
     if (code == DR_OK && fstat(pack->descriptor, &status))
         code = error_set_errno(err, DR_IO, errno, "cannot look at %s", path);
     if (code == DR_OK && !S_ISREG(status.st_mode))
-        code = error_set(err, DR_CORRUPT, "%s is no regular file", path);
+        code = error_set(err, DR_CORRUPT, "%s is not a regular file", path);
     if (code == DR_OK)
         code = read_at(pack->descriptor, path, 0, &head, sizeof head, err);
     if (code == DR_OK) code = check_head(&head, &status, path, key, err);

@@ -100,7 +100,7 @@ static void describe_pack(const struct pack_store *store, struct pack_listing *i
         item->is_damaged = strcmp(path, item->path) != 0;
         if (item->is_damaged)
             (void)snprintf(item->problem, sizeof item->problem,
-                           "it holds other weights than its name says");
+                           "it contains other weights than its name says");
         item->is_checked = pack_store_trusts(store, &pack);
         pack_close(&pack);
     } else {
@@ -197,7 +197,7 @@ static enum dr_code read_whole(const struct pack *pack, const char *path,
             pack_section_digest(region.data, pack->data_bytes, i, digests[i]);
     }
     if (code == DR_OK && region_lost_page(&region))
-        code = error_set(err, DR_CORRUPT, "%s is cut short", path);
+        code = error_set(err, DR_CORRUPT, "%s is truncated", path);
     if (code == DR_OK)
         code = pack_check(pack, path, (const uint8_t(*)[DIGEST_BYTES])digests, err);
     region_close(&region);

@@ -122,12 +122,13 @@ static const char *folder_problem(const char *folder)
     struct stat status;
     struct statfs system;
     if (stat(folder, &status) || statfs(folder, &system)) return strerror(errno);
-    if (!S_ISDIR(status.st_mode)) return "it is no folder";
+    if (!S_ISDIR(status.st_mode)) return "it is not a directory";
     if (status.st_uid != geteuid()) return "it belongs to another user";
     if (status.st_mode & (S_IWGRP | S_IWOTH)) return "other users may write to it";
     if (access(folder, R_OK | W_OK | X_OK)) return strerror(errno);
     if (system.f_type == TMPFS_KIND || system.f_type == RAMFS_KIND)
-        return "it lies in memory, where packs would cost what they are to save";
+        return "it is on a file system in memory, where packs would use the memory "
+               "that they should save";
     return NULL;
 }
 
@@ -152,7 +153,7 @@ void pack_store_open(struct pack_store *store, const char *folder)
         return;
     }
     if (strlen(folder) >= sizeof store->folder) {
-        turn_off(store, "the path of the folder is too long");
+        turn_off(store, "the path of the directory is too long");
         return;
     }
     (void)snprintf(store->folder, sizeof store->folder, "%s", folder);
@@ -392,22 +393,22 @@ static enum dr_code take_room(const struct pack_draft *draft, size_t file_bytes,
     if (file_bytes > usable)
         return error_set(
             err, DR_IO,
-            "no room for a pack: it needs %s (%zu bytes), the disk can spare %s "
-            "(%" PRIu64 " bytes)",
+            "no space for a pack: it needs %s (%zu bytes), the disk can spare %s (%" PRIu64
+            " bytes)",
             size_format(file_bytes, need), file_bytes,
             size_format((size_t)usable, have), usable);
     /* Asked here, since the system would send SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY &&
         file_bytes > most.rlim_cur)
         return error_set(err, DR_IO,
-                         "no room for a pack: a file of %zu bytes is above the "
-                         "limit for files (ulimit -f)",
+                         "no space for a pack: %zu bytes exceed the limit on file "
+                         "sizes (ulimit -f)",
                          file_bytes);
     const int refused = fault_strikes(FAULT_WRITE)
                             ? ENOSPC
                             : posix_fallocate(draft->descriptor, 0, (off_t)file_bytes);
     if (refused)
-        return error_set_errno(err, DR_IO, refused, "no room for a pack of %s",
+        return error_set_errno(err, DR_IO, refused, "no space for a pack of %s",
                                size_format(file_bytes, need));
     return DR_OK;
 }
@@ -470,8 +471,8 @@ enum dr_code pack_store_commit(const struct pack_store *store, struct pack_draft
     enum dr_code code = pack_write_head(draft->descriptor, draft->path, key,
                                         draft->data_bytes, digests, source, err);
     if (code == DR_OK && !has_name(draft->descriptor, draft->path))
-        code =
-            error_set(err, DR_IO, "%.600s was removed while it was made", draft->path);
+        code = error_set(err, DR_IO, "%.600s was removed while it was being written",
+                         draft->path);
     if (code == DR_OK && (fault_strikes(FAULT_WRITE) || rename(draft->path, path)))
         code = error_set_errno(err, DR_IO, errno, "cannot name %.600s", path);
     if (code != DR_OK) {

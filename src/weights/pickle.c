@@ -26,7 +26,7 @@ static bool grow(struct pickle *p, void **array, uint32_t *capacity, uint32_t ne
 {
     if (need <= *capacity) return true;
     if (need > PICKLE_MAX_VALUES)
-        return fail_with(p, DR_UNSUPPORTED, "it holds more than 4000000 values");
+        return fail_with(p, DR_UNSUPPORTED, "it contains more than 4000000 values");
     uint32_t wanted = *capacity ? 2 * *capacity : 256;
     if (wanted < need) wanted = need;
     unsigned char *const grown = realloc(*array, wanted * element_bytes);
@@ -135,7 +135,7 @@ static bool append(struct pickle *p, uint32_t container, uint32_t value)
 static bool append_from(struct pickle *p, uint32_t container, uint32_t first)
 {
     for (uint32_t i = first; i < p->stack_count; ++i) {
-        if (p->stack[i] == 0) return fail(p, "a mark lies among values");
+        if (p->stack[i] == 0) return fail(p, "a mark is among the values");
         if (!append(p, container, p->stack[i])) return false;
     }
     p->stack_count = first;
@@ -172,7 +172,7 @@ static bool put_into(struct pickle *p, int64_t target, uint32_t first, bool is_p
     const enum pickle_kind kind = p->values[container].kind;
     if (!is_container(kind) || kind == PICKLE_TUPLE ||
         (kind != PICKLE_CALL && (kind == PICKLE_DICT) != is_pairs))
-        return fail(p, "items are put into what holds none");
+        return fail(p, "items are added to a value that is not a container");
     if (is_pairs && (p->stack_count - first) % 2 != 0)
         return fail(p, "a dict gets a key without a value");
     if (!append_from(p, container, first)) return false;
@@ -199,7 +199,7 @@ static bool take(struct pickle *p, uint64_t count, const uint8_t **out)
 {
     if (count > p->byte_count - p->at) {
         p->ended_early = true;
-        return fail(p, "it is cut short");
+        return fail(p, "it is truncated");
     }
     *out = p->bytes + p->at;
     p->at += (size_t)count;
@@ -266,7 +266,7 @@ static bool push_decimal(struct pickle *p)
     size_t count = 0;
     int64_t number;
     if (!take_line(p, &text, &count)) return false;
-    if (!parse_decimal(text, count, &number)) return fail(p, "a number is none");
+    if (!parse_decimal(text, count, &number)) return fail(p, "a number is malformed");
     const bool is_bool = count == 2 && text[0] == '0' && (text[1] | 1) == '1';
     return push_integer(p, is_bool ? PICKLE_BOOL : PICKLE_INTEGER, number);
 }
@@ -327,7 +327,7 @@ static bool join(struct pickle *p, enum pickle_kind kind)
     if (!pop(p, &second) || !pop(p, &first)) return false;
     if (kind == PICKLE_GLOBAL &&
         (p->values[first].kind != PICKLE_TEXT || p->values[second].kind != PICKLE_TEXT))
-        return fail(p, "a name is no text");
+        return fail(p, "a name is not a string");
     if (!push_new(p, kind)) return false;
     struct pickle_value *const joined = &p->values[p->stack[p->stack_count - 1]];
     joined->first = first;
@@ -382,7 +382,7 @@ static bool remember(struct pickle *p, uint64_t index)
     if (p->stack_count == 0 || p->stack[p->stack_count - 1] == 0)
         return fail(p, "the stack is empty");
     if (index >= PICKLE_MAX_VALUES)
-        return fail_with(p, DR_UNSUPPORTED, "its memo has more than 4000000 places");
+        return fail_with(p, DR_UNSUPPORTED, "its memo has more than 4000000 entries");
     void *memo = p->memo;
     const bool has_room =
         grow(p, &memo, &p->memo_capacity, (uint32_t)index + 1, sizeof p->memo[0]);
@@ -394,7 +394,7 @@ static bool remember(struct pickle *p, uint64_t index)
 static bool recall(struct pickle *p, uint64_t index)
 {
     if (index >= p->memo_capacity || p->memo[index] == 0)
-        return fail(p, "it asks its memo for what is not there");
+        return fail(p, "it reads a memo entry that does not exist");
     return push(p, p->memo[index]);
 }
 
@@ -412,7 +412,7 @@ static bool memo_line(struct pickle *p, bool is_put)
     int64_t index;
     if (!take_line(p, &text, &count)) return false;
     if (!parse_decimal(text, count, &index) || index < 0)
-        return fail(p, "a place in its memo is no number");
+        return fail(p, "the index of a memo entry is not a number");
     return is_put ? remember(p, (uint64_t)index) : recall(p, (uint64_t)index);
 }
 
@@ -522,7 +522,7 @@ static bool step(struct pickle *p, uint8_t opcode)
     case 0x80: return skip(p, 1);                        /* PROTO */
     case 0x95: return skip(p, 8);                        /* FRAME */
     }
-    return fail_with(p, DR_UNSUPPORTED, "it has an opcode that darkroom does not know");
+    return fail_with(p, DR_UNSUPPORTED, "it has an unknown opcode");
 }
 
 enum dr_code pickle_read(struct pickle *pickle, const void *bytes, size_t byte_count,

@@ -86,13 +86,15 @@ static enum dr_code refuse_value(const struct pickle *pickle, uint32_t value,
     };
     const struct pickle_value *const it = &pickle->values[value];
     if (it->kind != PICKLE_CALL || pickle->values[it->first].kind != PICKLE_GLOBAL)
-        return error_set(err, DR_UNSUPPORTED, "%s is %s, not what darkroom reads there",
+        return error_set(err, DR_UNSUPPORTED,
+                         "%s is %s, which darkroom does not "
+                         "accept there",
                          what, names[it->kind]);
     const struct pickle_value *const callee = &pickle->values[it->first];
     char module[NAME_ROOM], name[NAME_ROOM];
     return error_set(err, DR_UNSUPPORTED,
-                     "%s is made by a call of %s.%s; darkroom reads tensors alone and "
-                     "runs nothing of a checkpoint",
+                     "%s is created by calling %s.%s; darkroom only reads tensors "
+                     "and runs no code of a checkpoint",
                      what, text_of(pickle, callee->first, module),
                      text_of(pickle, callee->second, name));
 }
@@ -235,7 +237,7 @@ static enum dr_code list_storages(struct reader *reader, struct dr_error *err)
             all[reader->storage_count++] = all[i];
         else if (last->dtype != all[i].dtype || last->bytes != all[i].bytes)
             return error_set(err, DR_CORRUPT,
-                             "storage %.*s has two types or sizes in its pickle",
+                             "its pickle gives storage %.*s two types or sizes",
                              (int)(last->key_bytes < 40 ? last->key_bytes : 40),
                              (const char *)last->key);
     }
@@ -284,15 +286,16 @@ static enum dr_code storage_of(struct reader *reader, uint32_t value,
     struct storage said;
     if (pickle->values[value].kind != PICKLE_PERSISTENT ||
         !parse_storage(pickle, pickle->values[value].first, &said))
-        return error_set(err, DR_UNSUPPORTED,
-                         "its storage is of a kind that darkroom does not know");
+        return error_set(err, DR_UNSUPPORTED, "its storage has an unknown type");
     struct storage *const storage = find_storage(reader, said.key, said.key_bytes);
     if (storage && !storage->is_placed && reader->zip.directory) {
         const enum dr_code code = place_in_zip(reader, storage, err);
         if (code) return code;
     }
     if (!storage || !storage->is_placed)
-        return error_set(err, DR_CORRUPT, "the file's list of storages lacks its own");
+        return error_set(err, DR_CORRUPT,
+                         "its storage is missing in the file's list "
+                         "of storages");
     *out = storage;
     return DR_OK;
 }
@@ -331,7 +334,7 @@ static enum dr_code read_shape(const struct pickle *pickle, uint32_t sizes,
     if (tensor->rank < 0 || read_sizes(pickle, strides, steps) != tensor->rank) {
         tensor->rank = 0;
         return error_set(err, DR_CORRUPT,
-                         "its sizes and strides are no lists of up to %d numbers",
+                         "its sizes and strides are not lists of up to %d numbers",
                          TENSOR_MAX_RANK);
     }
     size_t bytes = dtype_bytes(tensor->dtype), step = 1;
@@ -347,7 +350,7 @@ static enum dr_code read_shape(const struct pickle *pickle, uint32_t sizes,
     tensor->bytes = bytes;
     if (is_contiguous || bytes == 0) return DR_OK;
     return error_set(err, DR_UNSUPPORTED,
-                     "%s is not stored contiguously; save it again with .contiguous()",
+                     "%s is not contiguous; save it again with .contiguous()",
                      tensor_shape_text(tensor, shape));
 }
 
@@ -361,8 +364,7 @@ static enum dr_code parse_rebuild(struct reader *reader, const uint32_t *argumen
     if (code || !storage) return code;
     tensor->dtype = storage->dtype;
     if (arguments[6] && !type_of_name(pickle, arguments[6], &tensor->dtype))
-        return error_set(err, DR_UNSUPPORTED,
-                         "it is of a type that darkroom does not know");
+        return error_set(err, DR_UNSUPPORTED, "it has an unknown type");
     code = read_shape(pickle, arguments[2], arguments[3], tensor, err);
     if (code) return code;
     const struct pickle_value *const start = &pickle->values[arguments[1]];
@@ -370,8 +372,7 @@ static enum dr_code parse_rebuild(struct reader *reader, const uint32_t *argumen
     if (start->kind != PICKLE_INTEGER || start->as.integer < 0 ||
         !size_mul((size_t)start->as.integer, dtype_bytes(tensor->dtype), &skipped) ||
         skipped > storage->bytes || tensor->bytes > storage->bytes - skipped)
-        return error_set(err, DR_CORRUPT,
-                         "it does not lie within its storage of %llu bytes",
+        return error_set(err, DR_CORRUPT, "it exceeds its storage of %llu bytes",
                          (unsigned long long)storage->bytes);
     tensor->offset = storage->offset + skipped;
     tensor->shard_idx = reader->shard_idx;
@@ -406,7 +407,7 @@ static enum dr_code take_name(struct reader *reader, uint32_t value, const char 
     char start[NAME_ROOM];
     (void)text_of(&reader->pickle, value, start);
     if (it->kind != PICKLE_TEXT)
-        return error_set(err, DR_CORRUPT, "a tensor's name is no text");
+        return error_set(err, DR_CORRUPT, "the name of a tensor is not a string");
     if (it->as.text.count > TENSOR_MAX_NAME_BYTES)
         return error_set(err, DR_CORRUPT,
                          "the name of tensor %s... has %zu bytes, more than %d", start,
@@ -510,8 +511,8 @@ static enum dr_code find_dict(const struct pickle *pickle, uint32_t *dict,
     list_keys(pickle, *dict, keys, sizeof keys);
     if (!keys[0]) return DR_OK; /* empty: who asks for tensors says so */
     return error_set(err, DR_UNSUPPORTED,
-                     "it holds no tensors where they are looked for, at its top or in "
-                     "its \"state_dict\", \"model\" and the like; at its top are: %s",
+                     "it has no tensors at the top level or in \"state_dict\", "
+                     "\"model\" and similar; the top level has: %s",
                      keys);
 }
 
@@ -689,13 +690,13 @@ static enum dr_code place_storage(struct reader *reader, const struct pickle *ke
             : NULL;
     if (!storage || storage->is_placed)
         return error_set(err, DR_CORRUPT,
-                         "its list of storages has one twice, or one that its pickle "
-                         "does not know");
+                         "its list of storages has one twice, or one that is not in "
+                         "its pickle");
     if (file_bytes - *at < sizeof count ||
         storage->bytes > file_bytes - *at - sizeof count)
         return error_set(err, DR_CORRUPT,
-                         "it is cut short: a storage of %llu bytes at byte %llu, the "
-                         "file has %llu; fetch it again",
+                         "it is truncated: a storage of %llu bytes at byte %llu, but "
+                         "the file has %llu; download it again",
                          (unsigned long long)storage->bytes, (unsigned long long)*at,
                          (unsigned long long)file_bytes);
     const enum dr_code code =
@@ -706,7 +707,8 @@ static enum dr_code place_storage(struct reader *reader, const struct pickle *ke
         element_count = element_count << 8 | count[i];
     if (element_count != storage->element_count)
         return error_set(err, DR_CORRUPT,
-                         "a storage at byte %llu says %llu elements, its pickle %llu",
+                         "a storage at byte %llu has %llu elements, but its pickle "
+                         "says %llu",
                          (unsigned long long)*at, (unsigned long long)element_count,
                          (unsigned long long)storage->element_count);
     storage->offset = *at + sizeof count;
@@ -719,7 +721,7 @@ static enum dr_code place_storages(struct reader *reader, const struct pickle *k
                                    uint64_t at, struct dr_error *err)
 {
     if (keys->values[keys->root].kind != PICKLE_LIST)
-        return error_set(err, DR_CORRUPT, "its list of storages is no list");
+        return error_set(err, DR_CORRUPT, "its list of storages is not a list");
     enum dr_code code = DR_OK;
     for (uint32_t cell = keys->values[keys->root].as.items.head; !code && cell;
          cell = keys->cells[cell].next)

@@ -145,23 +145,22 @@ static void has_one_digest(void)
 
 static void runs_nothing(void)
 {
-    refuse("evil-root", DR_UNSUPPORTED, "made by a call of posix.system");
-    refuse("evil-legacy", DR_UNSUPPORTED, "a is made by a call of posix.system");
+    refuse("evil-root", DR_UNSUPPORTED, "created by calling posix.system");
+    refuse("evil-legacy", DR_UNSUPPORTED, "a is created by calling posix.system");
     check_int(try_open(corpus("evil-beside")), ==, DR_OK); /* left where it is */
     check_int(try_open(corpus("objects")), ==, DR_OK);
 }
 
 static void says_what_is_wrong(void)
 {
-    refuse("torch-turned", DR_UNSUPPORTED,
-           "tensor t: [3, 2] is not stored contiguously");
+    refuse("torch-turned", DR_UNSUPPORTED, "tensor t: [3, 2] is not contiguous");
     refuse("plain-pickle", DR_UNSUPPORTED, "not one that PyTorch's torch.save wrote");
     refuse("other-zip", DR_UNSUPPORTED, "without data.pkl");
     refuse("deflated", DR_UNSUPPORTED, "compressed");
     refuse("itself", DR_UNSUPPORTED, "is a list");
     refuse("deep", DR_UNSUPPORTED, "is a list");
     refuse("memo-far", DR_UNSUPPORTED, "memo");
-    refuse("long-text", DR_CORRUPT, "cut short");
+    refuse("long-text", DR_CORRUPT, "truncated");
     refuse("stack-empty", DR_CORRUPT, "the stack is empty");
     refuse("mark-only", DR_CORRUPT, "the stack is empty");
 }

@@ -7,13 +7,13 @@
 static const struct {
     const char *beside, *what;
 } kinds[] = {
-    {"weight.quant_state.bitsandbytes__nf4", "4 bits (NF4 of bitsandbytes)"      },
-    {"weight.quant_state.bitsandbytes__fp4", "4 bits (FP4 of bitsandbytes)"      },
-    {"weight.absmax",                        "4 bits (bitsandbytes)"             },
-    {"SCB",                                  "8 bits (int8 of bitsandbytes)"     },
-    {"weight.SCB",                           "8 bits (int8 of bitsandbytes)"     },
-    {"weight_scale_2",                       "4 bits (NVFP4)"                    },
-    {"weight_scale_inv",                     "float8 in blocks with a scale each"},
+    {"weight.quant_state.bitsandbytes__nf4", "4 bits (NF4 of bitsandbytes)"        },
+    {"weight.quant_state.bitsandbytes__fp4", "4 bits (FP4 of bitsandbytes)"        },
+    {"weight.absmax",                        "4 bits (bitsandbytes)"               },
+    {"SCB",                                  "8 bits (int8 of bitsandbytes)"       },
+    {"weight.SCB",                           "8 bits (int8 of bitsandbytes)"       },
+    {"weight_scale_2",                       "4 bits (NVFP4)"                      },
+    {"weight_scale_inv",                     "float8 in blocks with one scale each"},
 };
 
 static bool is_there(const struct tensor_file *file, const char *stem,
@@ -40,7 +40,7 @@ const char *quantisation_of(const struct tensor_file *file, const char *weight)
     if (tensor->dtype == DTYPE_I8)
         return has_scale ? "8 bits (int8 with a scale)" : "8 bits (int8)";
     if (tensor->dtype == DTYPE_U8)
-        return has_scale ? "packed bits in blocks with a scale each (MXFP8, MXFP4)"
+        return has_scale ? "packed bits in blocks with one scale each (MXFP8, MXFP4)"
                          : "packed bits";
     return "integers";
 }

@@ -241,7 +241,7 @@ static enum dr_code parse_shape(struct tensor *tensor, const json_t *shape,
         if (!json_is_integer(dim) || json_integer_value(dim) < 0)
             return error_set(err, DR_CORRUPT,
                              "tensor " NAME
-                             ": dimension %zu is not a whole number from 0 on",
+                             ": dimension %zu is not a non-negative whole number",
                              tensor->name, i);
         tensor->dims[i] = json_integer_value(dim);
     }
@@ -294,7 +294,7 @@ static enum dr_code parse_tensor(struct tensor *tensor, const json_t *entry,
                          tensor->name);
     const char *const dtype = header_text(json_object_get(entry, "dtype"));
     if (!dtype)
-        return error_set(err, DR_CORRUPT, "tensor " NAME " has no \"dtype\" text",
+        return error_set(err, DR_CORRUPT, "tensor " NAME " has no \"dtype\" string",
                          tensor->name);
     if (!parse_dtype(dtype, &tensor->dtype)) {
         char printable[33] = {0};
@@ -354,8 +354,8 @@ static enum dr_code check_length(const struct tensor *tensors, size_t count,
     if (end > data_bytes)
         return error_set(
             err, DR_CORRUPT,
-            "it is cut short: its header promises %llu bytes of data, there are "
-            "%llu; fetch it again",
+            "it is truncated: its header promises %llu bytes of data, there are "
+            "%llu; download it again",
             (unsigned long long)end, (unsigned long long)data_bytes);
     if (end < data_bytes)
         return error_set(

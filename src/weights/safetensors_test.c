@@ -103,7 +103,7 @@ static void accepts_odd_metadata(void)
     check_str(tensor_file_metadata(&file, "format"), "pt");
     tensor_file_close(&file);
     refuse("{" TENSOR("t", "F32\\u0000", "[]", 0, 4) "}", 4, DR_CORRUPT,
-           "no \"dtype\" text");
+           "no \"dtype\" string");
 }
 
 static void knows_all_types(void)
@@ -317,11 +317,11 @@ static void refuses_bad_places(void)
            DR_CORRUPT, "overlap");
     const char one[] = "{" TENSOR("a", "U8", "[2]", 0, 2) "}";
     refuse(one, 1, DR_CORRUPT, "promises 2 bytes of data, there are 1");
-    refuse(one, 0, DR_CORRUPT, "cut short");
+    refuse(one, 0, DR_CORRUPT, "truncated");
     refuse(one, 5, DR_CORRUPT, "3 bytes follow the last tensor");
     refuse("{}", 1, DR_CORRUPT, "1 bytes follow");
     refuse("{" TENSOR("a", "U8", "[9223372036854775807]", 0, 9223372036854775807) "}",
-           16, DR_CORRUPT, "cut short");
+           16, DR_CORRUPT, "truncated");
 }
 
 /* ---- random tables ---- */

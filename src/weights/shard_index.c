@@ -63,9 +63,10 @@ static enum dr_code list_shards(json_t *map, const char *names[MAX_SHARDS],
         const char *const name = header_text(value);
         if (!name || !is_plain_name(name))
             return error_set(err, DR_CORRUPT,
-                             "its index gives tensor %.160s no shard that is a plain "
-                             ".safetensors or .bin name beside it (\"%.160s\")",
-                             tensor, name ? name : "no text");
+                             "its index names the shard \"%.160s\" for tensor "
+                             "%.160s, which is not the name of a .safetensors or "
+                             ".bin file beside it",
+                             name ? name : "(not a string)", tensor);
         size_t i = *count;
         while (i > 0 && strcmp(names[i - 1], name) != 0)
             --i;
@@ -86,13 +87,12 @@ static enum dr_code check_shard(const struct tensor_list *list, size_t first,
         const char *const tensor = list->tensors[i].name;
         const char *const expected = json_string_value(json_object_get(map, tensor));
         if (!expected)
-            return error_set(
-                err, DR_CORRUPT,
-                "shard %s has tensor %.160s, of which the index knows nothing", name,
-                tensor);
+            return error_set(err, DR_CORRUPT,
+                             "shard %s has tensor %.160s, which is not in the index",
+                             name, tensor);
         if (strcmp(expected, name) != 0)
             return error_set(err, DR_CORRUPT,
-                             "tensor %.160s lies in shard %s, but the index says %s",
+                             "tensor %.160s is in shard %s, but the index says %s",
                              tensor, name, expected);
     }
     return DR_OK;
@@ -107,7 +107,7 @@ static enum dr_code read_shard(struct tensor_file *file, struct tensor_list *lis
     if (!path) return no_memory(err);
     enum dr_code code = tensor_shard_open(shard, path, err);
     if (code == DR_NOT_FOUND)
-        error_prefix(err, "shard %s is missing: it belongs beside the index", name);
+        error_prefix(err, "shard %s is missing beside the index", name);
     if (code) return code;
     file->shard_count = shard_idx + 1;
     const size_t first = list->count;
@@ -142,7 +142,7 @@ static enum dr_code check_complete(const struct tensor_list *list, json_t *map,
         if (bsearch(&tensor, names, list->count, sizeof names[0], compare_names))
             continue;
         error_set(err, code,
-                  "the index promises tensor %.160s in shard %s, which has none",
+                  "the index lists tensor %.160s in shard %s, which does not have it",
                   tensor, json_string_value(value));
         break;
     }
@@ -201,8 +201,8 @@ static enum dr_code read_root(struct tensor_file *file, struct tensor_list *list
     const char *const answer = map ? NULL : answer_text(root);
     if (answer)
         return error_set(err, DR_UNSUPPORTED,
-                         "it is JSON without a \"weight_map\", a server's answer in "
-                         "place of the file: \"%.160s\"; download it again",
+                         "it is JSON without a \"weight_map\", probably a server's "
+                         "error message: \"%.160s\"; download it again",
                          answer);
     if (!json_is_object(map))
         return error_set(

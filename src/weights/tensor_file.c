@@ -32,8 +32,7 @@ enum dr_code tensor_shard_open(struct tensor_shard *shard, const char *path,
     if (fstat(descriptor, &status))
         code = error_set_errno(err, DR_IO, errno, "cannot look at %s", path);
     else if (S_ISDIR(status.st_mode))
-        code =
-            error_set(err, DR_UNSUPPORTED, "%s is a folder where a file belongs", path);
+        code = error_set(err, DR_UNSUPPORTED, "%s is a directory, not a file", path);
     else if (!S_ISREG(status.st_mode))
         code = error_set(err, DR_BAD_INPUT, "%s is not a regular file", path);
     if (!code) code = file_identity_read(&shard->identity, descriptor, path, err);
@@ -68,8 +67,8 @@ enum dr_code tensor_shard_read(const struct tensor_shard *shard, uint64_t offset
         if (got == 0)
             return error_set(
                 err, DR_CHANGED,
-                "%s was cut short while it was in use: it ends at byte %llu, "
-                "before byte %llu",
+                "%s was truncated while it was in use: it ends at byte %llu, before "
+                "byte %llu",
                 shard->path, (unsigned long long)(offset + done),
                 (unsigned long long)(offset + bytes));
         done += (size_t)got;
@@ -87,14 +86,14 @@ static enum dr_code header_length(const struct tensor_shard *shard,
     if (length > HEADER_MAX_BYTES)
         return error_set(
             err, DR_CORRUPT,
-            "it does not begin as a safetensors file does: it gives its header "
-            "%llu bytes, more than the format's %d; download it again",
+            "it is not a safetensors file: its header would have %llu bytes, but the "
+            "format allows %d; download it again",
             (unsigned long long)length, HEADER_MAX_BYTES);
     if (length > shard->identity.bytes - 8)
         return error_set(
             err, DR_CORRUPT,
-            "it is cut short: its header has %llu bytes, the file only %llu; "
-            "fetch it again",
+            "it is truncated: its header has %llu bytes, the file only %llu; "
+            "download it again",
             (unsigned long long)length, (unsigned long long)shard->identity.bytes);
     *out = length;
     return DR_OK;
@@ -218,15 +217,14 @@ static enum dr_code parse_shard(struct tensor_list *list, int32_t shard_idx,
         return error_set(err, DR_UNSUPPORTED, "%s is %s", shard->path, words);
     case FORMAT_INDEX:
         return error_set(err, DR_CORRUPT,
-                         "%s is JSON where a file with tensors belongs: download it "
-                         "again",
+                         "%s is JSON, not a file with tensors: download it again",
                          shard->path);
     case FORMAT_OTHER: break;
     }
     return error_set(err, DR_UNSUPPORTED,
                      "%s is in no format that darkroom reads (.safetensors, the "
                      ".index.json of a sharded model, a PyTorch .ckpt, .pt, .pth or "
-                     ".bin, or a diffusers folder)",
+                     ".bin, or a diffusers directory)",
                      shard->path);
 }
 
@@ -321,7 +319,7 @@ static enum dr_code check_download(const char *path, struct dr_error *err)
 {
     char words[FILE_KIND_TEXT];
     if (!file_kind_has_notes(path, words)) return DR_OK;
-    return error_set(err, DR_CORRUPT, "%s is not whole: %s", path, words);
+    return error_set(err, DR_CORRUPT, "%s is incomplete: %s", path, words);
 }
 
 /* Where a file that is refused is a download that goes on, that is why. */

@@ -114,20 +114,20 @@ static void refuses_damaged(void)
     refuse(write_text("short.safetensors", "1234567"), DR_CORRUPT,
            "has 7 bytes, too few");
     refuse(write_raw("huge.safetensors", 1ULL << 60, two_tensors, "BBaaaa", 6),
-           DR_CORRUPT, "1152921504606846976 bytes, more than the format's 100000000");
+           DR_CORRUPT, "1152921504606846976 bytes, but the format allows 100000000");
     refuse(write_raw("huge", 1ULL << 60, two_tensors, "BBaaaa", 6), DR_CORRUPT,
            "1152921504606846976 bytes");
     refuse(write_raw("full.safetensors", UINT64_MAX, "junk", "", 0), DR_CORRUPT,
            "18446744073709551615 bytes");
     refuse(write_raw("long.safetensors", 100000000, two_tensors, "BBaaaa", 6),
-           DR_CORRUPT, "cut short: its header has 100000000 bytes");
+           DR_CORRUPT, "truncated: its header has 100000000 bytes");
     refuse(write_raw("low.safetensors", 0, two_tensors, "BBaaaa", 6), DR_CORRUPT,
            "does not begin with '{'");
     refuse(write_good("junk.safetensors", "junk junk", "", 0), DR_CORRUPT,
            "does not begin with '{'");
     for (size_t bytes = 0; bytes < 6; ++bytes)
         refuse(write_good("cut.safetensors", two_tensors, "BBaaaa", bytes), DR_CORRUPT,
-               "cut short");
+               "truncated");
     refuse(write_good("trail.safetensors", two_tensors, "BBaaaa!", 7), DR_CORRUPT,
            "1 bytes follow");
 }
@@ -156,7 +156,7 @@ static void names_other_formats(void)
            "no format");
     refuse(write_text("h.json", "{\"model_type\": \"clip\"}"), DR_UNSUPPORTED,
            "weight_map");
-    refuse(scratch_folder(), DR_UNSUPPORTED, "is a folder without");
+    refuse(scratch_folder(), DR_UNSUPPORTED, "is a directory without");
     const char *const fifo = scratch_path("fifo");
     check_int(mkfifo(fifo, 0600), ==, 0);
     refuse(fifo, DR_BAD_INPUT, "not a regular file"); /* and does not wait */
@@ -169,29 +169,29 @@ static void names_what_is_no_model(void)
         const char *start, *part;
         size_t bytes; /* 0: the text's */
     } rows[] = {
-        {"\n\n  <!DOCTYPE HTML PUBLIC>",                        "web page",               0 },
-        {"\xef\xbb\xbf<HTML><body>",                            "web page",               0 },
-        {"<!-- x --><html lang=\"en\">",                        "web page",               0 },
-        {"<?xml version=\"1.0\"?><Error><Code>AccessDenied",    "XML text",               0 },
-        {"<?xml version=\"1.0\"?><html xmlns=\"x\">",           "web page",               0 },
-        {"\x1f\x8b\x08\x08\x1a\x2b\x3c\x4d\0\x03",              "gzip file: unpack",      10},
-        {"7z\xbc\xaf\x27\x1c\0\x04",                            "7z archive",             8 },
-        {"Rar!\x1a\x07\x01\0",                                  "RAR archive",            8 },
-        {"\x28\xb5\x2f\xfd\x04\x58\x01\0",                      "Zstandard",              8 },
-        {"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",                       "PNG picture",            16},
-        {"\xff\xd8\xff\xe0\0\x10JFIF",                          "JPEG picture",           10},
-        {"RIFF\x10\0\0\0WEBPVP8 ",                              "WebP picture",           16},
-        {"GGUF\x03\0\0\0\x01\0\0\0",                            "GGUF",                   12},
-        {"version https://git-lfs.github.com/spec/v1\noid sha", "git lfs pull",           0 },
-        {"/annex/objects/SHA256E-s42--abc",                     "git annex get",          0 },
-        {"d8:announce35:udp://tracker.example",                 "BitTorrent",             0 },
-        {"\0\x05\x16\x07\0\x02\0\0Mac OS X",                    "without ._",             16},
-        {"Entry not found",                                     "begins \"Entry not",     0 },
-        {"Invalid username or password.\n",                     "or password.\"; downlo", 0 },
-        {"{\"error\":\"Access to model x is restricted\"}",     "Access to model x is",   0 },
-        {"{\"message\": \"Not Found\", \"status\": 404}",
-         "answer in place of the file: \"Not Found",                                      0 },
-        {"{\"error\": {\"message\": \"quota\"}}",               "quota",                  0 },
+        {"\n\n  <!DOCTYPE HTML PUBLIC>",                        "web page",                   0 },
+        {"\xef\xbb\xbf<HTML><body>",                            "web page",                   0 },
+        {"<!-- x --><html lang=\"en\">",                        "web page",                   0 },
+        {"<?xml version=\"1.0\"?><Error><Code>AccessDenied",    "XML document",               0 },
+        {"<?xml version=\"1.0\"?><html xmlns=\"x\">",           "web page",                   0 },
+        {"\x1f\x8b\x08\x08\x1a\x2b\x3c\x4d\0\x03",              "gzip file: unpack",          10},
+        {"7z\xbc\xaf\x27\x1c\0\x04",                            "7z archive",                 8 },
+        {"Rar!\x1a\x07\x01\0",                                  "RAR archive",                8 },
+        {"\x28\xb5\x2f\xfd\x04\x58\x01\0",                      "Zstandard",                  8 },
+        {"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",                       "PNG picture",                16},
+        {"\xff\xd8\xff\xe0\0\x10JFIF",                          "JPEG picture",               10},
+        {"RIFF\x10\0\0\0WEBPVP8 ",                              "WebP picture",               16},
+        {"GGUF\x03\0\0\0\x01\0\0\0",                            "GGUF",                       12},
+        {"version https://git-lfs.github.com/spec/v1\noid sha", "git lfs pull",               0 },
+        {"/annex/objects/SHA256E-s42--abc",                     "git annex get",              0 },
+        {"d8:announce35:udp://tracker.example",                 "BitTorrent",                 0 },
+        {"\0\x05\x16\x07\0\x02\0\0Mac OS X",                    "does not begin with ._",     16},
+        {"Entry not found",                                     "begins with \"Entry not",    0 },
+        {"Invalid username or password.\n",                     "or password.\"; downlo",     0 },
+        {"{\"error\":\"Access to model x is restricted\"}",     "Access to model x is",       0 },
+        {"{\"message\": \"Not Found\", \"status\": 404}",       "error message: \"Not Found",
+         0                                                                                      },
+        {"{\"error\": {\"message\": \"quota\"}}",               "quota",                      0 },
     };
     static const char *const names[] = {"a.safetensors", "a.ckpt", "a"};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i)
@@ -217,7 +217,7 @@ static void names_downloads_that_go_on(void)
     const char *const path =
         write_good("w.safetensors", two_tensors, "\0\0\0\0\0\0", 6);
     (void)write_text("w.safetensors.aria2", "");
-    refuse(path, DR_CORRUPT, "its .aria2 file lies beside it");
+    refuse(path, DR_CORRUPT, "there is an .aria2 file beside it");
     check_int(unlink(scratch_path("w.safetensors.aria2")), ==, 0);
     check_int(try_open(path), ==, DR_OK);
 
@@ -265,7 +265,7 @@ static void notices_changes(void)
     check_int(tensor_file_read(&file, a, 0, data, 4, &error), ==, DR_CHANGED);
     check_has(error.message, path);
     check_has(error.message, "tensor a");
-    check_has(error.message, "cut short");
+    check_has(error.message, "truncated");
     check_int(tensor_file_read(&file, tensor_file_find(&file, "b"), 0, data, 2, &error),
               ==, DR_OK);
     check_int(tensor_file_check(&file, &error), ==, DR_CHANGED);
@@ -354,12 +354,11 @@ static void refuses_bad_sets(void)
     refuse(write_text(name, INDEX(A1 "," C1 ",\"b\":\"m-3.safetensors\"")),
            DR_NOT_FOUND, "m-3.safetensors is missing");
     refuse(write_text(name, INDEX(A1 "," B2)), DR_CORRUPT,
-           "m-1.safetensors has tensor c, of which the index knows nothing");
+           "m-1.safetensors has tensor c, which is not in the index");
     refuse(write_text(name, INDEX(A1 "," B2 "," C1 ",\"d\":\"m-2.safetensors\"")),
-           DR_CORRUPT, "promises tensor d in shard m-2.safetensors");
-    refuse(
-        write_text(name, INDEX(A1 "," B2 ",\"c\":\"m-2.safetensors\"")), DR_CORRUPT,
-        "tensor c lies in shard m-1.safetensors, but the index says m-2.safetensors");
+           DR_CORRUPT, "lists tensor d in shard m-2.safetensors");
+    refuse(write_text(name, INDEX(A1 "," B2 ",\"c\":\"m-2.safetensors\"")), DR_CORRUPT,
+           "tensor c is in shard m-1.safetensors, but the index says m-2.safetensors");
     refuse(write_text(name, INDEX(A1 "," A1)), DR_CORRUPT, "twice");
     refuse(write_text(name, "{\"weight_map\":[]}"), DR_UNSUPPORTED, "weight_map");
     refuse(write_text(name, "{\"weight_map\":{\"a\":1}}"), DR_CORRUPT, "tensor a");
@@ -367,7 +366,7 @@ static void refuses_bad_sets(void)
     refuse(write_text(name, "{"), DR_CORRUPT, "is not valid JSON");
     check_int(try_open(write_text(name, "{\"weight_map\":{}}")), ==, DR_OK);
     write_good("m-2.safetensors", shard_2, "b", 1);
-    refuse(write_text(name, INDEX(A1 "," B2 "," C1)), DR_CORRUPT, "cut short");
+    refuse(write_text(name, INDEX(A1 "," B2 "," C1)), DR_CORRUPT, "truncated");
     check_has(error.message, "m-2.safetensors");
     write_text("m-2.safetensors", INDEX(A1)); /* an index is no shard */
     refuse(scratch_path(name), DR_CORRUPT, "m-2.safetensors is JSON");
@@ -388,7 +387,7 @@ static void keeps_shards_beside_the_index(void)
         char text[256];
         (void)snprintf(text, sizeof text, "{\"weight_map\":{\"a\":\"%s\"}}", paths[i]);
         refuse(write_text("path.safetensors.index.json", text), DR_CORRUPT,
-               "no shard that is a plain .safetensors or .bin name");
+               "not the name of a .safetensors or .bin file");
     }
 }
 

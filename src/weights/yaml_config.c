@@ -76,7 +76,7 @@ static enum dr_code open_level(struct walk *walk, bool is_mapping, struct dr_err
         return refuse_size(walk, "levels", YAML_MAX_DEPTH, err);
     const struct level *const outer = top(walk);
     if (outer && outer->is_mapping && !outer->has_key)
-        return error_set(err, DR_UNSUPPORTED, "%.600s: a key that is not a text",
+        return error_set(err, DR_UNSUPPORTED, "%.600s: a key is not a string",
                          walk->path);
     const enum dr_code code = begin_value(walk, err);
     if (code) return code;

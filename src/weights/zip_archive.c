@@ -36,7 +36,7 @@ static enum dr_code no_memory(struct dr_error *err)
 
 static enum dr_code broken(struct dr_error *err, const char *what)
 {
-    return error_set(err, DR_CORRUPT, "its zip directory %s; fetch it again", what);
+    return error_set(err, DR_CORRUPT, "its zip directory %s; download it again", what);
 }
 
 /* ---- the end of the file ---- */
@@ -56,11 +56,11 @@ static enum dr_code read_end64(const struct tensor_shard *shard, uint64_t end_at
     if (code || memcmp(locator, locator_mark, 4) != 0) return code;
     const uint64_t at = number_at(locator + 8, 8);
     if (end_at < END64_BYTES || at > end_at - END64_BYTES)
-        return broken(err, "has its 64-bit record outside of the file");
+        return broken(err, "has its 64-bit record outside the file");
     code = tensor_shard_read(shard, at, end, sizeof end, err);
     if (code) return code;
     if (memcmp(end, end64_mark, 4) != 0)
-        return broken(err, "has no 64-bit record where it says");
+        return broken(err, "has no 64-bit record at the given position");
     *place = (struct directory_place){.at = number_at(end + 48, 8),
                                       .bytes = number_at(end + 40, 8),
                                       .entry_count = number_at(end + 32, 8)};
@@ -87,8 +87,8 @@ static enum dr_code find_directory(const struct tensor_shard *shard,
         return read_end64(shard, tail_at + at, place, err);
     }
     return error_set(err, DR_CORRUPT,
-                     "it is cut short: the directory of a zip file belongs at its end; "
-                     "fetch it again");
+                     "it is truncated: a zip file must end with its directory; "
+                     "download it again");
 }
 
 static enum dr_code read_directory(struct zip_archive *archive,
@@ -105,10 +105,10 @@ static enum dr_code read_directory(struct zip_archive *archive,
     free(tail);
     if (code) return code;
     if (place->at > file_bytes || place->bytes > file_bytes - place->at)
-        return broken(err, "lies outside of the file");
+        return broken(err, "is outside the file");
     if (place->bytes > DIRECTORY_MAX_BYTES ||
         place->entry_count > place->bytes / ENTRY_BYTES)
-        return broken(err, "does not have the size that its entries take");
+        return broken(err, "does not have the size of its entries");
     archive->directory_at = place->at;
     archive->directory_bytes = (size_t)place->bytes;
     archive->directory = malloc(archive->directory_bytes + 1);
@@ -195,7 +195,7 @@ static enum dr_code parse_entries(struct zip_archive *archive, uint64_t entry_co
         at += bytes;
     }
     if (at != archive->directory_bytes)
-        return broken(err, "does not have the size that its entries take");
+        return broken(err, "does not have the size of its entries");
     qsort(archive->entries, archive->entry_count, sizeof archive->entries[0],
           compare_entries);
     for (size_t i = 1; i < archive->entry_count; ++i)
@@ -298,23 +298,23 @@ enum dr_code zip_archive_place(const struct zip_archive *archive,
     unsigned char local[LOCAL_BYTES];
     if (!entry->is_stored)
         return error_set(err, DR_UNSUPPORTED,
-                         "entry %.*s of its zip is compressed or encrypted; PyTorch "
-                         "stores them as they are",
+                         "entry %.*s of its zip file is compressed or encrypted; "
+                         "PyTorch stores entries uncompressed",
                          (int)(entry->name_bytes < 160 ? entry->name_bytes : 160),
                          entry->name);
     /* Entries lie before the directory. */
     if (archive->directory_at < LOCAL_BYTES ||
         entry->header_at > archive->directory_at - LOCAL_BYTES)
-        return broken(err, "gives an entry a place outside of the file");
+        return broken(err, "has an entry outside the file");
     const enum dr_code code =
         tensor_shard_read(archive->shard, entry->header_at, local, sizeof local, err);
     if (code) return code;
     if (memcmp(local, local_mark, 4) != 0)
-        return broken(err, "gives an entry a place where none is");
+        return broken(err, "points to an entry that does not exist");
     const uint64_t left = archive->directory_at - LOCAL_BYTES - entry->header_at;
     const uint64_t skipped = number_at(local + 26, 2) + number_at(local + 28, 2);
     if (skipped > left || entry->bytes > left - skipped)
-        return broken(err, "gives an entry more bytes than the file has");
+        return broken(err, "has an entry that is larger than the file");
     *offset = entry->header_at + LOCAL_BYTES + skipped;
     return DR_OK;
 }

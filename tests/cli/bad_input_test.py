@@ -209,7 +209,7 @@ class BadInput(Case):
             (f"encode {other} file -o none/a.safetensors", "not_found", "no folder none/"),
             (f"decode {other} latent.safetensors -o a.safetensors", "bad_input", ".png"),
             (f"decode {other} latent.safetensors -o a.gif", "bad_input", ".png"),
-            (f"{LINE} -o a.jpg -p {long}", "bad_input", "a JPEG takes at most 65533"),
+            (f"{LINE} -o a.jpg -p {long}", "bad_input", "a JPEG holds at most 65533"),
             (f"{LINE} -o a.jpeg -n {long} --batch 3", "bad_input", "write a PNG"),
         ]
         before = self.memory(shell)["components"]
@@ -235,7 +235,7 @@ class BadInput(Case):
         pages = {
             "page.safetensors": (b"<!DOCTYPE html>\n<html>", "a web page (HTML)"),
             "page.ckpt": (b"\n\n<HTML><HEAD>", "a web page (HTML)"),
-            "denied.safetensors": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "an XML text"),
+            "denied.safetensors": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "an XML document"),
             "packed.safetensors": (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "a gzip file: unpack it first"),
             "pointer.safetensors": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
             "answer.safetensors": (b'{"error": "Invalid credentials"}', "Invalid credentials"),
@@ -255,10 +255,10 @@ class BadInput(Case):
                 self.assertNotIn("header", answer["error"]["message"])
         data = (HOME / "tiny.safetensors").read_bytes()
         (self.folder / "m.safetensors.part").write_bytes(data[:-1])
-        self.fail_with(shell, "model m.safetensors.part", "corrupt", "cut short", "ends in .part", "not finished")
+        self.fail_with(shell, "model m.safetensors.part", "corrupt", "truncated", "ends in .part", "not finished")
         (self.folder / "m.safetensors").write_bytes(data)
         (self.folder / "m.safetensors.aria2").write_bytes(b"")
-        self.fail_with(shell, "model m.safetensors", "corrupt", "its .aria2 file lies beside it")
+        self.fail_with(shell, "model m.safetensors", "corrupt", "there is an .aria2 file beside it")
         self.fail_with(shell, f"{LINE} -o a.png --init page.safetensors", "unsupported", "a web page (HTML)")
         self.fail_with(shell, f"{LINE} -o a.png --init ../tiny.safetensors", "unsupported", "a safetensors file")
         self.succeed(shell, f"{LINE} -o a.png")

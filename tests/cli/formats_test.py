@@ -104,7 +104,7 @@ class Formats(Case):
         # A shard that is no file of tensors, is missing, or is of another download.
         shard = self.folder / "m/tiny-00002-of-00002.bin"
         for content, code, part in ((b"<!DOCTYPE html><html>", "unsupported", "a web page"),
-                                    (index.read_bytes(), "corrupt", "JSON where a file with tensors belongs"),
+                                    (index.read_bytes(), "corrupt", "is JSON, not a file with tensors"),
                                     (None, "not_found", "is missing"),
                                     ((self.folder / "m/tiny-00001-of-00002.bin").read_bytes(), "corrupt", "the index says")):
             shard.unlink()
@@ -223,7 +223,7 @@ class Formats(Case):
         storage = Storage("F32", bytes(24))
         (self.folder / "turned.ckpt").write_bytes(torch_save.save_zip({"w": Tensor(storage, (2, 3), 0, (1, 2))}))
         answer, _ = self.ask("inspect", "turned.ckpt")
-        self.assertIn("tensor w: [2, 3] is not stored contiguously", answer["error"]["message"])
+        self.assertIn("tensor w: [2, 3] is not contiguous", answer["error"]["message"])
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ class Generate(Case):
             if name == "unet":
                 self.assertEqual(len(named), 20)
                 self.assertRegex(rows[-1][1], r"^\d+ more kinds and shapes$")
-        self.assertRegex(done.stderr, r"of library: of [\d.]+ GFLOP/s, which a plain matrix product reached just before "
+        self.assertRegex(done.stderr, r"of library: relative to [\d.]+ GFLOP/s, the rate of a GEMM measured just before "
                                       r"the job\n$")
 
     def test_profile_in_the_shell(self):

@@ -140,8 +140,8 @@ class Seeds(Case):
                          latents_of(self.folder / f"{2 ** 63 + 5}.safetensors")[1])
 
     def test_what_is_no_seed(self):
-        for seed, part in ((2 ** 64, "the most is 18446744073709551615"), (-2, "the least is 0, or -1"), ("1e3", "whole number"),
-                           ("0x10", "whole number"), ("", "whole number"), ("-", "whole number"), (-2 ** 64, "the least is 0")):
+        for seed, part in ((2 ** 64, "the maximum is 18446744073709551615"), (-2, "the minimum is 0, or -1"), ("1e3", "whole number"),
+                           ("0x10", "whole number"), ("", "whole number"), ("-", "whole number"), (-2 ** 64, "the minimum is 0")):
             answer, code = self.ask(*self.line(seed, "x.png"))
             self.assertEqual((code, answer["error"]["code"]), (2, "bad_input"), answer)
             self.check_sentence(answer["error"]["message"], ["--seed", part])

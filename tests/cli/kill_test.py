@@ -43,7 +43,7 @@ def check_whole(path):
     if path.suffix == ".safetensors":
         head, data = latents_of(path)
         if len(data) != head["latent"]["data_offsets"][1]:
-            raise ValueError("latents are cut short")
+            raise ValueError("latents are truncated")
         return
     width, height, bits, _ = png_head(path)
     check_chunks(path.read_bytes())

@@ -87,7 +87,7 @@ class Packs(Case):
                               capture_output=True, text=True, restore_signals=False, check=False,
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB)))
         self.assertEqual(done.returncode, 0, done)
-        self.assertIn("the weights of unet will be private memory: no room for a pack", done.stderr)
+        self.assertIn("the weights of unet will be private memory: no space for a pack", done.stderr)
         self.assertEqual({pack["source"].split()[0] for pack in self.listed()}, {"text"})
 
     def test_a_folder_that_cannot_be_used(self):

@@ -153,7 +153,7 @@ class Vaes(Case):
                                      "vae/below/twin.safetensors", "vae/below/sharp.safetensors"})
         self.assertEqual([path for path, row in rows.items() if row["active"]], ["./m.vae.safetensors"])
         self.assertEqual([path for path, row in rows.items() if not row["usable"]], ["vae/cut.safetensors"])
-        self.assertIn("cut short", rows["vae/cut.safetensors"]["fit"])
+        self.assertIn("truncated", rows["vae/cut.safetensors"]["fit"])
         self.assertEqual(rows["vae/below/twin.safetensors"]["same_as"], "./m.vae.safetensors")
         self.assertEqual(rows["vae/below/sharp.safetensors"]["same_as"], "none")  # the checkpoint's own, in a file
         inspected, _ = self.ask("inspect", "vae/below/twin.safetensors", "--digest")
