@@ -126,19 +126,26 @@ library() {
     ar rcs "$work/build/libdarkroom_$1.a" "$work/build/$3.o"
 }
 mkdir "$work/build"
-for layer in base mem image weights compute model sampling pipeline switch job engine; do
+for layer in base mem image weights compute model sampling pipeline switch job engine front cli; do
     library "$layer" "int clean_$layer;" clean
 done
 library mem 'void *mmap(); void *map(void) { return mmap(); }' mem
+library front 'void *json_object(); void *answer(void) { return json_object(); }' front
 symbols=("$checks/symbols.sh" "$work/build")
 passes symbols "${symbols[@]}"
 for call in compute:malloc compute:free compute:posix_memalign model:calloc model:realloc model:strdup model:mmap \
-    engine:mmap base:munmap weights:mprotect; do
+    engine:mmap base:munmap weights:mprotect cli:mmap cli:json_object; do
     layer=${call%%:*}
     library "$layer" "void *${call#*:}(); void *f(void) { return ${call#*:}(); }" planted
     fails "$call" "${symbols[@]}"
     library "$layer" "int clean_$layer;" clean
 done
+library front 'int planted;' planted
+if "${symbols[@]}" >/dev/null 2>&1; then
+    echo "symbols: sees no JSON in front and passes" >&2
+    failed=1
+fi
+library front 'void *json_object(); void *answer(void) { return json_object(); }' front
 library mem 'int planted;' planted
 if "${symbols[@]}" >/dev/null 2>&1; then
     echo "symbols: sees no mapping in mem and passes" >&2

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Who allocates: compute and model call neither malloc nor mmap, and mem alone maps memory.
+# Who allocates: compute and model call neither malloc nor mmap, and mem alone maps memory. Who makes JSON: in cli only
+# listing calls the JSON library, to read answers.
 #
 #   symbols.sh BUILD_ROOT
 #
@@ -41,11 +42,21 @@ allocating='malloc|calloc|realloc|reallocarray|free|aligned_alloc|posix_memalign
 mapping='mmap|mmap64|munmap|mremap|mprotect|brk|sbrk|shmat|shm_open|memfd_create'
 
 forbid "$allocating" "an operator or a network allocates (base/pool.h for records, mem/region.h for data)" compute model
-forbid "$mapping" "maps memory, which only mem may" base image weights compute model sampling pipeline switch job engine
+forbid "$mapping" "maps memory, which only mem may" base image weights compute model sampling pipeline switch job engine front cli
+
+found=$(undefined_symbols libdarkroom_cli.a | grep -E ' json_' | grep -vE 'src_cli_(listing|soak)\.c\.o ' || true)
+if [[ -n $found ]]; then
+    printf 'libdarkroom_cli.a: calls the JSON library, which only src/cli/listing.c may (src/front makes answers):\n%s\n' "$found" >&2
+    failed=1
+fi
 
 # The check must be able to see: mem does map.
 if [[ $(undefined_symbols libdarkroom_mem.a) != *' mmap'* ]]; then
     echo "mem does not seem to map memory: this check sees nothing" >&2
+    failed=1
+fi
+if [[ $(undefined_symbols libdarkroom_front.a) != *' json_'* ]]; then
+    echo "front does not seem to make JSON: this check sees nothing" >&2
     failed=1
 fi
 echo "$looked_at libraries looked at"

@@ -1,0 +1,70 @@
+#include "front/forecast_json.h"
+
+#include "check.h"
+#include "front/json_fixture.h"
+
+static const char *answered(const struct dr_forecast *forecast)
+{
+    json_t *const answer = json_object();
+    forecast_json_add(answer, forecast);
+    return json_text(answer);
+}
+
+static void has_every_field(void)
+{
+    const struct dr_forecast forecast = {
+        .width = 512,
+        .height = 768,
+        .components = {{.role = DR_ROLE_UNET,
+                        .tensor_count = 3,
+                        .stored_bytes = 6,
+                        .weights_bytes = 12}                             },
+        .component_count = 1,
+        .text_arena_bytes = 1,
+        .unet_arena_bytes = 2,
+        .vae_arena_bytes = 3,
+        .load_scratch_bytes = 4,
+        .resident_peak_bytes = 5,
+        .phased_peak_bytes = 6,
+        .levels =
+            { {.peak_bytes = 7,
+              .budget_bytes = 8,
+              .work = 1.0,
+              .manner = "all components resident"},
+                       {.peak_bytes = 9, .budget_bytes = 10, .work = 1.25, .manner = "in bands"}},
+        .level_count = 2,
+        .budget_bytes = 11,
+        .budget_reason = "--budget",
+        .verdict = "fits",
+        .fits = 1,
+        .unet_flop = 1607e9,
+        .vae_flop = 2.5e12
+    };
+    check_str(
+        answered(&forecast),
+        "{'forecast':{'width':512,'height':768,"
+        "'components':[{'role':'unet','tensor_count':3,'stored_bytes':6,"
+        "'weights_bytes':12}],"
+        "'text_arena_bytes':1,'unet_arena_bytes':2,'vae_arena_bytes':3,"
+        "'load_scratch_bytes':4,'resident_peak_bytes':5,'phased_peak_bytes':6,"
+        "'levels':[{'manner':'all components resident','budget_bytes':8,'peak_bytes':7,"
+        "'work':1.0},{'manner':'in bands','budget_bytes':10,'peak_bytes':9,"
+        "'work':1.25}],"
+        "'unet_flop':1.607e12,'vae_flop':2.5e12,'fits':true,"
+        "'verdict':'fits'},'budget':{'bytes':11,'reason':'--budget'}}");
+}
+
+static void empty_lists_are_lists(void)
+{
+    const struct dr_forecast forecast = {.verdict = "does not fit"};
+    check_has(answered(&forecast), "'components':[],");
+    check_has(answered(&forecast), "'levels':[],");
+    check_has(answered(&forecast), "'fits':false,'verdict':'does not fit'}");
+}
+
+int main(void)
+{
+    check_run(has_every_field);
+    check_run(empty_lists_are_lists);
+    return check_done();
+}
