@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Tests of the Python tools that the scripts rely on: test_summary.py, memory_table.py, memory_plot.py,
-bench/peers_table.py and bench/scene.
+same_pictures.py, bench/peers_table.py and bench/scene.
 
     tools_test.py SOURCE_ROOT
 """
@@ -167,6 +167,121 @@ class MemoryPlot(unittest.TestCase):
             done = run("tools/memory_plot.py", log.name, log.name, log.name + ".none")
         self.assertEqual(done.returncode, 1)
         self.assertIn("no region", done.stderr)
+
+
+# Stands for `darkroom` and for random_checkpoint: writes and answers always the same.
+PROGRAM = """#!/bin/sh
+while [ $# -gt 0 ]; do
+    case $1 in
+        -o) printf 'PICTURE' >"$2" ;;
+        --memory-log) echo '{"event":"opened","component":"vae","tag":"weights","kind":"private","bytes":8192}' >"$2" ;;
+    esac
+    shift
+done
+echo '{"ok":true,"command":"generate","ms":1,"peak_private_bytes":PEAK,"a":1,"b":2,"c":3}'
+"""
+
+
+class SamePictures(unittest.TestCase):
+    """What must be reported: the negative controls of same_pictures.py."""
+
+    def difference(self, change, more=None, **settings):
+        """What compare() says of two outcomes of which one is changed."""
+        import same_pictures
+        answer = {"ok": True, "command": "memory", "ms": 5, "ledger": {"private_bytes": 10, "peak_private_bytes": 20},
+                  "regions": [{"start": 1, "tag": "weights", "component": "vae", "kind": "private", "bytes": 3},
+                              {"start": 2, "tag": "weights", "component": "unet", "kind": "private", "bytes": 4}],
+                  "reason": "as before", "budget": {"bytes": 7}, **(more or {})}
+        outcome = {"code": 0, "answers": [answer], "files": {"a.png": b"0123456789"}, "errors": [],
+                   "opened": [["vae", "weights", "private", 3]]}
+        changed = json.loads(json.dumps({**outcome, "files": {}}))
+        changed["files"] = dict(outcome["files"])
+        change(changed)
+        job = same_pictures.Job("job", "memory", **settings)
+        return same_pictures.compare(job, same_pictures.Outcome(**outcome), same_pictures.Outcome(**changed))
+
+    def check_reported(self, change, part, **more):
+        differences = self.difference(change, **more).differences
+        self.assertEqual(len(differences), 1, differences)
+        self.assertIn(part, differences[0])
+
+    def test_the_same(self):
+        result = self.difference(lambda changed: None)
+        self.assertEqual((result.differences, result.lost), ([], 0))
+        self.assertGreater(result.figures, 10)
+
+    def test_one_byte(self):
+        self.check_reported(lambda changed: changed["files"].update({"a.png": b"0123x56789"}), "a.png: differs from byte 4")
+        self.check_reported(lambda changed: changed["files"].update({"a.png": b"012345678"}), "a.png: differs from byte 9")
+        self.check_reported(lambda changed: changed["files"].clear(), "a.png: only written before")
+
+    def test_figures(self):
+        def region(changed):
+            changed["answers"][0]["regions"][1]["bytes"] = 5
+
+        def state(changed):
+            changed["answers"][0]["state"] = "released"
+
+        self.check_reported(lambda changed: changed["answers"][0]["ledger"].update(private_bytes=11),
+                            "answer 1 (memory).ledger.private_bytes: 10 before, 11 after")
+        self.check_reported(region, "regions[0].bytes: 4 before, 5 after")
+        self.check_reported(state, "state: 'resident' before", more={"state": "resident"})
+        self.check_reported(lambda changed: changed.update(code=1), "exit code")
+        self.check_reported(lambda changed: changed["opened"].append(["vae", "scratch", "private", 3]), "only after")
+
+    def test_what_never_counts(self):
+        def change(changed):
+            answer = changed["answers"][0]
+            answer.update(ms=9, reason="in other words", new_field=1)
+            answer["regions"].reverse()
+            for region in answer["regions"]:
+                region["start"] += 4096
+
+        self.assertEqual(self.difference(change).differences, [])
+
+    def test_the_default_budget_does_not_count(self):
+        def change(changed):
+            changed["answers"][0]["budget"]["bytes"] = 8
+
+        self.assertEqual(self.difference(change, budget=None).differences, [])
+        self.check_reported(change, "budget.bytes")
+
+    def test_too_little_to_compare(self):
+        def change(changed):
+            del changed["answers"][0]["regions"], changed["answers"][0]["ledger"]
+
+        self.check_reported(change, "figures could be compared")
+
+    def test_a_job_that_proves_nothing(self):
+        self.check_reported(lambda changed: changed["errors"].append("generate: no such option"), "no such option")
+
+    def run_with(self, **changes):
+        """The tool with two builds whose programs are PROGRAM; that after differs in the changes."""
+        with tempfile.TemporaryDirectory() as folder:
+            for side, values in (("before", {}), ("after", changes)):
+                tools = pathlib.Path(folder) / side / "tools"
+                tools.mkdir(parents=True)
+                text = PROGRAM
+                for name, value in {"PICTURE": "a picture", "PEAK": "77", **values}.items():
+                    text = text.replace(name, value)
+                (tools / "random_checkpoint").write_text(text)
+                (tools.parent / "darkroom").write_text(text)
+                for program in (tools / "random_checkpoint", tools.parent / "darkroom"):
+                    program.chmod(0o755)
+            done = run("tools/same_pictures.py", f"{folder}/before", f"{folder}/after", "--jobs", "sd15-plain", "vae-path")
+        return done.returncode, done.stdout + done.stderr
+
+    def test_whole(self):
+        code, said = self.run_with()
+        self.assertEqual(code, 0, said)
+        self.assertIn("2 jobs, 2 files", said)
+        code, said = self.run_with(PICTURE="a pictury")
+        self.assertEqual(code, 1, said)
+        self.assertIn("DIFFERS  vae-path", said)
+        self.assertIn("a.png: differs from byte 8 on", said)
+        code, said = self.run_with(PEAK="78")
+        self.assertEqual(code, 1, said)
+        self.assertIn("peak_private_bytes: 77 before, 78 after", said)
 
 
 class PeersTable(unittest.TestCase):
