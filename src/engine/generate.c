@@ -194,22 +194,22 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
                          struct dr_generate_result *result)
 {
     char words[120];
-    result->cut_tokens = want->tokens[0].cut_count;
-    result->cut_tokens_negative = want->negative_tokens[0].cut_count;
+    result->cut_tokens = want->prompt_chunks[0].cut_count;
+    result->cut_tokens_negative = want->negative_chunks[0].cut_count;
     const struct {
-        const struct token_list *tokens;
+        const struct prompt_chunks *chunks;
         const char *what, *text;
     } prompts[] = {
-        {want->tokens,          "prompt",          want->prompt  },
-        {want->negative_tokens, "negative prompt", want->negative}
+        {want->prompt_chunks,   "prompt",          want->prompt  },
+        {want->negative_chunks, "negative prompt", want->negative}
     };
     for (int i = 0; i < 2; ++i) {
-        if (prompts[i].tokens->cut_count == 0) continue;
+        if (prompts[i].chunks->cut_count == 0) continue;
         tokenizer_cut_text(tokenizers_of(&engine->model.tokenizers, 0), prompts[i].text,
                            words, sizeof words);
         append_sentence(result->warnings, sizeof result->warnings,
                         "The %s is longer than 75 tokens: %d were cut, from \"%s\".",
-                        prompts[i].what, (int)prompts[i].tokens->cut_count, words);
+                        prompts[i].what, (int)prompts[i].chunks->cut_count, words);
     }
 }
 
@@ -273,7 +273,9 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
                                 .vae_flags = options->vae_flags,
                                 .start = receipt_begin(engine)};
     code = generate_request(&engine->model, options, &want, err);
-    return answer_request(engine, code, &want, &ask, result, err);
+    code = answer_request(engine, code, &want, &ask, result, err);
+    job_request_finish(&want);
+    return code;
 }
 
 void dr_generate_result_free(struct dr_generate_result *result)

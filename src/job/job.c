@@ -95,7 +95,8 @@ static enum dr_code make_plans(struct job *job, struct dr_error *err)
         const struct unet_shape shape = {.n = want->guided ? 2 : 1,
                                          .height = job->latent_height,
                                          .width = job->latent_width,
-                                         .tokens = TOKENIZER_POSITIONS};
+                                         .tokens = TOKENIZER_POSITIONS *
+                                                   stage_chunk_count(job)};
         code = unet_plan_create(&job->unet_plan, pipeline->unet, &shape, want->profile,
                                 err);
     }
@@ -482,10 +483,13 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
         tally_rise(tally, job->probe.check_bytes);
         tally->now -= job->probe.check_bytes;
         break;
-    case ACTION_PROMPTS:
-        tally_rise(tally,
-                   prompt_cache_bytes(conditioning_row_bytes(job->context.pipeline)));
+    case ACTION_PROMPTS: {
+        /* Rows are copied, so that for a moment there are two caches. */
+        const struct prompt_cache_shape shape = stage_cache_shape(job);
+        tally_rise(tally, prompt_cache_bytes(&shape));
+        tally->now -= job->context.pipeline->prompts.rows.bytes;
         break;
+    }
     case ACTION_RESERVE: tally_rise(tally, job_region_bytes(job)); break;
     case ACTION_REFUND: tally->now -= job_region_bytes(job); break;
     case ACTION_RESTORE:
@@ -580,7 +584,8 @@ void job_plan(struct job *job, enum job_residency residency)
         if (residency != JOB_PHASED && job_needs(job, role))
             add(&tally, ACTION_LOAD, role, order);
     }
-    if (job->request.wants_text && !pipeline->prompts.rows.data)
+    if (job->request.wants_text &&
+        pipeline->prompts.shape.row_count != stage_cache_shape(job).row_count)
         add(&tally, ACTION_PROMPTS, ROLE_TEXT, order);
     add(&tally, ACTION_RESERVE, ROLE_COUNT, order);
     add_phases(&tally, residency == JOB_PHASED);
@@ -764,10 +769,11 @@ static enum dr_code execute(struct job *job, const struct action *action,
     case ACTION_SAVE: return save_original(job, err);
     case ACTION_REFERENCE:
     case ACTION_PROBE: return run_probe(job, action->kind, err);
-    case ACTION_PROMPTS:
+    case ACTION_PROMPTS: {
+        const struct prompt_cache_shape shape = stage_cache_shape(job);
         return prompt_cache_open(&job->context.pipeline->prompts, job->context.ledger,
-                                 conditioning_row_bytes(job->context.pipeline),
-                                 job->context.pipeline->text_count, err);
+                                 &shape, err);
+    }
     case ACTION_RESERVE: return reserve(job, err);
     case ACTION_TEXT: return stage_text(job, action->role, err);
     case ACTION_ENCODE: return stage_encode(job, err);

@@ -81,8 +81,9 @@ struct job_request {
     int32_t clip_skip;
     enum dr_rng rng;
     struct sampler_options sampler;
-    /* for each text encoder; zeros beyond the family's */
-    struct token_list tokens[PIPELINE_TEXTS], negative_tokens[PIPELINE_TEXTS];
+    /* For each text encoder, all with the same number of chunks; empty beyond the family's, and in a
+     * forecast, which counts one chunk. Borrowed. */
+    struct prompt_chunks prompt_chunks[PIPELINE_TEXTS], negative_chunks[PIPELINE_TEXTS];
     bool negative_is_zero;          /* SDXL, and no negative prompt was given */
     struct size_conditioning sizes; /* SDXL */
     bool sizes_said;

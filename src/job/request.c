@@ -230,6 +230,29 @@ static enum dr_code pick_conditioning(const struct dr_generate_options *options,
     return code;
 }
 
+/* All to the number of chunks that the longest has. */
+static enum dr_code pad_prompts(struct current_model *model, struct job_request *want,
+                                struct dr_error *err)
+{
+    const struct pipeline *const pipeline = model->pipeline;
+    int32_t count = 0;
+    enum dr_code code = DR_OK;
+    for (int32_t i = 0; i < pipeline->text_count; ++i) {
+        if (want->prompt_chunks[i].count > count) count = want->prompt_chunks[i].count;
+        if (want->negative_chunks[i].count > count)
+            count = want->negative_chunks[i].count;
+    }
+    for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
+        const int32_t rows = clip_text_info(pipeline->text[i]).vocabulary;
+        code = tokenizers_pad(&model->tokenizers, i, rows, count,
+                              &want->prompt_chunks[i], err);
+        if (code == DR_OK)
+            code = tokenizers_pad(&model->tokenizers, i, rows, count,
+                                  &want->negative_chunks[i], err);
+    }
+    return code;
+}
+
 static enum dr_code tokenize(struct current_model *model, struct job_request *want,
                              struct dr_error *err)
 {
@@ -240,13 +263,21 @@ static enum dr_code tokenize(struct current_model *model, struct job_request *wa
     enum dr_code code = current_model_open_tokenizers(model, err);
     for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
         const int32_t rows = clip_text_info(pipeline->text[i]).vocabulary;
-        code =
-            tokenizers_encode(tokenizers, i, rows, want->prompt, &want->tokens[i], err);
+        code = tokenizers_encode(tokenizers, i, rows, want->prompt,
+                                 &want->prompt_chunks[i], err);
         if (code == DR_OK)
             code = tokenizers_encode(tokenizers, i, rows, want->negative,
-                                     &want->negative_tokens[i], err);
+                                     &want->negative_chunks[i], err);
     }
-    return code;
+    return code == DR_OK ? pad_prompts(model, want, err) : code;
+}
+
+void job_request_finish(struct job_request *want)
+{
+    for (int32_t i = 0; i < PIPELINE_TEXTS; ++i) {
+        prompt_chunks_finish(&want->prompt_chunks[i]);
+        prompt_chunks_finish(&want->negative_chunks[i]);
+    }
 }
 
 /* All that a forecast needs as well: everything but the output and the tokens. */

@@ -7,7 +7,8 @@
 #include "job/job.h"
 #include "switch/current_model.h"
 
-/* Check all options and make the request. Errors: DR_BAD_INPUT says what to give instead. */
+/* Check all options and make the request, which owns its prompts' chunks: job_request_finish, also after an
+ * error. Errors: DR_BAD_INPUT says what to give instead. */
 enum dr_code generate_request(struct current_model *model,
                               const struct dr_generate_options *options,
                               struct job_request *want,
@@ -18,6 +19,9 @@ enum dr_code forecast_request(struct current_model *model,
                               const struct dr_generate_options *options,
                               struct job_request *want,
                               struct dr_error *err) DR_MUST_CHECK;
+
+/* Release what a request owns. Copies of it are worth nothing then. */
+void job_request_finish(struct job_request *want);
 
 enum codec_direction {
     CODEC_ENCODE,

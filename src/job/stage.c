@@ -87,13 +87,31 @@ static void check_unet_plan(const struct job *job)
 
 /* ---- text -------------------------------------------------------------------------------- */
 
-static struct prompt_cache_key prompt_key(const struct job *job,
-                                          const struct token_list *tokens)
+/* Of the weights that the text encoder's slot has, or would have loaded. */
+static const struct source *encoder_of(const struct job *job, enum component_role role)
 {
-    struct prompt_cache_key key = {.clip_skip = job->request.clip_skip};
-    for (int32_t i = 0; i < job->context.pipeline->text_count; ++i)
-        memcpy(key.ids[i], tokens[i].ids, sizeof key.ids[i]);
+    return slot_active(&job->context.pipeline->slots[role]);
+}
+
+static struct prompt_cache_key chunk_key(const struct job *job,
+                                         const struct source *encoder,
+                                         const struct prompt_chunk *chunk)
+{
+    struct prompt_cache_key key = {.chunk = *chunk,
+                                   .clip_skip = job->request.clip_skip,
+                                   .dtype = job->context.dtype};
+    memcpy(key.encoder, encoder->digest, sizeof key.encoder);
     return key;
+}
+
+/* The row of a chunk as this encoder's, or NULL. One whose digest is not known was never read, and has none. */
+static const float *find_row(const struct job *job, enum component_role role,
+                             const struct prompt_chunk *chunk)
+{
+    const struct source *const encoder = encoder_of(job, role);
+    if (!encoder || !encoder->digest_known) return NULL;
+    const struct prompt_cache_key key = chunk_key(job, encoder, chunk);
+    return prompt_cache_find(&job->context.pipeline->prompts, (int32_t)role, &key);
 }
 
 static bool encodes_negative(const struct job *job)
@@ -101,14 +119,37 @@ static bool encodes_negative(const struct job *job)
     return job->request.guided && !job->request.negative_is_zero;
 }
 
+/* Looks at every chunk, also after one that is missing: what is found is not replaced by what this job
+ * adds. */
+static bool chunks_are_cached(const struct job *job, enum component_role role,
+                              const struct prompt_chunks *list)
+{
+    bool are_cached = list->count > 0;
+    for (int32_t i = 0; i < list->count; ++i)
+        if (!find_row(job, role, &list->chunks[i])) are_cached = false;
+    return are_cached;
+}
+
 bool stage_text_is_cached(const struct job *job, enum component_role role)
 {
-    struct prompt_cache *const cache = &job->context.pipeline->prompts;
-    const struct prompt_cache_key key = prompt_key(job, job->request.tokens);
-    const struct prompt_cache_key negative =
-        prompt_key(job, job->request.negative_tokens);
-    if (!prompt_cache_has(cache, &key, (int32_t)role)) return false;
-    return !encodes_negative(job) || prompt_cache_has(cache, &negative, (int32_t)role);
+    const struct job_request *const want = &job->request;
+    const bool prompt = chunks_are_cached(job, role, &want->prompt_chunks[role]);
+    const bool negative = !encodes_negative(job) ||
+                          chunks_are_cached(job, role, &want->negative_chunks[role]);
+    return prompt && negative;
+}
+
+int32_t stage_chunk_count(const struct job *job)
+{
+    const int32_t count = job->request.prompt_chunks[0].count;
+    return count > 0 ? count : 1;
+}
+
+struct prompt_cache_shape stage_cache_shape(const struct job *job)
+{
+    const int32_t prompts = encodes_negative(job) ? 2 : 1;
+    return conditioning_cache_shape(job->context.pipeline,
+                                    prompts * stage_chunk_count(job));
 }
 
 /* What a network's run ended in, unless its weights' file lost a page meanwhile: that explains any
@@ -144,40 +185,50 @@ static enum dr_code check_text(const struct job *job, const struct clip_text_pla
         job->context.pipeline->path, more_precision(job));
 }
 
-/* tokens: one list for each of the pipeline's encoders. */
-static enum dr_code encode_prompt(struct job *job, enum component_role role,
-                                  const struct token_list *tokens, struct dr_error *err)
+static enum dr_code encode_chunk(struct job *job, enum component_role role,
+                                 const struct prompt_chunk *chunk, struct dr_error *err)
 {
     struct pipeline *const pipeline = job->context.pipeline;
-    struct prompt_cache *const cache = &pipeline->prompts;
     const struct clip_text_plan *const text = &job->text_plans[role];
-    const struct token_list *const list = &tokens[role];
-    const struct prompt_cache_key key = prompt_key(job, tokens);
     const struct clip_text_info info = clip_text_info(pipeline->text[role]);
-    if (prompt_cache_has(cache, &key, (int32_t)role)) return DR_OK;
+    if (find_row(job, role, chunk)) return DR_OK;
     enum dr_code code = bind(job, text->plan, role, err);
     if (code != DR_OK) return code;
     check_text_plan(text, &info);
-    memcpy(plan_data(text->plan, text->ids), list->ids, sizeof list->ids);
+    memcpy(plan_data(text->plan, text->ids), chunk->ids, sizeof chunk->ids);
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
     code = with_whole_weights(job, role, plan_run(text->plan, &progress, err), err);
     if (code != DR_OK) return code;
     job->text_ms += clock_ms() - started;
-    code = check_text(job, text, &info, list->eos_idx, err);
+    code = check_text(job, text, &info, chunk->eos_idx, err);
     if (code != DR_OK) return code;
-    conditioning_store(pipeline, (int32_t)role, text, list->eos_idx,
-                       prompt_cache_add(cache, &key, (int32_t)role));
+    const struct source *const encoder = encoder_of(job, role);
+    assert(encoder == pipeline->slots[role].resident && encoder->digest_known);
+    const struct prompt_cache_key key = chunk_key(job, encoder, chunk);
+    conditioning_store(text, &info, chunk,
+                       prompt_cache_add(&pipeline->prompts, (int32_t)role, &key));
     return DR_OK;
+}
+
+static enum dr_code encode_chunks(struct job *job, enum component_role role,
+                                  const struct prompt_chunks *list,
+                                  struct dr_error *err)
+{
+    enum dr_code code = DR_OK;
+    for (int32_t i = 0; code == DR_OK && i < list->count; ++i)
+        code = encode_chunk(job, role, &list->chunks[i], err);
+    return code;
 }
 
 enum dr_code stage_text(struct job *job, enum component_role role, struct dr_error *err)
 {
+    const struct job_request *const want = &job->request;
     job->stage = DR_STAGE_TEXT;
-    enum dr_code code = encode_prompt(job, role, job->request.tokens, err);
+    enum dr_code code = encode_chunks(job, role, &want->prompt_chunks[role], err);
     if (code == DR_OK && encodes_negative(job))
-        code = encode_prompt(job, role, job->request.negative_tokens, err);
+        code = encode_chunks(job, role, &want->negative_chunks[role], err);
     return code;
 }
 
@@ -325,22 +376,34 @@ static enum dr_code sample_image(struct job *job, int32_t idx, struct dr_error *
     return DR_OK;
 }
 
+/* The inputs of one image of the batch. lists: one for each text encoder; NULL: zeros. */
+static void apply_prompt(struct job *job, int32_t image_idx,
+                         const struct prompt_chunks *lists)
+{
+    const struct pipeline *const pipeline = job->context.pipeline;
+    const int32_t chunk_count = stage_chunk_count(job);
+    for (int32_t text_idx = 0; text_idx < pipeline->text_count; ++text_idx) {
+        const struct prompt_chunks *const list = lists ? &lists[text_idx] : NULL;
+        assert(!list || list->count == chunk_count);
+        for (int32_t i = 0; i < chunk_count; ++i) {
+            const struct conditioning_place place = {image_idx, i, text_idx};
+            const float *const row =
+                list ? find_row(job, (enum component_role)text_idx, &list->chunks[i])
+                     : NULL;
+            assert(row || !list); /* one that is missing would pass for zeros */
+            conditioning_apply(pipeline, &job->unet_plan, place, row);
+        }
+    }
+    conditioning_apply_sizes(pipeline, &job->unet_plan, image_idx, &job->request.sizes);
+}
+
 /* The batch is [negative, prompt], as everywhere in this field. */
 static void copy_conditioning(struct job *job)
 {
-    struct pipeline *const pipeline = job->context.pipeline;
     const struct job_request *const want = &job->request;
-    const struct prompt_cache_key prompt = prompt_key(job, want->tokens);
-    const struct prompt_cache_key negative = prompt_key(job, want->negative_tokens);
-    /* A row that is missing here would be taken for the zeros that mean "never given". */
-    const float *const prompt_row = prompt_cache_find(&pipeline->prompts, &prompt);
-    const float *const negative_row =
-        encodes_negative(job) ? prompt_cache_find(&pipeline->prompts, &negative) : NULL;
-    assert(prompt_row && (negative_row || !encodes_negative(job)));
     if (want->guided)
-        conditioning_apply(pipeline, &job->unet_plan, 0, negative_row, &want->sizes);
-    conditioning_apply(pipeline, &job->unet_plan, want->guided ? 1 : 0, prompt_row,
-                       &want->sizes);
+        apply_prompt(job, 0, encodes_negative(job) ? want->negative_chunks : NULL);
+    apply_prompt(job, want->guided ? 1 : 0, want->prompt_chunks);
 }
 
 enum dr_code stage_sample(struct job *job, struct dr_error *err)

@@ -9,9 +9,15 @@
 
 #include "job/job.h"
 
-/* Are this encoder's parts of both prompts (the negative one only where it is encoded) in the
- * cache? */
+/* Are this encoder's rows of both prompts (of the negative one only where it is encoded) in the cache? Counts
+ * as a use of those that are. */
 bool stage_text_is_cached(const struct job *job, enum component_role role);
+
+/* Chunks of each prompt; the context has 77 tokens for each. */
+int32_t stage_chunk_count(const struct job *job);
+
+/* The prompt cache that has room for all rows of this job. */
+struct prompt_cache_shape stage_cache_shape(const struct job *job);
 
 /* Open the init picture, read its head, and say how many bytes its pixels and the resize take. */
 enum dr_code stage_open_picture(struct job *job, size_t *bytes,

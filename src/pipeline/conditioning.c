@@ -39,65 +39,100 @@ enum dr_code conditioning_check(const struct pipeline *pipeline, struct dr_error
     return DR_OK;
 }
 
-size_t conditioning_row_bytes(const struct pipeline *pipeline)
+/* Numbers of one encoder's row. */
+static size_t row_count(const struct clip_text_info *info)
 {
-    return sizeof(float) *
-           (TOKENIZER_POSITIONS * context_width(pipeline) + pooled_width(pipeline));
+    return (size_t)TOKENIZER_POSITIONS * (size_t)info->width + (size_t)info->pooled;
 }
 
-void conditioning_store(const struct pipeline *pipeline, int32_t text_idx,
-                        const struct clip_text_plan *plan, int32_t eos_idx, float *row)
+struct prompt_cache_shape conditioning_cache_shape(const struct pipeline *pipeline,
+                                                   int32_t row_least)
 {
-    const size_t stride = context_width(pipeline);
-    const struct clip_text_info info = clip_text_info(pipeline->text[text_idx]);
+    struct prompt_cache_shape shape = {.text_count = pipeline->text_count,
+                                       .row_count = row_least > PROMPT_CACHE_ROWS
+                                                        ? row_least
+                                                        : PROMPT_CACHE_ROWS};
+    for (int32_t i = 0; i < pipeline->text_count; ++i) {
+        const struct clip_text_info info = clip_text_info(pipeline->text[i]);
+        shape.row_bytes[i] = sizeof(float) * row_count(&info);
+    }
+    return shape;
+}
+
+void conditioning_store(const struct clip_text_plan *plan,
+                        const struct clip_text_info *info,
+                        const struct prompt_chunk *chunk, float *row)
+{
     plan_expect(plan->plan, plan->context,
-                (struct shape){1, 1, TOKENIZER_POSITIONS, info.width}, DTYPE_F32);
-    const float *const context = plan_data(plan->plan, plan->context);
-    const size_t width = (size_t)info.width;
-    size_t column = 0;
-    for (int32_t i = 0; i < text_idx; ++i)
-        column += (size_t)clip_text_info(pipeline->text[i]).width;
-    for (size_t t = 0; t < TOKENIZER_POSITIONS; ++t)
-        memcpy(row + t * stride + column, context + t * width, sizeof(float) * width);
-    if (info.pooled)
-        memcpy(row + TOKENIZER_POSITIONS * stride, clip_text_pooled(plan, 0, eos_idx),
-               sizeof(float) * (size_t)info.pooled);
+                (struct shape){1, 1, TOKENIZER_POSITIONS, info->width}, DTYPE_F32);
+    const size_t count = (size_t)TOKENIZER_POSITIONS * (size_t)info->width;
+    memcpy(row, plan_data(plan->plan, plan->context), sizeof(float) * count);
+    prompt_chunk_weigh(chunk, row, (size_t)info->width);
+    if (info->pooled)
+        memcpy(row + count, clip_text_pooled(plan, 0, chunk->eos_idx),
+               sizeof(float) * (size_t)info->pooled);
+}
+
+static void copy_or_clear(float *target, const float *source, size_t count)
+{
+    if (source)
+        memcpy(target, source, sizeof(float) * count);
+    else
+        memset(target, 0, sizeof(float) * count);
+}
+
+/* The vector of one image: [pooled | sizes]. */
+static float *vector_at(const struct pipeline *pipeline, const struct unet_plan *unet,
+                        int32_t image_idx)
+{
+    const int32_t images = plan_shape(unet->plan, unet->latent).n;
+    const size_t width =
+        pooled_width(pipeline) + (size_t)CONDITIONING_SIZES * CONDITIONING_SIZE_WIDTH;
+    assert(image_idx >= 0 && image_idx < images);
+    plan_expect(unet->plan, unet->vector, (struct shape){images, 1, 1, (int32_t)width},
+                DTYPE_F32);
+    return (float *)plan_data(unet->plan, unet->vector) + (size_t)image_idx * width;
 }
 
 void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan *unet,
-                        int32_t n_idx, const float *row,
-                        const struct size_conditioning *sizes)
+                        struct conditioning_place place, const float *row)
 {
-    const size_t count = TOKENIZER_POSITIONS * context_width(pipeline);
-    const size_t pooled = pooled_width(pipeline);
-    const int32_t images = plan_shape(unet->plan, unet->latent).n;
-    assert(n_idx >= 0 && n_idx < images);
+    const size_t stride = context_width(pipeline);
+    const struct shape shape = plan_shape(unet->plan, unet->context);
+    const int32_t chunks = shape.w / TOKENIZER_POSITIONS;
+    const struct clip_text_info info = clip_text_info(pipeline->text[place.text_idx]);
+    const size_t width = (size_t)info.width;
+    assert(place.image_idx >= 0 && place.image_idx < shape.n);
+    assert(place.chunk_idx >= 0 && place.chunk_idx < chunks);
     plan_expect(unet->plan, unet->context,
-                (struct shape){images, 1, TOKENIZER_POSITIONS,
-                               (int32_t)context_width(pipeline)},
+                (struct shape){plan_shape(unet->plan, unet->latent).n, 1,
+                               chunks * TOKENIZER_POSITIONS, (int32_t)stride},
                 DTYPE_F32);
-    float *const context =
-        (float *)plan_data(unet->plan, unet->context) + (size_t)n_idx * count;
-    if (row)
-        memcpy(context, row, sizeof(float) * count);
-    else
-        memset(context, 0, sizeof(float) * count);
-    if (!pooled) return;
+    const size_t token =
+        ((size_t)place.image_idx * (size_t)chunks + (size_t)place.chunk_idx) *
+        TOKENIZER_POSITIONS;
+    float *context = (float *)plan_data(unet->plan, unet->context) + token * stride;
+    for (int32_t i = 0; i < place.text_idx; ++i)
+        context += clip_text_info(pipeline->text[i]).width;
+    for (size_t t = 0; t < TOKENIZER_POSITIONS; ++t)
+        copy_or_clear(context + t * stride, row ? row + t * width : NULL, width);
+    if (info.pooled && place.chunk_idx == 0)
+        copy_or_clear(vector_at(pipeline, unet, place.image_idx),
+                      row ? row + TOKENIZER_POSITIONS * width : NULL,
+                      (size_t)info.pooled);
+}
 
-    const size_t width =
-        pooled + (size_t)CONDITIONING_SIZES * (size_t)CONDITIONING_SIZE_WIDTH;
-    plan_expect(unet->plan, unet->vector, (struct shape){images, 1, 1, (int32_t)width},
-                DTYPE_F32);
-    float *const vector =
-        (float *)plan_data(unet->plan, unet->vector) + (size_t)n_idx * width;
-    if (row)
-        memcpy(vector, row + count, sizeof(float) * pooled);
-    else
-        memset(vector, 0, sizeof(float) * pooled);
+void conditioning_apply_sizes(const struct pipeline *pipeline,
+                              const struct unet_plan *unet, int32_t image_idx,
+                              const struct size_conditioning *sizes)
+{
+    const size_t pooled = pooled_width(pipeline);
+    if (!pooled) return;
+    float *const vector = vector_at(pipeline, unet, image_idx) + pooled;
     const int32_t values[CONDITIONING_SIZES] = {
         sizes->original_height, sizes->original_width, sizes->crop_top,
         sizes->crop_left,       sizes->target_height,  sizes->target_width};
     for (size_t i = 0; i < CONDITIONING_SIZES; ++i)
         unet_time_embedding((float)values[i], CONDITIONING_SIZE_WIDTH,
-                            vector + pooled + i * CONDITIONING_SIZE_WIDTH);
+                            vector + i * CONDITIONING_SIZE_WIDTH);
 }

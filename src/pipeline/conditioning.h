@@ -1,17 +1,19 @@
 /* conditioning — what the UNet is told beside the latents: contexts, and SDXL's vector.
  *
- * An encoded prompt is one row of the prompt cache (prompt_cache.h), in float32:
+ * A prompt is a list of chunks (prompt_chunks.h). What one text encoder makes of one chunk is a row of the
+ * prompt cache (prompt_cache.h), in float32:
  *
- *     77 x [ first encoder | second encoder ]     the context, a token's numbers together
- *     [ pooled ]                                  of the second encoder; SDXL only
+ *     77 x [ width ]    the context, a token's numbers together, each token times its weight
+ *     [ pooled ]        of SDXL's second encoder only
  *
- * Each encoder writes its columns when it is its turn; in between it may be released. For the
- * UNet, a row's context goes into its context input, and its vector is
+ * The UNet's context has 77 tokens for each chunk, and the encoders' numbers of a token lie side by
+ * side. Its vector (SDXL) has the pooled numbers of the first chunk:
  *
- *     [ pooled | original height, width | crop top, left | target height, width ]
+ *     context   77 x chunks x [ first encoder | second encoder ]
+ *     vector    [ pooled | original height, width | crop top, left | target height, width ]
  *
  * with each of the six sizes as a sinusoid of 256 numbers. A negative prompt that was never
- * given is zeros in place of a row (the sizes stay): diffusers' force_zeros_for_empty_prompt.
+ * given is zeros in place of rows (the sizes stay): diffusers' force_zeros_for_empty_prompt.
  *
  * Pure functions over the caller's memory; none allocates.
  * Reference: diffusers pipelines/stable_diffusion_xl/pipeline_stable_diffusion_xl.py; 2307.01952.
@@ -37,16 +39,28 @@ struct size_conditioning {
 enum dr_code conditioning_check(const struct pipeline *pipeline,
                                 struct dr_error *err) DR_MUST_CHECK;
 
-/* Of one row; the pipeline has all its text encoders. */
-size_t conditioning_row_bytes(const struct pipeline *pipeline);
+/* Of a prompt cache with at least so many rows; the pipeline has all its text encoders. */
+struct prompt_cache_shape conditioning_cache_shape(const struct pipeline *pipeline,
+                                                   int32_t row_least);
 
-/* The result of text encoder `text_idx` to its columns of the row. */
-void conditioning_store(const struct pipeline *pipeline, int32_t text_idx,
-                        const struct clip_text_plan *plan, int32_t eos_idx, float *row);
+/* The result of a text encoder's run, for this chunk, to its row; info: of that encoder. */
+void conditioning_store(const struct clip_text_plan *plan,
+                        const struct clip_text_info *info,
+                        const struct prompt_chunk *chunk, float *row);
 
-/* One image's inputs of the bound plan. row NULL: zeros. */
+/* Where one row goes among the inputs of the UNet's bound plan. */
+struct conditioning_place {
+    int32_t image_idx, chunk_idx, text_idx;
+};
+
+/* A row to its place in the context, and in the vector where it has a pooled part and is of the first chunk.
+ * row NULL: zeros. */
 void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan *unet,
-                        int32_t n_idx, const float *row,
-                        const struct size_conditioning *sizes);
+                        struct conditioning_place place, const float *row);
+
+/* The sizes to the vector of one image; nothing where the UNet has no vector. */
+void conditioning_apply_sizes(const struct pipeline *pipeline,
+                              const struct unet_plan *unet, int32_t image_idx,
+                              const struct size_conditioning *sizes);
 
 #endif

@@ -1,59 +1,74 @@
-/* prompt_cache — encoded prompts, kept exactly, so that the text encoders may be released.
+/* prompt_cache — encoded chunks of prompts, kept exactly, so that the text encoders may be released.
  *
- * One small region of CAPACITY rows of float32 (conditioning.h says what lies in one). A row is
- * found by its token ids and clip skip; model and precision are the pipeline's, with which the
- * cache lives and dies. A hit is the very bytes that the encoders wrote. Each of them writes a
- * part, and a row that still lacks one, since the job was stopped in between, is never found.
- * The least recently used row is replaced.
+ * One small region: for each text encoder of the pipeline, a table of row_count rows of float32
+ * (conditioning.h describes a row). A row is one chunk's result from one encoder, so equal chunks
+ * of different prompts share theirs:
+ *
+ *     encoder 1  [ row ][ row ] ... [ row ]
+ *     encoder 2  [ row ][ row ] ... [ row ]
+ *
+ * A row is found by all that its numbers depend on: the digest of the weights that encoded it, the chunk,
+ * clip skip, and the precision. So a text encoder that takes another's place never gets its rows.
+ * A hit is the very bytes that the encoder wrote. The least recently used row of a table is replaced.
+ *
+ * A job opens the cache with as many rows as it needs, at least PROMPT_CACHE_ROWS. While it has no more
+ * rows than that, and uses those it finds before it adds others, no row that it needs is replaced.
+ *
+ * Memory: the region, and about 700 bytes a row for keys. One thread at a time.
  */
 #ifndef PIPELINE_PROMPT_CACHE_H
 #define PIPELINE_PROMPT_CACHE_H
 
+#include "base/digest.h"
+#include "base/dtype.h"
 #include "mem/region.h"
-#include "model/tokenizer.h"
+#include "model/prompt_chunks.h"
 
 enum {
-    PROMPT_CACHE_CAPACITY = 8,
+    PROMPT_CACHE_ROWS = 8, /* of each table, at least */
     PROMPT_CACHE_TEXTS = 2 /* encoders at most */
 };
 
+/* Without padding bytes: keys are compared by their bytes. */
 struct prompt_cache_key {
-    int32_t ids[PROMPT_CACHE_TEXTS][TOKENIZER_POSITIONS]; /* zeros where it has none */
+    uint8_t encoder[DIGEST_BYTES]; /* of the encoder's weights (checkpoint.h) */
+    struct prompt_chunk chunk;
     int32_t clip_skip;
+    enum dtype dtype; /* that the encoder computes in */
+};
+
+struct prompt_cache_shape {
+    size_t row_bytes[PROMPT_CACHE_TEXTS];
+    int32_t text_count; /* encoders */
+    int32_t row_count;  /* of each table */
 };
 
 struct prompt_cache {
     struct region rows; /* closed: empty */
-    size_t row_bytes;
-    int32_t part_count;                    /* of a whole row */
-    unsigned parts[PROMPT_CACHE_CAPACITY]; /* written: a bit each */
-    struct prompt_cache_key keys[PROMPT_CACHE_CAPACITY];
-    uint64_t used[PROMPT_CACHE_CAPACITY]; /* 0: empty; else the clock of its last use */
+    struct prompt_cache_shape shape;
+    struct prompt_cache_entry *entries; /* [text_count, row_count] */
     uint64_t clock;
 };
 
 /* A zeroed cache is empty. */
 
-/* Whole pages that prompt_cache_open will map for this row size. */
-size_t prompt_cache_bytes(size_t row_bytes);
+/* Whole pages that a cache of this shape maps. */
+size_t prompt_cache_bytes(const struct prompt_cache_shape *shape);
 
+/* Make the cache one of this shape. Rows that are there are copied, of each table the most recently used
+ * that fit; then the region before is closed. row_bytes and text_count do not change while it is
+ * open. Does nothing where it has this shape. Errors: region_open's; the cache is then as it was. */
 enum dr_code prompt_cache_open(struct prompt_cache *cache, struct ledger *ledger,
-                               size_t row_bytes, int32_t part_count,
+                               const struct prompt_cache_shape *shape,
                                struct dr_error *err) DR_MUST_CHECK;
 
-/* The row of this key where it is whole, or NULL. Counts as a use. */
-const float *prompt_cache_find(struct prompt_cache *cache,
+/* The row of this key in an encoder's table, or NULL. Counts as a use. */
+const float *prompt_cache_find(struct prompt_cache *cache, int32_t text_idx,
                                const struct prompt_cache_key *key);
 
-/* Has this part of the key's row been written? Counts as a use: what a job found is not what
- * its next prompt pushes out. */
-bool prompt_cache_has(struct prompt_cache *cache, const struct prompt_cache_key *key,
-                      int32_t part);
-
-/* A row to write this part into, which counts as written: the key's own, else the least recently
- * used one. */
-float *prompt_cache_add(struct prompt_cache *cache, const struct prompt_cache_key *key,
-                        int32_t part);
+/* A row to write, which this key finds from now on: the least recently used one. The key has no row yet. */
+float *prompt_cache_add(struct prompt_cache *cache, int32_t text_idx,
+                        const struct prompt_cache_key *key);
 
 /* Forget all and unmap. */
 void prompt_cache_close(struct prompt_cache *cache);

@@ -141,7 +141,7 @@ static enum dr_code check_rows(const struct tokenizers *tokenizers, int32_t idx,
 
 enum dr_code tokenizers_encode(const struct tokenizers *tokenizers, int32_t idx,
                                int32_t rows, const char *text,
-                               struct token_list *tokens, struct dr_error *err)
+                               struct prompt_chunks *list, struct dr_error *err)
 {
     const struct tokenizer *const tokenizer = tokenizers_of(tokenizers, idx);
     const int32_t count = tokenizer_vocabulary(tokenizer);
@@ -155,6 +155,19 @@ enum dr_code tokenizers_encode(const struct tokenizers *tokenizers, int32_t idx,
     enum dr_code code =
         tokenizer_encode(tokenizer, text, pad_of(tokenizers, idx), &encoded, err);
     if (code == DR_OK) code = check_rows(tokenizers, idx, rows, &encoded, err);
-    if (code == DR_OK) *tokens = encoded;
+    if (code != DR_OK) return code;
+    const struct prompt_chunk chunk = prompt_chunk_of(&encoded);
+    code = prompt_chunks_add(list, &chunk, err);
+    if (code == DR_OK) list->cut_count += encoded.cut_count;
+    return code;
+}
+
+enum dr_code tokenizers_pad(const struct tokenizers *tokenizers, int32_t idx,
+                            int32_t rows, int32_t chunk_count,
+                            struct prompt_chunks *list, struct dr_error *err)
+{
+    enum dr_code code = DR_OK;
+    while (code == DR_OK && list->count < chunk_count)
+        code = tokenizers_encode(tokenizers, idx, rows, "", list, err);
     return code;
 }

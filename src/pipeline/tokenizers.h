@@ -40,12 +40,19 @@ void tokenizers_close(struct tokenizers *tokenizers);
 const struct tokenizer *tokenizers_of(const struct tokenizers *tokenizers, int32_t idx);
 const char *tokenizers_path(const struct tokenizers *tokenizers, int32_t idx);
 
-/* tokenizer_encode for the encoder with this index, whose token embedding has so many rows. Errors:
+/* tokenizer_encode for the encoder with this index, whose token embedding has so many rows: the
+ * prompt's one chunk is added to the list. What does not fit is cut, and counted in the list. Errors:
  * also DR_BAD_INPUT where the vocabulary has more ids than that, or the text has an added token
  * beyond it: names token, id and rows. */
 enum dr_code tokenizers_encode(const struct tokenizers *tokenizers, int32_t idx,
                                int32_t rows, const char *text,
-                               struct token_list *tokens,
+                               struct prompt_chunks *list,
                                struct dr_error *err) DR_MUST_CHECK;
+
+/* Add chunks of the empty prompt until the list has so many chunks. Errors: as tokenizers_encode. */
+enum dr_code tokenizers_pad(const struct tokenizers *tokenizers, int32_t idx,
+                            int32_t rows, int32_t chunk_count,
+                            struct prompt_chunks *list,
+                            struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -33,13 +33,18 @@ static enum dr_code try_open(const char *said, const char *model, const char *da
     return tokenizers_open(&tokenizers, &places, &error);
 }
 
-static struct token_list encode(int32_t idx, const char *text)
+/* The only chunk of a text. */
+static struct prompt_chunk encode(int32_t idx, const char *text)
 {
-    struct token_list tokens = {0};
+    struct prompt_chunks list = {0};
+    struct prompt_chunk chunk = {0};
     error = (struct dr_error){0};
-    if (tokenizers_encode(&tokenizers, idx, 2000, text, &tokens, &error) != DR_OK)
+    if (tokenizers_encode(&tokenizers, idx, 2000, text, &list, &error) != DR_OK)
         check_fail_at("%s", error.message);
-    return tokens;
+    check_int(list.count, ==, 1);
+    if (list.count == 1) chunk = list.chunks[0];
+    prompt_chunks_finish(&list);
+    return chunk;
 }
 
 static void places_go_in_order(void)
@@ -73,7 +78,7 @@ static void the_second_encoder_has_its_own(void)
         folder("xl/tokenizer_2", "tokenizer_config.json", "{\"pad_token\": \"!\"}");
     check_int(try_open("", scratch_path("xl"), ""), ==, DR_OK);
     check_str(tokenizers_path(&tokenizers, 1), second);
-    struct token_list one = encode(0, "a!"), two = encode(1, "a!");
+    struct prompt_chunk one = encode(0, "a!"), two = encode(1, "a!");
     check_int(one.ids[2], !=, 0); /* the word "!" */
     check_int(one.ids[10], ==, 593);
     check_int(two.ids[2], ==, 0); /* the token "!", which pads */
@@ -94,15 +99,15 @@ static void a_token_without_a_row_is_refused(void)
 {
     const char *const path =
         folder("added", "added_tokens.json", "{\"<my-cat>\": 594, \"<far>\": 700}");
-    struct token_list tokens = {.count = -1};
+    struct prompt_chunks list = {0};
     check_int(try_open(path, "m", ""), ==, DR_OK);
-    check_int(tokenizers_encode(&tokenizers, 0, 595, "a <my-cat>", &tokens, &error), ==,
+    check_int(tokenizers_encode(&tokenizers, 0, 595, "a <my-cat>", &list, &error), ==,
               DR_OK);
-    check_int(tokens.ids[2], ==, 594);
-    tokens.count = -1;
-    check_int(tokenizers_encode(&tokenizers, 0, 595, "a <far>", &tokens, &error), ==,
+    check_int(list.count, ==, 1);
+    check_int(list.chunks[0].ids[2], ==, 594);
+    check_int(tokenizers_encode(&tokenizers, 0, 595, "a <far>", &list, &error), ==,
               DR_BAD_INPUT);
-    check_int(tokens.count, ==, -1);
+    check_int(list.count, ==, 1);
     check_has(error.message, "\"<far>\" has id 700 in ");
     check_has(error.message, path);
     check_has(error.message, "595 rows");
@@ -111,11 +116,30 @@ static void a_token_without_a_row_is_refused(void)
     for (int i = 0; i < 75; ++i)
         strcat(text, "1 ");
     strcat(text, "<far>");
-    check_int(tokenizers_encode(&tokenizers, 0, 595, text, &tokens, &error), ==, DR_OK);
-    check_int(tokens.cut_count, ==, 1);
-    check_int(tokenizers_encode(&tokenizers, 0, 593, "a", &tokens, &error), ==,
+    check_int(tokenizers_encode(&tokenizers, 0, 595, text, &list, &error), ==, DR_OK);
+    check_int(list.count, ==, 2);
+    check_int(list.cut_count, ==, 1);
+    check_int(tokenizers_encode(&tokenizers, 0, 593, "a", &list, &error), ==,
               DR_BAD_INPUT);
     check_has(error.message, "has 594 tokens, the text encoder knows 593");
+    prompt_chunks_finish(&list);
+}
+
+static void padding_is_the_empty_prompt(void)
+{
+    const struct prompt_chunk word = encode(1, "a"), empty = encode(1, "");
+    struct prompt_chunks list = {0};
+    check_int(prompt_chunks_add(&list, &word, &error), ==, DR_OK);
+    check_int(tokenizers_pad(&tokenizers, 1, 2000, 3, &list, &error), ==, DR_OK);
+    check_int(list.count, ==, 3);
+    check_bytes(&list.chunks[0], &word, sizeof word);
+    check_bytes(&list.chunks[1], &empty, sizeof empty);
+    check_bytes(&list.chunks[2], &empty, sizeof empty);
+    check(memcmp(&word, &empty, sizeof empty) != 0);
+    /* A list that is as long already stays as it is. */
+    check_int(tokenizers_pad(&tokenizers, 1, 2000, 2, &list, &error), ==, DR_OK);
+    check_int(list.count, ==, 3);
+    prompt_chunks_finish(&list);
 }
 
 int main(void)
@@ -124,6 +148,7 @@ int main(void)
     check_run(places_go_in_order);
     check_run(the_second_encoder_has_its_own);
     check_run(a_token_without_a_row_is_refused);
+    check_run(padding_is_the_empty_prompt);
     tokenizers_close(&tokenizers);
     return check_done();
 }

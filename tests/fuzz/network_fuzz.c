@@ -717,7 +717,8 @@ static void open_whole(const char *path, enum dtype dtype)
     if (pipeline && pipeline->unet && pipeline_has_text(pipeline)) {
         code = conditioning_check(pipeline, &err);
         check_code(code, &err);
-        if (code == DR_OK) assert(conditioning_row_bytes(pipeline) > 0);
+        const struct prompt_cache_shape shape = conditioning_cache_shape(pipeline, 1);
+        if (code == DR_OK) assert(prompt_cache_bytes(&shape) > 0);
     }
     pipeline_close(&pipeline);
 }
