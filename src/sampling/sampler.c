@@ -91,6 +91,18 @@ static int32_t steps_taken(const struct sampler_options *options)
     return taken < options->steps ? taken : options->steps;
 }
 
+/* The part of the schedule that is run. */
+static int32_t end_step(const struct sampler_options *options)
+{
+    return options->end_step ? options->end_step : options->steps;
+}
+
+static int32_t start_step(const struct sampler_options *options)
+{
+    const int32_t start = options->steps - steps_taken(options);
+    return start > options->first_step ? start : options->first_step;
+}
+
 /* The least strength that takes a step, three digits of it: 1/steps rounded up, as it is printed. */
 static double least_strength(int32_t steps)
 {
@@ -108,11 +120,16 @@ static enum dr_code check_steps(const struct sampler_options *options,
     if (options->steps < 1 || options->steps > most)
         return error_set(err, DR_BAD_INPUT, "%d steps: the sampler %s takes 1 to %d",
                          (int)options->steps, sampler_name(options->kind), (int)most);
+    const int32_t end = end_step(options);
+    if (options->first_step < 0 || end > options->steps || options->first_step >= end)
+        return error_set(err, DR_BAD_INPUT,
+                         "steps %d to %d of %d: a part of a run has at least one step",
+                         (int)options->first_step, (int)end, (int)options->steps);
     if (!options->image_to_image) return DR_OK;
     if (!(options->strength >= 0 && options->strength <= 1))
         return error_set(err, DR_BAD_INPUT, "strength %g: it lies between 0 and 1",
                          (double)options->strength);
-    if (steps_taken(options) == 0)
+    if (start_step(options) >= end)
         return error_set(
             err, DR_BAD_INPUT,
             "strength %g of %d steps leaves no step; take a strength of at "
@@ -232,10 +249,10 @@ enum dr_code sampler_init(struct sampler *sampler,
     if (code != DR_OK) return code;
 
     struct sampler_state *const state = sampler->state;
-    sampler->step_count = steps_taken(options);
     state->noise = noise;
     state->total = options->steps;
-    state->start = options->steps - sampler->step_count;
+    state->start = start_step(options);
+    sampler->step_count = end_step(options) - state->start;
     state->schedule = schedule_of(options);
     state->prediction = options->prediction;
     state->image_to_image = options->image_to_image;
@@ -302,8 +319,10 @@ void sampler_take(struct sampler *sampler, const float *prediction)
 
 int32_t sampler_call_count(const struct sampler *sampler)
 {
+    const struct sampler_state *const state = sampler->state;
     const int32_t steps = sampler->step_count;
-    return sampler->state->rule->two_calls ? 2 * steps - 1 : steps;
+    const bool ends = state->start + steps == state->total;
+    return !state->rule->two_calls ? steps : 2 * steps - (ends ? 1 : 0);
 }
 
 int32_t sampler_table(const struct sampler_options *options, double *times,

@@ -11,6 +11,11 @@
  *     }
  *     // s.latent is the result
  *
+ * A run may be cut in two, at any step (sampler_options.end_step, first_step): the second sampler's
+ * latent is filled with the first one's, and sampler_start is not called for it. What a method keeps
+ * of earlier steps (dpmpp-2m, dpmpp-2m-sde, unipc) is not taken along: it begins anew, as with
+ * diffusers' denoising_end and denoising_start.
+ *
  * All vectors (latent, model input, history) lie in memory that the caller gives:
  * sampler_bytes tells how much, exactly. Arithmetic is elementwise in float32, coefficients in
  * double, so the layout of the latent is the caller's business.
@@ -74,6 +79,9 @@ struct sampler_options {
                        * steps - min((int)(steps*strength), steps) */
     bool image_to_image;    /* strength applies, start from a given latent */
     bool zero_terminal_snr; /* the model was trained to start from noise alone */
+    /* Of the schedule's steps those from `first_step` on and before `end_step`: a part of a run that
+     * another sampler begins or ends. 0, 0: all. Where image-to-image begins later, that counts. */
+    int32_t first_step, end_step;
     size_t count; /* floats of the latent; of all of a batch that shares the noise */
 };
 
@@ -95,7 +103,7 @@ struct sampler_call {
 
 /* Bytes of memory that sampler_init needs, exact; 64-aligned. Errors: DR_BAD_INPUT: steps out
  * of range (LCM takes at most 50), a pair that does not go (lists the ones that do), strength
- * outside 0..1 or one that leaves no step, no or too many floats, noise prediction where zero
+ * outside 0..1 or one that leaves no step, a part without a step, no or too many floats, noise prediction where zero
  * terminal SNR leaves ddim or lcm nothing to predict it from. */
 enum dr_code sampler_bytes(const struct sampler_options *options, size_t *bytes,
                            struct dr_error *err) DR_MUST_CHECK;

@@ -54,7 +54,7 @@ struct sampler_state {
     double owed;  /* unipc: the weight of the next picture in kept[2] */
 };
 
-/* The step to take now, and whether it is the run's last. */
+/* The step to take now, and whether it is the last of the schedule: a run may end before. */
 static inline const struct schedule_step *sampler_current(const struct sampler *sampler)
 {
     return &sampler->state->steps[sampler->state->start + sampler->step];
@@ -62,7 +62,7 @@ static inline const struct schedule_step *sampler_current(const struct sampler *
 
 static inline bool sampler_is_last(const struct sampler *sampler)
 {
-    return sampler->step == sampler->step_count - 1;
+    return sampler->state->start + sampler->step == sampler->state->total - 1;
 }
 
 /* x = x_weight*x + weight*vector, elementwise in float32. */

@@ -673,6 +673,67 @@ static void noise_is_drawn_as_often_as_in_diffusers(void)
     }
 }
 
+/* The rest of a run whose first `cut` steps another sampler took: its latent and generator go on. */
+static void run_in_two(enum sampler_kind kind, int32_t cut, float *result)
+{
+    struct sampler_options parts[2] = {
+        {.kind = kind, .steps = 9, .count = GOLDEN_COUNT, .end_step = cut  },
+        {.kind = kind, .steps = 9, .count = GOLDEN_COUNT, .first_step = cut}
+    };
+    struct random_source random;
+    float answer[GOLDEN_COUNT];
+    int32_t calls = 0;
+    random_init(&random, RANDOM_CPU, 5);
+    random_normal(&random, result, GOLDEN_COUNT);
+    for (int32_t i = 0; i < 2; ++i) {
+        struct trial trial = {.options = parts[i], .model = golden_model};
+        struct sampler sampler;
+        size_t bytes;
+        check_int(sampler_bytes(&parts[i], &bytes, NULL), ==, DR_OK);
+        void *const memory = aligned_alloc(64, bytes);
+        if (!memory) abort();
+        check_int(sampler_init(&sampler, &parts[i], memory, &random, NULL), ==, DR_OK);
+        memcpy(sampler.latent, result, sizeof answer);
+        if (i == 0) sampler_start(&sampler, NULL);
+        trial_drive(&trial, &sampler, answer);
+        memcpy(result, sampler.latent, sizeof answer);
+        calls += trial.calls;
+        free(memory);
+    }
+    check_int(calls, ==, kind == SAMPLER_HEUN ? 17 : 9);
+}
+
+/* Methods that keep nothing of earlier steps give the same bytes; the others stay near. */
+static void a_run_goes_on_in_another_sampler(void)
+{
+    for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
+        struct random_source random;
+        float whole[GOLDEN_COUNT], cut[GOLDEN_COUNT];
+        struct trial trial = {
+            .options = {.kind = kind, .steps = 9, .count = GOLDEN_COUNT},
+            .model = golden_model,
+            .seed = 5
+        };
+        const bool has_history = kind == SAMPLER_DPMPP_2M ||
+                                 kind == SAMPLER_DPMPP_2M_SDE || kind == SAMPLER_UNIPC;
+        trial_run(&trial, whole, &random);
+        for (int32_t at = 1; at < 9; ++at) {
+            run_in_two(kind, at, cut);
+            check(all_finite(cut, GOLDEN_COUNT));
+            if (!has_history) check_bytes(cut, whole, sizeof cut);
+        }
+        /* At the first step there is no history to lose; later there is. */
+        run_in_two(kind, 4, cut);
+        if (has_history) check(memcmp(cut, whole, sizeof cut) != 0);
+    }
+    struct sampler_options options = plain;
+    options.first_step = options.steps;
+    refused(options, "at least one step");
+    options = plain;
+    options.end_step = options.steps + 1;
+    refused(options, "at least one step");
+}
+
 int main(void)
 {
     check_run(equals_diffusers);
@@ -691,5 +752,6 @@ int main(void)
     check_run(odd_counts_stay_in_their_memory);
     check_run(runs_repeat_exactly);
     check_run(noise_is_drawn_as_often_as_in_diffusers);
+    check_run(a_run_goes_on_in_another_sampler);
     return check_done();
 }
