@@ -1,12 +1,16 @@
-/* cancel — has the user asked a long call to stop?
+/* cancel — has someone asked a long call to stop?
  *
- * The flag is set by any thread, or by a signal handler, and stays set until the call is over. Every
- * place that looks at it asks here, so that a test can have the N-th look of any call find it set
+ *     struct cancel engine = {0};                    stops whatever runs
+ *     struct cancel job = {.above = &engine};        stops this job alone
+ *     cancel_request(&engine)                        stops both
+ *
+ * A request is made by any thread, or by a signal handler, and stays until its owner withdraws it. Every
+ * place that looks at it asks here, so that a test can have the N-th look of any call find it made
  * (FAULT_CANCEL in fault.h).
  *
- * Whoever finds it set stops and returns DR_CANCELLED. That is a result of its own: work that was
+ * Whoever finds it made stops and returns DR_CANCELLED. That is a result of its own: work that was
  * left out says nothing about the data that it was about. Nothing is judged, kept or removed by it.
- * Any thread.
+ * Any thread; cancel_request and cancel_withdraw are async-signal-safe.
  */
 #ifndef BASE_CANCEL_H
 #define BASE_CANCEL_H
@@ -14,7 +18,16 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* flag NULL: nobody can ask, and it is false. */
-bool cancel_requested(const atomic_bool *flag);
+struct cancel {
+    atomic_bool requested;
+    const struct cancel *above; /* a request there counts here too; NULL: none */
+};
+
+/* cancel NULL: nobody can ask, and it is false. */
+bool cancel_requested(const struct cancel *cancel);
+
+void cancel_request(struct cancel *cancel);
+/* What was requested above stays. */
+void cancel_withdraw(struct cancel *cancel);
 
 #endif

@@ -5,21 +5,39 @@
 
 static void says_what_the_flag_says(void)
 {
-    atomic_bool flag = false;
+    struct cancel flag = {0};
     check(!cancel_requested(NULL));
     check(!cancel_requested(&flag));
-    atomic_store(&flag, true);
+    cancel_request(&flag);
     check(cancel_requested(&flag));
     check(cancel_requested(&flag));
-    atomic_store(&flag, false);
+    cancel_withdraw(&flag);
     check(!cancel_requested(&flag));
+}
+
+/* A request above stops all that is below it; one below stops nothing else. */
+static void asks_above(void)
+{
+    struct cancel engine = {0};
+    struct cancel one = {.above = &engine}, other = {.above = &engine};
+    cancel_request(&one);
+    check(cancel_requested(&one));
+    check(!cancel_requested(&other));
+    check(!cancel_requested(&engine));
+    cancel_request(&engine);
+    cancel_withdraw(&one);
+    check(cancel_requested(&one));
+    check(cancel_requested(&other));
+    cancel_withdraw(&engine);
+    check(!cancel_requested(&one));
 }
 
 /* As a user's cancel would: seen at the N-th look, and at each after it. Who cannot be cancelled is
  * no look. */
 static void a_test_can_set_it_at_the_nth_look(void)
 {
-    const atomic_bool flag = false;
+    const struct cancel above = {0};
+    const struct cancel flag = {.above = &above}; /* two flags, one look */
     fault_arm(1u << FAULT_CANCEL, 3, FAULT_FROM_THEN_ON);
     check(!cancel_requested(&flag));
     check(!cancel_requested(NULL));
@@ -36,6 +54,7 @@ static void a_test_can_set_it_at_the_nth_look(void)
 int main(void)
 {
     check_run(says_what_the_flag_says);
+    check_run(asks_above);
     check_run(a_test_can_set_it_at_the_nth_look);
     return check_done();
 }

@@ -31,11 +31,11 @@
 #ifndef COMPUTE_PLAN_H
 #define COMPUTE_PLAN_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cancel.h"
 #include "base/dtype.h"
 #include "base/error.h"
 #include "compute/weight.h"
@@ -218,7 +218,7 @@ void *plan_data(const struct plan *plan, struct value value);
 struct plan_progress {
     void (*report)(void *cookie, double share_done); /* may be NULL; by share of FLOP */
     void *cookie;
-    const atomic_bool *cancel; /* may be NULL; looked at between operators */
+    const struct cancel *cancel; /* may be NULL; looked at between operators */
 };
 
 /* Run all operators. Errors: DR_CANCELLED; DR_FAILED where the library fails.

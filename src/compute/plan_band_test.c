@@ -299,17 +299,17 @@ static void narrow_maps_are_whole(void)
 
 static void cancel_at(void *cookie, double share)
 {
-    atomic_bool *const cancel = cookie;
-    check(!atomic_load(cancel)); /* nothing more is done then */
+    struct cancel *const cancel = cookie;
+    check(!cancel_requested(cancel)); /* nothing more is done then */
     check(share > 0 && share <= 1);
-    if (share > 0.4) atomic_store(cancel, true);
+    if (share > 0.4) cancel_request(cancel);
 }
 
 static void a_cancel_is_seen_between_bands(void)
 {
     struct chain banded;
     struct dr_error err = {0};
-    atomic_bool cancel = false;
+    struct cancel cancel = {0};
     const struct plan_progress progress = {cancel_at, &cancel, &cancel};
     begin(&banded, DTYPE_F32, 160, 256, 1);
     check_int(plan_run(banded.f.plan, &progress, &err), ==, DR_CANCELLED);

@@ -377,7 +377,7 @@ struct watch {
     double last;
     int reports;
     int cancel_after;
-    atomic_bool cancel;
+    struct cancel cancel;
 };
 
 static void report(void *cookie, double share)
@@ -385,7 +385,7 @@ static void report(void *cookie, double share)
     struct watch *const watch = cookie;
     check_real(share, >=, watch->last);
     watch->last = share;
-    if (++watch->reports == watch->cancel_after) atomic_store(&watch->cancel, true);
+    if (++watch->reports == watch->cancel_after) cancel_request(&watch->cancel);
 }
 
 static void reports_and_cancels(void)

@@ -45,20 +45,20 @@ enum dr_code engine_enter(struct dr_engine *engine, struct dr_error *err)
     if (atomic_flag_test_and_set(&engine->busy))
         return error_set(err, DR_BUSY,
                          "the engine is busy with another call; try again");
-    atomic_store(&engine->resources.cancel, false);
+    cancel_withdraw(&engine->cancel);
     return DR_OK;
 }
 
 void engine_leave(struct dr_engine *engine)
 {
     pipeline_unsettle(engine->model.pipeline);
-    atomic_store(&engine->resources.cancel, false);
+    cancel_withdraw(&engine->cancel);
     atomic_flag_clear(&engine->busy);
 }
 
 void dr_engine_cancel(struct dr_engine *engine)
 {
-    if (engine) atomic_store(&engine->resources.cancel, true);
+    if (engine) cancel_request(&engine->cancel);
 }
 
 /* ---- receipts ---------------------------------------------------------------------------- */
@@ -283,7 +283,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
                          (int)options->thread_count);
     struct dr_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return error_set(err, DR_NOMEM, "no memory for an engine");
-    atomic_init(&engine->resources.cancel, false);
+    engine->resources.cancel = &engine->cancel;
     atomic_flag_clear(&engine->busy);
     engine->model.resources = &engine->resources;
     engine->resources.log = options->log;

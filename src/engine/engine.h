@@ -44,7 +44,8 @@ struct dr_engine {
     size_t baseline_bytes; /* kernel private bytes when the engine opened, or ... */
     bool baseline_known;   /* ... where the kernel does not tell, what cannot be less */
     atomic_flag busy;
-    bool drop_cache; /* of every call */
+    struct cancel cancel; /* of whatever call is running */
+    bool drop_cache;      /* of every call */
     void (*memory)(void *cookie, const struct dr_memory_event *event);
     void *memory_cookie;
 };

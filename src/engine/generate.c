@@ -96,7 +96,7 @@ static enum dr_code run_with(struct dr_engine *engine, const struct job_request 
     struct job job = {
         .context = {.pipeline = engine->model.pipeline,
                     .ledger = &engine->resources.ledger,
-                    .cancel = &engine->resources.cancel,
+                    .cancel = engine->resources.cancel,
                     .probes = &engine->model.probes,
                     .dtype = engine->resources.dtype,
                     .beside_bytes = engine_named_beside_bytes(engine)},

@@ -82,7 +82,7 @@ static enum dr_code read_digests(const struct checkpoint *checkpoint,
                                            .tag = REGION_SCRATCH,
                                            .component = "digest"};
     const struct component_index *const parts = checkpoint->components;
-    atomic_bool cancel = false;
+    struct cancel cancel = {0};
     struct load_progress progress;
     uint64_t total_bytes = 0;
     for (int i = 0; i < ROLE_COUNT; ++i)

@@ -330,14 +330,14 @@ static void every_fault_leaves_nothing(void)
 static void a_cancel_stops_it(void)
 {
     struct trial trial = open_trial("one.safetensors", "two.safetensors", DTYPE_F32);
-    const atomic_bool cancel = true;
+    const struct cancel cancel = {.requested = true};
     const struct latent_probe_work cancelled = {.ledger = &ledger, .cancel = &cancel};
     const struct slot slot = {0};
     struct latent_probe probe;
     memory = (struct latent_probe_memory){0};
     /* Before each of its three plans, too. */
     for (int64_t nth = 1; nth <= 3; ++nth) {
-        const atomic_bool flag = false;
+        const struct cancel flag = {0};
         fault_arm(1U << FAULT_CANCEL, nth, FAULT_FROM_THEN_ON);
         check_int(latent_probe_prepare(&probe, &memory, &trial.pair, &flag, &problem),
                   ==, DR_CANCELLED);

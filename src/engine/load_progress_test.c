@@ -249,7 +249,7 @@ static void an_inspection_is_told_and_stopped(void)
 static void what_gives_way_is_replaced(void)
 {
     struct watch watch = {0};
-    atomic_bool cancel = false;
+    struct cancel cancel = {0};
     struct load_progress progress;
     const struct load_progress_sink sink = {note, &watch, &cancel};
     load_progress_begin(&progress, &sink, 1000);
@@ -266,10 +266,10 @@ static void what_gives_way_is_replaced(void)
     part->report(part->cookie, 1.0);
     check_int(watch.done_bytes, ==, 750);
     check_int(watch.total_bytes, ==, 750);
-    check(!atomic_load(&cancel));
+    check(!cancel_requested(&cancel));
     watch.stop_at = 1;
     part->report(part->cookie, 1.0);
-    check(atomic_load(&cancel));
+    check(cancel_requested(&cancel));
 }
 
 int main(void)

@@ -77,7 +77,7 @@ static enum dr_code verify_all(const struct pack_store *store,
                                struct pack_listing *items, size_t count,
                                const struct dr_packs_options *how, struct dr_error *err)
 {
-    atomic_bool cancel = false;
+    struct cancel cancel = {0};
     struct load_progress progress;
     uint64_t total_bytes = 0;
     enum dr_code worst = DR_OK;

@@ -218,7 +218,7 @@ static enum dr_code make_forecast(struct dr_engine *engine,
     struct job job = {
         .context = {.pipeline = engine->model.pipeline,
                     .ledger = &engine->resources.ledger,
-                    .cancel = &engine->resources.cancel,
+                    .cancel = engine->resources.cancel,
                     .probes = &engine->model.probes,
                     .dtype = engine->resources.dtype,
                     .beside_bytes = engine_named_beside_bytes(engine),

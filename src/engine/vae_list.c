@@ -80,7 +80,7 @@ static enum dr_code find_vaes(struct vae_listing *listing, struct dr_error *err)
     const struct vae_folder *const folder = &listing->folder;
     const struct vae_resolution_request request = {.checkpoint = pipeline->path};
     enum dr_code code = vae_folder_read(&listing->folder, engine->model.vae.folder,
-                                        &engine->resources.cancel, err);
+                                        engine->resources.cancel, err);
     if (code != DR_OK) return code;
     listing->found = "checkpoint";
     add_named(listing, pipeline->path, "none");
@@ -162,7 +162,7 @@ static enum dr_code take_digest(struct dr_engine *engine, struct source *source,
 {
     struct dr_error why = {0};
     enum dr_code code = DR_OK;
-    const struct component_progress stop = {.cancel = &engine->resources.cancel};
+    const struct component_progress stop = {.cancel = engine->resources.cancel};
     if (flags & DR_LIST_DIGESTS)
         code = source_save(source, &engine->resources.ledger, &stop, &why);
     if (code == DR_OVER_BUDGET || code == DR_NOMEM || code == DR_CANCELLED) {
@@ -278,7 +278,7 @@ static enum dr_code find_twins(const struct dr_engine *engine, struct dr_vae_lis
 {
     for (size_t i = 1; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        if (cancel_requested(&engine->resources.cancel)) return cancelled(list, i, err);
+        if (cancel_requested(engine->resources.cancel)) return cancelled(list, i, err);
         for (size_t k = 0; k < i && vae->same_as < 0; ++k)
             if (is_twin(vae, &list->vaes[k])) vae->same_as = (int32_t)k;
     }
@@ -299,7 +299,7 @@ static enum dr_code look_at_all(struct vae_listing *listing, unsigned flags,
     const bool is_told = progress->report && (flags & DR_LIST_DIGESTS);
     for (size_t i = 0; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        if (cancel_requested(&engine->resources.cancel)) return cancelled(list, i, err);
+        if (cancel_requested(engine->resources.cancel)) return cancelled(list, i, err);
         if (is_told)
             progress->report(progress->cookie,
                              &(struct dr_progress){.stage = DR_STAGE_LOAD,
@@ -442,7 +442,7 @@ static enum dr_code add_choices(const struct vae_listing *listing, struct dr_err
         !add_choice(listing, "automatic"))
         return no_memory(err);
     for (size_t i = 1; i < list->vae_count; ++i) {
-        if (cancel_requested(&engine->resources.cancel)) return cancelled(list, i, err);
+        if (cancel_requested(engine->resources.cancel)) return cancelled(list, i, err);
         if (!name_vae(listing, &list->vaes[i])) return no_memory(err);
     }
     return DR_OK;

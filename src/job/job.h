@@ -26,8 +26,7 @@
 #ifndef JOB_JOB_H
 #define JOB_JOB_H
 
-#include <stdatomic.h>
-
+#include "base/cancel.h"
 #include "darkroom/darkroom.h"
 #include "image/image.h"
 #include "model/tokenizer.h"
@@ -106,7 +105,7 @@ struct job_request {
 struct job_context {
     struct pipeline *pipeline;
     struct ledger *ledger;
-    const atomic_bool *cancel;
+    const struct cancel *cancel;
     struct latent_probe_memory *probes;
     enum dtype dtype;
     size_t beside_bytes; /* a budget that is named has this much beside regions */

@@ -361,7 +361,7 @@ static ino_t inode_of(const char *path)
 static void a_cancelled_check_leaves_the_pack(void)
 {
     struct sample sample;
-    const atomic_bool cancel = false;
+    const struct cancel cancel = {0};
     const struct component_progress progress = {.cancel = &cancel};
     begin(&sample);
     check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
@@ -502,7 +502,7 @@ static void two_do_not_make_the_same(void)
     check_int(settle(&two, COMPONENT_PACK_NO_WAIT, NULL), ==, DR_OK);
     check_int(two.pack.state, ==, COMPONENT_PACK_PRIVATE);
     check_has(said, "another process is making");
-    atomic_bool cancel = true;
+    const struct cancel cancel = {.requested = true};
     const struct component_progress progress = {.cancel = &cancel};
     check_int(settle(&two, COMPONENT_PACK_WAIT, &progress), ==, DR_CANCELLED);
     close_sample(&two);

@@ -819,7 +819,7 @@ struct disturbance {
         DISTURB_CANCEL,
         DISTURB_NOTHING
     } kind;
-    atomic_bool cancel;
+    struct cancel cancel;
     int report_count;
 };
 
@@ -833,7 +833,7 @@ static void disturb(void *cookie, double share)
     if (share < it->at_share) return;
     if (it->kind == DISTURB_LENGTH)
         check_int(truncate(it->path, (off_t)it->offset), ==, 0);
-    if (it->kind == DISTURB_CANCEL) atomic_store(&it->cancel, true);
+    if (it->kind == DISTURB_CANCEL) cancel_request(&it->cancel);
     if (it->kind != DISTURB_BYTE) return;
     const int descriptor = open(it->path, O_RDWR);
     unsigned char byte;

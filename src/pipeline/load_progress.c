@@ -23,7 +23,7 @@ static void report_part(void *cookie, double share)
                                          .total_bytes = progress->total_bytes,
                                          .elapsed_ms =
                                              clock_ms() - progress->started_ms};
-    if (sink->report(sink->cookie, &now) != 0) atomic_store(sink->cancel, true);
+    if (sink->report(sink->cookie, &now) != 0) cancel_request(sink->cancel);
 }
 
 const struct component_progress *load_progress_part(struct load_progress *progress,

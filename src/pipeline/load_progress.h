@@ -10,6 +10,7 @@
 #ifndef PIPELINE_LOAD_PROGRESS_H
 #define PIPELINE_LOAD_PROGRESS_H
 
+#include "base/cancel.h"
 #include "darkroom/darkroom.h"
 #include "weights/checkpoint.h"
 
@@ -17,7 +18,7 @@
 struct load_progress_sink {
     dr_load_report *report; /* may be NULL */
     void *cookie;
-    atomic_bool *cancel; /* looked at by every reader, by whomever it was set */
+    struct cancel *cancel; /* looked at by every reader, by whomever it was set */
 };
 
 struct load_progress {

@@ -137,7 +137,7 @@ static void a_cancel_names_the_step(void)
     const struct sampler_options options = sampler_of(SAMPLER_EULER);
     struct sampler sampler;
     size_t bytes = 0;
-    atomic_bool cancel = true;
+    const struct cancel cancel = {.requested = true};
     float prediction[COUNT];
     network_require(sampler_bytes(&options, &bytes, &err) == DR_OK, "%s", err.message);
     void *const memory = aligned_alloc(64, (bytes + 63) / 64 * 64);

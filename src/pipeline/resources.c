@@ -26,7 +26,7 @@ void resources_begin_progress(struct resources *resources,
                               struct load_progress *progress, uint64_t total_bytes)
 {
     const struct load_progress_sink sink = {resources->load_progress,
-                                            resources->load_cookie, &resources->cancel};
+                                            resources->load_cookie, resources->cancel};
     load_progress_begin(progress, &sink, total_bytes);
 }
 
@@ -34,7 +34,7 @@ enum dr_code resources_settle(struct resources *resources, struct pipeline *pipe
                               unsigned roles, struct source *other,
                               struct dr_error *err)
 {
-    const struct component_progress progress = {.cancel = &resources->cancel};
+    const struct component_progress progress = {.cancel = resources->cancel};
     const struct pipeline_settle settle = {.roles = roles,
                                            .other = other,
                                            .manner = COMPONENT_PACK_WAIT,

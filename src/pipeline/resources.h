@@ -4,14 +4,12 @@
  * The engine owns the struct. Everything below the engine borrows it for the time of a call, so that
  * no layer has to know the engine.
  *
- * Threads: the engine's lock is held, but for `cancel`, which any thread and any signal handler may
- * set.
+ * Threads: of the running call; any thread and any signal handler may request its `cancel`.
  */
 #ifndef PIPELINE_RESOURCES_H
 #define PIPELINE_RESOURCES_H
 
-#include <stdatomic.h>
-
+#include "base/cancel.h"
 #include "darkroom/darkroom.h"
 #include "mem/region.h"
 #include "pipeline/cache_drop.h"
@@ -22,7 +20,7 @@ struct resources {
     enum dtype dtype; /* of weights and of values between operators */
     struct ledger ledger;
     struct pack_store packs;
-    atomic_bool cancel;      /* of the running call */
+    struct cancel *cancel;   /* of the running call; borrowed, never NULL */
     struct cache_drop cache; /* of the running call */
     void (*log)(void *cookie, enum dr_log_level level, const char *line); /* or NULL */
     void *log_cookie;

@@ -14,8 +14,7 @@
 #ifndef SAMPLING_GUIDANCE_H
 #define SAMPLING_GUIDANCE_H
 
-#include <stdatomic.h>
-
+#include "base/cancel.h"
 #include "model/unet.h"
 #include "sampling/sampler.h"
 
@@ -28,7 +27,7 @@ struct guidance {
     /* Before each evaluation and once after the last; may be NULL. */
     void (*report)(void *cookie, int32_t done, int32_t total);
     void *cookie;
-    const atomic_bool *cancel; /* may be NULL */
+    const struct cancel *cancel; /* may be NULL */
     /* filled: time of the evaluations, and how many; also where it fails */
     double ms;
     int32_t call_count;

@@ -207,7 +207,7 @@ static size_t arena_bytes(const struct plan *plan)
     return plan ? size_align(plan_bytes(plan), region_page_bytes()) : 0;
 }
 
-static enum dr_code look_up(const atomic_bool *cancel, struct dr_error *err)
+static enum dr_code look_up(const struct cancel *cancel, struct dr_error *err)
 {
     return cancel_requested(cancel)
                ? error_set(err, DR_CANCELLED,
@@ -215,7 +215,7 @@ static enum dr_code look_up(const atomic_bool *cancel, struct dr_error *err)
                : DR_OK;
 }
 
-static enum dr_code make_plans(struct latent_probe *probe, const atomic_bool *cancel,
+static enum dr_code make_plans(struct latent_probe *probe, const struct cancel *cancel,
                                struct dr_error *err)
 {
     const struct vae_plan_options options = {.n = 1,
@@ -238,7 +238,7 @@ static enum dr_code make_plans(struct latent_probe *probe, const atomic_bool *ca
 enum dr_code latent_probe_prepare(struct latent_probe *probe,
                                   struct latent_probe_memory *memory,
                                   const struct latent_pair *pair,
-                                  const atomic_bool *cancel, struct dr_error *err)
+                                  const struct cancel *cancel, struct dr_error *err)
 {
     *probe = (struct latent_probe){
         .memory = memory,

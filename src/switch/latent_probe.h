@@ -29,8 +29,7 @@
 #ifndef SWITCH_LATENT_PROBE_H
 #define SWITCH_LATENT_PROBE_H
 
-#include <stdatomic.h>
-
+#include "base/cancel.h"
 #include "model/vae.h"
 #include "pipeline/slot.h"
 #include "sampling/latent.h"
@@ -118,7 +117,7 @@ struct latent_probe {
 
 struct latent_probe_work {
     struct ledger *ledger;
-    const atomic_bool *cancel; /* may be NULL */
+    const struct cancel *cancel; /* may be NULL */
 };
 
 /* Make the plans. cancel may be NULL; it is looked at before each. On error the probe is zero. Errors:
@@ -126,7 +125,7 @@ struct latent_probe_work {
 enum dr_code latent_probe_prepare(struct latent_probe *probe,
                                   struct latent_probe_memory *memory,
                                   const struct latent_pair *pair,
-                                  const atomic_bool *cancel,
+                                  const struct cancel *cancel,
                                   struct dr_error *err) DR_MUST_CHECK;
 void latent_probe_finish(struct latent_probe *probe); /* zeroed is fine */
 

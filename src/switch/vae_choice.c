@@ -88,7 +88,7 @@ static enum dr_code resolve_and_open(struct vae_choice *choice,
     const struct vae_resolution_request request = {.choice = words->said,
                                                    .checkpoint = pipeline->path,
                                                    .vae_folder = model->vae.folder,
-                                                   .cancel = &model->resources->cancel};
+                                                   .cancel = model->resources->cancel};
     /* Until the words mean something, whatever they meant is what was asked for. */
     resolution->is_explicit = true;
     enum dr_code code = vae_resolve(resolution, &request, err);

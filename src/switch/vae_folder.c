@@ -91,7 +91,7 @@ struct place { /* a folder to look into, or that was looked into */
 
 struct walk {
     struct vae_folder *folder;
-    const atomic_bool *cancel;
+    const struct cancel *cancel;
     struct place *places;
     size_t place_count, place_capacity, entry_capacity;
     size_t looked_at;
@@ -214,7 +214,7 @@ static enum dr_code look_into(struct walk *walk, size_t at)
 }
 
 enum dr_code vae_folder_read(struct vae_folder *folder, const char *path,
-                             const atomic_bool *cancel, struct dr_error *err)
+                             const struct cancel *cancel, struct dr_error *err)
 {
     struct walk walk = {.folder = folder, .cancel = cancel, .err = err};
     struct stat status = {0};

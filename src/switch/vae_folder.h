@@ -10,9 +10,9 @@
 #ifndef SWITCH_VAE_FOLDER_H
 #define SWITCH_VAE_FOLDER_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/cancel.h"
 #include "darkroom/darkroom.h"
 
 struct vae_entry {
@@ -35,7 +35,7 @@ struct vae_folder {
 /* path NULL or "": an empty one. A folder that is not there is empty, and refused with ENOENT.
  * cancel may be NULL. On error *folder is empty. Errors: DR_CANCELLED, DR_NOMEM. */
 enum dr_code vae_folder_read(struct vae_folder *folder, const char *path,
-                             const atomic_bool *cancel,
+                             const struct cancel *cancel,
                              struct dr_error *err) DR_MUST_CHECK;
 void vae_folder_free(struct vae_folder *folder); /* a zeroed one is fine */
 

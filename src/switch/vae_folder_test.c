@@ -149,7 +149,7 @@ static void where_the_look_ends_is_said(void)
 
 static void a_cancel_ends_the_look(void)
 {
-    const atomic_bool flag = false;
+    const struct cancel flag = {0};
     enum dr_code code = DR_CANCELLED;
     int cancelled = 0;
     for (int nth = 1; code == DR_CANCELLED && nth < 100; ++nth) {

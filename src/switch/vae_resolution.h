@@ -35,7 +35,7 @@ struct vae_resolution_request {
     const char *vae_folder; /* may be NULL or absent: no folder */
     /* What lies in that folder, where it was read before; NULL: it is read for this alone. */
     const struct vae_folder *folder;
-    const atomic_bool *cancel; /* of that reading; may be NULL */
+    const struct cancel *cancel; /* of that reading; may be NULL */
 };
 
 /* Errors: DR_NOT_FOUND (says where it looked), DR_BAD_INPUT (two candidates: lists both; an

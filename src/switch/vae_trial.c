@@ -59,7 +59,7 @@ enum dr_code vae_trial_begin(struct vae_trial *trial, struct current_model *mode
     struct latent_pair pair;
     *trial = (struct vae_trial){
         .work = {.ledger = &model->resources->ledger,
-                 .cancel = &model->resources->cancel}
+                 .cancel = model->resources->cancel}
     };
     if (!file) return DR_OK;
     make_room(model, source_save_bytes(slot->base), room);
@@ -71,7 +71,7 @@ enum dr_code vae_trial_begin(struct vae_trial *trial, struct current_model *mode
     if (latent_probe_find(&model->probes, &pair, &result))
         return latent_probe_refuse(&pair, &result, err);
     code = latent_probe_prepare(&trial->probe, &model->probes, &pair,
-                                &model->resources->cancel, err);
+                                model->resources->cancel, err);
     return code == DR_OK ? take_reference(trial, model, slot, room, err) : code;
 }
 

@@ -21,8 +21,7 @@
 #ifndef WEIGHTS_CHECKPOINT_H
 #define WEIGHTS_CHECKPOINT_H
 
-#include <stdatomic.h>
-
+#include "base/cancel.h"
 #include "weights/composed_tensor.h"
 #include "weights/family.h"
 #include "weights/meaning.h"
@@ -122,7 +121,7 @@ struct component_progress {
     void (*report)(void *cookie,
                    double share_done); /* on the calling thread; or NULL */
     void *cookie;
-    const atomic_bool *cancel; /* looked at before each piece; may be NULL */
+    const struct cancel *cancel; /* looked at before each piece; may be NULL */
 };
 
 /* The whole of it by reading, with a buffer given by the caller (any size >= 4096).
