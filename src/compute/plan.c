@@ -43,6 +43,7 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
 void plan_destroy(struct plan **plan)
 {
     if (!plan || !*plan) return;
+    assert(!(*plan)->is_borrowed);
     library_end_plan();
     product_set_finish(&(*plan)->products);
     pool_finish(&(*plan)->step_pool);

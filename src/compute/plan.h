@@ -5,7 +5,7 @@
  *   plan_create -> builder calls (plan_input, plan_conv, ...) -> plan_seal
  *       -> plan_bytes: the exact arena it needs     (nothing mapped yet: this is the estimate)
  *       -> plan_bind(arena, weight regions)         (addresses are handed out)
- *       -> fill plan_data(input); plan_run; read plan_data(output)   ... as often as wanted
+ *       -> plan_write(input); plan_run; plan_read(output)            ... as often as wanted
  *       -> plan_destroy
  *
  * Model code is one walk of builder calls, written like the network itself; the plan derives
@@ -211,6 +211,30 @@ int32_t plan_region_count(const struct plan *plan);
  * not aligned, or the list lacks a region that an operator reads. */
 enum dr_code plan_bind(struct plan *plan, void *arena, const void *const regions[],
                        int32_t region_count, struct dr_error *err) DR_MUST_CHECK;
+
+/* ---- numbers in and out -----------------------------------------------------------------
+ *
+ * After plan_bind, between runs. No one above compute/ has an address in the arena: numbers are
+ * copied. A device would stand behind these functions and plan_run alone: its arena is its own
+ * memory, and plan_write, plan_clear, plan_read and the borrowed copy are transfers.
+ *
+ * Elements are counted over the whole value, dense, in the order [n, h, w, c], and are of the
+ * value's own dtype: plan_expect asserts both for whoever counts on them. A range that leaves the
+ * value, a write to what is not an input and a read of what is neither input nor output are
+ * asserted. Cost: one copy, no allocation.
+ */
+void plan_write(struct plan *plan, struct value input, size_t first, size_t count,
+                const void *source);
+/* The same with zeros. */
+void plan_clear(struct plan *plan, struct value input, size_t first, size_t count);
+void plan_read(const struct plan *plan, struct value value, size_t first, size_t count,
+               void *target);
+
+/* For an interface that hands out a whole value in one piece, and for nothing else: the whole value,
+ * where the host can read and change it. Valid until plan_return, which must come before the plan is
+ * run, read, written, bound or destroyed; changes are the value's from then on. One value at a time. */
+void *plan_borrow(struct plan *plan, struct value value);
+void plan_return(struct plan *plan);
 
 /* Where an input or output lies, dense, in its dtype. After plan_bind. */
 void *plan_data(const struct plan *plan, struct value value);

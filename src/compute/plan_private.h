@@ -141,6 +141,7 @@ struct plan {
     struct plan_op_profile *profiles;
 
     unsigned char *arena;
+    bool is_borrowed; /* some value, by plan_borrow */
     const struct kernels *kernels;
 };
 

@@ -22,7 +22,7 @@ static int32_t missing_region(const struct plan *plan, const void *const regions
 enum dr_code plan_bind(struct plan *plan, void *arena, const void *const regions[],
                        int32_t region_count, struct dr_error *err)
 {
-    assert(plan->phase != PLAN_BUILDING);
+    assert(plan->phase != PLAN_BUILDING && !plan->is_borrowed);
     const int32_t missing = missing_region(plan, regions, region_count);
     if ((uintptr_t)arena % ARENA_ALIGN != 0 || (!arena && plan->bytes > 0))
         return error_set(err, DR_BAD_INPUT, "%s: its arena must be a multiple of %d",
@@ -132,7 +132,7 @@ bool plan_run_rows(struct plan *plan, int32_t i, struct rows rows,
 enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
                       struct dr_error *err)
 {
-    assert(plan->phase == PLAN_BOUND);
+    assert(plan->phase == PLAN_BOUND && !plan->is_borrowed);
     assert(plan->thread_count == compute_thread_count());
     const enum dr_code code = library_room(plan->name, err);
     if (code != DR_OK) return code;
