@@ -159,17 +159,17 @@ static struct options parse(int count, char **arguments)
 
 /* ---- the network ---- */
 
-static void fill_noise(const struct plan *plan, struct value value)
+static void fill_noise(struct plan *plan, struct value value)
 {
     if (value.id == 0) return;
     const struct shape shape = plan_shape(plan, value);
     const size_t count =
         (size_t)shape.n * (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
-    float *const data = plan_data(plan, value);
     uint32_t state = 12345;
     for (size_t i = 0; i < count; ++i) {
         state = state * 1664525u + 1013904223u;
-        data[i] = (float)(state >> 8) / (float)(1 << 23) - 1.0F;
+        const float noise = (float)(state >> 8) / (float)(1 << 23) - 1.0F;
+        plan_write(plan, value, i, 1, &noise);
     }
 }
 
@@ -251,8 +251,7 @@ static void fill_inputs(struct network *network, const struct options *options)
     case PART_DECODE: fill_noise(plan, network->decode_plan.latent); break;
     case PART_ENCODE: fill_noise(plan, network->encode_plan.image); break;
     case PART_TEXT:
-        memset(plan_data(plan, network->text_plan.ids), 0,
-               (size_t)options->batch * 77 * sizeof(int32_t));
+        plan_clear(plan, network->text_plan.ids, 0, (size_t)options->batch * 77);
         break;
     }
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# No #include points upward, a library is known to its own layers only, and no two files share a name.
+# No #include points upward, a library is known to its own layers only, so are a layer's insides, and no
+# two files share a name.
 #
 #   layers.sh SOURCE_ROOT
 #
@@ -75,6 +76,10 @@ while IFS=: read -r file line text; do
     elif [[ " ${below[$layer]} " != *" $target "* ]]; then
         fail "$file:$line: $layer may not include \"$header\": it knows ${below[$layer]}"
     fi
+    # The insides of a layer: of compute/, a plan's, with the addresses in its arena.
+    if [[ $header == *_private.h && $target != "$layer" ]]; then
+        fail "$file:$line: \"$header\" is for src/$target only"
+    fi
 done < <(grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include' src)
 
 [[ $looked_at -ge 50 ]] || fail "only $looked_at #include lines found: is $1 the source root?"
@@ -82,6 +87,10 @@ done < <(grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include' src)
 while IFS= read -r line; do
     fail "a public header may include public headers only: $line"
 done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' include | grep -v '"darkroom/' || true)
+
+while IFS= read -r line; do
+    fail "the insides of a layer are for its own sources and tests: $line"
+done < <(grep -rnE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include[[:space:]].*_private\.h"' bench tests tools || true)
 
 while IFS= read -r name; do
     fail "two files are called $name: $(find src -name "$name" | tr '\n' ' ')"

@@ -224,6 +224,69 @@ static inline size_t network_count(struct shape shape)
     return (size_t)shape.n * (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
 }
 
+/* All of an input or output, of four bytes each; freed by the caller. */
+static inline void *network_read(const struct plan *plan, struct value value)
+{
+    const size_t count = network_count(plan_shape(plan, value));
+    void *const numbers = malloc(count * 4);
+    network_require(numbers, "no memory for %zu numbers", count);
+    plan_read(plan, value, 0, count, numbers);
+    return numbers;
+}
+
+static inline void network_clear(struct plan *plan, struct value input)
+{
+    plan_clear(plan, input, 0, network_count(plan_shape(plan, input)));
+}
+
+/* One image of a batch to a plan of one. */
+static inline void network_take_image(struct plan *one, struct value input,
+                                      const struct plan *batch, struct value value,
+                                      size_t image)
+{
+    const size_t count = network_count(plan_shape(one, input));
+    float *const numbers = network_read(batch, value);
+    plan_write(one, input, 0, count, numbers + image * count);
+    free(numbers);
+}
+
+static inline double network_relative_error(const float *result, const float *expected,
+                                            size_t count)
+{
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const double d = (double)result[i] - (double)expected[i];
+        difference += d * d;
+        norm += (double)expected[i] * (double)expected[i];
+    }
+    return sqrt(difference / norm); /* NaN stays NaN, and no bound holds for it */
+}
+
+/* Of a plan of one against its image of a batch. */
+static inline double network_image_error(const struct plan *one, struct value value,
+                                         const struct plan *batch,
+                                         struct value batch_value, size_t image)
+{
+    const size_t count = network_count(plan_shape(one, value));
+    float *const alone = network_read(one, value);
+    float *const together = network_read(batch, batch_value);
+    const double error = network_relative_error(alone, together + image * count, count);
+    free(together);
+    free(alone);
+    return error;
+}
+
+/* Are an output's bytes what was kept of it (network_read)? */
+static inline bool network_equals(const struct plan *plan, struct value value,
+                                  const void *kept)
+{
+    void *const now = network_read(plan, value);
+    const size_t bytes = 4 * network_count(plan_shape(plan, value));
+    const bool equal = memcmp(now, kept, bytes) == 0;
+    free(now);
+    return equal;
+}
+
 /* ---- golden tensors ---- */
 
 struct golden {
@@ -288,20 +351,8 @@ static inline void golden_fill(const struct golden *golden, const char *group,
     const size_t expected = network_count(plan_shape(plan, input));
     network_require(count == expected, "%s is of %zu values, the plan wants %zu", name,
                     count, expected);
-    memcpy(plan_data(plan, input), data, count * 4);
+    plan_write(plan, input, 0, count, data);
     free(data);
-}
-
-static inline double network_relative_error(const float *result, const float *expected,
-                                            size_t count)
-{
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < count; ++i) {
-        const double d = (double)result[i] - (double)expected[i];
-        difference += d * d;
-        norm += (double)expected[i] * (double)expected[i];
-    }
-    return sqrt(difference / norm); /* NaN stays NaN, and no bound holds for it */
 }
 
 /* Relative L2 error of an output against a golden tensor; printed, with the first values. */
@@ -311,7 +362,7 @@ static inline double golden_error(const struct golden *golden, const char *group
 {
     size_t count = 0;
     float *const expected = golden_read(golden, group, name, &count);
-    const float *const result = plan_data(plan, output);
+    float *const result = network_read(plan, output);
     network_require(count == network_count(plan_shape(plan, output)),
                     "%s has %zu values, the plan's output %zu", name, count,
                     network_count(plan_shape(plan, output)));
@@ -320,6 +371,7 @@ static inline double golden_error(const struct golden *golden, const char *group
             "     %s%s%s: relative L2 %.3g (first %.6g %.6g, golden %.6g %.6g)\n",
             group ? group : "", group ? "." : "", name, error, (double)result[0],
             (double)result[1], (double)expected[0], (double)expected[1]);
+    free(result);
     free(expected);
     return error;
 }

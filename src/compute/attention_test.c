@@ -145,7 +145,7 @@ static void hands_on_nan(void)
     numbers[555 * 48 + 20] = NAN; /* in the second block of keys */
     fixture_fill(&f, qkv, numbers);
     fixture_run(&f);
-    const float *const got = plan_data(f.plan, out);
+    const float *const got = fixture_data(f.plan, out);
     size_t finite = 0;
     for (size_t i = 0; i < 600 * 16; ++i)
         finite += isfinite(got[i]) != 0;

@@ -240,7 +240,7 @@ static uint16_t *convolve_upper(uint64_t state, int32_t height, int32_t width,
     uint16_t *const bytes = malloc(count * sizeof *bytes);
     fixture_fill(&f, x, numbers);
     fixture_run(&f);
-    memcpy(bytes, plan_data(f.plan, out), count * sizeof *bytes);
+    memcpy(bytes, fixture_data(f.plan, out), count * sizeof *bytes);
     free(numbers);
     fixture_end(&f);
     return bytes;

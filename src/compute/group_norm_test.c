@@ -146,7 +146,7 @@ static void hands_on_nan(void)
         numbers[100] = NAN;
         fixture_fill(&f, x, numbers);
         fixture_run(&f);
-        const float *const got = plan_data(f.plan, out);
+        const float *const got = fixture_data(f.plan, out);
         size_t nan_count = 0;
         for (size_t i = 0; i < shape_count(shape); ++i)
             nan_count += isnan(got[i]) != 0;

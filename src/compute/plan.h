@@ -236,9 +236,6 @@ void plan_read(const struct plan *plan, struct value value, size_t first, size_t
 void *plan_borrow(struct plan *plan, struct value value);
 void plan_return(struct plan *plan);
 
-/* Where an input or output lies, dense, in its dtype. After plan_bind. */
-void *plan_data(const struct plan *plan, struct value value);
-
 struct plan_progress {
     void (*report)(void *cookie, double share_done); /* may be NULL; by share of FLOP */
     void *cookie;

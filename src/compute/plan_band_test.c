@@ -128,7 +128,7 @@ static size_t out_bytes(const struct chain *chain)
 
 static bool differs(const struct chain *chain, const void *kept)
 {
-    return memcmp(kept, plan_data(chain->f.plan, chain->out), out_bytes(chain)) != 0;
+    return memcmp(kept, fixture_data(chain->f.plan, chain->out), out_bytes(chain)) != 0;
 }
 
 static int32_t count_of(const struct plan *plan, const char *kind)
@@ -158,7 +158,7 @@ static void try_size(enum dtype dtype, int32_t height, int32_t width)
     begin(&whole, dtype, height, width, 0);
     fixture_run(&whole.f);
     void *const kept = malloc(out_bytes(&whole));
-    memcpy(kept, plan_data(whole.f.plan, whole.out), out_bytes(&whole));
+    memcpy(kept, fixture_data(whole.f.plan, whole.out), out_bytes(&whole));
     const size_t bytes = plan_bytes(whole.f.plan);
     const double flop = plan_flop(whole.f.plan);
     check_int(count_of(whole.f.plan, "conv 3x3 Winograd"), ==,
@@ -207,7 +207,7 @@ static void bands_read_two_weight_regions(void)
     struct chain whole, banded;
     begin(&whole, DTYPE_F32, 40, 256, 0);
     fixture_run(&whole.f);
-    const void *const want = plan_data(whole.f.plan, whole.out);
+    const void *const want = fixture_data(whole.f.plan, whole.out);
     fixture_state = state;
     fixture_region_count = 2;
     begin(&banded, DTYPE_F32, 40, 256, 1);
@@ -268,7 +268,7 @@ static void more_room_gives_the_same_bytes_for_less_work(void)
             fewer += work < work_before;
             fixture_run(&chain.f);
             check_one_run(chain.f.plan);
-            check(!differs(&chain, plan_data(lowest.f.plan, lowest.out)));
+            check(!differs(&chain, fixture_data(lowest.f.plan, lowest.out)));
         }
         before = bytes;
         work_before = work;
@@ -328,7 +328,7 @@ static void see_a_wrong_seam(enum dtype dtype, int32_t height)
     fault_sabotage(SABOTAGE_UNMOVED_BAND);
     fixture_run(&banded.f);
     fault_sabotage(SABOTAGE_NONE);
-    check(differs(&banded, plan_data(whole.f.plan, whole.out)));
+    check(differs(&banded, fixture_data(whole.f.plan, whole.out)));
     fixture_end(&banded.f);
     fixture_end(&whole.f);
 }

@@ -136,7 +136,7 @@ static void times_where_it_is_asked_to(void)
         fixture_fill(&f, x, numbers);
         for (int run = 0; run < 3; ++run)
             fixture_run(&f);
-        memcpy(got[profile], plan_data(f.plan, y), sizeof got[profile]);
+        memcpy(got[profile], fixture_data(f.plan, y), sizeof got[profile]);
         const struct plan_op_profile *const op = profile_of(f.plan, "linear");
         check_int(op->runs, ==, profile ? 3 : 0);
         check(profile ? op->seconds > 0 : op->seconds == 0);

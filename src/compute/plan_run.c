@@ -73,14 +73,6 @@ const void *plan_weight(const struct plan *plan, const struct weight *weight)
     return plan->regions[weight->region].data + weight->offset;
 }
 
-void *plan_data(const struct plan *plan, struct value value)
-{
-    assert(plan->phase == PLAN_BOUND);
-    assert(value.id > 0 && (size_t)value.id < plan->value_count);
-    assert(plan->buffers[plan->values[value.id].buffer].pinned);
-    return plan_address(plan, value);
-}
-
 static double now_seconds(void)
 {
     struct timespec now;

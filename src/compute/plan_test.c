@@ -165,11 +165,11 @@ static void gives_the_same_bytes(void)
         fixture_run(&net.f);
         const size_t bytes = out_bytes(&net);
         float *const kept = malloc(bytes);
-        memcpy(kept, plan_data(net.f.plan, net.out), bytes);
+        memcpy(kept, fixture_data(net.f.plan, net.out), bytes);
         for (size_t k = 0; k < bytes / sizeof *kept; ++k)
             if (!isfinite(kept[k])) check_fail_at("not finite at %zu", k);
         fixture_run(&net.f); /* inputs keep their place: no filling again */
-        check_bytes(kept, plan_data(net.f.plan, net.out), bytes);
+        check_bytes(kept, fixture_data(net.f.plan, net.out), bytes);
         fixture_end(&net.f);
 
         fixture_state = state;
@@ -181,7 +181,7 @@ static void gives_the_same_bytes(void)
         memcpy(other.data, net.f.arena.data, other.bytes);
         fixture_bind(&net.f, other.data);
         fixture_run(&net.f);
-        check_bytes(kept, plan_data(net.f.plan, net.out), bytes);
+        check_bytes(kept, fixture_data(net.f.plan, net.out), bytes);
         guarded_close(&other);
         free(kept);
         fixture_end(&net.f);
@@ -207,9 +207,9 @@ static void threads_change_nothing(void)
         const size_t bytes = out_bytes(&net);
         if (!kept) {
             kept = malloc(bytes);
-            memcpy(kept, plan_data(net.f.plan, net.out), bytes);
+            memcpy(kept, fixture_data(net.f.plan, net.out), bytes);
         }
-        check_bytes(kept, plan_data(net.f.plan, net.out), bytes);
+        check_bytes(kept, fixture_data(net.f.plan, net.out), bytes);
         fixture_end(&net.f);
     }
     free(kept);
@@ -239,8 +239,8 @@ static void reads_weights_from_two_regions(enum dtype dtype)
     check_int(plan_region_count(two.f.plan), ==, 2);
     check_int(plan_bytes(two.f.plan), ==, plan_bytes(one.f.plan));
     const size_t bytes = out_bytes(&one);
-    const void *const want = plan_data(one.f.plan, one.out);
-    check_bytes(want, plan_data(two.f.plan, two.out), bytes);
+    const void *const want = fixture_data(one.f.plan, one.out);
+    check_bytes(want, fixture_data(two.f.plan, two.out), bytes);
 
     for (int i = 0; i < 2; ++i) {
         struct dr_error err = {0};
@@ -250,12 +250,12 @@ static void reads_weights_from_two_regions(enum dtype dtype)
         regions[i] = zeros.data;
         check_int(plan_bind(two.f.plan, two.f.arena.data, regions, 2, &err), ==, DR_OK);
         fixture_run(&two.f);
-        check(memcmp(want, plan_data(two.f.plan, two.out), bytes) != 0);
+        check(memcmp(want, fixture_data(two.f.plan, two.out), bytes) != 0);
         guarded_close(&zeros);
     }
     fixture_bind(&two.f, two.f.arena.data);
     fixture_run(&two.f);
-    check_bytes(want, plan_data(two.f.plan, two.out), bytes);
+    check_bytes(want, fixture_data(two.f.plan, two.out), bytes);
     fixture_end(&two.f);
     fixture_end(&one.f);
 }
@@ -312,8 +312,8 @@ static void each_weight_is_of_its_own_region(void)
         fixture_compare(&f, out, want, 1e-5, "two linears");
         multiply(fixture_plain(&f, weights[!order]), numbers, WIDTH, between);
         multiply(fixture_plain(&f, weights[order]), between, WIDTH, want);
-        check_real(fixture_distance(plan_data(f.plan, out), DTYPE_F32, want, WIDTH), >,
-                   0.1);
+        check_real(fixture_distance(fixture_data(f.plan, out), DTYPE_F32, want, WIDTH),
+                   >, 0.1);
     }
     free(numbers);
     fixture_end(&f);

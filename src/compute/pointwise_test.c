@@ -113,7 +113,7 @@ static void embeds(void)
         const struct value out =
             plan_output(f.plan, plan_embed(f.plan, ids, table, position), DTYPE_F32);
         fixture_seal(&f);
-        int32_t *const id = plan_data(f.plan, ids);
+        int32_t *const id = fixture_data(f.plan, ids);
         for (int32_t k = 0; k < 2 * tokens; ++k)
             id[k] = fixture_int(0, rows - 1);
         fixture_run(&f);

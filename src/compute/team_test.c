@@ -97,7 +97,7 @@ static void a_storm_finds_the_stack(void)
         plan_input(f.plan, (struct shape){1, 1, ROWS, INPUTS}, DTYPE_F32);
     (void)plan_output(f.plan, plan_linear(f.plan, x, &options), DTYPE_F32);
     fixture_seal(&f);
-    memset(plan_data(f.plan, x), 0, (size_t)ROWS * INPUTS * sizeof(float));
+    memset(fixture_data(f.plan, x), 0, (size_t)ROWS * INPUTS * sizeof(float));
     find_stack();
     check_int(sigaction(SIGALRM, &action, &old), ==, 0);
     check_int(setitimer(ITIMER_REAL, &storm, NULL), ==, 0);

@@ -130,7 +130,7 @@ static void *run(const struct made *made, const struct one *c)
 {
     void *const bytes = malloc(out_bytes(made, c));
     fixture_run(&made->f);
-    memcpy(bytes, plan_data(made->f.plan, made->out), out_bytes(made, c));
+    memcpy(bytes, fixture_data(made->f.plan, made->out), out_bytes(made, c));
     return bytes;
 }
 
@@ -158,7 +158,7 @@ static double distance_from(const struct made *made, const struct one *c,
         want[i] += (c->added == ADDED_COPY ? 2.0f : 1.0f) * made->residuals[i];
     fixture_run(&made->f);
     const double distance =
-        fixture_distance(plan_data(made->f.plan, made->out), c->result, want, count);
+        fixture_distance(fixture_data(made->f.plan, made->out), c->result, want, count);
     free(map);
     free(want);
     return distance;

@@ -219,8 +219,9 @@ enum dr_code image_check_write(const char *path,
     return code == DR_OK ? encoders[options->format]->check(path, options, err) : code;
 }
 
-enum dr_code image_write(const char *path, const struct image_write_options *options,
-                         const float *rgb, struct dr_error *err)
+enum dr_code image_write_rows(const char *path,
+                              const struct image_write_options *options,
+                              const struct image_rows *rows, struct dr_error *err)
 {
     struct temporary_file file = TEMPORARY_FILE_INIT;
     struct image_sink sink = {.file = NULL};
@@ -228,12 +229,31 @@ enum dr_code image_write(const char *path, const struct image_write_options *opt
     if (code == DR_OK) code = temporary_file_open(&file, path, err);
     if (code == DR_OK) code = image_sink_init(&sink, &file, path, err);
     if (code == DR_OK)
-        code = encoders[options->format]->write(&sink, options, rgb, err);
+        code = encoders[options->format]->write(&sink, options, rows, err);
     if (code == DR_OK) code = image_sink_flush(&sink);
     if (code == DR_OK) code = temporary_file_commit(&file, err);
     image_sink_finish(&sink);
     temporary_file_discard(&file);
     return code;
+}
+
+struct map {
+    const float *rgb;
+    size_t samples; /* of a row */
+};
+
+static void get_row(void *cookie, int32_t y, float *rgb)
+{
+    const struct map *const map = cookie;
+    memcpy(rgb, map->rgb + (size_t)y * map->samples, map->samples * sizeof *rgb);
+}
+
+enum dr_code image_write(const char *path, const struct image_write_options *options,
+                         const float *rgb, struct dr_error *err)
+{
+    struct map map = {.rgb = rgb, .samples = 3 * (size_t)options->width};
+    const struct image_rows rows = {.get = get_row, .cookie = &map};
+    return image_write_rows(path, options, &rows, err);
 }
 
 bool image_format_from_path(const char *path, enum image_format *format)

@@ -73,12 +73,24 @@ struct image_write_options {
                              * 32,000 characters). Bytes that are no UTF-8 become U+FFFD. */
 };
 
-/* Write rgb [height, width, 3] float32 in 0..1 (clamped; rounded half to even times 255 or
+/* Where the pixels of an image that is written come from, so that they need not be in memory in one
+ * piece: get stores row y, width * 3 float32, in rgb. It is called once for each row, top to bottom. */
+struct image_rows {
+    void (*get)(void *cookie, int32_t y, float *rgb);
+    void *cookie;
+};
+
+/* Write an image of float32 RGB in 0..1 (clamped; rounded half to even times 255 or
  * 65535, as diffusers does). Deterministic: same input, same bytes; no time stamp.
  * Errors: DR_IO (path, errno's text: full disk, no permission), DR_NOT_FINITE (NaN or infinity
- * in rgb; the row is named), DR_BAD_INPUT (options; a text too long for
+ * in a row; the row is named), DR_BAD_INPUT (options; a text too long for
  * the format), DR_NOMEM. The
  * target is then as before. */
+enum dr_code image_write_rows(const char *path,
+                              const struct image_write_options *options,
+                              const struct image_rows *rows,
+                              struct dr_error *err) DR_MUST_CHECK;
+/* The same from rgb [height, width, 3] in memory. */
 enum dr_code image_write(const char *path, const struct image_write_options *options,
                          const float *rgb, struct dr_error *err) DR_MUST_CHECK;
 

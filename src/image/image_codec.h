@@ -40,8 +40,8 @@ struct image_encoder {
     enum dr_code (*check)(const char *name, const struct image_write_options *options,
                           struct dr_error *err);
     enum dr_code (*write)(struct image_sink *sink,
-                          const struct image_write_options *options, const float *rgb,
-                          struct dr_error *err);
+                          const struct image_write_options *options,
+                          const struct image_rows *rows, struct dr_error *err);
 };
 
 extern const struct image_decoder png_decoder, jpeg_decoder;

@@ -162,6 +162,41 @@ static void same_input_same_bytes(void)
     unlink(in_folder("two"));
 }
 
+struct asked {
+    const float *rgb;
+    int32_t next;
+};
+
+static void get_row(void *cookie, int32_t y, float *rgb)
+{
+    struct asked *const asked = cookie;
+    check_int(y, ==, asked->next++);
+    memcpy(rgb, asked->rgb + (size_t)y * 3 * WIDTH, 3 * WIDTH * sizeof *rgb);
+}
+
+/* Each row is asked for once, from the top; the file is the one that a whole map gives. */
+static void rows_are_asked_for_in_order(void)
+{
+    static uint8_t one[100000], two[100000];
+    float rgb[VALUES];
+    fill(rgb);
+    for (int format = IMAGE_PNG; format <= IMAGE_JPEG; ++format) {
+        const struct image_write_options options =
+            options_of((enum image_format)format, 8, NULL);
+        struct asked asked = {.rgb = rgb};
+        const struct image_rows rows = {get_row, &asked};
+        check_int(image_write(in_folder("one"), &options, rgb, NULL), ==, DR_OK);
+        check_int(image_write_rows(in_folder("two"), &options, &rows, NULL), ==, DR_OK);
+        check_int(asked.next, ==, HEIGHT);
+        const size_t bytes = load(in_folder("one"), one, sizeof one);
+        check_int(bytes, >, 300);
+        check_int(load(in_folder("two"), two, sizeof two), ==, bytes);
+        check_bytes(one, two, bytes);
+    }
+    unlink(in_folder("one"));
+    unlink(in_folder("two"));
+}
+
 static const char *const texts[] = {
     "",
     "a lighthouse\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Seed: 7, VAE: x.pt",
@@ -612,6 +647,7 @@ int main(void)
     strcpy(folder, "/tmp/darkroom-image-XXXXXX");
     if (!mkdtemp(folder)) abort();
     check_run(png_round_trip_is_exact);
+    check_run(rows_are_asked_for_in_order);
     check_run(jpeg_round_trip_is_near);
     check_run(same_input_same_bytes);
     check_run(parameters_return);

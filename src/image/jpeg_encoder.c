@@ -29,9 +29,10 @@ struct jpeg_state {
     struct jpeg_destination_mgr writing;
     struct image_sink *sink;
     const struct image_write_options *options;
-    const float *rgb;
+    const struct image_rows *rows;
     uint8_t *exif; /* with its prefix */
     size_t exif_bytes;
+    float *values; /* of a row, and what is stored of it */
     uint8_t *row;
     int32_t bad_row; /* the first with a value that is not finite, or -1 */
     jmp_buf jump;
@@ -131,8 +132,9 @@ static void step_write(struct jpeg_state *state)
                           (unsigned)state->exif_bytes);
     const size_t samples = 3 * (size_t)state->options->width;
     while (jpeg->next_scanline < jpeg->image_height) {
-        const float *const values = state->rgb + jpeg->next_scanline * samples;
-        if (!pixel_row_write(values, samples, 8, state->row)) {
+        state->rows->get(state->rows->cookie, (int32_t)jpeg->next_scanline,
+                         state->values);
+        if (!pixel_row_write(state->values, samples, 8, state->row)) {
             state->bad_row = (int32_t)jpeg->next_scanline;
             return;
         }
@@ -173,8 +175,11 @@ static enum dr_code prepare_exif(struct jpeg_state *state, struct dr_error *err)
 static enum dr_code write_picture(struct jpeg_state *state, struct dr_error *err)
 {
     const char *const name = state->sink->name;
-    state->row = malloc(3 * (size_t)state->options->width);
-    if (!state->row) return error_set(err, DR_NOMEM, "%s: no memory for a row", name);
+    const size_t samples = 3 * (size_t)state->options->width;
+    state->values = malloc(samples * sizeof *state->values);
+    state->row = malloc(samples);
+    if (!state->values || !state->row)
+        return error_set(err, DR_NOMEM, "%s: no memory for a row", name);
     if (!jpeg_try(state, step_write)) {
         if (state->sink->code != DR_OK) return state->sink->code;
         char text[JMSG_LENGTH_MAX];
@@ -193,19 +198,20 @@ static enum dr_code write_picture(struct jpeg_state *state, struct dr_error *err
 
 static enum dr_code encoder_write(struct image_sink *sink,
                                   const struct image_write_options *options,
-                                  const float *rgb, struct dr_error *err)
+                                  const struct image_rows *rows, struct dr_error *err)
 {
     struct jpeg_state *const state = calloc(1, sizeof *state);
     if (!state)
         return error_set(err, DR_NOMEM, "%s: no memory for an encoder", sink->name);
     state->sink = sink;
     state->options = options;
-    state->rgb = rgb;
+    state->rows = rows;
     state->bad_row = -1;
     enum dr_code code = prepare_exif(state, err);
     if (code == DR_OK) code = write_picture(state, err);
     jpeg_destroy_compress(&state->jpeg); /* a zeroed or half-created one is fine */
     free(state->exif);
+    free(state->values);
     free(state->row);
     free(state);
     return code;

@@ -23,9 +23,10 @@ enum {
 struct png_state {
     struct image_sink *sink;
     const struct image_write_options *options;
-    const float *rgb;
+    const struct image_rows *rows;
     png_structp png;
     png_infop info;
+    float *values; /* of a row, and what is stored of it */
     uint8_t *row;
     char *text;
     bool text_is_latin1;
@@ -83,8 +84,8 @@ static void put_rows(struct png_state *state)
     const struct image_write_options *const options = state->options;
     const size_t samples = 3 * (size_t)options->width;
     for (int32_t y = 0; y < options->height; ++y) {
-        const float *const values = state->rgb + (size_t)y * samples;
-        if (!pixel_row_write(values, samples, options->bits, state->row)) {
+        state->rows->get(state->rows->cookie, y, state->values);
+        if (!pixel_row_write(state->values, samples, options->bits, state->row)) {
             state->bad_row = y;
             return;
         }
@@ -148,16 +149,17 @@ static enum dr_code encoder_check(const char *name,
 
 static enum dr_code encoder_write(struct image_sink *sink,
                                   const struct image_write_options *options,
-                                  const float *rgb, struct dr_error *err)
+                                  const struct image_rows *rows, struct dr_error *err)
 {
     struct png_state *const state = calloc(1, sizeof *state);
     if (!state)
         return error_set(err, DR_NOMEM, "%s: no memory for an encoder", sink->name);
-    *state =
-        (struct png_state){.sink = sink, .options = options, .rgb = rgb, .bad_row = -1};
+    *state = (struct png_state){
+        .sink = sink, .options = options, .rows = rows, .bad_row = -1};
+    state->values = malloc(3 * sizeof *state->values * (size_t)options->width);
     state->row = malloc(6 * (size_t)options->width);
     enum dr_code code = DR_OK;
-    if (!state->row || !prepare_text(state))
+    if (!state->values || !state->row || !prepare_text(state))
         code = error_set(err, DR_NOMEM, "%s: no memory for a row", sink->name);
     else if (!png_try(state, step_write))
         /* The options are checked, so what is left to fail is memory; libpng has many words
@@ -172,6 +174,7 @@ static enum dr_code encoder_write(struct image_sink *sink,
             "finite number",
             sink->name, (int)state->bad_row);
     png_destroy_write_struct(&state->png, &state->info);
+    free(state->values);
     free(state->row);
     free(state->text);
     free(state);

@@ -147,24 +147,45 @@ static void resize_across(const struct axis *axis, const struct scratch *scratch
                    target + 3 * (size_t)y * (size_t)axis->target);
 }
 
+static size_t piece_after(size_t done, size_t all)
+{
+    return all - done < RESIZE_MOST_SAMPLES ? all - done : RESIZE_MOST_SAMPLES;
+}
+
 /* values is the number of floats in a row. */
 static void resize_down(const struct axis *axis, double *weights, const float *source,
-                        size_t values, float *target)
+                        size_t values, const struct resize_target *target)
 {
-    for (int32_t y = 0; y < axis->target; ++y, target += values) {
+    float piece[RESIZE_MOST_SAMPLES];
+    for (int32_t y = 0; y < axis->target; ++y) {
         const struct window window = window_of(axis, y, weights);
-        const float *const first = source + (size_t)window.first * values;
-        for (size_t x = 0; x < values; ++x) {
-            double sum = 0.0;
-            for (int32_t i = 0; i < window.count; ++i)
-                sum += (double)first[(size_t)i * values + x] * weights[i];
-            target[x] = (float)sum;
+        const float *const rows = source + (size_t)window.first * values;
+        for (size_t first = 0, count; first < values; first += count) {
+            count = piece_after(first, values);
+            for (size_t x = 0; x < count; ++x) {
+                double sum = 0.0;
+                for (int32_t i = 0; i < window.count; ++i)
+                    sum += (double)rows[(size_t)i * values + first + x] * weights[i];
+                piece[x] = (float)sum;
+            }
+            target->put(target->cookie, (size_t)y * values + first, count, piece);
         }
     }
 }
 
-void resize_run(const struct resize_shape *shape, const float *source, float *target,
-                void *scratch_memory)
+static void put_as_it_is(const float *source, size_t values,
+                         const struct resize_target *target)
+{
+    float piece[RESIZE_MOST_SAMPLES];
+    for (size_t first = 0, count; first < values; first += count) {
+        count = piece_after(first, values);
+        memcpy(piece, source + first, count * sizeof *piece);
+        target->put(target->cookie, first, count, piece);
+    }
+}
+
+void resize_run(const struct resize_shape *shape, const float *source,
+                const struct resize_target *target, void *scratch_memory)
 {
     assert(shape->source_width > 0 && shape->source_height > 0);
     assert(shape->target_width > 0 && shape->target_height > 0);
@@ -173,15 +194,12 @@ void resize_run(const struct resize_shape *shape, const float *source, float *ta
     const struct axis down = axis_of(shape->source_height, shape->target_height);
     const struct scratch scratch = scratch_of(shape, scratch_memory);
     const bool same_width = across.source == across.target;
-    const bool same_height = down.source == down.target;
     const size_t values = 3 * (size_t)across.target;
-    if (same_width && same_height) {
-        memcpy(target, source, values * (size_t)down.source * sizeof(float));
-        return;
-    }
-    float *const rows = same_height ? target : scratch.rows;
-    if (!same_width) resize_across(&across, &scratch, source, down.source, rows);
-    if (!same_height)
-        resize_down(&down, scratch.row_weights, same_width ? source : rows, values,
-                    target);
+    if (!same_width)
+        resize_across(&across, &scratch, source, down.source, scratch.rows);
+    const float *const rows = same_width ? source : scratch.rows;
+    if (down.source == down.target)
+        put_as_it_is(rows, values * (size_t)down.source, target);
+    else
+        resize_down(&down, scratch.row_weights, rows, values, target);
 }

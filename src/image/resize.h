@@ -21,9 +21,21 @@ struct resize_shape {
  * source's height and the target's width. */
 size_t resize_scratch_bytes(const struct resize_shape *shape);
 
-/* source [sh, sw, 3] float32 -> target [th, tw, 3]; values are not clamped, and
- * Lanczos overshoots beside edges. The three memories may not overlap. Sizes are 1 or more. */
-void resize_run(const struct resize_shape *shape, const float *source, float *target,
-                void *scratch);
+enum {
+    RESIZE_MOST_SAMPLES = 1024 /* that a put gets at once */
+};
+
+/* Where the result goes, so that it need not be in memory in one piece: put gets its samples,
+ * [th, tw, 3] float32, in order, some at a time; first counts from the image's first sample. It may
+ * change what it gets. */
+struct resize_target {
+    void (*put)(void *cookie, size_t first, size_t count, float *samples);
+    void *cookie;
+};
+
+/* source [sh, sw, 3] float32 -> [th, tw, 3]; values are not clamped, and Lanczos overshoots beside
+ * edges. Source and scratch may not overlap. Sizes are 1 or more. */
+void resize_run(const struct resize_shape *shape, const float *source,
+                const struct resize_target *target, void *scratch);
 
 #endif

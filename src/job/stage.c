@@ -172,11 +172,11 @@ static enum dr_code check_text(const struct job *job, const struct clip_text_pla
                                const struct clip_text_info *info, int32_t eos_idx,
                                struct dr_error *err)
 {
-    const float *const context = plan_data(text->plan, text->context);
-    const size_t count = TOKENIZER_POSITIONS * (size_t)info->width;
-    if (latent_is_finite(context, count) &&
-        (!info->pooled ||
-         latent_is_finite(clip_text_pooled(text, 0, eos_idx), (size_t)info->pooled)))
+    const size_t pooled = (size_t)info->pooled;
+    if (latent_is_finite_in(text->plan, text->context, 0,
+                            TOKENIZER_POSITIONS * (size_t)info->width) &&
+        (!pooled || latent_is_finite_in(text->plan, text->projected,
+                                        (size_t)eos_idx * pooled, pooled)))
         return DR_OK;
     return error_set(
         err, DR_NOT_FINITE,
@@ -195,7 +195,7 @@ static enum dr_code encode_chunk(struct job *job, enum component_role role,
     enum dr_code code = bind(job, text->plan, role, err);
     if (code != DR_OK) return code;
     check_text_plan(text, &info);
-    memcpy(plan_data(text->plan, text->ids), chunk->ids, sizeof chunk->ids);
+    plan_write(text->plan, text->ids, 0, TOKENIZER_POSITIONS, chunk->ids);
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
@@ -265,9 +265,37 @@ void stage_close_picture(struct job *job)
     image_reader_close(&job->reader);
 }
 
+/* Samples in 0..1, and beyond where the resize overshoots, to the encoder's -1..1. */
+static void put_samples(void *cookie, size_t first, size_t count, float *samples)
+{
+    const struct vae_encode_plan *const encode = cookie;
+    for (size_t i = 0; i < count; ++i) {
+        const float clamped = samples[i] < 0.0F   ? 0.0F
+                              : samples[i] > 1.0F ? 1.0F
+                                                  : samples[i];
+        samples[i] = 2.0F * clamped - 1.0F;
+    }
+    plan_write(encode->plan, encode->image, first, count, samples);
+}
+
+/* An encode job wants the mean of the distribution, scaled. */
+static void take_mean(struct job *job)
+{
+    float mean[LATENT_CHANNELS * LATENT_BLOCK_CELLS];
+    const struct vae_info info = vae_info(job_vae_spec(job));
+    const size_t cells = job->count / LATENT_CHANNELS;
+    for (size_t first = 0, count; first < cells; first += count) {
+        count = latent_block_cells(first, cells);
+        vae_sample((int64_t)count, job->moments + 2 * LATENT_CHANNELS * first, NULL,
+                   mean);
+        vae_scale(&info, mean, LATENT_CHANNELS * count);
+        latent_block_to_channels_first(mean, job->results, cells, first, count);
+    }
+}
+
 enum dr_code stage_encode(struct job *job, struct dr_error *err)
 {
-    const struct vae_encode_plan *const encode = &job->encode_plan;
+    struct vae_encode_plan *const encode = &job->encode_plan;
     const struct resize_shape shape = resize_of(job);
     float *const pixels = (void *)job->picture.data;
     void *const scratch =
@@ -279,16 +307,8 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     if (code != DR_OK) return code;
     expect(encode->plan, encode->image, image_shape(job));
     expect(encode->plan, encode->moments, latent_shape(job, 1, 2 * LATENT_CHANNELS));
-    float *const image = plan_data(encode->plan, encode->image);
-    const size_t samples =
-        IMAGE_CHANNELS * (size_t)job->request.width * (size_t)job->request.height;
-    resize_run(&shape, pixels, image, scratch);
-    for (size_t i = 0; i < samples; ++i) {
-        const float clamped = image[i] < 0.0F   ? 0.0F
-                              : image[i] > 1.0F ? 1.0F
-                                                : image[i];
-        image[i] = 2.0F * clamped - 1.0F;
-    }
+    const struct resize_target target = {put_samples, encode};
+    resize_run(&shape, pixels, &target, scratch);
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
@@ -296,20 +316,13 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
         with_whole_weights(job, ROLE_VAE, plan_run(encode->plan, &progress, err), err);
     if (code != DR_OK) return code;
     if (!job->request.wants_sample) job->vae_ms += clock_ms() - started;
-    const float *const moments = plan_data(encode->plan, encode->moments);
-    if (!latent_is_finite(moments, 2 * job->count))
+    plan_read(encode->plan, encode->moments, 0, 2 * job->count, job->moments);
+    if (!latent_is_finite(job->moments, 2 * job->count))
         return error_set(
             err, DR_NOT_FINITE,
             "the VAE encoder's result is not finite (NaN or infinity) for %.600s",
             job->request.init);
-    memcpy(job->moments, moments, 2 * sizeof(float) * job->count);
-    if (job->request.wants_sample) return DR_OK;
-    /* An encode job wants the mean of the distribution, scaled. */
-    const struct vae_info info = vae_info(job_vae_spec(job));
-    float *const mean = plan_data(encode->plan, encode->image);
-    vae_sample((int64_t)job->count / LATENT_CHANNELS, job->moments, NULL, mean);
-    vae_scale(&info, mean, job->count);
-    latent_to_channels_first(mean, job->results, job->count / LATENT_CHANNELS);
+    if (!job->request.wants_sample) take_mean(job);
     return DR_OK;
 }
 
@@ -524,13 +537,41 @@ enum dr_code stage_check_text(const struct job *job, struct dr_error *err)
     return code;
 }
 
-static enum dr_code write_picture(struct job *job, int32_t idx, const float *rgb,
-                                  struct dr_error *err)
+/* The decoder's nominal -1..1 to 0..1, clamped. */
+static void to_unit(float *samples, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        const float value = samples[i] * 0.5F + 0.5F;
+        samples[i] = value < 0.0F ? 0.0F : value > 1.0F ? 1.0F : value;
+    }
+}
+
+/* The caller's image callback takes the whole picture in one piece, 0..1. It stays so. */
+static void show_picture(struct job *job, int32_t idx)
 {
     const struct job_request *const want = &job->request;
-    if (want->image)
-        want->image(want->image_cookie, idx, job->images[idx].seed, rgb, want->width,
-                    want->height);
+    struct vae_decode_plan *const decode = &job->decode_plan;
+    float *const rgb = plan_borrow(decode->plan, decode->image);
+    to_unit(rgb, IMAGE_CHANNELS * (size_t)want->width * (size_t)want->height);
+    want->image(want->image_cookie, idx, job->images[idx].seed, rgb, want->width,
+                want->height);
+    plan_return(decode->plan);
+}
+
+/* A row of the decoded picture for the file. */
+static void get_row(void *cookie, int32_t y, float *rgb)
+{
+    const struct job *const job = cookie;
+    const struct vae_decode_plan *const decode = &job->decode_plan;
+    const size_t samples = IMAGE_CHANNELS * (size_t)job->request.width;
+    plan_read(decode->plan, decode->image, (size_t)y * samples, samples, rgb);
+    if (!job->request.image) to_unit(rgb, samples);
+}
+
+static enum dr_code write_picture(struct job *job, int32_t idx, struct dr_error *err)
+{
+    const struct job_request *const want = &job->request;
+    if (want->image) show_picture(job, idx);
     if (want->output_is_latent || !job->images[idx].path[0]) return DR_OK;
     job->stage = DR_STAGE_WRITE;
     job_report(job, idx, 0, 0.0);
@@ -544,44 +585,53 @@ static enum dr_code write_picture(struct job *job, int32_t idx, const float *rgb
                               digest_text(vae, of_vae))
             : NULL;
     const struct image_write_options options = write_options(job, idx, text);
-    const enum dr_code code = image_write(job->images[idx].path, &options, rgb, err);
+    const struct image_rows rows = {get_row, job};
+    const enum dr_code code =
+        image_write_rows(job->images[idx].path, &options, &rows, err);
     free(text);
     return code;
+}
+
+/* A sampled latent to the decoder's input. */
+static void write_decoder_input(struct job *job, int32_t idx)
+{
+    float block[LATENT_CHANNELS * LATENT_BLOCK_CELLS];
+    const struct vae_info info = vae_info(job_vae_spec(job));
+    const float *const latent = job->results + (size_t)idx * job->count;
+    const size_t cells = job->count / LATENT_CHANNELS;
+    for (size_t first = 0, count; first < cells; first += count) {
+        count = latent_block_cells(first, cells);
+        latent_block_to_channels_last(latent, block, cells, first, count);
+        vae_unscale(&info, block, LATENT_CHANNELS * count);
+        plan_write(job->decode_plan.plan, job->decode_plan.latent,
+                   LATENT_CHANNELS * first, LATENT_CHANNELS * count, block);
+    }
 }
 
 static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *err)
 {
     const struct vae_decode_plan *const decode = &job->decode_plan;
-    const struct vae_info info = vae_info(job_vae_spec(job));
     struct stage_progress cookie = {job, idx};
     const struct plan_progress progress = plan_progress_of(&cookie);
     expect(decode->plan, decode->latent, latent_shape(job, 1, LATENT_CHANNELS));
     expect(decode->plan, decode->image, image_shape(job));
-    float *const latent = plan_data(decode->plan, decode->latent);
     const double started = clock_ms();
     job->stage = DR_STAGE_DECODE;
-    latent_to_channels_last(job->results + (size_t)idx * job->count, latent,
-                            job->count / LATENT_CHANNELS);
-    vae_unscale(&info, latent, job->count);
+    write_decoder_input(job, idx);
     const enum dr_code code =
         with_whole_weights(job, ROLE_VAE, plan_run(decode->plan, &progress, err), err);
     if (code != DR_OK) return code;
     job->vae_ms += clock_ms() - started;
     ++job->vae_runs;
-    float *const rgb = plan_data(decode->plan, decode->image);
     const size_t samples =
         IMAGE_CHANNELS * (size_t)job->request.width * (size_t)job->request.height;
-    if (!latent_is_finite(rgb, samples))
+    if (!latent_is_finite_in(decode->plan, decode->image, 0, samples))
         return error_set(
             err, DR_NOT_FINITE,
             "the VAE decoder's result is not finite (NaN or infinity) for picture "
             "%d; another VAE may help%s",
             (int)idx + 1, more_precision(job));
-    for (size_t i = 0; i < samples; ++i) {
-        const float value = rgb[i] * 0.5F + 0.5F;
-        rgb[i] = value < 0.0F ? 0.0F : value > 1.0F ? 1.0F : value;
-    }
-    return write_picture(job, idx, rgb, err);
+    return write_picture(job, idx, err);
 }
 
 enum dr_code stage_decode(struct job *job, struct dr_error *err)

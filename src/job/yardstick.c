@@ -42,6 +42,15 @@ static enum dr_code make(struct yardstick *y, enum dtype dtype)
     return plan_seal(y->plan, NULL);
 }
 
+static void fill_input(struct yardstick *y)
+{
+    float row[WIDTH]; /* or WIDTH numbers of half the size */
+    memset(row, 0x3D, sizeof row);
+    const int32_t rows = plan_shape(y->plan, y->input).w;
+    for (int32_t i = 0; i < rows; ++i)
+        plan_write(y->plan, y->input, (size_t)i * WIDTH, WIDTH, row);
+}
+
 static enum dr_code reserve(struct yardstick *y, struct ledger *ledger)
 {
     struct region_options options = {.bytes = y->weight.bytes,
@@ -53,9 +62,10 @@ static enum dr_code reserve(struct yardstick *y, struct ledger *ledger)
     if (code != DR_OK) return code;
     /* 0.046 in either type: numbers of a usual size. */
     memset(y->weights.data, 0x3D, y->weight.bytes);
-    memset(y->arena.data, 0x3D, plan_bytes(y->plan));
-    return plan_bind(y->plan, y->arena.data, (const void *[]){y->weights.data}, 1,
-                     NULL);
+    code =
+        plan_bind(y->plan, y->arena.data, (const void *[]){y->weights.data}, 1, NULL);
+    if (code == DR_OK) fill_input(y);
+    return code;
 }
 
 static double best_rate(struct yardstick *y)

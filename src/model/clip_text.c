@@ -306,13 +306,13 @@ enum dr_code clip_text_plan_create(struct clip_text_plan *out,
     return code;
 }
 
-const float *clip_text_pooled(const struct clip_text_plan *plan, int32_t n_idx,
-                              int32_t eos_idx)
+void clip_text_read_pooled(const struct clip_text_plan *plan, int32_t n_idx,
+                           int32_t eos_idx, float *pooled)
 {
     const struct shape shape = plan_shape(plan->plan, plan->projected);
-    const float *const rows = plan_data(plan->plan, plan->projected);
     const size_t row = (size_t)n_idx * (size_t)shape.w + (size_t)eos_idx;
-    return rows + row * (size_t)shape.c;
+    const size_t width = (size_t)shape.c;
+    plan_read(plan->plan, plan->projected, row * width, width, pooled);
 }
 
 void clip_text_plan_destroy(struct clip_text_plan *plan)

@@ -42,9 +42,10 @@ struct clip_text_info clip_text_info(const struct clip_text_spec *spec);
 
 struct clip_text_plan {
     struct plan *plan;
-    struct value ids;       /* input  [n,1,77,1] i32 */
-    struct value context;   /* output [n,1,77,width] f32 */
-    struct value projected; /* output [n,1,77,pooled] f32, or none: clip_text_pooled */
+    struct value ids;     /* input  [n,1,77,1] i32 */
+    struct value context; /* output [n,1,77,width] f32 */
+    struct value
+        projected; /* output [n,1,77,pooled] f32, or none: clip_text_read_pooled */
 };
 
 /* clip_skip as A1111 counts: 1 is none. SD1.x: n takes the output of layer (layers - n + 1), and
@@ -55,10 +56,10 @@ enum dr_code clip_text_plan_create(struct clip_text_plan *out,
                                    const struct clip_text_spec *spec, int32_t n,
                                    int32_t clip_skip, bool profile,
                                    struct dr_error *err) DR_MUST_CHECK;
-/* After a run: the pooled vector of text n_idx, whose first end of text is at eos_idx. Lies in
- * the plan's arena. */
-const float *clip_text_pooled(const struct clip_text_plan *plan, int32_t n_idx,
-                              int32_t eos_idx);
+/* After a run: the pooled vector of text n_idx, whose first end of text is at eos_idx, to the caller's
+ * memory [clip_text_info.pooled]. */
+void clip_text_read_pooled(const struct clip_text_plan *plan, int32_t n_idx,
+                           int32_t eos_idx, float *pooled);
 void clip_text_plan_destroy(struct clip_text_plan *plan);
 
 #endif

@@ -120,18 +120,20 @@ static double pooled_error(const struct loaded *loaded, const struct golden *gol
     float *const expected = golden_read(golden, NULL, "text2.pooled", &count);
     int32_t *const ends = golden_read(golden, NULL, "ends", NULL);
     const size_t width = (size_t)clip_text_info(loaded->spec).pooled;
-    network_require(count == 2 * width, "%zu values pooled", count);
+    float *const pooled = malloc(width * sizeof *pooled);
+    network_require(pooled && count == 2 * width, "%zu values pooled", count);
     bind(&bound, loaded, 2, 1);
     golden_fill(golden, NULL, "ids", bound.text.plan, bound.text.ids);
     network_run(bound.text.plan);
     double worst = 0.0;
     for (int32_t i = 0; i < 2; ++i) {
-        const float *const pooled = clip_text_pooled(&bound.text, i, ends[i]);
+        clip_text_read_pooled(&bound.text, i, ends[i], pooled);
         const double error =
             network_relative_error(pooled, expected + (size_t)i * width, width);
         if (!(error <= worst)) worst = error;
     }
     unbind(&bound);
+    free(pooled);
     free(ends);
     free(expected);
     return worst;
@@ -306,20 +308,21 @@ static void sees_only_what_stands_before(void)
     golden_fill(&golden, NULL, "ids", bound.text.plan, bound.text.ids);
     network_run(bound.text.plan);
     const size_t count = network_count(plan_shape(bound.text.plan, bound.text.context));
-    float *const kept = malloc(count * sizeof *kept);
-    network_require(kept, "no memory");
-    memcpy(kept, plan_data(bound.text.plan, bound.text.context), count * sizeof *kept);
+    float *const kept = network_read(bound.text.plan, bound.text.context);
 
-    int32_t *const ids = plan_data(bound.text.plan, bound.text.ids);
-    ids[changed] = (ids[changed] + 1) % 600;
+    int32_t id = 0;
+    plan_read(bound.text.plan, bound.text.ids, changed, 1, &id);
+    id = (id + 1) % 600;
+    plan_write(bound.text.plan, bound.text.ids, changed, 1, &id);
     network_run(bound.text.plan);
-    const float *const now = plan_data(bound.text.plan, bound.text.context);
+    float *const now = network_read(bound.text.plan, bound.text.context);
     check_bytes(kept, now, changed * width * sizeof *kept);
     check_real(network_relative_error(now + changed * width, kept + changed * width,
                                       width),
                >, 0.01);
     check_bytes(kept + count / 2, now + count / 2, count / 2 * sizeof *kept);
 
+    free(now);
     free(kept);
     unbind(&bound);
     unload(&loaded);
@@ -337,16 +340,12 @@ static void batch_equals_single(void)
     bind(&one, &loaded, 1, 1);
     golden_fill(&golden, NULL, "ids", both.text.plan, both.text.ids);
     network_run(both.text.plan);
-    const size_t ids = network_count(plan_shape(one.text.plan, one.text.ids));
-    const size_t states = network_count(plan_shape(one.text.plan, one.text.context));
     for (size_t i = 0; i < 2; ++i) {
-        memcpy(plan_data(one.text.plan, one.text.ids),
-               (int32_t *)plan_data(both.text.plan, both.text.ids) + i * ids,
-               ids * sizeof(int32_t));
+        network_take_image(one.text.plan, one.text.ids, both.text.plan, both.text.ids,
+                           i);
         network_run(one.text.plan);
-        const double error = network_relative_error(
-            plan_data(one.text.plan, one.text.context),
-            (float *)plan_data(both.text.plan, both.text.context) + i * states, states);
+        const double error = network_image_error(one.text.plan, one.text.context,
+                                                 both.text.plan, both.text.context, i);
         check_real(error, <=, 2e-6);
     }
     unbind(&one);
@@ -369,13 +368,12 @@ static void is_deterministic(void)
         golden_fill(&golden, NULL, "ids", first.text.plan, first.text.ids);
         golden_fill(&golden, NULL, "ids", second.text.plan, second.text.ids);
         network_run(second.text.plan);
+        float *const kept = network_read(second.text.plan, second.text.context);
         for (int run = 0; run < 2; ++run) {
             network_run(first.text.plan);
-            check_bytes(plan_data(first.text.plan, first.text.context),
-                        plan_data(second.text.plan, second.text.context),
-                        network_count(plan_shape(first.text.plan, first.text.context)) *
-                            sizeof(float));
+            check(network_equals(first.text.plan, first.text.context, kept));
         }
+        free(kept);
         unbind(&second);
         unbind(&first);
         unload(&loaded);
@@ -395,8 +393,7 @@ static void plans_exact_bytes(void)
     for (int32_t n = 1; n <= 3; ++n) {
         struct bound bound = {0};
         bind(&bound, &loaded, n, 1);
-        memset(plan_data(bound.text.plan, bound.text.ids), 0,
-               (size_t)n * 77 * sizeof(int32_t));
+        network_clear(bound.text.plan, bound.text.ids);
         network_run(bound.text.plan);
         check_int(network_ledger.private_bytes, ==,
                   weights + (plan_bytes(bound.text.plan) + page - 1) / page * page);

@@ -11,7 +11,6 @@
 #include "model/unet.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "model/latent_space.h"
 #include "model/outline.h"
@@ -496,24 +495,43 @@ void unet_plan_destroy(struct unet_plan *plan)
     *plan = (struct unet_plan){0};
 }
 
+/* Waves [first, first + count) of half. embeddings.py, shift 0. */
+static void time_waves(float time, int32_t half, int32_t first, int32_t count,
+                       float *cosines, float *sines)
+{
+    for (int32_t i = 0; i < count; ++i) {
+        const float frequency =
+            expf(-logf(10000.0F) * (float)(first + i) / (float)half);
+        cosines[i] = cosf(time * frequency);
+        sines[i] = sinf(time * frequency);
+    }
+}
+
 void unet_plan_set_time(const struct unet_plan *plan, float time)
 {
+    enum {
+        MOST = 256 /* waves at once: the width is the file's */
+    };
+    float cosines[MOST], sines[MOST];
     const struct shape shape = plan_shape(plan->plan, plan->time);
-    float *const rows = plan_data(plan->plan, plan->time);
-    unet_time_embedding(time, shape.c, rows);
-    for (int32_t i = 1; i < shape.n; ++i)
-        memcpy(rows + (size_t)i * (size_t)shape.c, rows,
-               (size_t)shape.c * sizeof *rows);
+    const int32_t half = shape.c / 2;
+    for (int32_t first = 0, count; first < half; first += count) {
+        count = half - first < MOST ? half - first : MOST;
+        time_waves(time, half, first, count, cosines, sines);
+        for (int32_t i = 0; i < shape.n; ++i) {
+            const size_t place = (size_t)i * (size_t)shape.c + (size_t)first;
+            plan_write(plan->plan, plan->time, place, (size_t)count, cosines);
+            plan_write(plan->plan, plan->time, place + (size_t)half, (size_t)count,
+                       sines);
+        }
+    }
+    for (int32_t i = 0; shape.c % 2 != 0 && i < shape.n; ++i)
+        plan_clear(plan->plan, plan->time, (size_t)(i + 1) * (size_t)shape.c - 1, 1);
 }
 
 void unet_time_embedding(float time, int32_t width, float *out)
 {
     const int32_t half = width / 2;
-    for (int32_t i = 0; i < half; ++i) {
-        const float frequency =
-            expf(-logf(10000.0F) * (float)i / (float)half); /* embeddings.py, shift 0 */
-        out[i] = cosf(time * frequency);
-        out[half + i] = sinf(time * frequency);
-    }
+    time_waves(time, half, 0, half, out, out + half);
     if (width % 2 != 0) out[width - 1] = 0.0F;
 }

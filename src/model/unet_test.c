@@ -234,23 +234,15 @@ static void batch_equals_single(void)
     network_run(both.unet.plan);
     shape.n = 1;
     bind(&one, &loaded, &shape);
-    memcpy(plan_data(one.unet.plan, one.unet.time),
-           plan_data(both.unet.plan, both.unet.time),
-           network_count(plan_shape(both.unet.plan, both.unet.time)) * sizeof(float));
+    network_take_image(one.unet.plan, one.unet.time, both.unet.plan, both.unet.time, 0);
     for (size_t i = 0; i < 2; ++i) {
-        const size_t latent = network_count(plan_shape(one.unet.plan, one.unet.latent));
-        const size_t context =
-            network_count(plan_shape(one.unet.plan, one.unet.context));
-        memcpy(plan_data(one.unet.plan, one.unet.latent),
-               (float *)plan_data(both.unet.plan, both.unet.latent) + i * latent,
-               latent * sizeof(float));
-        memcpy(plan_data(one.unet.plan, one.unet.context),
-               (float *)plan_data(both.unet.plan, both.unet.context) + i * context,
-               context * sizeof(float));
+        network_take_image(one.unet.plan, one.unet.latent, both.unet.plan,
+                           both.unet.latent, i);
+        network_take_image(one.unet.plan, one.unet.context, both.unet.plan,
+                           both.unet.context, i);
         network_run(one.unet.plan);
-        const double error = network_relative_error(
-            plan_data(one.unet.plan, one.unet.result),
-            (float *)plan_data(both.unet.plan, both.unet.result) + i * latent, latent);
+        const double error = network_image_error(one.unet.plan, one.unet.result,
+                                                 both.unet.plan, both.unet.result, i);
         fprintf(stderr, "     image %zu alone: relative L2 %.3g\n", i, error);
         check_real(error, <=, 2e-6);
     }
@@ -271,21 +263,17 @@ static void is_deterministic(enum dtype dtype)
     const struct unet_shape shape = shape_of(&golden, "odd");
     bind(&first, &loaded, &shape);
     bind(&second, &loaded, &shape);
-    const size_t bytes =
-        network_count(plan_shape(first.unet.plan, first.unet.result)) * sizeof(float);
-    float *const kept = malloc(bytes);
-    network_require(kept, "no memory");
 
     fill(&golden, "odd", &first);
     network_run(first.unet.plan);
-    memcpy(kept, plan_data(first.unet.plan, first.unet.result), bytes);
+    float *const kept = network_read(first.unet.plan, first.unet.result);
     network_run(first.unet.plan);
-    check_bytes(kept, plan_data(first.unet.plan, first.unet.result), bytes);
+    check(network_equals(first.unet.plan, first.unet.result, kept));
 
     memset(second.arena.data, 0x5a, plan_bytes(second.unet.plan));
     fill(&golden, "odd", &second);
     network_run(second.unet.plan);
-    check_bytes(kept, plan_data(second.unet.plan, second.unet.result), bytes);
+    check(network_equals(second.unet.plan, second.unet.result, kept));
 
     free(kept);
     unbind(&second);

@@ -222,16 +222,12 @@ static void batch_equals_single(void)
     bind_decode(&one, &loaded, size);
     golden_fill(&golden, "odd", "latent", both.vae.plan, both.vae.latent);
     network_run(both.vae.plan);
-    const size_t cells = network_count(plan_shape(one.vae.plan, one.vae.latent));
-    const size_t pixels = network_count(plan_shape(one.vae.plan, one.vae.image));
     for (size_t i = 0; i < 2; ++i) {
-        memcpy(plan_data(one.vae.plan, one.vae.latent),
-               (float *)plan_data(both.vae.plan, both.vae.latent) + i * cells,
-               cells * sizeof(float));
+        network_take_image(one.vae.plan, one.vae.latent, both.vae.plan, both.vae.latent,
+                           i);
         network_run(one.vae.plan);
-        const double error = network_relative_error(
-            plan_data(one.vae.plan, one.vae.image),
-            (float *)plan_data(both.vae.plan, both.vae.image) + i * pixels, pixels);
+        const double error = network_image_error(one.vae.plan, one.vae.image,
+                                                 both.vae.plan, both.vae.image, i);
         fprintf(stderr, "     image %zu alone: relative L2 %.3g\n", i, error);
         check_real(error, <=, 2e-6);
     }
@@ -251,17 +247,16 @@ static void is_deterministic(void)
         load(&loaded, sd15_path, i == 0 ? DTYPE_F32 : network_narrow());
         bind_decode(&first, &loaded, size_of(&golden, "odd"));
         bind_decode(&second, &loaded, size_of(&golden, "odd"));
-        const size_t bytes =
-            network_count(plan_shape(first.vae.plan, first.vae.image)) * sizeof(float);
         memset(second.arena.data, 0x5a, plan_bytes(second.vae.plan));
         golden_fill(&golden, "odd", "latent", first.vae.plan, first.vae.latent);
         golden_fill(&golden, "odd", "latent", second.vae.plan, second.vae.latent);
         network_run(second.vae.plan);
+        float *const kept = network_read(second.vae.plan, second.vae.image);
         for (int run = 0; run < 2; ++run) {
             network_run(first.vae.plan);
-            check_bytes(plan_data(first.vae.plan, first.vae.image),
-                        plan_data(second.vae.plan, second.vae.image), bytes);
+            check(network_equals(first.vae.plan, first.vae.image, kept));
         }
+        free(kept);
         unbind_decode(&second);
         unbind_decode(&first);
         unload(&loaded);

@@ -1,7 +1,6 @@
 #include "pipeline/conditioning.h"
 
 #include <assert.h>
-#include <string.h>
 
 /* Numbers of a token in the context, and of the pooled vector. */
 static size_t context_width(const struct pipeline *pipeline)
@@ -66,23 +65,22 @@ void conditioning_store(const struct clip_text_plan *plan,
     plan_expect(plan->plan, plan->context,
                 (struct shape){1, 1, TOKENIZER_POSITIONS, info->width}, DTYPE_F32);
     const size_t count = (size_t)TOKENIZER_POSITIONS * (size_t)info->width;
-    memcpy(row, plan_data(plan->plan, plan->context), sizeof(float) * count);
+    plan_read(plan->plan, plan->context, 0, count, row);
     prompt_chunk_weigh(chunk, row, (size_t)info->width);
-    if (info->pooled)
-        memcpy(row + count, clip_text_pooled(plan, 0, chunk->eos_idx),
-               sizeof(float) * (size_t)info->pooled);
+    if (info->pooled) clip_text_read_pooled(plan, 0, chunk->eos_idx, row + count);
 }
 
-static void copy_or_clear(float *target, const float *source, size_t count)
+static void write_or_clear(struct plan *plan, struct value input, size_t first,
+                           const float *source, size_t count)
 {
     if (source)
-        memcpy(target, source, sizeof(float) * count);
+        plan_write(plan, input, first, count, source);
     else
-        memset(target, 0, sizeof(float) * count);
+        plan_clear(plan, input, first, count);
 }
 
-/* The vector of one image: [pooled | sizes]. */
-static float *vector_at(const struct pipeline *pipeline, const struct unet_plan *unet,
+/* The first element of one image's vector: [pooled | sizes]. */
+static size_t vector_at(const struct pipeline *pipeline, const struct unet_plan *unet,
                         int32_t image_idx)
 {
     const int32_t images = plan_shape(unet->plan, unet->latent).n;
@@ -91,7 +89,7 @@ static float *vector_at(const struct pipeline *pipeline, const struct unet_plan 
     assert(image_idx >= 0 && image_idx < images);
     plan_expect(unet->plan, unet->vector, (struct shape){images, 1, 1, (int32_t)width},
                 DTYPE_F32);
-    return (float *)plan_data(unet->plan, unet->vector) + (size_t)image_idx * width;
+    return (size_t)image_idx * width;
 }
 
 void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan *unet,
@@ -111,15 +109,17 @@ void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan 
     const size_t token =
         ((size_t)place.image_idx * (size_t)chunks + (size_t)place.chunk_idx) *
         TOKENIZER_POSITIONS;
-    float *context = (float *)plan_data(unet->plan, unet->context) + token * stride;
+    size_t first = token * stride;
     for (int32_t i = 0; i < place.text_idx; ++i)
-        context += clip_text_info(pipeline->text[i]).width;
+        first += (size_t)clip_text_info(pipeline->text[i]).width;
     for (size_t t = 0; t < TOKENIZER_POSITIONS; ++t)
-        copy_or_clear(context + t * stride, row ? row + t * width : NULL, width);
+        write_or_clear(unet->plan, unet->context, first + t * stride,
+                       row ? row + t * width : NULL, width);
     if (info.pooled && place.chunk_idx == 0)
-        copy_or_clear(vector_at(pipeline, unet, place.image_idx),
-                      row ? row + TOKENIZER_POSITIONS * width : NULL,
-                      (size_t)info.pooled);
+        write_or_clear(unet->plan, unet->vector,
+                       vector_at(pipeline, unet, place.image_idx),
+                       row ? row + TOKENIZER_POSITIONS * width : NULL,
+                       (size_t)info.pooled);
 }
 
 void conditioning_apply_sizes(const struct pipeline *pipeline,
@@ -128,11 +128,14 @@ void conditioning_apply_sizes(const struct pipeline *pipeline,
 {
     const size_t pooled = pooled_width(pipeline);
     if (!pooled) return;
-    float *const vector = vector_at(pipeline, unet, image_idx) + pooled;
+    const size_t first = vector_at(pipeline, unet, image_idx) + pooled;
     const int32_t values[CONDITIONING_SIZES] = {
         sizes->original_height, sizes->original_width, sizes->crop_top,
         sizes->crop_left,       sizes->target_height,  sizes->target_width};
-    for (size_t i = 0; i < CONDITIONING_SIZES; ++i)
-        unet_time_embedding((float)values[i], CONDITIONING_SIZE_WIDTH,
-                            vector + i * CONDITIONING_SIZE_WIDTH);
+    for (size_t i = 0; i < CONDITIONING_SIZES; ++i) {
+        float waves[CONDITIONING_SIZE_WIDTH];
+        unet_time_embedding((float)values[i], CONDITIONING_SIZE_WIDTH, waves);
+        plan_write(unet->plan, unet->vector, first + i * CONDITIONING_SIZE_WIDTH,
+                   CONDITIONING_SIZE_WIDTH, waves);
+    }
 }

@@ -1,11 +1,45 @@
 #include "sampling/guidance.h"
 
-#include <string.h>
-
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "sampling/latent.h"
+
+/* To each image of the batch. */
+static void write_latent(const struct guidance *guidance, const float *input,
+                         size_t cells)
+{
+    float block[LATENT_CHANNELS * LATENT_BLOCK_CELLS];
+    for (size_t first = 0, count; first < cells; first += count) {
+        count = latent_block_cells(first, cells);
+        latent_block_to_channels_last(input, block, cells, first, count);
+        for (size_t image = 0; image < (guidance->guided ? 2 : 1); ++image)
+            plan_write(guidance->unet->plan, guidance->unet->latent,
+                       LATENT_CHANNELS * (image * cells + first),
+                       LATENT_CHANNELS * count, block);
+    }
+}
+
+static void read_prediction(const struct guidance *guidance, size_t cells)
+{
+    float answer[LATENT_CHANNELS * LATENT_BLOCK_CELLS];
+    float prompt[LATENT_CHANNELS * LATENT_BLOCK_CELLS];
+    const struct unet_plan *const unet = guidance->unet;
+    const float cfg = guidance->cfg;
+    for (size_t first = 0, count; first < cells; first += count) {
+        count = latent_block_cells(first, cells);
+        const size_t values = LATENT_CHANNELS * count;
+        plan_read(unet->plan, unet->result, LATENT_CHANNELS * first, values, answer);
+        if (guidance->guided) {
+            plan_read(unet->plan, unet->result, LATENT_CHANNELS * (cells + first),
+                      values, prompt);
+            for (size_t i = 0; i < values; ++i)
+                answer[i] += cfg * (prompt[i] - answer[i]);
+        }
+        latent_block_to_channels_first(answer, guidance->prediction, cells, first,
+                                       count);
+    }
+}
 
 /* call->input -> guidance->prediction, both channels first. */
 static enum dr_code evaluate(const struct guidance *guidance,
@@ -15,20 +49,11 @@ static enum dr_code evaluate(const struct guidance *guidance,
     struct plan *const plan = guidance->unet->plan;
     const size_t cells = count / LATENT_CHANNELS;
     const struct plan_progress progress = {NULL, NULL, guidance->cancel};
-    float *const latent = plan_data(plan, guidance->unet->latent);
-    latent_to_channels_last(call->input, latent, cells);
-    if (guidance->guided) memcpy(latent + count, latent, sizeof(float) * count);
+    write_latent(guidance, call->input, cells);
     unet_plan_set_time(guidance->unet, call->time);
     const enum dr_code code = plan_run(plan, &progress, err);
     if (code != DR_OK) return code;
-    float *const result = plan_data(plan, guidance->unet->result);
-    if (guidance->guided) {
-        const float *const prompt = result + count;
-        const float cfg = guidance->cfg;
-        for (size_t i = 0; i < count; ++i)
-            result[i] += cfg * (prompt[i] - result[i]);
-    }
-    latent_to_channels_first(result, guidance->prediction, cells);
+    read_prediction(guidance, cells);
     return DR_OK;
 }
 

@@ -5,18 +5,35 @@
 #include "weights/tensor_file.h"
 #include "weights/tensor_writer.h"
 
+void latent_block_to_channels_last(const float *source, float *target, size_t cells,
+                                   size_t first, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        for (size_t c = 0; c < LATENT_CHANNELS; ++c)
+            target[i * LATENT_CHANNELS + c] = source[c * cells + first + i];
+}
+
+void latent_block_to_channels_first(const float *source, float *target, size_t cells,
+                                    size_t first, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        for (size_t c = 0; c < LATENT_CHANNELS; ++c)
+            target[c * cells + first + i] = source[i * LATENT_CHANNELS + c];
+}
+
+size_t latent_block_cells(size_t first, size_t cells)
+{
+    return cells - first < LATENT_BLOCK_CELLS ? cells - first : LATENT_BLOCK_CELLS;
+}
+
 void latent_to_channels_last(const float *source, float *target, size_t cells)
 {
-    for (size_t i = 0; i < cells; ++i)
-        for (size_t c = 0; c < LATENT_CHANNELS; ++c)
-            target[i * LATENT_CHANNELS + c] = source[c * cells + i];
+    latent_block_to_channels_last(source, target, cells, 0, cells);
 }
 
 void latent_to_channels_first(const float *source, float *target, size_t cells)
 {
-    for (size_t i = 0; i < cells; ++i)
-        for (size_t c = 0; c < LATENT_CHANNELS; ++c)
-            target[c * cells + i] = source[i * LATENT_CHANNELS + c];
+    latent_block_to_channels_first(source, target, cells, 0, cells);
 }
 
 bool latent_is_finite(const float *values, size_t count)
@@ -29,6 +46,19 @@ bool latent_is_finite(const float *values, size_t count)
         found |= (uint32_t)((bits & 0x7f800000u) == 0x7f800000u);
     }
     return found == 0;
+}
+
+bool latent_is_finite_in(const struct plan *plan, struct value value, size_t first,
+                         size_t count)
+{
+    float part[LATENT_CHANNELS * LATENT_BLOCK_CELLS];
+    const size_t most = sizeof part / sizeof *part;
+    for (size_t done = 0, each; done < count; done += each) {
+        each = count - done < most ? count - done : most;
+        plan_read(plan, value, first + done, each, part);
+        if (!latent_is_finite(part, each)) return false;
+    }
+    return true;
 }
 
 enum dr_code latent_file_write(const char *path, const float *latents, int32_t n,

@@ -11,14 +11,30 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "compute/plan.h"
 #include "model/latent_space.h"
 
 /* cells = h * w; source and target may not overlap. */
 void latent_to_channels_last(const float *source, float *target, size_t cells);
 void latent_to_channels_first(const float *source, float *target, size_t cells);
 
+/* The same for cells [first, first + count) alone, on their way into or out of a plan: what has its
+ * channels first is all cells', what has them last is these cells' (on the stack: 4 KiB a block). */
+enum {
+    LATENT_BLOCK_CELLS = 256
+};
+void latent_block_to_channels_last(const float *source, float *target, size_t cells,
+                                   size_t first, size_t count);
+void latent_block_to_channels_first(const float *source, float *target, size_t cells,
+                                    size_t first, size_t count);
+/* Of the block that begins with cell first. */
+size_t latent_block_cells(size_t first, size_t cells);
+
 /* No NaN, no infinity. */
 bool latent_is_finite(const float *values, size_t count);
+/* The same of elements of a plan's input or output (float32). */
+bool latent_is_finite_in(const struct plan *plan, struct value value, size_t first,
+                         size_t count);
 
 /* A latent file: one float32 tensor "latent" [n, 4, h, w] in the UNet's scale. */
 enum dr_code latent_file_write(const char *path, const float *latents, int32_t n,

@@ -12,7 +12,8 @@
 
 enum {
     CHANNELS = 3,
-    SAMPLES = CHANNELS * LATENT_PROBE_SIDE * LATENT_PROBE_SIDE
+    ROW = CHANNELS * LATENT_PROBE_SIDE,
+    SAMPLES = ROW * LATENT_PROBE_SIDE
 };
 
 /* ---- the picture ------------------------------------------------------------------------- */
@@ -54,10 +55,14 @@ static float picture_at(int32_t idx)
     return value;
 }
 
-static void draw(float *image)
+static void draw(struct plan *plan, struct value image)
 {
-    for (int32_t i = 0; i < SAMPLES; ++i)
-        image[i] = picture_at(i);
+    for (int32_t first = 0; first < SAMPLES; first += ROW) {
+        float row[ROW];
+        for (int32_t i = 0; i < ROW; ++i)
+            row[i] = picture_at(first + i);
+        plan_write(plan, image, (size_t)first, ROW, row);
+    }
 }
 
 /* Not at the picture's rim: there a network's padding shows, and what a fine-tuned decoder prints
@@ -72,15 +77,17 @@ static bool is_measured(int32_t idx)
 }
 
 /* Peak (2, from -1 to 1) to noise, of what comes back as a picture would show it. */
-static double measure(const float *image)
+static double measure(const struct plan *plan, struct value image)
 {
     double square = 0.0;
     int32_t count = 0;
-    if (!latent_is_finite(image, SAMPLES)) return -INFINITY;
+    float row[ROW];
+    if (!latent_is_finite_in(plan, image, 0, SAMPLES)) return -INFINITY;
     for (int32_t i = 0; i < SAMPLES; ++i) {
+        if (i % ROW == 0) plan_read(plan, image, (size_t)i, ROW, row);
         if (!is_measured(i)) continue;
         ++count;
-        const float shown = fminf(fmaxf(image[i], -1.0F), 1.0F);
+        const float shown = fminf(fmaxf(row[i % ROW], -1.0F), 1.0F);
         const double off = (double)shown - (double)picture_at(i);
         square += off * off;
     }
@@ -300,10 +307,9 @@ static enum dr_code decode(const struct vae_decode_plan *plan, const float *late
     if (code != DR_OK) return code;
     expect(plan->plan, plan->latent, LATENT_PROBE_CELLS, LATENT_CHANNELS);
     expect(plan->plan, plan->image, LATENT_PROBE_SIDE, CHANNELS);
-    memcpy(plan_data(plan->plan, plan->latent), latents,
-           sizeof(float) * LATENT_PROBE_FLOATS);
+    plan_write(plan->plan, plan->latent, 0, LATENT_PROBE_FLOATS, latents);
     code = run(plan->plan, work, err);
-    if (code == DR_OK) *db = measure(plan_data(plan->plan, plan->image));
+    if (code == DR_OK) *db = measure(plan->plan, plan->image);
     return code;
 }
 
@@ -315,12 +321,16 @@ static enum dr_code encode(const struct vae_encode_plan *plan, float *latents,
     if (code != DR_OK) return code;
     expect(plan->plan, plan->image, LATENT_PROBE_SIDE, CHANNELS);
     expect(plan->plan, plan->moments, LATENT_PROBE_CELLS, 2 * LATENT_CHANNELS);
-    draw(plan_data(plan->plan, plan->image));
+    draw(plan->plan, plan->image);
     code = run(plan->plan, work, err);
-    if (code == DR_OK)
-        vae_sample(LATENT_PROBE_CELLS * LATENT_PROBE_CELLS,
-                   plan_data(plan->plan, plan->moments), NULL, latents);
-    return code;
+    if (code != DR_OK) return code;
+    for (size_t y = 0; y < LATENT_PROBE_CELLS; ++y) {
+        float moments[2 * LATENT_CHANNELS * LATENT_PROBE_CELLS];
+        const size_t values = sizeof moments / sizeof *moments;
+        plan_read(plan->plan, plan->moments, y * values, values, moments);
+        vae_sample(LATENT_PROBE_CELLS, moments, NULL, latents + y * values / 2);
+    }
+    return DR_OK;
 }
 
 /* What a run ended in, unless the weights' file lost a page meanwhile: then it says nothing. */

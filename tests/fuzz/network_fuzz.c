@@ -491,22 +491,23 @@ static bool load(const struct component_spec *spec, struct region *weights)
     return code == DR_OK;
 }
 
-static void fill(const struct plan *plan, struct value value)
+static size_t count_of(const struct plan *plan, struct value value)
 {
     const struct shape shape = plan_shape(plan, value);
-    float *const data = plan_data(plan, value);
-    const size_t count =
-        (size_t)shape.n * (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
-    for (size_t i = 0; i < count; ++i)
-        data[i] = (float)(i % 7) - 3.0F;
+    return (size_t)shape.n * (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
+}
+
+static void fill(struct plan *plan, struct value value)
+{
+    static const float period[7] = {-3, -2, -1, 0, 1, 2, 3};
+    const size_t count = count_of(plan, value);
+    for (size_t i = 0; i < count; i += 7)
+        plan_write(plan, value, i, count - i < 7 ? count - i : 7, period);
 }
 
 static void read_all(const struct plan *plan, struct value value)
 {
-    const struct shape shape = plan_shape(plan, value);
-    (void)latent_is_finite(plan_data(plan, value), (size_t)shape.n * (size_t)shape.h *
-                                                       (size_t)shape.w *
-                                                       (size_t)shape.c);
+    (void)latent_is_finite_in(plan, value, 0, count_of(plan, value));
 }
 
 /* An arena of exactly the plan's bytes, on the heap: the sanitizers watch its ends. NULL where it is
@@ -638,14 +639,19 @@ static void run_bound_text(const struct clip_text_plan *text,
     if (info->pooled)
         expect(text->plan, text->projected,
                (struct shape){1, 1, TOKENIZER_POSITIONS, info->pooled});
-    int32_t *const ids = plan_data(text->plan, text->ids);
+    int32_t ids[TOKENIZER_POSITIONS];
     for (int32_t i = 0; i < TOKENIZER_POSITIONS; ++i)
         ids[i] = info->vocabulary - 1 - i % info->vocabulary;
+    plan_write(text->plan, text->ids, 0, TOKENIZER_POSITIONS, ids);
     run(text->plan);
     read_all(text->plan, text->context);
-    if (info->pooled)
-        (void)latent_is_finite(clip_text_pooled(text, 0, TOKENIZER_POSITIONS - 1),
-                               (size_t)info->pooled);
+    if (info->pooled) {
+        float *const pooled = malloc((size_t)info->pooled * sizeof *pooled);
+        if (!pooled) abort();
+        clip_text_read_pooled(text, 0, TOKENIZER_POSITIONS - 1, pooled);
+        (void)latent_is_finite(pooled, (size_t)info->pooled);
+        free(pooled);
+    }
 }
 
 static void run_text(const struct clip_text_spec *spec, struct choices *choices)
