@@ -17,9 +17,15 @@
  *
  * Ownership: strings given to a call are borrowed for the call. Results own their memory where
  * they have a _free function, else they are plain values.
- * Threads: one call at a time on an engine (a second is DR_BUSY); dr_engine_cancel may be called
- * from any thread and from a signal handler. Engines are independent: each on a thread of its own
- * goes.
+ * Threads: an engine does one thing at a time. A call that changes something or computes is DR_BUSY while
+ * another one runs. Calls that only look answer at any time, from any thread, also in the middle of a job:
+ * dr_engine_memory, dr_engine_model, dr_engine_vae, and dr_engine_list_vaes without DR_LIST_DIGESTS.
+ * Their answer is of one moment; they wait, and what runs waits for them, for as long as it takes to open or close
+ * a region of memory, or to look. dr_engine_cancel may be called from any thread and from a signal handler.
+ * Each engine may run on its own thread. A callback runs in the thread of the call that it was given to, or,
+ * where it was given to the engine, of the call that it is about; log may be called by two threads at
+ * once where one of them looks. The engine may be locked meanwhile: a callback must not wait for another
+ * thread that calls the engine.
  * The engine's own threads are OpenMP's (libgomp), which while they wait look 300,000 times before they
  * sleep: beside other busy programs, or where the threads of several engines share the cores, a job takes
  * many times as long. An embedder should have GOMP_SPINCOUNT=1000 in the environment (as the darkroom
@@ -141,7 +147,8 @@ DR_API enum dr_code dr_engine_open(struct dr_engine **out,
 /* Releases everything. NULL and *engine == NULL are fine; *engine becomes NULL. */
 DR_API void dr_engine_close(struct dr_engine **engine);
 
-/* Stop the running call at its next step; it returns DR_CANCELLED. Async-signal-safe. */
+/* Stop the running call at its next step, and a list of VAEs that is being made; they return
+ * DR_CANCELLED. Async-signal-safe. */
 DR_API void dr_engine_cancel(struct dr_engine *engine);
 
 /* The most private bytes that the process may hold: regions, and for all that lies beside them 49
@@ -335,8 +342,8 @@ enum {
 
 /* List the VAEs that are there for the loaded model. A file that is broken is listed with what
  * is wrong, and ends nothing. No weights are loaded; progress (may be NULL) is told of the files
- * that are read for digests. Errors: DR_NOT_FOUND (no model is loaded), DR_NOMEM, DR_CANCELLED,
- * DR_OVER_BUDGET (no room for the buffer of 1 MiB that files are read through). */
+ * that are read for digests. Errors: DR_NOT_FOUND (no model is loaded), DR_NOMEM, DR_CANCELLED; with
+ * DR_LIST_DIGESTS DR_BUSY, DR_OVER_BUDGET (no room for the buffer of 1 MiB that files are read through). */
 DR_API enum dr_code dr_engine_list_vaes(
     struct dr_engine *engine, unsigned flags,
     void (*progress)(void *cookie, const struct dr_progress *progress), void *cookie,

@@ -73,7 +73,7 @@ static void describe_probe(const struct dr_engine *engine, struct vae_file *file
                            : "cannot tell, the checkpoint has no VAE of its own");
         return;
     }
-    (void)latent_probe_find(&engine->model.probes, &pair, &result);
+    (void)latent_probe_look(&engine->model.probes, &pair, &result);
     latent_probe_describe(&result, info->probe, sizeof info->probe);
 }
 

@@ -40,25 +40,47 @@ struct dr_engine_options dr_engine_options_default(void)
     return (struct dr_engine_options){.precision = DR_PRECISION_AUTO};
 }
 
-enum dr_code engine_enter(struct dr_engine *engine, struct dr_error *err)
+void engine_lock(struct dr_engine *engine)
+{
+    ledger_lock(&engine->resources.ledger);
+}
+
+void engine_unlock(struct dr_engine *engine)
+{
+    ledger_unlock(&engine->resources.ledger);
+}
+
+static void set_call(struct dr_engine *engine, const char *call)
+{
+    engine_lock(engine);
+    engine->call = call;
+    engine_unlock(engine);
+}
+
+enum dr_code engine_enter(struct dr_engine *engine, const char *call,
+                          struct dr_error *err)
 {
     if (atomic_flag_test_and_set(&engine->busy))
         return error_set(err, DR_BUSY,
                          "the engine is busy with another call; try again");
     cancel_withdraw(&engine->cancel);
+    set_call(engine, call);
     return DR_OK;
 }
 
 void engine_leave(struct dr_engine *engine)
 {
     pipeline_unsettle(engine->model.pipeline);
+    set_call(engine, NULL);
     cancel_withdraw(&engine->cancel);
     atomic_flag_clear(&engine->busy);
 }
 
 void dr_engine_cancel(struct dr_engine *engine)
 {
-    if (engine) cancel_request(&engine->cancel);
+    if (!engine) return;
+    cancel_request(&engine->cancel);
+    cancel_request(&engine->list_cancel);
 }
 
 /* ---- receipts ---------------------------------------------------------------------------- */
@@ -192,11 +214,13 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
             "what a picture takes comes on top, and darkroom memory tells both",
             budget, beside, beside - ENGINE_RESIDUAL_BYTES, ENGINE_RESIDUAL_BYTES);
     const size_t limit = budget - beside;
+    engine_lock(engine);
     if (engine->resources.ledger.private_bytes > limit && engine->model.pipeline)
         (void)pipeline_release(engine->model.pipeline);
     engine->resources.ledger.limit_bytes = limit;
     engine->budget_bytes = budget;
     (void)snprintf(engine->budget_reason, sizeof engine->budget_reason, "%s", reason);
+    engine_unlock(engine);
     return DR_OK;
 }
 
@@ -273,6 +297,20 @@ static void find_baseline(struct dr_engine *engine)
             : "are kept for what it held at its start");
 }
 
+/* Recursive: a change of several things, of which some are regions, is one for who looks. */
+static enum dr_code make_lock(pthread_mutex_t *lock, struct dr_error *err)
+{
+    pthread_mutexattr_t recursive;
+    int refused = pthread_mutexattr_init(&recursive);
+    if (refused)
+        return error_set_errno(err, DR_NOMEM, refused, "no lock for an engine");
+    refused = pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    if (!refused) refused = pthread_mutex_init(lock, &recursive);
+    (void)pthread_mutexattr_destroy(&recursive);
+    return refused ? error_set_errno(err, DR_NOMEM, refused, "no lock for an engine")
+                   : DR_OK;
+}
+
 enum dr_code dr_engine_open(struct dr_engine **out,
                             const struct dr_engine_options *options,
                             struct dr_error *err)
@@ -284,8 +322,15 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     struct dr_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return error_set(err, DR_NOMEM, "no memory for an engine");
     engine->resources.cancel = &engine->cancel;
+    enum dr_code code = make_lock(&engine->lock, err);
+    if (code != DR_OK) {
+        free(engine);
+        return code;
+    }
+    engine->resources.ledger.lock = &engine->lock;
     atomic_flag_clear(&engine->busy);
     engine->model.resources = &engine->resources;
+    engine->model.probes.ledger = &engine->resources.ledger;
     engine->resources.log = options->log;
     engine->resources.log_cookie = options->log_cookie;
     engine->resources.load_progress = options->load_progress;
@@ -300,7 +345,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
         (void)snprintf(engine->model.tokenizer_folder,
                        sizeof engine->model.tokenizer_folder, "%s",
                        options->tokenizer_folder);
-    enum dr_code code = read_settings(engine, options, err);
+    code = read_settings(engine, options, err);
     if (code == DR_OK) open_packs(engine, options->pack_folder);
     if (code == DR_OK) code = compute_init(options->thread_count, err);
     if (code == DR_OK) code = choose_dtype(engine, options->precision, err);
@@ -317,6 +362,7 @@ void dr_engine_close(struct dr_engine **engine)
 {
     if (!engine || !*engine) return;
     current_model_close(&(*engine)->model);
+    (void)pthread_mutex_destroy(&(*engine)->lock);
     free(*engine);
     *engine = NULL;
     compute_trim();
@@ -325,7 +371,7 @@ void dr_engine_close(struct dr_engine **engine)
 enum dr_code dr_engine_set_budget(struct dr_engine *engine, uint64_t bytes,
                                   struct dr_error *err)
 {
-    enum dr_code code = engine_enter(engine, err);
+    enum dr_code code = engine_enter(engine, "budget", err);
     if (code != DR_OK) return code;
     code = set_limit(engine, bytes, err);
     engine_leave(engine);

@@ -1,5 +1,12 @@
 /* engine — the state behind struct dr_engine. The interface is darkroom/darkroom.h.
  *
+ * Threads: calls that change something or compute stand between engine_enter and engine_leave, so that
+ * there is one of them at a time. Calls that only look stand between engine_lock and engine_unlock, beside
+ * it. So what a look reads changes only with the lock held, by the call that has entered; it is read
+ * by whoever has entered or holds the lock. The lock is the ledger's (ledger.h): a region is opened or
+ * closed with it held. It is held for short changes alone, never while weights are read or a network
+ * runs; a look may hold up a call as long as it takes.
+ *
  *     engine.c         open, close, budget, receipts
  *     load.c           a model: load, describe, release
  *     choose_vae.c     its VAE: choose, describe
@@ -13,6 +20,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "darkroom/darkroom.h"
@@ -44,15 +52,24 @@ struct dr_engine {
     size_t baseline_bytes; /* kernel private bytes when the engine opened, or ... */
     bool baseline_known;   /* ... where the kernel does not tell, what cannot be less */
     atomic_flag busy;
-    struct cancel cancel; /* of whatever call is running */
-    bool drop_cache;      /* of every call */
+    struct cancel cancel;      /* of whatever call is running */
+    struct cancel list_cancel; /* of a list of VAEs that is made beside it */
+    pthread_mutex_t lock;      /* recursive; the ledger's */
+    const char *call;          /* that has entered; NULL: none */
+    bool drop_cache;           /* of every call */
     void (*memory)(void *cookie, const struct dr_memory_event *event);
     void *memory_cookie;
 };
 
-/* Each public call on an engine stands between these two. Errors: DR_BUSY. */
-enum dr_code engine_enter(struct dr_engine *engine, struct dr_error *err) DR_MUST_CHECK;
+/* Each public call that changes something or computes stands between these two. call: its name for
+ * dr_status, static. Errors: DR_BUSY. */
+enum dr_code engine_enter(struct dr_engine *engine, const char *call,
+                          struct dr_error *err) DR_MUST_CHECK;
 void engine_leave(struct dr_engine *engine);
+
+/* Each public call that only looks, and each change of what such a call reads. May be nested. */
+void engine_lock(struct dr_engine *engine);
+void engine_unlock(struct dr_engine *engine);
 
 /* ---- receipts ---- */
 

@@ -111,7 +111,9 @@ static enum dr_code run_with(struct dr_engine *engine, const struct job_request 
         code = error_set(err, DR_NOMEM, "no memory for the list of pictures");
     if (code == DR_OK) code = job_prepare(&job, err);
     if (code == DR_OK) code = job_admit(&job, err);
+    engine_lock(engine);
     ledger_reset_peak(&engine->resources.ledger);
+    engine_unlock(engine);
     if (code == DR_OK) code = job_run(&job, err);
     outcome->planned_bytes = job.planned_bytes;
     outcome->peak_bytes = engine->resources.ledger.peak_private_bytes;
@@ -267,7 +269,7 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
 {
     struct job_request want;
     *result = (struct dr_generate_result){0};
-    enum dr_code code = engine_enter(engine, err);
+    enum dr_code code = engine_enter(engine, "generate", err);
     if (code != DR_OK) return code;
     const struct job_ask ask = {.vae = options->vae,
                                 .vae_flags = options->vae_flags,
@@ -296,7 +298,8 @@ static enum dr_code run_codec(struct dr_engine *engine,
     struct job_request want;
     struct dr_generate_result whole = {0};
     *result = (struct dr_codec_result){0};
-    enum dr_code code = engine_enter(engine, err);
+    enum dr_code code =
+        engine_enter(engine, direction == CODEC_ENCODE ? "encode" : "decode", err);
     if (code != DR_OK) return code;
     const struct job_ask ask = {.vae = options->vae,
                                 .vae_flags = options->vae_flags,

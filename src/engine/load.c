@@ -10,7 +10,7 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned
 {
     char note[DR_TEXT_BYTES] = "", reason[DR_TEXT_BYTES];
     if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no model path was given");
-    enum dr_code code = engine_enter(engine, err);
+    enum dr_code code = engine_enter(engine, "load", err);
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
     const struct model_switch_options options = {.path = path,
@@ -35,13 +35,13 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned
 enum dr_code dr_engine_model(struct dr_engine *engine, struct dr_model_info *model,
                              struct dr_error *err)
 {
-    enum dr_code code = engine_enter(engine, err);
-    if (code != DR_OK) return code;
+    enum dr_code code = DR_OK;
+    engine_lock(engine);
     if (engine->model.pipeline)
         engine_describe_pipeline(engine->model.pipeline, model);
     else
         code = error_set(err, DR_NOT_FOUND, "no model is loaded");
-    engine_leave(engine);
+    engine_unlock(engine);
     return code;
 }
 
@@ -52,7 +52,7 @@ enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
     if (which != DR_UNLOAD_VAE && which != DR_UNLOAD_MODEL)
         return error_set(err, DR_BAD_INPUT,
                          "unload of %u: give DR_UNLOAD_VAE or DR_UNLOAD_MODEL", what);
-    enum dr_code code = engine_enter(engine, err);
+    enum dr_code code = engine_enter(engine, "unload", err);
     if (code != DR_OK) return code;
     const struct receipt_start start = receipt_begin(engine);
     if (what & DR_UNLOAD_DROP_CACHE) engine->resources.cache.is_wanted = true;

@@ -25,25 +25,31 @@ const char *dr_slot_state_name(enum dr_slot_state state)
     return "";
 }
 
+/* In the middle of a switch what is resident may be about to go: that is what has the bytes. */
+static const struct source *shown_source(const struct slot *slot)
+{
+    return slot->resident ? slot->resident : slot_active(slot);
+}
+
 static void report_components(const struct pipeline *pipeline, struct dr_memory *memory)
 {
     for (int i = 0; i < ROLE_COUNT; ++i) {
         const struct slot *const slot = &pipeline->slots[i];
-        const struct source *const active = slot_active(slot);
-        if (!active && i != ROLE_VAE) continue;
+        const struct source *const shown = shown_source(slot);
+        if (!shown && i != ROLE_VAE) continue;
         struct dr_component_memory *const part =
             &memory->components[memory->component_count++];
         *part =
             (struct dr_component_memory){.role = (enum dr_role)i,
-                                         .state = !active          ? DR_SLOT_ABSENT
+                                         .state = !shown           ? DR_SLOT_ABSENT
                                                   : slot->resident ? DR_SLOT_RESIDENT
                                                                    : DR_SLOT_RELEASED,
                                          .private_bytes =
                                              region_private_bytes(&slot->weights)};
         part->mapped_bytes = slot->weights.bytes - part->private_bytes;
         (void)snprintf(part->name, sizeof part->name, "%s",
-                       active ? active->name : slot->name);
-        (void)snprintf(part->path, sizeof part->path, "%s", active ? active->path : "");
+                       shown ? shown->name : slot->name);
+        (void)snprintf(part->path, sizeof part->path, "%s", shown ? shown->path : "");
     }
 }
 
@@ -104,11 +110,10 @@ enum dr_code dr_engine_memory(struct dr_engine *engine, struct dr_memory *memory
                               struct dr_error *err)
 {
     *memory = (struct dr_memory){0};
-    enum dr_code code = engine_enter(engine, err);
-    if (code != DR_OK) return code;
-    code = read_memory(engine, memory, err);
+    engine_lock(engine);
+    const enum dr_code code = read_memory(engine, memory, err);
+    engine_unlock(engine);
     if (code != DR_OK) dr_memory_free(memory);
-    engine_leave(engine);
     return code;
 }
 
@@ -255,7 +260,7 @@ enum dr_code dr_engine_forecast(struct dr_engine *engine,
                                 struct dr_forecast *forecast, struct dr_error *err)
 {
     *forecast = (struct dr_forecast){0};
-    enum dr_code code = engine_enter(engine, err);
+    enum dr_code code = engine_enter(engine, "forecast", err);
     if (code != DR_OK) return code;
     code = make_forecast(engine, options, forecast, err);
     engine_leave(engine);

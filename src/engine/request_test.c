@@ -581,7 +581,8 @@ static void meddle(void *cookie, const struct dr_progress *progress)
     ++meddler->count;
     check_int(dr_engine_unload(meddler->engine, DR_UNLOAD_MODEL, NULL, &err), ==,
               DR_BUSY);
-    check_int(dr_engine_vae(meddler->engine, &info, &err), ==, DR_BUSY);
+    check_int(dr_engine_vae(meddler->engine, &info, &err), ==, DR_OK);
+    check_int(info.override_active, ==, 0);
     check_int(dr_engine_choose_vae(meddler->engine, "sharp", 0, NULL, NULL, &err), ==,
               DR_BUSY);
 }

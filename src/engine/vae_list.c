@@ -25,6 +25,7 @@ struct vae_listing {
     struct dr_vae_list *list;
     struct vae_folder folder; /* read once: each choice is asked of it */
     const char *found;        /* where the walk is */
+    const struct cancel *cancel;
     bool has_memory;
 };
 
@@ -80,7 +81,7 @@ static enum dr_code find_vaes(struct vae_listing *listing, struct dr_error *err)
     const struct vae_folder *const folder = &listing->folder;
     const struct vae_resolution_request request = {.checkpoint = pipeline->path};
     enum dr_code code = vae_folder_read(&listing->folder, engine->model.vae.folder,
-                                        engine->resources.cancel, err);
+                                        listing->cancel, err);
     if (code != DR_OK) return code;
     listing->found = "checkpoint";
     add_named(listing, pipeline->path, "none");
@@ -183,7 +184,7 @@ static void judge_latents(const struct dr_engine *engine, struct vae_file *file,
     struct dr_error why = {0};
     char words[DR_TEXT_BYTES];
     if (!vae_choice_pair(engine->model.pipeline, file, &pair) ||
-        !latent_probe_find(&engine->model.probes, &pair, &result))
+        !latent_probe_look(&engine->model.probes, &pair, &result))
         return;
     judge(vae, latent_probe_refuse(&pair, &result, &why), &why);
     if (vae->code != DR_OK) return;
@@ -273,12 +274,12 @@ static bool is_twin(const struct dr_listed_vae *vae, const struct dr_listed_vae 
                : path_is_same_file(vae->path, other->path);
 }
 
-static enum dr_code find_twins(const struct dr_engine *engine, struct dr_vae_list *list,
-                               struct dr_error *err)
+static enum dr_code find_twins(const struct vae_listing *listing, struct dr_error *err)
 {
+    struct dr_vae_list *const list = listing->list;
     for (size_t i = 1; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        if (cancel_requested(engine->resources.cancel)) return cancelled(list, i, err);
+        if (cancel_requested(listing->cancel)) return cancelled(list, i, err);
         for (size_t k = 0; k < i && vae->same_as < 0; ++k)
             if (is_twin(vae, &list->vaes[k])) vae->same_as = (int32_t)k;
     }
@@ -299,7 +300,7 @@ static enum dr_code look_at_all(struct vae_listing *listing, unsigned flags,
     const bool is_told = progress->report && (flags & DR_LIST_DIGESTS);
     for (size_t i = 0; i < list->vae_count; ++i) {
         struct dr_listed_vae *const vae = &list->vaes[i];
-        if (cancel_requested(engine->resources.cancel)) return cancelled(list, i, err);
+        if (cancel_requested(listing->cancel)) return cancelled(list, i, err);
         if (is_told)
             progress->report(progress->cookie,
                              &(struct dr_progress){.stage = DR_STAGE_LOAD,
@@ -311,7 +312,7 @@ static enum dr_code look_at_all(struct vae_listing *listing, unsigned flags,
         if (code != DR_OK) return code;
     }
     mark_active(engine, list);
-    return find_twins(engine, list, err);
+    return find_twins(listing, err);
 }
 
 /* ---- choices ----------------------------------------------------------------------------- */
@@ -442,7 +443,7 @@ static enum dr_code add_choices(const struct vae_listing *listing, struct dr_err
         !add_choice(listing, "automatic"))
         return no_memory(err);
     for (size_t i = 1; i < list->vae_count; ++i) {
-        if (cancel_requested(engine->resources.cancel)) return cancelled(list, i, err);
+        if (cancel_requested(listing->cancel)) return cancelled(list, i, err);
         if (!name_vae(listing, &list->vaes[i])) return no_memory(err);
     }
     return DR_OK;
@@ -454,7 +455,12 @@ static enum dr_code list_vaes(struct dr_engine *engine, unsigned flags,
                               const struct listing_progress *progress,
                               struct dr_vae_list *list, struct dr_error *err)
 {
-    struct vae_listing listing = {.engine = engine, .list = list, .has_memory = true};
+    struct vae_listing listing = {.engine = engine,
+                                  .list = list,
+                                  .cancel = flags & DR_LIST_DIGESTS
+                                                ? engine->resources.cancel
+                                                : &engine->list_cancel,
+                                  .has_memory = true};
     if (!engine->model.pipeline)
         return error_set(err, DR_NOT_FOUND,
                          "no model is loaded: which VAEs go with it depends on it");
@@ -469,6 +475,21 @@ static enum dr_code list_vaes(struct dr_engine *engine, unsigned flags,
     return code;
 }
 
+/* Digests are read, so that this is a call as others are; without them it only looks. */
+static enum dr_code list_with_digests(struct dr_engine *engine, unsigned flags,
+                                      const struct listing_progress *progress,
+                                      struct dr_vae_list *list, struct dr_error *err)
+{
+    enum dr_code code = engine_enter(engine, "vaes", NULL);
+    if (code != DR_OK)
+        return error_set(err, code,
+                         "the engine is busy with another call, and digests have to be "
+                         "read; try again, or list without digests");
+    code = list_vaes(engine, flags, progress, list, err);
+    engine_leave(engine);
+    return code;
+}
+
 enum dr_code dr_engine_list_vaes(struct dr_engine *engine, unsigned flags,
                                  void (*progress)(void *cookie,
                                                   const struct dr_progress *progress),
@@ -477,11 +498,16 @@ enum dr_code dr_engine_list_vaes(struct dr_engine *engine, unsigned flags,
 {
     const struct listing_progress told = {progress, cookie};
     *list = (struct dr_vae_list){0};
-    enum dr_code code = engine_enter(engine, err);
-    if (code != DR_OK) return code;
-    code = list_vaes(engine, flags, &told, list, err);
+    enum dr_code code;
+    if (flags & DR_LIST_DIGESTS) {
+        code = list_with_digests(engine, flags, &told, list, err);
+    } else {
+        engine_lock(engine);
+        cancel_withdraw(&engine->list_cancel);
+        code = list_vaes(engine, flags, &told, list, err);
+        engine_unlock(engine);
+    }
     if (code != DR_OK) dr_vae_list_free(list);
-    engine_leave(engine);
     return code;
 }
 

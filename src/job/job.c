@@ -349,7 +349,8 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
     job->started_ms = clock_ms();
     job->vae_was_resident = slot->resident != NULL;
     if (job->vae || job->vae_to_base) {
-        slot->override = job->vae ? &job->vae->source : NULL;
+        slot_set_override(slot, job->context.ledger,
+                          job->vae ? &job->vae->source : NULL);
         job->vae_differs = true;
     }
     job->latent_width = job->request.width / LATENT_FACTOR;
@@ -734,8 +735,8 @@ static void restore_reference(struct job *job)
 {
     struct pipeline *const pipeline = job->context.pipeline;
     if (!job->vae_differs) return;
-    pipeline->slots[ROLE_VAE].override =
-        pipeline->override ? &pipeline->override->source : NULL;
+    slot_set_override(&pipeline->slots[ROLE_VAE], job->context.ledger,
+                      pipeline->override ? &pipeline->override->source : NULL);
     job->vae_differs = false;
 }
 

@@ -21,7 +21,8 @@
  * A VAE whose latent space is not known yet is asked before anything else is done
  * (latent_probe.h); the actions for that are in the list like all others.
  *
- * Threads: the engine's lock is held.
+ * Threads: one job at a time on a pipeline. What others look at meanwhile (slots, regions) changes with
+ * the ledger's lock held.
  */
 #ifndef JOB_JOB_H
 #define JOB_JOB_H

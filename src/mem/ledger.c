@@ -22,6 +22,22 @@ const char *region_kind_name(enum region_kind kind)
     return kind == REGION_PRIVATE ? "private" : "mapped";
 }
 
+void ledger_lock(const struct ledger *ledger)
+{
+    if (!ledger || !ledger->lock) return;
+    const int refused = pthread_mutex_lock(ledger->lock);
+    assert(!refused);
+    (void)refused;
+}
+
+void ledger_unlock(const struct ledger *ledger)
+{
+    if (!ledger || !ledger->lock) return;
+    const int refused = pthread_mutex_unlock(ledger->lock);
+    assert(!refused); /* held by another thread */
+    (void)refused;
+}
+
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;

@@ -8,11 +8,14 @@
  * Invariants (ledger_check): the list is sound; private_bytes and mapped_bytes are the sums
  * over the list; current <= peak; private_bytes <= limit_bytes where a limit is set.
  *
- * Threads: one at a time; the engine holds its lock around every call.
+ * Threads: one thread changes a ledger. Where others look at it meanwhile it has a lock, which
+ * region.h holds for the whole of each operation: who holds it sees no region that is half made, and
+ * sums that are those of the list.
  */
 #ifndef MEM_LEDGER_H
 #define MEM_LEDGER_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,7 +59,8 @@ struct ledger_observer {
 };
 
 struct ledger {
-    struct region *first; /* in order of creation */
+    pthread_mutex_t *lock; /* recursive, borrowed; NULL: no other thread looks */
+    struct region *first;  /* in order of creation */
     struct region *last;
     size_t count;
     size_t private_bytes; /* current */
@@ -70,7 +74,12 @@ struct ledger {
     size_t tag_peak_bytes[REGION_TAG_COUNT]; /* since ledger_reset_peak */
 };
 
-/* A zeroed ledger is a valid empty one without a limit. */
+/* A zeroed ledger is a valid empty one without a limit and without a lock. */
+
+/* The thread that changes the ledger, or state that is looked at beside it, holds the lock while it
+ * does; so does a thread that looks. May be nested. ledger NULL, or without a lock: nothing. */
+void ledger_lock(const struct ledger *ledger);
+void ledger_unlock(const struct ledger *ledger);
 
 /* What region.c alone calls; everyone else opens, maps, moves and closes regions.
  * reserve: before the system is asked for region->bytes. Refuses private bytes beyond the

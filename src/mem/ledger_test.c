@@ -112,9 +112,49 @@ static void sums_that_overflow_are_refused(void)
     check_int(ledger.count, ==, 0);
 }
 
+static void *try_lock(void *lock)
+{
+    if (pthread_mutex_trylock(lock) != 0) return lock;
+    (void)pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+static bool is_held_for_others(pthread_mutex_t *lock)
+{
+    pthread_t other;
+    void *held = NULL;
+    check_int(pthread_create(&other, NULL, try_lock, lock), ==, 0);
+    check_int(pthread_join(other, &held), ==, 0);
+    return held != NULL;
+}
+
+/* The lock is there for whoever gives one, and may be taken again by who has it. */
+static void a_lock_is_the_owners(void)
+{
+    pthread_mutexattr_t recursive;
+    pthread_mutex_t lock;
+    check_int(pthread_mutexattr_init(&recursive), ==, 0);
+    check_int(pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE), ==, 0);
+    check_int(pthread_mutex_init(&lock, &recursive), ==, 0);
+    const struct ledger with = {.lock = &lock}, without = {0};
+    ledger_lock(NULL);
+    ledger_lock(&without);
+    ledger_unlock(&without);
+    ledger_unlock(NULL);
+    ledger_lock(&with);
+    ledger_lock(&with);
+    ledger_unlock(&with);
+    check(is_held_for_others(&lock));
+    ledger_unlock(&with);
+    check(!is_held_for_others(&lock));
+    check_int(pthread_mutex_destroy(&lock), ==, 0);
+    (void)pthread_mutexattr_destroy(&recursive);
+}
+
 int main(void)
 {
     check_run(every_broken_invariant_is_caught);
     check_run(sums_that_overflow_are_refused);
+    check_run(a_lock_is_the_owners);
     return check_done();
 }

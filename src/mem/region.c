@@ -121,8 +121,9 @@ static enum dr_code give_up(struct region *region, const struct ledger *before,
     return code;
 }
 
-enum dr_code region_open(struct region *region, struct ledger *ledger,
-                         const struct region_options *options, struct dr_error *err)
+static enum dr_code open_private(struct region *region, struct ledger *ledger,
+                                 const struct region_options *options,
+                                 struct dr_error *err)
 {
     const struct ledger before = *ledger;
     const enum dr_code code = enter(region, ledger, REGION_PRIVATE, options, err);
@@ -140,6 +141,15 @@ enum dr_code region_open(struct region *region, struct ledger *ledger,
     region->data = data;
     ledger_announce(ledger, LEDGER_OPENED, region);
     return DR_OK;
+}
+
+enum dr_code region_open(struct region *region, struct ledger *ledger,
+                         const struct region_options *options, struct dr_error *err)
+{
+    ledger_lock(ledger);
+    const enum dr_code code = open_private(region, ledger, options, err);
+    ledger_unlock(ledger);
+    return code;
 }
 
 /* A page beyond the end of a file cannot be read without a signal: refuse it here. */
@@ -199,7 +209,11 @@ enum dr_code region_map(struct region *region, struct ledger *ledger, int descri
                         size_t offset, const struct region_options *options,
                         struct dr_error *err)
 {
-    return map_file(region, ledger, descriptor, offset, PROT_READ, options, err);
+    ledger_lock(ledger);
+    const enum dr_code code =
+        map_file(region, ledger, descriptor, offset, PROT_READ, options, err);
+    ledger_unlock(ledger);
+    return code;
 }
 
 enum dr_code region_map_writable(struct region *region, struct ledger *ledger,
@@ -207,8 +221,11 @@ enum dr_code region_map_writable(struct region *region, struct ledger *ledger,
                                  const struct region_options *options,
                                  struct dr_error *err)
 {
-    return map_file(region, ledger, descriptor, offset, PROT_READ | PROT_WRITE, options,
-                    err);
+    ledger_lock(ledger);
+    const enum dr_code code = map_file(region, ledger, descriptor, offset,
+                                       PROT_READ | PROT_WRITE, options, err);
+    ledger_unlock(ledger);
+    return code;
 }
 
 bool region_lost_page(const struct region *region)
@@ -239,9 +256,8 @@ static bool keep_on_purpose(struct region *region)
     return true;
 }
 
-void region_close(struct region *region)
+static void close_open(struct region *region)
 {
-    if (!region->data) return;
     const bool has_weights = region->tag == REGION_WEIGHTS;
     if (has_weights && keep_on_purpose(region)) return;
     if (region->kind == REGION_MAPPED) lost_page_unwatch(region->watch);
@@ -252,9 +268,21 @@ void region_close(struct region *region)
     *region = (struct region){0};
 }
 
+void region_close(struct region *region)
+{
+    if (!region->data) return;
+    const struct ledger *const ledger = region->ledger;
+    ledger_lock(ledger);
+    close_open(region);
+    ledger_unlock(ledger);
+}
+
 void region_move(struct region *target, struct region *source)
 {
     assert(!target->data && source->data);
-    ledger_replace(source->ledger, source, target);
+    struct ledger *const ledger = source->ledger;
+    ledger_lock(ledger);
+    ledger_replace(ledger, source, target);
     *source = (struct region){0};
+    ledger_unlock(ledger);
 }

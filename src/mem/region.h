@@ -8,6 +8,8 @@
  * Closing is one unmap, at once, in the calling thread.
  *
  * The struct lies in the caller's memory and must not move while open: the ledger links it.
+ *
+ * Threads: as of the ledger, whose lock is held for the whole of each operation.
  */
 #ifndef MEM_REGION_H
 #define MEM_REGION_H
@@ -22,9 +24,9 @@ struct region {
     const char *component; /* borrowed, for the table: "unet", "vae", "job" */
     uint64_t
         serial; /* 1 for the ledger's first region, and so on: what is newer than what */
+    struct ledger *ledger; /* that counts it; NULL while closed */
     /* private below */
     int watch; /* of a mapped region: lost_page.h */
-    struct ledger *ledger;
     struct region *previous;
     struct region *next;
 };

@@ -9,7 +9,7 @@
  * Settling comes before a plan is made, so that the plan knows which bytes will be private; what was
  * taken and not filled is let go of by component_pack_unsettle when the call that wanted it is over.
  *
- * Threads: the engine's lock is held.
+ * Threads: one at a time uses a pack.
  */
 #ifndef MODEL_COMPONENT_PACK_H
 #define MODEL_COMPONENT_PACK_H

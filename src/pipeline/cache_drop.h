@@ -5,7 +5,7 @@
  * next read of it should not come from the disk. What is dropped costs a read when it is used
  * again, so nothing of this happens unless it was asked for.
  *
- * Threads: the engine's lock is held.
+ * Threads: of the call that is running.
  */
 #ifndef PIPELINE_CACHE_DROP_H
 #define PIPELINE_CACHE_DROP_H

@@ -5,7 +5,7 @@
  *     for each component: its reader gets load_progress_part(&progress, "unet", bytes)
  *
  * Bytes are those of the files, so that a caller sees a pace. done_bytes never falls and is
- * total_bytes when the last part was read whole. Threads: the engine's lock is held.
+ * total_bytes when the last part was read whole. Threads: of the call that is running.
  */
 #ifndef PIPELINE_LOAD_PROGRESS_H
 #define PIPELINE_LOAD_PROGRESS_H

@@ -5,6 +5,9 @@
  *
  * The pipeline also owns the VAE override that the setting resolved to, and the prompts encoded
  * with its text encoder: both belong to this checkpoint and go with it.
+ *
+ * Threads: one changes it. Another may look while it holds the lock of the ledger that its regions are
+ * in; `said`, `resolution` and `override` change with that lock held.
  */
 #ifndef PIPELINE_PIPELINE_H
 #define PIPELINE_PIPELINE_H

@@ -16,6 +16,16 @@ struct source *slot_active(const struct slot *slot)
     return slot->override ? slot->override : slot->base;
 }
 
+/* The digest of a source becomes known. Others look at it meanwhile. */
+static void learn_digest(struct source *source, const struct ledger *ledger,
+                         const uint8_t digest[static DIGEST_BYTES])
+{
+    ledger_lock(ledger);
+    memcpy(source->digest, digest, DIGEST_BYTES);
+    source->digest_known = true;
+    ledger_unlock(ledger);
+}
+
 enum dr_code source_settle(struct source *source, struct ledger *ledger,
                            enum component_pack_manner manner,
                            const struct component_progress *progress,
@@ -24,9 +34,10 @@ enum dr_code source_settle(struct source *source, struct ledger *ledger,
     if (!source) return DR_OK;
     const struct component_pack_settle how = {
         .ledger = ledger, .name = source->name, .manner = manner, .progress = progress};
-    if (!source->digest_known)
-        source->digest_known =
-            component_pack_recall(&source->pack, source->spec, source->digest);
+    uint8_t digest[DIGEST_BYTES];
+    if (!source->digest_known &&
+        component_pack_recall(&source->pack, source->spec, digest))
+        learn_digest(source, ledger, digest);
     return component_pack_settle(&source->pack, source->spec,
                                  source->digest_known ? source->digest : NULL, &how,
                                  err);
@@ -78,14 +89,26 @@ static enum dr_code load_source(struct source *source,
     };
     const enum dr_code code = component_load(source->spec, &load, weights, digest, err);
     if (code != DR_OK) return code;
-    if (!source->digest_known) {
-        memcpy(source->digest, digest, sizeof digest);
-        source->digest_known = true;
-    }
+    if (!source->digest_known) learn_digest(source, options->ledger, digest);
     if (!options->accept) return DR_OK;
     const enum dr_code verdict = options->accept(options->accept_cookie, weights, err);
     if (verdict != DR_OK) region_close(weights);
     return verdict;
+}
+
+/* What was loaded takes the place of what was there, all at once for who looks. */
+static void take_weights(struct slot *slot, struct region *fresh, struct source *source,
+                         const struct ledger *ledger)
+{
+    ledger_lock(ledger);
+    if (slot->resident && fault_is_sabotaged(SABOTAGE_HALF_SWITCH)) {
+        region_close(fresh);
+    } else {
+        region_close(&slot->weights);
+        region_move(&slot->weights, fresh);
+    }
+    slot->resident = source;
+    ledger_unlock(ledger);
 }
 
 static enum dr_code load_by_swap(struct slot *slot,
@@ -95,35 +118,26 @@ static enum dr_code load_by_swap(struct slot *slot,
     struct region fresh = {0};
     struct source *const wanted = slot_active(slot);
     const enum dr_code code = load_source(wanted, options, &fresh, err);
-    if (code != DR_OK) return code;
-    if (slot->resident && fault_is_sabotaged(SABOTAGE_HALF_SWITCH)) {
-        region_close(&fresh);
-    } else {
-        region_close(&slot->weights);
-        region_move(&slot->weights, &fresh);
-    }
-    slot->resident = wanted;
-    return DR_OK;
+    if (code == DR_OK) take_weights(slot, &fresh, wanted, options->ledger);
+    return code;
 }
 
 static enum dr_code load_after_release(struct slot *slot,
                                        const struct slot_load_options *options,
                                        struct dr_error *err)
 {
+    struct region fresh = {0};
     struct source *const old = slot->resident;
     struct source *const wanted = slot_active(slot);
     slot_release(slot);
-    const enum dr_code code = load_source(wanted, options, &slot->weights, err);
-    if (code == DR_OK) {
-        slot->resident = wanted;
-        return DR_OK;
-    }
-    if (!old) return code;
+    const enum dr_code code = load_source(wanted, options, &fresh, err);
+    if (code == DR_OK) take_weights(slot, &fresh, wanted, options->ledger);
+    if (code == DR_OK || !old) return code;
     /* The way back must not be stopped by the same cancel that stopped the way there. */
     const struct slot_load_options back = {.ledger = options->ledger,
                                            .order = options->order};
-    if (load_source(old, &back, &slot->weights, NULL) == DR_OK)
-        slot->resident = old;
+    if (load_source(old, &back, &fresh, NULL) == DR_OK)
+        take_weights(slot, &fresh, old, options->ledger);
     else
         error_prefix(err, "the %s is released and will be read again when it is needed",
                      slot->name);
@@ -148,10 +162,21 @@ enum dr_code slot_load(struct slot *slot, const struct slot_load_options *option
 
 size_t slot_release(struct slot *slot)
 {
+    const struct ledger *const ledger = slot->weights.ledger;
     const size_t bytes = slot->weights.bytes;
+    ledger_lock(ledger);
     region_close(&slot->weights);
     slot->resident = NULL;
+    ledger_unlock(ledger);
     return bytes;
+}
+
+void slot_set_override(struct slot *slot, const struct ledger *ledger,
+                       struct source *override)
+{
+    ledger_lock(ledger);
+    slot->override = override;
+    ledger_unlock(ledger);
 }
 
 enum dr_code source_save(struct source *source, struct ledger *ledger,
@@ -160,18 +185,19 @@ enum dr_code source_save(struct source *source, struct ledger *ledger,
 {
     if (!source || source->digest_known) return DR_OK;
     struct region buffer = {0};
+    uint8_t digest[DIGEST_BYTES];
     const struct region_options options = {.bytes = SAVE_BUFFER_BYTES,
                                            .tag = REGION_SCRATCH,
                                            .component = "digest"};
     enum dr_code code = region_open(&buffer, ledger, &options, err);
     if (code != DR_OK) return code;
     code = component_digest_read(source->spec->index, buffer.data, buffer.bytes,
-                                 progress, source->digest, err);
+                                 progress, digest, err);
     region_close(&buffer);
-    source->digest_known = code == DR_OK;
-    if (code == DR_OK)
-        component_pack_remember(&source->pack, source->spec, source->digest);
-    return code;
+    if (code != DR_OK) return code;
+    learn_digest(source, ledger, digest);
+    component_pack_remember(&source->pack, source->spec, source->digest);
+    return DR_OK;
 }
 
 uint64_t source_unsaved_bytes(const struct source *source)

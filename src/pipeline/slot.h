@@ -22,7 +22,9 @@
  * Invariants (slot_check): weights is open if and only if resident is set; a resident source has
  * a known digest.
  *
- * Threads: the engine's lock is held around every call.
+ * Threads: one changes a slot. Another may look at override, resident, weights and a source's digest
+ * while it holds the ledger's lock: whatever changes these holds it too, for that moment alone, never
+ * while weights are read.
  */
 #ifndef PIPELINE_SLOT_H
 #define PIPELINE_SLOT_H
@@ -88,6 +90,10 @@ struct slot_load_options {
 };
 enum dr_code slot_load(struct slot *slot, const struct slot_load_options *options,
                        struct dr_error *err) DR_MUST_CHECK;
+
+/* Make it the override, or none (NULL). The weights are not touched: slot_load does that. */
+void slot_set_override(struct slot *slot, const struct ledger *ledger,
+                       struct source *override);
 
 /* Unmap the weights; returns the bytes released (0 where nothing was resident). */
 size_t slot_release(struct slot *slot);

@@ -5,7 +5,8 @@
  * VAE into the pipeline. It outlives every pipeline: the VAE preferences, the results of latent
  * probes and the open vocabularies are taken from one checkpoint to the next.
  *
- * Threads: the engine's lock is held.
+ * Threads: one call changes it. Others may look at the pipeline and at the choice of a VAE while they
+ * hold the ledger's lock: both change with that held.
  */
 #ifndef SWITCH_CURRENT_MODEL_H
 #define SWITCH_CURRENT_MODEL_H

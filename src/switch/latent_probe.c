@@ -168,23 +168,35 @@ static const struct latent_entry *find_entry(const struct latent_probe_memory *m
     return NULL;
 }
 
-bool latent_probe_find(const struct latent_probe_memory *memory,
+bool latent_probe_look(const struct latent_probe_memory *memory,
                        const struct latent_pair *pair,
                        struct latent_probe_result *result)
 {
-    struct source *const other = pair->other_source;
     if (!pair->own_source->digest_known) return false;
     const struct latent_entry *const entry = find_entry(memory, pair);
     if (entry) {
         *result = entry->result;
-        if (!other->digest_known) memcpy(other->digest, entry->other, DIGEST_BYTES);
-        other->digest_known = true;
         return true;
     }
     const struct latent_reference *const reference =
         find_reference(memory, pair->own_source);
     if (!reference || reference->own_db >= LATENT_PROBE_ABLE_DB) return false;
     *result = (struct latent_probe_result){LATENT_CANNOT_TELL, reference->own_db, NAN};
+    return true;
+}
+
+bool latent_probe_find(const struct latent_probe_memory *memory,
+                       const struct latent_pair *pair,
+                       struct latent_probe_result *result)
+{
+    struct source *const other = pair->other_source;
+    if (!latent_probe_look(memory, pair, result)) return false;
+    const struct latent_entry *const entry = find_entry(memory, pair);
+    if (!entry || other->digest_known) return true;
+    ledger_lock(memory->ledger);
+    memcpy(other->digest, entry->other, DIGEST_BYTES);
+    other->digest_known = true;
+    ledger_unlock(memory->ledger);
     return true;
 }
 
@@ -195,6 +207,7 @@ static void remember(struct latent_probe *probe,
     struct latent_entry *const entry = &memory->entries[memory->next_entry];
     const struct vae_info own = vae_info(probe->pair.own);
     const struct vae_info other = vae_info(probe->pair.other);
+    ledger_lock(memory->ledger);
     *entry = (struct latent_entry){.is_set = true,
                                    .own_scale = own.scale_factor,
                                    .own_shift = own.shift_factor,
@@ -205,6 +218,7 @@ static void remember(struct latent_probe *probe,
     memcpy(entry->other, probe->pair.other_source->digest, DIGEST_BYTES);
     identify(probe->pair.other_source, entry->file);
     memory->next_entry = (memory->next_entry + 1) % LATENT_PROBE_VERDICTS;
+    ledger_unlock(memory->ledger);
 }
 
 /* ---- plans ------------------------------------------------------------------------------- */
@@ -412,8 +426,10 @@ enum dr_code latent_probe_reference(struct latent_probe *probe, const struct slo
     if (code != DR_OK) return code;
     memcpy(fresh.own, probe->pair.own_source->digest, DIGEST_BYTES);
     if (find_reference(memory, probe->pair.own_source)) return DR_OK;
+    ledger_lock(memory->ledger);
     memory->references[memory->next_reference] = fresh;
     memory->next_reference = (memory->next_reference + 1) % LATENT_PROBE_REFERENCES;
+    ledger_unlock(memory->ledger);
     return DR_OK;
 }
 

@@ -24,7 +24,8 @@
  *     latent_probe_check      with the other's
  *     latent_probe_finish     plans destroyed, on every path
  *
- * Threads: the engine's lock is held.
+ * Threads: one runs probes. Another may look at what is remembered (latent_probe_look) while it holds
+ * the lock of the memory's ledger.
  */
 #ifndef SWITCH_LATENT_PROBE_H
 #define SWITCH_LATENT_PROBE_H
@@ -71,6 +72,7 @@ enum latent_verdict latent_probe_judge(double own_db, double db);
 
 /* Zeroed is empty. The oldest goes where there is no room. */
 struct latent_probe_memory {
+    const struct ledger *ledger; /* whose lock is held for a change; NULL: none */
     struct latent_reference {
         bool is_set;
         uint8_t own[DIGEST_BYTES];
@@ -95,8 +97,13 @@ struct latent_pair {
 };
 
 /* Is the verdict known? Asks for no weights: the other is known by its digest or, where it was
- * not read since it was opened, by its file's identity. Its digest is expected from then on: a
- * load that finds another is DR_CHANGED. Not known while the base's digest is not. */
+ * not read since it was opened, by its file's identity. Not known while the base's digest is not.
+ * Changes nothing. */
+bool latent_probe_look(const struct latent_probe_memory *memory,
+                       const struct latent_pair *pair,
+                       struct latent_probe_result *result);
+/* The same for who is about to use the other: its digest is expected from then on, and a load that
+ * finds another is DR_CHANGED. */
 bool latent_probe_find(const struct latent_probe_memory *memory,
                        const struct latent_pair *pair,
                        struct latent_probe_result *result);

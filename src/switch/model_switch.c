@@ -200,7 +200,9 @@ static enum dr_code load_model(struct current_model *model,
         return code;
     }
     struct pipeline *old = model->pipeline;
+    ledger_lock(&model->resources->ledger);
     model->pipeline = fresh;
+    ledger_unlock(&model->resources->ledger);
     let_go(model, old, CACHE_KEEP_NAMED);
     pipeline_close(&old);
     return DR_OK;

@@ -26,12 +26,38 @@ enum dr_code vae_switch_apply_setting(const struct current_model *model,
 void vae_switch_fall_back(struct current_model *model, struct pipeline *pipeline,
                           const struct dr_error *why)
 {
+    const struct ledger *const ledger = &model->resources->ledger;
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct vae_resolution resolution;
+    vae_choice_fall_back(model, &resolution, why);
+    vae_choice_explain(&resolution, pipeline->said.note);
+    ledger_lock(ledger);
     struct vae_file *unusable = pipeline_exchange_vae(pipeline, NULL);
     if (unusable && slot->resident == &unusable->source) slot_release(slot);
+    pipeline->resolution = resolution;
+    ledger_unlock(ledger);
     vae_file_close(&unusable);
-    vae_choice_fall_back(model, &pipeline->resolution, why);
-    vae_choice_explain(&pipeline->resolution, pipeline->said.note);
+}
+
+/* What was said, and what it came to. */
+struct outcome {
+    const struct vae_choice_words *words;
+    struct vae_resolution resolution;
+};
+
+/* The switch is done: the override, the words and their meaning change at once for who looks. Returns
+ * the override before, now the caller's. */
+static struct vae_file *commit(struct current_model *model, struct vae_file *file_take,
+                               const struct outcome *outcome)
+{
+    struct pipeline *const pipeline = model->pipeline;
+    ledger_lock(&model->resources->ledger);
+    struct vae_file *const before = pipeline_exchange_vae(pipeline, file_take);
+    pipeline->resolution = outcome->resolution;
+    pipeline->said = vae_said_by(VAE_SAID_SETTING, outcome->words->said);
+    pipeline->said.forced = outcome->words->force;
+    ledger_unlock(&model->resources->ledger);
+    return before;
 }
 
 /* Bring the slot in line with the choice. A VAE that has no room beside the components that are
@@ -88,10 +114,12 @@ static enum dr_code load_present(struct current_model *model, struct dr_error *e
 /* Make `file` (taken, NULL: base) the override, saving the original first and putting back what
  * was there if anything fails. */
 static enum dr_code switch_vae(struct current_model *model, struct vae_file *file_take,
-                               struct dr_error *err)
+                               const struct outcome *outcome, struct dr_error *err)
 {
     struct pipeline *const pipeline = model->pipeline;
+    const struct ledger *const ledger = &model->resources->ledger;
     struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct source *const before = slot->override;
     const struct source *const wanted = file_take ? &file_take->source : slot->base;
     struct load_progress progress;
     struct vae_trial trial;
@@ -108,10 +136,13 @@ static enum dr_code switch_vae(struct current_model *model, struct vae_file *fil
                              save_bytes + load_bytes(model, wanted));
     code = vae_trial_begin(&trial, model, pipeline, file_take, VAE_TRIAL_MAKES_ROOM,
                            &progress, err);
-    struct vae_file *const before = pipeline_exchange_vae(pipeline, file_take);
+    slot_set_override(slot, ledger, file_take ? &file_take->source : NULL);
     if (code == DR_OK) code = load_vae(model, &trial, &progress, err);
-    struct vae_file *unwanted = before;
-    if (code != DR_OK) unwanted = pipeline_exchange_vae(pipeline, before);
+    struct vae_file *unwanted = file_take;
+    if (code == DR_OK)
+        unwanted = commit(model, file_take, outcome);
+    else
+        slot_set_override(slot, ledger, before);
     if (unwanted && slot->resident == &unwanted->source) slot_release(slot);
     vae_trial_end(&trial);
     if (code == DR_OK && unwanted)
@@ -124,6 +155,21 @@ static enum dr_code switch_vae(struct current_model *model, struct vae_file *fil
     return code;
 }
 
+/* The override stays the one that it is. */
+static enum dr_code keep_present(struct current_model *model,
+                                 const struct outcome *outcome, struct dr_error *err)
+{
+    struct vae_file *const override = model->pipeline->override;
+    if (outcome->words->force) {
+        ledger_lock(&model->resources->ledger);
+        override->forced = true;
+        ledger_unlock(&model->resources->ledger);
+    }
+    const enum dr_code code = load_present(model, err);
+    if (code == DR_OK) (void)commit(model, override, outcome);
+    return code;
+}
+
 static enum dr_code open_and_switch(struct current_model *model,
                                     const struct vae_choice_words *words,
                                     struct vae_choice *choice, struct dr_error *err)
@@ -131,15 +177,13 @@ static enum dr_code open_and_switch(struct current_model *model,
     struct dr_error why;
     enum dr_code code = vae_choice_open(choice, model, model->pipeline, words, err);
     if (code != DR_OK) return code;
-    if (choice->is_present) {
-        if (words->force) model->pipeline->override->forced = true;
-        return load_present(model, err);
-    }
-    code = switch_vae(model, vae_choice_take(choice), &why);
-    if (code == DR_FOREIGN && !choice->resolution.is_explicit) {
+    struct outcome outcome = {words, choice->resolution};
+    if (choice->is_present) return keep_present(model, &outcome, err);
+    code = switch_vae(model, vae_choice_take(choice), &outcome, &why);
+    if (code == DR_FOREIGN && !outcome.resolution.is_explicit) {
         /* A neighbour is no request. */
-        vae_choice_fall_back(model, &choice->resolution, &why);
-        return switch_vae(model, NULL, err);
+        vae_choice_fall_back(model, &outcome.resolution, &why);
+        return switch_vae(model, NULL, &outcome, err);
     }
     if (code != DR_OK && err) *err = why;
     return code;
@@ -149,17 +193,15 @@ enum dr_code vae_switch(struct current_model *model,
                         const struct vae_choice_words *words, bool *was_active,
                         struct dr_error *err)
 {
-    struct pipeline *const pipeline = model->pipeline;
     struct vae_choice choice = {0};
-    if (pipeline) {
+    if (model->pipeline) {
         const enum dr_code code = open_and_switch(model, words, &choice, err);
         if (code != DR_OK) return code;
-        pipeline->resolution = choice.resolution;
-        pipeline->said = vae_said_by(VAE_SAID_SETTING, words->said);
-        pipeline->said.forced = words->force;
     }
+    ledger_lock(&model->resources->ledger);
     (void)snprintf(model->vae.choice, sizeof model->vae.choice, "%s", words->said);
     model->vae.forced = words->force;
+    ledger_unlock(&model->resources->ledger);
     *was_active = choice.is_present;
     return DR_OK;
 }

@@ -11,7 +11,7 @@
  *
  * A job does the same by its list of actions (job.h). What has no room here is left to it.
  *
- * Threads: the engine's lock is held.
+ * Threads: of the call that is running.
  */
 #ifndef SWITCH_VAE_TRIAL_H
 #define SWITCH_VAE_TRIAL_H
