@@ -4,7 +4,9 @@
  *     int main(void) { check_run(rejects_truncated); return check_done(); }
  *
  * A failed check prints where, what, and both operands, and the test goes on to its next case.
- * Checks survive NDEBUG. `check_skip("reason")` as the last act of main skips a whole program.
+ * Checks survive NDEBUG. `check_skip("reason")` as the last act of main skips a whole program;
+ * `check_skip_case("reason")` says that the running case, or a part of it, cannot run here. Such a
+ * case counts as skipped, never as passed: tools/test_summary.py counts the lines "skip NAME: reason".
  */
 #ifndef TESTS_CHECK_H
 #define TESTS_CHECK_H
@@ -14,8 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    CHECK_SKIPPED = 77 /* meson's exit code of a test that is skipped */
+};
+
 static int check_failed_count;
 static int check_case_count;
+static int check_skipped_count;
+static const char *check_skip_reason; /* of the running case; NULL: it runs */
 
 #define check_fail_at(...)                                                         \
     (fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), \
@@ -66,27 +74,58 @@ static int check_case_count;
                           (size_t)(bytes));                            \
     } while (0)
 
-#define check_run(function)                                                       \
-    do {                                                                          \
-        const int check_before = check_failed_count;                              \
-        function();                                                               \
-        ++check_case_count;                                                       \
-        fprintf(stderr, "%s %s\n",                                                \
-                check_failed_count == check_before ? "ok  " : "FAIL", #function); \
+#define check_run(function)                                            \
+    do {                                                               \
+        const int check_before = check_failed_count;                   \
+        check_skip_reason = NULL;                                      \
+        function();                                                    \
+        check_end_case(#function, check_failed_count == check_before); \
     } while (0)
+
+/* Runs the case where the condition holds; elsewhere it is skipped. */
+#define check_run_if(condition, function, reason) \
+    do {                                          \
+        if (condition) {                          \
+            check_run(function);                  \
+        } else {                                  \
+            check_skip_reason = (reason);         \
+            check_end_case(#function, 1);         \
+        }                                         \
+    } while (0)
+
+/* reason: a text that lasts until the case ends. The case returns, or goes on with what it can. */
+static inline void check_skip_case(const char *reason)
+{
+    check_skip_reason = reason;
+}
+
+static inline void check_end_case(const char *name, int passed)
+{
+    ++check_case_count;
+    if (!passed)
+        fprintf(stderr, "FAIL %s\n", name);
+    else if (!check_skip_reason)
+        fprintf(stderr, "ok   %s\n", name);
+    else {
+        ++check_skipped_count;
+        fprintf(stderr, "skip %s: %s\n", name, check_skip_reason);
+    }
+}
 
 static inline int check_done(void)
 {
-    fprintf(stderr, "%d cases, %d failed checks\n", check_case_count,
-            check_failed_count);
-    return check_failed_count == 0 ? 0 : 1;
+    fprintf(stderr, "%d cases, %d failed checks, %d skipped\n", check_case_count,
+            check_failed_count, check_skipped_count);
+    if (check_failed_count) return 1;
+    return check_case_count > 0 && check_skipped_count == check_case_count
+               ? CHECK_SKIPPED
+               : 0;
 }
 
-/* Meson's exit code for a skipped test. */
 static inline int check_skip(const char *reason)
 {
     fprintf(stderr, "skipped: %s\n", reason);
-    return 77;
+    return CHECK_SKIPPED;
 }
 
 #endif

@@ -49,14 +49,9 @@ static inline enum dtype network_narrow(void)
     return compute_can_bf16() ? DTYPE_BF16 : DTYPE_F32;
 }
 
-/* A case about bfloat16 itself: left out, and said, where it cannot run. */
-#define network_run_bf16(function)                                         \
-    do {                                                                   \
-        if (compute_can_bf16())                                            \
-            check_run(function);                                           \
-        else                                                               \
-            fprintf(stderr, "left out %s: no bfloat16 here\n", #function); \
-    } while (0)
+/* A case about bfloat16 itself: skipped where it cannot run. */
+#define network_run_bf16(function) \
+    check_run_if(compute_can_bf16(), function, "this processor has no bfloat16")
 
 static inline void network_start(void)
 {

@@ -52,6 +52,19 @@ class TestSummary(unittest.TestCase):
         self.assertEqual((last, code), ("1 passed, 0 failed, 1 skipped", 0))
         self.assertIn("skipped: no vocabulary here", out)
 
+    def test_skipped_cases_count_and_say_why(self):
+        said = "ok   first\nskip second: no bfloat16 here\nskip third: no bfloat16 here\n3 cases, 0 failed checks, 2 skipped\n"
+        out, last, code = self.summarise([("a", "base"), ("b", "base")], [
+            record("a", "OK", stderr=said), record("b", "OK", stdout="skip Case.test: needs root\nskipping is not a case\n")])
+        self.assertEqual((last, code), ("2 passed, 0 failed, 3 skipped", 0))
+        self.assertIn("skipped 2 cases: no bfloat16 here\n  a/second, a/third", out)
+        self.assertIn("skipped 1 case: needs root\n  b/Case.test", out)
+
+    def test_cases_of_a_skipped_test_count_once(self):
+        _, last, code = self.summarise([("a", "base"), ("b", "base")], [
+            record("a", "OK"), record("b", "SKIP", stdout="skip only: needs root\n")])
+        self.assertEqual((last, code), ("1 passed, 0 failed, 1 skipped", 0))
+
     def test_failures_of_every_kind(self):
         kinds = ["FAIL", "TIMEOUT", "ERROR", "INTERRUPT", "UNEXPECTEDPASS"]
         out, last, code = self.summarise([(kind, "base") for kind in kinds], [

@@ -8,14 +8,20 @@ meson-logs/testlog.json it wrote; the SUITEs were left out of it. A test that wa
 meson-info/intro-tests.json, and is not in the log (the run was cut off, or wrote no log) counts as
 failed, so that silence never passes. A failed test's last lines are printed.
 
-The last line is `N passed, N failed` or, where tests were skipped, `N passed, N failed, N skipped`.
+A test that ran may have cases that could not: each says so in a line "skip CASE: reason" (tests/check.h,
+tests/cases.py). They count as skipped, and their reasons are listed with the cases that gave them.
+
+The last line is `N passed, N failed` or, where tests or cases were skipped, `N passed, N failed, N skipped`.
 The exit code is 1 where anything failed, or where nothing ran.
 """
 import argparse
+import collections
 import json
 import pathlib
+import re
 import sys
 
+SKIPPED_CASE = re.compile(r"^skip (\S+): (.+)$", re.MULTILINE)
 TAIL_LINES = 60
 PASSED = {"OK", "EXPECTEDFAIL"}
 SKIPPED = {"SKIP"}
@@ -56,6 +62,24 @@ def reason(record):
     return next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
 
 
+def skipped_cases(record):
+    """(case, reason) of each case of a test that did run to an end."""
+    if record["result"] in SKIPPED:
+        return []
+    said = (record.get("stdout") or "") + "\n" + (record.get("stderr") or "")
+    return [(f"{record['name']}/{case}", why) for case, why in SKIPPED_CASE.findall(said)]
+
+
+def print_skipped_cases(run, cases):
+    """A line for each reason, with the cases that gave it."""
+    by_reason = collections.defaultdict(list)
+    for case, why in cases:
+        by_reason[why].append(case)
+    for why, names in sorted(by_reason.items()):
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        print(f"\n{run}: skipped {len(names)} {'case' if len(names) == 1 else 'cases'}: {why}\n  {', '.join(names[:6])}{more}")
+
+
 def print_failure(run, record):
     print(f"\n---- {run}: {record['name']}: {record['result']}"
           f" (exit {record.get('returncode')}, {record.get('duration', 0):.1f} s)")
@@ -78,16 +102,18 @@ def summarise_run(spec):
     for record in records:
         if record["result"] in SKIPPED:
             print(f"\n{name}: skipped {record['name']}: {reason(record)}")
+    cases = [case for record in records for case in skipped_cases(record)]
+    print_skipped_cases(name, cases)
     unseen = max(0, expected - len(records))
     if unseen:
         print(f"\n---- {name}: {unseen} of {expected} tests did not run to an end")
     seconds = sum(r.get("duration", 0) for r in records)
     print(f"\n{name}: {passed} passed, {len(failures) + unseen} failed, {skipped} skipped"
-          f" ({seconds:.0f} s of tests)")
+          f" and {len(cases)} cases of others ({seconds:.0f} s of tests)")
     for record in sorted(records, key=lambda r: -r.get("duration", 0))[:3]:
         if record.get("duration", 0) >= 10:
             print(f"  slow: {record['name']} {record['duration']:.0f} s")
-    return passed, len(failures) + unseen, skipped
+    return passed, len(failures) + unseen, skipped + len(cases)
 
 
 def main():

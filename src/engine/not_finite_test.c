@@ -156,7 +156,7 @@ static void a_vae_with_infinity_is_refused(void)
 static void a_weight_that_bfloat16_cannot_hold_is_named(void)
 {
     if (!compute_has_bf16()) {
-        fprintf(stderr, "     this processor has no bfloat16\n");
+        check_skip_case("this processor has no bfloat16");
         return;
     }
     copy("f32.safetensors", "large.safetensors");

@@ -438,7 +438,7 @@ static void says_what_is_wrong(void)
 static void no_memory_is_no_damage(void)
 {
 #ifdef __SANITIZE_ADDRESS__
-    fprintf(stderr, "     skipped: the sanitizer needs its own addresses\n");
+    check_skip_case("the sanitizer needs its own addresses");
 #else
     enum {
         CONFIG_BYTES = 1000000,

@@ -17,6 +17,10 @@ import time
 import unittest
 import zlib
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+sys.dont_write_bytecode = True
+import cases
+
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
 DARKROOM = str(BUILD / "darkroom")
@@ -251,4 +255,4 @@ def main():
         program = unittest.main(module="__main__", argv=[sys.argv[0], *sys.argv[3:]], exit=False)
     finally:
         tear_down()
-    sys.exit(not program.result.wasSuccessful())
+    cases.report(program.result)

@@ -126,4 +126,4 @@ class VocabularyTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    support.cases.main()

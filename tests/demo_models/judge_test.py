@@ -88,4 +88,4 @@ class JudgeTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    support.cases.main()

@@ -217,4 +217,4 @@ class GoldenTest(Case):
 if __name__ == "__main__":
     if not any(path.exists() for path in (SD15, SDXL, FRAME_VAE)):
         support.skip("there are no checkpoints in models/: tools/demo_models/train makes them")
-    unittest.main()
+    support.cases.main()

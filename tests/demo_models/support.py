@@ -6,7 +6,8 @@ import pathlib
 import sys
 
 sys.dont_write_bytecode = True
-SKIPPED = 77  # what meson takes as a skip
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+import cases
 
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
@@ -16,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tools/demo_models"))
 
 def skip(reason):
     print("skipped:", reason)
-    sys.exit(SKIPPED)
+    sys.exit(cases.SKIPPED)
 
 
 try:

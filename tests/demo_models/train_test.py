@@ -161,4 +161,4 @@ class ExportTest(Case):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    support.cases.main()
