@@ -34,7 +34,7 @@ SAMPLERS = ["euler", "euler-a", "heun", "dpmpp-2m", "dpmpp-2m-sde", "unipc", "dd
 SCHEDULERS = ["normal", "karras", "exponential", "sgm-uniform", "leading", "trailing"]
 FAMILIES = ["sd15", "sdxl"]
 LIMIT_S = 600
-SAID = re.compile(r"a budget of (\d+) bytes is enough")
+SAID = re.compile(r"a budget of (\d+) bytes is sufficient")
 
 
 class Violation(Exception):

@@ -140,7 +140,7 @@ static void try_levels(bool from_picture)
     check(!forecast.fits);
     check_int(dr_engine_generate(engine, &options, &result, &problem), ==,
               DR_OVER_BUDGET);
-    check_has(problem.message, "the VAE in bands");
+    check_has(problem.message, "VAE activations in bands");
     check_int(check_memory(engine), ==, before);
     dr_engine_close(&engine);
 }

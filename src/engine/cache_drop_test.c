@@ -114,7 +114,7 @@ static void switches_drop_what_they_leave(void)
                              &problem),
               ==, DR_OK);
     check_dropped(&loaded.receipt, a);
-    check_has(loaded.receipt.reason, "files still in use keep theirs");
+    check_has(loaded.receipt.reason, "files still in use stay in it");
     check_int(resident("a.safetensors"), ==, 0);
     check_int(resident("b.safetensors"), >, 0);
     check_int(resident("vae/soft.safetensors"), >, 0);

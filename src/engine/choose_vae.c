@@ -13,7 +13,7 @@ static void describe_switch(const struct dr_engine *engine, bool was_active,
     engine_describe_setting(engine, &info);
     (void)snprintf(note, DR_TEXT_BYTES, "%.300s%s%s%.160s",
                    engine->model.pipeline->resolution.reason,
-                   was_active ? "; it is the active VAE already" : "",
+                   was_active ? "; it is already the active VAE" : "",
                    info.probe[0] ? "; " : "", info.probe);
 }
 
@@ -24,11 +24,11 @@ enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
     const struct vae_choice_words words = {.said = choice,
                                            .kind = VAE_REQUEST,
                                            .force = flags & DR_VAE_FORCE};
-    char note[DR_TEXT_BYTES] = "a setting, looked at when a model is loaded";
+    char note[DR_TEXT_BYTES] = "a setting, checked when a model is loaded";
     if (!choice || !*choice || strlen(choice) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT,
                          "the VAE choice is %s; give automatic, none, a name or a path",
-                         choice && *choice ? "longer than any path" : "empty");
+                         choice && *choice ? "too long for a path" : "empty");
     enum dr_code code = engine_enter(engine, "vae", err);
     if (code != DR_OK) return code;
     bool was_active = false;

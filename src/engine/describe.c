@@ -69,8 +69,8 @@ static void describe_probe(const struct dr_engine *engine, struct vae_file *file
     if (!vae_choice_pair(engine->model.pipeline, file, &pair)) {
         (void)snprintf(info->probe, sizeof info->probe, "latent probe: %s",
                        file->forced
-                           ? "left out, as --force says"
-                           : "cannot tell, the checkpoint has no VAE of its own");
+                           ? "skipped because of --force"
+                           : "undecided, the checkpoint has no VAE of its own");
         return;
     }
     (void)latent_probe_look(&engine->model.probes, &pair, &result);
@@ -109,5 +109,5 @@ void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info 
     struct vae_said said;
     *info = (struct dr_vae_info){0};
     vae_choice_setting(&engine->model, "", &said);
-    describe_said(&said, "a setting, looked at when a model is loaded", info);
+    describe_said(&said, "a setting, checked when a model is loaded", info);
 }

@@ -145,7 +145,7 @@ static void open_packs(struct dr_engine *engine, const char *option)
     const char *const said = getenv("DARKROOM_PACKS");
     const bool is_said = option || (said && *said);
     resources_log(&engine->resources, is_said ? DR_LOG_WARNING : DR_LOG_INFO,
-                  "no packs, all weights will be private memory: %s",
+                  "no packs, so all weights will be private memory: %s",
                   engine->resources.packs.off_reason);
 }
 
@@ -200,8 +200,8 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
         if (budget > engine->machine.bytes)
             resources_log(
                 &engine->resources, DR_LOG_WARNING,
-                "the budget of %s is above what there is: %s (%.150s); beyond that the "
-                "kernel ends the process",
+                "the budget of %s is larger than the available memory: %s (%.150s); "
+                "beyond that the kernel may kill the process",
                 size_format(budget, given), size_format(engine->machine.bytes, there),
                 engine->machine.reason);
     }
@@ -210,8 +210,8 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
         return error_set(
             err, DR_OVER_BUDGET,
             "a budget of %zu bytes leaves nothing for pictures: the process itself "
-            "takes %zu bytes (up to %zu at start, up to %zu for primitives and heap); "
-            "what a picture takes comes on top, and darkroom memory tells both",
+            "takes %zu bytes (up to %zu at the start, up to %zu for primitives and "
+            "heap); darkroom memory shows what a picture needs in addition",
             budget, beside, beside - ENGINE_RESIDUAL_BYTES, ENGINE_RESIDUAL_BYTES);
     const size_t limit = budget - beside;
     engine_lock(engine);
@@ -234,13 +234,13 @@ static enum dr_code choose_dtype(struct dr_engine *engine, enum dr_precision pre
     if (emulates && !compute_can_bf16())
         return error_set(
             err, DR_UNSUPPORTED,
-            "this processor does not multiply bfloat16 (it has neither AVX512-BF16 nor "
-            "the AVX512 to emulate it); use --precision f32 or auto");
+            "this processor does not support bfloat16 (it has neither AVX512-BF16 "
+            "nor AVX512 to emulate it); use --precision f32 or auto");
     if (emulates)
         resources_log(
             &engine->resources, DR_LOG_WARNING,
-            "this processor does not multiply bfloat16 (it has no AVX512-BF16): it "
-            "is emulated, with half of float32's memory at several times its time");
+            "this processor does not support bfloat16 (it has no AVX512-BF16), so it "
+            "is emulated: half the memory of float32, but several times as slow");
     const bool is_bf16 = emulates || (precision != DR_PRECISION_F32 && has_bf16);
     engine->resources.dtype = is_bf16 ? DTYPE_BF16 : DTYPE_F32;
     return DR_OK;
@@ -271,8 +271,8 @@ static void warn_of_threads(const struct dr_engine *engine)
     const bool is_limited = headroom_describe(limit); /* each has a stack */
     resources_log(
         &engine->resources, DR_LOG_WARNING,
-        "works with %d of %d threads, the system makes no more: see the limits on "
-        "threads (ulimit -u, a container's pids)%s%s",
+        "%d of %d threads are used, because the system creates no more: see the "
+        "limits on threads (ulimit -u, a container's pids)%s%s",
         count, count + refused, is_limited ? "; " : "", is_limited ? limit : "");
 }
 
@@ -288,13 +288,13 @@ static void find_baseline(struct dr_engine *engine)
         resident != KERNEL_UNKNOWN ? resident : ENGINE_BASELINE_BYTES;
     resources_log(
         &engine->resources, DR_LOG_WARNING,
-        "the kernel does not tell here how much private memory this process has "
-        "(neither pagemap nor smaps in /proc/self): its figures are unknown, and "
-        "%s of the budget %s",
+        "the kernel does not report the private memory of this process here (neither "
+        "pagemap nor smaps in /proc/self): its figures are unknown, and %s of the "
+        "budget %s",
         size_format(engine->baseline_bytes, size),
         resident != KERNEL_UNKNOWN
-            ? "are kept for what it held at its start, files among it"
-            : "are kept for what it held at its start");
+            ? "are set aside for what it held at its start, including mapped files"
+            : "are set aside for what it held at its start");
 }
 
 /* Recursive: a change of several things, of which some are regions, is one for who looks. */
@@ -317,7 +317,9 @@ enum dr_code dr_engine_open(struct dr_engine **out,
 {
     *out = NULL;
     if (options->thread_count < 0 || options->thread_count > 1024)
-        return error_set(err, DR_BAD_INPUT, "%d threads: give 0 (all cores) to 1024",
+        return error_set(err, DR_BAD_INPUT,
+                         "%d threads: give 1 to 1024, or 0 for "
+                         "all cores",
                          (int)options->thread_count);
     struct dr_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return error_set(err, DR_NOMEM, "no memory for an engine");

@@ -210,7 +210,8 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
         tokenizer_cut_text(tokenizers_of(&engine->model.tokenizers, 0), prompts[i].text,
                            words, sizeof words);
         append_sentence(result->warnings, sizeof result->warnings,
-                        "The %s is longer than 75 tokens: %d were cut, from \"%s\".",
+                        "The %s is longer than 75 tokens: %d were ignored, starting "
+                        "at \"%s\".",
                         prompts[i].what, (int)prompts[i].chunks->cut_count, words);
     }
 }

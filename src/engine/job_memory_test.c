@@ -416,7 +416,7 @@ static void models_are_switched_within_the_budget(void)
     check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_EAGER, &result,
                              &problem),
               ==, DR_OK);
-    check_has(result.receipt.reason, "do not fit the budget all at once");
+    check_has(result.receipt.reason, "do not fit the budget together");
     check_int(check_memory(engine), ==, 0);
     check_int(choose(engine, "sharp"), ==, DR_OK);
     picture(engine, "sharp.png");

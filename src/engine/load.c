@@ -60,7 +60,7 @@ enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
                              ? model_switch_release_vae(&engine->model)
                              : model_switch_release(&engine->model);
     receipt_end(engine, &start,
-                bytes ? "released; what a job needs is read again"
+                bytes ? "released; a later job loads what it needs"
                       : "nothing was loaded",
                 receipt);
     engine_leave(engine);

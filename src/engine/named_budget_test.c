@@ -56,7 +56,7 @@ static uint64_t enough_bytes(void)
 {
     static const char words[] = "a budget of ";
     const char *const at = strstr(problem.message, words);
-    check_has(problem.message, " bytes is enough");
+    check_has(problem.message, " bytes is sufficient");
     return at ? strtoull(at + sizeof words - 1, NULL, 10) : 0;
 }
 

@@ -57,7 +57,7 @@ static enum dr_code verify(const struct pack_store *store, struct pack_listing *
             pack_store_verify(store, item,
                               load_progress_part(progress, "pack", item->bytes), err);
     if (code == DR_CORRUPT && err)
-        error_set(err, code, "%.900s; it is made again when it is wanted",
+        error_set(err, code, "%.900s; it is made again when it is needed",
                   item->problem);
     return code;
 }

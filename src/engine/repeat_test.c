@@ -40,7 +40,7 @@ static void the_same_model_again_reads_nothing(void)
         fault_disarm();
         check_int(receipt.acquired_bytes, ==, 0);
         check_int(receipt.released_bytes, ==, 0);
-        check_has(receipt.reason, "loaded already");
+        check_has(receipt.reason, "already loaded");
         check_int(check_memory(engine), ==, bytes);
     }
     picture(engine, "again.png");

@@ -291,13 +291,13 @@ enum dr_code dr_parse_bytes(const char *text, uint64_t *bytes, struct dr_error *
     const bool is_size = size_parse(text, &size);
     if (!is_size && is_size_but_for_its_number(text))
         return error_set(err, DR_BAD_INPUT,
-                         "\"%.80s\" is out of range; the most is %zu bytes", text,
+                         "\"%.80s\" is out of range; the maximum is %zu bytes", text,
                          SIZE_MAX);
     if (!is_size)
         return error_set(
             err, DR_BAD_INPUT,
-            "\"%.80s\" is no size; give bytes, or a number with K, M or G, such as "
-            "512M",
+            "\"%.80s\" is not a size; give bytes, or a number with K, M or G, such "
+            "as 512M",
             text);
     *bytes = size;
     return DR_OK;

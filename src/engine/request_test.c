@@ -93,7 +93,7 @@ static void bad_numbers(struct dr_engine *engine)
     for (size_t i = 0; i < sizeof skips / sizeof *skips; ++i) {
         struct dr_generate_options options = good();
         options.clip_skip = skips[i];
-        refuse(engine, &options, DR_BAD_INPUT, "clip skip", "1 (none)");
+        refuse(engine, &options, DR_BAD_INPUT, "clip skip", "1 (the last)");
     }
     struct dr_generate_options options = good();
     options.bits = 12;
@@ -134,26 +134,26 @@ static void bad_outputs(struct dr_engine *engine)
         refuse(engine, &options, DR_BAD_INPUT, kinds[i], ".png, .jpg");
     }
     options.output = in_root("no/such/out.png");
-    refuse(engine, &options, DR_NOT_FOUND, "no folder", "no/such");
+    refuse(engine, &options, DR_NOT_FOUND, "no directory", "no/such");
     options.output = in_root("a.safetensors/out.png");
-    refuse(engine, &options, DR_NOT_FOUND, "no folder", "a.safetensors");
+    refuse(engine, &options, DR_NOT_FOUND, "no directory", "a.safetensors");
     check_int(mkdir(in_root("folder.png"), 0777), ==, 0);
     options.output = in_root("folder.png");
-    refuse(engine, &options, DR_BAD_INPUT, "folder.png", "is a folder");
+    refuse(engine, &options, DR_BAD_INPUT, "folder.png", "is a directory");
     if (symlink("/dev/null", in_root("device.png")) != 0) exit(1);
     options.output = in_root("device.png");
-    refuse(engine, &options, DR_BAD_INPUT, "device.png", "no regular file");
+    refuse(engine, &options, DR_BAD_INPUT, "device.png", "not a regular file");
     /* a batch: the second file's place is taken */
     options = good();
     options.batch = 2;
     check_int(mkdir(in_root("out-2.png"), 0777), ==, 0);
-    refuse(engine, &options, DR_BAD_INPUT, "out-2.png", "is a folder");
+    refuse(engine, &options, DR_BAD_INPUT, "out-2.png", "is a directory");
     check_int(rmdir(in_root("out-2.png")), ==, 0);
     memset(long_name, 'x', 300);
     (void)snprintf(long_name + 300, 20, ".png");
     options = good();
     options.output = in_root(long_name);
-    refuse(engine, &options, DR_BAD_INPUT, "xxx.png", "longer");
+    refuse(engine, &options, DR_BAD_INPUT, "xxx.png", "too long");
     memset(long_path, '/', 4500);
     (void)snprintf(long_path + 4500, 20, "tmp/out.png");
     options.output = long_path;
@@ -231,7 +231,7 @@ static void outputs_that_would_fail_at_the_end(struct dr_engine *engine)
     options.negative = "";
     options.prompt = "";
     options.output = in_root("out.png");
-    refuse(engine, &options, DR_IO, "limit for files", "at least 768 bytes");
+    refuse(engine, &options, DR_IO, "limit on file sizes", "at least 768 bytes");
     check_int(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
     check_int(count, ==, 0);
     check_int(count_parts(), ==, 0);
@@ -492,7 +492,7 @@ static void a_vocabulary_of_another_model_is_refused(void)
                     "--family sd15 --size tiny --seed 1 --vocabulary 300");
     load(engine, "few.safetensors");
     check_int(picture_with(engine, "out.png", NULL, NULL), ==, DR_BAD_INPUT);
-    check_has(problem.message, "knows 300");
+    check_has(problem.message, "has 300");
     check_has(problem.message, "--tokenizer");
     dr_engine_close(&engine);
 }

@@ -82,7 +82,7 @@ static void what_is_damaged_is_said(void)
         {"{\"vae\": null}",                                                    "\"vae\" is null"               },
         {"{\"vae\": \"\"}",                                                    "\"vae\" has 0 bytes"           },
         {"{\"vae_dir\": [\"/a\"]}",                                            "\"vae_dir\" is a list"         },
-        {"{\"vae_dir\": \"vae\"}",                                             "whole path"                    },
+        {"{\"vae_dir\": \"vae\"}",                                             "absolute path"                 },
         {"{\"vae_by_model\": \"sharp\"}",                                      "\"vae_by_model\" is a text"    },
         {"{\"vae_by_model\": {\"sd15\": true}}",                               "\"sd15\" in vae_by_model is tr"},
         {"{\"vae\": \"a\", \"vae_by_model\": {\"k\": \"v\", \"sd15\": \"\"}}",
@@ -158,7 +158,7 @@ static void what_is_no_file_is_an_error(void)
 {
     check_int(mkdir(settings_path(), 0700), ==, 0);
     check_int(dr_settings_read(settings_path(), &settings, &problem), ==, DR_BAD_INPUT);
-    check_has(problem.message, "no regular file");
+    check_has(problem.message, "not a regular file");
     check_int(rmdir(settings_path()), ==, 0);
     check_int(mkfifo(settings_path(), 0600), ==, 0); /* and nobody waits at it */
     check_int(dr_settings_read(settings_path(), &settings, &problem), ==, DR_BAD_INPUT);
@@ -282,7 +282,7 @@ static void what_cannot_be_changed_changes_nothing(void)
     check_has(problem.message, "UTF-8");
     check_int(change(NULL, "n\xFF", NULL), ==, DR_BAD_INPUT);
     check_int(change(NULL, NULL, in_root("a.safetensors")), ==, DR_BAD_INPUT);
-    check_has(problem.message, "no folder");
+    check_has(problem.message, "not a directory");
     for (int n = 1; n <= 4; ++n) {
         fault_arm(1U << FAULT_WRITE, n, FAULT_FROM_THEN_ON);
         check_int(change(NULL, "none", NULL), ==, DR_IO);
@@ -320,7 +320,7 @@ static void relative_paths_are_written_whole(void)
     check_int(change(NULL, "later/x.pt", "later"), ==, DR_OK);
     check_str(settings.vae, in_root("later/x.pt"));
     check_int(change(NULL, NULL, "later"), ==, DR_OK);
-    check_has(settings.warnings, "no folder");
+    check_has(settings.warnings, "no directory");
     /* a name with two meanings is not */
     run_command("mkdir vae/below && cp vae/soft.safetensors vae/below/sharp.ckpt");
     check_int(change(NULL, "sharp", "vae"), ==, DR_BAD_INPUT);
@@ -374,12 +374,12 @@ static void the_first_that_was_said_counts(void)
     info = vae_of(engine, "a.safetensors");
     check_str(info.source, "setting");
     check_str(info.name, "sharp.safetensors");
-    check_has(info.reason, "the settings say sharp");
+    check_has(info.reason, "the settings have sharp");
     info = vae_of(engine, "b.safetensors");
     check_str(info.source, "model");
     check_str(info.choice, "soft");
     check_str(info.name, "soft.safetensors");
-    check_has(info.reason, "for this model, rather than sharp");
+    check_has(info.reason, "for this model, which takes precedence over sharp");
 
     /* a request holds for the loaded model at once, and for later ones without an entry */
     check_int(choose(engine, "none"), ==, DR_OK);
@@ -392,7 +392,7 @@ static void the_first_that_was_said_counts(void)
     info = vae_of(engine, "b.safetensors");
     check_str(info.source, "model");
     check_str(info.name, "soft.safetensors");
-    check_has(info.reason, "rather than none");
+    check_has(info.reason, "precedence over none");
 
     /* a job's own is before all */
     struct dr_generate_result result;
@@ -441,7 +441,7 @@ static void what_does_not_fit_falls_back_and_stays(void)
         open_with("{\"vae\": \"sharp\", \"vae_by_model\": {\"b\": \"missing\"}}");
     struct dr_load_result result;
     load_lazily(engine, "b.safetensors", &result);
-    check_has(result.receipt.reason, "the settings say missing for this model");
+    check_has(result.receipt.reason, "the settings have missing for this model");
     check_has(result.receipt.reason, "does not fit");
     struct dr_vae_info info = vae_state(engine);
     check(!info.override_active);

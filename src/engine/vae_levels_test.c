@@ -45,7 +45,7 @@ static void check_refusal(int levels)
     char text[64];
     (void)snprintf(text, sizeof text, "%d level%s", levels, levels == 1 ? "" : "s");
     check_has(problem.message, text);
-    (void)snprintf(text, sizeof text, "%d pixel%s a latent cell", 1 << (levels - 1),
+    (void)snprintf(text, sizeof text, "%d pixel%s per latent cell", 1 << (levels - 1),
                    levels == 1 ? "" : "s");
     check_has(problem.message, text);
 }

@@ -250,8 +250,7 @@ static enum dr_code look_at_file(struct dr_engine *engine, unsigned flags,
 static enum dr_code cancelled(const struct dr_vae_list *list, size_t done,
                               struct dr_error *err)
 {
-    return error_set(err, DR_CANCELLED,
-                     "cancelled after %zu of %zu VAEs were looked at", done,
+    return error_set(err, DR_CANCELLED, "cancelled after %zu of %zu VAEs", done,
                      list->vae_count);
 }
 
@@ -463,7 +462,7 @@ static enum dr_code list_vaes(struct dr_engine *engine, unsigned flags,
                                   .has_memory = true};
     if (!engine->model.pipeline)
         return error_set(err, DR_NOT_FOUND,
-                         "no model is loaded: which VAEs go with it depends on it");
+                         "no model is loaded: the list of VAEs depends on the model");
     (void)snprintf(list->model, sizeof list->model, "%s", engine->model.pipeline->path);
     (void)snprintf(list->vae_folder, sizeof list->vae_folder, "%s",
                    engine->model.vae.folder);

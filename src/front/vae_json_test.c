@@ -7,7 +7,7 @@ static void an_override_has_every_field(void)
 {
     const struct dr_vae_info vae = {.choice = "sharp\xFF",
                                     .source = "setting",
-                                    .reason = "a name in the VAE folder",
+                                    .reason = "a name in the VAE directory",
                                     .override_active = 1,
                                     .path = "/vae/sharp\xFF.safetensors",
                                     .name = "sharp.safetensors",
@@ -16,12 +16,12 @@ static void an_override_has_every_field(void)
                                     .resident = 1,
                                     .scale_factor = 0.5F,
                                     .probe = "34.1 dB"};
-    check_str(json_text(vae_json(&vae)),
-              "{'choice':'sharp\xEF\xBF\xBD','source':'setting',"
-              "'reason':'a name in the VAE folder','active':'override',"
-              "'name':'sharp.safetensors','path':'/vae/sharp\xEF\xBF\xBD.safetensors',"
-              "'digest':'ab12','verified':true,'resident':true,'scale_factor':0.5,"
-              "'probe':'34.1 dB'}");
+    check_str(
+        json_text(vae_json(&vae)),
+        "{'choice':'sharp\xEF\xBF\xBD','source':'setting','reason':'a name in "
+        "the VAE "
+        "directory','active':'override','name':'sharp.safetensors','path':'/vae/sharp\xEF\xBF\xBD.safetensors','digest':'ab12','verified':true,'resident':true,'scale_factor':0.5,'probe':'34.1 "
+        "dB'}");
 }
 
 /* Before a model is loaded there is only the setting. */

@@ -59,22 +59,21 @@ static void lists_vaes(void)
 static void lists_choices(void)
 {
     struct dr_listed_choice choices[] = {
-        {own,   "setting", DR_OK,      nothing, "the checkpoint's own"    },
-        {sharp, "",        DR_OK,      path,    "a name in the VAE folder"},
-        {sharp, "",        DR_FOREIGN, nothing, "another latent space"    },
+        {own,   "setting", DR_OK,      nothing, "the checkpoint's own"       },
+        {sharp, "",        DR_OK,      path,    "a name in the VAE directory"},
+        {sharp, "",        DR_FOREIGN, nothing, "another latent space"       },
     };
     const struct dr_vae_list list = {.model = "a.sft",
                                      .choices = choices,
                                      .choice_count = 3};
     check_str(
         listed(&list),
-        "{'checkpoint':'a.sft','vae_dir':'','vaes':[],'choices':["
-        "{'choice':'none','source':'setting','active':'base','path':'',"
-        "'reason':'the checkpoint's own'},"
-        "{'choice':'sharp\xEF\xBF\xBD','source':'','active':'override',"
-        "'path':'/vae/sharp\xEF\xBF\xBD.sft','reason':'a name in the VAE folder'},"
-        "{'choice':'sharp\xEF\xBF\xBD','source':'','active':'foreign','path':'',"
-        "'reason':'another latent space'}]}");
+        "{'checkpoint':'a.sft','vae_dir':'','vaes':[],'choices':[{'choice':'none','source':'setting','active':'base','path':'','reason':'the "
+        "checkpoint's "
+        "own'},{'choice':'sharp\xEF\xBF\xBD','source':'','active':'override','path':'/vae/sharp\xEF\xBF\xBD.sft','reason':'a "
+        "name in the VAE "
+        "directory'},{'choice':'sharp\xEF\xBF\xBD','source':'','active':'foreign','path':'','reason':'another "
+        "latent space'}]}");
 }
 
 static void empty_lists_are_lists(void)

@@ -44,7 +44,7 @@ static struct vae_plan_options vae_options(const struct job *job, struct bands b
 static enum dr_code look_up(const struct job *job, struct dr_error *err)
 {
     return cancel_requested(job->context.cancel)
-               ? error_set(err, DR_CANCELLED, "cancelled while it was planned")
+               ? error_set(err, DR_CANCELLED, "cancelled while it was being planned")
                : DR_OK;
 }
 
@@ -653,13 +653,16 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
         const enum dr_code code = job_shrink(job, &smaller, err);
         if (code != DR_OK) return code;
     }
-    const char *const bands = job_whole_bytes(job) > 0 ? " and the VAE in bands" : "";
+    const char *const bands = job_whole_bytes(job) > 0 ? " and VAE activations in "
+                                                         "bands"
+                                                       : "";
     char need[16], have[16], limit[16];
     return error_set(
         err, DR_OVER_BUDGET,
-        "%dx%d needs at least %s (%zu bytes) of private memory, with one component loaded at a "
-        "time%s; the budget leaves %s (%zu bytes) for weights and buffers, %s (%zu bytes) are in use now; "
-        "make the picture smaller, or the budget larger: a budget of %zu bytes is enough",
+        "%dx%d needs at least %s (%zu bytes) of private memory, with one component "
+        "in memory at a time%s; the budget leaves %s (%zu bytes) for weights and "
+        "buffers, %s (%zu bytes) are in use now; choose a smaller picture or a "
+        "larger budget: a budget of %zu bytes is sufficient",
         (int)job->request.width, (int)job->request.height, size_format(least, need),
         least, bands, size_format(ledger->limit_bytes, limit), ledger->limit_bytes,
         size_format(ledger->private_bytes, have), ledger->private_bytes,
@@ -756,7 +759,8 @@ static void restore(struct job *job, enum slot_order order)
     if (slot_load(slot, &options, &problem) == DR_OK) return;
     slot_release(slot);
     (void)snprintf(job->warning, sizeof job->warning,
-                   "the VAE could not be restored at once: %.400s", problem.message);
+                   "the VAE could not be restored immediately: %.400s",
+                   problem.message);
 }
 
 static enum dr_code execute(struct job *job, const struct action *action,
@@ -797,7 +801,7 @@ enum dr_code job_run(struct job *job, struct dr_error *err)
 {
     for (int32_t i = 0; i < job->action_count; ++i) {
         if (!is_tidying(job->actions[i].kind) && cancel_requested(job->context.cancel))
-            return error_set(err, DR_CANCELLED, "cancelled before it was done");
+            return error_set(err, DR_CANCELLED, "cancelled before it was finished");
         const enum dr_code code = execute(job, &job->actions[i], err);
         if (code != DR_OK) return code;
     }

@@ -47,20 +47,20 @@ static enum dr_code check_target(const char *path, struct dr_error *err)
     if (stat(path, &status) != 0) {
         if (errno == ENAMETOOLONG)
             return error_set(err, DR_BAD_INPUT,
-                             "%.600s: the name is longer than the file system takes",
-                             path);
+                             "%.600s: the name is too long for the file system", path);
         return errno == ENOENT ? DR_OK
                                : path_error_set(err, errno, "cannot write", path);
     }
     if (S_ISDIR(status.st_mode))
-        return error_set(err, DR_BAD_INPUT, "%.600s is a folder; name a file", path);
+        return error_set(err, DR_BAD_INPUT, "%.600s is a directory; name a file", path);
     if (!S_ISREG(status.st_mode))
         return error_set(err, DR_BAD_INPUT,
-                         "%.600s is no regular file; name a file to write or replace",
+                         "%.600s is not a regular file; name a file to write or "
+                         "replace",
                          path);
     if (access(path, W_OK) != 0)
-        return error_set_errno(err, DR_IO, errno,
-                               "%.600s is there and may not be written", path);
+        return error_set_errno(err, DR_IO, errno, "%.600s exists and is not writable",
+                               path);
     return DR_OK;
 }
 
@@ -80,13 +80,15 @@ static enum dr_code check_folder(const char *path, struct dr_error *err)
         const int refused = errno;
         const enum dr_code code = path_error_set(err, refused, "cannot open", folder);
         if (refused != ENOENT && refused != ENOTDIR) return code;
-        error_prefix(err, "there is no folder %.200s to write %.100s in", folder,
+        error_prefix(err, "there is no directory %.200s to write %.100s in", folder,
                      path_name(path));
         if (err) err->code = DR_NOT_FOUND;
         return DR_NOT_FOUND;
     }
     if (access(folder, W_OK | X_OK) != 0)
-        return error_set_errno(err, DR_IO, errno, "the folder %.600s is not writable",
+        return error_set_errno(err, DR_IO, errno,
+                               "the directory %.600s is not "
+                               "writable",
                                folder);
     /* What writers that were killed left there. */
     (void)temporary_file_sweep(folder);
@@ -110,7 +112,9 @@ static enum dr_code check_kind(const char *path, enum dr_output_kind kind, int32
     const bool is_picture = image_format_from_path(path, &format);
     if (kind == DR_OUTPUT_LATENTS && !is_latent)
         return error_set(err, DR_BAD_INPUT,
-                         "%.600s: latents go to a .safetensors (or .sft) file", path);
+                         "%.600s: latents are written to a .safetensors (or .sft) "
+                         "file",
+                         path);
     if (kind == DR_OUTPUT_PICTURES && is_latent)
         return error_set(err, DR_BAD_INPUT,
                          "%.600s: decode writes a picture, .png or .jpg", path);
@@ -118,18 +122,18 @@ static enum dr_code check_kind(const char *path, enum dr_output_kind kind, int32
     if (!is_latent && !is_picture && stat(path, &status) == 0 &&
         S_ISDIR(status.st_mode))
         return error_set(err, DR_BAD_INPUT,
-                         "%.600s is a folder; name a file in it, such as "
+                         "%.600s is a directory; name a file in it, such as "
                          "picture.png",
                          path);
     if (!is_latent && !is_picture)
         return error_set(
             err, DR_BAD_INPUT,
-            "%.600s: the output's ending says what is written: .png, .jpg or "
-            ".safetensors or .sft (latents)",
+            "%.600s: the output needs a file name extension: .png, .jpg, or for "
+            "latents .safetensors or .sft",
             path);
     if (is_picture && format == IMAGE_JPEG && bits == 16)
         return error_set(err, DR_BAD_INPUT,
-                         "%.600s: JPEG has 8 bits a channel; write a .png", path);
+                         "%.600s: JPEG has 8 bits per channel; write a .png", path);
     return DR_OK;
 }
 
@@ -247,8 +251,8 @@ static enum dr_code check_limit(const char *path, uint64_t least, struct dr_erro
         least <= most.rlim_cur)
         return DR_OK;
     return error_set(err, DR_IO,
-                     "%.600s cannot be written: it takes at least %llu bytes, and the "
-                     "limit for files is %llu (ulimit -f)",
+                     "%.600s cannot be written: it takes at least %llu bytes, and "
+                     "the limit on file sizes is %llu (ulimit -f)",
                      path, (unsigned long long)least,
                      (unsigned long long)most.rlim_cur);
 }
@@ -277,13 +281,14 @@ enum dr_code output_check_room(const char *path, const struct output_size *size,
         return error_set(
             err, DR_IO,
             "no space for %.400s: it takes at least %s (%llu bytes), the disk of "
-            "%.200s has %s free (%llu bytes); free some, or write elsewhere",
+            "%.200s has %s free (%llu bytes); free some space, or write to another "
+            "disk",
             path, size_format((size_t)least, need), (unsigned long long)least, folder,
             have, (unsigned long long)free_bytes);
     if (most > free_bytes)
         (void)snprintf(warning, DR_TEXT_BYTES,
-                       "The disk of %.200s has %s free, and what is written may take "
-                       "up to %s.",
+                       "The disk of %.200s has %s free, but the output may need up "
+                       "to %s.",
                        folder, have, size_format((size_t)most, need));
     return DR_OK;
 }

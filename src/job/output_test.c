@@ -92,7 +92,7 @@ static void extensions_say_what_is_written(void)
 
 static void what_cannot_be_written_is_named(void)
 {
-    refuse(scratch_path("none/a.png"), 1, DR_NOT_FOUND, "there is no folder");
+    refuse(scratch_path("none/a.png"), 1, DR_NOT_FOUND, "there is no directory");
     check_int(symlink("/nowhere", scratch_path("gone")), ==, 0);
     refuse(scratch_path("gone/a.png"), 1, DR_NOT_FOUND,
            "gone is a symbolic link to /nowhere, which is missing");
@@ -104,17 +104,17 @@ static void what_cannot_be_written_is_named(void)
     check_int(symlink(scratch_path("loop.png"), scratch_path("loop.png")), ==, 0);
     refuse(scratch_path("loop.png"), 1, DR_IO, "Too many levels");
 
-    refuse(scratch_folder(), 1, DR_BAD_INPUT, "is a folder; name a file in it");
+    refuse(scratch_folder(), 1, DR_BAD_INPUT, "is a directory; name a file in it");
 
     /* a batch: the third file's place is taken; the second's name is one byte too long */
     check_int(mkdir(scratch_path("b-3.png"), 0755), ==, 0);
     check_int(check_any(scratch_path("b.png"), 2), ==, DR_OK);
-    refuse(scratch_path("b.png"), 3, DR_BAD_INPUT, "b-3.png is a folder");
+    refuse(scratch_path("b.png"), 3, DR_BAD_INPUT, "b-3.png is a directory");
     char name[300];
     memset(name, 'n', 251);
     strcpy(name + 251, ".png");
     check_int(check_any(scratch_path(name), 1), ==, DR_OK);
-    refuse(scratch_path(name), 2, DR_BAD_INPUT, "longer than the file system takes");
+    refuse(scratch_path(name), 2, DR_BAD_INPUT, "too long for the file system");
     check_int(check_any("/proc/a.png", 1), !=, DR_OK);
     check_int(file_count(scratch_folder()), ==, 5);
 }
@@ -295,7 +295,7 @@ static void the_limit_for_files_counts(void)
     check_int(setrlimit(RLIMIT_FSIZE, &low), ==, 0);
     check_int(room_for(scratch_path("f.png"), 1024, 1, warning), ==, DR_IO);
     check_has(problem.message,
-              "at least 196608 bytes, and the limit for files is 1000");
+              "at least 196608 bytes, and the limit on file sizes is 1000");
     check_int(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
     check_int(room_for(scratch_path("f.png"), 1024, 1, warning), ==, DR_OK);
 }

@@ -97,7 +97,8 @@ static enum dr_code check_numbers(const struct dr_generate_options *options,
                          (int)options->steps, SAMPLER_MAX_STEPS);
     if (!isfinite(options->cfg) || options->cfg < 0.0 || options->cfg > 1000.0)
         return error_set(err, DR_BAD_INPUT,
-                         "cfg is %g; give 0 to 1000 (1 is no guidance)", options->cfg);
+                         "cfg is %g; give 0 to 1000 (1 turns guidance off)",
+                         options->cfg);
     if (options->batch < 1 || options->batch > MAX_BATCH)
         return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d",
                          (int)options->batch, MAX_BATCH);
@@ -113,7 +114,7 @@ static enum dr_code check_picture_options(int32_t bits, int32_t quality,
                                           struct dr_error *err)
 {
     if (bits != 8 && bits != 16)
-        return error_set(err, DR_BAD_INPUT, "%d bits a channel: give 8 or 16",
+        return error_set(err, DR_BAD_INPUT, "%d bits per channel: give 8 or 16",
                          (int)bits);
     if (quality < 1 || quality > 100)
         return error_set(err, DR_BAD_INPUT, "a JPEG quality of %d: give 1 to 100",
@@ -132,7 +133,7 @@ static enum dr_code check_sampler(const struct dr_generate_options *options,
                            sampler_name((enum sampler_kind)i));
         }
         return error_set(err, DR_BAD_INPUT,
-                         "there is no sampler \"%.80s\"; there are %s",
+                         "unknown sampler \"%.80s\"; the samplers are %s",
                          options->sampler ? options->sampler : "", names);
     }
     sampler->schedule = SCHEDULE_DEFAULT;
@@ -144,7 +145,7 @@ static enum dr_code check_sampler(const struct dr_generate_options *options,
                            schedule_name((enum schedule_kind)i));
         }
         return error_set(err, DR_BAD_INPUT,
-                         "there is no scheduler \"%.80s\"; there are %s",
+                         "unknown scheduler \"%.80s\"; the schedulers are %s",
                          options->scheduler, names);
     }
     if (sampler->schedule == SCHEDULE_DEFAULT)
@@ -174,8 +175,8 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
         const bool is_flat = !options->height && head.height < LEAST_SIDE;
         if (is_narrow || is_flat)
             return error_set(err, DR_BAD_INPUT,
-                             "%.600s has %d x %d pixels; pictures have at least %d a "
-                             "side, so give a width and a height",
+                             "%.600s has %d x %d pixels; pictures have at least %d "
+                             "pixels per side, so give a width and a height",
                              options->init, (int)head.width, (int)head.height,
                              LEAST_SIDE);
         if (!options->width) want->width = head.width - head.width % LATENT_FACTOR;
@@ -205,8 +206,8 @@ static enum dr_code pick_conditioning(const struct dr_generate_options *options,
                       options->target_width || options->target_height;
     if (said && family != FAMILY_SDXL)
         return error_set(err, DR_BAD_INPUT,
-                         "original size, crop and target size are told to SDXL models; "
-                         "this one is of the family %s: leave them out",
+                         "original size, crop and target size apply to SDXL models "
+                         "only; this one is of the family %s: omit them",
                          family_name(family));
     if (options->crop_left < 0 || options->crop_top < 0 ||
         options->crop_left > MAX_SIZE || options->crop_top > MAX_SIZE)

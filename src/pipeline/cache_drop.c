@@ -78,7 +78,7 @@ void cache_drop_describe(const struct cache_drop *drop, char *text, size_t text_
     if (!drop->is_wanted || drop->file_count == 0) return;
     if (count->resident_after > 0)
         (void)snprintf(stays, sizeof stays,
-                       ", %s stay (dirty, mapped by a process, or not told)",
+                       ", %s stay (dirty, mapped by a process, or unknown)",
                        size_format((size_t)count->resident_after, after));
     if (drop->used_count == drop->file_count)
         (void)snprintf(text, text_bytes,
@@ -86,12 +86,12 @@ void cache_drop_describe(const struct cache_drop *drop, char *text, size_t text_
     else if (drop->is_unknown)
         (void)snprintf(
             text, text_bytes,
-            "; page cache: the kernel was asked to drop it, how much it did is "
+            "; page cache: the kernel was asked to drop it; how much it dropped is "
             "unknown; %s",
             drop->problem);
     else
         (void)snprintf(text, text_bytes, "; page cache: %s of %s dropped%s%s",
                        size_format((size_t)cache_drop_bytes(drop), dropped),
                        size_format((size_t)count->resident_before, before), stays,
-                       drop->used_count ? ", files still in use keep theirs" : "");
+                       drop->used_count ? ", files still in use stay in it" : "");
 }

@@ -23,7 +23,7 @@ enum dr_code conditioning_check(const struct pipeline *pipeline, struct dr_error
     if (context != unet.context_width)
         return error_set(
             err, DR_INCOMPLETE,
-            "%.400s: its text encoder%s %d numbers a token, its UNet takes %d",
+            "%.400s: its text encoder%s %d values per token, its UNet expects %d",
             pipeline->path, pipeline->text_count > 1 ? "s give" : " gives", context,
             (int)unet.context_width);
     const int pooled = (int)pooled_width(pipeline);
@@ -32,8 +32,8 @@ enum dr_code conditioning_check(const struct pipeline *pipeline, struct dr_error
     if (vector != unet.vector_width)
         return error_set(
             err, DR_INCOMPLETE,
-            "%.400s: its second text encoder's %d numbers and those of the sizes, %d, "
-            "are not the %d that its UNet takes",
+            "%.400s: its second text encoder has %d values and the sizes have %d, "
+            "but its UNet expects %d in all",
             pipeline->path, pooled, sizes, (int)unet.vector_width);
     return DR_OK;
 }

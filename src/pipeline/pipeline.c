@@ -86,7 +86,9 @@ static enum dr_code check_family(const struct pipeline *pipeline, struct dr_erro
         return error_set(err, DR_BAD_INPUT,
                          "%.600s is a VAE, not a checkpoint; choose it with --vae",
                          pipeline->path);
-    return error_set(err, DR_UNSUPPORTED, "%.600s is of the family %s; not supported",
+    return error_set(err, DR_UNSUPPORTED,
+                     "%.600s is of the family %s, which is not "
+                     "supported",
                      pipeline->path, family_name(family));
 }
 

@@ -139,7 +139,9 @@ static enum dr_code load_after_release(struct slot *slot,
     if (load_source(old, &back, &fresh, NULL) == DR_OK)
         take_weights(slot, &fresh, old, options->ledger);
     else
-        error_prefix(err, "the %s is released and will be read again when it is needed",
+        error_prefix(err,
+                     "the %s is released and will be loaded again when it is "
+                     "needed",
                      slot->name);
     return code;
 }

@@ -80,9 +80,9 @@ enum dr_code tokenizers_open(struct tokenizers *tokenizers,
     if (!find(places, first, second))
         return error_set(
             err, DR_NOT_FOUND,
-            "no CLIP vocabulary (vocab.json, merges.txt): looked in tokenizer/ beside %.300s and "
-            "in %.300s; give --tokenizer DIR, or run script/clip-vocabulary once",
-            places->model, first[0] ? first : "(no data folder)");
+            "no CLIP vocabulary (vocab.json, merges.txt) in tokenizer/ beside %.300s "
+            "or in %.300s; give --tokenizer DIR, or run script/clip-vocabulary once",
+            places->model, first[0] ? first : "(no data directory)");
     const enum dr_code code = open_one(tokenizers, 0, first, err);
     if (code != DR_OK) return code;
     if (*second) return open_one(tokenizers, 1, second, err);
@@ -133,7 +133,7 @@ static enum dr_code check_rows(const struct tokenizers *tokenizers, int32_t idx,
             err, DR_BAD_INPUT,
             "the token \"%.80s\" has id %d in %.400s, but the token embedding of the "
             "text encoder has %d rows: use the model that was saved with this "
-            "tokenizer, or leave the token out",
+            "tokenizer, or omit the token",
             text ? text : "", (int)id, tokenizers_path(tokenizers, idx), (int)rows);
     }
     return DR_OK;
@@ -148,7 +148,7 @@ enum dr_code tokenizers_encode(const struct tokenizers *tokenizers, int32_t idx,
     if (count > rows)
         return error_set(
             err, DR_BAD_INPUT,
-            "the vocabulary in %.400s has %d tokens, the text encoder knows %d: it "
+            "the vocabulary in %.400s has %d tokens, but the text encoder has %d: it "
             "belongs to another model; give --tokenizer",
             tokenizers_path(tokenizers, idx), (int)count, (int)rows);
     struct token_list encoded;

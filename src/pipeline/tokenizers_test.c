@@ -121,7 +121,7 @@ static void a_token_without_a_row_is_refused(void)
     check_int(list.cut_count, ==, 1);
     check_int(tokenizers_encode(&tokenizers, 0, 593, "a", &list, &error), ==,
               DR_BAD_INPUT);
-    check_has(error.message, "has 594 tokens, the text encoder knows 593");
+    check_has(error.message, "has 594 tokens, but the text encoder has 593");
     prompt_chunks_finish(&list);
 }
 

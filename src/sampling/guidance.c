@@ -89,8 +89,8 @@ enum dr_code guidance_run(struct guidance *guidance, struct sampler *sampler,
     /* A finite answer may still take the latent beyond: not the VAE's fault, which is next. */
     if (!latent_is_finite(sampler->latent, count))
         return error_set(err, DR_NOT_FINITE,
-                         "the UNet's results took the latent to infinity or NaN by the "
-                         "last of %d steps",
+                         "the latent is not finite (NaN or infinity) after the last "
+                         "of %d steps, because of the UNet's results",
                          (int)total);
     return DR_OK;
 }

@@ -87,8 +87,8 @@ static enum dr_code read_head(const struct tensor_file *file, const char *path,
     if (!tensor)
         return error_set(
             err, DR_BAD_INPUT,
-            "%.600s has no tensor \"latent\"; encode and generate -o x.safetensors "
-            "write such files",
+            "%.600s has no tensor \"latent\"; use a file written by encode or by "
+            "generate -o x.safetensors",
             path);
     const bool fits = tensor->rank == 4 && tensor->dtype == DTYPE_F32 &&
                       tensor->dims[1] == LATENT_CHANNELS && tensor->dims[0] >= 1 &&

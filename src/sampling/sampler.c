@@ -76,7 +76,8 @@ static enum dr_code refuse_pair(const struct sampler_options *options,
         used += (size_t)wrote;
     }
     return error_set(err, DR_BAD_INPUT,
-                     "the sampler %s has no schedule %s; it goes with: %s",
+                     "the sampler %s does not support the schedule %s; it supports: "
+                     "%s",
                      sampler_name(options->kind), schedule_name(options->schedule),
                      list);
 }
@@ -127,13 +128,13 @@ static enum dr_code check_steps(const struct sampler_options *options,
                          (int)options->first_step, (int)end, (int)options->steps);
     if (!options->image_to_image) return DR_OK;
     if (!(options->strength >= 0 && options->strength <= 1))
-        return error_set(err, DR_BAD_INPUT, "strength %g: it lies between 0 and 1",
+        return error_set(err, DR_BAD_INPUT, "strength %g: give a value between 0 and 1",
                          (double)options->strength);
     if (start_step(options) >= end)
         return error_set(
             err, DR_BAD_INPUT,
-            "strength %g of %d steps leaves no step; take a strength of at "
-            "least %.3g, or more steps",
+            "strength %g of %d steps leaves no step; give a strength of at least "
+            "%.3g, or more steps",
             (double)options->strength, (int)options->steps,
             least_strength(options->steps));
     return DR_OK;

@@ -464,16 +464,18 @@ static void refused(struct sampler_options options, const char *part)
 static void refused_pairs_list_what_goes(void)
 {
     refused(changed(.schedule = SCHEDULE_LCM),
-            "the sampler euler has no schedule lcm; it goes with: normal, karras, "
-            "exponential, sgm-uniform, leading, trailing");
+            "the sampler euler does not support the schedule lcm; it supports: "
+            "normal, karras, exponential, sgm-uniform, leading, trailing");
     struct sampler_options options = plain;
     options.kind = SAMPLER_DDIM;
     options.schedule = SCHEDULE_KARRAS;
-    refused(options, "the sampler ddim has no schedule karras; it goes with: leading, "
-                     "trailing, normal");
+    refused(
+        options,
+        "the sampler ddim does not support the schedule karras; it supports: leading, "
+        "trailing, normal");
     options.kind = SAMPLER_LCM;
     options.schedule = SCHEDULE_NORMAL;
-    refused(options, "goes with: lcm");
+    refused(options, "it supports: lcm");
 }
 
 static void bad_options_are_refused(void)
@@ -556,7 +558,7 @@ static void strength_decides_the_start(void)
     struct sampler_options options = plain;
     options.image_to_image = true;
     options.strength = -0.01f;
-    refused(options, "strength -0.01: it lies between 0 and 1");
+    refused(options, "strength -0.01: give a value between 0 and 1");
     options.strength = 1.01f;
     refused(options, "strength 1.01");
     options.strength = NAN;

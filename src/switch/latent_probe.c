@@ -354,8 +354,8 @@ static enum dr_code whole_or_lost(const struct source *source,
 {
     if (!region_lost_page(weights)) return code;
     return error_set(err, DR_IO,
-                     "the pack of %s lost a page while it was asked: try again, "
-                     "and it is made anew",
+                     "the pack of %s lost a page during the latent probe; try again: "
+                     "the pack will be made again",
                      source->name);
 }
 
@@ -493,7 +493,9 @@ void latent_probe_describe(const struct latent_probe_result *result, char *text,
     words(result->db, other);
     switch (result->verdict) {
     case LATENT_UNKNOWN:
-        (void)snprintf(text, text_bytes, "latent probe: not run yet, a job will");
+        (void)snprintf(text, text_bytes,
+                       "latent probe: not run yet; the next job "
+                       "runs it");
         break;
     case LATENT_FITS:
     case LATENT_FOREIGN:
@@ -504,8 +506,8 @@ void latent_probe_describe(const struct latent_probe_result *result, char *text,
     case LATENT_CANNOT_TELL:
         (void)snprintf(
             text, text_bytes,
-            "latent probe: cannot tell, the checkpoint's own VAE does not return the "
-            "picture either (%s, from %.0f on it could)",
+            "latent probe: undecided, the checkpoint's own VAE does not reproduce "
+            "the picture either (%s; needs %.0f)",
             own, LATENT_PROBE_ABLE_DB);
         break;
     }
@@ -519,9 +521,9 @@ enum dr_code latent_probe_refuse(const struct latent_pair *pair,
     if (result->verdict != LATENT_FOREIGN) return DR_OK;
     return error_set(
         err, DR_FOREIGN,
-        "%.300s belongs to another latent space: a picture encoded by the checkpoint's "
-        "own VAE comes back from that at %s and from this one at %s (scale factors %g "
-        "and %g); choose a VAE for this kind of model, or --force takes this one",
+        "%.300s belongs to another latent space: the checkpoint's own VAE reproduces "
+        "a picture with %s, this one with %s (scale factors %g and %g); choose a VAE "
+        "for this kind of model, or use --force to accept this one",
         pair->other_source->path, words(result->own_db, own), words(result->db, other),
         (double)vae_info(pair->own).scale_factor,
         (double)vae_info(pair->other).scale_factor);

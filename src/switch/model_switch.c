@@ -123,7 +123,7 @@ static enum dr_code load_beside_or_after(struct current_model *model,
     if (!fits_whole(model, fresh)) {
         (void)snprintf(
             note, note_bytes,
-            "its components do not fit the budget all at once, each is read when a "
+            "its components do not fit the budget together, so each is loaded when a "
             "job needs it; ");
         return DR_OK;
     }
@@ -177,7 +177,7 @@ static enum dr_code load_model(struct current_model *model,
                                size_t note_bytes, struct dr_error *err)
 {
     if (is_loaded_already(model, options->path)) {
-        (void)snprintf(note, note_bytes, "this model is loaded already; ");
+        (void)snprintf(note, note_bytes, "this model is already loaded; ");
         return model->eager ? load_rest(model, err) : DR_OK;
     }
     struct pipeline *fresh = NULL;

@@ -61,7 +61,7 @@ static enum dr_code load_text(json_t **root, const char *name, const char *text,
     json_decref(*root);
     *root = NULL;
     return error_set(err, DR_BAD_INPUT,
-                     "the settings %.500s are %s, not an object of keys; " ADVICE, name,
+                     "the settings %.500s are %s, not a JSON object; " ADVICE, name,
                      words);
 }
 
@@ -75,8 +75,8 @@ static enum dr_code take_text(const json_t *value, const char *name, const char 
     if (!*text)
         return error_set(
             err, DR_BAD_INPUT,
-            "the settings %.500s: \"%.80s\"%s%s is %s, not a text; " ADVICE, name, key,
-            in, within, type_words(value));
+            "the settings %.500s: \"%.80s\"%s%s is %s, not a string; " ADVICE, name,
+            key, in, within, type_words(value));
     const size_t length = strlen(*text);
     if (length > 0 && length < DR_PATH_BYTES) return DR_OK;
     return error_set(err, DR_BAD_INPUT,
@@ -117,7 +117,7 @@ static void warn_of_key(struct dr_settings *settings, const char *key)
     char *const text = settings->warnings;
     const size_t used = strlen(text);
     (void)snprintf(text + used, sizeof settings->warnings - used, "%s\"%.60s\"",
-                   used ? ", " : "these keys of the settings mean nothing here: ", key);
+                   used ? ", " : "unknown keys in the settings: ", key);
 }
 
 static enum dr_code take_member(struct dr_settings *settings, const char *name,
@@ -140,8 +140,7 @@ static enum dr_code take_member(struct dr_settings *settings, const char *name,
     if (settings->vae_folder[0] == '/') return DR_OK;
     return error_set(err, DR_BAD_INPUT,
                      "the settings %.400s: \"" KEY_FOLDER
-                     "\" is \"%.200s\", which depends on where one stands: give the "
-                     "whole path",
+                     "\" is \"%.200s\", a relative path: give an absolute path",
                      name, text);
 }
 
@@ -282,11 +281,12 @@ static enum dr_code set_member(json_t *object, const char *key, const char *text
     }
     if (strlen(text) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT,
-                         "a text of %zu bytes for \"%.80s\": the settings take %d",
+                         "a string of %zu bytes for \"%.80s\": the settings allow %d",
                          strlen(text), key, DR_PATH_BYTES - 1);
     if (json_object_set_new(object, key, json_string(text)) == 0) return DR_OK;
     return error_set(err, DR_BAD_INPUT,
-                     "the settings take UTF-8, which \"%.200s\" for \"%.200s\" is not",
+                     "the settings must be UTF-8, but \"%.200s\" for \"%.200s\" is "
+                     "not",
                      text, key);
 }
 
@@ -298,7 +298,7 @@ static enum dr_code set_for_model(json_t *root, const char *name,
     if (!*change->vae && !json_object_get(models, change->model))
         return error_set(err, DR_NOT_FOUND,
                          "the settings %.400s have no VAE for the model \"%.300s\"; "
-                         "darkroom settings shows what they have",
+                         "darkroom settings lists the entries",
                          name, change->model);
     if (!models) {
         models = json_object();
@@ -378,7 +378,7 @@ static enum dr_code read_open(struct file_text *text, const char *path, int desc
     if (fstat(descriptor, &status) != 0) return unreadable(err, errno, path);
     if (!S_ISREG(status.st_mode))
         return error_set(err, DR_BAD_INPUT,
-                         "the settings %.600s are no regular file; " ADVICE, path);
+                         "the settings %.600s are not a regular file; " ADVICE, path);
     if (status.st_size > SETTINGS_MAX_BYTES)
         return error_set(err, DR_BAD_INPUT,
                          "the settings %.600s have %lld bytes, of at most %d; " ADVICE,
@@ -494,9 +494,11 @@ static enum dr_code whole_path(const char *path, char out[static DR_PATH_BYTES],
     free(real);
     free(here);
     if (!is_placed)
-        return path_error_set(err, refused, "cannot find the whole path of", path);
+        return path_error_set(err, refused, "cannot find the absolute path of", path);
     if (length > 0 && length < DR_PATH_BYTES) return DR_OK;
-    return error_set(err, DR_BAD_INPUT, "%.600s has no whole path of up to %d bytes",
+    return error_set(err, DR_BAD_INPUT,
+                     "%.600s has no absolute path of up to %d "
+                     "bytes",
                      path, DR_PATH_BYTES - 1);
 }
 
@@ -512,8 +514,9 @@ static enum dr_code settle_model(const char *said, char out[static DR_PATH_BYTES
 {
     if (!*said || strlen(said) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT,
-                         "the model is %s; give its path, or the end of it",
-                         *said ? "longer than any path" : "empty");
+                         "the model is %s; give its path, or the last components of "
+                         "it",
+                         *said ? "too long for a path" : "empty");
     plain_path(said, out);
     char plain[DR_PATH_BYTES];
     (void)snprintf(plain, sizeof plain, "%s", out);
@@ -531,7 +534,7 @@ static enum dr_code settle_choice(const char *said, const char *vae_folder,
     struct dr_error why = {0};
     if (strlen(said) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT,
-                         "the VAE choice is longer than any path: %zu bytes",
+                         "the VAE choice is too long for a path: %zu bytes",
                          strlen(said));
     (void)snprintf(out, DR_PATH_BYTES, "%s", said);
     const struct vae_resolution_request request = {.choice =
@@ -565,7 +568,7 @@ static enum dr_code settle_folder(const char *said, char out[static DR_PATH_BYTE
     struct stat status;
     if (strlen(said) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT,
-                         "the VAE folder is longer than any path: %zu bytes",
+                         "the VAE directory is too long for a path: %zu bytes",
                          strlen(said));
     plain_path(said, plain);
     char *const real = plain[0] == '~' ? NULL : realpath(plain, NULL);
@@ -575,11 +578,14 @@ static enum dr_code settle_folder(const char *said, char out[static DR_PATH_BYTE
     if (stat(settings_expand(out, expanded), &status) != 0) {
         const int refused = errno;
         if (refused != ENOENT || path_is_taken(expanded))
-            return path_error_set(err, refused, "cannot look at the VAE folder",
+            return path_error_set(err, refused, "cannot read the VAE directory",
                                   expanded);
-        (void)snprintf(warning, DR_TEXT_BYTES, "there is no folder %.460s yet", out);
+        (void)snprintf(warning, DR_TEXT_BYTES, "there is no directory %.460s yet", out);
     } else if (!S_ISDIR(status.st_mode)) {
-        return error_set(err, DR_BAD_INPUT, "the VAE folder %.600s is no folder", out);
+        return error_set(err, DR_BAD_INPUT,
+                         "the VAE directory %.600s is not a "
+                         "directory",
+                         out);
     }
     return DR_OK;
 }
@@ -667,15 +673,15 @@ enum dr_code dr_settings_change(const char *said,
     if (after) *after = (struct dr_settings){0};
     if (change->model && !change->vae)
         return error_set(err, DR_BAD_INPUT,
-                         "a model and nothing to set for it: say which VAE, or that "
-                         "its entry goes");
+                         "a model, but nothing to set for it: give a VAE, or remove "
+                         "its entry");
     enum dr_code code = check_path(said, err);
     if (code != DR_OK) return code;
     find_path(said, path);
     if (!*path)
         return error_set(err, DR_BAD_INPUT,
-                         "there is no place for settings: neither XDG_CONFIG_HOME nor "
-                         "HOME is an absolute path");
+                         "there is no directory for settings: neither "
+                         "XDG_CONFIG_HOME nor HOME is an absolute path");
     struct settled_change *const settled = calloc(1, sizeof *settled);
     if (!settled) return no_memory(err, path);
     code = read_text(&text, path, err);

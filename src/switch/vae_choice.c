@@ -26,13 +26,14 @@ void vae_choice_setting(const struct current_model *model, const char *checkpoin
         (void)snprintf(said->choice, sizeof said->choice, "%s", words);
     if (own && *general && strcmp(general, own->vae) != 0)
         (void)snprintf(said->note, sizeof said->note,
-                       "the settings say %.60s for this model, rather than %.60s; ",
+                       "the settings have %.60s for this model, which takes "
+                       "precedence over %.60s; ",
                        own->vae, general);
     else if (own)
         (void)snprintf(said->note, sizeof said->note,
-                       "the settings say %.60s for this model; ", own->vae);
+                       "the settings have %.60s for this model; ", own->vae);
     else if (*general && is_from_file)
-        (void)snprintf(said->note, sizeof said->note, "the settings say %.60s; ",
+        (void)snprintf(said->note, sizeof said->note, "the settings have %.60s; ",
                        general);
 }
 
@@ -49,7 +50,7 @@ void vae_choice_fall_back(const struct current_model *model,
 {
     *resolution = (struct vae_resolution){.is_base = true};
     (void)snprintf(resolution->reason, sizeof resolution->reason,
-                   "the checkpoint's own VAE, since the choice does not fit: %.380s",
+                   "the checkpoint's own VAE, because the choice does not fit: %.380s",
                    why->message);
     resources_log(model->resources, DR_LOG_WARNING, "%s", resolution->reason);
 }

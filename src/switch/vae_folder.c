@@ -100,7 +100,9 @@ struct walk {
 
 static enum dr_code no_memory(const struct walk *walk)
 {
-    return error_set(walk->err, DR_NOMEM, "no memory for the list of the VAE folder");
+    return error_set(walk->err, DR_NOMEM,
+                     "no memory for the list of the VAE "
+                     "directory");
 }
 
 /* The array with room for one more, or NULL: then it is as it was. */
@@ -169,7 +171,7 @@ static enum dr_code look_at(struct walk *walk, const struct place *place,
     struct stat status;
     if (cancel_requested(walk->cancel))
         return error_set(walk->err, DR_CANCELLED,
-                         "looking into the VAE folder was cancelled");
+                         "searching the VAE directory was cancelled");
     if (++walk->looked_at > MOST_LOOKED_AT) {
         walk->folder->has_more = true;
         return DR_OK;
@@ -248,13 +250,12 @@ const char *vae_folder_left_out(const struct vae_folder *folder,
     text[0] = '\0';
     if (folder->has_more)
         (void)snprintf(text, DR_TEXT_BYTES,
-                       "only the first %d files and folders of the VAE folder were "
-                       "looked at",
+                       "only the first %d files and directories of the VAE directory "
+                       "were searched",
                        MOST_LOOKED_AT);
     else if (folder->has_deeper)
         (void)snprintf(text, DR_TEXT_BYTES,
-                       "the VAE folder was looked through to %d levels below it, "
-                       "not deeper",
+                       "the VAE directory was searched down to %d levels below it",
                        MOST_LEVELS);
     return text;
 }

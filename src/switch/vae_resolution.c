@@ -89,8 +89,8 @@ static enum dr_code refuse_folder(const char *path, struct dr_error *err)
     const enum dr_code code = hub_cache_resolve(path, config, sizeof config, err);
     if (code != DR_OK) return code;
     return error_set(err, DR_NOT_FOUND,
-                     "the folder %.600s holds no VAE: neither it nor vae/ in it has "
-                     "a config.json and a diffusion_pytorch_model file",
+                     "the directory %.600s contains no VAE: neither it nor its vae/ "
+                     "has a config.json and a diffusion_pytorch_model file",
                      path);
 }
 
@@ -101,7 +101,8 @@ static enum dr_code resolve_path(struct vae_resolution *resolution, const char *
     struct stat status;
     if (stat(path, &status) != 0)
         return path_error_set(err, errno,
-                              errno == ENOENT ? "no VAE file or folder" : "cannot open",
+                              errno == ENOENT ? "no VAE file or directory"
+                                              : "cannot open",
                               path);
     if (S_ISDIR(status.st_mode)) {
         if (!vae_find_in(path, resolution->path)) return refuse_folder(path, err);
@@ -109,8 +110,7 @@ static enum dr_code resolve_path(struct vae_resolution *resolution, const char *
         (void)snprintf(resolution->path, sizeof resolution->path, "%s", path);
     } else {
         return error_set(err, DR_NOT_FOUND,
-                         "no VAE file or folder %.800s: it is a "
-                         "device or pipe",
+                         "no VAE file or directory %.800s: it is a device or pipe",
                          path);
     }
     (void)snprintf(resolution->reason, sizeof resolution->reason,
@@ -126,7 +126,7 @@ static enum dr_code refuse_name(const struct vae_resolution_request *request,
     if (!request->vae_folder || !*request->vae_folder)
         return error_set(
             err, DR_NOT_FOUND,
-            "no VAE \"%.200s\": there is no such file, and no VAE folder is set "
+            "no VAE \"%.200s\": there is no such file, and no VAE directory is set "
             "(--vae-dir)",
             request->choice);
     if (folder->refused && folder->refused != ENOENT) {
@@ -139,7 +139,8 @@ static enum dr_code refuse_name(const struct vae_resolution_request *request,
     vae_folder_left_out(folder, left_out);
     return error_set(
         err, DR_NOT_FOUND,
-        "no VAE \"%.200s\" in the VAE folder %.400s%s, nor a file of that name here%s%s",
+        "no VAE \"%.200s\" in the VAE directory %.400s%s, and no file of that name "
+        "here%s%s",
         request->choice, request->vae_folder,
         folder->refused ? ", which does not exist" : "", *left_out ? "; " : "",
         left_out);
@@ -158,14 +159,14 @@ static enum dr_code resolve_name_in(struct vae_resolution *resolution,
     if (search.found_count > 1)
         return error_set(
             err, DR_BAD_INPUT,
-            "\"%.200s\" names more than one VAE: %.300s and %.300s; say which by "
-            "its path",
+            "\"%.200s\" names more than one VAE: %.300s and %.300s; give the path of "
+            "one",
             request->choice, search.found[0], search.found[1]);
     if (search.found_count == 1) {
         (void)snprintf(resolution->path, sizeof resolution->path, "%s",
                        search.found[0]);
         (void)snprintf(resolution->reason, sizeof resolution->reason,
-                       "chosen by name, in the VAE folder: %.400s",
+                       "chosen by name, in the VAE directory: %.400s",
                        path_name(search.found[0]));
         add_left_out(resolution, folder);
         return DR_OK;
@@ -254,7 +255,8 @@ static void resolve_automatic_in(struct vae_resolution *resolution,
     if (!first.path[0]) {
         resolution->is_base = true;
         (void)snprintf(resolution->reason, sizeof resolution->reason,
-                       "automatic: no VAE file belongs to this checkpoint, so its own");
+                       "automatic: no matching VAE file; using the checkpoint's own "
+                       "VAE");
         return;
     }
     char own_folder[DR_PATH_BYTES], found_folder[DR_PATH_BYTES];
@@ -264,7 +266,7 @@ static void resolve_automatic_in(struct vae_resolution *resolution,
     (void)snprintf(resolution->reason, sizeof resolution->reason,
                    "automatic, %s: %.400s",
                    strcmp(own_folder, found_folder) == 0 ? "beside the checkpoint"
-                                                         : "in the VAE folder",
+                                                         : "in the VAE directory",
                    path_name(first.path));
 }
 
@@ -305,7 +307,7 @@ enum dr_code vae_resolve(struct vae_resolution *resolution,
     if (!*choice || strlen(choice) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT,
                          "the VAE choice is %s; give automatic, none, a name or a path",
-                         *choice ? "longer than any path" : "empty");
+                         *choice ? "too long for a path" : "empty");
     if (!strchr(choice, '/')) return resolve_name(resolution, request, err);
     return resolve_path(resolution, choice, err);
 }

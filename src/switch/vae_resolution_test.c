@@ -87,7 +87,7 @@ static void automatic_prefers_beside_then_folder_then_base(void)
     check_int(resolve("Automatic"), ==, DR_OK);
     check(!found.is_base);
     check_str(found.path, at("vae/m.safetensors"));
-    check_has(found.reason, "in the VAE folder");
+    check_has(found.reason, "in the VAE directory");
     touch("models/m.vae.pt");
     check_int(resolve("auto"), ==, DR_OK);
     check_str(found.path, at("models/m.vae.pt"));
@@ -189,7 +189,7 @@ static void a_diffusers_folder_is_a_vae(void)
     touch("vae/kl.v2/diffusion_pytorch_model.fp16.safetensors");
     check_int(resolve("kl.v2"), ==, DR_OK);
     check_str(found.path, at("vae/kl.v2"));
-    check_has(found.reason, "chosen by name, in the VAE folder: kl.v2");
+    check_has(found.reason, "chosen by name, in the VAE directory: kl.v2");
     check_int(resolve("kl"), ==, DR_NOT_FOUND); /* a folder's name has no ending */
     /* What lies in it is no VAE beside it. */
     check_int(resolve("diffusion_pytorch_model.fp16"), ==, DR_NOT_FOUND);
@@ -242,7 +242,7 @@ static void a_config_alone_is_no_vae(void)
     check_str(found.path, at("vae/below/sharp.safetensors"));
     check_int(resolve("config"), ==, DR_NOT_FOUND);
     check_int(resolve(at("vae/below")), ==, DR_NOT_FOUND);
-    check_has(problem.message, "holds no VAE");
+    check_has(problem.message, "contains no VAE");
     end();
 }
 
@@ -264,7 +264,7 @@ static void silly_choices_are_refused_in_words(void)
     check_has(problem.message, "empty");
     memset(overlong, 'x', sizeof overlong - 1);
     check_int(resolve(overlong), ==, DR_BAD_INPUT);
-    check_has(problem.message, "longer than any path");
+    check_has(problem.message, "too long for a path");
     end();
 }
 
@@ -311,7 +311,7 @@ static void what_the_system_says_stays(void)
     check_int(resolve(at("models/m.safetensors/x")), ==, DR_IO);
     check_has(problem.message, "m.safetensors is a file");
     check_int(resolve(at("none")), ==, DR_NOT_FOUND);
-    check_has(problem.message, "no VAE file or folder");
+    check_has(problem.message, "no VAE file or directory");
 
     /* Root may search everything, so it becomes somebody else for this. */
     const uid_t me = geteuid();

@@ -151,7 +151,8 @@ static enum dr_code switch_vae(struct current_model *model, struct vae_file *fil
     vae_file_close(&unwanted);
     if (code != DR_OK && pipeline_load_again(pipeline, resident,
                                              &model->resources->ledger, NULL) != DR_OK)
-        error_prefix(err, "what had to make room is read again when it is needed");
+        error_prefix(err, "components that were released for lack of memory are "
+                          "loaded again when they are needed");
     return code;
 }
 

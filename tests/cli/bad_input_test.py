@@ -193,20 +193,20 @@ class BadInput(Case):
         other = "-m ../other.safetensors"
         cases = [
             (f"{LINE} {other} -o a.gif", "bad_input", ".png, .jpg"),
-            (f"{LINE} {other} -o none/a.png", "not_found", "there is no folder none/"),
+            (f"{LINE} {other} -o none/a.png", "not_found", "there is no directory none/"),
             (f"{LINE} {other} -o gone/a.png", "not_found", "gone is a symbolic link to /nowhere"),
             (f"{LINE} {other} -o file/a.png", "not_found", "file is a file"),
-            (f"{LINE} {other} -o {'n' * 300}.png", "bad_input", "longer than the file system takes"),
-            (f"{LINE} {other} -o taken.png --batch 2", "bad_input", "taken-2.png is a folder"),
-            (f"{LINE} {other} -o taken-2.png/", "bad_input", "is a folder; name a file in it"),
-            (f"{LINE} {other} -o .", "bad_input", ". is a folder; name a file in it"),
+            (f"{LINE} {other} -o {'n' * 300}.png", "bad_input", "too long for the file system"),
+            (f"{LINE} {other} -o taken.png --batch 2", "bad_input", "taken-2.png is a directory"),
+            (f"{LINE} {other} -o taken-2.png/", "bad_input", "is a directory; name a file in it"),
+            (f"{LINE} {other} -o .", "bad_input", ". is a directory; name a file in it"),
             (f"{LINE} -o ../tiny.safetensors", "bad_input", "is the model that is in use"),
             ("encode file -o ../tiny.safetensors -W 64 -H 64", "bad_input", "is the model that is in use"),
             (f"{LINE} --vae ../vae.safetensors -o ../vae.safetensors", "bad_input", "is the VAE that is in use"),
             ("encode file --vae ../vae.safetensors -o ../vae.safetensors -W 64 -H 64", "bad_input", "is the VAE that is in use"),
             (f"{LINE} {other} -o a.jpg --bits 16", "bad_input", "8 bits"),
             (f"encode {other} file -o a.png", "bad_input", ".safetensors"),
-            (f"encode {other} file -o none/a.safetensors", "not_found", "no folder none/"),
+            (f"encode {other} file -o none/a.safetensors", "not_found", "no directory none/"),
             (f"decode {other} latent.safetensors -o a.safetensors", "bad_input", ".png"),
             (f"decode {other} latent.safetensors -o a.gif", "bad_input", ".png"),
             (f"{LINE} -o a.jpg -p {long}", "bad_input", "a JPEG holds at most 65533"),
@@ -219,7 +219,7 @@ class BadInput(Case):
         self.assertEqual(stages, set())
         self.assertEqual(self.memory(shell)["components"], before)
         self.assertEqual(self.files(), {"taken-2.png", "file", "latent.safetensors", "gone"})
-        self.refused([*GENERATE, "-o", "none/a.png", "-m", "missing.safetensors"], 3, "not_found", "no folder none/")
+        self.refused([*GENERATE, "-o", "none/a.png", "-m", "missing.safetensors"], 3, "not_found", "no directory none/")
         self.refused([*GENERATE, "-o", "a.jpg", "-p", long], 2, "bad_input", "JPEG")
         self.succeed(shell, f"{LINE} -o a.png")
         self.assertIn("unet", {event.get("stage") for event in shell.events()})

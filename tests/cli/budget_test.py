@@ -60,8 +60,8 @@ class Budget(unittest.TestCase):
         self.lie("not refused below what it needs|memory names",
                  after="import re\n"
                        "if 'error' in answer:\n"
-                       "    answer['error']['message'] = re.sub(r'budget of (\\d+) bytes is enough',\n"
-                       "        lambda found: f'budget of {int(found[1]) + 1} bytes is enough', answer['error']['message'])")
+                       "    answer['error']['message'] = re.sub(r'budget of (\\d+) bytes is sufficient',\n"
+                       "        lambda found: f'budget of {int(found[1]) + 1} bytes is sufficient', answer['error']['message'])")
 
     def test_another_peak_is_seen(self):
         self.lie("planned [0-9]+, reached [0-9]+", after="if 'planned_private_bytes' in answer: answer['peak_private_bytes'] += 1")

@@ -203,8 +203,8 @@ class Meaning(Case):
         self.fail_with(shell, "model m.safetensors", "unsupported", "m.yaml", "linear_end")
         self.succeed(shell, words + "again.safetensors")
         yaml.unlink()
-        self.assertNotIn("loaded already", str(self.succeed(shell, "model m.safetensors")))
-        self.assertIn("loaded already", str(self.succeed(shell, "model m.safetensors")))
+        self.assertNotIn("already loaded", str(self.succeed(shell, "model m.safetensors")))
+        self.assertIn("already loaded", str(self.succeed(shell, "model m.safetensors")))
         self.succeed(shell, words + "last.safetensors")
         latents = [harness.latents_of(self.folder / f"{name}.safetensors") for name in ("first", "v", "again", "last")]
         self.assertEqual(latents[:2], [latents[3], latents[2]])

@@ -117,7 +117,7 @@ class Vae(Case):
         for choice in ("soft", "vaes/soft", "vaes/soft/"):
             answer = self.succeed(shell, f"vae {choice}")["vae"]
             self.assertEqual((answer["digest"], answer["scale_factor"]), (file["digest"], 0.5), choice)
-        self.assertIn("active VAE already", self.succeed(shell, "vae vaes/soft")["receipt"]["reason"])
+        self.assertIn("already the active VAE", self.succeed(shell, "vae vaes/soft")["receipt"]["reason"])
         self.picture(shell, "scaled.png")
         alone = self.succeed(shell, "vae alone.safetensors")["vae"]
         self.assertEqual((alone["digest"], alone["scale_factor"]), (file["digest"], file["scale_factor"]))
