@@ -179,6 +179,14 @@ struct dr_receipt {
 
 /* ---- models ---------------------------------------------------------------------------- */
 
+enum dr_component_kind {
+    DR_COMPONENT_TEXT, /* a text encoder; a model may have two */
+    DR_COMPONENT_UNET,
+    DR_COMPONENT_VAE,
+};
+/* "text", "unet", "vae" */
+DR_API const char *dr_component_kind_name(enum dr_component_kind kind);
+
 enum dr_role {
     DR_ROLE_TEXT,
     DR_ROLE_TEXT2,

@@ -192,14 +192,14 @@ struct sweep {
 /* What a switch must leave as it is. */
 struct holding {
     uint64_t private_bytes, mapped_bytes;
-    const struct source *resident[ROLE_COUNT];
+    const struct source *resident[PIPELINE_SLOTS];
 };
 
 static struct holding holding_of(const struct dr_engine *engine)
 {
     struct holding holding = {.private_bytes = engine->resources.ledger.private_bytes,
                               .mapped_bytes = engine->resources.ledger.mapped_bytes};
-    for (int i = 0; i < ROLE_COUNT; ++i)
+    for (int32_t i = 0; i < engine->model.pipeline->slot_count; ++i)
         holding.resident[i] = engine->model.pipeline->slots[i].resident;
     return holding;
 }
@@ -215,7 +215,7 @@ static void judge_holding(const struct dr_engine *engine, const struct holding *
                     " mapped bytes, before it was %" PRIu64 " and %" PRIu64,
                     now.private_bytes, now.mapped_bytes, before->private_bytes,
                     before->mapped_bytes);
-    for (int i = 0; i < ROLE_COUNT; ++i)
+    for (int32_t i = 0; i < engine->model.pipeline->slot_count; ++i)
         if (now.resident[i] != before->resident[i])
             verdict_add(verdict, "the %s in memory is another than before",
                         engine->model.pipeline->slots[i].name);
@@ -399,7 +399,7 @@ static void what_is_gone_is_seen(void)
     const struct holding holding = holding_of(engine);
     judge_holding(engine, &holding, &verdict);
     check_str(verdict.why, "");
-    (void)slot_release(&engine->model.pipeline->slots[ROLE_VAE]);
+    (void)slot_release(engine->model.pipeline->vae_slot);
     judge_holding(engine, &holding, &verdict);
     check_has(verdict.why, "the vae in memory is another than before");
     run_command("mkdir -p '%s' && touch '%s/a.pack' '%s/b.pack'", in_root("folder"),

@@ -6,6 +6,16 @@
 #include "engine/engine.h"
 #include "switch/vae_choice.h"
 
+const char *dr_component_kind_name(enum dr_component_kind kind)
+{
+    switch (kind) {
+    case DR_COMPONENT_TEXT: return "text";
+    case DR_COMPONENT_UNET: return "unet";
+    case DR_COMPONENT_VAE: return "vae";
+    }
+    return "";
+}
+
 static void describe_component(const struct component_index *index,
                                struct dr_component_info *info)
 {
@@ -43,10 +53,11 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
 {
     engine_describe_model(&pipeline->checkpoint, pipeline->path, info);
     pipeline_lacks(pipeline, info->lacks, sizeof info->lacks);
-    for (int i = 0; i < info->component_count; ++i) {
-        const struct source *const base =
-            pipeline->slots[info->components[i].role].base;
-        info->components[i].weights_bytes = source_memory_bytes(base);
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        const struct source *const base = pipeline->slots[i].base;
+        for (int32_t k = 0; base && k < info->component_count; ++k)
+            if (info->components[k].role == (enum dr_role)base->spec->index->role)
+                info->components[k].weights_bytes = source_memory_bytes(base);
     }
 }
 
@@ -82,7 +93,7 @@ void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *
                          struct dr_vae_info *info)
 {
     const struct pipeline *const pipeline = engine->model.pipeline;
-    const struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    const struct slot *const slot = pipeline->vae_slot;
     const struct source *const active = file ? &file->source : slot->base;
     const struct vae_spec *const spec = file ? file->spec : pipeline->vae;
     *info = (struct dr_vae_info){.override_active = file != NULL};

@@ -373,13 +373,13 @@ static void refuse_and_compare(struct dr_engine *engine, uint64_t limit)
 {
     const struct ledger *const ledger = &engine->resources.ledger;
     const uint64_t private_bytes = ledger->private_bytes, mapped = ledger->mapped_bytes;
-    const unsigned resident = pipeline_resident_roles(engine->model.pipeline);
+    const unsigned resident = pipeline_resident_slots(engine->model.pipeline);
     limit_regions(engine, limit);
     check_refused(choose(engine, "foreign"));
     (void)check_memory(engine);
     check_int(ledger->private_bytes, ==, private_bytes);
     check_int(ledger->mapped_bytes, ==, mapped);
-    check_int(pipeline_resident_roles(engine->model.pipeline), ==, resident);
+    check_int(pipeline_resident_slots(engine->model.pipeline), ==, resident);
 }
 
 /* Room for one VAE and a job, not for two: refused all the same, memory is as it was, and the next

@@ -33,19 +33,18 @@ static const struct source *shown_source(const struct slot *slot)
 
 static void report_components(const struct pipeline *pipeline, struct dr_memory *memory)
 {
-    for (int i = 0; i < ROLE_COUNT; ++i) {
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
         const struct slot *const slot = &pipeline->slots[i];
         const struct source *const shown = shown_source(slot);
-        if (!shown && i != ROLE_VAE) continue;
+        if (!shown && slot->kind != DR_COMPONENT_VAE) continue;
         struct dr_component_memory *const part =
             &memory->components[memory->component_count++];
-        *part =
-            (struct dr_component_memory){.role = (enum dr_role)i,
-                                         .state = !shown           ? DR_SLOT_ABSENT
-                                                  : slot->resident ? DR_SLOT_RESIDENT
-                                                                   : DR_SLOT_RELEASED,
-                                         .private_bytes =
-                                             region_private_bytes(&slot->weights)};
+        *part = (struct dr_component_memory){
+            .role = shown ? (enum dr_role)shown->spec->index->role : DR_ROLE_VAE,
+            .state = !shown           ? DR_SLOT_ABSENT
+                     : slot->resident ? DR_SLOT_RESIDENT
+                                      : DR_SLOT_RELEASED,
+            .private_bytes = region_private_bytes(&slot->weights)};
         part->mapped_bytes = slot->weights.bytes - part->private_bytes;
         (void)snprintf(part->name, sizeof part->name, "%s",
                        shown ? shown->name : slot->name);
@@ -133,12 +132,12 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
     const struct plan *const unet = job->unet_plan.plan;
     const struct plan *const decode = job->decode_plan.plan;
     const struct plan *const encode = job->encode_plan.plan;
-    for (int i = 0; i < ROLE_COUNT; ++i) {
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
         const struct source *const active = slot_active(&pipeline->slots[i]);
         if (!active) continue;
         struct dr_component_info *const info =
             &forecast->components[forecast->component_count++];
-        info->role = (enum dr_role)i;
+        info->role = (enum dr_role)active->spec->index->role;
         info->tensor_count = active->spec->index->count;
         info->stored_bytes = active->spec->index->bytes;
         info->weights_bytes = source_memory_bytes(active);

@@ -267,20 +267,29 @@ static inline struct look take_look(struct dr_engine *engine, struct verdict *ve
 
 /* ---- slots --------------------------------------------------------------------------------- */
 
+static inline bool is_in_file(const struct checkpoint *checkpoint, const char *name)
+{
+    for (int role = 0; role < ROLE_COUNT; ++role)
+        if (checkpoint->components[role].count > 0 &&
+            strcmp(component_role_name((enum component_role)role), name) == 0)
+            return true;
+    return false;
+}
+
 /* What must hold whenever no call runs: a slot holds the active weights or none, its base is still
  * referenced, and the ledger holds weights and prompts alone, each private byte resident. */
 static inline void judge_slots(struct dr_engine *engine, struct verdict *verdict)
 {
     const struct pipeline *const pipeline = engine->model.pipeline;
     uint64_t explained = 0, mapped = 0;
-    for (int role = 0; pipeline && role < ROLE_COUNT; ++role) {
-        const struct slot *const slot = &pipeline->slots[role];
+    for (int32_t i = 0; pipeline && i < pipeline->slot_count; ++i) {
+        const struct slot *const slot = &pipeline->slots[i];
         slot_check(slot);
         explained += region_private_bytes(&slot->weights);
         mapped += slot->weights.bytes - region_private_bytes(&slot->weights);
         if (slot->resident && slot->resident != slot_active(slot))
             verdict_add(verdict, "the %s in memory is not the active one", slot->name);
-        if (pipeline->checkpoint.components[role].count && !slot->base)
+        if (is_in_file(&pipeline->checkpoint, slot->name) && !slot->base)
             verdict_add(verdict, "the original %s is not referenced", slot->name);
     }
     if (pipeline) explained += pipeline->prompts.rows.bytes;

@@ -345,7 +345,7 @@ static void judge_resident(struct play *play)
     const struct naive *const naive = &play->naive;
     const struct pipeline *const pipeline = play->engine->model.pipeline;
     if (!pipeline) return;
-    const bool vae = pipeline->slots[ROLE_VAE].resident != NULL;
+    const bool vae = pipeline->vae_slot->resident != NULL;
     const bool anything = play->engine->resources.ledger.private_bytes > 0;
     if (naive->vae_resident != UNKNOWN && vae != (naive->vae_resident == YES))
         verdict_add(play->verdict, "the VAE is %s", vae ? "resident" : "released");

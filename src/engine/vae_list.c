@@ -197,7 +197,7 @@ static enum dr_code look_at_base(struct dr_engine *engine, unsigned flags,
 {
     struct pipeline *const pipeline = engine->model.pipeline;
     const struct checkpoint *const checkpoint = &pipeline->checkpoint;
-    struct source *const base = pipeline->slots[ROLE_VAE].base;
+    struct source *const base = pipeline->vae_slot->base;
     struct dr_error why = {0};
     describe_file(checkpoint, vae);
     if (base) {

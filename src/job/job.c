@@ -247,17 +247,15 @@ double job_flop(const struct job *job)
     return (double)job->request.batch * picture + (encode ? plan_flop(encode) : 0.0);
 }
 
-static bool job_needs(const struct job *job, enum component_role role)
+/* A job runs every text encoder, but only the first UNet and the first VAE. */
+static bool job_needs(const struct job *job, const struct slot *slot)
 {
     const struct job_request *const want = &job->request;
-    switch (role) {
-    case ROLE_TEXT:
-    case ROLE_TEXT2:
-        return want->wants_text && (int32_t)role < job->context.pipeline->text_count &&
-               !stage_text_is_cached(job, role);
-    case ROLE_UNET: return want->wants_sample;
-    case ROLE_VAE: return want->wants_encode || want->wants_decode;
-    case ROLE_COUNT: break;
+    switch (slot->kind) {
+    case DR_COMPONENT_TEXT: return want->wants_text && !stage_text_is_cached(job, slot);
+    case DR_COMPONENT_UNET: return want->wants_sample && slot->kind_idx == 0;
+    case DR_COMPONENT_VAE:
+        return (want->wants_encode || want->wants_decode) && slot->kind_idx == 0;
     }
     return false;
 }
@@ -277,10 +275,10 @@ static enum dr_code settle_packs(struct job *job, struct dr_error *err)
         .ledger = job->context.ledger,
         .progress = &progress,
     };
-    for (int role = 0; role < ROLE_COUNT; ++role)
-        if (job_needs(job, (enum component_role)role)) settle.roles |= 1U << role;
+    for (int32_t i = 0; i < pipeline->slot_count; ++i)
+        if (job_needs(job, &pipeline->slots[i])) settle.slots |= 1U << i;
     if (job->vae_differs) {
-        settle.roles |= 1U << ROLE_VAE;
+        settle.slots |= pipeline_slot_bit(pipeline, pipeline->vae_slot);
         settle.other = pipeline->override ? &pipeline->override->source : NULL;
     }
     job->stage = DR_STAGE_LOAD;
@@ -295,7 +293,7 @@ static enum dr_code prepare_probe(struct job *job, struct dr_error *err)
     struct latent_probe_memory *const memory = job->context.probes;
     struct latent_probe_result result;
     struct latent_pair pair;
-    if (job->vae_forced || !job_needs(job, ROLE_VAE) ||
+    if (job->vae_forced || !job_needs(job, pipeline->vae_slot) ||
         !vae_choice_pair(pipeline, job->vae ? job->vae : setting, &pair))
         return DR_OK;
     if (latent_probe_find(memory, &pair, &result))
@@ -345,7 +343,7 @@ static enum dr_code check_slots(const struct job *job, struct dr_error *err)
 
 enum dr_code job_prepare(struct job *job, struct dr_error *err)
 {
-    struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    struct slot *const slot = job->context.pipeline->vae_slot;
     job->started_ms = clock_ms();
     job->vae_was_resident = slot->resident != NULL;
     if (job->vae || job->vae_to_base) {
@@ -376,9 +374,16 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
 struct tally {
     struct job *job;
     size_t now, peak;
-    const struct source *resident[ROLE_COUNT];
-    size_t resident_bytes[ROLE_COUNT]; /* private */
+    struct tally_slot {
+        const struct source *resident;
+        size_t bytes; /* private */
+    } slots[PIPELINE_SLOTS];
 };
+
+static struct tally_slot *tally_of(struct tally *tally, const struct slot *slot)
+{
+    return &tally->slots[slot - tally->job->context.pipeline->slots];
+}
 
 static void tally_rise(struct tally *tally, size_t bytes)
 {
@@ -412,39 +417,41 @@ static size_t tally_scratch(struct tally *tally, const struct source *source)
         return source_scratch_bytes(source);
     struct job *const job = tally->job;
     if (makes_pack(job, source)) return 0;
-    assert(job->packed_count < 2 * ROLE_COUNT);
+    assert(job->packed_count < 2 * PIPELINE_SLOTS);
     job->packed[job->packed_count++] = source;
     return source_scratch_bytes(source);
 }
 
-static void tally_load(struct tally *tally, enum component_role role,
+static void tally_load(struct tally *tally, const struct slot *slot,
                        enum slot_order order, const struct source *wanted)
 {
-    if (tally->resident[role] == wanted) return;
-    const size_t old = tally->resident_bytes[role];
+    struct tally_slot *const there = tally_of(tally, slot);
+    if (there->resident == wanted) return;
+    const size_t old = there->bytes;
     const size_t weights = source_weights_bytes(wanted);
     const size_t scratch = tally_scratch(tally, wanted);
     if (order == SLOT_RELEASE_FIRST) tally->now -= old;
     tally_rise(tally, weights + scratch);
     tally->now -= scratch;
     if (order == SLOT_SWAP) tally->now -= old;
-    tally->resident[role] = wanted;
-    tally->resident_bytes[role] = weights;
+    there->resident = wanted;
+    there->bytes = weights;
 }
 
-static void tally_release(struct tally *tally, enum component_role role)
+static void tally_release(struct tally *tally, const struct slot *slot)
 {
-    tally->now -= tally->resident_bytes[role];
-    tally->resident[role] = NULL;
-    tally->resident_bytes[role] = 0;
+    struct tally_slot *const there = tally_of(tally, slot);
+    tally->now -= there->bytes;
+    *there = (struct tally_slot){0};
 }
 
 /* The base's weights, read for this alone where they are not resident, and the region. */
 static void tally_reference(struct tally *tally)
 {
     const struct job *const job = tally->job;
-    const struct source *const base = job->context.pipeline->slots[ROLE_VAE].base;
-    const bool is_there = tally->resident[ROLE_VAE] == base;
+    const struct slot *const slot = job->context.pipeline->vae_slot;
+    const struct source *const base = slot->base;
+    const bool is_there = tally_of(tally, slot)->resident == base;
     const size_t weights = is_there ? 0 : source_weights_bytes(base);
     const size_t scratch = is_there ? 0 : tally_scratch(tally, base);
     const size_t region = job->probe.reference_bytes;
@@ -455,26 +462,21 @@ static void tally_reference(struct tally *tally)
 static const struct source *setting_vae(const struct job *job)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
-    return pipeline->override ? &pipeline->override->source
-                              : pipeline->slots[ROLE_VAE].base;
+    return pipeline->override ? &pipeline->override->source : pipeline->vae_slot->base;
 }
 
 /* Append an action and do to the tally what it will do to the ledger. */
-static void add(struct tally *tally, enum action_kind kind, enum component_role role,
+static void add(struct tally *tally, enum action_kind kind, struct slot *slot,
                 enum slot_order order)
 {
     struct job *const job = tally->job;
     assert(job->action_count < JOB_MAX_ACTIONS);
-    job->actions[job->action_count++] = (struct action){kind, role, order};
+    job->actions[job->action_count++] = (struct action){kind, slot, order};
     switch (kind) {
-    case ACTION_LOAD:
-        tally_load(tally, role, order,
-                   slot_active(&job->context.pipeline->slots[role]));
-        break;
-    case ACTION_RELEASE: tally_release(tally, role); break;
+    case ACTION_LOAD: tally_load(tally, slot, order, slot_active(slot)); break;
+    case ACTION_RELEASE: tally_release(tally, slot); break;
     case ACTION_SAVE: {
-        const size_t bytes =
-            source_save_bytes(job->context.pipeline->slots[ROLE_VAE].base);
+        const size_t bytes = source_save_bytes(slot->base);
         tally_rise(tally, bytes);
         tally->now -= bytes;
         break;
@@ -494,7 +496,7 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
     case ACTION_RESERVE: tally_rise(tally, job_region_bytes(job)); break;
     case ACTION_REFUND: tally->now -= job_region_bytes(job); break;
     case ACTION_RESTORE:
-        if (setting_vae(job)) tally_load(tally, ROLE_VAE, order, setting_vae(job));
+        if (setting_vae(job)) tally_load(tally, slot, order, setting_vae(job));
         break;
     case ACTION_TEXT:
     case ACTION_ENCODE:
@@ -506,7 +508,7 @@ static void add(struct tally *tally, enum action_kind kind, enum component_role 
 
 struct phase {
     enum action_kind kind;
-    enum component_role role;
+    struct slot *slot; /* whose weights it reads; NULL: none */
     bool wanted;
 };
 
@@ -514,24 +516,28 @@ static void add_phases(struct tally *tally, bool one_at_a_time)
 {
     const struct job *const job = tally->job;
     const struct job_request *const want = &job->request;
-    const bool has_two = job->context.pipeline->text_count > 1;
+    const struct pipeline *const pipeline = job->context.pipeline;
+    struct slot *const text = pipeline_slot(pipeline, DR_COMPONENT_TEXT, 0);
+    struct slot *const text2 = pipeline_slot(pipeline, DR_COMPONENT_TEXT, 1);
+    struct slot *const unet = pipeline_slot(pipeline, DR_COMPONENT_UNET, 0);
+    struct slot *const vae = pipeline->vae_slot;
     const struct phase phases[] = {
-        {ACTION_TEXT,    ROLE_TEXT,  want->wants_text                            },
-        {ACTION_TEXT,    ROLE_TEXT2, want->wants_text && has_two                 },
-        {ACTION_ENCODE,  ROLE_VAE,   want->wants_encode                          },
-        {ACTION_SAMPLE,  ROLE_UNET,  want->wants_sample                          },
-        {ACTION_LATENTS, ROLE_COUNT, want->output_is_latent || want->latent_input},
-        {ACTION_DECODE,  ROLE_VAE,   want->wants_decode                          },
+        {ACTION_TEXT,    text,  want->wants_text                            },
+        {ACTION_TEXT,    text2, want->wants_text && text2                   },
+        {ACTION_ENCODE,  vae,   want->wants_encode                          },
+        {ACTION_SAMPLE,  unet,  want->wants_sample                          },
+        {ACTION_LATENTS, NULL,  want->output_is_latent || want->latent_input},
+        {ACTION_DECODE,  vae,   want->wants_decode                          },
     };
     const size_t count = sizeof phases / sizeof *phases;
     for (size_t i = 0; i < count; ++i) {
         if (!phases[i].wanted) continue;
-        const bool needed = job_needs(job, phases[i].role);
-        if (one_at_a_time && needed)
-            add(tally, ACTION_LOAD, phases[i].role, SLOT_RELEASE_FIRST);
-        add(tally, phases[i].kind, phases[i].role, SLOT_SWAP);
+        struct slot *const slot = phases[i].slot;
+        const bool needed = slot && job_needs(job, slot);
+        if (one_at_a_time && needed) add(tally, ACTION_LOAD, slot, SLOT_RELEASE_FIRST);
+        add(tally, phases[i].kind, slot, SLOT_SWAP);
         if (one_at_a_time && needed && phases[i].kind != ACTION_DECODE)
-            add(tally, ACTION_RELEASE, phases[i].role, SLOT_SWAP);
+            add(tally, ACTION_RELEASE, slot, SLOT_SWAP);
     }
 }
 
@@ -541,14 +547,14 @@ static void add_probe(struct tally *tally, enum job_residency residency,
                       enum slot_order order)
 {
     const struct job *const job = tally->job;
-    const struct source *const resident = tally->resident[ROLE_VAE];
-    if (residency != JOB_RESIDENT && resident &&
-        resident != job->context.pipeline->slots[ROLE_VAE].base)
-        add(tally, ACTION_RELEASE, ROLE_VAE, order);
-    if (job->probe.wants_reference) add(tally, ACTION_REFERENCE, ROLE_VAE, order);
-    add(tally, ACTION_LOAD, ROLE_VAE, order);
-    add(tally, ACTION_PROBE, ROLE_VAE, order);
-    if (residency == JOB_PHASED) add(tally, ACTION_RELEASE, ROLE_VAE, order);
+    struct slot *const slot = job->context.pipeline->vae_slot;
+    const struct source *const resident = tally_of(tally, slot)->resident;
+    if (residency != JOB_RESIDENT && resident && resident != slot->base)
+        add(tally, ACTION_RELEASE, slot, order);
+    if (job->probe.wants_reference) add(tally, ACTION_REFERENCE, slot, order);
+    add(tally, ACTION_LOAD, slot, order);
+    add(tally, ACTION_PROBE, slot, order);
+    if (residency == JOB_PHASED) add(tally, ACTION_RELEASE, slot, order);
 }
 
 void job_plan(struct job *job, enum job_residency residency)
@@ -557,45 +563,44 @@ void job_plan(struct job *job, enum job_residency residency)
     struct tally tally = {.job = job,
                           .now = job->context.ledger->private_bytes,
                           .peak = job->context.ledger->private_bytes};
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        tally.resident[role] = pipeline->slots[role].resident;
-        tally.resident_bytes[role] =
-            region_private_bytes(&pipeline->slots[role].weights);
-    }
+    for (int32_t i = 0; i < pipeline->slot_count; ++i)
+        tally.slots[i] =
+            (struct tally_slot){pipeline->slots[i].resident,
+                                region_private_bytes(&pipeline->slots[i].weights)};
     job->residency = residency;
     job->action_count = 0;
     job->packed_count = 0;
     const bool probes = job->probe.memory != NULL;
     const enum slot_order order =
         residency == JOB_RESIDENT ? SLOT_SWAP : SLOT_RELEASE_FIRST;
-    for (int i = 0; i < ROLE_COUNT; ++i) {
-        const enum component_role role = (enum component_role)i;
+    struct slot *const vae = pipeline->vae_slot;
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        struct slot *const slot = &pipeline->slots[i];
         const bool goes =
-            residency == JOB_PHASED || (residency == JOB_LEAN && !job_needs(job, role));
-        if (role == ROLE_VAE && probes)
-            continue; /* what is there may be of use to it */
-        if (goes && tally.resident[role]) add(&tally, ACTION_RELEASE, role, order);
+            residency == JOB_PHASED || (residency == JOB_LEAN && !job_needs(job, slot));
+        if (slot == vae && probes) continue; /* what is there may be of use to it */
+        if (goes && tally.slots[i].resident) add(&tally, ACTION_RELEASE, slot, order);
     }
     if (probes)
         add_probe(&tally, residency, order);
-    else if (job->vae && source_save_bytes(pipeline->slots[ROLE_VAE].base))
-        add(&tally, ACTION_SAVE, ROLE_VAE, order);
-    for (int i = 0; i < ROLE_COUNT; ++i) {
-        const enum component_role role = (enum component_role)i;
-        if (residency != JOB_PHASED && job_needs(job, role))
-            add(&tally, ACTION_LOAD, role, order);
+    else if (job->vae && source_save_bytes(vae->base))
+        add(&tally, ACTION_SAVE, vae, order);
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        struct slot *const slot = &pipeline->slots[i];
+        if (residency != JOB_PHASED && job_needs(job, slot))
+            add(&tally, ACTION_LOAD, slot, order);
     }
     if (job->request.wants_text &&
         pipeline->prompts.shape.row_count != stage_cache_shape(job).row_count)
-        add(&tally, ACTION_PROMPTS, ROLE_TEXT, order);
-    add(&tally, ACTION_RESERVE, ROLE_COUNT, order);
+        add(&tally, ACTION_PROMPTS, NULL, order);
+    add(&tally, ACTION_RESERVE, NULL, order);
     add_phases(&tally, residency == JOB_PHASED);
-    add(&tally, ACTION_REFUND, ROLE_COUNT, order);
+    add(&tally, ACTION_REFUND, NULL, order);
     if (job->vae_differs) {
         if (residency == JOB_PHASED || !job->vae_was_resident)
-            add(&tally, ACTION_RELEASE, ROLE_VAE, order);
+            add(&tally, ACTION_RELEASE, vae, order);
         else
-            add(&tally, ACTION_RESTORE, ROLE_VAE, order);
+            add(&tally, ACTION_RESTORE, vae, order);
     }
     job->planned_bytes = tally.peak;
 }
@@ -606,14 +611,14 @@ static void let_go_of_drafts(const struct job *job)
     const struct pipeline *const pipeline = job->context.pipeline;
     struct source *const setting =
         pipeline->override ? &pipeline->override->source : NULL;
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        struct source *const sources[] = {pipeline->slots[role].base,
-                                          pipeline->slots[role].override,
-                                          role == ROLE_VAE ? setting : NULL};
-        for (size_t i = 0; i < sizeof sources / sizeof *sources; ++i)
-            if (sources[i] && sources[i]->pack.state == COMPONENT_PACK_DRAFTED &&
-                !makes_pack(job, sources[i]))
-                source_unsettle(sources[i]);
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        const struct slot *const slot = &pipeline->slots[i];
+        struct source *const sources[] = {slot->base, slot->override,
+                                          slot == pipeline->vae_slot ? setting : NULL};
+        for (size_t k = 0; k < sizeof sources / sizeof *sources; ++k)
+            if (sources[k] && sources[k]->pack.state == COMPONENT_PACK_DRAFTED &&
+                !makes_pack(job, sources[k]))
+                source_unsettle(sources[k]);
     }
 }
 
@@ -675,25 +680,25 @@ static enum dr_code save_original(struct job *job, struct dr_error *err)
 {
     const struct component_progress progress = {report_load, job, job->context.cancel};
     job->stage = DR_STAGE_LOAD;
-    return source_save(job->context.pipeline->slots[ROLE_VAE].base, job->context.ledger,
+    return source_save(job->context.pipeline->vae_slot->base, job->context.ledger,
                        &progress, err);
 }
 
-static enum dr_code load(struct job *job, enum component_role role,
-                         enum slot_order order, struct dr_error *err)
+static enum dr_code load(struct job *job, struct slot *slot, enum slot_order order,
+                         struct dr_error *err)
 {
     const struct component_progress progress = {report_load, job, job->context.cancel};
     const struct slot_load_options options = {.ledger = job->context.ledger,
                                               .order = order,
                                               .progress = &progress};
     job->stage = DR_STAGE_LOAD;
-    return slot_load(&job->context.pipeline->slots[role], &options, err);
+    return slot_load(slot, &options, err);
 }
 
 static enum dr_code run_probe(struct job *job, enum action_kind kind,
                               struct dr_error *err)
 {
-    struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    struct slot *const slot = job->context.pipeline->vae_slot;
     const struct latent_probe_work work = {.ledger = job->context.ledger,
                                            .cancel = job->context.cancel};
     const enum dr_code code =
@@ -738,7 +743,7 @@ static void restore_reference(struct job *job)
 {
     struct pipeline *const pipeline = job->context.pipeline;
     if (!job->vae_differs) return;
-    slot_set_override(&pipeline->slots[ROLE_VAE], job->context.ledger,
+    slot_set_override(pipeline->vae_slot, job->context.ledger,
                       pipeline->override ? &pipeline->override->source : NULL);
     job->vae_differs = false;
 }
@@ -747,7 +752,7 @@ static void restore_reference(struct job *job)
  * here is a warning, and the VAE is read again when it is needed. */
 static void restore(struct job *job, enum slot_order order)
 {
-    struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    struct slot *const slot = job->context.pipeline->vae_slot;
     const struct slot_load_options options = {.ledger = job->context.ledger,
                                               .order = order};
     struct dr_error problem;
@@ -767,10 +772,8 @@ static enum dr_code execute(struct job *job, const struct action *action,
                             struct dr_error *err)
 {
     switch (action->kind) {
-    case ACTION_LOAD: return load(job, action->role, action->order, err);
-    case ACTION_RELEASE:
-        slot_release(&job->context.pipeline->slots[action->role]);
-        return DR_OK;
+    case ACTION_LOAD: return load(job, action->slot, action->order, err);
+    case ACTION_RELEASE: slot_release(action->slot); return DR_OK;
     case ACTION_SAVE: return save_original(job, err);
     case ACTION_REFERENCE:
     case ACTION_PROBE: return run_probe(job, action->kind, err);
@@ -780,7 +783,7 @@ static enum dr_code execute(struct job *job, const struct action *action,
                                  &shape, err);
     }
     case ACTION_RESERVE: return reserve(job, err);
-    case ACTION_TEXT: return stage_text(job, action->role, err);
+    case ACTION_TEXT: return stage_text(job, action->slot, err);
     case ACTION_ENCODE: return stage_encode(job, err);
     case ACTION_SAMPLE: return stage_sample(job, err);
     case ACTION_LATENTS: return stage_latents(job, err);
@@ -810,7 +813,7 @@ enum dr_code job_run(struct job *job, struct dr_error *err)
 
 void job_finish(struct job *job)
 {
-    struct slot *const slot = &job->context.pipeline->slots[ROLE_VAE];
+    struct slot *const slot = job->context.pipeline->vae_slot;
     const bool was_displaced = job->vae_differs && job->vae_was_resident;
     refund(job);
     for (int i = 0; i < PIPELINE_TEXTS; ++i)

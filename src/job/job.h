@@ -44,14 +44,14 @@ enum job_residency {
 };
 
 enum action_kind {
-    ACTION_LOAD,    /* slot_load of a role, in the order given */
-    ACTION_RELEASE, /* slot_release of a role */
+    ACTION_LOAD,    /* slot_load of the slot, in the order given */
+    ACTION_RELEASE, /* slot_release of the slot */
     ACTION_SAVE, /* the checkpoint's own VAE is digested, before another takes its place */
     ACTION_REFERENCE, /* the checkpoint's own VAE encodes the latent probe's picture */
     ACTION_PROBE,     /* the VAE that is loaded decodes it: foreign is an error */
     ACTION_PROMPTS,   /* open the prompt cache */
     ACTION_RESERVE,   /* open the job's regions */
-    ACTION_TEXT,      /* run: prompts to contexts, by the role's encoder */
+    ACTION_TEXT,      /* run: prompts to contexts, by the slot's encoder */
     ACTION_ENCODE,    /* run: the init picture to moments */
     ACTION_SAMPLE,    /* run: noise to latents, all pictures */
     ACTION_LATENTS,   /* read or write the latent file */
@@ -62,7 +62,7 @@ enum action_kind {
 
 struct action {
     enum action_kind kind;
-    enum component_role role;
+    struct slot *slot; /* NULL: of none */
     enum slot_order order;
 };
 
@@ -132,7 +132,7 @@ struct job {
     struct image_head head;
     size_t arena_bytes, latents_bytes, picture_bytes;
 
-    const struct source *packed[2 * ROLE_COUNT]; /* whose packs the list makes */
+    const struct source *packed[2 * PIPELINE_SLOTS]; /* whose packs the list makes */
     int32_t packed_count;
     struct action actions[JOB_MAX_ACTIONS];
     int32_t action_count;

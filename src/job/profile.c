@@ -72,11 +72,11 @@ struct dr_profile *profile_create(const struct job *job, double library_flop_per
         const char *name;
         const struct plan *plan;
     } networks[] = {
-        {dr_role_name(DR_ROLE_TEXT),  job->text_plans[ROLE_TEXT].plan },
-        {dr_role_name(DR_ROLE_TEXT2), job->text_plans[ROLE_TEXT2].plan},
-        {"vae encoder",               job->encode_plan.plan           },
-        {dr_role_name(DR_ROLE_UNET),  job->unet_plan.plan             },
-        {"vae decoder",               job->decode_plan.plan           },
+        {dr_role_name(DR_ROLE_TEXT),  job->text_plans[0].plan},
+        {dr_role_name(DR_ROLE_TEXT2), job->text_plans[1].plan},
+        {"vae encoder",               job->encode_plan.plan  },
+        {dr_role_name(DR_ROLE_UNET),  job->unet_plan.plan    },
+        {"vae decoder",               job->decode_plan.plan  },
     };
     struct dr_profile *profile = calloc(1, sizeof *profile);
     if (!profile) return NULL;

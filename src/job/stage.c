@@ -37,11 +37,11 @@ static struct plan_progress plan_progress_of(struct stage_progress *cookie)
     return (struct plan_progress){report_share, cookie, cookie->job->context.cancel};
 }
 
-/* The plan reads the weights of one component. */
+/* The plan reads the weights of one slot. */
 static enum dr_code bind(const struct job *job, struct plan *plan,
-                         enum component_role role, struct dr_error *err)
+                         const struct slot *slot, struct dr_error *err)
 {
-    const void *const weights = job->context.pipeline->slots[role].weights.data;
+    const void *const weights = slot->weights.data;
     return plan_bind(plan, job->arena.data, &weights, 1, err);
 }
 
@@ -87,12 +87,6 @@ static void check_unet_plan(const struct job *job)
 
 /* ---- text -------------------------------------------------------------------------------- */
 
-/* Of the weights that the text encoder's slot has, or would have loaded. */
-static const struct source *encoder_of(const struct job *job, enum component_role role)
-{
-    return slot_active(&job->context.pipeline->slots[role]);
-}
-
 static struct prompt_cache_key chunk_key(const struct job *job,
                                          const struct source *encoder,
                                          const struct prompt_chunk *chunk)
@@ -104,14 +98,15 @@ static struct prompt_cache_key chunk_key(const struct job *job,
     return key;
 }
 
-/* The row of a chunk as this encoder's, or NULL. One whose digest is not known was never read, and has none. */
-static const float *find_row(const struct job *job, enum component_role role,
+/* The row of a chunk as the encoder in this slot makes it, or NULL. One whose digest is not known was never
+ * read, and has none. */
+static const float *find_row(const struct job *job, const struct slot *slot,
                              const struct prompt_chunk *chunk)
 {
-    const struct source *const encoder = encoder_of(job, role);
+    const struct source *const encoder = slot_active(slot);
     if (!encoder || !encoder->digest_known) return NULL;
     const struct prompt_cache_key key = chunk_key(job, encoder, chunk);
-    return prompt_cache_find(&job->context.pipeline->prompts, (int32_t)role, &key);
+    return prompt_cache_find(&job->context.pipeline->prompts, slot->kind_idx, &key);
 }
 
 static bool encodes_negative(const struct job *job)
@@ -121,21 +116,22 @@ static bool encodes_negative(const struct job *job)
 
 /* Looks at every chunk, also after one that is missing: what is found is not replaced by what this job
  * adds. */
-static bool chunks_are_cached(const struct job *job, enum component_role role,
+static bool chunks_are_cached(const struct job *job, const struct slot *slot,
                               const struct prompt_chunks *list)
 {
     bool are_cached = list->count > 0;
     for (int32_t i = 0; i < list->count; ++i)
-        if (!find_row(job, role, &list->chunks[i])) are_cached = false;
+        if (!find_row(job, slot, &list->chunks[i])) are_cached = false;
     return are_cached;
 }
 
-bool stage_text_is_cached(const struct job *job, enum component_role role)
+bool stage_text_is_cached(const struct job *job, const struct slot *slot)
 {
     const struct job_request *const want = &job->request;
-    const bool prompt = chunks_are_cached(job, role, &want->prompt_chunks[role]);
+    const int32_t idx = slot->kind_idx;
+    const bool prompt = chunks_are_cached(job, slot, &want->prompt_chunks[idx]);
     const bool negative = !encodes_negative(job) ||
-                          chunks_are_cached(job, role, &want->negative_chunks[role]);
+                          chunks_are_cached(job, slot, &want->negative_chunks[idx]);
     return prompt && negative;
 }
 
@@ -154,11 +150,10 @@ struct prompt_cache_shape stage_cache_shape(const struct job *job)
 
 /* What a network's run ended in, unless its weights' file lost a page meanwhile: that explains any
  * result, and takes its place. */
-static enum dr_code with_whole_weights(struct job *job, enum component_role role,
-                                       enum dr_code code, struct dr_error *err)
+static enum dr_code with_whole_weights(struct slot *slot, enum dr_code code,
+                                       struct dr_error *err)
 {
-    const enum dr_code lost =
-        slot_check_pages(&job->context.pipeline->slots[role], err);
+    const enum dr_code lost = slot_check_pages(slot, err);
     return lost != DR_OK ? lost : code;
 }
 
@@ -185,50 +180,51 @@ static enum dr_code check_text(const struct job *job, const struct clip_text_pla
         job->context.pipeline->path, more_precision(job));
 }
 
-static enum dr_code encode_chunk(struct job *job, enum component_role role,
+static enum dr_code encode_chunk(struct job *job, struct slot *slot,
                                  const struct prompt_chunk *chunk, struct dr_error *err)
 {
     struct pipeline *const pipeline = job->context.pipeline;
-    const struct clip_text_plan *const text = &job->text_plans[role];
-    const struct clip_text_info info = clip_text_info(pipeline->text[role]);
-    if (find_row(job, role, chunk)) return DR_OK;
-    enum dr_code code = bind(job, text->plan, role, err);
+    const struct clip_text_plan *const text = &job->text_plans[slot->kind_idx];
+    const struct clip_text_info info = clip_text_info(pipeline->text[slot->kind_idx]);
+    if (find_row(job, slot, chunk)) return DR_OK;
+    enum dr_code code = bind(job, text->plan, slot, err);
     if (code != DR_OK) return code;
     check_text_plan(text, &info);
     plan_write(text->plan, text->ids, 0, TOKENIZER_POSITIONS, chunk->ids);
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
-    code = with_whole_weights(job, role, plan_run(text->plan, &progress, err), err);
+    code = with_whole_weights(slot, plan_run(text->plan, &progress, err), err);
     if (code != DR_OK) return code;
     job->text_ms += clock_ms() - started;
     code = check_text(job, text, &info, chunk->eos_idx, err);
     if (code != DR_OK) return code;
-    const struct source *const encoder = encoder_of(job, role);
-    assert(encoder == pipeline->slots[role].resident && encoder->digest_known);
+    const struct source *const encoder = slot_active(slot);
+    assert(encoder == slot->resident && encoder->digest_known);
     const struct prompt_cache_key key = chunk_key(job, encoder, chunk);
     conditioning_store(text, &info, chunk,
-                       prompt_cache_add(&pipeline->prompts, (int32_t)role, &key));
+                       prompt_cache_add(&pipeline->prompts, slot->kind_idx, &key));
     return DR_OK;
 }
 
-static enum dr_code encode_chunks(struct job *job, enum component_role role,
+static enum dr_code encode_chunks(struct job *job, struct slot *slot,
                                   const struct prompt_chunks *list,
                                   struct dr_error *err)
 {
     enum dr_code code = DR_OK;
     for (int32_t i = 0; code == DR_OK && i < list->count; ++i)
-        code = encode_chunk(job, role, &list->chunks[i], err);
+        code = encode_chunk(job, slot, &list->chunks[i], err);
     return code;
 }
 
-enum dr_code stage_text(struct job *job, enum component_role role, struct dr_error *err)
+enum dr_code stage_text(struct job *job, struct slot *slot, struct dr_error *err)
 {
     const struct job_request *const want = &job->request;
     job->stage = DR_STAGE_TEXT;
-    enum dr_code code = encode_chunks(job, role, &want->prompt_chunks[role], err);
+    enum dr_code code =
+        encode_chunks(job, slot, &want->prompt_chunks[slot->kind_idx], err);
     if (code == DR_OK && encodes_negative(job))
-        code = encode_chunks(job, role, &want->negative_chunks[role], err);
+        code = encode_chunks(job, slot, &want->negative_chunks[slot->kind_idx], err);
     return code;
 }
 
@@ -296,6 +292,7 @@ static void take_mean(struct job *job)
 enum dr_code stage_encode(struct job *job, struct dr_error *err)
 {
     struct vae_encode_plan *const encode = &job->encode_plan;
+    struct slot *const slot = job->context.pipeline->vae_slot;
     const struct resize_shape shape = resize_of(job);
     float *const pixels = (void *)job->picture.data;
     void *const scratch =
@@ -303,7 +300,7 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     job->stage = DR_STAGE_ENCODE;
     enum dr_code code = image_reader_pixels(job->reader, pixels, err);
     stage_close_picture(job); /* what its decoder holds is not for the whole job */
-    if (code == DR_OK) code = bind(job, encode->plan, ROLE_VAE, err);
+    if (code == DR_OK) code = bind(job, encode->plan, slot, err);
     if (code != DR_OK) return code;
     expect(encode->plan, encode->image, image_shape(job));
     expect(encode->plan, encode->moments, latent_shape(job, 1, 2 * LATENT_CHANNELS));
@@ -312,8 +309,7 @@ enum dr_code stage_encode(struct job *job, struct dr_error *err)
     struct stage_progress cookie = {job, 0};
     const struct plan_progress progress = plan_progress_of(&cookie);
     const double started = clock_ms();
-    code =
-        with_whole_weights(job, ROLE_VAE, plan_run(encode->plan, &progress, err), err);
+    code = with_whole_weights(slot, plan_run(encode->plan, &progress, err), err);
     if (code != DR_OK) return code;
     if (!job->request.wants_sample) job->vae_ms += clock_ms() - started;
     plan_read(encode->plan, encode->moments, 0, 2 * job->count, job->moments);
@@ -396,13 +392,14 @@ static void apply_prompt(struct job *job, int32_t image_idx,
     const struct pipeline *const pipeline = job->context.pipeline;
     const int32_t chunk_count = stage_chunk_count(job);
     for (int32_t text_idx = 0; text_idx < pipeline->text_count; ++text_idx) {
+        const struct slot *const slot =
+            pipeline_slot(pipeline, DR_COMPONENT_TEXT, text_idx);
         const struct prompt_chunks *const list = lists ? &lists[text_idx] : NULL;
         assert(!list || list->count == chunk_count);
         for (int32_t i = 0; i < chunk_count; ++i) {
             const struct conditioning_place place = {image_idx, i, text_idx};
             const float *const row =
-                list ? find_row(job, (enum component_role)text_idx, &list->chunks[i])
-                     : NULL;
+                list ? find_row(job, slot, &list->chunks[i]) : NULL;
             assert(row || !list); /* one that is missing would pass for zeros */
             conditioning_apply(pipeline, &job->unet_plan, place, row);
         }
@@ -422,12 +419,14 @@ static void copy_conditioning(struct job *job)
 enum dr_code stage_sample(struct job *job, struct dr_error *err)
 {
     job->stage = DR_STAGE_UNET;
-    enum dr_code code = bind(job, job->unet_plan.plan, ROLE_UNET, err);
+    struct slot *const slot =
+        pipeline_slot(job->context.pipeline, DR_COMPONENT_UNET, 0);
+    enum dr_code code = bind(job, job->unet_plan.plan, slot, err);
     if (code != DR_OK) return code;
     check_unet_plan(job);
     copy_conditioning(job);
     for (int32_t i = 0; code == DR_OK && i < job->request.batch; ++i)
-        code = with_whole_weights(job, ROLE_UNET, sample_image(job, i, err), err);
+        code = with_whole_weights(slot, sample_image(job, i, err), err);
     return code;
 }
 
@@ -474,7 +473,7 @@ static char *parameters_text(const struct job *job, int32_t idx,
 {
     const struct job_request *const want = &job->request;
     const struct pipeline *const pipeline = job->context.pipeline;
-    const bool own = vae == pipeline->slots[ROLE_VAE].base;
+    const bool own = vae == job->context.pipeline->vae_slot->base;
     const struct parameters parameters = {
         .prompt = want->prompt,
         .negative = want->negative,
@@ -521,8 +520,7 @@ enum dr_code stage_check_text(const struct job *job, struct dr_error *err)
 {
     static const char digest[] = "0000000000";
     const struct job_request *const want = &job->request;
-    const struct source *const vae =
-        slot_active(&job->context.pipeline->slots[ROLE_VAE]);
+    const struct source *const vae = slot_active(job->context.pipeline->vae_slot);
     enum dr_code code = DR_OK;
     if (!job->images || !want->wants_sample || !want->wants_decode ||
         want->output_is_latent)
@@ -575,13 +573,13 @@ static enum dr_code write_picture(struct job *job, int32_t idx, struct dr_error 
     if (want->output_is_latent || !job->images[idx].path[0]) return DR_OK;
     job->stage = DR_STAGE_WRITE;
     job_report(job, idx, 0, 0.0);
-    const struct pipeline *const pipeline = job->context.pipeline;
-    const struct source *const vae = pipeline->slots[ROLE_VAE].resident;
+    const struct source *const model =
+        pipeline_slot(job->context.pipeline, DR_COMPONENT_UNET, 0)->base;
+    const struct source *const vae = job->context.pipeline->vae_slot->resident;
     char of_model[DIGEST_HEX], of_vae[DIGEST_HEX];
     char *const text =
         want->wants_sample
-            ? parameters_text(job, idx, vae,
-                              digest_text(pipeline->slots[ROLE_UNET].base, of_model),
+            ? parameters_text(job, idx, vae, digest_text(model, of_model),
                               digest_text(vae, of_vae))
             : NULL;
     const struct image_write_options options = write_options(job, idx, text);
@@ -611,6 +609,7 @@ static void write_decoder_input(struct job *job, int32_t idx)
 static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *err)
 {
     const struct vae_decode_plan *const decode = &job->decode_plan;
+    struct slot *const slot = job->context.pipeline->vae_slot;
     struct stage_progress cookie = {job, idx};
     const struct plan_progress progress = plan_progress_of(&cookie);
     expect(decode->plan, decode->latent, latent_shape(job, 1, LATENT_CHANNELS));
@@ -619,7 +618,7 @@ static enum dr_code decode_image(struct job *job, int32_t idx, struct dr_error *
     job->stage = DR_STAGE_DECODE;
     write_decoder_input(job, idx);
     const enum dr_code code =
-        with_whole_weights(job, ROLE_VAE, plan_run(decode->plan, &progress, err), err);
+        with_whole_weights(slot, plan_run(decode->plan, &progress, err), err);
     if (code != DR_OK) return code;
     job->vae_ms += clock_ms() - started;
     ++job->vae_runs;
@@ -638,7 +637,8 @@ enum dr_code stage_decode(struct job *job, struct dr_error *err)
 {
     const int32_t count = job->request.batch;
     int32_t done = 0;
-    enum dr_code code = bind(job, job->decode_plan.plan, ROLE_VAE, err);
+    enum dr_code code =
+        bind(job, job->decode_plan.plan, job->context.pipeline->vae_slot, err);
     while (code == DR_OK && done < count) {
         code = decode_image(job, done, err);
         if (code == DR_OK) ++done;

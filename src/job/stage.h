@@ -9,9 +9,9 @@
 
 #include "job/job.h"
 
-/* Are this encoder's rows of both prompts (of the negative one only where it is encoded) in the cache? Counts
- * as a use of those that are. */
-bool stage_text_is_cached(const struct job *job, enum component_role role);
+/* Does the cache hold the rows that the encoder in this slot makes of both prompts (of the negative one
+ * only where it is encoded)? Counts as a use of those that it holds. */
+bool stage_text_is_cached(const struct job *job, const struct slot *slot);
 
 /* Chunks of each prompt; the context has 77 tokens for each. */
 int32_t stage_chunk_count(const struct job *job);
@@ -28,7 +28,7 @@ void stage_close_picture(struct job *job);
 enum dr_code stage_check_text(const struct job *job,
                               struct dr_error *err) DR_MUST_CHECK;
 
-enum dr_code stage_text(struct job *job, enum component_role role,
+enum dr_code stage_text(struct job *job, struct slot *slot,
                         struct dr_error *err) DR_MUST_CHECK;
 enum dr_code stage_encode(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 enum dr_code stage_sample(struct job *job, struct dr_error *err) DR_MUST_CHECK;

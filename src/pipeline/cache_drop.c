@@ -17,8 +17,8 @@ static bool has_shard(const struct tensor_file *file, const struct file_identity
 static bool is_resident_from(const struct pipeline *pipeline,
                              const struct file_identity *shard)
 {
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        const struct source *const source = pipeline->slots[role].resident;
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        const struct source *const source = pipeline->slots[i].resident;
         if (source && has_shard(source->spec->index->file, shard)) return true;
     }
     return false;

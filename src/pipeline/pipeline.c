@@ -6,10 +6,56 @@
 #include <string.h>
 
 #include "base/path.h"
-static const char *const slot_names[ROLE_COUNT] = {[ROLE_TEXT] = "text",
-                                                   [ROLE_TEXT2] = "text2",
-                                                   [ROLE_UNET] = "unet",
-                                                   [ROLE_VAE] = "vae"};
+/* The components of a file that are text encoders, in their order. */
+static const enum component_role text_roles[PIPELINE_TEXTS] = {ROLE_TEXT, ROLE_TEXT2};
+
+/* ---- the list of slots ------------------------------------------------------------------- */
+
+struct slot *pipeline_slot(const struct pipeline *pipeline, enum dr_component_kind kind,
+                           int32_t kind_idx)
+{
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        struct slot *const slot = &pipeline->slots[i];
+        if (slot->kind == kind && slot->kind_idx == kind_idx) return slot;
+    }
+    return NULL;
+}
+
+unsigned pipeline_slot_bit(const struct pipeline *pipeline, const struct slot *slot)
+{
+    return 1U << (slot - pipeline->slots);
+}
+
+struct slot *pipeline_add_slot(struct pipeline *pipeline, enum dr_component_kind kind,
+                               const char *name)
+{
+    int32_t kind_idx = 0;
+    assert(pipeline->slot_count < PIPELINE_SLOTS);
+    while (pipeline_slot(pipeline, kind, kind_idx))
+        ++kind_idx;
+    struct slot *const slot = &pipeline->slots[pipeline->slot_count++];
+    *slot = (struct slot){.kind = kind, .kind_idx = kind_idx, .name = name};
+    return slot;
+}
+
+/* Those of the checkpoint's family, whether it has a base for them or not. */
+static enum dr_code add_slots(struct pipeline *pipeline, struct dr_error *err)
+{
+    pipeline->slots = calloc(PIPELINE_SLOTS, sizeof *pipeline->slots);
+    if (!pipeline->slots)
+        return error_set(err, DR_NOMEM, "no memory to open %.400s", pipeline->path);
+    pipeline->text_count = pipeline->checkpoint.family == FAMILY_SDXL ? 2 : 1;
+    for (int32_t i = 0; i < pipeline->text_count; ++i)
+        (void)pipeline_add_slot(pipeline, DR_COMPONENT_TEXT,
+                                component_role_name(text_roles[i]));
+    (void)pipeline_add_slot(pipeline, DR_COMPONENT_UNET,
+                            component_role_name(ROLE_UNET));
+    pipeline->vae_slot =
+        pipeline_add_slot(pipeline, DR_COMPONENT_VAE, component_role_name(ROLE_VAE));
+    return DR_OK;
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
 
 static void note_problem(struct pipeline *pipeline, const struct dr_error *err)
 {
@@ -18,58 +64,72 @@ static void note_problem(struct pipeline *pipeline, const struct dr_error *err)
                    used ? "; " : "", err->message);
 }
 
-static void set_base(struct pipeline *pipeline, enum component_role role,
+static void set_base(struct pipeline *pipeline, struct slot *slot,
                      const struct component_spec *spec)
 {
-    pipeline->sources[role] =
-        (struct source){.name = slot_names[role], .spec = spec, .path = pipeline->path};
-    component_pack_init(&pipeline->sources[role].pack, pipeline->packs);
-    pipeline->slots[role].base = &pipeline->sources[role];
+    struct source *const base = &pipeline->sources[slot - pipeline->slots];
+    *base = (struct source){.name = slot->name, .spec = spec, .path = pipeline->path};
+    component_pack_init(&base->pack, pipeline->packs);
+    slot->base = base;
 }
 
-static_assert(ROLE_TEXT == 0 && ROLE_TEXT2 == 1, "a text encoder's place is its role");
-
-static void open_text(struct pipeline *pipeline, enum component_role role,
-                      enum dtype dtype)
+static void open_text(struct pipeline *pipeline, struct slot *slot, enum dtype dtype)
 {
     struct dr_error problem;
-    struct clip_text_spec **const spec = &pipeline->text[role];
-    const struct component_index *const part = &pipeline->checkpoint.components[role];
+    struct clip_text_spec **const spec = &pipeline->text[slot->kind_idx];
+    const struct component_index *const part =
+        &pipeline->checkpoint.components[text_roles[slot->kind_idx]];
     if (!part->count) return;
     if (clip_text_spec_create(spec, part, pipeline->checkpoint.family, dtype,
                               &problem) == DR_OK)
-        set_base(pipeline, role, clip_text_component(*spec));
+        set_base(pipeline, slot, clip_text_component(*spec));
     else
         note_problem(pipeline, &problem);
 }
 
-/* A text encoder or VAE that is broken is as one that is missing: the rest is usable. An
- * unusable UNet is the checkpoint's failure. */
+static enum dr_code open_unet(struct pipeline *pipeline, struct slot *slot,
+                              enum dtype dtype, struct dr_error *err)
+{
+    const struct component_index *const part =
+        &pipeline->checkpoint.components[ROLE_UNET];
+    if (!part->count) return DR_OK;
+    const enum dr_code code = unet_spec_create(&pipeline->unet, part,
+                                               pipeline->checkpoint.family, dtype, err);
+    if (code == DR_OK)
+        set_base(pipeline, slot, unet_component(pipeline->unet));
+    else
+        error_prefix(err, "%.300s", pipeline->path);
+    return code;
+}
+
+static void open_vae(struct pipeline *pipeline, struct slot *slot, enum dtype dtype)
+{
+    struct dr_error problem;
+    const struct component_index *const part =
+        &pipeline->checkpoint.components[ROLE_VAE];
+    if (!part->count) return;
+    if (vae_spec_create(&pipeline->vae, part, pipeline->checkpoint.family, dtype,
+                        &problem) == DR_OK)
+        set_base(pipeline, slot, vae_component(pipeline->vae));
+    else
+        note_problem(pipeline, &problem);
+}
+
+/* A broken text encoder or VAE counts as missing: the rest is usable. A broken UNet makes the whole
+ * checkpoint fail. */
 static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
                                struct dr_error *err)
 {
-    const struct component_index *const parts = pipeline->checkpoint.components;
-    const enum family family = pipeline->checkpoint.family;
-    struct dr_error problem;
-    if (parts[ROLE_UNET].count) {
-        const enum dr_code code =
-            unet_spec_create(&pipeline->unet, &parts[ROLE_UNET], family, dtype, err);
-        if (code != DR_OK) {
-            error_prefix(err, "%.300s", pipeline->path);
-            return code;
+    enum dr_code code = DR_OK;
+    for (int32_t i = 0; i < pipeline->slot_count && code == DR_OK; ++i) {
+        struct slot *const slot = &pipeline->slots[i];
+        switch (slot->kind) {
+        case DR_COMPONENT_TEXT: open_text(pipeline, slot, dtype); break;
+        case DR_COMPONENT_UNET: code = open_unet(pipeline, slot, dtype, err); break;
+        case DR_COMPONENT_VAE: open_vae(pipeline, slot, dtype); break;
         }
-        set_base(pipeline, ROLE_UNET, unet_component(pipeline->unet));
     }
-    for (int32_t i = 0; i < pipeline->text_count; ++i)
-        open_text(pipeline, (enum component_role)i, dtype);
-    if (parts[ROLE_VAE].count) {
-        if (vae_spec_create(&pipeline->vae, &parts[ROLE_VAE], family, dtype,
-                            &problem) == DR_OK)
-            set_base(pipeline, ROLE_VAE, vae_component(pipeline->vae));
-        else
-            note_problem(pipeline, &problem);
-    }
-    return DR_OK;
+    return code;
 }
 
 static enum dr_code check_family(const struct pipeline *pipeline, struct dr_error *err)
@@ -96,8 +156,8 @@ static enum dr_code check_family(const struct pipeline *pipeline, struct dr_erro
 static enum dr_code check_unused(struct pipeline *pipeline, struct dr_error *err)
 {
     enum dr_code code = DR_OK;
-    for (int role = 0; role < ROLE_COUNT && code == DR_OK; ++role) {
-        const struct source *const base = pipeline->slots[role].base;
+    for (int32_t i = 0; i < pipeline->slot_count && code == DR_OK; ++i) {
+        const struct source *const base = pipeline->slots[i].base;
         if (base) code = component_note_unused(base->spec, &pipeline->checkpoint, err);
     }
     return code;
@@ -108,13 +168,22 @@ static enum dr_code check_meaning(struct pipeline *pipeline, bool force,
 {
     unsigned roles =
         1U << ROLE_COUNT; /* how the whole is run, and what is usable of it */
-    for (int role = 0; role < ROLE_COUNT; ++role)
-        if (pipeline->slots[role].base) roles |= 1U << role;
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        const struct source *const base = pipeline->slots[i].base;
+        if (base) roles |= 1U << base->spec->index->role;
+    }
     const enum dr_code code = check_unused(pipeline, err);
     return code == DR_OK
                ? meaning_check(&pipeline->checkpoint, roles, force, pipeline->warnings,
                                sizeof pipeline->warnings, err)
                : code;
+}
+
+static bool has_base(const struct pipeline *pipeline)
+{
+    for (int32_t i = 0; i < pipeline->slot_count; ++i)
+        if (pipeline->slots[i].base) return true;
+    return false;
 }
 
 enum dr_code pipeline_open(struct pipeline **out, const char *path,
@@ -128,16 +197,12 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path,
     pipeline->packs = options->packs;
     (void)snprintf(pipeline->path, sizeof pipeline->path, "%s", path);
     path_stem(path, pipeline->name, sizeof pipeline->name);
-    for (int role = 0; role < ROLE_COUNT; ++role)
-        pipeline->slots[role].name = slot_names[role];
     enum dr_code code = checkpoint_open(&pipeline->checkpoint, path, err);
     if (code == DR_OK) code = check_family(pipeline, err);
-    pipeline->text_count = pipeline->checkpoint.family == FAMILY_SDXL ? 2 : 1;
+    if (code == DR_OK) code = add_slots(pipeline, err);
     if (code == DR_OK) code = open_specs(pipeline, options->dtype, err);
     if (code == DR_OK) code = check_meaning(pipeline, options->force, err);
-    if (code == DR_OK && !pipeline->slots[ROLE_UNET].base &&
-        !pipeline->slots[ROLE_VAE].base && !pipeline->slots[ROLE_TEXT].base &&
-        !pipeline->slots[ROLE_TEXT2].base)
+    if (code == DR_OK && !has_base(pipeline))
         code = error_set(err, DR_INCOMPLETE, "%.300s has no usable component: %.500s",
                          path, pipeline->problems);
     if (code != DR_OK) pipeline_close(&pipeline);
@@ -151,8 +216,9 @@ void pipeline_close(struct pipeline **pipeline)
     struct pipeline *const p = *pipeline;
     (void)pipeline_release(p);
     vae_file_close(&p->override);
-    for (int role = 0; role < ROLE_COUNT; ++role)
-        source_finish(&p->sources[role]);
+    for (int32_t i = 0; i < p->slot_count; ++i)
+        source_finish(&p->sources[i]);
+    free(p->slots);
     for (int i = 0; i < PIPELINE_TEXTS; ++i)
         clip_text_spec_destroy(&p->text[i]);
     unet_spec_destroy(&p->unet);
@@ -184,24 +250,23 @@ enum dr_code pipeline_settle(struct pipeline *pipeline,
 {
     enum component_pack_manner manner = settle->manner;
     enum dr_code code = DR_OK;
-    for (int role = 0; role < ROLE_COUNT && code == DR_OK; ++role) {
-        struct slot *const slot = &pipeline->slots[role];
-        if (!(settle->roles & 1U << role)) continue;
+    for (int32_t i = 0; i < pipeline->slot_count && code == DR_OK; ++i) {
+        struct slot *const slot = &pipeline->slots[i];
+        if (!(settle->slots & 1U << i)) continue;
         code = settle_one(slot, slot->base, settle, &manner, err);
         if (code == DR_OK && slot->override != settle->other)
             code = settle_one(slot, slot->override, settle, &manner, err);
     }
-    return code == DR_OK ? settle_one(&pipeline->slots[ROLE_VAE], settle->other, settle,
-                                      &manner, err)
-                         : code;
+    if (code != DR_OK || !settle->other) return code;
+    return settle_one(pipeline->vae_slot, settle->other, settle, &manner, err);
 }
 
 void pipeline_unsettle(struct pipeline *pipeline)
 {
     if (!pipeline) return;
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        source_unsettle(pipeline->slots[role].base);
-        source_unsettle(pipeline->slots[role].override);
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        source_unsettle(pipeline->slots[i].base);
+        source_unsettle(pipeline->slots[i].override);
     }
 }
 
@@ -212,20 +277,27 @@ bool pipeline_has_text(const struct pipeline *pipeline)
     return true;
 }
 
+/* There is such a slot, and the checkpoint has nothing for it. */
+static bool lacks(const struct pipeline *pipeline, enum dr_component_kind kind,
+                  int32_t kind_idx)
+{
+    const struct slot *const slot = pipeline_slot(pipeline, kind, kind_idx);
+    return slot && !slot->base;
+}
+
 void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_bytes)
 {
-    const bool has_text = pipeline->slots[ROLE_TEXT].base != NULL;
-    const bool has_text2 =
-        pipeline->text_count < 2 || pipeline->slots[ROLE_TEXT2].base != NULL;
-    const bool has_unet = pipeline->slots[ROLE_UNET].base != NULL;
-    const bool has_vae = pipeline->slots[ROLE_VAE].base != NULL;
-    (void)snprintf(text, text_bytes, "%s%s%s%s%s%s",
-                   has_text ? "" : "no text encoder: prompts cannot be encoded. ",
-                   has_text2 ? ""
-                             : "no second text encoder: prompts cannot be encoded. ",
-                   has_unet ? "" : "no UNet: it can encode and decode, not generate. ",
-                   has_vae ? "" : "no VAE of its own: choose one with --vae. ",
-                   pipeline->problems[0] ? "Unusable: " : "", pipeline->problems);
+    const bool lacks_text = lacks(pipeline, DR_COMPONENT_TEXT, 0);
+    const bool lacks_text2 = lacks(pipeline, DR_COMPONENT_TEXT, 1);
+    const bool lacks_unet = lacks(pipeline, DR_COMPONENT_UNET, 0);
+    const bool lacks_vae = lacks(pipeline, DR_COMPONENT_VAE, 0);
+    (void)snprintf(
+        text, text_bytes, "%s%s%s%s%s%s",
+        lacks_text ? "no text encoder: prompts cannot be encoded. " : "",
+        lacks_text2 ? "no second text encoder: prompts cannot be encoded. " : "",
+        lacks_unet ? "no UNet: it can encode and decode, not generate. " : "",
+        lacks_vae ? "no VAE of its own: choose one with --vae. " : "",
+        pipeline->problems[0] ? "Unusable: " : "", pipeline->problems);
 }
 
 struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline,
@@ -233,25 +305,23 @@ struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline,
 {
     struct vae_file *const before = pipeline->override;
     pipeline->override = file_take;
-    pipeline->slots[ROLE_VAE].override = file_take ? &file_take->source : NULL;
+    pipeline->vae_slot->override = file_take ? &file_take->source : NULL;
     return before;
 }
 
 struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline)
 {
     struct pipeline_bytes bytes = {0};
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        const struct slot *const slot = &pipeline->slots[role];
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        const struct slot *const slot = &pipeline->slots[i];
         const struct source *const active = slot_active(slot);
+        const size_t save = slot->override ? source_save_bytes(slot->base) : 0;
         bytes.resident += region_private_bytes(&slot->weights);
+        if (save > bytes.scratch) bytes.scratch = save;
         if (!active || slot->resident == active) continue;
         bytes.missing += source_weights_bytes(active);
         const size_t scratch = source_scratch_bytes(active);
         if (scratch > bytes.scratch) bytes.scratch = scratch;
-    }
-    if (pipeline->override) {
-        const size_t save = source_save_bytes(pipeline->slots[ROLE_VAE].base);
-        if (save > bytes.scratch) bytes.scratch = save;
     }
     return bytes;
 }
@@ -259,8 +329,8 @@ struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline)
 size_t pipeline_release_weights(struct pipeline *pipeline)
 {
     size_t bytes = 0;
-    for (int role = 0; role < ROLE_COUNT; ++role)
-        bytes += slot_release(&pipeline->slots[role]);
+    for (int32_t i = 0; i < pipeline->slot_count; ++i)
+        bytes += slot_release(&pipeline->slots[i]);
     return bytes;
 }
 
@@ -271,22 +341,22 @@ size_t pipeline_release(struct pipeline *pipeline)
     return bytes + pipeline_release_weights(pipeline);
 }
 
-unsigned pipeline_resident_roles(const struct pipeline *pipeline)
+unsigned pipeline_resident_slots(const struct pipeline *pipeline)
 {
-    unsigned roles = 0;
-    for (int role = 0; role < ROLE_COUNT; ++role)
-        if (pipeline->slots[role].resident) roles |= 1U << role;
-    return roles;
+    unsigned slots = 0;
+    for (int32_t i = 0; i < pipeline->slot_count; ++i)
+        if (pipeline->slots[i].resident) slots |= 1U << i;
+    return slots;
 }
 
-enum dr_code pipeline_load_again(struct pipeline *pipeline, unsigned roles,
+enum dr_code pipeline_load_again(struct pipeline *pipeline, unsigned slots,
                                  struct ledger *ledger, struct dr_error *err)
 {
     const struct slot_load_options options = {.ledger = ledger, .order = SLOT_SWAP};
     enum dr_code worst = DR_OK;
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        struct slot *const slot = &pipeline->slots[role];
-        if (!(roles & 1U << role) || !slot_active(slot)) continue;
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        struct slot *const slot = &pipeline->slots[i];
+        if (!(slots & 1U << i) || !slot_active(slot)) continue;
         const enum dr_code code = slot_load(slot, &options, worst ? NULL : err);
         if (worst == DR_OK) worst = code;
     }

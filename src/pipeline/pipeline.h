@@ -1,5 +1,9 @@
 /* pipeline — an opened checkpoint: its specs, and a slot for each of its components.
  *
+ * The slots are a list, in the order in which they are loaded, measured and reported: the text
+ * encoders of the family, the UNet, the VAE. A slot is found by its kind and its index among those of
+ * its kind. A set of slots is a mask: bit i stands for slots[i].
+ *
  * Opening reads the index alone (names and shapes), so that a bad file is refused before
  * anything that runs is touched. Weights come when slots are loaded.
  *
@@ -23,7 +27,9 @@
 #include "sampling/sampler.h"
 
 enum {
-    PIPELINE_TEXTS = PROMPT_CACHE_TEXTS
+    PIPELINE_TEXTS = PROMPT_CACHE_TEXTS,
+    PIPELINE_SLOTS = 16, /* at most */
+    PIPELINE_ALL_SLOTS = (1 << PIPELINE_SLOTS) - 1
 };
 
 struct pipeline {
@@ -31,14 +37,15 @@ struct pipeline {
     char name[256];                 /* stem of the path */
     const struct pack_store *packs; /* borrowed; NULL: none */
     struct checkpoint checkpoint;
-    /* Text encoders: of ROLE_TEXT, and where the family has two, of ROLE_TEXT2, whose values
-     * are their places here. NULL: the checkpoint has none. */
+    /* By the text encoder's index. NULL: the checkpoint has none that is usable. */
     struct clip_text_spec *text[PIPELINE_TEXTS];
     int32_t text_count; /* that the family has */
     struct unet_spec *unet;
     struct vae_spec *vae; /* its own; NULL: none */
-    struct source sources[ROLE_COUNT];
-    struct slot slots[ROLE_COUNT];
+    struct slot *slots;   /* owned; room for PIPELINE_SLOTS, so that they never move */
+    int32_t slot_count;
+    struct slot *vae_slot; /* the first VAE's, whose override the setting chooses */
+    struct source sources[PIPELINE_SLOTS]; /* of the checkpoint: the base of slots[i] */
     struct prompt_cache prompts;
     struct vae_said said;             /* of the VAE, for this checkpoint */
     struct vae_resolution resolution; /* what it means */
@@ -64,11 +71,20 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path,
 /* Releases weights, override and files. NULL and *pipeline == NULL are fine. */
 void pipeline_close(struct pipeline **pipeline);
 
-/* Find or reserve the packs of the components in `roles` (a bit each), base and override, and of
- * `other`, a source that may take a slot; what is not used by the end of the call is let go of by
+/* The slot of this kind with this index among those of its kind; NULL where there is none. */
+struct slot *pipeline_slot(const struct pipeline *pipeline, enum dr_component_kind kind,
+                           int32_t kind_idx);
+/* The mask of this slot alone. */
+unsigned pipeline_slot_bit(const struct pipeline *pipeline, const struct slot *slot);
+/* Append a slot without a base. name: static. There are fewer than PIPELINE_SLOTS. */
+struct slot *pipeline_add_slot(struct pipeline *pipeline, enum dr_component_kind kind,
+                               const char *name);
+
+/* Find or reserve the packs of the slots in the mask `slots`, base and override, and of `other`, a
+ * source that may take vae_slot; what is not used by the end of the call is let go of by
  * pipeline_unsettle. Errors: DR_CANCELLED. */
 struct pipeline_settle {
-    unsigned roles;
+    unsigned slots;
     struct source *other; /* may be NULL */
     enum component_pack_manner manner;
     struct ledger *ledger;
@@ -85,7 +101,7 @@ bool pipeline_has_text(const struct pipeline *pipeline);
 /* "" or a sentence: which components the checkpoint lacks and what to do. */
 void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_bytes);
 
-/* Make `file` (taken; NULL: base) the setting's override. Returns the one before, now the
+/* Make `file` (taken; NULL: base) the setting's override, in vae_slot. Returns the one before, now the
  * caller's. The slot's weights are not touched: slot_load does that. */
 struct vae_file *pipeline_exchange_vae(struct pipeline *pipeline,
                                        struct vae_file *file_take);
@@ -101,12 +117,11 @@ struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline);
 size_t pipeline_release(struct pipeline *pipeline);
 size_t pipeline_release_weights(struct pipeline *pipeline);
 
-/* The way back of a switch that had to make room: which roles are resident (a bit each), and load
- * those again. Nobody watches that, and what cancelled the way there does not stop it. It goes as far
+/* The way back of a switch that had to make room: which slots are resident, and load those again. Nobody watches that, and what cancelled the way there does not stop it. It goes as far
  * as it can; on error what is missing is read again when a job needs it. Errors: slot_load's, the
  * first. */
-unsigned pipeline_resident_roles(const struct pipeline *pipeline);
-enum dr_code pipeline_load_again(struct pipeline *pipeline, unsigned roles,
+unsigned pipeline_resident_slots(const struct pipeline *pipeline);
+enum dr_code pipeline_load_again(struct pipeline *pipeline, unsigned slots,
                                  struct ledger *ledger,
                                  struct dr_error *err) DR_MUST_CHECK;
 

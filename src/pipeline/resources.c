@@ -31,11 +31,11 @@ void resources_begin_progress(struct resources *resources,
 }
 
 enum dr_code resources_settle(struct resources *resources, struct pipeline *pipeline,
-                              unsigned roles, struct source *other,
+                              unsigned slots, struct source *other,
                               struct dr_error *err)
 {
     const struct component_progress progress = {.cancel = resources->cancel};
-    const struct pipeline_settle settle = {.roles = roles,
+    const struct pipeline_settle settle = {.slots = slots,
                                            .other = other,
                                            .manner = COMPONENT_PACK_WAIT,
                                            .ledger = &resources->ledger,

@@ -39,10 +39,9 @@ void resources_begin_progress(struct resources *resources,
                               struct load_progress *progress, uint64_t total_bytes);
 
 /* pipeline_settle with these packs, this ledger and this cancel flag. What is reserved and not used
- * is given up by pipeline_unsettle. roles: a bit for each. other: a source that may take a slot, or
- * NULL. Errors: DR_CANCELLED. */
+ * is given up by pipeline_unsettle. slots: a mask. other: a source that may take the VAE's slot, or NULL. Errors: DR_CANCELLED. */
 enum dr_code resources_settle(struct resources *resources, struct pipeline *pipeline,
-                              unsigned roles, struct source *other,
+                              unsigned slots, struct source *other,
                               struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -29,6 +29,7 @@
 #ifndef PIPELINE_SLOT_H
 #define PIPELINE_SLOT_H
 
+#include "darkroom/darkroom.h"
 #include "model/component_pack.h"
 
 /* Where a component's weights come from. Lies with whoever opened the file. */
@@ -42,8 +43,10 @@ struct source {
 };
 
 struct slot {
-    const char *name;        /* "unet": the region's component, static */
-    struct source *base;     /* NULL: the checkpoint has no such component */
+    enum dr_component_kind kind;
+    int32_t kind_idx;    /* among the slots of its kind: the second text encoder is 1 */
+    const char *name;    /* "unet": the region's component, static */
+    struct source *base; /* NULL: the checkpoint has no such component */
     struct source *override; /* NULL: none */
     struct source *resident; /* whose weights are in memory; NULL: released */
     struct region weights;

@@ -9,15 +9,15 @@
 #include "switch/vae_switch.h"
 #include "switch/vae_trial.h"
 
-/* Which roles: a bit each. */
+/* The slots of the mask, in the order of the list. */
 static enum dr_code load_slots(struct current_model *model, struct pipeline *pipeline,
-                               unsigned roles, struct load_progress *progress,
+                               unsigned slots, struct load_progress *progress,
                                struct dr_error *err)
 {
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        struct slot *const slot = &pipeline->slots[role];
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        struct slot *const slot = &pipeline->slots[i];
         const struct source *const active = slot_active(slot);
-        if (!(roles & 1U << role) || !active || slot->resident == active) continue;
+        if (!(slots & 1U << i) || !active || slot->resident == active) continue;
         const struct slot_load_options options = {
             .ledger = &model->resources->ledger,
             .order = SLOT_SWAP,
@@ -29,21 +29,16 @@ static enum dr_code load_slots(struct current_model *model, struct pipeline *pip
     return DR_OK;
 }
 
-enum {
-    ALL_ROLES = (1 << ROLE_COUNT) - 1
-};
-
 /* The bytes of the files that load_or_fall_back reads where nothing goes wrong. */
 static uint64_t bytes_to_read(const struct pipeline *pipeline)
 {
     uint64_t bytes = 0;
-    for (int role = 0; role < ROLE_COUNT; ++role) {
-        const struct slot *const slot = &pipeline->slots[role];
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        const struct slot *const slot = &pipeline->slots[i];
         const struct source *const active = slot_active(slot);
         if (active && slot->resident != active) bytes += source_file_bytes(active);
     }
-    if (pipeline->override)
-        bytes += source_unsaved_bytes(pipeline->slots[ROLE_VAE].base);
+    if (pipeline->override) bytes += source_unsaved_bytes(pipeline->vae_slot->base);
     return bytes;
 }
 
@@ -53,7 +48,7 @@ static enum dr_code load_vae(struct current_model *model, struct pipeline *pipel
                              struct vae_trial *trial, struct load_progress *progress,
                              struct dr_error *err)
 {
-    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct slot *const slot = pipeline->vae_slot;
     const struct source *const active = slot_active(slot);
     if (!active || slot->resident == active) return DR_OK;
     struct slot_load_options options = {
@@ -72,7 +67,7 @@ static enum dr_code load_vae(struct current_model *model, struct pipeline *pipel
 static enum dr_code load_or_fall_back(struct current_model *model,
                                       struct pipeline *pipeline, struct dr_error *err)
 {
-    const unsigned others = ALL_ROLES & ~(1U << ROLE_VAE);
+    const unsigned vae = pipeline_slot_bit(pipeline, pipeline->vae_slot);
     struct vae_trial trial;
     struct dr_error why = {0};
     struct load_progress progress;
@@ -84,14 +79,15 @@ static enum dr_code load_or_fall_back(struct current_model *model,
         load_progress_replace(&progress, bytes_to_read(pipeline));
         code = DR_OK;
     }
-    if (code == DR_OK) code = load_slots(model, pipeline, others, &progress, &why);
+    if (code == DR_OK)
+        code = load_slots(model, pipeline, PIPELINE_ALL_SLOTS & ~vae, &progress, &why);
     if (code == DR_OK) {
         code = load_vae(model, pipeline, &trial, &progress, &why);
         if (code != DR_OK && code != DR_CANCELLED && pipeline->override) {
             vae_trial_end(&trial);
             vae_switch_fall_back(model, pipeline, &why);
             load_progress_replace(&progress, bytes_to_read(pipeline));
-            code = load_slots(model, pipeline, 1U << ROLE_VAE, &progress, &why);
+            code = load_slots(model, pipeline, vae, &progress, &why);
         }
     }
     vae_trial_end(&trial);
@@ -116,7 +112,7 @@ static enum dr_code load_beside_or_after(struct current_model *model,
     struct pipeline *const old = model->pipeline;
     unsigned released = 0;
     if (!fits_whole(model, fresh) && old) {
-        released = pipeline_resident_roles(old);
+        released = pipeline_resident_slots(old);
         (void)pipeline_release_weights(old);
     }
     if (!fits_whole(model, fresh) && old) prompt_cache_close(&old->prompts);
@@ -139,14 +135,14 @@ static enum dr_code load_beside_or_after(struct current_model *model,
 static enum dr_code load_rest(struct current_model *model, struct dr_error *err)
 {
     struct pipeline *const pipeline = model->pipeline;
-    const unsigned before = pipeline_resident_roles(pipeline);
+    const unsigned before = pipeline_resident_slots(pipeline);
     enum dr_code code =
-        resources_settle(model->resources, pipeline, ALL_ROLES, NULL, err);
+        resources_settle(model->resources, pipeline, PIPELINE_ALL_SLOTS, NULL, err);
     if (code != DR_OK) return code;
     if (!fits_whole(model, pipeline)) return DR_OK;
     code = load_or_fall_back(model, pipeline, err);
-    for (int role = 0; code != DR_OK && role < ROLE_COUNT; ++role)
-        if (!(before & 1U << role)) (void)slot_release(&pipeline->slots[role]);
+    for (int32_t i = 0; code != DR_OK && i < pipeline->slot_count; ++i)
+        if (!(before & 1U << i)) (void)slot_release(&pipeline->slots[i]);
     return code;
 }
 
@@ -192,7 +188,7 @@ static enum dr_code load_model(struct current_model *model,
         resources_log(model->resources, DR_LOG_WARNING, "%s", fresh->warnings);
     code = vae_switch_apply_setting(model, fresh, err);
     if (model->eager && code == DR_OK)
-        code = resources_settle(model->resources, fresh, ALL_ROLES, NULL, err);
+        code = resources_settle(model->resources, fresh, PIPELINE_ALL_SLOTS, NULL, err);
     if (model->eager && code == DR_OK)
         code = load_beside_or_after(model, fresh, note, note_bytes, err);
     if (code != DR_OK) {
@@ -230,7 +226,7 @@ size_t model_switch_release_vae(struct current_model *model)
 {
     struct pipeline *const pipeline = model->pipeline;
     if (!pipeline) return 0;
-    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct slot *const slot = pipeline->vae_slot;
     const struct source *const active = slot_active(slot);
     const size_t bytes = slot_release(slot);
     if (active)

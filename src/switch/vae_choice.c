@@ -60,7 +60,7 @@ bool vae_choice_pair(const struct pipeline *pipeline, struct vae_file *file,
 {
     if (!file || file->forced || !pipeline->vae) return false;
     *pair = (struct latent_pair){.own = pipeline->vae,
-                                 .own_source = pipeline->slots[ROLE_VAE].base,
+                                 .own_source = pipeline->vae_slot->base,
                                  .other = file->spec,
                                  .other_source = &file->source};
     return true;

@@ -27,7 +27,7 @@ void vae_switch_fall_back(struct current_model *model, struct pipeline *pipeline
                           const struct dr_error *why)
 {
     const struct ledger *const ledger = &model->resources->ledger;
-    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct slot *const slot = pipeline->vae_slot;
     struct vae_resolution resolution;
     vae_choice_fall_back(model, &resolution, why);
     vae_choice_explain(&resolution, pipeline->said.note);
@@ -65,7 +65,7 @@ static struct vae_file *commit(struct current_model *model, struct vae_file *fil
 static enum dr_code load_vae(struct current_model *model, struct vae_trial *trial,
                              struct load_progress *progress, struct dr_error *err)
 {
-    struct slot *const slot = &model->pipeline->slots[ROLE_VAE];
+    struct slot *const slot = model->pipeline->vae_slot;
     const struct source *const active = slot_active(slot);
     if (active && slot->resident == active) return DR_OK;
     const size_t bytes = vae_trial_bytes(trial, active);
@@ -92,7 +92,7 @@ static enum dr_code load_vae(struct current_model *model, struct vae_trial *tria
 static uint64_t load_bytes(const struct current_model *model,
                            const struct source *wanted)
 {
-    const struct slot *const slot = &model->pipeline->slots[ROLE_VAE];
+    const struct slot *const slot = model->pipeline->vae_slot;
     const bool is_read = model->eager || slot->resident;
     return is_read && slot->resident != wanted ? source_file_bytes(wanted) : 0;
 }
@@ -102,12 +102,14 @@ static enum dr_code load_present(struct current_model *model, struct dr_error *e
 {
     struct vae_trial nothing = {0};
     struct load_progress progress;
+    struct pipeline *const pipeline = model->pipeline;
+    const struct slot *const slot = pipeline->vae_slot;
     const enum dr_code code =
-        resources_settle(model->resources, model->pipeline, 1U << ROLE_VAE, NULL, err);
+        resources_settle(model->resources, pipeline, pipeline_slot_bit(pipeline, slot),
+                         NULL, err);
     if (code != DR_OK) return code;
     resources_begin_progress(model->resources, &progress,
-                             load_bytes(model, slot_active(
-                                                   &model->pipeline->slots[ROLE_VAE])));
+                             load_bytes(model, slot_active(slot)));
     return load_vae(model, &nothing, &progress, err);
 }
 
@@ -118,14 +120,15 @@ static enum dr_code switch_vae(struct current_model *model, struct vae_file *fil
 {
     struct pipeline *const pipeline = model->pipeline;
     const struct ledger *const ledger = &model->resources->ledger;
-    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct slot *const slot = pipeline->vae_slot;
     struct source *const before = slot->override;
     const struct source *const wanted = file_take ? &file_take->source : slot->base;
     struct load_progress progress;
     struct vae_trial trial;
-    const unsigned resident = pipeline_resident_roles(pipeline);
-    enum dr_code code = resources_settle(model->resources, pipeline, 1U << ROLE_VAE,
-                                         file_take ? &file_take->source : NULL, err);
+    const unsigned resident = pipeline_resident_slots(pipeline);
+    enum dr_code code =
+        resources_settle(model->resources, pipeline, pipeline_slot_bit(pipeline, slot),
+                         file_take ? &file_take->source : NULL, err);
     if (code != DR_OK) {
         struct vae_file *unwanted_file = file_take;
         vae_file_close(&unwanted_file);

@@ -54,7 +54,7 @@ enum dr_code vae_trial_begin(struct vae_trial *trial, struct current_model *mode
                              enum vae_trial_room room, struct load_progress *progress,
                              struct dr_error *err)
 {
-    struct slot *const slot = &pipeline->slots[ROLE_VAE];
+    struct slot *const slot = pipeline->vae_slot;
     struct latent_probe_result result;
     struct latent_pair pair;
     *trial = (struct vae_trial){
