@@ -208,7 +208,8 @@ static void fill(unsigned char *data, size_t bytes, enum dtype dtype)
         if (dtype == DTYPE_F32) {
             memcpy(data + i, &x, sizeof x);
         } else {
-            const uint16_t half = dtype_bf16_from_f32(x);
+            uint16_t half;
+            dtype_to_bf16(&x, DTYPE_F32, &half, 1);
             memcpy(data + i, &half, sizeof half);
         }
     }

@@ -4,7 +4,6 @@
 #define BASE_CLOCK_H
 
 /* Since some fixed moment before the process started. */
-double clock_seconds(void);
 double clock_ms(void);
 
 #endif

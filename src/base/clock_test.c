@@ -6,10 +6,10 @@
 
 static void never_goes_back(void)
 {
-    double before = clock_seconds();
+    double before = clock_ms();
     for (int i = 0; i < 100000; ++i) {
-        const double now = clock_seconds();
-        if (now < before) check_fail_at("%.9f after %.9f", now, before);
+        const double now = clock_ms();
+        if (now < before) check_fail_at("%.6f after %.6f", now, before);
         before = now;
     }
 }
@@ -18,11 +18,10 @@ static void never_goes_back(void)
 static void measures_a_sleep(void)
 {
     const struct timespec nap = {.tv_nsec = 20000000};
-    const double before_ms = clock_ms(), before_seconds = clock_seconds();
+    const double before_ms = clock_ms();
     (void)nanosleep(&nap, NULL);
     check_real(clock_ms() - before_ms, >=, 19.9);
-    check_real(clock_seconds() - before_seconds, >=, 0.0199);
-    check_real(clock_seconds() - before_seconds, <, 60);
+    check_real(clock_ms() - before_ms, <, 60e3);
 }
 
 int main(void)

@@ -218,39 +218,3 @@ void dtype_to_bf16(const void *source, enum dtype type, uint16_t *target, size_t
     }
     bf16_loops[type][has_avx2()](source, target, count);
 }
-
-float dtype_f32_from_bf16(uint16_t bits)
-{
-    return f32_from_bf16(bits);
-}
-
-uint16_t dtype_bf16_from_f32(float value)
-{
-    return bf16_from_f32(value);
-}
-
-float dtype_f32_from_f16(uint16_t bits)
-{
-    return f32_from_f16(bits);
-}
-
-/* Shift right by a distance below 32, to nearest even. */
-static uint32_t shift_to_even(uint32_t value, unsigned distance)
-{
-    const uint32_t half = 1u << (distance - 1);
-    const uint32_t odd = (value >> distance) & 1u;
-    return (value + half - 1 + odd) >> distance;
-}
-
-uint16_t dtype_f16_from_f32(float value)
-{
-    const uint32_t bits = bits_of(value), magnitude = bits & 0x7FFFFFFFu;
-    const uint32_t sign = (bits >> 16) & 0x8000u;
-    if (magnitude > 0x7F800000u) return (uint16_t)(sign | 0x7E00u);
-    if (magnitude >= 0x477FF000u) return (uint16_t)(sign | 0x7C00u); /* from 65520 */
-    if (magnitude >= 0x38800000u)                                    /* from 2^-14 */
-        return (uint16_t)(sign | shift_to_even(magnitude - (112u << 23), 13));
-    if (magnitude < 0x33000000u) return (uint16_t)sign; /* below 2^-25: to zero */
-    const uint32_t mantissa = (magnitude & 0x007FFFFFu) | 0x00800000u;
-    return (uint16_t)(sign | shift_to_even(mantissa, 126u - (magnitude >> 23)));
-}

@@ -36,10 +36,4 @@ int dtype_is_float(enum dtype type);
 void dtype_to_f32(const void *source, enum dtype type, float *target, size_t count);
 void dtype_to_bf16(const void *source, enum dtype type, uint16_t *target, size_t count);
 
-/* One value. */
-float dtype_f32_from_bf16(uint16_t bits);
-uint16_t dtype_bf16_from_f32(float value);
-float dtype_f32_from_f16(uint16_t bits);
-uint16_t dtype_f16_from_f32(float value);
-
 #endif

@@ -1,6 +1,6 @@
 /* Every value of the small types, against arithmetic in double by the definition of each
  * format; array conversions against single ones, at odd lengths and odd addresses. */
-#include "base/dtype.h"
+#include "base/dtype_fixture.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -3,7 +3,7 @@
  * compute/ is the only folder that knows oneDNN. What it offers upward:
  *   weight.h     one operand of a network in the layout that the library executes
  *   plan.h       a network's run: values, operators, buffers, primitives; made, bound, run
- *   reference.h  the same operators as plain loops, for tests
+ *   reference_fixture.h  the same operators as plain loops, for tests
  */
 #ifndef COMPUTE_COMPUTE_H
 #define COMPUTE_COMPUTE_H

@@ -243,19 +243,3 @@ void plan_expect(const struct plan *plan, struct value value, struct shape shape
     assert(is->shape.c == shape.c);
     assert(is->dtype == dtype);
 }
-
-struct value plan_reshape(struct plan *plan, struct value x, struct shape shape)
-{
-    if (!plan_has(plan, x, "a reshape")) return VALUE_NONE;
-    const struct plan_value old = plan->values[x.id];
-    size_t bytes = 0;
-    if (!shape_bytes(shape, old.dtype, &bytes) ||
-        bytes != plan->buffers[old.buffer].bytes) {
-        plan_fail(plan, DR_BAD_INPUT,
-                  "a value of %d x %d x %d x %d cannot be seen as %d x %d x %d x %d",
-                  old.shape.n, old.shape.h, old.shape.w, old.shape.c, shape.n, shape.h,
-                  shape.w, shape.c);
-        return VALUE_NONE;
-    }
-    return add_value(plan, shape, old.dtype, old.buffer);
-}

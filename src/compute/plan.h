@@ -180,9 +180,6 @@ struct value plan_add(struct plan *plan, struct value a, struct value b);
 struct value plan_embed(struct plan *plan, struct value ids, const struct weight *table,
                         const struct weight *position);
 
-/* The same memory seen with other dims: n*h*w*c must not change. */
-struct value plan_reshape(struct plan *plan, struct value x, struct shape shape);
-
 /* ---- using -------------------------------------------------------------------------- */
 
 /* Make primitives, lay out buffers. Errors: the first sticky error; DR_NOMEM, DR_UNSUPPORTED. */

@@ -13,7 +13,6 @@
 
 #include "base/size.h"
 #include "compute/layout.h"
-#include "compute/team.h"
 
 static bool is_product(enum weight_kind kind)
 {
@@ -121,30 +120,6 @@ void weight_store_part(const struct weight *weight, const void *plain, void *tar
         };
         layout_pack(weight->layout, &part, target);
     }
-}
-
-struct store {
-    const struct weight *weight;
-    const void *plain;
-    void *target;
-};
-
-static void store_part(void *context, int64_t task_idx, int lane)
-{
-    const struct store *const store = context;
-    (void)lane;
-    weight_store_part(store->weight, store->plain, store->target, (int32_t)task_idx);
-}
-
-enum dr_code weight_store(const struct weight *weight, const void *plain, void *target,
-                          struct dr_error *err)
-{
-    if (!plain || !target)
-        return error_set(err, DR_BAD_INPUT, "a weight without bytes");
-    struct store store = {.weight = weight, .plain = plain, .target = target};
-    weight_store_begin(weight, target);
-    team_run(weight_part_count(weight), store_part, &store);
-    return DR_OK;
 }
 
 static void add_number(struct digest *digest, uint64_t number)

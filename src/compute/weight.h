@@ -61,18 +61,15 @@ struct weight_shape {
 enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape,
                          struct pool *pool, struct dr_error *err) DR_MUST_CHECK;
 
-/* Bytes of the plain form that weight_store reads: out*in*kh*kw elements of weight->dtype. */
+/* Bytes of the plain form, which weight_store_part reads: out*in*kh*kw elements of weight->dtype. */
 size_t weight_plain_bytes(const struct weight *weight);
 
 /* Write the operand from its plain row-major form ([out,in,kh,kw], [out,in], [n] or
  * [rows,width]; elements already in weight->dtype) to target (weight->bytes, 64-aligned).
- * Deterministic: padding is zeroed, so equal sources give equal bytes. */
-enum dr_code weight_store(const struct weight *weight, const void *plain, void *target,
-                          struct dr_error *err) DR_MUST_CHECK;
-
-/* The same in parts of WEIGHT_PART_OUTPUTS outputs (what is no product is one part), so that a part can
- * be stored while the plain form of the next is still made: begin once, then each part once, in
- * any order, by any threads. */
+ * Deterministic: padding is zeroed, so equal sources give equal bytes.
+ * It is stored in parts of WEIGHT_PART_OUTPUTS outputs (a vector or a table is one part), so that a
+ * part can be stored while the plain form of the next is still made: begin once, then each part
+ * once, in any order, by any threads. */
 #define WEIGHT_PART_OUTPUTS 64
 int32_t weight_part_count(const struct weight *weight);
 void weight_store_begin(const struct weight *weight, void *target);

@@ -46,8 +46,8 @@ static void stores_every_element_once(void)
         struct guarded stored = guarded_open((w.bytes + 63) / 64 * 64);
         struct guarded again = guarded_open((w.bytes + 63) / 64 * 64);
         memset(again.data, 0x11, again.bytes);
-        check_int(weight_store(&w, plain, stored.data, &err), ==, DR_OK);
-        check_int(weight_store(&w, plain, again.data, &err), ==, DR_OK);
+        weight_store(&w, plain, stored.data);
+        weight_store(&w, plain, again.data);
         check_bytes(stored.data, again.data, w.bytes);
         const int32_t window = w.kernel_height * w.kernel_width;
         for (int32_t o = 0; o < w.out; ++o)

@@ -176,11 +176,8 @@ enum {
     HEAD_BYTES = 512 /* signatures, tables, a latent file's header */
 };
 
-struct range {
-    uint64_t least, most;
-};
-
-static struct range picture_bytes(const char *path, const struct output_size *size)
+static struct output_range picture_bytes(const char *path,
+                                         const struct output_size *size)
 {
     enum image_format format = IMAGE_PNG;
     (void)image_format_from_path(path, &format);
@@ -191,26 +188,18 @@ static struct range picture_bytes(const char *path, const struct output_size *si
                                                 : PNG_LEAST_SHARE;
     const uint64_t grown =
         format == IMAGE_JPEG ? raw / 2 : raw / 500 + (uint64_t)size->height;
-    return (struct range){.least = raw / share + size->text_bytes,
-                          .most = raw + grown + 2 * size->text_bytes + HEAD_BYTES};
+    return (struct output_range){.least = raw / share + size->text_bytes,
+                                 .most =
+                                     raw + grown + 2 * size->text_bytes + HEAD_BYTES};
 }
 
-static struct range file_bytes(const char *path, const struct output_size *size)
+struct output_range output_file_bytes(const char *path, const struct output_size *size)
 {
     const uint64_t latents = (uint64_t)size->latent_bytes * (uint64_t)size->batch;
     return output_is_latent(path)
-               ? (struct range){.least = latents + LEAST_HEADER_BYTES,
-                                .most = latents + HEAD_BYTES}
+               ? (struct output_range){.least = latents + LEAST_HEADER_BYTES,
+                                       .most = latents + HEAD_BYTES}
                : picture_bytes(path, size);
-}
-
-void output_estimate(const char *path, const struct output_size *size, uint64_t *least,
-                     uint64_t *most)
-{
-    const struct range each = file_bytes(path, size);
-    const uint64_t count = output_is_latent(path) ? 1U : (uint64_t)size->batch;
-    *least = count * each.least;
-    *most = count * each.most;
 }
 
 /* Bytes that the disk gives back when this name is replaced. */
@@ -262,7 +251,7 @@ enum dr_code output_check_room(const char *path, const struct output_size *size,
 {
     char folder[DR_PATH_BYTES], need[16], have[16];
     struct statvfs system;
-    const struct range each = file_bytes(path, size);
+    const struct output_range each = output_file_bytes(path, size);
     warning[0] = '\0';
     const enum dr_code code = check_limit(path, each.least, err);
     if (code != DR_OK) return code;

@@ -32,10 +32,12 @@ struct output_size {
     size_t text_bytes;   /* that a picture carries */
 };
 
-/* What will be written at the least and at the most, all files together. For latents both are exact. A
- * picture's least is what a nearly flat one takes. */
-void output_estimate(const char *path, const struct output_size *size, uint64_t *least,
-                     uint64_t *most);
+/* What one file will have at the least and at the most: a picture, or all latents but for a few bytes of
+ * the header. A picture's least is what a nearly flat one takes. */
+struct output_range {
+    uint64_t least, most;
+};
+struct output_range output_file_bytes(const char *path, const struct output_size *size);
 
 /* Is there room on the disk? Errors: DR_IO with need and have where the least does not fit (or a limit for
  * files is below it). *warning is "" or says that the most does not. */

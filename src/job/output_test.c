@@ -173,7 +173,7 @@ static void estimates_hold(void)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
         for (int noise = 0; noise < 2; ++noise) {
             const char *const path = scratch_path(rows[i].name);
-            uint64_t random = 1, least, most;
+            uint64_t random = 1;
             for (size_t k = 0; k < sizeof rgb / sizeof *rgb; ++k) {
                 random = random * 6364136223846793005U + 1442695040888963407U;
                 const float value = (float)(random >> 40) / (float)(1 << 24);
@@ -187,25 +187,23 @@ static void estimates_hold(void)
                                                   .parameters = text};
             check(image_format_from_path(path, &options.format));
             check_int(image_write(path, &options, rgb, &problem), ==, DR_OK);
-            output_estimate(path,
-                            &(struct output_size){.width = SIDE,
-                                                  .height = SIDE,
-                                                  .batch = 1,
-                                                  .bits = rows[i].bits,
-                                                  .text_bytes = sizeof text - 1},
-                            &least, &most);
-            check_int(least, <, bytes_of(path));
-            check_int(most, >, bytes_of(path));
+            const struct output_range range =
+                output_file_bytes(path,
+                                  &(struct output_size){.width = SIDE,
+                                                        .height = SIDE,
+                                                        .batch = 1,
+                                                        .bits = rows[i].bits,
+                                                        .text_bytes = sizeof text - 1});
+            check_int(range.least, <, bytes_of(path));
+            check_int(range.most, >, bytes_of(path));
         }
     const char *const path = scratch_path("e.safetensors");
-    uint64_t least, most;
     check_int(latent_file_write(path, latents, 2, 8, 8, &problem), ==, DR_OK);
-    output_estimate(
-        path, &(struct output_size){.batch = 2, .latent_bytes = sizeof latents / 2},
-        &least, &most);
-    check_int(least, >, sizeof latents);
-    check_int(least, <=, bytes_of(path));
-    check_int(most, >=, bytes_of(path));
+    const struct output_range range = output_file_bytes(
+        path, &(struct output_size){.batch = 2, .latent_bytes = sizeof latents / 2});
+    check_int(range.least, >, sizeof latents);
+    check_int(range.least, <=, bytes_of(path));
+    check_int(range.most, >=, bytes_of(path));
 }
 
 static enum dr_code room_for(const char *path, int32_t side, int32_t batch,

@@ -27,6 +27,16 @@
 
 static const char smaps_path[] = "/proc/self/smaps";
 
+/* One region held against its lines of smaps. Pages in swap count as there: the kernel moved
+ * them, nothing was lost. */
+struct region_evidence {
+    size_t size_bytes; /* smaps Size over the region's addresses */
+    size_t rss_bytes;
+    size_t anonymous_bytes;
+    size_t swap_bytes;
+    bool agrees; /* private: bytes == Size == Rss + Swap == Anonymous + Swap;
+                    mapped: bytes == Size, Rss <= Size, Anonymous 0 */
+};
 struct walk {
     struct kernel_view *view;
     const struct ledger *ledger;
@@ -445,19 +455,4 @@ enum dr_code kernel_view_parse(struct kernel_view *view, const struct ledger *le
 {
     const struct process_marks none = {.memory_descriptor = -1};
     return walk_smaps(view, ledger, &none, path, err);
-}
-
-enum dr_code kernel_region_read(struct region_evidence *evidence,
-                                const struct region *region, struct dr_error *err)
-{
-    struct smaps smaps;
-    if (!smaps_open(&smaps, smaps_path)) return read_failed(smaps_path, errno, err);
-    *evidence = (struct region_evidence){0};
-    for (struct smaps_entry entry; smaps_next(&smaps, &entry);)
-        if (entry.start < region_end(region) && region_start(region) < entry.end)
-            evidence_add(evidence, &entry);
-    const int failed = smaps_close(&smaps);
-    if (failed) return read_failed(smaps_path, failed, err);
-    evidence_judge(evidence, region);
-    return DR_OK;
 }

@@ -67,17 +67,6 @@ struct residual {
         total_bytes; /* the sum; kernel private - ledger private while all regions agree */
 };
 
-/* One region held against its lines of smaps. Pages in swap count as there: the kernel moved
- * them, nothing was lost. */
-struct region_evidence {
-    size_t size_bytes; /* smaps Size over the region's addresses */
-    size_t rss_bytes;
-    size_t anonymous_bytes;
-    size_t swap_bytes;
-    bool agrees; /* private: bytes == Size == Rss + Swap == Anonymous + Swap;
-                    mapped: bytes == Size, Rss <= Size, Anonymous 0 */
-};
-
 struct kernel_view {
     struct kernel_totals totals;
     struct residual residual;
@@ -105,11 +94,6 @@ size_t kernel_resident_read(void);
 
 /* All mapped bytes, resident or not: what ulimit -v counts. As above. */
 size_t kernel_mapped_read(void);
-
-/* The evidence for one open region, from /proc/self/smaps. Errors: DR_IO. */
-enum dr_code kernel_region_read(struct region_evidence *evidence,
-                                const struct region *region,
-                                struct dr_error *err) DR_MUST_CHECK;
 
 /* The same reading of a text in smaps' form, by path, for tests: totals are then the sums
  * over its lines, and only what the text itself tells is told apart. */

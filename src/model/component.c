@@ -297,16 +297,6 @@ const struct weight *component_need(struct component_spec *spec,
     return component_need_stack(spec, request, (const char *const[]){text, NULL});
 }
 
-bool component_dims(const struct component_spec *spec, const char *name, int32_t *rank,
-                    int64_t dims[TENSOR_MAX_RANK])
-{
-    const struct tensor *const tensor = component_find(spec->index, name);
-    if (!tensor) return false;
-    *rank = tensor->rank;
-    memcpy(dims, tensor->dims, sizeof tensor->dims);
-    return true;
-}
-
 /* ---- the end of the walk ---- */
 
 static void append(char *text, size_t capacity, const char *format, ...)

@@ -121,10 +121,6 @@ enum dr_code component_note_unused(const struct component_spec *spec,
                                    struct checkpoint *checkpoint,
                                    struct dr_error *err) DR_MUST_CHECK;
 
-/* The dims of a tensor by canonical name; false where absent. For reading widths. */
-bool component_dims(const struct component_spec *spec, const char *name, int32_t *rank,
-                    int64_t dims[TENSOR_MAX_RANK]);
-
 /* ---- weights in memory ---- */
 
 struct component_pack;

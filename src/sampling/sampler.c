@@ -325,20 +325,3 @@ int32_t sampler_call_count(const struct sampler *sampler)
     const bool ends = state->start + steps == state->total;
     return !state->rule->two_calls ? steps : 2 * steps - (ends ? 1 : 0);
 }
-
-int32_t sampler_table(const struct sampler_options *options, double *times,
-                      double *sigmas)
-{
-    if (check_options(options, NULL) != DR_OK) return 0;
-    struct schedule_step *const steps = malloc((size_t)options->steps * sizeof *steps);
-    if (!steps) return 0;
-    schedule_fill(sampler_rules[options->kind].grid, schedule_of(options),
-                  options->steps, options->zero_terminal_snr, steps);
-    for (int32_t i = 0; i < options->steps; ++i) {
-        times[i] = steps[i].time;
-        sigmas[i] = steps[i].sigma;
-    }
-    sigmas[options->steps] = steps[options->steps - 1].sigma_next;
-    free(steps);
-    return options->steps;
-}

@@ -132,10 +132,4 @@ void sampler_take(struct sampler *sampler, const float *prediction);
 /* Model evaluations in all, for progress: heun has two a step but one in the last. */
 int32_t sampler_call_count(const struct sampler *sampler);
 
-/* The time steps and sigmas of the whole schedule, whatever the strength, for tests and
- * `--verbose`: arrays of steps (+1 for sigmas, where the last step ends) doubles; returns the
- * number of steps, 0 for options that sampler_bytes refuses or out of memory. */
-int32_t sampler_table(const struct sampler_options *options, double *times,
-                      double *sigmas);
-
 #endif

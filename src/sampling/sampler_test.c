@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "engine/sampler_step.h"
 
 enum {
     GOLDEN_COUNT = 24,
@@ -134,6 +135,25 @@ static void golden_close(const char *what, const struct sampler_options *options
                           sampler_name(options->kind), schedule_name(options->schedule),
                           (int)options->steps, what, (int)i, got[i], want[i]);
     }
+}
+
+/* The time steps and sigmas of the whole schedule, whatever the strength; one more sigma, where the
+ * last step ends. Returns the number of steps. */
+static int32_t sampler_table(const struct sampler_options *options, double *times,
+                             double *sigmas)
+{
+    struct schedule_step steps[SAMPLER_MAX_STEPS];
+    const enum schedule_kind kind = options->schedule == SCHEDULE_DEFAULT
+                                        ? sampler_default_schedule(options->kind)
+                                        : options->schedule;
+    schedule_fill(sampler_rules[options->kind].grid, kind, options->steps,
+                  options->zero_terminal_snr, steps);
+    for (int32_t i = 0; i < options->steps; ++i) {
+        times[i] = steps[i].time;
+        sigmas[i] = steps[i].sigma;
+    }
+    sigmas[options->steps] = steps[options->steps - 1].sigma_next;
+    return options->steps;
 }
 
 static bool golden_table(FILE *file, const struct sampler_options *options)
@@ -446,7 +466,6 @@ static void refused(struct sampler_options options, const char *part)
 {
     struct dr_error err = {0};
     size_t bytes = 77;
-    double times[1], sigmas[2];
     check_int(sampler_bytes(&options, &bytes, &err), ==, DR_BAD_INPUT);
     check_int(bytes, ==, 77);
     check_int(err.code, ==, DR_BAD_INPUT);
@@ -454,7 +473,6 @@ static void refused(struct sampler_options options, const char *part)
     struct sampler sampler = {.step = 5};
     check_int(sampler_init(&sampler, &options, NULL, NULL, NULL), ==, DR_BAD_INPUT);
     check_int(sampler.step, ==, 5);
-    check_int(sampler_table(&options, times, sigmas), ==, 0);
 }
 
 #define changed(...)           \

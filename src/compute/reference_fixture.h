@@ -1,23 +1,66 @@
-#include "compute/reference.h"
+/* reference_fixture — the operators of plan.h as plain float32 loops.
+ *
+ * What a newcomer reads to know what an operator means, and what tests hold the fast ones
+ * against. No threads, no blocking, sums in double. Arrays are dense, channels-last
+ * [n, h, w, c] for maps, row-major [out, in, kh, kw] for kernels.
+ */
+#ifndef COMPUTE_REFERENCE_FIXTURE_H
+#define COMPUTE_REFERENCE_FIXTURE_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-static size_t at4(int64_t a, int64_t b, int64_t b_count, int64_t c, int64_t c_count,
-                  int64_t d, int64_t d_count)
+#include "compute/plan.h"
+
+struct reference_conv {
+    struct shape input;
+    int32_t out, kernel_height, kernel_width, stride;
+    int32_t pad_top, pad_left, pad_bottom, pad_right;
+};
+static inline void reference_conv(const struct reference_conv *shape, const float *x,
+                                  const float *kernel, const float *bias, float *y);
+static inline void reference_upsample(
+    struct shape input, int32_t height, int32_t width, const float *x,
+    float *y); /* nearest, as PyTorch: floor(i * in / out) */
+/* x [rows,in], weight [out,in], bias [out] or NULL, y [rows,out] */
+static inline void reference_linear(int64_t rows, int32_t in, int32_t out,
+                                    const float *x, const float *weight,
+                                    const float *bias, float *y);
+static inline float reference_activation(enum activation activation, float x);
+static inline void reference_group_norm(struct shape shape, int32_t groups,
+                                        float epsilon, const float *x,
+                                        const float *scale, const float *bias,
+                                        float *y);
+static inline void reference_layer_norm(int64_t rows, int32_t c, float epsilon,
+                                        const float *x, const float *scale,
+                                        const float *bias, float *y);
+struct reference_attention {
+    int32_t n, query_tokens, key_tokens, heads, head_dim;
+    float scale;
+    bool causal;
+};
+/* q [n,tq,heads*d], k and v [n,tk,heads*d], y as q */
+static inline void reference_attention(const struct reference_attention *shape,
+                                       const float *q, const float *k, const float *v,
+                                       float *y);
+
+static inline size_t at4(int64_t a, int64_t b, int64_t b_count, int64_t c,
+                         int64_t c_count, int64_t d, int64_t d_count)
 {
     return (size_t)(((a * b_count + b) * c_count + c) * d_count + d);
 }
 
-static int32_t result_size(int32_t size, int32_t before, int32_t after, int32_t kernel,
-                           int32_t stride)
+static inline int32_t result_size(int32_t size, int32_t before, int32_t after,
+                                  int32_t kernel, int32_t stride)
 {
     return (size + before + after - kernel) / stride + 1;
 }
 
 /* The sum under the window whose corner is (top, left), for one output channel. */
-static double window_sum(const struct reference_conv *s, const float *image,
-                         const float *kernel, int32_t top, int32_t left)
+static inline double window_sum(const struct reference_conv *s, const float *image,
+                                const float *kernel, int32_t top, int32_t left)
 {
     double sum = 0;
     for (int32_t ky = 0; ky < s->kernel_height; ++ky)
@@ -33,8 +76,8 @@ static double window_sum(const struct reference_conv *s, const float *image,
     return sum;
 }
 
-void reference_conv(const struct reference_conv *s, const float *x, const float *kernel,
-                    const float *bias, float *y)
+static inline void reference_conv(const struct reference_conv *s, const float *x,
+                                  const float *kernel, const float *bias, float *y)
 {
     const int32_t height =
         result_size(s->input.h, s->pad_top, s->pad_bottom, s->kernel_height, s->stride);
@@ -56,8 +99,8 @@ void reference_conv(const struct reference_conv *s, const float *x, const float 
                 }
 }
 
-void reference_upsample(struct shape input, int32_t height, int32_t width,
-                        const float *x, float *y)
+static inline void reference_upsample(struct shape input, int32_t height, int32_t width,
+                                      const float *x, float *y)
 {
     for (int32_t n = 0; n < input.n; ++n)
         for (int32_t i = 0; i < height; ++i)
@@ -70,8 +113,9 @@ void reference_upsample(struct shape input, int32_t height, int32_t width,
                 }
 }
 
-void reference_linear(int64_t rows, int32_t in, int32_t out, const float *x,
-                      const float *weight, const float *bias, float *y)
+static inline void reference_linear(int64_t rows, int32_t in, int32_t out,
+                                    const float *x, const float *weight,
+                                    const float *bias, float *y)
 {
     for (int64_t row = 0; row < rows; ++row)
         for (int32_t o = 0; o < out; ++o) {
@@ -82,7 +126,7 @@ void reference_linear(int64_t rows, int32_t in, int32_t out, const float *x,
         }
 }
 
-float reference_activation(enum activation activation, float x)
+static inline float reference_activation(enum activation activation, float x)
 {
     const double v = (double)x;
     switch (activation) {
@@ -95,8 +139,9 @@ float reference_activation(enum activation activation, float x)
 }
 
 /* The numbers of one group of one image: mean and variance, then y. */
-static void norm_group(struct shape s, int32_t first, int32_t size, float epsilon,
-                       const float *x, const float *scale, const float *bias, float *y)
+static inline void norm_group(struct shape s, int32_t first, int32_t size,
+                              float epsilon, const float *x, const float *scale,
+                              const float *bias, float *y)
 {
     const int64_t pixels = (int64_t)s.h * s.w;
     double mean = 0, variance = 0;
@@ -118,9 +163,9 @@ static void norm_group(struct shape s, int32_t first, int32_t size, float epsilo
                         (double)bias[c]);
 }
 
-void reference_group_norm(struct shape shape, int32_t groups, float epsilon,
-                          const float *x, const float *scale, const float *bias,
-                          float *y)
+static inline void reference_group_norm(struct shape shape, int32_t groups,
+                                        float epsilon, const float *x,
+                                        const float *scale, const float *bias, float *y)
 {
     const size_t image = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
     const int32_t size = shape.c / groups;
@@ -130,8 +175,9 @@ void reference_group_norm(struct shape shape, int32_t groups, float epsilon,
                        bias, y + (size_t)n * image);
 }
 
-void reference_layer_norm(int64_t rows, int32_t c, float epsilon, const float *x,
-                          const float *scale, const float *bias, float *y)
+static inline void reference_layer_norm(int64_t rows, int32_t c, float epsilon,
+                                        const float *x, const float *scale,
+                                        const float *bias, float *y)
 {
     for (int64_t row = 0; row < rows; ++row)
         norm_group((struct shape){1, 1, 1, c}, 0, c, epsilon, x + row * c, scale, bias,
@@ -139,8 +185,8 @@ void reference_layer_norm(int64_t rows, int32_t c, float epsilon, const float *x
 }
 
 /* One query of one head; the softmax in two passes, without storing the scores. */
-static void attend(const struct reference_attention *s, int32_t seen, const float *q,
-                   const float *k, const float *v, float *y)
+static inline void attend(const struct reference_attention *s, int32_t seen,
+                          const float *q, const float *k, const float *v, float *y)
 {
     const int64_t step = (int64_t)s->heads * s->head_dim;
     double peak = -INFINITY, total = 0;
@@ -163,8 +209,9 @@ static void attend(const struct reference_attention *s, int32_t seen, const floa
         y[d] = (float)((double)y[d] / total);
 }
 
-void reference_attention(const struct reference_attention *s, const float *q,
-                         const float *k, const float *v, float *y)
+static inline void reference_attention(const struct reference_attention *s,
+                                       const float *q, const float *k, const float *v,
+                                       float *y)
 {
     const int64_t step = (int64_t)s->heads * s->head_dim;
     for (int32_t n = 0; n < s->n; ++n)
@@ -181,3 +228,5 @@ void reference_attention(const struct reference_attention *s, const float *q,
                 attend(s, seen, q + at, k + keys, v + keys, y + at);
             }
 }
+
+#endif
