@@ -16,7 +16,7 @@ exists() {
     if [[ $2 == test_* && $1 == cli_* ]]; then
         grep -qs "'$name'" tests/cli/meson.build && grep -qs "def $2(" "tests/cli/${name}_test.py"
     else
-        grep -qsE "(check_run|network_run_bf16)\($2\)" src/*/"$1.c"
+        grep -qsE "(check_run|network_run_bf16)\($2\)" src/*/"$1.c" tools/"$1.c"
     fi
 }
 

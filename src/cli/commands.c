@@ -12,7 +12,6 @@
 #include "packs_command.h"
 #include "picture_commands.h"
 #include "settings_command.h"
-#include "soak.h"
 #include "switch_commands.h"
 #include "vaes_command.h"
 
@@ -169,8 +168,6 @@ static const struct command table[] = {
      "set or show the limit on private memory", true, run_budget},
     {"shell", ON_COMMAND_LINE, FOR_SHELL, 0, 0, "",
      "run commands from standard input, one per line, in one process", true, NULL},
-    {"soak", ON_SHELL_LINE, FOR_SOAK, 1, 1, "N",
-     "run N random operations, and check memory against the kernel after each", true, run_soak},
     {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "list the commands, or show the options of one", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
 };

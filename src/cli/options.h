@@ -27,14 +27,13 @@ enum {
     FOR_VAE = 64,    /* the shell's own commands */
     FOR_PLAIN = 128, /* shell commands without options */
     FOR_UNLOAD = 1024,
-    FOR_SOAK = 2048,
     FOR_VAES = 4096,
     FOR_SETTINGS = 8192,
     FOR_PACKS = 16384,
     FOR_MODEL = 32768, /* the shell's command */
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
-              FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_SOAK | FOR_VAES |
-              FOR_SETTINGS | FOR_PACKS | FOR_MODEL,
+              FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_VAES | FOR_SETTINGS |
+              FOR_PACKS | FOR_MODEL,
     IN_SHELL = 256, /* with a command's bit: a shell line; the engine is already open */
     AT_START = 512, /* with an option's bits: fixed when the engine opens */
 };
@@ -46,7 +45,6 @@ struct options {
     uint64_t budget, keep;
     const char *tokenizer, *vae_dir, *packs, *memory_log;
     /* job */
-    const char *models, *vaes; /* of soak: comma-separated paths and names */
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
     int32_t original[2], crop[2], target[2]; /* width, height; left, top */
     int32_t width, height, steps, clip_skip, batch, bits, quality;

@@ -99,7 +99,6 @@ struct report {
     double share, elapsed_ms;
     const struct dr_progress *job;       /* of a job; or NULL */
     const struct dr_load_progress *load; /* of a reading; or NULL */
-    uint64_t done, total;                /* of what is counted, where total is not 0 */
 };
 
 static int64_t steps_done(const struct dr_progress *p)
@@ -128,11 +127,8 @@ static void show_json(const struct talk *talk, const struct report *report)
 {
     if (report->job)
         print_event(talk, event_json_job(report->job, left_ms(talk, report->job)));
-    else if (report->load)
-        print_event(talk, event_json_load(report->load));
     else
-        print_event(talk, event_json_count(report->stage, report->done, report->total,
-                                           report->elapsed_ms));
+        print_event(talk, event_json_load(report->load));
 }
 
 /* "9/20  1.23 s/step  0:14 left  image 1/2" */
@@ -169,10 +165,6 @@ static void describe(const struct talk *talk, const struct report *report, char 
                        dr_format_bytes(report->load->done_bytes, done),
                        dr_format_bytes(report->load->total_bytes, total),
                        report->load->component);
-    } else if (report->total) {
-        (void)snprintf(text, text_bytes, "  %llu/%llu",
-                       (unsigned long long)report->done,
-                       (unsigned long long)report->total);
     }
 }
 
@@ -278,14 +270,4 @@ int talk_load(void *cookie, const struct dr_load_progress *progress)
                                 .elapsed_ms = progress->elapsed_ms,
                                 .load = progress});
     return interrupt_seen();
-}
-
-void talk_count(struct talk *talk, const char *stage, uint64_t done, uint64_t total,
-                double elapsed_ms)
-{
-    take(talk, &(struct report){.stage = stage,
-                                .share = share_of(done, total),
-                                .elapsed_ms = elapsed_ms,
-                                .done = done,
-                                .total = total});
 }

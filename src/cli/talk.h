@@ -48,10 +48,6 @@ void talk_progress(void *cookie, const struct dr_progress *progress);
 int talk_load(void *cookie, const struct dr_load_progress *progress);
 void talk_log(void *cookie, enum dr_log_level level, const char *line);
 
-/* The same for what a command counts by itself: done of total. stage is static. */
-void talk_count(struct talk *talk, const char *stage, uint64_t done, uint64_t total,
-                double elapsed_ms);
-
 /* "eta" as "1:05" or "2:00:07". */
 char *talk_format_time(double ms, char out[16]);
 

@@ -87,8 +87,8 @@ static void json_lines_parse(void)
     free(text);
 }
 
-/* What is read, and what a command counts by itself. */
-static void readings_and_counts(void)
+/* What is read. */
+static void readings(void)
 {
     const struct dr_load_progress half = {.component = "unet",
                                           .done_bytes = 3 << 20,
@@ -97,8 +97,7 @@ static void readings_and_counts(void)
     begin(false, false, 0);
     check_int(talk_load(&talk, &half), ==, 0);
     check_int(talk_load(&talk, &half), ==, 0); /* too soon for another line */
-    talk_count(&talk, "soak", 7, 60, 150.0);
-    check_str(said(), "load  3.00 MiB of 6.00 MiB  unet\nsoak  7/60\n");
+    check_str(said(), "load  3.00 MiB of 6.00 MiB  unet\n");
 
     begin(true, false, 0);
     (void)talk_load(&talk, &half);
@@ -109,13 +108,6 @@ static void readings_and_counts(void)
     check_int(json_integer_value(json_object_get(event, "total_bytes")), ==, 6 << 20);
     check(json_real_value(json_object_get(event, "share")) == 0.5);
     check(!json_object_get(event, "image"));
-    json_decref(event);
-
-    begin(true, false, 0);
-    talk_count(&talk, "soak", 7, 70, 150.0);
-    event = json_loads(said(), 0, NULL);
-    check_int(json_integer_value(json_object_get(event, "done")), ==, 7);
-    check_int(json_integer_value(json_object_get(event, "total")), ==, 70);
     json_decref(event);
 
     begin(false, true, 0); /* quiet */
@@ -169,7 +161,7 @@ int main(void)
     check_run(formats_times);
     check_run(plain_lines_are_few);
     check_run(json_lines_parse);
-    check_run(readings_and_counts);
+    check_run(readings);
     check_run(levels_and_quiet);
     check_run(bar_is_cleared);
     return check_done();

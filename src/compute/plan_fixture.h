@@ -215,7 +215,6 @@ static inline void fixture_bind(const struct fixture *f, void *arena)
 
 static inline void fixture_place_weights(struct fixture *f)
 {
-    struct dr_error err = {0};
     size_t bytes[FIXTURE_REGIONS] = {0};
     for (size_t i = 0; i < f->weight_count; ++i) {
         size_t *const end = &bytes[f->weights[i].region];

@@ -47,15 +47,6 @@ json_t *event_json_load(const struct dr_load_progress *progress)
                         progress->elapsed_ms);
 }
 
-json_t *event_json_count(const char *stage, uint64_t done, uint64_t total,
-                         double elapsed_ms)
-{
-    json_t *const event = begin_progress(stage);
-    member_set_integer(event, "done", (int64_t)done);
-    member_set_integer(event, "total", (int64_t)total);
-    return end_progress(event, share_of(done, total), elapsed_ms);
-}
-
 /* ---- the log ----------------------------------------------------------------------------- */
 
 const char *event_json_level(enum dr_log_level level)

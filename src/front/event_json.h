@@ -3,10 +3,9 @@
  * Progress of a job (step, step_count and left_ms in the stage "unet" only):
  *     {"event":"progress", "stage":"unet", "image":0, "image_count":1, "step":3, "step_count":20, "left_ms":4601.0,
  *      "share":0.15, "elapsed_ms":812.0}
- * of reading weights, and of anything that is counted:
+ * of reading weights:
  *     {"event":"progress", "stage":"load", "component":"unet", "done_bytes":..., "total_bytes":..., "share":0.4,
  *      "elapsed_ms":310.0}
- *     {"event":"progress", "stage":"soak", "done":7, "total":60, "share":0.11, "elapsed_ms":150.0}
  * A line of the log:
  *     {"event":"log", "level":"warning", "message":"..."}
  * Memory, by dr_clock_ms: a region came or went (the sums of all regions are those after it), a command began or ended:
@@ -26,8 +25,6 @@
 /* left_ms: negative where it is not known; left out then. */
 json_t *event_json_job(const struct dr_progress *progress, double left_ms);
 json_t *event_json_load(const struct dr_load_progress *progress);
-json_t *event_json_count(const char *stage, uint64_t done, uint64_t total,
-                         double elapsed_ms);
 
 json_t *event_json_log(enum dr_log_level level, const char *line);
 /* "error", "warning", "info", "debug": static. */

@@ -40,13 +40,6 @@ static void tells_the_progress_of_a_load(void)
               "'total_bytes':0,'share':1.0,'elapsed_ms':1.5}");
 }
 
-static void tells_a_count(void)
-{
-    check_str(json_text(event_json_count("soak", 15, 60, 1.5)),
-              "{'event':'progress','stage':'soak','done':15,'total':60,'share':0.25,"
-              "'elapsed_ms':1.5}");
-}
-
 static void tells_a_line_of_the_log(void)
 {
     check_str(json_text(event_json_log(DR_LOG_WARNING, "a \"file\" \xFF\n")),
@@ -90,7 +83,6 @@ int main(void)
 {
     check_run(tells_the_progress_of_a_job);
     check_run(tells_the_progress_of_a_load);
-    check_run(tells_a_count);
     check_run(tells_a_line_of_the_log);
     check_run(tells_of_a_region);
     check_run(tells_of_a_command);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "engine/sampler_step.h"
+#include "sampling/sampler_step.h"
 
 enum {
     GOLDEN_COUNT = 24,

@@ -99,9 +99,10 @@ class Restricted(Case):
         self.assertIn("by the kernel unknown, unknown", done.stdout)
 
     def test_a_soak_goes_on(self):
-        done = self.run_program("shell", "--json", "-m", "../tiny.safetensors", "--threads", "1",
-                                environment=hiding(SMAPS, ROLLUP, PAGEMAP), stdin=b"soak 3 --seed 1\n")
-        answer = json.loads(done.stdout.splitlines()[-1])
+        done = subprocess.run([str(BUILD / "tools/soak"), "3", "--seed", "1", "--threads", "1", "--models",
+                               "../tiny.safetensors"], cwd=self.folder, capture_output=True, text=True,
+                              env={**ENVIRONMENT, **hiding(SMAPS, ROLLUP, PAGEMAP)}, timeout=LIMIT_S, check=False)
+        answer = json.loads(done.stdout)
         self.assertTrue(answer["ok"], answer)
         self.assertIsNone(answer["memory"]["last_private_bytes"])
         self.assertIsNone(answer["memory"]["slope_bytes_per_operation"])

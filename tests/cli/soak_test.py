@@ -1,37 +1,73 @@
 #!/usr/bin/env python3
-"""The soak: random operations on tiny models of both families, and what is as before when it is over."""
+"""The soak: random operations on tiny models of both families, and what it leaves when it is over."""
+import json
 import os
 import signal
+import subprocess
+import time
 
 import harness
-from harness import HOME, Case, make
+from harness import BUILD, ENVIRONMENT, HOME, LIMIT_S, Case, make
 
 KINDS = {"model", "model, bad", "vae", "vae, bad", "generate", "generate, bad", "encode", "decode", "decode, bad",
          "unload vae", "unload model", "generate, cancelled"}
+ONE = ("--models", "../tiny.safetensors")
+BOTH = ("--models", "../tiny.safetensors,../xl.safetensors", "--vaes", "../vae.safetensors,../own-vae.safetensors")
 
 
 class Soak(Case):
-    models = "--models ../tiny.safetensors,../xl.safetensors --vaes ../vae.safetensors,../own-vae.safetensors"
-
     def setUp(self):
         super().setUp()
         self.work = self.folder / "tmp"
         self.work.mkdir()
-        self.addCleanup(harness.ENVIRONMENT.pop, "TMPDIR")
-        harness.ENVIRONMENT["TMPDIR"] = str(self.work)
         if not (HOME / "xl.safetensors").exists():
             make("xl.safetensors", "--family", "sdxl", "--seed", "5")
 
-    def check_is_over(self):
+    def start(self, *arguments, parent=None):
+        self.log = open(self.folder / "soak.log", "wb")
+        self.addCleanup(self.log.close)
+        soak = subprocess.Popen([BUILD / "tools/soak", "--threads", "1", *map(str, arguments)], stdout=subprocess.PIPE,
+                                stderr=self.log, cwd=self.folder, env={**ENVIRONMENT, "TMPDIR": str(parent or self.work)})
+        self.addCleanup(soak.stdout.close)
+        self.addCleanup(soak.wait)
+        self.addCleanup(soak.kill)
+        return soak
+
+    def events(self):
+        # The last line may be half written.
+        lines = (self.folder / "soak.log").read_text().split("\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def wait_for(self, soak, count):
+        """Until so many operations are done."""
+        end = time.monotonic() + LIMIT_S
+        while not any(event["done"] >= count for event in self.events()):
+            self.assertLess(time.monotonic(), end)
+            self.assertIsNone(soak.poll())
+            time.sleep(0.01)
+
+    def answer(self, soak):
+        output = soak.communicate(timeout=LIMIT_S)[0].decode()
+        answer = json.loads(output)
+        self.assertEqual(output.count("\n"), 1)
+        self.assertEqual(answer["ok"], soak.returncode == 0, answer)
         self.assertEqual(list(self.work.iterdir()), [])
-        self.assertEqual(self.files(), {"tmp"})
+        self.assertEqual(self.files(), {"tmp", "soak.log"})
+        return answer
+
+    def succeed(self, *arguments):
+        answer = self.answer(self.start(*arguments))
+        self.assertTrue(answer["ok"], answer)
+        return answer
+
+    def refuse(self, code, part, *arguments, **more):
+        answer = self.answer(self.start(*arguments, **more))
+        self.assertEqual(set(answer), {"ok", "command", "ms", "error"})
+        self.assertEqual(answer["error"]["code"], code, answer)
+        self.check_sentence(answer["error"]["message"], [part])
 
     def test_both_families(self):
-        shell = self.shell("-m", "../tiny.safetensors")
-        self.succeed(shell, "vae ../vae.safetensors")
-        before = self.succeed(shell, "vae")["vae"]
-        bytes_before = self.memory(shell)["ledger"]["private_bytes"]
-        answer = self.succeed(shell, f"soak 60 --seed 1 {self.models}")
+        answer = self.succeed(60, "--seed", 1, *BOTH)
         self.assertEqual((answer["seed"], answer["operations"]), (1, 60))
         counts = {row["operation"]: row for row in answer["counts"]}
         self.assertEqual(set(counts), KINDS)
@@ -47,73 +83,50 @@ class Soak(Case):
         self.assertLessEqual(max(memory["first_private_bytes"], memory["last_private_bytes"]),
                              memory["max_private_bytes"])
         self.assertIn(f"all {answer['checks']} checks held", answer["verdict"])
-        after = self.succeed(shell, "vae")["vae"]
-        self.assertEqual({**after, "reason": ""}, {**before, "reason": ""})
-        components = self.memory(shell)["components"]
-        self.assertTrue(all(part["state"] == "resident" for part in components), components)
-        self.assertEqual(sum(part["private_bytes"] for part in components), bytes_before)
-        progress = [event for event in shell.events() if event.get("stage") == "soak"]
-        self.assertGreater(len(progress), 0)
-        self.assertEqual({event["total"] for event in progress}, {60})
-        self.check_is_over()
-        self.assertEqual(shell.close(), ([], 0))
+        self.assertEqual([event["done"] for event in self.events()], list(range(60)))
+        self.assertEqual({event["total"] for event in self.events()}, {60})
 
     def test_a_seed_is_a_sequence(self):
-        shell = self.shell("-m", "../tiny.safetensors")
-        first, again, other = (self.succeed(shell, f"soak 25 --seed {seed}") for seed in (3, 3, 4))
+        first, again, other = (self.succeed(25, "--seed", seed, *ONE) for seed in (3, 3, 4))
         self.assertEqual(first["counts"], again["counts"])
         self.assertEqual(first["checks"], again["checks"])
         self.assertNotEqual(first["counts"], other["counts"])
-        self.assertNotEqual(self.succeed(shell, "soak 1")["seed"], self.succeed(shell, "soak 1")["seed"])
-        self.assertEqual(shell.close(), ([], 0))
+        self.assertNotEqual(self.succeed(1, *ONE)["seed"], self.succeed(1, *ONE)["seed"])
 
-    def test_what_was_unloaded_stays_unloaded(self):
-        shell = self.shell("-m", "../tiny.safetensors")
-        self.succeed(shell, "unload")
-        self.succeed(shell, "soak 5 --seed 2")
-        self.assertEqual(self.memory(shell)["ledger"]["private_bytes"], 0)
-        self.check_is_over()
-
-    def test_cancel_ends_it(self):
-        shell = self.shell("-m", "../tiny.safetensors")
-        shell.send(f"soak 1000000 --seed 5 {self.models}")
-        shell.wait_for(lambda: any(event.get("stage") == "soak" and event["done"] >= 3 for event in shell.events()))
-        shell.process.send_signal(signal.SIGINT)
-        answer = shell.receive()
-        self.assertEqual(answer["error"]["code"], "cancelled", answer)
-        self.check_sentence(answer["error"]["message"], ["of 1000000 operations"])
-        self.assertEqual(self.succeed(shell, "vae")["vae"]["active"], "base")
-        self.check_is_over()
-        self.assertEqual(shell.close(), ([], 1))
+    def test_a_signal_ends_it(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            soak = self.start(1000000, "--seed", 5, *BOTH)
+            self.wait_for(soak, 3)
+            soak.send_signal(number)
+            answer = self.answer(soak)
+            self.assertEqual(answer["error"]["code"], "cancelled", answer)
+            self.check_sentence(answer["error"]["message"], ["of 1000000 operations"])
 
     def test_refusals(self):
-        shell = self.shell()
-        self.fail_with(shell, "soak 5", "not_found", "load one first")
-        self.succeed(shell, "model ../tiny.safetensors")
-        for words, part in (("0", "1 to"), ("x", '"x"'), ("-5", "1 to"), ("5 --models a,,b", "empty name"),
-                            ("5 --models " + ",".join("m" * 20), "at most 14")):
-            self.fail_with(shell, f"soak {words}", "bad_input", part)
-        self.fail_with(shell, "soak 5 --models ../missing.safetensors", "not_found", "missing.safetensors")
-        self.fail_with(shell, "soak 5 --models ../vae.safetensors", "bad_input", "is a VAE")
-        self.assertEqual(self.succeed(shell, "vae")["vae"]["active"], "base")
-        harness.ENVIRONMENT["TMPDIR"] = str(self.work / "none")
-        elsewhere = self.shell("-m", "../tiny.safetensors")
-        self.fail_with(elsewhere, "soak 5", "io", "set TMPDIR")
-        self.check_is_over()
+        for part, *words in (("1 to", 0, *ONE), ('"x"', "x", *ONE), ("--help", *ONE), ("--help", 5, 6, *ONE),
+                             ("--help", 5, "--modles", "x"), ("--help", 5, "--models"), ("give --models", 5),
+                             ("bf16", 5, "--precision", "f64", *ONE), ("--seed", 5, "--seed", "-1", *ONE),
+                             ("empty name", 5, "--models", "a,,b"), ("at most 14", 5, "--models", ",".join("m" * 20))):
+            self.refuse("bad_input", part, *words)
+        self.refuse("not_found", "missing.safetensors", 5, "--models", "../missing.safetensors")
+        self.refuse("bad_input", "is a VAE", 5, "--models", "../vae.safetensors")
+        self.refuse("io", "set TMPDIR", 5, *ONE, parent=self.work / "none")
 
     def test_a_violation_is_told(self):
         """The negative control from outside: a file turns up in the soak's folder, as a temporary left behind would."""
-        shell = self.shell("-m", "../tiny.safetensors")
-        shell.send("soak 1000000 --seed 6")
-        shell.wait_for(lambda: any(event.get("stage") == "soak" and event["done"] >= 2 for event in shell.events()))
+        soak = self.start(1000000, "--seed", 6, *ONE)
+        self.wait_for(soak, 2)
         folder, = self.work.iterdir()
         (folder / ".out.png.1-1.darkroom-part").touch()
-        answer = shell.receive()
+        answer = self.answer(soak)
         self.assertEqual(answer["error"]["code"], "failed", answer)
         self.check_sentence(answer["error"]["message"], ["of 1000000", "seed 6", "expected no file left behind",
                                                          "seen .out.png.1-1.darkroom-part"])
-        self.check_is_over()
-        self.assertEqual(shell.close(), ([], 1))
+
+    def test_the_program_has_no_such_command(self):
+        done = self.run_program("shell", "-m", "../tiny.safetensors", stdin=b"soak 5\n")
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn('"soak"', done.stderr)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@
  *     soak_work_run       one random operation, with everything that is checked after it
  *     soak_work_close     the folder goes
  *
- * Threads: the session's. The engine must not be used by anybody else meanwhile.
+ * Threads: one. The engine must not be used by anybody else meanwhile.
  */
-#ifndef CLI_SOAK_WORK_H
-#define CLI_SOAK_WORK_H
+#ifndef TOOLS_SOAK_WORK_H
+#define TOOLS_SOAK_WORK_H
 
 #include "soak_check.h"
 
@@ -61,6 +61,10 @@ struct soak_work {
                [SOAK_MAX_NAMES]; /* by model and VAE: what choosing it says */
     struct soak_state before, after;
 };
+
+/* A failure in one statement, as the engine's own. */
+enum dr_code soak_fail(struct dr_error *err, enum dr_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Split; "" and NULL are none. Errors: DR_BAD_INPUT (too many, too long, an empty one). */
 enum dr_code soak_names_split(struct soak_names *names, const char *option,

@@ -1,12 +1,11 @@
 #include "soak_work.h"
 
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "commands.h"
 
 #define INIT    "init.png"
 #define LATENT  "latent.safetensors"
@@ -19,6 +18,18 @@
 enum {
     PATH_ROOM = 800 /* the folder and a name of ours */
 };
+
+/* ---- failing ----------------------------------------------------------------------------- */
+
+enum dr_code soak_fail(struct dr_error *err, enum dr_code code, const char *format, ...)
+{
+    va_list arguments;
+    err->code = code;
+    va_start(arguments, format);
+    (void)vsnprintf(err->message, sizeof err->message, format, arguments);
+    va_end(arguments);
+    return code;
+}
 
 /* ---- chance ------------------------------------------------------------------------------ */
 
@@ -44,18 +55,18 @@ enum dr_code soak_names_split(struct soak_names *names, const char *option,
     *names = (struct soak_names){0};
     if (!text || !*text) return DR_OK;
     if (strlen(text) >= sizeof names->text)
-        return command_fail(err, DR_BAD_INPUT, "--%s is longer than %zu bytes", option,
-                            sizeof names->text - 1);
+        return soak_fail(err, DR_BAD_INPUT, "--%s is longer than %zu bytes", option,
+                         sizeof names->text - 1);
     (void)snprintf(names->text, sizeof names->text, "%s", text);
     for (char *at = names->text; at;) {
         char *const comma = strchr(at, ',');
         if (comma) *comma = '\0';
         if (!*at)
-            return command_fail(err, DR_BAD_INPUT,
-                                "--%s has an empty name in it: give A,B,...", option);
+            return soak_fail(err, DR_BAD_INPUT,
+                             "--%s has an empty name in it: give A,B,...", option);
         if (names->count == SOAK_MAX_NAMES - 2)
-            return command_fail(err, DR_BAD_INPUT, "--%s takes at most %d names",
-                                option, SOAK_MAX_NAMES - 2);
+            return soak_fail(err, DR_BAD_INPUT, "--%s takes at most %d names", option,
+                             SOAK_MAX_NAMES - 2);
         names->list[names->count++] = at;
         at = comma ? comma + 1 : NULL;
     }
@@ -650,14 +661,14 @@ enum dr_code soak_work_open(struct soak_work *work, struct dr_error *err)
     const bool is_short = length > 0 && (size_t)length < sizeof work->folder;
     if (!is_short || !mkdtemp(work->folder)) {
         work->folder[0] = '\0';
-        return command_fail(err, DR_IO,
-                            "cannot make a folder below %.300s: set TMPDIR to one that "
-                            "may be written",
-                            parent && *parent ? parent : "/tmp");
+        return soak_fail(err, DR_IO,
+                         "cannot make a folder below %.300s: set TMPDIR to one that "
+                         "may be written",
+                         parent && *parent ? parent : "/tmp");
     }
     if (!write_file(work, WORDS, words, sizeof words - 1) ||
         !write_file(work, EMPTY, "", 0) || !write_cut_file(work))
-        return command_fail(err, DR_IO, "cannot write in %.400s", work->folder);
+        return soak_fail(err, DR_IO, "cannot write in %.400s", work->folder);
     enum dr_code code = DR_OK;
     for (int i = work->models.count - 1; code == DR_OK && i >= 0; --i)
         code = make_first(work, work->models.list[i], err);

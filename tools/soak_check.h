@@ -5,8 +5,8 @@
  * Each returns true where all is well. Where not, the finding says what was expected and what was
  * seen. Threads: none.
  */
-#ifndef CLI_SOAK_CHECK_H
-#define CLI_SOAK_CHECK_H
+#ifndef TOOLS_SOAK_CHECK_H
+#define TOOLS_SOAK_CHECK_H
 
 #include <stdbool.h>
 
