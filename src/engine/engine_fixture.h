@@ -1,8 +1,8 @@
 /* What tests of the engine share: tiny random checkpoints in a folder of their own, pictures made
  * and compared, and the look at memory that follows every step.
  *
- * The checkpoints come from tools/random_checkpoint in the build folder (DARKROOM_BUILD), the
- * vocabulary from tests/data/tiny-tokenizer (DARKROOM_SOURCE): both are set by the build.
+ * The checkpoints are links to those that the build has made (ready_checkpoint.h), or made by
+ * tools/random_checkpoint in the build folder (DARKROOM_BUILD) where a test changes them; the vocabulary from tests/data/tiny-tokenizer (DARKROOM_SOURCE): both are set by the build.
  */
 #ifndef ENGINE_ENGINE_FIXTURE_H
 #define ENGINE_ENGINE_FIXTURE_H
@@ -16,6 +16,7 @@
 #include "compute/compute.h"
 #include "darkroom/darkroom.h"
 #include "engine/engine.h"
+#include "ready_checkpoint.h"
 
 static char fixture_root[256];
 static struct dr_error problem;
@@ -68,6 +69,16 @@ static inline void make_checkpoint(const char *name, const char *options)
                 options, in_root(name));
 }
 
+/* A link to the checkpoint that the build has made with these options: only to be read. */
+static inline void take_checkpoint(const char *name, const char *options)
+{
+    char path[1024];
+    ready_checkpoint_path(path, sizeof path, options);
+    if (symlink(path, in_root(name)) == 0) return;
+    fprintf(stderr, "cannot link %s\n", path);
+    exit(1);
+}
+
 /* Permissions count only for others than the superuser: between these it is somebody else. */
 static inline uid_t become_somebody(void)
 {
@@ -105,11 +116,11 @@ static inline void fixture_folder(void)
 static inline void fixture_begin(void)
 {
     fixture_folder();
-    make_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
-    make_checkpoint("b.safetensors", "--family sd15 --size tiny --seed 2");
-    make_checkpoint("vae/sharp.safetensors",
+    take_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
+    take_checkpoint("b.safetensors", "--family sd15 --size tiny --seed 2");
+    take_checkpoint("vae/sharp.safetensors",
                     "--family sd15 --size tiny --part vae --seed 3");
-    make_checkpoint("vae/soft.safetensors",
+    take_checkpoint("vae/soft.safetensors",
                     "--family sd15 --size tiny --part vae --seed 4");
 }
 

@@ -131,8 +131,8 @@ int main(int count, char **arguments)
     check(length > 0);
     self = program;
     fixture_begin();
-    make_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
-    make_checkpoint("vae/wide.safetensors",
+    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
+    take_checkpoint("vae/wide.safetensors",
                     "--family sdxl --size tiny --part vae --seed 6");
     for (int i = 0; i < CHOICE_COUNT; ++i)
         run_fresh(i);

@@ -201,8 +201,8 @@ int main(int count, char **arguments)
     if (is_part(count, arguments, &part, &sabotage)) play(part, sabotage);
     if (packs_missing()) return check_skip(packs_missing());
     fixture_begin();
-    make_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
-    make_checkpoint("vae/wide.safetensors",
+    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
+    take_checkpoint("vae/wide.safetensors",
                     "--family sdxl --size tiny --part vae --seed 6");
     for (int i = 0; i < STEP_COUNT; ++i) {
         struct act act;

@@ -210,8 +210,8 @@ int main(int count, char **arguments)
     if (!kernel_is_measured)
         return check_skip("the sanitizer's own memory hides what is measured here");
     fixture_begin();
-    make_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
-    make_checkpoint("vae/wide.safetensors",
+    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
+    take_checkpoint("vae/wide.safetensors",
                     "--family sdxl --size tiny --part vae --seed 6");
     struct dr_engine *engine = open_engine();
     struct dr_generate_options options = dr_generate_options_default();

@@ -1,7 +1,7 @@
 """What the tests of the darkroom program share: models, one-shot runs, a shell to talk to.
 
 Each test file is run as FILE BUILD_ROOT SOURCE_ROOT [TEST...] and ends with harness.main(). The models are tiny ones of
-random weights, made for each file in a folder of its own; the tokenizer is the tiny one of tests/data.
+random weights, links to those that the build has made, in a folder for each test file; the tokenizer is the tiny one of tests/data.
 """
 import contextlib
 import json
@@ -38,6 +38,18 @@ def make(name, *arguments):
     return path
 
 
+def take(name, *arguments):
+    """A link to the checkpoint that the build has made with these arguments (tests/checkpoints): only to be read."""
+    words = ["--family", "sd15", *arguments] if "--family" not in arguments else list(arguments)
+    options = [*words[:2], "--size", "tiny", *words[2:]]
+    ready = BUILD / "tests/checkpoints" / ("-".join(options).replace("--", "") + ".safetensors")
+    if not ready.exists():
+        sys.exit(f"{ready} is not there: \"ninja checkpoints\" makes those that tests/checkpoints/meson.build lists")
+    (HOME / name).unlink(missing_ok=True)
+    (HOME / name).symlink_to(ready)
+    return HOME / name
+
+
 def set_up():
     kept = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH")
     ENVIRONMENT.update({key: os.environ[key] for key in kept if key in os.environ})
@@ -45,9 +57,9 @@ def set_up():
                        XDG_CONFIG_HOME=str(HOME / "config"), TERM="xterm",
                        DARKROOM_PACKS="off",  # but where a test is about them
                        DARKROOM_TOKENIZER=str(SOURCE / "tests/data/tiny-tokenizer"))
-    make("tiny.safetensors", "--seed", "1")
-    make("vae.safetensors", "--part", "vae", "--seed", "2")
-    make("own-vae.safetensors", "--part", "vae", "--seed", "1")
+    take("tiny.safetensors", "--seed", "1")
+    take("vae.safetensors", "--part", "vae", "--seed", "2")
+    take("own-vae.safetensors", "--part", "vae", "--seed", "1")
 
 
 def tear_down():

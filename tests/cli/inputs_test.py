@@ -225,7 +225,7 @@ class AddedTokens(Case):
 
     def test_both_tokenizers_of_an_sdxl_folder(self):
         word, token = self.word()
-        file = harness.make("xl-inputs.safetensors", "--family", "sdxl", "--seed", "5")
+        file = harness.take("xl-inputs.safetensors", "--family", "sdxl", "--seed", "5")
         tensors, rows = self.grown(layouts.read(file)[0], token)
         layouts.save(self.folder / "m", "sdxl", tensors)
         for name in ("tokenizer", "tokenizer_2"):

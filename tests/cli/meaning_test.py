@@ -239,7 +239,7 @@ class Meaning(Case):
             self.refuse(self.folder_of(name, "sd15", tensors, "vae", latents_std=text), "latents_std", code=code)
 
     def test_zeros_for_an_empty_prompt(self):
-        harness.make("xl.safetensors", "--family", "sdxl", "--seed", "3")
+        harness.take("xl.safetensors", "--family", "sdxl", "--seed", "3")
         tensors = self.tensors("xl.safetensors")
         plain = self.latents(self.folder_of("plain", "sdxl", tensors))
         self.assertNotEqual(plain, self.latents("plain", "-n", ""))
@@ -274,7 +274,7 @@ class Meaning(Case):
     # ---- families, wrappers, quantised weights ----
 
     def test_what_is_not_run_is_named(self):
-        harness.make("xl.safetensors", "--family", "sdxl", "--seed", "3")
+        harness.take("xl.safetensors", "--family", "sdxl", "--seed", "3")
         for source, what, drop in (
                 ("tiny.safetensors", "BK-SDM", ("middle_block.",)),
                 ("tiny.safetensors", "one resnet", ("middle_block.1.", "middle_block.2.")),

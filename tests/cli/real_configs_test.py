@@ -41,7 +41,7 @@ class RealConfigs(Case):
 
     @classmethod
     def setUpClass(cls):
-        harness.make("xl.safetensors", "--family", "sdxl", "--seed", "3")
+        harness.take("xl.safetensors", "--family", "sdxl", "--seed", "3")
 
     def test_folders(self):
         self.take(self.folder_of("sd15", "sd15", real_configs.SD15))

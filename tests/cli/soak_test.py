@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import harness
-from harness import BUILD, ENVIRONMENT, HOME, LIMIT_S, Case, make
+from harness import BUILD, ENVIRONMENT, HOME, LIMIT_S, Case
 
 KINDS = {"model", "model, bad", "vae", "vae, bad", "generate", "generate, bad", "encode", "decode", "decode, bad",
          "unload vae", "unload model", "generate, cancelled"}
@@ -21,7 +21,7 @@ class Soak(Case):
         self.work = self.folder / "tmp"
         self.work.mkdir()
         if not (HOME / "xl.safetensors").exists():
-            make("xl.safetensors", "--family", "sdxl", "--seed", "5")
+            harness.take("xl.safetensors", "--family", "sdxl", "--seed", "5")
 
     def start(self, *arguments, parent=None):
         self.log = open(self.folder / "soak.log", "wb")
