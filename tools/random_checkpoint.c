@@ -37,13 +37,20 @@ enum part {
     PART_VAE
 };
 
+enum size {
+    SIZE_TINY,
+    SIZE_FULL,
+    SIZE_LEAST /* as tiny, with levels half as wide: a fifth of the bytes */
+};
+
 struct options {
     enum family family;
     enum part part;
     enum type type;
     uint64_t seed;
     int vocabulary, unet_channels, vae_levels;
-    bool full, linear_projection, attention_2d, prefix, ema;
+    enum size size;
+    bool linear_projection, attention_2d, prefix, ema;
     bool v_prediction, zero_snr;
     bool without_vae, without_text, without_unet;
     bool autoencodes;
@@ -54,13 +61,13 @@ struct options {
 };
 
 static const char usage[] =
-    "usage: random_checkpoint --family sd15|sdxl --size tiny|full [option...] -o FILE\n"
+    "usage: random_checkpoint --family sd15|sdxl --size tiny|least|full [option...] -o FILE\n"
     "  --part checkpoint|vae    the whole, or a stand-alone VAE (default: checkpoint)\n"
     "  --dtype f16|f32|bf16     type of the weights (default: f16)\n"
     "  --seed N                 default 0\n"
     "  --latent-space N         a VAE that returns the picture, through latents of a space of its\n"
     "                           own for each N; the seed makes it another of the same space\n"
-    "  --vocabulary N           tokens (default: 600 tiny, 49408 full)\n"
+    "  --vocabulary N           tokens (default: 49408 full, else 600)\n"
     "  --linear-proj            SD1.x: proj_in and proj_out as matrices\n"
     "  --attn-2d                VAE attention as matrices\n"
     "  --prefix                 a stand-alone VAE with first_stage_model. before its names\n"
@@ -125,8 +132,9 @@ static void take_option(struct options *options, int letter, const char *text)
                                 (const char *const[]){"sd15", "sdxl", NULL});
         break;
     case 'z':
-        options->full =
-            choose("--size", text, (const char *const[]){"tiny", "full", NULL}) == 1;
+        options->size =
+            (enum size)choose("--size", text,
+                              (const char *const[]){"tiny", "full", "least", NULL});
         break;
     case 'p':
         options->part =
@@ -197,7 +205,8 @@ static struct options parse(int count, char **arguments)
     while ((letter = getopt_long(count, arguments, "o:h", longs, NULL)) != -1)
         take_option(&options, letter, optarg);
     if (optind != count || !options.output) take_option(&options, '?', NULL);
-    if (!options.vocabulary) options.vocabulary = options.full ? 49408 : 600;
+    if (!options.vocabulary)
+        options.vocabulary = options.size == SIZE_FULL ? 49408 : 600;
     return options;
 }
 
@@ -205,25 +214,29 @@ static struct options parse(int count, char **arguments)
 
 static struct unet_sizes unet_sizes(const struct options *options)
 {
+    const bool is_full = options->size == SIZE_FULL;
+    const bool is_least = options->size == SIZE_LEAST;
     struct unet_sizes sizes = {
-        .model_channels = options->full ? 320 : 32,
+        .model_channels = is_full ? 320 : 32,
         .in_channels = options->unet_channels,
         .res_blocks = 2,
         .linear_projection = options->linear_projection,
     };
     if (options->family == FAMILY_SD15) {
         sizes.levels = 4;
-        sizes.context = options->full ? 768 : 64;
+        sizes.context = is_full ? 768 : 64;
         sizes.middle_depth = 1;
-        memcpy(sizes.multiplier, (int[]){1, 2, 4, 4}, sizeof sizes.multiplier);
+        memcpy(sizes.multiplier, is_least ? (int[]){1, 1, 2, 2} : (int[]){1, 2, 4, 4},
+               sizeof sizes.multiplier);
         memcpy(sizes.depth, (int[]){1, 1, 1, 0}, sizeof sizes.depth);
     } else {
         sizes.levels = 3;
-        sizes.context = options->full ? 768 + 1280 : 64 + 128;
-        sizes.vector = (options->full ? 1280 : 128) + 6 * 256;
-        sizes.middle_depth = options->full ? 10 : 2;
-        memcpy(sizes.multiplier, (int[]){1, 2, 4, 0}, sizeof sizes.multiplier);
-        memcpy(sizes.depth, (int[]){0, options->full ? 2 : 1, sizes.middle_depth, 0},
+        sizes.context = is_full ? 768 + 1280 : 64 + 128;
+        sizes.vector = (is_full ? 1280 : 128) + 6 * 256;
+        sizes.middle_depth = is_full ? 10 : 2;
+        memcpy(sizes.multiplier, is_least ? (int[]){1, 1, 2, 0} : (int[]){1, 2, 4, 0},
+               sizeof sizes.multiplier);
+        memcpy(sizes.depth, (int[]){0, is_full ? 2 : 1, sizes.middle_depth, 0},
                sizeof sizes.depth);
         sizes.linear_projection = true;
     }
@@ -234,7 +247,7 @@ static void lay_out_text(struct layout *layout, const struct options *options)
 {
     const struct text_sizes large = {768, 12, 3072, 77, options->vocabulary};
     const struct text_sizes small = {64, 2, 256, 77, options->vocabulary};
-    const struct text_sizes *sizes = options->full ? &large : &small;
+    const struct text_sizes *sizes = options->size == SIZE_FULL ? &large : &small;
     if (options->family == FAMILY_SD15) {
         layout_clip(layout, "cond_stage_model.transformer.text_model.", sizes);
         return;
@@ -243,22 +256,25 @@ static void lay_out_text(struct layout *layout, const struct options *options)
     const struct text_sizes small2 = {128, 2, 512, 77, options->vocabulary};
     layout_clip(layout, "conditioner.embedders.0.transformer.text_model.", sizes);
     layout_open_clip(layout, "conditioner.embedders.1.model.",
-                     options->full ? &large2 : &small2);
+                     options->size == SIZE_FULL ? &large2 : &small2);
 }
 
 static void lay_out_vae(struct layout *layout, const struct options *options,
                         const char *prefix)
 {
     struct vae_sizes sizes = {
-        .channels = options->full ? 128 : 32,
+        .channels = options->size == SIZE_FULL ? 128 : 32,
         .levels = options->vae_levels,
         .res_blocks = 2,
         .latent = 4,
         .multiplier = {1, 2, 4, 4, 4, 4, 4, 4, 4},
     };
+    if (options->size == SIZE_LEAST)
+        for (int level = 1; level < LAYOUT_VAE_LEVELS; ++level)
+            sizes.multiplier[level] /= 2;
     if (options->autoencodes && sizes.levels != 4)
         fail("--latent-space", "it is for a VAE of 4 levels");
-    if (options->autoencodes && !options->full) sizes = autoencoder_sizes();
+    if (options->autoencodes && options->size != SIZE_FULL) sizes = autoencoder_sizes();
     sizes.attention_2d = options->attention_2d;
     const size_t first = layout->count;
     layout_vae(layout, prefix, &sizes);
@@ -362,7 +378,7 @@ static char *make_header(const struct layout *layout, const struct options *opti
     FILE *stream = open_memstream(&text, &bytes);
     if (!stream) fail("out of memory", NULL);
     fputs("--------{\"__metadata__\":{\"format\":\"pt\"", stream);
-    if (options->family == FAMILY_SDXL && !options->full)
+    if (options->family == FAMILY_SDXL && options->size != SIZE_FULL)
         fputs(",\"darkroom.unet.head_dim\":\"16\"", stream);
     fputc('}', stream);
     int64_t offset = 0;

@@ -43,7 +43,7 @@ static void make_layouts(const char *folder, int seed)
 {
     char options[64], name[64], target[300];
     run_command("mkdir '%s'", in_root(folder));
-    (void)snprintf(options, sizeof options, "--family sd15 --size tiny --seed %d",
+    (void)snprintf(options, sizeof options, "--family sd15 --size least --seed %d",
                    seed);
     (void)snprintf(name, sizeof name, "%s/m.safetensors", folder);
     make_checkpoint(name, options);
@@ -412,9 +412,9 @@ int main(void)
     make_layouts("old", 1);
     make_layouts("new", 2);
     make_checkpoint("old/vae.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 3");
+                    "--family sd15 --size least --part vae --seed 3");
     make_checkpoint("new/vae.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 4");
+                    "--family sd15 --size least --part vae --seed 4");
     make_layout("safetensors", "new/m.safetensors", "old/other");
     make_layout("safetensors", "old/m.safetensors", "new/other");
     run_command("cp -rp '%s' '%s'", in_root("old"), in_root("now"));

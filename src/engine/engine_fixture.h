@@ -69,11 +69,19 @@ static inline void make_checkpoint(const char *name, const char *options)
                 options, in_root(name));
 }
 
-/* A link to the checkpoint that the build has made with these options: only to be read. */
-static inline void take_checkpoint(const char *name, const char *options)
+/* The networks' size, as random_checkpoint takes it: "tiny", or "least" where a test loads them by the
+ * hundred and what they compute is not what it is about. */
+static const char *fixture_size = "tiny";
+
+/* A link to the checkpoint that the build has made with these options, of fixture_size: only to be
+ * read. */
+static inline void take_checkpoint(const char *name, const char *family,
+                                   const char *options)
 {
-    char path[1024];
-    ready_checkpoint_path(path, sizeof path, options);
+    char path[1024], words[200];
+    (void)snprintf(words, sizeof words, "--family %s --size %s %s", family,
+                   fixture_size, options);
+    ready_checkpoint_path(path, sizeof path, words);
     if (symlink(path, in_root(name)) == 0) return;
     fprintf(stderr, "cannot link %s\n", path);
     exit(1);
@@ -116,12 +124,10 @@ static inline void fixture_folder(void)
 static inline void fixture_begin(void)
 {
     fixture_folder();
-    take_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
-    take_checkpoint("b.safetensors", "--family sd15 --size tiny --seed 2");
-    take_checkpoint("vae/sharp.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 3");
-    take_checkpoint("vae/soft.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 4");
+    take_checkpoint("a.safetensors", "sd15", "--seed 1");
+    take_checkpoint("b.safetensors", "sd15", "--seed 2");
+    take_checkpoint("vae/sharp.safetensors", "sd15", "--part vae --seed 3");
+    take_checkpoint("vae/soft.safetensors", "sd15", "--part vae --seed 4");
 }
 
 static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,

@@ -515,6 +515,7 @@ static void a_decoders_memory_counts(void)
 
 int main(void)
 {
+    fixture_size = "least";
     fixture_begin();
     check_run(planned_is_peak_in_f32);
     check_run(planned_is_peak_in_the_machines_own);

@@ -131,9 +131,8 @@ int main(int count, char **arguments)
     check(length > 0);
     self = program;
     fixture_begin();
-    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
-    take_checkpoint("vae/wide.safetensors",
-                    "--family sdxl --size tiny --part vae --seed 6");
+    take_checkpoint("x.safetensors", "sdxl", "--seed 5");
+    take_checkpoint("vae/wide.safetensors", "sdxl", "--part vae --seed 6");
     for (int i = 0; i < CHOICE_COUNT; ++i)
         run_fresh(i);
     check_run(any_switch_leaves_nothing);

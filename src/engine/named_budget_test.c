@@ -113,7 +113,7 @@ static void a_named_budget_holds_in_another_process(void)
 int main(void)
 {
     fixture_folder();
-    take_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
+    take_checkpoint("a.safetensors", "sd15", "--seed 1");
     check_run(a_named_budget_holds_in_another_process);
     return check_done();
 }

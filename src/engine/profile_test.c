@@ -178,7 +178,7 @@ static void leaves_out_what_did_not_run(void)
 
 static void is_for_both_text_encoders(void)
 {
-    take_checkpoint("xl.safetensors", "--family sdxl --size tiny --seed 5");
+    take_checkpoint("xl.safetensors", "sdxl", "--seed 5");
     struct dr_engine *engine = open_engine();
     load(engine, "xl.safetensors");
     const struct dr_generate_options options = job_options("xl.png");

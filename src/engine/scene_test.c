@@ -200,10 +200,10 @@ int main(int count, char **arguments)
     enum fault_sabotage sabotage;
     if (is_part(count, arguments, &part, &sabotage)) play(part, sabotage);
     if (packs_missing()) return check_skip(packs_missing());
+    fixture_size = "least";
     fixture_begin();
-    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
-    take_checkpoint("vae/wide.safetensors",
-                    "--family sdxl --size tiny --part vae --seed 6");
+    take_checkpoint("x.safetensors", "sdxl", "--seed 5");
+    take_checkpoint("vae/wide.safetensors", "sdxl", "--part vae --seed 6");
     for (int i = 0; i < STEP_COUNT; ++i) {
         struct act act;
         run_part(steps[i].title, SABOTAGE_NONE, &act, sizeof act);

@@ -377,8 +377,8 @@ static void says_which_text_encoder_lacks(void)
 int main(void)
 {
     fixture_folder();
-    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
-    take_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
+    take_checkpoint("x.safetensors", "sdxl", "--seed 5");
+    take_checkpoint("a.safetensors", "sd15", "--seed 1");
     make_checkpoint("golden-model.safetensors",
                     "--family sdxl --size tiny --dtype f32 --seed 0");
     check_run(ends_where_diffusers_does);

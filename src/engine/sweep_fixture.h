@@ -232,7 +232,7 @@ static inline void read_states(void)
 static inline void sweep_begin(void)
 {
     fixture_begin();
-    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
+    take_checkpoint("x.safetensors", "sdxl", "--seed 5");
     run_command("ln '%s' '%s'", in_root("a.safetensors"), in_root("n.safetensors"));
     run_command("ln '%s' '%s'", in_root("vae/soft.safetensors"),
                 in_root("n.vae.safetensors"));

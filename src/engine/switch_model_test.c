@@ -550,9 +550,8 @@ int main(int count, char **arguments)
     enum fault_sabotage sabotage;
     if (is_part(count, arguments, &part, &sabotage)) play_cases(sabotage);
     fixture_begin();
-    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
-    take_checkpoint("vae/wide.safetensors",
-                    "--family sdxl --size tiny --part vae --seed 6");
+    take_checkpoint("x.safetensors", "sdxl", "--seed 5");
+    take_checkpoint("vae/wide.safetensors", "sdxl", "--part vae --seed 6");
     copy_with_metadata("vae/sharp.safetensors", "vae/scaled.safetensors",
                        "\"darkroom.vae.scale_factor\":\"0.5\",");
     run_command("ln '%s' '%s'", in_root("vae/soft.safetensors"),

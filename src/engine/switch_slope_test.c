@@ -209,10 +209,10 @@ int main(int count, char **arguments)
     if (packs_missing()) return check_skip(packs_missing());
     if (!kernel_is_measured)
         return check_skip("the sanitizer's own memory hides what is measured here");
+    fixture_size = "least";
     fixture_begin();
-    take_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
-    take_checkpoint("vae/wide.safetensors",
-                    "--family sdxl --size tiny --part vae --seed 6");
+    take_checkpoint("x.safetensors", "sdxl", "--seed 5");
+    take_checkpoint("vae/wide.safetensors", "sdxl", "--part vae --seed 6");
     struct dr_engine *engine = open_engine();
     struct dr_generate_options options = dr_generate_options_default();
     struct dr_generate_result result;

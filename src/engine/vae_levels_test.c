@@ -29,7 +29,7 @@ static void begin(void)
 {
     char name[64];
     fixture_folder();
-    take_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
+    take_checkpoint("a.safetensors", "sd15", "--seed 1");
     make("vae/same.safetensors", "--part vae", 4);
     for (int i = 0; i < OTHER_COUNT; ++i) {
         (void)snprintf(name, sizeof name, "other%d.safetensors", others[i]);
