@@ -502,7 +502,7 @@ struct dr_profile {
      * its threads, just before the job began: what a layer's flop / ms is to be held against. 0
      * where there was no room in the budget for the matrices (some MiB). */
     double library_flop_per_ms;
-    struct dr_profile_network networks[5]; /* those that ran, in their order */
+    struct dr_profile_network *networks; /* those that ran, in their order */
     int32_t network_count;
 };
 

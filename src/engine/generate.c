@@ -74,7 +74,7 @@ static void take_outcome(const struct job *job, struct job_outcome *outcome)
     const struct job_request *const want = &job->request;
     /* Where it ran it was verified; by now the job's own VAE is released again. */
     outcome->vae.verified =
-        (want->wants_encode || want->wants_decode) && outcome->vae.digest[0];
+        (want->init || job_request_decodes(want)) && outcome->vae.digest[0];
     outcome->images = job->images;
     outcome->image_count = want->batch;
     outcome->text_ms = job->text_ms;

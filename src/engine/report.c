@@ -10,6 +10,7 @@
 #include "compute/compute.h"
 #include "engine/engine.h"
 #include "image/image.h"
+#include "job/network_plans.h"
 #include "job/request.h"
 #include "switch/vae_choice.h"
 
@@ -125,13 +126,14 @@ void dr_memory_free(struct dr_memory *memory)
 
 /* ---- forecast ---------------------------------------------------------------------------- */
 
-static void describe_forecast(const struct dr_engine *engine, struct job *job,
-                              struct dr_forecast *forecast)
+static void raise_to(uint64_t *most, uint64_t bytes)
 {
-    const struct pipeline *const pipeline = engine->model.pipeline;
-    const struct plan *const unet = job->unet_plan.plan;
-    const struct plan *const decode = job->decode_plan.plan;
-    const struct plan *const encode = job->encode_plan.plan;
+    if (bytes > *most) *most = bytes;
+}
+
+static void describe_components(const struct pipeline *pipeline,
+                                struct dr_forecast *forecast)
+{
     for (int32_t i = 0; i < pipeline->slot_count; ++i) {
         const struct source *const active = slot_active(&pipeline->slots[i]);
         if (!active) continue;
@@ -141,24 +143,45 @@ static void describe_forecast(const struct dr_engine *engine, struct job *job,
         info->tensor_count = active->spec->index->count;
         info->stored_bytes = active->spec->index->bytes;
         info->weights_bytes = source_memory_bytes(active);
-        if (source_scratch_bytes(active) > forecast->load_scratch_bytes)
-            forecast->load_scratch_bytes = source_scratch_bytes(active);
+        raise_to(&forecast->load_scratch_bytes, source_scratch_bytes(active));
     }
-    for (int i = 0; i < PIPELINE_TEXTS; ++i) {
-        const struct plan *const text = job->text_plans[i].plan;
-        if (text && plan_bytes(text) > forecast->text_arena_bytes)
-            forecast->text_arena_bytes = plan_bytes(text);
+}
+
+static void describe_networks(const struct step_list *list,
+                              struct dr_forecast *forecast)
+{
+    for (int32_t i = 0; i < list->network_count; ++i) {
+        const struct plan *const plan = network_plan(&list->networks[i]);
+        switch (list->networks[i].kind) {
+        case NETWORK_TEXT:
+            raise_to(&forecast->text_arena_bytes, plan_bytes(plan));
+            break;
+        case NETWORK_UNET:
+            raise_to(&forecast->unet_arena_bytes, plan_bytes(plan));
+            forecast->unet_flop = plan_flop(plan);
+            break;
+        case NETWORK_ENCODER:
+            raise_to(&forecast->vae_arena_bytes, plan_bytes(plan));
+            break;
+        case NETWORK_DECODER:
+            raise_to(&forecast->vae_arena_bytes, plan_bytes(plan));
+            forecast->vae_flop = plan_flop(plan);
+            break;
+        }
     }
-    forecast->unet_arena_bytes = unet ? plan_bytes(unet) : 0;
-    forecast->vae_arena_bytes = decode ? plan_bytes(decode) : 0;
-    if (encode && plan_bytes(encode) > forecast->vae_arena_bytes)
-        forecast->vae_arena_bytes = plan_bytes(encode);
-    forecast->unet_flop = unet ? plan_flop(unet) : 0.0;
-    forecast->vae_flop = decode ? plan_flop(decode) : 0.0;
-    job_plan(job, JOB_PHASED);
+}
+
+static enum dr_code describe_forecast(const struct dr_engine *engine, struct job *job,
+                                      struct dr_forecast *forecast,
+                                      struct dr_error *err)
+{
+    describe_components(engine->model.pipeline, forecast);
+    describe_networks(&job->list, forecast);
+    enum dr_code code = job_plan(job, JOB_PHASED, err);
     forecast->phased_peak_bytes = job->planned_bytes;
-    job_plan(job, JOB_RESIDENT);
+    if (code == DR_OK) code = job_plan(job, JOB_RESIDENT, err);
     forecast->resident_peak_bytes = job->planned_bytes;
+    return code;
 }
 
 /* Every way in which the job could be done that takes less than those before it. */
@@ -166,18 +189,19 @@ static enum dr_code describe_levels(const struct dr_engine *engine, struct job *
                                     struct dr_forecast *forecast, struct dr_error *err)
 {
     const size_t beside = engine_named_beside_bytes(engine);
-    const double whole = job_flop(job);
+    const double whole = network_plans_flop(job);
     uint64_t least = UINT64_MAX;
     for (bool smaller = true; smaller;) {
         double flop = 0; /* asked for where it is told */
         for (int i = 0; i < JOB_RESIDENCY_COUNT; ++i) {
-            job_plan(job, (enum job_residency)i);
+            enum dr_code code = job_plan(job, (enum job_residency)i, err);
+            if (code != DR_OK) return code;
             const uint64_t peak = job->planned_bytes + job->decoder_bytes;
             if (peak >= least) continue;
             if (flop == 0) {
-                const enum dr_code code = job_flop_at_best(job, &flop, err);
+                code = network_plans_flop_at_best(job, &flop, err);
+                if (code == DR_OK) code = job_plan(job, (enum job_residency)i, err);
                 if (code != DR_OK) return code;
-                job_plan(job, (enum job_residency)i);
             }
             if (forecast->level_count == DR_FORECAST_LEVELS) --forecast->level_count;
             struct dr_forecast_level *const level =
@@ -187,10 +211,10 @@ static enum dr_code describe_levels(const struct dr_engine *engine, struct job *
             level->work = whole > 0 ? flop / whole : 1.0;
             job_manner(job, level->manner);
         }
-        const enum dr_code code = job_shrink(job, &smaller, err);
+        const enum dr_code code = network_plans_shrink(job, &smaller, err);
         if (code != DR_OK) return code;
     }
-    return job_make_whole(job, err);
+    return network_plans_make_whole(job, err);
 }
 
 static enum dr_code judge(const struct dr_engine *engine, struct job *job,
@@ -243,12 +267,10 @@ static enum dr_code make_forecast(struct dr_engine *engine,
     if (code == DR_OK) {
         forecast->width = job.request.width;
         forecast->height = job.request.height;
-        describe_forecast(engine, &job, forecast);
-        code = describe_levels(engine, &job, forecast, err);
+        code = describe_forecast(engine, &job, forecast, err);
     }
-    if (code == DR_OK) {
-        code = judge(engine, &job, forecast, err);
-    }
+    if (code == DR_OK) code = describe_levels(engine, &job, forecast, err);
+    if (code == DR_OK) code = judge(engine, &job, forecast, err);
     job_finish(&job);
     vae_choice_close(&vae);
     return code;

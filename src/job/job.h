@@ -1,25 +1,14 @@
 /* job — one piece of work, from its exact plan to its last byte given back.
  *
- *     job_prepare   makes the networks' plans (compute/plan.h) and the list of actions
- *     job_admit     adds the list up; picks the first residency that fits the limit, or refuses
- *     job_run       executes the same list
+ *     job_prepare   the request becomes a list of steps (job_steps.h), its networks get their plans
+ *                   (network_plans.h), and its memory is laid out (step_list.h)
+ *     job_admit     the list is added up with all loads and releases between (action_list.h); the first
+ *                   residency that fits the limit is taken, or the job is refused
+ *     job_run       the same list is executed (step_run.h)
  *     job_finish    gives everything back, on every path
  *
- * A job is a list of actions: load this, reserve that, run the text encoder, ... The forecast
- * of its private memory is that list, added up; running it is that list, executed. There is no
- * second computation that could differ, so planned bytes equal the ledger's peak.
- *
- * Three residencies, tried in order; the pictures are the same bytes in each:
- *   RESIDENT  what is loaded stays, what the job needs is loaded beside it
- *   LEAN      what the job does not need is released first
- *   PHASED    one component at a time: text encoders, VAE encoder, UNet, VAE decoder
- *
- * Where none of them fits, the VAE's largest maps are made in bands (compute/plan_band.h), a
- * level at a time, and the residencies are tried again: that costs work, and the bytes are the
- * same.
- *
- * A VAE whose latent space is not known yet is asked before anything else is done
- * (latent_probe.h); the actions for that are in the list like all others.
+ * Where no residency fits, the VAE's largest maps are computed in bands, a level at a time, and the
+ * residencies are tried again: that costs work, and the bytes are the same.
  *
  * Threads: one job at a time on a pipeline. What others look at meanwhile (slots, regions) changes with
  * the ledger's lock held.
@@ -30,7 +19,9 @@
 #include "base/cancel.h"
 #include "darkroom/darkroom.h"
 #include "image/image.h"
-#include "model/tokenizer.h"
+#include "job/action_list.h"
+#include "job/step_list.h"
+#include "model/prompt_chunks.h"
 #include "pipeline/conditioning.h"
 #include "pipeline/pipeline.h"
 #include "sampling/sampler.h"
@@ -43,36 +34,15 @@ enum job_residency {
     JOB_RESIDENCY_COUNT
 };
 
-enum action_kind {
-    ACTION_LOAD,    /* slot_load of the slot, in the order given */
-    ACTION_RELEASE, /* slot_release of the slot */
-    ACTION_SAVE, /* the checkpoint's own VAE is digested, before another takes its place */
-    ACTION_REFERENCE, /* the checkpoint's own VAE encodes the latent probe's picture */
-    ACTION_PROBE,     /* the VAE that is loaded decodes it: foreign is an error */
-    ACTION_PROMPTS,   /* open the prompt cache */
-    ACTION_RESERVE,   /* open the job's regions */
-    ACTION_TEXT,      /* run: prompts to contexts, by the slot's encoder */
-    ACTION_ENCODE,    /* run: the init picture to moments */
-    ACTION_SAMPLE,    /* run: noise to latents, all pictures */
-    ACTION_LATENTS,   /* read or write the latent file */
-    ACTION_DECODE,    /* run: latents to pictures, each written */
-    ACTION_REFUND,    /* close the job's regions */
-    ACTION_RESTORE,   /* the job's own VAE goes, the setting's comes back */
+enum job_kind {
+    JOB_GENERATE,
+    JOB_ENCODE, /* a picture to a latent file */
+    JOB_DECODE  /* a latent file to pictures */
 };
 
-struct action {
-    enum action_kind kind;
-    struct slot *slot; /* NULL: of none */
-    enum slot_order order;
-};
-
-enum {
-    JOB_MAX_ACTIONS = 32
-};
-
-/* What is wanted; filled by generate.c from checked options. */
+/* What is wanted; made from checked options (request.h). */
 struct job_request {
-    bool wants_text, wants_encode, wants_sample, wants_decode;
+    enum job_kind kind;
     int32_t width, height; /* of the picture */
     int32_t batch;
     uint64_t seed;
@@ -87,11 +57,11 @@ struct job_request {
     bool negative_is_zero;          /* SDXL, and no negative prompt was given */
     struct size_conditioning sizes; /* SDXL */
     bool sizes_said;
-    const char *init;   /* path, or NULL */
+    const char *init;   /* path, or NULL; what JOB_ENCODE encodes */
     const char *output; /* path, or NULL */
     bool output_is_latent;
-    const char *latent_input;      /* decode: path */
-    const char *prompt, *negative; /* never NULL where wants_text */
+    const char *latent_input;      /* JOB_DECODE: path */
+    const char *prompt, *negative; /* JOB_GENERATE: never NULL */
     double strength;
     int32_t bits, quality;
     bool profile; /* time each operator of the networks */
@@ -101,6 +71,9 @@ struct job_request {
                   int32_t width, int32_t height);
     void *image_cookie;
 };
+
+/* Are latents decoded: to a picture's file, or for the caller? */
+bool job_request_decodes(const struct job_request *want);
 
 /* What the engine lends to its job. */
 struct job_context {
@@ -124,62 +97,48 @@ struct job {
     bool vae_forced;           /* whoever asked for the job wants no latent probe */
     struct latent_probe probe; /* prepared where its VAE has to be asked first */
 
-    struct clip_text_plan text_plans[PIPELINE_TEXTS];
-    struct unet_plan unet_plan;
-    struct vae_encode_plan encode_plan;
-    struct vae_decode_plan decode_plan;
-    struct image_reader *reader; /* of the init picture, its head read */
+    /* what is computed */
+    struct step_list list; /* made by job_prepare where it has no steps yet */
+    size_t region_bytes[REGION_TAG_COUNT]; /* of the values of each tag */
+    struct image_reader *reader;           /* of the init picture, its head read */
     struct image_head head;
-    size_t arena_bytes, latents_bytes, picture_bytes;
-
-    const struct source *packed[2 * PIPELINE_SLOTS]; /* whose packs the list makes */
-    int32_t packed_count;
-    struct action actions[JOB_MAX_ACTIONS];
-    int32_t action_count;
-    enum job_residency residency;
-    size_t planned_bytes; /* peak of the ledger's private bytes, by the list */
     size_t decoder_bytes; /* beside regions: what the init picture's decoder takes */
 
-    struct region arena, latents, picture;
-    /* carved from latents; shapes: count = 4 * h * w floats, channels first */
-    size_t count;
-    int32_t latent_width, latent_height;
-    void *sampler_memory;
-    float *results;    /* [batch, count] */
-    float *noise;      /* [count] */
-    float *prediction; /* [count] */
-    float *moments;    /* [h, w, 8] */
+    /* what happens to memory */
+    enum job_residency residency;
+    struct action *actions;
+    int32_t action_count, action_capacity;
+    const struct source *packed[2 * PIPELINE_SLOTS]; /* whose packs the list makes */
+    int32_t packed_count;
+    size_t planned_bytes; /* peak of the ledger's private bytes, by the list */
+
+    /* while it runs */
+    struct region regions[REGION_TAG_COUNT]; /* those of region_bytes that are not 0 */
+    const struct network *bound;             /* has its arena at bound_arena */
+    const unsigned char *bound_arena;
+    struct random_source random; /* of the picture that is sampled */
+    struct sampler sampler;
+    int32_t calls_total; /* of the UNet, in the step that runs */
+    enum dr_stage stage;
+    double started_ms;
 
     /* results */
     double text_ms, unet_ms, vae_ms; /* sums */
     int32_t unet_calls, vae_runs;
-    int32_t calls_total;
-    double started_ms;
     struct dr_image_info *images; /* [batch], caller's */
-    enum dr_stage stage;
+    int32_t written_count;        /* pictures whose file is there */
     char
         warning[DR_TEXT_BYTES]; /* "" or what went wrong after the pictures were done */
 };
 
-/* Make plans for what the request wants. The job's VAE (if any) is put into the slot. On error
+/* Make the list, the plans and the layout. The job's VAE (if any) is put into the slot. On error
  * job_finish still has to be called. Errors: DR_INCOMPLETE, the plans'; DR_FOREIGN, where it is
  * known. */
 enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
-/* Add up one residency; fills actions and planned_bytes. */
-void job_plan(struct job *job, enum job_residency residency);
-
-/* Make the larger of the VAE's plans one level smaller; *smaller is false where there is no such level,
- * or nothing to be won by it: the text encoder or the UNet needs as much. Errors: DR_NOMEM,
- * DR_CANCELLED (looked at before each plan); job_finish is then all that may follow. */
-enum dr_code job_shrink(struct job *job, bool *smaller,
-                        struct dr_error *err) DR_MUST_CHECK;
-
-/* Undo job_shrink. Errors: as there. */
-enum dr_code job_make_whole(struct job *job, struct dr_error *err) DR_MUST_CHECK;
-
-/* The VAE's maps of more bytes are made in bands; 0: none is. */
-size_t job_whole_bytes(const struct job *job);
+/* Add up one residency: fills actions and planned_bytes. Errors: DR_NOMEM. */
+enum dr_code job_plan(struct job *job, enum job_residency residency,
+                      struct dr_error *err) DR_MUST_CHECK;
 
 /* How the job is done, as planned now: "one component loaded at a time, VAE activations above
  * 16.0 MiB computed in bands". */
@@ -188,21 +147,12 @@ enum {
 };
 void job_manner(const struct job *job, char text[static JOB_MANNER_BYTES]);
 
-/* Floating-point operations of the whole job but for its text encoders; all steps are counted,
- * also those that image-to-image leaves out. */
-double job_flop(const struct job *job);
-
-/* The same of the job as job_admit would make it, were the limit what is planned now; the plans stay as they
- * are. Errors: as job_shrink. */
-enum dr_code job_flop_at_best(struct job *job, double *flop,
-                              struct dr_error *err) DR_MUST_CHECK;
-
-/* Pick the first residency whose peak is within the ledger's limit, with the largest maps whole that go; what
- * the limit leaves is used for as little work as goes.
- * Errors: DR_OVER_BUDGET with need, have and limit; as job_shrink. */
+/* Take the first residency whose peak is within the ledger's limit, with the largest maps whole that
+ * fit; what the limit leaves is used for as little work as possible.
+ * Errors: DR_OVER_BUDGET with need, have and limit; network_plans_shrink's. */
 enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
-/* Errors: DR_FOREIGN before any stage runs; the stages'. */
+/* Errors: DR_FOREIGN before any step runs; the steps'. */
 enum dr_code job_run(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 /* Regions closed, plans destroyed, the setting's VAE back in its slot (and resident again where

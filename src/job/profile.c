@@ -66,26 +66,30 @@ static bool add_network(struct dr_profile *profile, const char *name,
     return true;
 }
 
+static const char *name_of(const struct network *network)
+{
+    switch (network->kind) {
+    case NETWORK_TEXT:
+    case NETWORK_UNET: return network->slot->name;
+    case NETWORK_ENCODER: return "vae encoder";
+    case NETWORK_DECODER: return "vae decoder";
+    }
+    return "";
+}
+
 struct dr_profile *profile_create(const struct job *job, double library_flop_per_ms)
 {
-    const struct {
-        const char *name;
-        const struct plan *plan;
-    } networks[] = {
-        {dr_role_name(DR_ROLE_TEXT),  job->text_plans[0].plan},
-        {dr_role_name(DR_ROLE_TEXT2), job->text_plans[1].plan},
-        {"vae encoder",               job->encode_plan.plan  },
-        {dr_role_name(DR_ROLE_UNET),  job->unet_plan.plan    },
-        {"vae decoder",               job->decode_plan.plan  },
-    };
+    const struct step_list *const list = &job->list;
     struct dr_profile *profile = calloc(1, sizeof *profile);
     if (!profile) return NULL;
     profile->library_flop_per_ms = library_flop_per_ms;
-    for (size_t i = 0; i < sizeof networks / sizeof *networks; ++i)
-        if (!add_network(profile, networks[i].name, networks[i].plan)) {
-            profile_destroy(&profile);
-            return NULL;
-        }
+    profile->networks =
+        calloc((size_t)list->network_count + 1, sizeof *profile->networks);
+    bool has_memory = profile->networks != NULL;
+    for (int32_t i = 0; has_memory && i < list->network_count; ++i)
+        has_memory = add_network(profile, name_of(&list->networks[i]),
+                                 network_plan(&list->networks[i]));
+    if (!has_memory) profile_destroy(&profile);
     return profile;
 }
 
@@ -94,6 +98,7 @@ void profile_destroy(struct dr_profile **profile)
     if (!profile || !*profile) return;
     for (int32_t i = 0; i < (*profile)->network_count; ++i)
         free((*profile)->networks[i].rows);
+    free((*profile)->networks);
     free(*profile);
     *profile = NULL;
 }

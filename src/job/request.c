@@ -286,9 +286,7 @@ enum dr_code forecast_request(struct current_model *model,
                               const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
-    *want = (struct job_request){.wants_text = true,
-                                 .wants_sample = true,
-                                 .wants_encode = options->init != NULL,
+    *want = (struct job_request){.kind = JOB_GENERATE,
                                  .guided = options->cfg > 1.0,
                                  .cfg = (float)options->cfg,
                                  .clip_skip = options->clip_skip,
@@ -318,7 +316,6 @@ enum dr_code forecast_request(struct current_model *model,
     if (meaning->encodes_empty_negative) want->negative_is_zero = false;
     if (code != DR_OK) return code;
     want->output_is_latent = options->output && output_is_latent(options->output);
-    want->wants_decode = !want->output_is_latent || options->image;
     want->seed = options->seed;
     want->sampler.steps = options->steps;
     want->sampler.prediction =
@@ -349,7 +346,7 @@ static enum dr_code check_room(const struct current_model *model,
                                      .batch = want->batch,
                                      .bits = want->bits,
                                      .latent_bytes = latents,
-                                     .text_bytes = want->wants_sample
+                                     .text_bytes = want->kind == JOB_GENERATE
                                                        ? strlen(want->prompt) +
                                                              strlen(want->negative)
                                                        : 0};
@@ -406,8 +403,7 @@ enum dr_code codec_request(struct current_model *model,
                            struct dr_error *err)
 {
     const bool encodes = direction == CODEC_ENCODE;
-    *want = (struct job_request){.wants_encode = encodes,
-                                 .wants_decode = !encodes,
+    *want = (struct job_request){.kind = encodes ? JOB_ENCODE : JOB_DECODE,
                                  .batch = 1,
                                  .output = options->output,
                                  .output_is_latent = encodes,

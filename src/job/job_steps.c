@@ -1,0 +1,177 @@
+#include "job/job_steps.h"
+
+#include "job/picture_step.h"
+#include "model/latent_space.h"
+
+static struct slot *slot_of(const struct job *job, enum dr_component_kind kind,
+                            int32_t kind_idx)
+{
+    return pipeline_slot(job->context.pipeline, kind, kind_idx);
+}
+
+void job_steps_add_text(struct job *job)
+{
+    struct step_list *const list = &job->list;
+    for (int32_t i = 0; i < job->context.pipeline->text_count; ++i) {
+        struct step step = step_init(STEP_TEXT, 0, 0);
+        step.network = step_list_network(list, NETWORK_TEXT,
+                                         slot_of(job, DR_COMPONENT_TEXT, i), 0, 0);
+        step.arena = step_list_add_arena(list, step.network);
+        step_list_add(list, &step);
+    }
+}
+
+int32_t job_steps_add_latents(struct job *job, int32_t width, int32_t height)
+{
+    const struct step size = step_init(STEP_NOISE, width, height);
+    return step_list_add_value(&job->list, REGION_LATENTS,
+                               sizeof(float) * step_latent_count(&size) *
+                                   (size_t)job->request.batch);
+}
+
+int32_t job_steps_add_encode(struct job *job, const struct resize_part *part)
+{
+    struct step_list *const list = &job->list;
+    struct slot *const vae = job->context.pipeline->vae_slot;
+    struct step resize = step_init(STEP_RESIZE, part->width, part->height);
+    resize.network =
+        step_list_network(list, NETWORK_ENCODER, vae, part->width, part->height);
+    resize.arena = step_list_add_arena(list, resize.network);
+    resize.pixels = part->pixels;
+    resize.source_width = part->source_width;
+    resize.source_height = part->source_height;
+    resize.scratch =
+        step_list_add_value(list, REGION_IMAGE, picture_step_scratch_bytes(&resize));
+    step_list_add(list, &resize);
+
+    struct step encode = step_init(STEP_ENCODE, part->width, part->height);
+    encode.network = resize.network;
+    encode.arena = resize.arena;
+    encode.moments =
+        step_list_add_value(list, REGION_LATENTS,
+                            2 * sizeof(float) * step_latent_count(&encode));
+    encode.latents = part->latents;
+    step_list_add(list, &encode);
+    return encode.moments;
+}
+
+void job_steps_add_sample(struct job *job, const struct sample_part *part)
+{
+    struct step_list *const list = &job->list;
+    struct step sample = step_init(STEP_SAMPLE, part->width, part->height);
+    const size_t count = step_latent_count(&sample);
+    sample.image_idx = part->image_idx;
+    sample.latents = part->latents;
+    sample.sampler = job->request.sampler;
+    sample.sampler.count = count;
+    sample.sampler.image_to_image = part->moments != STEP_NONE;
+    sample.sampler.first_step = part->first_step;
+    sample.sampler.end_step = part->end_step;
+    size_t state_bytes = 0;
+    /* The request's options were checked; a part that has no step is refused when it runs. */
+    (void)!sampler_bytes(&sample.sampler, &state_bytes, NULL);
+    sample.state = step_list_add_value(list, REGION_LATENTS, state_bytes);
+    if (!part->continues) {
+        struct step noise = sample;
+        noise.kind = STEP_NOISE;
+        noise.moments = part->moments;
+        noise.scratch =
+            step_list_add_value(list, REGION_LATENTS, 2 * sizeof(float) * count);
+        step_list_add(list, &noise);
+    }
+    sample.continues = part->continues;
+    sample.network =
+        step_list_network(list, NETWORK_UNET, part->unet, part->width, part->height);
+    sample.arena = step_list_add_arena(list, sample.network);
+    sample.scratch = step_list_add_value(list, REGION_LATENTS, sizeof(float) * count);
+    step_list_add(list, &sample);
+}
+
+static struct step decode_step(struct job *job, int32_t image_idx, int32_t latents,
+                               int32_t width, int32_t height)
+{
+    struct step_list *const list = &job->list;
+    struct step step = step_init(STEP_DECODE, width, height);
+    step.image_idx = image_idx;
+    step.latents = latents;
+    step.network = step_list_network(list, NETWORK_DECODER,
+                                     job->context.pipeline->vae_slot, width, height);
+    step.arena = step_list_add_arena(list, step.network);
+    return step;
+}
+
+int32_t job_steps_add_decode_to_pixels(struct job *job, int32_t image_idx,
+                                       int32_t latents, int32_t width, int32_t height)
+{
+    struct step step = decode_step(job, image_idx, latents, width, height);
+    step.pixels = step_list_add_value(&job->list, REGION_IMAGE,
+                                      picture_step_pixels_bytes(width, height));
+    step_list_add(&job->list, &step);
+    return step.pixels;
+}
+
+void job_steps_add_decode_to_file(struct job *job, int32_t image_idx, int32_t latents,
+                                  int32_t width, int32_t height)
+{
+    const struct step decode = decode_step(job, image_idx, latents, width, height);
+    struct step write = decode;
+    write.kind = STEP_WRITE;
+    write.latents = STEP_NONE;
+    step_list_add(&job->list, &decode);
+    step_list_add(&job->list, &write);
+}
+
+/* ---- the whole list ------------------------------------------------------------------------ */
+
+/* The init picture to moments. */
+static int32_t add_init(struct job *job, int32_t latents)
+{
+    const struct image_head *const head = &job->head;
+    struct step read = step_init(STEP_READ, head->width, head->height);
+    read.pixels =
+        step_list_add_value(&job->list, REGION_IMAGE,
+                            picture_step_pixels_bytes(head->width, head->height));
+    step_list_add(&job->list, &read);
+    const struct resize_part part = {.pixels = read.pixels,
+                                     .source_width = head->width,
+                                     .source_height = head->height,
+                                     .width = job->request.width,
+                                     .height = job->request.height,
+                                     .latents = latents};
+    return job_steps_add_encode(job, &part);
+}
+
+static void add_latent_file(struct job *job, enum step_kind kind, int32_t latents)
+{
+    struct step step = step_init(kind, job->request.width, job->request.height);
+    step.latents = latents;
+    step_list_add(&job->list, &step);
+}
+
+static void add_sampling(struct job *job, int32_t latents)
+{
+    const struct job_request *const want = &job->request;
+    struct sample_part part = {.width = want->width,
+                               .height = want->height,
+                               .moments = STEP_NONE,
+                               .latents = latents,
+                               .unet = slot_of(job, DR_COMPONENT_UNET, 0)};
+    if (want->init) part.moments = add_init(job, STEP_NONE);
+    for (part.image_idx = 0; part.image_idx < want->batch; ++part.image_idx)
+        job_steps_add_sample(job, &part);
+}
+
+void job_steps_make(struct job *job)
+{
+    const struct job_request *const want = &job->request;
+    const int32_t latents = job_steps_add_latents(job, want->width, want->height);
+    if (want->kind == JOB_GENERATE) job_steps_add_text(job);
+    switch (want->kind) {
+    case JOB_GENERATE: add_sampling(job, latents); break;
+    case JOB_ENCODE: (void)add_init(job, latents); break;
+    case JOB_DECODE: add_latent_file(job, STEP_READ_LATENTS, latents); break;
+    }
+    if (want->output_is_latent) add_latent_file(job, STEP_WRITE_LATENTS, latents);
+    for (int32_t i = 0; job_request_decodes(want) && i < want->batch; ++i)
+        job_steps_add_decode_to_file(job, i, latents, want->width, want->height);
+}

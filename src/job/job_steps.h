@@ -1,0 +1,53 @@
+/* job_steps — a request as a list of steps.
+ *
+ *     generate    TEXT each encoder; READ RESIZE ENCODE where there is an init picture; for each picture
+ *                 NOISE SAMPLE; WRITE_LATENTS, or for each picture DECODE WRITE
+ *     encode      READ RESIZE ENCODE WRITE_LATENTS
+ *     decode      READ_LATENTS; for each picture DECODE WRITE
+ *
+ * The parts below are what such a list is put together from. Each appends to job->list; the indices of
+ * values that it takes and returns are step_list's.
+ */
+#ifndef JOB_JOB_STEPS_H
+#define JOB_JOB_STEPS_H
+
+#include "job/job.h"
+
+/* The whole list, for job->request and, where it has one, the head of its init picture. */
+void job_steps_make(struct job *job);
+
+/* ---- parts ---- */
+
+/* One step for each text encoder. */
+void job_steps_add_text(struct job *job);
+
+/* The latents of all pictures of the batch at a size in pixels: a value. */
+int32_t job_steps_add_latents(struct job *job, int32_t width, int32_t height);
+
+/* Pixels (a value, source_width x source_height) to moments (returned) of a picture of the size. latents:
+ * a value that takes the mean of them, scaled; or STEP_NONE. */
+struct resize_part {
+    int32_t pixels, source_width, source_height;
+    int32_t width, height;
+    int32_t latents;
+};
+int32_t job_steps_add_encode(struct job *job, const struct resize_part *part);
+
+/* One picture from noise (moments STEP_NONE) or from moments, over a part of the schedule, to its
+ * latents. continues: no noise, the latents go on from where another part left them. */
+struct sample_part {
+    int32_t image_idx, width, height;
+    int32_t moments, latents;
+    int32_t first_step, end_step; /* 0, 0: all steps */
+    bool continues;
+    struct slot *unet;
+};
+void job_steps_add_sample(struct job *job, const struct sample_part *part);
+
+/* One picture's latents to its samples, and to pixels (a value, returned) or to its file. */
+int32_t job_steps_add_decode_to_pixels(struct job *job, int32_t image_idx,
+                                       int32_t latents, int32_t width, int32_t height);
+void job_steps_add_decode_to_file(struct job *job, int32_t image_idx, int32_t latents,
+                                  int32_t width, int32_t height);
+
+#endif

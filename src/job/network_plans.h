@@ -1,0 +1,44 @@
+/* network_plans — the plans of a job's networks, and how much of the VAE is computed in bands.
+ *
+ * The memory of a job is mostly its networks' arenas. Where it does not fit the budget, the VAE's
+ * largest maps are computed in bands (compute/plan_band.h), a level at a time; where the budget leaves
+ * room beside a plan in bands, it is made again to use that.
+ *
+ * Each function looks at the job's cancel flag before each plan, which takes up to a second. On error
+ * the plans are whatever was made so far: job_finish is all that may follow.
+ */
+#ifndef JOB_NETWORK_PLANS_H
+#define JOB_NETWORK_PLANS_H
+
+#include "job/job.h"
+
+/* Make the plans of all networks, with nothing in bands, and lay out the job's memory. Errors:
+ * DR_CANCELLED, the plans', step_list_place's. */
+enum dr_code network_plans_make(struct job *job, struct dr_error *err) DR_MUST_CHECK;
+
+/* Make the largest of the VAE's plans one level smaller; *smaller is false where there is no such
+ * level, or nothing is won by it: other networks need as much. Errors: as network_plans_make. */
+enum dr_code network_plans_shrink(struct job *job, bool *smaller,
+                                  struct dr_error *err) DR_MUST_CHECK;
+
+/* Undo network_plans_shrink. */
+enum dr_code network_plans_make_whole(struct job *job,
+                                      struct dr_error *err) DR_MUST_CHECK;
+
+/* Plans in bands, made again for the arena that is there anyway and this much more: with less work. */
+enum dr_code network_plans_use_room(struct job *job, size_t more,
+                                    struct dr_error *err) DR_MUST_CHECK;
+
+/* The smallest of the VAE's levels: its maps of more bytes are computed in bands. 0: none is. */
+size_t network_plans_whole_bytes(const struct job *job);
+
+/* Floating-point operations of the whole job without its text encoders. All steps are counted, also
+ * those that image-to-image leaves out. */
+double network_plans_flop(const struct job *job);
+
+/* The same of the job as it would be admitted, were the limit what is planned now; the plans stay as
+ * they are. */
+enum dr_code network_plans_flop_at_best(struct job *job, double *flop,
+                                        struct dr_error *err) DR_MUST_CHECK;
+
+#endif

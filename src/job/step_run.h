@@ -1,0 +1,80 @@
+/* step_run — executing one step of a job: what each kind does with its values.
+ *
+ * The job's regions are reserved and what the step needs is loaded (action_list.h); no step allocates
+ * anything that depends on the picture's size.
+ *
+ * Every step that computes ends with a look for NaN and infinity: a result that is not finite is an
+ * error that names the step, never a black picture called success.
+ */
+#ifndef JOB_STEP_RUN_H
+#define JOB_STEP_RUN_H
+
+#include "job/job.h"
+
+/* Errors: those of the files and networks; DR_NOT_FINITE; DR_CANCELLED. */
+enum dr_code step_run(struct job *job, const struct step *step,
+                      struct dr_error *err) DR_MUST_CHECK;
+
+/* ---- by kind ---- */
+
+/* prompt_step.c */
+enum dr_code step_run_text(struct job *job, const struct step *step,
+                           struct dr_error *err) DR_MUST_CHECK;
+/* picture_step.c */
+enum dr_code step_run_read(struct job *job, const struct step *step,
+                           struct dr_error *err) DR_MUST_CHECK;
+enum dr_code step_run_resize(struct job *job, const struct step *step,
+                             struct dr_error *err) DR_MUST_CHECK;
+enum dr_code step_run_encode(struct job *job, const struct step *step,
+                             struct dr_error *err) DR_MUST_CHECK;
+/* sample_step.c */
+enum dr_code step_run_noise(struct job *job, const struct step *step,
+                            struct dr_error *err) DR_MUST_CHECK;
+enum dr_code step_run_sample(struct job *job, const struct step *step,
+                             struct dr_error *err) DR_MUST_CHECK;
+/* decode_step.c */
+enum dr_code step_run_decode(struct job *job, const struct step *step,
+                             struct dr_error *err) DR_MUST_CHECK;
+/* write_step.c */
+enum dr_code step_run_read_latents(struct job *job, const struct step *step,
+                                   struct dr_error *err) DR_MUST_CHECK;
+enum dr_code step_run_write_latents(struct job *job, const struct step *step,
+                                    struct dr_error *err) DR_MUST_CHECK;
+enum dr_code step_run_write(struct job *job, const struct step *step,
+                            struct dr_error *err) DR_MUST_CHECK;
+
+/* ---- what they share ---- */
+
+/* Where a value of the list lies; the job's regions are open. */
+void *step_value_of(const struct job *job, int32_t value);
+
+/* The latents of the step's picture: step_latent_count floats, channels first. */
+float *step_latents_of(const struct job *job, const struct step *step);
+
+/* Give the step's network its arena and its slot's weights. *is_bound (may be NULL): it had them from
+ * the step before, and its inputs are as they were left. Errors: plan_bind's. */
+enum dr_code step_bind(struct job *job, const struct step *step, bool *is_bound,
+                       struct dr_error *err) DR_MUST_CHECK;
+
+/* Run the step's network, and report how far it is. A page of its weights' file that was lost
+ * meanwhile is an error, whatever the run came to. */
+enum dr_code step_run_network(struct job *job, const struct step *step,
+                              struct dr_error *err) DR_MUST_CHECK;
+
+/* What a run with these weights came to, unless a page of their file was lost meanwhile. */
+enum dr_code step_with_whole_weights(struct slot *slot, enum dr_code code,
+                                     struct dr_error *err) DR_MUST_CHECK;
+
+/* Assert that a value of the step's network has the shape that the step is about to write or read. */
+void step_expect_latents(const struct step *step, const struct plan *plan,
+                         struct value value, int32_t n, int32_t channels);
+void step_expect_picture(const struct step *step, const struct plan *plan,
+                         struct value value);
+
+/* The decoder's nominal -1..1 to 0..1, clamped. */
+void step_to_unit(float *samples, size_t count);
+
+/* What else may help against a result that is not finite; "" in float32 already. */
+const char *step_more_precision(const struct job *job);
+
+#endif

@@ -1,0 +1,199 @@
+#include "job/write_step.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/path.h"
+#include "job/parameters.h"
+#include "job/step_run.h"
+#include "model/latent_space.h"
+#include "sampling/latent.h"
+
+enum {
+    PICTURE_CHANNELS = 3
+};
+
+/* ---- latent files ------------------------------------------------------------------------ */
+
+static struct latent_head head_of(const struct job *job, const struct step *step)
+{
+    return (struct latent_head){job->request.batch, step->height / LATENT_FACTOR,
+                                step->width / LATENT_FACTOR};
+}
+
+enum dr_code step_run_read_latents(struct job *job, const struct step *step,
+                                   struct dr_error *err)
+{
+    const char *const path = job->request.latent_input;
+    const struct latent_head head = head_of(job, step);
+    float *const latents = step_value_of(job, step->latents);
+    const enum dr_code code = latent_file_read(path, &head, latents, err);
+    if (code != DR_OK) return code;
+    if (!latent_is_finite(latents,
+                          step_latent_count(step) * (size_t)job->request.batch))
+        return error_set(err, DR_NOT_FINITE,
+                         "the latents in %.800s hold NaN or infinity", path);
+    return DR_OK;
+}
+
+enum dr_code step_run_write_latents(struct job *job, const struct step *step,
+                                    struct dr_error *err)
+{
+    const char *const path = job->request.output;
+    const struct latent_head head = head_of(job, step);
+    job->stage = DR_STAGE_WRITE;
+    job_report(job, 0, 0, 0.0);
+    const enum dr_code code = latent_file_write(path, step_value_of(job, step->latents),
+                                                head.n, head.height, head.width, err);
+    for (int32_t i = 0; code == DR_OK && i < head.n; ++i)
+        (void)snprintf(job->images[i].path, sizeof job->images[i].path, "%s", path);
+    return code;
+}
+
+/* ---- the text in a picture ----------------------------------------------------------------- */
+
+static const char *digest_text(const struct source *source, char out[static DIGEST_HEX])
+{
+    out[0] = '\0';
+    if (source && source->digest_known) digest_hex(source->digest, out);
+    return out;
+}
+
+/* A1111's text, malloc'ed (its length is the prompt's). vae: the one that decodes. */
+static char *parameters_text(const struct job *job, int32_t idx,
+                             const struct source *vae, const char *model_digest,
+                             const char *vae_digest)
+{
+    const struct job_request *const want = &job->request;
+    const struct pipeline *const pipeline = job->context.pipeline;
+    const bool own = vae == pipeline->vae_slot->base;
+    const struct parameters parameters = {
+        .prompt = want->prompt,
+        .negative = want->negative,
+        .steps = want->sampler.steps,
+        .width = want->width,
+        .height = want->height,
+        .clip_skip = want->clip_skip,
+        .sampler = want->sampler.kind,
+        .schedule = want->sampler.schedule,
+        .cfg = (double)want->cfg,
+        .seed = job->images[idx].seed,
+        .model_name = pipeline->name,
+        .model_digest = model_digest,
+        .vae_name = own ? "built-in" : path_name(vae->path),
+        .vae_digest = vae_digest,
+        .prediction = want->sampler.prediction,
+        .rng = want->rng,
+        .image_to_image = want->init != NULL,
+        .strength = want->strength,
+        .sizes = want->sizes_said ? &want->sizes : NULL,
+        .precision = job->context.dtype == DTYPE_BF16 ? "bf16" : "f32",
+    };
+    const size_t bytes = parameters_format(&parameters, NULL, 0) + 1;
+    char *const text = malloc(bytes);
+    if (text) (void)parameters_format(&parameters, text, bytes);
+    return text;
+}
+
+static struct image_write_options write_options(const struct job *job, int32_t idx,
+                                                const char *text)
+{
+    const struct job_request *const want = &job->request;
+    struct image_write_options options = {.width = want->width,
+                                          .height = want->height,
+                                          .bits = want->bits,
+                                          .quality = want->quality,
+                                          .parameters = text};
+    (void)image_format_from_path(job->images[idx].path, &options.format);
+    return options;
+}
+
+/* Digests are not known yet; all have one length. */
+enum dr_code write_step_check_text(const struct job *job, struct dr_error *err)
+{
+    static const char digest[] = "0000000000";
+    const struct job_request *const want = &job->request;
+    const struct source *const vae = slot_active(job->context.pipeline->vae_slot);
+    enum dr_code code = DR_OK;
+    if (!job->images || want->kind != JOB_GENERATE || want->output_is_latent)
+        return DR_OK;
+    for (int32_t i = 0; code == DR_OK && i < want->batch; ++i) {
+        if (!job->images[i].path[0]) continue;
+        char *const text = parameters_text(job, i, vae, digest, digest);
+        const struct image_write_options options = write_options(job, i, text);
+        code = image_check_write(job->images[i].path, &options, err);
+        free(text);
+    }
+    return code;
+}
+
+/* ---- pictures ------------------------------------------------------------------------------ */
+
+/* A decoded picture, in its plan's arena. */
+struct decoded {
+    const struct vae_decode_plan *decode;
+    int32_t width;
+    bool is_unit; /* it is 0..1 already */
+};
+
+/* The caller's image callback takes the whole picture in one piece, 0..1. It stays so. */
+static void show_picture(const struct job *job, const struct step *step,
+                         struct decoded *picture)
+{
+    const struct job_request *const want = &job->request;
+    const int32_t idx = step->image_idx;
+    float *const rgb = plan_borrow(picture->decode->plan, picture->decode->image);
+    step_to_unit(rgb,
+                 (size_t)PICTURE_CHANNELS * (size_t)step->width * (size_t)step->height);
+    want->image(want->image_cookie, idx, job->images[idx].seed, rgb, step->width,
+                step->height);
+    plan_return(picture->decode->plan);
+    picture->is_unit = true;
+}
+
+/* A row of the decoded picture for the file. */
+static void get_row(void *cookie, int32_t y, float *rgb)
+{
+    const struct decoded *const picture = cookie;
+    const size_t samples = (size_t)PICTURE_CHANNELS * (size_t)picture->width;
+    plan_read(picture->decode->plan, picture->decode->image, (size_t)y * samples,
+              samples, rgb);
+    if (!picture->is_unit) step_to_unit(rgb, samples);
+}
+
+static enum dr_code write_file(const struct job *job, int32_t idx,
+                               struct decoded *picture, struct dr_error *err)
+{
+    const struct pipeline *const pipeline = job->context.pipeline;
+    const struct source *const vae = pipeline->vae_slot->resident;
+    char of_model[DIGEST_HEX], of_vae[DIGEST_HEX];
+    char *text = NULL;
+    if (job->request.kind == JOB_GENERATE) {
+        const struct slot *const unet = pipeline_slot(pipeline, DR_COMPONENT_UNET, 0);
+        text = parameters_text(job, idx, vae, digest_text(unet->base, of_model),
+                               digest_text(vae, of_vae));
+    }
+    const struct image_write_options options = write_options(job, idx, text);
+    const struct image_rows rows = {get_row, picture};
+    const enum dr_code code =
+        image_write_rows(job->images[idx].path, &options, &rows, err);
+    free(text);
+    return code;
+}
+
+enum dr_code step_run_write(struct job *job, const struct step *step,
+                            struct dr_error *err)
+{
+    const struct job_request *const want = &job->request;
+    const int32_t idx = step->image_idx;
+    struct decoded picture = {.decode = &step_list_network_of(&job->list, step)->decode,
+                              .width = step->width};
+    if (want->image) show_picture(job, step, &picture);
+    if (want->output_is_latent || !job->images[idx].path[0]) return DR_OK;
+    job->stage = DR_STAGE_WRITE;
+    job_report(job, idx, 0, 0.0);
+    const enum dr_code code = write_file(job, idx, &picture, err);
+    if (code == DR_OK) ++job->written_count;
+    return code;
+}
