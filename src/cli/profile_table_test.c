@@ -14,7 +14,8 @@ static struct dr_profile profile;
 
 static void make_profile(size_t row_count, double library_flop_per_ms)
 {
-    struct dr_profile_network network = {
+    static struct dr_profile_network network;
+    network = (struct dr_profile_network){
         .name = "unet", .runs = 2, .rows = rows, .row_count = row_count};
     for (size_t i = 0; i < row_count; ++i) {
         rows[i] = (struct dr_profile_row){.kind = "conv 3x3",
@@ -32,7 +33,7 @@ static void make_profile(size_t row_count, double library_flop_per_ms)
         network.bytes += rows[i].bytes;
     }
     profile = (struct dr_profile){.library_flop_per_ms = library_flop_per_ms,
-                                  .networks = {network},
+                                  .networks = &network,
                                   .network_count = 1};
 }
 
