@@ -33,12 +33,20 @@ static void seen_finish(struct seen *seen)
     *seen = (struct seen){0};
 }
 
+static const struct unet_plan *unet_of(const struct job *job)
+{
+    for (int32_t i = 0; i < job->list.network_count; ++i)
+        if (job->list.networks[i].kind == NETWORK_UNET)
+            return &job->list.networks[i].unet;
+    return NULL;
+}
+
 /* Before the first step: the inputs are there. */
 static void see(void *cookie, const struct dr_progress *progress)
 {
     struct seen *const seen = cookie;
     if (progress->stage != DR_STAGE_UNET || seen->context) return;
-    const struct unet_plan *const unet = &seen->job->unet_plan;
+    const struct unet_plan *const unet = unet_of(seen->job);
     seen->shape = plan_shape(unet->plan, unet->context);
     seen->context = network_read(unet->plan, unet->context);
     if (unet->vector.id == 0) return;
