@@ -35,10 +35,10 @@ static void seen_finish(struct seen *seen)
 
 static const struct unet_plan *unet_of(const struct job *job)
 {
-    for (int32_t i = 0; i < job->list.network_count; ++i)
-        if (job->list.networks[i].kind == NETWORK_UNET)
-            return &job->list.networks[i].unet;
-    return NULL;
+    const struct network *network = job->list.networks;
+    while (network->kind != NETWORK_UNET)
+        ++network;
+    return &network->unet;
 }
 
 /* Before the first step: the inputs are there. */
