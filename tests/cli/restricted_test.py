@@ -96,7 +96,7 @@ class Restricted(Case):
             self.assertRegex(done.stdout, rf"(?m)^ *{label} +unknown$")
         done = self.run_program(*GENERATE, "-o", "a.png", environment=environment)
         self.assertEqual(done.returncode, 0, done)
-        self.assertIn("by the kernel unknown, unknown", done.stdout)
+        self.assertIn("kernel: unknown, unknown", done.stdout)
 
     def test_a_soak_goes_on(self):
         done = subprocess.run([str(BUILD / "tools/soak"), "3", "--seed", "1", "--threads", "1", "--models",
