@@ -48,7 +48,7 @@ static bool check_component(const struct soak_state *state,
     }
     if (part->state == DR_SLOT_ABSENT) return true;
     const bool is_override =
-        part->role == DR_ROLE_VAE && state->vae.override_active != 0;
+        part->kind == DR_COMPONENT_VAE && state->vae.override_active != 0;
     return same_text(part->name, is_override ? state->vae.path : state->model,
                      part->path, finding);
 }
@@ -67,9 +67,9 @@ bool soak_check_state(const struct soak_state *state, struct soak_finding *findi
         !same_bytes("buffers left over between two calls", 0, state->other_bytes,
                     finding))
         return false;
-    for (int role = 0; role < DR_ROLE_COUNT; ++role) {
-        const struct dr_component_memory *const part = &state->components[role];
-        if (part->name[0] && !check_component(state, part, finding)) return false;
+    for (int32_t i = 0; i < state->component_count; ++i) {
+        const struct dr_component_memory *const part = &state->components[i];
+        if (!check_component(state, part, finding)) return false;
         bytes += part->private_bytes + part->mapped_bytes;
     }
     return same_bytes("the components' weights", state->weights_bytes, bytes, finding);
@@ -94,11 +94,13 @@ bool soak_check_untouched(const struct soak_state *before,
                           const struct soak_state *after, struct soak_finding *finding)
 {
     if (!soak_check_choice(before, after, finding)) return false;
-    for (int role = 0; role < DR_ROLE_COUNT; ++role)
-        if (!same_bytes(dr_role_name((enum dr_role)role),
-                        before->components[role].private_bytes,
-                        after->components[role].private_bytes, finding))
+    for (int32_t i = 0; i < before->component_count; ++i) {
+        const struct dr_component_memory *const was = &before->components[i];
+        const struct dr_component_memory *const is = &after->components[i];
+        if (!same_text("a component", was->slot, is->slot, finding) ||
+            !same_bytes(was->slot, was->private_bytes, is->private_bytes, finding))
             return false;
+    }
     return same_bytes("the ledger", before->ledger_bytes, after->ledger_bytes, finding);
 }
 
@@ -120,8 +122,12 @@ bool soak_check_released(const struct soak_state *after, enum dr_unload_what wha
     if (what == DR_UNLOAD_MODEL)
         return same_bytes("the ledger after unload model", 0, after->ledger_bytes,
                           finding);
-    return same_bytes("the VAE after unload vae", 0,
-                      after->components[DR_ROLE_VAE].private_bytes, finding);
+    for (int32_t i = 0; i < after->component_count; ++i)
+        if (after->components[i].kind == DR_COMPONENT_VAE &&
+            !same_bytes("the VAE after unload vae", 0,
+                        after->components[i].private_bytes, finding))
+            return false;
+    return true;
 }
 
 bool soak_check_receipt(const struct soak_state *before, const struct soak_state *after,

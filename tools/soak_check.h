@@ -12,12 +12,17 @@
 
 #include <darkroom/darkroom.h>
 
+enum {
+    SOAK_COMPONENTS = 16 /* at most */
+};
+
 /* An engine between two calls. */
 struct soak_state {
     char model[DR_PATH_BYTES];
     struct dr_vae_info vae;
-    struct dr_component_memory components[DR_ROLE_COUNT]; /* by role; zero: none */
-    uint64_t ledger_bytes;                                /* private and mapped */
+    struct dr_component_memory components[SOAK_COMPONENTS];
+    int32_t component_count;
+    uint64_t ledger_bytes; /* private and mapped */
     /* of its regions: weights, encoded prompts, and anything else, which is left over */
     uint64_t weights_bytes, prompt_bytes, other_bytes;
     uint64_t kernel_private_bytes;

@@ -8,13 +8,23 @@
 
 static struct soak_finding finding;
 
-static void set_part(struct soak_state *state, enum dr_role role, uint64_t bytes)
+/* The components of a state, in their order. */
+enum {
+    TEXT,
+    UNET,
+    VAE
+};
+
+static void add_part(struct soak_state *state, enum dr_component_kind kind,
+                     uint64_t bytes)
 {
-    struct dr_component_memory *const part = &state->components[role];
-    part->role = role;
+    struct dr_component_memory *const part =
+        &state->components[state->component_count++];
+    part->kind = kind;
     part->state = bytes ? DR_SLOT_RESIDENT : DR_SLOT_RELEASED;
     part->private_bytes = bytes;
-    (void)snprintf(part->name, sizeof part->name, "%s", dr_role_name(role));
+    (void)snprintf(part->slot, sizeof part->slot, "%s", dr_component_kind_name(kind));
+    (void)snprintf(part->name, sizeof part->name, "%s", dr_component_kind_name(kind));
     (void)snprintf(part->path, sizeof part->path, "%s", "m.safetensors");
 }
 
@@ -29,9 +39,9 @@ static struct soak_state *good(void)
     (void)snprintf(state->vae.choice, sizeof state->vae.choice, "none");
     (void)snprintf(state->vae.path, sizeof state->vae.path, "m.safetensors");
     (void)snprintf(state->vae.digest, sizeof state->vae.digest, "abc");
-    set_part(state, DR_ROLE_TEXT, 100);
-    set_part(state, DR_ROLE_UNET, 500);
-    set_part(state, DR_ROLE_VAE, 200);
+    add_part(state, DR_COMPONENT_TEXT, 100);
+    add_part(state, DR_COMPONENT_UNET, 500);
+    add_part(state, DR_COMPONENT_VAE, 200);
     state->ledger_bytes = 840;
     state->weights_bytes = 800;
     state->prompt_bytes = 40;
@@ -70,12 +80,12 @@ static void wrong_states_are_seen(void)
     check_has(finding.seen, "64 bytes");
 
     state = good(); /* released, and still there */
-    state->components[DR_ROLE_VAE].state = DR_SLOT_RELEASED;
+    state->components[VAE].state = DR_SLOT_RELEASED;
     check(!soak_check_state(state, &finding));
     check_has(finding.seen, "released with 200 bytes");
 
     state = good(); /* resident, and nothing there */
-    state->components[DR_ROLE_VAE].private_bytes = 0;
+    state->components[VAE].private_bytes = 0;
     check(!soak_check_state(state, &finding));
 
     state = good(); /* weights that belong to no component */
@@ -84,7 +94,7 @@ static void wrong_states_are_seen(void)
     check(!soak_check_state(state, &finding));
 
     state = good(); /* a component of the model before */
-    (void)snprintf(state->components[DR_ROLE_UNET].path, 64, "other.safetensors");
+    (void)snprintf(state->components[UNET].path, 64, "other.safetensors");
     check(!soak_check_state(state, &finding));
     check_has(finding.seen, "other.safetensors");
 
@@ -92,7 +102,7 @@ static void wrong_states_are_seen(void)
     state->vae.override_active = 1;
     (void)snprintf(state->vae.path, sizeof state->vae.path, "v.safetensors");
     check(!soak_check_state(state, &finding));
-    (void)snprintf(state->components[DR_ROLE_VAE].path, 64, "v.safetensors");
+    (void)snprintf(state->components[VAE].path, 64, "v.safetensors");
     check(soak_check_state(state, &finding));
 }
 
@@ -127,8 +137,8 @@ static void a_trace_of_what_failed_is_seen(void)
     check(soak_check_choice(before, after, &finding));
 
     after = good(); /* two errors of opposite sign */
-    after->components[DR_ROLE_TEXT].private_bytes += 10;
-    after->components[DR_ROLE_UNET].private_bytes -= 10;
+    after->components[TEXT].private_bytes += 10;
+    after->components[UNET].private_bytes -= 10;
     check(!soak_check_untouched(before, after, &finding));
 
     /* A digest that became known is no change. */
@@ -154,7 +164,7 @@ static void what_was_not_released_is_seen(void)
     check(!soak_check_released(after, DR_UNLOAD_MODEL, &finding));
     check_has(finding.seen, "840");
     check(!soak_check_released(after, DR_UNLOAD_VAE, &finding));
-    after->components[DR_ROLE_VAE].private_bytes = 0;
+    after->components[VAE].private_bytes = 0;
     check(soak_check_released(after, DR_UNLOAD_VAE, &finding));
     after->ledger_bytes = 0;
     check(soak_check_released(after, DR_UNLOAD_MODEL, &finding));

@@ -134,12 +134,14 @@ static enum dr_code observe(const struct soak_work *work, struct soak_state *sta
     struct dr_memory memory;
     memset(state, 0, sizeof *state);
     enum dr_code code = dr_engine_model(work->engine, &model, err);
-    if (code == DR_OK) code = dr_engine_vae(work->engine, &state->vae, err);
-    if (code == DR_OK) code = dr_engine_memory(work->engine, &memory, err);
     if (code != DR_OK) return code;
     (void)snprintf(state->model, sizeof state->model, "%s", model.path);
-    for (int32_t i = 0; i < memory.component_count; ++i)
-        state->components[memory.components[i].role] = memory.components[i];
+    dr_model_info_free(&model);
+    code = dr_engine_vae(work->engine, &state->vae, err);
+    if (code == DR_OK) code = dr_engine_memory(work->engine, &memory, err);
+    if (code != DR_OK) return code;
+    for (int32_t i = 0; i < memory.component_count && i < SOAK_COMPONENTS; ++i)
+        state->components[state->component_count++] = memory.components[i];
     note_regions(&memory, state);
     state->ledger_bytes = memory.ledger.private_bytes + memory.ledger.mapped_bytes;
     state->kernel_private_bytes = memory.kernel.private_bytes;
@@ -281,7 +283,9 @@ static bool run_model(struct soak_work *work)
                                     .choice = work->before.vae.choice,
                                     .receipt = &result.receipt,
                                     .is_switch = true};
-    return settle_up(work, &outcome, &problem);
+    const bool is_well = settle_up(work, &outcome, &problem);
+    dr_load_result_free(&result);
+    return is_well;
 }
 
 /* A file that is no model and no VAE, and what must be said of it. */

@@ -187,31 +187,25 @@ enum dr_component_kind {
 /* "text", "unet", "vae" */
 DR_API const char *dr_component_kind_name(enum dr_component_kind kind);
 
-enum dr_role {
-    DR_ROLE_TEXT,
-    DR_ROLE_TEXT2,
-    DR_ROLE_UNET,
-    DR_ROLE_VAE,
-    DR_ROLE_COUNT
-};
-DR_API const char *dr_role_name(enum dr_role role); /* "text", "text2", "unet", "vae" */
-
 struct dr_component_info {
-    enum dr_role role;
+    enum dr_component_kind kind;
+    char name[32]; /* "text", "text2", "unet", "vae": unique in its list */
     uint64_t tensor_count;
     uint64_t parameter_count;
-    uint64_t stored_bytes;  /* in the file */
-    uint64_t weights_bytes; /* in memory, when loaded */
-    char stored_types[64];  /* "F16", "F16 F32" */
+    uint64_t stored_bytes;        /* in the file */
+    uint64_t weights_bytes;       /* in memory, when loaded */
+    char stored_types[64];        /* "F16", "F16 F32" */
+    char digest[DR_DIGEST_CHARS]; /* of dr_inspect with DR_INSPECT_DIGESTS; else "" */
 };
 
 struct dr_model_info {
     char path[DR_PATH_BYTES];
     char family[16]; /* "sd15", "sdxl", "vae", ... */
     int32_t component_count;
-    struct dr_component_info components[DR_ROLE_COUNT];
+    struct dr_component_info *components;
     char lacks[DR_TEXT_BYTES]; /* "" or "no text encoder: give ..." */
 };
+DR_API void dr_model_info_free(struct dr_model_info *model);
 
 enum dr_load_mode {
     DR_LOAD_EAGER = 0, /* read all components now, if they fit the budget */
@@ -225,6 +219,7 @@ struct dr_load_result {
     struct dr_model_info model;
     struct dr_receipt receipt;
 };
+DR_API void dr_load_result_free(struct dr_load_result *result);
 
 /* Switch to a checkpoint. The VAE setting is applied to it: what does not fit falls back to the
  * checkpoint's own, and the receipt says so. Loading the model that is loaded already is a
@@ -232,12 +227,12 @@ struct dr_load_result {
  * did not fit the budget: its components are read again when needed). Everything that a checkpoint
  * says beside its weights and that changes the picture (markers, metadata, configs beside it) is
  * obeyed or refused: DR_UNSUPPORTED names file, key and value. mode: of enum dr_load_mode. result
- * may be NULL. */
+ * may be NULL; it is empty after an error. */
 DR_API enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
                                    unsigned mode, struct dr_load_result *result,
                                    struct dr_error *err) DR_MUST_CHECK;
 
-/* DR_NOT_FOUND where no model is loaded. */
+/* DR_NOT_FOUND where no model is loaded; *model is empty then. */
 DR_API enum dr_code dr_engine_model(struct dr_engine *engine,
                                     struct dr_model_info *model,
                                     struct dr_error *err) DR_MUST_CHECK;
@@ -571,8 +566,9 @@ enum dr_slot_state {
 };
 
 struct dr_component_memory {
-    enum dr_role role;
-    char name[64]; /* "unet", "vae (override)" */
+    enum dr_component_kind kind;
+    char slot[32]; /* "text", "text2", "unet", "vae": unique in its list */
+    char name[64]; /* of what is in the slot: "unet", "vae (override)" */
     enum dr_slot_state state;
     char path[DR_PATH_BYTES];
     uint64_t private_bytes, mapped_bytes;
@@ -590,7 +586,7 @@ struct dr_region_info {
 struct dr_memory {
     int32_t pid;
     int32_t component_count;
-    struct dr_component_memory components[DR_ROLE_COUNT];
+    struct dr_component_memory *components; /* one for each slot of the model */
     struct dr_region_info *regions;
     size_t region_count;
     struct {
@@ -643,7 +639,7 @@ struct dr_forecast_level {
 
 struct dr_forecast {
     int32_t width, height;
-    struct dr_component_info components[DR_ROLE_COUNT]; /* weights_bytes filled */
+    struct dr_component_info *components; /* weights_bytes filled */
     int32_t component_count;
     uint64_t text_arena_bytes, unet_arena_bytes, vae_arena_bytes;
     uint64_t load_scratch_bytes;  /* largest, while a component is read */
@@ -662,6 +658,7 @@ DR_API enum dr_code dr_engine_forecast(struct dr_engine *engine,
                                        const struct dr_generate_options *options,
                                        struct dr_forecast *forecast,
                                        struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_forecast_free(struct dr_forecast *forecast);
 
 /* ---- packs ----------------------------------------------------------------------------- */
 
@@ -725,8 +722,6 @@ struct dr_inspection {
     uint64_t file_bytes;
     uint64_t tensor_count;
     uint64_t ignored_count, ignored_bytes; /* tensors of no component */
-    char digests[DR_ROLE_COUNT]
-                [DR_DIGEST_CHARS]; /* by role; "" where not asked or absent */
     /* "" or what the file is that this version does not run: "an SD2.x checkpoint" */
     char unsupported[DR_TEXT_BYTES];
     /* What the UNet predicts, "epsilon" or "v" ("" without a UNet), and who says so: "default", or

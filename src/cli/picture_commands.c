@@ -170,6 +170,7 @@ enum dr_code run_forecast(struct session *session, const struct options *options
     if (!forecast) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     code = dr_engine_forecast(session->engine, &job, forecast, err);
     if (code == DR_OK) forecast_json_add(fields, forecast);
+    dr_forecast_free(forecast);
     free(forecast);
     return code;
 }

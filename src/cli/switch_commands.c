@@ -43,6 +43,7 @@ static enum dr_code load_first(struct session *session, const struct options *op
         member_set(fields, "model", model_json(&result->model));
         member_set(fields, "model_receipt", receipt_json(&result->receipt));
     }
+    dr_load_result_free(result);
     free(result);
     return code;
 }
@@ -87,6 +88,7 @@ enum dr_code run_model(struct session *session, const struct options *options,
         code = add_active_vae(session, fields, err);
     }
     if (code == DR_OK) member_set(fields, "receipt", receipt_json(&result->receipt));
+    dr_load_result_free(result);
     free(result);
     return code;
 }

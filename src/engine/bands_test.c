@@ -134,10 +134,12 @@ static void try_levels(bool from_picture)
         dr_generate_result_free(&result);
     }
     const uint64_t least = forecast.levels[forecast.level_count - 1].budget_bytes;
+    dr_forecast_free(&forecast);
     begin_level(engine, least - 1);
     const uint64_t before = check_memory(engine);
     forecast_of(engine, &options, &forecast);
     check(!forecast.fits);
+    dr_forecast_free(&forecast);
     check_int(dr_engine_generate(engine, &options, &result, &problem), ==,
               DR_OVER_BUDGET);
     check_has(problem.message, "VAE activations in bands");
@@ -168,6 +170,7 @@ static void a_wrong_band_is_seen(void)
     begin_level(engine, 0);
     forecast_of(engine, &options, &forecast);
     begin_level(engine, forecast.levels[forecast.level_count - 1].budget_bytes);
+    dr_forecast_free(&forecast);
     fault_sabotage(SABOTAGE_UNMOVED_BAND);
     result = generate(engine, &options);
     fault_sabotage(SABOTAGE_NONE);

@@ -115,6 +115,7 @@ static void switches_drop_what_they_leave(void)
               ==, DR_OK);
     check_dropped(&loaded.receipt, a);
     check_has(loaded.receipt.reason, "files still in use stay in it");
+    dr_load_result_free(&loaded);
     check_int(resident("a.safetensors"), ==, 0);
     check_int(resident("b.safetensors"), >, 0);
     check_int(resident("vae/soft.safetensors"), >, 0);

@@ -34,7 +34,9 @@ static enum dr_code run_forecast(struct dr_engine *engine, const char *vae)
     options.prompt = "";
     options.width = options.height = 256;
     options.vae = vae;
-    return dr_engine_forecast(engine, &options, &forecast, &problem);
+    const enum dr_code code = dr_engine_forecast(engine, &options, &forecast, &problem);
+    dr_forecast_free(&forecast);
+    return code;
 }
 
 static enum dr_code run_inspect(struct dr_engine *engine, const char *model)

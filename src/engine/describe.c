@@ -1,7 +1,9 @@
 /* What files and slots hold, in the words of darkroom.h. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/path.h"
 #include "engine/engine.h"
 #include "switch/vae_choice.h"
@@ -16,13 +18,21 @@ const char *dr_component_kind_name(enum dr_component_kind kind)
     return "";
 }
 
-static void describe_component(const struct component_index *index,
+void engine_describe_component(const struct component_index *index,
                                struct dr_component_info *info)
 {
+    static const enum dr_component_kind kinds[ROLE_COUNT] = {
+        [ROLE_TEXT] = DR_COMPONENT_TEXT,
+        [ROLE_TEXT2] = DR_COMPONENT_TEXT,
+        [ROLE_UNET] = DR_COMPONENT_UNET,
+        [ROLE_VAE] = DR_COMPONENT_VAE,
+    };
     bool seen[DTYPE_BOOL + 1] = {false};
-    *info = (struct dr_component_info){.role = (enum dr_role)index->role,
+    *info = (struct dr_component_info){.kind = kinds[index->role],
                                        .tensor_count = index->count,
                                        .stored_bytes = index->bytes};
+    (void)snprintf(info->name, sizeof info->name, "%s",
+                   component_role_name(index->role));
     for (size_t i = 0; i < index->count; ++i) {
         const struct tensor *const tensor = index->tensors[i].tensor;
         info->parameter_count += (uint64_t)tensor_element_count(tensor);
@@ -35,17 +45,32 @@ static void describe_component(const struct component_index *index,
     }
 }
 
+enum dr_code engine_model_info_create(struct dr_model_info *info, struct dr_error *err)
+{
+    *info = (struct dr_model_info){0};
+    info->components = calloc(ROLE_COUNT, sizeof *info->components);
+    return info->components
+               ? DR_OK
+               : error_set(err, DR_NOMEM, "no memory for the list of components");
+}
+
+void dr_model_info_free(struct dr_model_info *model)
+{
+    if (!model) return;
+    free(model->components);
+    *model = (struct dr_model_info){0};
+}
+
 void engine_describe_model(const struct checkpoint *checkpoint, const char *path,
                            struct dr_model_info *info)
 {
-    *info = (struct dr_model_info){0};
     (void)snprintf(info->path, sizeof info->path, "%s", path);
     (void)snprintf(info->family, sizeof info->family, "%s",
                    family_name(checkpoint->family));
     for (int role = 0; role < ROLE_COUNT; ++role)
         if (checkpoint->components[role].count)
-            describe_component(&checkpoint->components[role],
-                               &info->components[info->component_count++]);
+            engine_describe_component(&checkpoint->components[role],
+                                      &info->components[info->component_count++]);
 }
 
 void engine_describe_pipeline(const struct pipeline *pipeline,
@@ -53,12 +78,11 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
 {
     engine_describe_model(&pipeline->checkpoint, pipeline->path, info);
     pipeline_lacks(pipeline, info->lacks, sizeof info->lacks);
-    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
-        const struct source *const base = pipeline->slots[i].base;
-        for (int32_t k = 0; base && k < info->component_count; ++k)
-            if (info->components[k].role == (enum dr_role)base->spec->index->role)
-                info->components[k].weights_bytes = source_memory_bytes(base);
-    }
+    for (int32_t i = 0; i < info->component_count; ++i)
+        for (int32_t k = 0; k < pipeline->slot_count; ++k)
+            if (strcmp(info->components[i].name, pipeline->slots[k].name) == 0)
+                info->components[i].weights_bytes =
+                    source_memory_bytes(pipeline->slots[k].base);
 }
 
 static void describe_said(const struct vae_said *said, const char *reason,

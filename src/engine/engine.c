@@ -25,11 +25,6 @@ const char *dr_description(void)
     return compute_description();
 }
 
-const char *dr_role_name(enum dr_role role)
-{
-    return component_role_name((enum component_role)role);
-}
-
 double dr_clock_ms(void)
 {
     return clock_ms();

@@ -98,10 +98,16 @@ void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *
                          struct dr_vae_info *info);
 void engine_describe_setting(const struct dr_engine *engine, struct dr_vae_info *info);
 
+/* Room for the components of any file, so that filling it cannot fail. Errors: DR_NOMEM. */
+enum dr_code engine_model_info_create(struct dr_model_info *info,
+                                      struct dr_error *err) DR_MUST_CHECK;
+/* Fill an info that has room. */
 void engine_describe_pipeline(const struct pipeline *pipeline,
                               struct dr_model_info *info);
 void engine_describe_model(const struct checkpoint *checkpoint, const char *path,
                            struct dr_model_info *info);
+void engine_describe_component(const struct component_index *index,
+                               struct dr_component_info *info);
 
 /* The folder of packs that option and environment give; "" where they are turned off. */
 void engine_find_pack_folder(const char *option, char *folder, size_t folder_bytes);

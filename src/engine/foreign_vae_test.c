@@ -197,6 +197,7 @@ static void a_setting_gives_way_and_comes_back(void)
         check(!vae_state(engine).override_active && vae_state(engine).resident);
         check_str(vae_state(engine).choice, "foreign");
         check_int(check_memory(engine), ==, result.receipt.after.ledger_private_bytes);
+        dr_load_result_free(&result);
         load(engine, "x.safetensors");
         check(vae_state(engine).override_active);
         check_has(vae_state(engine).path, "foreign");
@@ -264,6 +265,7 @@ static void a_foreign_neighbour_is_said(void)
     check_has(result.receipt.reason, "a.vae.safetensors");
     check(!vae_state(engine).override_active);
     check_int(unlink(in_root("a.vae.safetensors")), ==, 0);
+    dr_load_result_free(&result);
     dr_engine_close(&engine);
 }
 

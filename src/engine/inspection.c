@@ -69,6 +69,14 @@ static void describe_meaning(const struct checkpoint *checkpoint,
                    meaning->schedule_source);
 }
 
+static struct dr_component_info *find_component(struct dr_model_info *model,
+                                                const char *name)
+{
+    for (int32_t i = 0; i < model->component_count; ++i)
+        if (strcmp(model->components[i].name, name) == 0) return &model->components[i];
+    return NULL;
+}
+
 static enum dr_code read_digests(const struct checkpoint *checkpoint,
                                  const struct dr_inspect_options *how,
                                  struct dr_inspection *out, struct dr_error *err)
@@ -100,7 +108,10 @@ static enum dr_code read_digests(const struct checkpoint *checkpoint,
             load_progress_part(&progress, component_role_name((enum component_role)i),
                                parts[i].bytes),
             digest, err);
-        if (code == DR_OK) digest_hex(digest, out->digests[i]);
+        if (code != DR_OK) break;
+        struct dr_component_info *const info =
+            find_component(&out->model, component_role_name(parts[i].role));
+        if (info) digest_hex(digest, info->digest);
     }
     region_close(&buffer);
     return code;
@@ -171,6 +182,11 @@ enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *optio
                          DR_PATH_BYTES - 1);
     enum dr_code code = checkpoint_open(&checkpoint, path, err);
     if (code != DR_OK) return code;
+    code = engine_model_info_create(&inspection->model, err);
+    if (code != DR_OK) {
+        checkpoint_close(&checkpoint);
+        return code;
+    }
     engine_describe_model(&checkpoint, path, &inspection->model);
     describe_lacks(&checkpoint, &inspection->model);
     describe_meaning(&checkpoint, inspection);
@@ -199,6 +215,7 @@ void dr_inspection_free(struct dr_inspection *inspection)
         free(inspection->metadata[i].text);
     }
     free(inspection->metadata);
+    dr_model_info_free(&inspection->model);
     free_texts(inspection->vae_neighbours, inspection->vae_neighbour_count);
     free_texts(inspection->refused, inspection->refused_count);
     free_texts(inspection->warnings, inspection->warning_count);

@@ -219,6 +219,7 @@ static void saving_the_original_is_planned(void)
     check_int(answer.planned, ==, answer.peak);
     check_int(answer.planned, ==, forecast.resident_peak_bytes);
     check_int(strlen(vae_state(engine).digest), ==, DR_DIGEST_CHARS - 1);
+    dr_forecast_free(&forecast);
     dr_engine_close(&engine);
 }
 
@@ -329,6 +330,7 @@ static void a_forecast_is_what_generate_reports(void)
 
         options = options_of(&items[i]); /* another prompt: not cached */
         const uint64_t phased = forecast.phased_peak_bytes;
+        dr_forecast_free(&forecast);
         limit_regions(engine, phased);
         check_int(dr_engine_forecast(engine, &options, &forecast, &problem), ==, DR_OK);
         check(forecast.fits);
@@ -339,9 +341,11 @@ static void a_forecast_is_what_generate_reports(void)
 
         options = options_of(&items[i]);
         limit_regions(engine, forecast.phased_peak_bytes / 2);
+        dr_forecast_free(&forecast);
         check_int(dr_engine_forecast(engine, &options, &forecast, &problem), ==, DR_OK);
         check(!forecast.fits);
         check_has(forecast.verdict, "needs");
+        dr_forecast_free(&forecast);
         check_int(dr_engine_set_budget(engine, 0, &problem), ==, DR_OK);
         load(engine, "a.safetensors");
     }
@@ -410,6 +414,7 @@ static void models_are_switched_within_the_budget(void)
                              &problem),
               ==, DR_OK);
     check_int(check_memory(engine), ==, loaded);
+    dr_load_result_free(&result);
     picture(engine, "out.png");
     check(same_file("out.png", "want.png"));
     limit_regions(engine, loaded - 1);
@@ -423,6 +428,7 @@ static void models_are_switched_within_the_budget(void)
     check_int(choose(engine, "none"), ==, DR_OK);
     picture(engine, "none.png");
     check(!same_file("sharp.png", "none.png"));
+    dr_load_result_free(&result);
     dr_engine_close(&engine);
 }
 

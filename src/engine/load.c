@@ -9,6 +9,7 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned
                             struct dr_load_result *result, struct dr_error *err)
 {
     char note[DR_TEXT_BYTES] = "", reason[DR_TEXT_BYTES];
+    if (result) *result = (struct dr_load_result){0};
     if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no model path was given");
     enum dr_code code = engine_enter(engine, "load", err);
     if (code != DR_OK) return code;
@@ -16,7 +17,9 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned
     const struct model_switch_options options = {.path = path,
                                                  .eager = !(mode & DR_LOAD_LAZY),
                                                  .force = mode & DR_LOAD_FORCE};
-    code = model_switch(&engine->model, &options, note, sizeof note, err);
+    if (result) code = engine_model_info_create(&result->model, err);
+    if (code == DR_OK)
+        code = model_switch(&engine->model, &options, note, sizeof note, err);
     if (code == DR_OK) {
         struct dr_vae_info vae;
         engine_describe_setting(engine, &vae);
@@ -28,19 +31,29 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned
         engine_describe_pipeline(engine->model.pipeline, &result->model);
     receipt_end(engine, &start, code == DR_OK ? reason : "",
                 code == DR_OK && result ? &result->receipt : NULL);
+    if (code != DR_OK) dr_load_result_free(result);
     engine_leave(engine);
     return code;
+}
+
+void dr_load_result_free(struct dr_load_result *result)
+{
+    if (!result) return;
+    dr_model_info_free(&result->model);
+    *result = (struct dr_load_result){0};
 }
 
 enum dr_code dr_engine_model(struct dr_engine *engine, struct dr_model_info *model,
                              struct dr_error *err)
 {
     enum dr_code code = DR_OK;
+    *model = (struct dr_model_info){0};
     engine_lock(engine);
     if (engine->model.pipeline)
-        engine_describe_pipeline(engine->model.pipeline, model);
+        code = engine_model_info_create(model, err);
     else
         code = error_set(err, DR_NOT_FOUND, "no model is loaded");
+    if (code == DR_OK) engine_describe_pipeline(engine->model.pipeline, model);
     engine_unlock(engine);
     return code;
 }

@@ -47,10 +47,11 @@ static struct dr_engine *open_watched(struct watch *watch)
     return engine;
 }
 
-static uint64_t stored_bytes(const struct dr_model_info *model, int role)
+static uint64_t stored_bytes(const struct dr_model_info *model,
+                             enum component_role role)
 {
     for (int32_t i = 0; i < model->component_count; ++i)
-        if ((int)model->components[i].role == role)
+        if (strcmp(model->components[i].name, component_role_name(role)) == 0)
             return model->components[i].stored_bytes;
     return 0;
 }
@@ -102,6 +103,7 @@ static void a_load_is_told_to_its_end(void)
                              &problem),
               ==, DR_OK);
     check_complete(&watch, bytes + stored_bytes(&result.model, ROLE_VAE));
+    dr_load_result_free(&result);
     dr_engine_close(&engine);
 }
 
@@ -118,6 +120,7 @@ static struct state state_of(struct dr_engine *engine)
     memset(&state, 0, sizeof state);
     check_int(dr_engine_model(engine, &model, &problem), ==, DR_OK);
     (void)snprintf(state.model, sizeof state.model, "%s", model.path);
+    dr_model_info_free(&model);
     const struct dr_vae_info vae = vae_state(engine);
     (void)snprintf(state.digest, sizeof state.digest, "%s", vae.digest);
     state.override_active = vae.override_active;

@@ -84,6 +84,7 @@ static void look_at_model(struct watcher *watcher)
                    (int)model.component_count);
     else
         ++watcher->found_models;
+    dr_model_info_free(&model);
 }
 
 /* The choice and what it came to are of one moment. */

@@ -87,6 +87,7 @@ static void check_named(size_t baseline, size_t most_more)
     const uint64_t least = forecast.levels[forecast.level_count - 1].budget_bytes;
     check_int(run_as(baseline, least - (1 << 20)).code, ==, DR_OVER_BUDGET);
     check_int(enough_bytes(), ==, least);
+    dr_forecast_free(&forecast);
 }
 
 static void a_named_budget_holds_in_another_process(void)

@@ -153,6 +153,7 @@ static void the_plan_is_the_peak_and_the_budget_holds(void)
         limit_regions(engine, forecast.resident_peak_bytes - 1);
         check_int(picture_with(engine, "small.png", NULL, NULL), ==, DR_OVER_BUDGET);
         limit_regions(engine, forecast.resident_peak_bytes);
+        dr_forecast_free(&forecast);
         picture(engine, "small.png");
         check(same_file("plain.png", "small.png"));
         check_mapped(engine);
@@ -178,6 +179,8 @@ static void a_forecast_makes_nothing(void)
     load(engine, "a.safetensors");
     check_int(dr_engine_forecast(engine, &options, &warm, &problem), ==, DR_OK);
     check_int(warm.resident_peak_bytes, <=, cold.resident_peak_bytes);
+    dr_forecast_free(&warm);
+    dr_forecast_free(&cold);
     dr_engine_close(&engine);
 }
 
@@ -226,6 +229,8 @@ static void a_forecast_reads_no_pack(void)
     check_int(unchecked.resident_peak_bytes, ==, checked.resident_peak_bytes);
     check_int(unchecked.phased_peak_bytes, ==, checked.phased_peak_bytes);
     check_int(unchecked.load_scratch_bytes, ==, checked.load_scratch_bytes);
+    dr_forecast_free(&checked);
+    dr_forecast_free(&unchecked);
 }
 
 /* The original is known by its record: nothing is read to save it. */

@@ -121,6 +121,7 @@ static void adds_up(void)
     check_real(profile->library_flop_per_ms, >, 1e4);
     dr_generate_result_free(&result);
     check(result.profile == NULL);
+    dr_forecast_free(&forecast);
     dr_engine_close(&engine);
 }
 

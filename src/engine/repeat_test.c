@@ -15,7 +15,9 @@ static struct dr_receipt load_again(struct dr_engine *engine, const char *path)
     if (code != DR_OK) check_str(problem.message, "");
     check_int(code, ==, DR_OK);
     (void)check_memory(engine);
-    return result.receipt;
+    const struct dr_receipt receipt = result.receipt;
+    dr_load_result_free(&result);
+    return receipt;
 }
 
 /* A request that names the model each time must not pay for it each time, however the path is

@@ -32,25 +32,33 @@ static const struct source *shown_source(const struct slot *slot)
     return slot->resident ? slot->resident : slot_active(slot);
 }
 
-static void report_components(const struct pipeline *pipeline, struct dr_memory *memory)
+static enum dr_code report_components(const struct pipeline *pipeline,
+                                      struct dr_memory *memory, struct dr_error *err)
 {
+    memory->components =
+        calloc((size_t)pipeline->slot_count, sizeof *memory->components);
+    if (!memory->components)
+        return error_set(err, DR_NOMEM, "no memory for the list of components");
     for (int32_t i = 0; i < pipeline->slot_count; ++i) {
         const struct slot *const slot = &pipeline->slots[i];
         const struct source *const shown = shown_source(slot);
         if (!shown && slot->kind != DR_COMPONENT_VAE) continue;
         struct dr_component_memory *const part =
             &memory->components[memory->component_count++];
-        *part = (struct dr_component_memory){
-            .role = shown ? (enum dr_role)shown->spec->index->role : DR_ROLE_VAE,
-            .state = !shown           ? DR_SLOT_ABSENT
-                     : slot->resident ? DR_SLOT_RESIDENT
-                                      : DR_SLOT_RELEASED,
-            .private_bytes = region_private_bytes(&slot->weights)};
+        *part =
+            (struct dr_component_memory){.kind = slot->kind,
+                                         .state = !shown           ? DR_SLOT_ABSENT
+                                                  : slot->resident ? DR_SLOT_RESIDENT
+                                                                   : DR_SLOT_RELEASED,
+                                         .private_bytes =
+                                             region_private_bytes(&slot->weights)};
         part->mapped_bytes = slot->weights.bytes - part->private_bytes;
+        (void)snprintf(part->slot, sizeof part->slot, "%s", slot->name);
         (void)snprintf(part->name, sizeof part->name, "%s",
                        shown ? shown->name : slot->name);
         (void)snprintf(part->path, sizeof part->path, "%s", shown ? shown->path : "");
     }
+    return DR_OK;
 }
 
 static enum dr_code report_regions(const struct ledger *ledger,
@@ -75,8 +83,9 @@ static enum dr_code read_memory(struct dr_engine *engine, struct dr_memory *memo
 {
     struct kernel_view view;
     memory->pid = (int32_t)getpid();
-    if (engine->model.pipeline) report_components(engine->model.pipeline, memory);
-    enum dr_code code = report_regions(&engine->resources.ledger, memory, err);
+    const struct pipeline *const pipeline = engine->model.pipeline;
+    enum dr_code code = pipeline ? report_components(pipeline, memory, err) : DR_OK;
+    if (code == DR_OK) code = report_regions(&engine->resources.ledger, memory, err);
     if (code != DR_OK) return code;
     kernel_view_read(&view, &engine->resources.ledger);
     memory->ledger.private_bytes = engine->resources.ledger.private_bytes;
@@ -120,6 +129,7 @@ enum dr_code dr_engine_memory(struct dr_engine *engine, struct dr_memory *memory
 void dr_memory_free(struct dr_memory *memory)
 {
     if (!memory) return;
+    free(memory->components);
     free(memory->regions);
     *memory = (struct dr_memory){0};
 }
@@ -131,20 +141,28 @@ static void raise_to(uint64_t *most, uint64_t bytes)
     if (bytes > *most) *most = bytes;
 }
 
-static void describe_components(const struct pipeline *pipeline,
-                                struct dr_forecast *forecast)
+static enum dr_code describe_components(const struct pipeline *pipeline,
+                                        struct dr_forecast *forecast,
+                                        struct dr_error *err)
 {
+    forecast->components =
+        calloc((size_t)pipeline->slot_count, sizeof *forecast->components);
+    if (!forecast->components)
+        return error_set(err, DR_NOMEM, "no memory for the list of components");
     for (int32_t i = 0; i < pipeline->slot_count; ++i) {
-        const struct source *const active = slot_active(&pipeline->slots[i]);
+        const struct slot *const slot = &pipeline->slots[i];
+        const struct source *const active = slot_active(slot);
         if (!active) continue;
         struct dr_component_info *const info =
             &forecast->components[forecast->component_count++];
-        info->role = (enum dr_role)active->spec->index->role;
+        info->kind = slot->kind;
+        (void)snprintf(info->name, sizeof info->name, "%s", slot->name);
         info->tensor_count = active->spec->index->count;
         info->stored_bytes = active->spec->index->bytes;
         info->weights_bytes = source_memory_bytes(active);
         raise_to(&forecast->load_scratch_bytes, source_scratch_bytes(active));
     }
+    return DR_OK;
 }
 
 static void describe_networks(const struct step_list *list,
@@ -171,13 +189,13 @@ static void describe_networks(const struct step_list *list,
     }
 }
 
-static enum dr_code describe_forecast(const struct dr_engine *engine, struct job *job,
-                                      struct dr_forecast *forecast,
+static enum dr_code describe_forecast(struct job *job, struct dr_forecast *forecast,
                                       struct dr_error *err)
 {
-    describe_components(engine->model.pipeline, forecast);
+    enum dr_code code = describe_components(job->context.pipeline, forecast, err);
+    if (code != DR_OK) return code;
     describe_networks(&job->list, forecast);
-    enum dr_code code = job_plan(job, JOB_PHASED, err);
+    code = job_plan(job, JOB_PHASED, err);
     forecast->phased_peak_bytes = job->planned_bytes;
     if (code == DR_OK) code = job_plan(job, JOB_RESIDENT, err);
     forecast->resident_peak_bytes = job->planned_bytes;
@@ -267,7 +285,7 @@ static enum dr_code make_forecast(struct dr_engine *engine,
     if (code == DR_OK) {
         forecast->width = job.request.width;
         forecast->height = job.request.height;
-        code = describe_forecast(engine, &job, forecast, err);
+        code = describe_forecast(&job, forecast, err);
     }
     if (code == DR_OK) code = describe_levels(engine, &job, forecast, err);
     if (code == DR_OK) code = judge(engine, &job, forecast, err);
@@ -284,8 +302,16 @@ enum dr_code dr_engine_forecast(struct dr_engine *engine,
     enum dr_code code = engine_enter(engine, "forecast", err);
     if (code != DR_OK) return code;
     code = make_forecast(engine, options, forecast, err);
+    if (code != DR_OK) dr_forecast_free(forecast);
     engine_leave(engine);
     return code;
+}
+
+void dr_forecast_free(struct dr_forecast *forecast)
+{
+    if (!forecast) return;
+    free(forecast->components);
+    *forecast = (struct dr_forecast){0};
 }
 
 /* ---- small services ---------------------------------------------------------------------- */

@@ -167,7 +167,8 @@ static void one_component_at_a_time_gives_the_same_picture(void)
     const struct dr_generate_options options = small_options("phased.png");
     check_int(dr_engine_forecast(engine, &options, &forecast, &problem), ==, DR_OK);
     check_int(forecast.component_count, ==, 4);
-    check_int(forecast.components[1].role, ==, DR_ROLE_TEXT2);
+    check_int(forecast.components[1].kind, ==, DR_COMPONENT_TEXT);
+    check_str(forecast.components[1].name, "text2");
     check_int(forecast.components[1].weights_bytes, >, 0);
     check_int(forecast.phased_peak_bytes, <, forecast.resident_peak_bytes);
 
@@ -182,6 +183,7 @@ static void one_component_at_a_time_gives_the_same_picture(void)
     limit_regions(engine, forecast.phased_peak_bytes - 1);
     check_int(dr_engine_generate(engine, &options, &result, &problem), ==,
               DR_OVER_BUDGET);
+    dr_forecast_free(&forecast);
     dr_engine_close(&engine);
 }
 
@@ -292,9 +294,11 @@ static void a_picture_without_a_size_is_1024(void)
     check_int(dr_engine_forecast(engine, &options, &forecast, &problem), ==, DR_OK);
     check_int(forecast.width, ==, 1024);
     check_int(forecast.height, ==, 1024);
+    dr_forecast_free(&forecast);
     load(engine, "a.safetensors");
     check_int(dr_engine_forecast(engine, &options, &forecast, &problem), ==, DR_OK);
     check_int(forecast.width, ==, 512);
+    dr_forecast_free(&forecast);
     dr_engine_close(&engine);
 }
 

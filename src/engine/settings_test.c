@@ -443,6 +443,7 @@ static void what_does_not_fit_falls_back_and_stays(void)
     load_lazily(engine, "b.safetensors", &result);
     check_has(result.receipt.reason, "the settings have missing for this model");
     check_has(result.receipt.reason, "does not fit");
+    dr_load_result_free(&result);
     struct dr_vae_info info = vae_state(engine);
     check(!info.override_active);
     check_str(info.choice, "missing");

@@ -199,6 +199,7 @@ static inline void make_states(void)
         (void)snprintf(state->path, sizeof state->path, "%.599s", vae.path);
         memcpy(state->digest, vae.digest, sizeof vae.digest);
         state->job_bytes = forecast.resident_peak_bytes;
+        dr_forecast_free(&forecast);
     }
     check_int(enter(engine, &states[A_SHARP]), ==, DR_OK);
     run_command("cp '%s' '%s'", in_root("a-none.png"), in_root("in.png"));

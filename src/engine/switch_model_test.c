@@ -536,6 +536,7 @@ static void make_references(void)
                   DR_OK);
         if (forecast.phased_peak_bytes > table.tight_bytes)
             table.tight_bytes = forecast.phased_peak_bytes;
+        dr_forecast_free(&forecast);
     }
     table.tight_bytes += 4 << 20;
     dr_engine_close(&play.engine);

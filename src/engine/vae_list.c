@@ -127,16 +127,13 @@ static const char *family_of(const struct checkpoint *checkpoint)
 static void describe_file(const struct checkpoint *checkpoint,
                           struct dr_listed_vae *vae)
 {
-    struct dr_model_info model;
-    engine_describe_model(checkpoint, vae->path, &model);
     (void)snprintf(vae->format, sizeof vae->format, "%s", checkpoint->file.format);
     (void)snprintf(vae->family, sizeof vae->family, "%s", family_of(checkpoint));
-    for (int32_t i = 0; i < model.component_count; ++i) {
-        if (model.components[i].role != DR_ROLE_VAE) continue;
-        vae->stored_bytes = model.components[i].stored_bytes;
-        memcpy(vae->stored_types, model.components[i].stored_types,
-               sizeof vae->stored_types);
-    }
+    if (checkpoint->components[ROLE_VAE].count == 0) return;
+    struct dr_component_info info;
+    engine_describe_component(&checkpoint->components[ROLE_VAE], &info);
+    vae->stored_bytes = info.stored_bytes;
+    memcpy(vae->stored_types, info.stored_types, sizeof vae->stored_types);
 }
 
 /* How it fits, in words. */

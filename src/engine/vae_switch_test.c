@@ -154,7 +154,7 @@ static void a_choice_loads_no_model(void)
     struct dr_memory memory;
     check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
     for (int i = 0; i < memory.component_count; ++i)
-        if (memory.components[i].role == DR_ROLE_UNET)
+        if (memory.components[i].kind == DR_COMPONENT_UNET)
             check_int(memory.components[i].state, ==, DR_SLOT_RELEASED);
     dr_memory_free(&memory);
     dr_engine_close(&engine);
@@ -340,6 +340,7 @@ static void a_setting_that_does_not_fit_falls_back(void)
     check(vae_state(engine).override_active);
     picture(engine, "D.png");
     check(same_file("B.png", "D.png"));
+    dr_load_result_free(&result);
     dr_engine_close(&engine);
 }
 
@@ -416,6 +417,7 @@ static void a_switch_holds_the_old_and_the_new_at_most(void)
     check_int(result.receipt.acquired_bytes, ==,
               result.receipt.after.ledger_private_bytes);
     check_int(check_memory(engine), ==, result.receipt.after.ledger_private_bytes);
+    dr_load_result_free(&result);
     dr_engine_close(&engine);
 }
 

@@ -2,10 +2,10 @@
 
 #include "front/member.h"
 
-static json_t *component(const struct dr_component_info *info, const char *digest)
+static json_t *component(const struct dr_component_info *info)
 {
     json_t *const object = json_object();
-    member_set_text(object, "role", dr_role_name(info->role));
+    member_set_text(object, "role", info->name);
     member_set_integer(object, "tensor_count", (int64_t)info->tensor_count);
     if (info->parameter_count)
         member_set_integer(object, "parameter_count", (int64_t)info->parameter_count);
@@ -14,16 +14,14 @@ static json_t *component(const struct dr_component_info *info, const char *diges
     member_set_bytes(object, "stored_bytes", info->stored_bytes);
     if (info->weights_bytes)
         member_set_bytes(object, "weights_bytes", info->weights_bytes);
-    if (digest && *digest) member_set_text(object, "digest", digest);
+    if (info->digest[0]) member_set_text(object, "digest", info->digest);
     return object;
 }
 
-json_t *component_json_list(const struct dr_component_info *list, int32_t count,
-                            const char digests[][DR_DIGEST_CHARS])
+json_t *component_json_list(const struct dr_component_info *list, int32_t count)
 {
     json_t *const array = json_array();
     for (int32_t i = 0; i < count; ++i)
-        (void)json_array_append_new(
-            array, component(&list[i], digests ? digests[list[i].role] : NULL));
+        (void)json_array_append_new(array, component(&list[i]));
     return array;
 }

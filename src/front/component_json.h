@@ -12,8 +12,6 @@
 #include <darkroom/darkroom.h>
 #include <jansson.h>
 
-/* digests: by role, "" for none; NULL where there are none at all. */
-json_t *component_json_list(const struct dr_component_info *list, int32_t count,
-                            const char digests[][DR_DIGEST_CHARS]);
+json_t *component_json_list(const struct dr_component_info *list, int32_t count);
 
 #endif

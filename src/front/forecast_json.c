@@ -25,8 +25,7 @@ void forecast_json_add(json_t *answer, const struct dr_forecast *forecast)
     member_set_integer(object, "width", forecast->width);
     member_set_integer(object, "height", forecast->height);
     member_set(object, "components",
-               component_json_list(forecast->components, forecast->component_count,
-                                   NULL));
+               component_json_list(forecast->components, forecast->component_count));
     member_set_bytes(object, "text_arena_bytes", forecast->text_arena_bytes);
     member_set_bytes(object, "unet_arena_bytes", forecast->unet_arena_bytes);
     member_set_bytes(object, "vae_arena_bytes", forecast->vae_arena_bytes);

@@ -12,13 +12,15 @@ static const char *answered(const struct dr_forecast *forecast)
 
 static void has_every_field(void)
 {
+    struct dr_component_info part = {.kind = DR_COMPONENT_UNET,
+                                     .name = "unet",
+                                     .tensor_count = 3,
+                                     .stored_bytes = 6,
+                                     .weights_bytes = 12};
     const struct dr_forecast forecast = {
         .width = 512,
         .height = 768,
-        .components = {{.role = DR_ROLE_UNET,
-                        .tensor_count = 3,
-                        .stored_bytes = 6,
-                        .weights_bytes = 12}                             },
+        .components = &part,
         .component_count = 1,
         .text_arena_bytes = 1,
         .unet_arena_bytes = 2,
@@ -27,11 +29,11 @@ static void has_every_field(void)
         .resident_peak_bytes = 5,
         .phased_peak_bytes = 6,
         .levels =
-            { {.peak_bytes = 7,
+            {{.peak_bytes = 7,
               .budget_bytes = 8,
               .work = 1.0,
               .manner = "all components resident"},
-                       {.peak_bytes = 9, .budget_bytes = 10, .work = 1.25, .manner = "in bands"}},
+                     {.peak_bytes = 9, .budget_bytes = 10, .work = 1.25, .manner = "in bands"}},
         .level_count = 2,
         .budget_bytes = 11,
         .budget_reason = "--budget",

@@ -6,10 +6,11 @@
 static json_t *digests_of(const struct dr_inspection *inspection)
 {
     json_t *const object = json_object();
-    for (int role = 0; role < DR_ROLE_COUNT; ++role)
-        if (inspection->digests[role][0])
-            member_set_text(object, dr_role_name((enum dr_role)role),
-                            inspection->digests[role]);
+    const struct dr_model_info *const model = &inspection->model;
+    for (int32_t i = 0; i < model->component_count; ++i)
+        if (model->components[i].digest[0])
+            member_set_text(object, model->components[i].name,
+                            model->components[i].digest);
     return object;
 }
 
@@ -79,8 +80,7 @@ void inspection_json_add(json_t *answer, const struct dr_inspection *inspection)
     member_set_bytes(answer, "file_bytes", inspection->file_bytes);
     member_set_integer(answer, "tensor_count", (int64_t)inspection->tensor_count);
     member_set(answer, "components",
-               component_json_list(model->components, model->component_count,
-                                   inspection->digests));
+               component_json_list(model->components, model->component_count));
     if (inspection->ignored_count) {
         json_t *const ignored = json_object();
         member_set_integer(ignored, "tensor_count", (int64_t)inspection->ignored_count);

@@ -28,20 +28,22 @@ static void has_every_field(void)
 {
     char refused[] = "a marker", warned[] = "a key\xFF", near[] = "/m/a.vae.pt";
     char *refusals[] = {refused}, *warnings[] = {warned}, *neighbours[] = {near};
+    struct dr_component_info part = {.kind = DR_COMPONENT_UNET,
+                                     .name = "unet",
+                                     .tensor_count = 3,
+                                     .stored_bytes = 6,
+                                     .digest = "ab12"};
     struct dr_inspection inspection = {
         .model = {.path = "a.sft",
                   .family = "sd15",
                   .component_count = 1,
-                  .components = {{.role = DR_ROLE_UNET,
-                                  .tensor_count = 3,
-                                  .stored_bytes = 6}},
+                  .components = &part,
                   .lacks = "no VAE"},
         .format = "safetensors",
         .file_bytes = 1000,
         .tensor_count = 5,
         .ignored_count = 2,
         .ignored_bytes = 80,
-        .digests = {[DR_ROLE_UNET] = "ab12"},
         .unsupported = "an SD2.x checkpoint",
         .prediction = "v",
         .prediction_source = "a key",

@@ -14,7 +14,7 @@ static json_t *component_memory(const struct dr_component_memory *part)
 {
     json_t *const object = json_object();
     member_set_text(object, "name", part->name);
-    member_set_text(object, "role", dr_role_name(part->role));
+    member_set_text(object, "role", part->slot);
     member_set_text(object, "state", dr_slot_state_name(part->state));
     member_set_text(object, "path", part->path);
     member_set_bytes(object, "private_bytes", part->private_bytes);

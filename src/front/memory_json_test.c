@@ -17,9 +17,24 @@ static void has_every_field(void)
                                     .tag = "weights",
                                     .kind = "private",
                                     .component = "unet"};
+    struct dr_component_memory parts[] = {
+        {.kind = DR_COMPONENT_UNET,
+         .slot = "unet",
+         .name = "unet",
+         .state = DR_SLOT_RESIDENT,
+         .path = "/m/a\xFF.sft",
+         .private_bytes = 1,
+         .mapped_bytes = 2},
+        {.kind = DR_COMPONENT_VAE,
+         .slot = "vae",
+         .name = "vae (override)",
+         .state = DR_SLOT_RELEASED,
+         .path = "v.sft"}
+    };
     struct dr_memory memory = {
         .pid = 77,
         .component_count = 2,
+        .components = parts,
         .regions = &region,
         .region_count = 1,
         .ledger = {3,  4, 5},
@@ -29,16 +44,6 @@ static void has_every_field(void)
         .budget_bytes = 20,
         .budget_reason = "--budget"
     };
-    memory.components[0] = (struct dr_component_memory){.role = DR_ROLE_UNET,
-                                                        .name = "unet",
-                                                        .state = DR_SLOT_RESIDENT,
-                                                        .path = "/m/a\xFF.sft",
-                                                        .private_bytes = 1,
-                                                        .mapped_bytes = 2};
-    memory.components[1] = (struct dr_component_memory){.role = DR_ROLE_VAE,
-                                                        .name = "vae (override)",
-                                                        .state = DR_SLOT_RELEASED,
-                                                        .path = "v.sft"};
     memory.residual.total_bytes = 10;
     memory.residual.image_bytes = 11;
     memory.residual.heap_bytes = 12;

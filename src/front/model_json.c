@@ -9,7 +9,7 @@ json_t *model_json(const struct dr_model_info *model)
     member_set_text(object, "path", model->path);
     member_set_text(object, "family", model->family);
     member_set(object, "components",
-               component_json_list(model->components, model->component_count, NULL));
+               component_json_list(model->components, model->component_count));
     if (model->lacks[0]) member_set_text(object, "lacks", model->lacks);
     return object;
 }

@@ -5,14 +5,21 @@
 
 static void has_every_field(void)
 {
-    const struct dr_model_info model = {
-        .path = "/models/a\xFF.safetensors",
-        .family = "sdxl",
-        .component_count = 2,
-        .components = {{.role = DR_ROLE_UNET, .tensor_count = 3, .stored_bytes = 6},
-                       {.role = DR_ROLE_VAE, .tensor_count = 4, .stored_bytes = 8}},
-        .lacks = "no text encoder: give one"
+    struct dr_component_info parts[] = {
+        {.kind = DR_COMPONENT_UNET,
+         .name = "unet",
+         .tensor_count = 3,
+         .stored_bytes = 6},
+        {.kind = DR_COMPONENT_VAE,
+         .name = "vae",
+         .tensor_count = 4,
+         .stored_bytes = 8}
     };
+    const struct dr_model_info model = {.path = "/models/a\xFF.safetensors",
+                                        .family = "sdxl",
+                                        .component_count = 2,
+                                        .components = parts,
+                                        .lacks = "no text encoder: give one"};
     check_str(json_text(model_json(&model)),
               "{'path':'/models/a\xEF\xBF\xBD.safetensors','family':'sdxl',"
               "'components':[{'role':'unet','tensor_count':3,'stored_bytes':6},"
