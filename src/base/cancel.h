@@ -5,12 +5,12 @@
  *     cancel_request(&engine)                        stops both
  *
  * A request is made by any thread, or by a signal handler, and stays until its owner withdraws it. Every
- * place that looks at it asks here, so that a test can have the N-th look of any call find it made
- * (FAULT_CANCEL in fault.h).
+ * place that reads it does so through this module, so that a test can make the N-th read of any call
+ * find a request (FAULT_CANCEL in fault.h).
  *
- * Whoever finds it made stops and returns DR_CANCELLED. That is a result of its own: work that was
- * left out says nothing about the data that it was about. Nothing is judged, kept or removed by it.
- * Any thread; cancel_request and cancel_withdraw are async-signal-safe.
+ * Code that finds a request stops and returns DR_CANCELLED. This error proves nothing about the data: a
+ * cancelled check must not cause data to be classified, kept or removed. Any thread; cancel_request and
+ * cancel_withdraw are async-signal-safe.
  */
 #ifndef BASE_CANCEL_H
 #define BASE_CANCEL_H

@@ -1,5 +1,5 @@
-/* clock — how long things take. Monotonic: no date, and no jump when the date is set. Any
- * thread. */
+/* clock — monotonic time for measuring durations. It does not jump when the date is set.
+ * Any thread. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

@@ -1,8 +1,9 @@
-/* fault — failing on purpose, so that a test can see what happens then.
+/* fault — fault injection for tests.
  *
  * A process-wide test switch, documented as such: off unless a test arms it. Places that can
- * fail ask fault_strikes() first; when it says so they fail as the system would. Each place
- * asks once an operation (a mapping, a read), never once a byte, so the cost is nothing.
+ * fail call fault_strikes() first and, if it returns true, fail as the system would. Each
+ * place asks once per operation (a mapping, a read), never once per byte, so the cost is
+ * negligible.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
@@ -16,9 +17,10 @@ enum fault_place {
     FAULT_READ,
     FAULT_VERIFY,
     FAULT_WRITE,
-    FAULT_IDENTITY, /* a look at a file's identity that sees nothing: for negative controls */
-    FAULT_PROBE,  /* the latent probe finds no difference: for negative controls */
-    FAULT_CANCEL, /* a look at a cancel flag finds it set (cancel.h) */
+    FAULT_IDENTITY, /* a check of a file's identity finds no change: for negative
+                     * controls */
+    FAULT_PROBE,    /* the latent probe finds no difference: for negative controls */
+    FAULT_CANCEL,   /* a read of a cancel flag finds it set (cancel.h) */
     FAULT_PLACES
 };
 
@@ -42,17 +44,19 @@ bool fault_strikes(enum fault_place place);
 
 /* ---- sabotage: wrong on purpose ---------------------------------------------------------
  *
- * A fault is an error that the code sees and answers; a sabotage is a mistake that it does not
- * see. Tests commit one to show that their checkers would: each is a mistake that some program
- * really made. Off unless a test calls fault_sabotage; there is no other way to arm one. */
+ * A fault is an error that the code detects and handles; a sabotage is a mistake that it does
+ * not detect. Tests enable one to show that their checks detect it. Each is a mistake that
+ * some program really made. Off unless a test calls fault_sabotage; there is no other way to
+ * arm one. */
 enum fault_sabotage {
     SABOTAGE_NONE,
-    SABOTAGE_KEPT_REGION, /* somebody still refers to the first weights that are closed */
-    SABOTAGE_SKIPPED_UNMAP, /* closed weights are struck off the ledger and stay mapped */
-    SABOTAGE_FLIPPED_BYTE, /* one byte of a component differs from the file's */
-    SABOTAGE_HALF_SWITCH, /* a slot names its new source and keeps the old one's weights */
-    SABOTAGE_STALE_SCALE, /* the VAE scale factor that was used first stays */
-    SABOTAGE_UNMOVED_BAND /* a band of a map is made below lines of another */
+    SABOTAGE_KEPT_REGION,   /* the first weights that are closed stay referenced */
+    SABOTAGE_SKIPPED_UNMAP, /* closed weights are removed from the ledger but stay
+                             * mapped */
+    SABOTAGE_FLIPPED_BYTE,  /* one byte of a component differs from the file's */
+    SABOTAGE_HALF_SWITCH,   /* a slot names its new source but keeps the old weights */
+    SABOTAGE_STALE_SCALE,   /* the first VAE scale factor stays in use */
+    SABOTAGE_UNMOVED_BAND   /* a band is computed below rows of another activation */
 };
 
 /* One at a time, from now on; SABOTAGE_NONE ends it. */

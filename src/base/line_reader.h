@@ -5,8 +5,8 @@
  *     for (char *line; (line = line_reader_next(&reader));) ...
  *     const int failed = line_reader_close(&reader);
  *
- * For the files of /proc and /sys, which are read while memory is being counted: stdio would
- * allocate a buffer, and the count would change by the counting. A line longer than the
+ * For the files of /proc and /sys, which are read while memory is being measured: stdio
+ * would allocate a buffer, and that would change the measurement. A line longer than the
  * buffer is cut at its end. One thread at a time.
  */
 #ifndef BASE_LINE_READER_H
@@ -24,7 +24,7 @@ struct line_reader {
     char buffer[4096];
 };
 
-/* False, with errno set, where the file cannot be opened: nothing is to be closed then. */
+/* False, with errno set, if the file cannot be opened; then there is nothing to close. */
 bool line_reader_open(struct line_reader *reader, const char *path);
 
 /* The next line, without its line feed, valid until the next call; NULL at the end and on a

@@ -1,11 +1,10 @@
-/* path_error — why a path cannot be used, in words that are true.
+/* path_error — error messages for paths that cannot be used.
  *
  *     if (descriptor < 0) return path_error_set(err, errno, "cannot open", path);
  *
- * Only ENOENT means that something is not there; every other errno keeps its own text. The
- * message also names what the path alone does not tell: the symbolic link that points to
- * nothing and its target, the part of the path that is not a directory, the directory that may
- * not be searched.
+ * Only ENOENT means that a file is missing; every other errno keeps its own text. The message
+ * also names what the path alone does not show: a broken symbolic link and its target, a path
+ * component that is not a directory, or a directory that may not be searched.
  *
  * Any thread. Looks at the path again with lstat and readlink; memory: on the stack.
  */
@@ -20,12 +19,13 @@
 enum dr_code path_error_set(struct dr_error *err, int errno_value, const char *action,
                             const char *path);
 
-/* Is there a name like this, whatever it leads to? A link to nothing counts, and so does what may
- * not be looked at: whoever opens it then says why it cannot be used. False: ENOENT, ENOTDIR, and a
- * name that is too long to be there. */
+/* Does the name exist, whatever it refers to? Broken links count, and so do names that cannot be
+ * checked: opening them later reports why they cannot be used. False: ENOENT, ENOTDIR, and a name
+ * that is too long to exist. */
 bool path_is_taken(const char *path);
 
-/* A name that leads nowhere, or that may not be looked at: taken, and stat refuses. */
+/* A name that exists but that stat cannot resolve: a broken link, or a directory that
+ * may not be searched. */
 bool path_is_broken(const char *path);
 
 #endif

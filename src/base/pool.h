@@ -1,7 +1,7 @@
-/* pool — small records that die together.
+/* pool — small records that are freed together.
  *
- * For what malloc is for: names, op lists, primitive handles: things whose number does not
- * depend on the image. Never tensor data. A pool grows in blocks; nothing is freed but the
+ * For small data: names, operator lists, primitive handles, whose number does not depend
+ * on the image. Never for tensor data. A pool grows in blocks and is only freed as a
  * whole. One thread at a time.
  */
 #ifndef BASE_POOL_H
@@ -11,7 +11,7 @@
 
 struct pool {
     struct pool_block *head; /* private; a zeroed pool is empty and valid */
-    size_t bytes;            /* asked for so far */
+    size_t bytes;            /* requested so far */
 };
 
 /* Zeroed memory, aligned to 16, valid until pool_finish; NULL where the system refuses. */

@@ -1,4 +1,5 @@
-/* random — normal noise as PyTorch makes it, so that a seed means what it means elsewhere.
+/* random — normally distributed noise identical to PyTorch's, so that a seed gives the same
+ * noise as in other programs.
  *
  *     struct random_source random;
  *     random_init(&random, RANDOM_CUDA, 42);

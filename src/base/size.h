@@ -1,6 +1,6 @@
 /* size — arithmetic on sizes that come from files or users, without overflow.
  *
- * Each returns false, and leaves *out alone, where the true result does not fit.
+ * Each returns false, and leaves *out alone, if the result does not fit.
  */
 #ifndef BASE_SIZE_H
 #define BASE_SIZE_H
@@ -26,7 +26,7 @@ static inline size_t size_align(size_t bytes, size_t align)
     return (bytes + align - 1) & ~(align - 1);
 }
 
-/* How many pieces of `by` at most. Neither is negative; bounded before, too. */
+/* Division rounded up. Neither argument is negative; callers have bounded them before. */
 static inline int64_t divide_up(int64_t count, int64_t by)
 {
     return (count + by - 1) / by;

@@ -1,4 +1,4 @@
-/* temporary_file — write a file whole or not at all.
+/* temporary_file — write a file completely or not at all.
  *
  *     struct temporary_file file = TEMPORARY_FILE_INIT;
  *     enum dr_code code = temporary_file_open(&file, "out.png", err);
@@ -6,12 +6,12 @@
  *     if (code == DR_OK) code = temporary_file_commit(&file, err);
  *     temporary_file_discard(&file);
  *
- * The file is written under a name beside its target, ".NAME.PID-SERIAL.darkroom-part", and
- * renamed over the target when it is complete and synced. On any error the target is as it was
- * and the temporary is gone. NAME is shortened where the file system's limit asks for it. The
- * name tells a later start whose it was: a part whose process no longer lives can be removed
- * (temporary_file_sweep). The writer also holds a flock on its part, so that a process in
- * another PID namespace, which cannot see the writer, does not take it for dead.
+ * The file is written under a name beside its target, ".NAME.PID-SERIAL.darkroom-part", and renamed
+ * over the target when it is complete and synced. On any error the target is as it was and the
+ * temporary is gone. NAME is shortened if the file system's limit requires it. The PID in the name
+ * lets a later process remove the part of a process that has ended (temporary_file_sweep). The writer
+ * also holds a flock on its part, so that a process in another PID namespace, which cannot see the
+ * writer, does not assume that it has ended.
  *
  * What is replaced: a regular file only, never a device (as root, "-o /dev/null" must not
  * replace /dev/null); a symbolic link stays and what it points to is replaced, or made; the permission

@@ -1,4 +1,4 @@
-/* utf8 — is it valid, where may it be cut, and what characters are in it?
+/* utf8 — validation, truncation and decoding of UTF-8.
  *
  * Validity is Unicode's: shortest forms only, no surrogates, nothing above U+10FFFF.
  * Source: The Unicode Standard 15.0, table 3-7. Any thread.
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What stands for bytes that are no character. */
+/* Replaces bytes that are not a character. */
 enum {
     UTF8_REPLACEMENT = 0xFFFD
 };
@@ -21,8 +21,8 @@ size_t utf8_length(const char *text, size_t bytes);
 
 bool utf8_is_valid(const char *text, size_t bytes);
 
-/* Where to cut the first bytes of a longer text: bytes, less those of a character at the end
- * that has begun and is not whole. Bytes that are part of no character stay. */
+/* Where to truncate a longer text after `bytes` bytes: an incomplete character at the end is
+ * removed. Bytes that are not part of a character stay. */
 size_t utf8_cut(const char *text, size_t bytes);
 
 /* The character at the front of text, of at least one byte; returns how many bytes it took, at

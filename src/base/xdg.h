@@ -1,9 +1,10 @@
-/* xdg — where a user's files belong: $XDG_DATA_HOME/darkroom/vae, else ~/.local/share/darkroom/vae.
+/* xdg — the directories for a user's files: $XDG_DATA_HOME/darkroom/vae, else
+ * ~/.local/share/darkroom/vae.
  *
  *     char path[4096];
- *     if (!xdg_path(XDG_CONFIG, "settings.json", path, sizeof path)) ... there is no such place
+ *     if (!xdg_path(XDG_CONFIG, "settings.json", path, sizeof path)) ... there is no such directory
  *
- * A variable that is not an absolute path is ignored, as the specification wants it; so is HOME.
+ * A variable that is not an absolute path is ignored, as the specification requires; so is HOME.
  * Source: XDG Base Directory Specification 0.8.
  *
  * Reads the environment: not while another thread changes it. Memory: none.
@@ -22,12 +23,12 @@ enum xdg_place {
     XDG_DATA,   /* $XDG_DATA_HOME, ~/.local/share */
 };
 
-/* Darkroom's file or directory of that name. False, and path is "", where the environment gives no
- * place, or one whose path is too long. */
+/* Darkroom's file or directory of that name. False, and path is "", if the environment names no
+ * directory, or one whose path is too long. */
 bool xdg_path(enum xdg_place place, const char *name, char *path, size_t path_bytes);
 
-/* Make the directories above path that are missing, for their owner alone, as the specification has
- * it. path is changed meanwhile. False, with errno set, at the first that cannot be made. */
+/* Creates the missing directories above path, accessible only by their owner, as the specification
+ * requires. path is modified meanwhile. False, with errno set, at the first that cannot be created. */
 bool xdg_make_above(char *path) DR_MUST_CHECK;
 
 #endif

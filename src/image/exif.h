@@ -1,9 +1,10 @@
-/* exif — the two things of EXIF that matter here: orientation and the user's comment.
+/* exif — reads two fields of EXIF: the orientation and the user's comment.
  *
- * EXIF is a TIFF structure: a byte order, then directories of 12-byte entries. It stands in
- * JPEG's APP1 after "Exif\0\0" and in PNG's eXIf chunk bare. What is damaged or odd is taken
- * as not there: a bad tag must not keep a good picture from being read. Nothing is followed
- * more than once (the first directory, then its EXIF directory), so no loop can be made.
+ * EXIF is a TIFF structure: a byte order, then directories of 12-byte entries. It is in
+ * JPEG's APP1 after "Exif\0\0" and in PNG's eXIf chunk without that prefix. A damaged or
+ * unusual field is treated as missing: a bad tag must not prevent a good picture from being
+ * read. Only two directories are followed (the first one, then its EXIF directory), so loops
+ * are impossible.
  *
  * Source: EXIF 2.32 (CIPA DC-008), TIFF 6.0. The comment is written as A1111 writes it, by
  * piexif: big-endian, "UNICODE\0" and UTF-16 big-endian.
@@ -21,7 +22,7 @@ enum {
 };                           /* "Exif\0\0" before the TIFF structure in JPEG */
 #define EXIF_PREFIX "Exif\0" /* and the string's own NUL */
 
-/* 1..8; 1 where none is told. data begins with the byte order. */
+/* 1..8; 1 if there is none. data begins with the byte order. */
 int32_t exif_orientation(const uint8_t *data, size_t bytes);
 
 /* UserComment as UTF-8, malloc'ed; *text is NULL where there is none. Errors: DR_NOMEM. */

@@ -1,15 +1,15 @@
 /* image — pictures in files: PNG (8 and 16 bit) and JPEG, in and out.
  *
- * In memory a picture is interleaved rows of 8-bit or 16-bit RGB; nothing here allocates it:
- * the caller reads the head, provides the memory (a region), then reads the pixels. So a file
- * that claims a huge picture is refused by its head alone.
+ * In memory an image is interleaved rows of float32 RGB. This module does not allocate it: the
+ * caller reads the header, provides the memory (a region), and then reads the pixels. So a
+ * file that claims a huge picture is refused by its header alone.
  *
  * Reading: alpha is flattened on white; palettes, grey and 1-4 bit samples become RGB; EXIF
- * orientation is obeyed (JPEG APP1, PNG eXIf, wherever it stands). CMYK JPEG is taken as Adobe
- * writes it and converted plainly. Colour profiles and gamma are not looked at, as in Pillow.
- * A progressive JPEG needs all its coefficients in the library's memory while it is read, so
- * one that would need more than 256 MiB is refused by its head.
- * Writing: into a temporary name beside the target, renamed when whole.
+ * orientation is applied (JPEG APP1, PNG eXIf, at any position). CMYK JPEG is assumed to be as
+ * Adobe writes it and converted without a colour profile. Colour profiles and gamma are
+ * ignored, as in Pillow. A progressive JPEG needs all its coefficients in the library's memory
+ * while it is read, so one that would need more than 256 MiB is refused by its header.
+ * Writing: under a temporary name beside the target, renamed when complete.
  *
  * Ownership: a reader owns its file until it is closed. Threads: one reader, one thread at a
  * time; no globals. Memory: rows and the libraries' own, some hundred KiB; see above for
@@ -36,8 +36,8 @@ enum image_format {
 
 struct image_head {
     enum image_format format;
-    int32_t width, height; /* as it will be shown: after EXIF orientation */
-    int32_t bits;          /* 8 or 16 a channel, what image_read_pixels gives */
+    int32_t width, height; /* as shown: after EXIF orientation */
+    int32_t bits;          /* 8 or 16 bits per channel of the file */
     int32_t orientation; /* EXIF 1..8; already taken into account in width and height */
     size_t
         decoder_bytes; /* that the library takes from malloc while pixels are read, where that
@@ -73,8 +73,9 @@ struct image_write_options {
                              * 32,000 characters). Bytes that are no UTF-8 become U+FFFD. */
 };
 
-/* Where the pixels of an image that is written come from, so that they need not be in memory in one
- * piece: get stores row y, width * 3 float32, in rgb. It is called once for each row, top to bottom. */
+/* The source of the pixels of an image that is written, so that the whole image need not be in
+ * memory: get stores row y, width * 3 float32, in rgb. It is called once for each row, top to
+ * bottom. */
 struct image_rows {
     void (*get)(void *cookie, int32_t y, float *rgb);
     void *cookie;
@@ -94,13 +95,13 @@ enum dr_code image_write_rows(const char *path,
 enum dr_code image_write(const char *path, const struct image_write_options *options,
                          const float *rgb, struct dr_error *err) DR_MUST_CHECK;
 
-/* All that image_write would refuse of path's format and the options, before there is a picture or a
- * file: DR_BAD_INPUT, DR_NOMEM. */
+/* Checks path's format and the options as image_write would, before there is a picture or a file:
+ * DR_BAD_INPUT, DR_NOMEM. */
 enum dr_code image_check_write(const char *path,
                                const struct image_write_options *options,
                                struct dr_error *err) DR_MUST_CHECK;
 
-/* PNG or JPEG from a file name's ending, case ignored; false for another. */
+/* PNG or JPEG by the file name extension, ignoring case; false for another. */
 bool image_format_from_path(const char *path, enum image_format *format);
 
 /* The text that image_write (or A1111) stored, or NULL; malloc'ed, caller frees. For inspect

@@ -1,10 +1,10 @@
-/* image_codec — what a picture format has to offer, inside this layer.
+/* image_codec — the interface of a picture format, internal to this layer.
  *
  * PNG and JPEG are each a decoder and an encoder: tables of functions over libpng and
- * libjpeg-turbo. Both libraries report an error by a call that may not return. Here that ends
- * in one small function for each (png_try, jpeg_try, ...), the only ones with setjmp: it runs
- * a step with all state in one heap structure, so that no local variable lives across the
- * jump, and everything is freed by the ordinary close. Nothing above this layer sees a jump.
+ * libjpeg-turbo. Both libraries report an error by calling a function that must not return.
+ * For each library one small function (png_try, jpeg_try, ...) uses setjmp. It runs a step
+ * with all state in one heap structure, so that no local variable is used across the jump,
+ * and everything is freed by the ordinary close. No jump leaves this layer.
  *
  * Threads: a decoder's state belongs to one thread at a time. No globals.
  */
@@ -36,7 +36,8 @@ struct image_decoder {
 };
 
 struct image_encoder {
-    /* What write would refuse of the options, without pixels or file: a text that is too long. */
+    /* Checks the options as write would, without pixels or a file: a text that is too
+     * long. */
     enum dr_code (*check)(const char *name, const struct image_write_options *options,
                           struct dr_error *err);
     enum dr_code (*write)(struct image_sink *sink,
@@ -47,7 +48,8 @@ struct image_encoder {
 extern const struct image_decoder png_decoder, jpeg_decoder;
 extern const struct image_encoder png_encoder, jpeg_encoder;
 
-/* Refuse what is larger than IMAGE_MAX_SIDE or IMAGE_MAX_PIXELS, or empty, with numbers. */
+/* Refuses sizes that are larger than IMAGE_MAX_SIDE or IMAGE_MAX_PIXELS, or empty, with
+ * figures. */
 enum dr_code image_check_size(const char *name, uint32_t width, uint32_t height,
                               struct dr_error *err) DR_MUST_CHECK;
 

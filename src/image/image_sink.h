@@ -1,8 +1,8 @@
-/* image_sink — where encoders put their bytes: a temporary file behind a buffer.
+/* image_sink — a temporary file behind a buffer, to which encoders write.
  *
- * The libraries write in small pieces; the buffer makes whole blocks of them. The first
- * failure is kept, with its message, and everything after it is refused, so that an encoder
- * may find out late.
+ * The libraries write small pieces; the buffer combines them into blocks. The first failure
+ * is kept with its message, and everything after it is refused, so an encoder may check for
+ * errors late.
  *
  * Ownership: the file is the caller's, who commits or discards it. One thread.
  */

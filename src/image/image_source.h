@@ -1,8 +1,8 @@
 /* image_source — the bytes of a picture, from a file or from memory, in pieces.
  *
- * Both libraries read through this, so that end of file, read errors and the fault switch are
- * told apart in one place. A decoder asks for the bytes that are ready (peek), uses some
- * (skip), and asks again:
+ * Both libraries read through this, so that end of file, read errors and injected faults are
+ * handled in one place. A decoder asks for the bytes that are ready (peek), uses some (skip),
+ * and asks again:
  *
  *     data      |.........used.........|....ready....|..........not read yet........|
  *                                       next          next + ready
@@ -48,15 +48,16 @@ void image_source_open_memory(struct image_source *source, const void *data,
                               size_t bytes, const char *name);
 void image_source_close(struct image_source *source);
 
-/* At least one ready byte and how many there are; NULL at the end and after an error, which
- * state then tells apart. */
+/* At least one ready byte, and how many there are; NULL at the end and after an error;
+ * state then tells which. */
 const uint8_t *image_source_peek(struct image_source *source, size_t *ready);
 void image_source_skip(struct image_source *source, uint64_t bytes);
 
 /* Read exactly so many bytes. False at the end or on an error. */
 bool image_source_read(struct image_source *source, void *target, size_t bytes);
 
-/* Go to a place; beyond the end is allowed and then reads nothing. Resets an ended state. */
+/* Sets the position; beyond the end is allowed, and then nothing can be read. Resets an
+ * ended state. */
 void image_source_seek(struct image_source *source, uint64_t offset);
 
 /* Why reading stopped: DR_IO after a read error, else DR_CORRUPT as truncated. */

@@ -1,9 +1,9 @@
-/* parameters_text — the text that tells how a picture was made, in the encodings of files.
+/* parameters_text — the generation parameters as text, in the encodings of picture files.
  *
- * In memory it is UTF-8. PNG's tEXt is Latin-1, so that text that has no other characters is
- * stored so, as Pillow does and A1111 reads; otherwise iTXt, which is UTF-8. EXIF's
- * UserComment is UTF-16. Bytes that are no UTF-8 (a prompt from a command line can have any)
- * become U+FFFD: a finished picture is not lost to them.
+ * In memory it is UTF-8. PNG's tEXt is Latin-1, so a text with only such characters is stored
+ * as tEXt, as Pillow does and A1111 reads it; other texts are stored as iTXt, which is UTF-8.
+ * EXIF's UserComment is UTF-16. Bytes that are not UTF-8 (a prompt from a command line can
+ * have any) become U+FFFD, so that a finished picture is not lost because of them.
  *
  * Ownership: every returned text is malloc'ed and the caller's. Errors: NULL is out of memory.
  */
@@ -36,8 +36,8 @@ enum byte_order {
 char *parameters_text_from_utf16(const uint8_t *data, size_t bytes,
                                  enum byte_order order);
 
-/* The bytes of a UTF-8 text in UTF-16, and the text itself, big-endian; unmarked, but where its first
- * character would be taken for a mark. */
+/* The length in bytes of a UTF-8 text in UTF-16, and the text itself, big-endian; without a byte
+ * order mark, unless its first character would be mistaken for one. */
 size_t parameters_text_utf16_bytes(const char *text);
 void parameters_text_to_utf16_into(const char *text, uint8_t *data);
 

@@ -1,9 +1,9 @@
 /* pixel_row — one row of samples, between a file's integers and float32 RGB.
  *
  * The decoders give rows of 8- or 16-bit samples, big-endian as PNG has them, in one of a few
- * layouts; here they become RGB in 0..1 at their place in the caller's picture. The place is
- * given in steps, so that rotated and mirrored pictures (EXIF orientation) and the passes of
- * an interlaced PNG need no second copy.
+ * layouts; here they are converted to RGB in 0..1 and stored at their position in the
+ * caller's image. The position is given in steps, so that rotated and mirrored pictures (EXIF
+ * orientation) and the passes of an interlaced PNG need no second copy.
  *
  * Values: v / 255 and v / 65535 in float32, correctly rounded, as NumPy gives them. Alpha is
  * not gamma-aware, as in Pillow: c * a + (1 - a) on white.

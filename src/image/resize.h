@@ -1,4 +1,4 @@
-/* resize — a picture in another size, for --init.
+/* resize — resizes the picture of --init.
  *
  * Lanczos (a = 3) with the filter widened when shrinking, as Pillow's and diffusers'
  * image processor do, separable; edges renormalised. Values are float32, weights and sums
@@ -25,9 +25,9 @@ enum {
     RESIZE_MOST_SAMPLES = 1024 /* that a put gets at once */
 };
 
-/* Where the result goes, so that it need not be in memory in one piece: put gets its samples,
- * [th, tw, 3] float32, in order, some at a time; first counts from the image's first sample. It may
- * change what it gets. */
+/* The destination of the result, so that the whole image need not be in memory: put receives the
+ * samples of [th, tw, 3] float32 in order, some at a time; first is the index of the first of them
+ * in the image. It may modify the samples. */
 struct resize_target {
     void (*put)(void *cookie, size_t first, size_t count, float *samples);
     void *cookie;

@@ -1,29 +1,29 @@
-/* kernel_view — what the kernel says this process holds, and how the ledger compares.
+/* kernel_view — what the kernel reports about this process's memory, and how the ledger compares.
  *
  *     struct kernel_view view;
  *     kernel_view_read(&view, ledger);
  *     if (view.regions_known && !view.regions_agree) puts(view.first_disagreement);
  *
- * Private bytes are anonymous and shared-memory pages (smaps_rollup Pss_Anon + Pss_Shmem):
- * what only this process holds and the kernel cannot drop. smaps' own Private_Clean and
- * Private_Dirty also count the pages of a read-only file mapping with one user, so they are
- * not the measure.
+ * Private bytes are anonymous and shared-memory pages (smaps_rollup Pss_Anon + Pss_Shmem): what
+ * only this process holds and the kernel cannot drop. The smaps fields Private_Clean and
+ * Private_Dirty also count the pages of a read-only file mapping with one user, so they are not
+ * used.
  *
- * Each region is held against the lines of smaps at its own addresses, never by sums alone:
- * two errors of opposite sign cannot hide each other. The rest is told apart by evidence
- * (names, the loader's list, the threads' own addresses, malloc's marks): see
- * process_marks.h. What nothing explains is `other`: memory mapped past the ledger is there.
+ * Each region is compared with the entries of smaps at its own addresses, never only by sums, so
+ * two errors of opposite sign cannot hide each other. The other memory is classified by evidence
+ * (names, the loader's list, the threads' own addresses, malloc's marks): see process_marks.h.
+ * Memory without an explanation is `other`, including memory mapped without the ledger.
  *
- * A kernel need not tell: sandboxes (gVisor) and hardened containers lack smaps_rollup or pagemap,
- * or all of them. Each figure comes from the best of them that is there; what none of them tells is
- * KERNEL_UNKNOWN, never 0, and no error: pictures are made without it.
+ * Not every kernel reports this: sandboxes (gVisor) and hardened containers lack smaps_rollup or
+ * pagemap, or all of them. Each figure comes from the best available source. A figure without a
+ * source is KERNEL_UNKNOWN, never 0, and that is not an error: pictures are made without it.
  *
  *     private bytes    pagemap (private_pages.h), else smaps_rollup, else the sum over smaps
  *     other totals     smaps_rollup, else the sum over smaps
  *     regions, rest    smaps
  *
- * The sum over smaps knows files on a tmpfs by their names only (/dev/shm), and counts a page that
- * a child shares as a whole one.
+ * The sum over smaps recognises files on a tmpfs only by their names (/dev/shm), and counts a page
+ * shared with a child as a whole page.
  *
  * Allocates nothing. Threads: as the ledger, one at a time; other threads may run, but then
  * a mapping of theirs may change while it is read.
@@ -38,7 +38,7 @@
 #include "mem/ledger.h"
 #include "mem/memory_limit.h"
 
-#define KERNEL_UNKNOWN SIZE_MAX /* a figure that the kernel does not tell */
+#define KERNEL_UNKNOWN SIZE_MAX /* a figure that the kernel does not report */
 
 struct kernel_totals {
     size_t private_bytes;         /* Pss_Anon + Pss_Shmem */
@@ -48,15 +48,15 @@ struct kernel_totals {
     size_t swap_bytes;
 };
 
-/* The private bytes that no region accounts for, by where they lie. */
+/* The private bytes outside all regions, by kind. */
 struct residual {
     size_t
         image_bytes; /* written pages of the program and its libraries (data, bss, got),
                            and what the loader took for itself */
     size_t
         heap_bytes; /* malloc: [heap], its other arenas, its mappings of large requests */
-    /* What malloc itself says of the heap (mallinfo2). Not a split of heap_bytes: what was
-     * handed out need not have been written to, and is not resident then. */
+    /* What malloc itself reports about the heap (mallinfo2). These do not add up to
+     * heap_bytes: memory that was handed out but never written is not resident. */
     size_t heap_used_bytes;     /* handed out and not given back */
     size_t heap_retained_bytes; /* resident beyond that: heap_bytes less used, or 0 */
     size_t stack_bytes;         /* [stack] and thread stacks */
@@ -76,7 +76,7 @@ struct kernel_view {
     char first_disagreement[240]; /* for a person; empty when all agree */
 };
 
-/* Read /proc/self/smaps once and hold it against the ledger. */
+/* Read /proc/self/smaps once and compare it with the ledger. */
 void kernel_view_read(struct kernel_view *view, const struct ledger *ledger);
 
 /* The totals alone, from smaps_rollup, else smaps. Errors: DR_IO where there is neither: each is
@@ -84,19 +84,19 @@ void kernel_view_read(struct kernel_view *view, const struct ledger *ledger);
 enum dr_code kernel_totals_read(struct kernel_totals *totals,
                                 struct dr_error *err) DR_MUST_CHECK;
 
-/* Of these the private bytes alone, without a walk over mapped files where that can be done
+/* Only the private bytes of these, without visiting mapped files if possible
  * (private_pages.h): cheap. May be KERNEL_UNKNOWN. */
 size_t kernel_private_read(void);
 
-/* All resident bytes, files among them, so that private ones cannot be more; from statm, which is
- * there where smaps is not. May be KERNEL_UNKNOWN. */
+/* All resident bytes, including files, as an upper bound of private bytes; from statm, which
+ * exists even without smaps. May be KERNEL_UNKNOWN. */
 size_t kernel_resident_read(void);
 
 /* All mapped bytes, resident or not: what ulimit -v counts. As above. */
 size_t kernel_mapped_read(void);
 
-/* The same reading of a text in smaps' form, by path, for tests: totals are then the sums
- * over its lines, and only what the text itself tells is told apart. */
+/* The same for a file in the format of smaps, for tests: totals are then the sums over
+ * its lines, and memory is classified only by the text itself. */
 enum dr_code kernel_view_parse(struct kernel_view *view, const struct ledger *ledger,
                                const char *path, struct dr_error *err) DR_MUST_CHECK;
 

@@ -1,16 +1,16 @@
 /* ledger — the table of every region that this engine holds.
  *
- * Why it exists: what memory is for can only be told by who asked for it. Every mapping for
- * data goes through region.h and is entered here before the system is asked and struck off
- * after the system has it back. So at any moment, for each region, the ledger's bytes can
- * be held against the kernel's own figures (kernel_view.h).
+ * Why it exists: only the code that requests memory knows what it is for. Every mapping for data
+ * goes through region.h. It is entered here before the system is asked and removed after the system
+ * has it back. So at any moment the ledger's bytes of each region can be compared with the kernel's
+ * own figures (kernel_view.h).
  *
  * Invariants (ledger_check): the list is sound; private_bytes and mapped_bytes are the sums
  * over the list; current <= peak; private_bytes <= limit_bytes where a limit is set.
  *
- * Threads: one thread changes a ledger. Where others look at it meanwhile it has a lock, which
- * region.h holds for the whole of each operation: who holds it sees no region that is half made, and
- * sums that are those of the list.
+ * Threads: one thread changes a ledger. If other threads read it meanwhile, it has a lock, which
+ * region.h holds during each complete operation. Whoever holds the lock sees no unfinished region,
+ * and sums that match the list.
  */
 #ifndef MEM_LEDGER_H
 #define MEM_LEDGER_H
@@ -45,9 +45,9 @@ enum region_kind {
 
 struct region;
 
-/* Told of each region when the system has given it, and after the system has it back: then its
- * bytes are off the sums already. Runs in the thread that opened or closed it and must not open or
- * close regions. */
+/* Called for each region when the system has provided it, and after the system has it back; then
+ * its bytes are already subtracted from the sums. Runs in the thread that opened or closed it and
+ * must not open or close regions. */
 enum ledger_change {
     LEDGER_OPENED,
     LEDGER_CLOSED
@@ -68,7 +68,7 @@ struct ledger {
     size_t peak_private_bytes; /* since ledger_reset_peak */
     size_t peak_mapped_bytes;
     struct ledger_observer observer;
-    size_t limit_bytes;    /* most private bytes of regions; 0 = no limit */
+    size_t limit_bytes;    /* maximum private bytes of regions; 0 = no limit */
     uint64_t opened_count; /* regions ever opened */
     size_t tag_bytes[REGION_TAG_COUNT];      /* current, private and mapped */
     size_t tag_peak_bytes[REGION_TAG_COUNT]; /* since ledger_reset_peak */
@@ -81,12 +81,12 @@ struct ledger {
 void ledger_lock(const struct ledger *ledger);
 void ledger_unlock(const struct ledger *ledger);
 
-/* What region.c alone calls; everyone else opens, maps, moves and closes regions.
- * reserve: before the system is asked for region->bytes. Refuses private bytes beyond the
- * limit (DR_OVER_BUDGET: need, in use, limit) and then leaves all as it was.
- * withdraw: the system refused; `before` is the ledger as it was before the reserve, and is
- * what comes back, peaks included. refund: after the system has the bytes back.
- * replace: the same bytes under another struct. announce: tell the observer. */
+/* Called by region.c only; all other code opens, maps, moves and closes regions. reserve:
+ * before the system is asked for region->bytes. Refuses private bytes beyond the limit
+ * (DR_OVER_BUDGET: need, in use, limit) and then leaves all as it was. withdraw: the system
+ * refused; the ledger is restored to `before`, its state before the reserve, including
+ * peaks. refund: after the system has the bytes back. replace: the same bytes under another
+ * struct. announce: tell the observer. */
 enum dr_code ledger_reserve(struct ledger *ledger, struct region *region,
                             struct dr_error *err) DR_MUST_CHECK;
 void ledger_withdraw(struct ledger *ledger, struct region *region,
@@ -97,13 +97,13 @@ void ledger_replace(struct ledger *ledger, struct region *old,
 void ledger_announce(const struct ledger *ledger, enum ledger_change change,
                      const struct region *region);
 
-/* Peaks start again from the current figures. */
+/* Resets the peaks to the current figures. */
 void ledger_reset_peak(struct ledger *ledger);
 
 const char *region_tag_name(enum region_tag tag);
 const char *region_kind_name(enum region_kind kind);
 
-/* Walks the invariants; asserts on the first that does not hold. */
+/* Checks the invariants; asserts on the first that does not hold. */
 void ledger_check(const struct ledger *ledger);
 
 #endif

@@ -1,14 +1,14 @@
-/* lost_page — a mapped file that is cut short must fail the job, not the process.
+/* lost_page — a truncated mapped file must fail the job, not the process.
  *
- * Reading a page of a mapping that its file no longer has (or cannot give: a broken disk) raises
- * SIGBUS in the reading thread. For mappings that are watched here the handler puts a page of
- * zeros there, marks the mapping, and lets the thread go on; whoever reads the mapping asks for
- * the mark when a step is done, and throws its result away. Nothing jumps. A SIGBUS anywhere else
- * goes to whoever handled it before.
+ * Reading a mapped page that the file no longer has (or that a broken disk cannot return) raises
+ * SIGBUS in the reading thread. For watched mappings the handler maps a page of zeros there,
+ * marks the mapping, and lets the thread continue. The code that reads the mapping checks the
+ * mark when a step is finished and discards its result if it is set. There is no longjmp. Any
+ * other SIGBUS is passed to the previous handler.
  *
- * The handler runs on a stack of its own: the compute library's kernels keep other things in the
- * stack pointer's register (compute/team.h). A thread that reads watched mappings from within
- * such kernels calls lost_page_prepare_thread first.
+ * The handler has its own stack, because the compute library's kernels use the stack pointer
+ * register for other data (compute/team.h). A thread that reads watched mappings inside such
+ * kernels calls lost_page_prepare_thread first.
  *
  * Threads: watch and unwatch from any thread; the handler takes no lock.
  */
@@ -28,7 +28,7 @@ enum {
 int lost_page_watch(const void *data, size_t bytes, int protection);
 void lost_page_unwatch(int watch);
 
-/* Has a page of it been lost since? */
+/* Has it lost a page since? */
 bool lost_page_happened(int watch);
 
 /* Give the calling thread a signal stack, if it has none. Cheap when repeated. */

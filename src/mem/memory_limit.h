@@ -1,9 +1,9 @@
-/* memory_limit — the most memory that this process may take here.
+/* memory_limit — the maximum memory that this process may use.
  *
- * The smallest of the limits of its memory cgroups, from its own up to the root of what is
- * mounted (v1 memory.limit_in_bytes, v2 memory.max; both where both exist), and of the
- * kernel's estimate MemAvailable (where there is none, what is free: sysinfo). A cgroup that lies outside what is mounted (a container's
- * host) cannot be seen, and the kernel enforces it all the same.
+ * The smallest of the limits of its memory cgroups, from its own up to the root of what is mounted (v1
+ * memory.limit_in_bytes, v2 memory.max; both where both exist), and of the kernel's estimate
+ * MemAvailable (or, if there is none, free memory: sysinfo). A cgroup outside the mounted hierarchy
+ * (that of a container's host) cannot be seen, but the kernel enforces it.
  *
  * Source: cgroup-v1/memory.rst, cgroup-v2.rst, proc.rst (mountinfo, meminfo).
  */
@@ -21,12 +21,12 @@ struct memory_limit {
     char reason[160]; /* "cgroup v1 limit of /jobs/7", "MemAvailable", "free memory" */
 };
 
-/* Errors: DR_IO where the kernel tells of no memory at all. A process without cgroups has no
- * limit from them. */
+/* Errors: DR_IO if the kernel reports no memory figure at all. A process without cgroups has
+ * no limit from them. */
 enum dr_code memory_limit_read(struct memory_limit *limit,
                                struct dr_error *err) DR_MUST_CHECK;
 
-/* The same with root, a folder that a test makes, standing for "/": root/proc/self/cgroup,
+/* The same, with root, a directory made by a test, instead of "/": root/proc/self/cgroup,
  * root/proc/self/mountinfo, root/proc/meminfo, root/sys/fs/cgroup/...; with no more than that:
  * DR_IO where there is no MemAvailable. */
 enum dr_code memory_limit_parse(struct memory_limit *limit, const char *root,

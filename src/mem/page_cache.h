@@ -1,16 +1,16 @@
-/* page_cache — which pages of a file the kernel keeps in memory, and letting go of them.
+/* page_cache — which pages of a file the kernel caches, and dropping them.
  *
- * What was read from a file stays in the kernel's page cache until something else needs the room.
- * It is not this process's memory, but whoever watches a machine sees it as used. Dropping it is a
- * wish (posix_fadvise, POSIX_FADV_DONTNEED): pages that are dirty, or that any process has mapped,
- * stay, and on a tmpfs all do. So nothing is believed: the kernel is asked before and after
- * (mincore, over a temporary read-only mapping that is in no ledger, since it is gone again and
- * was never touched).
+ * File contents that were read stay in the kernel's page cache until something else needs the
+ * memory. They are not this process's memory, but count as used when somebody watches the machine.
+ * posix_fadvise (POSIX_FADV_DONTNEED) is only a hint: dirty pages and pages that any process has
+ * mapped stay, and on a tmpfs all pages stay. So the kernel is asked before and after (mincore, on
+ * a temporary read-only mapping; it is not in the ledger because it is never accessed and is
+ * unmapped at once).
  *
- * The kernel tells this only of files that the caller owns or may write; of others it says that
- * all pages are resident. Such a file is reported as one from which nothing was dropped.
+ * The kernel reports this only for files that the caller owns or may write; for others it reports
+ * all pages as resident. Such a file is reported as one from which nothing was dropped.
  *
- * Threads: none of its own; any thread.
+ * Threads: any thread.
  */
 #ifndef MEM_PAGE_CACHE_H
 #define MEM_PAGE_CACHE_H
@@ -29,8 +29,8 @@ struct page_cache_count {
 enum dr_code page_cache_resident(int descriptor, uint64_t *bytes,
                                  struct dr_error *err) DR_MUST_CHECK;
 
-/* Ask the kernel to drop the whole file, and add to *count what was there before and what is
- * there after. Errors: as above; *count is then as before, and what was dropped is not known. */
+/* Asks the kernel to drop the whole file, and adds the bytes cached before and after to
+ * *count. Errors: as above; *count is then unchanged, and the dropped bytes are unknown. */
 enum dr_code page_cache_drop(int descriptor, struct page_cache_count *count,
                              struct dr_error *err) DR_MUST_CHECK;
 

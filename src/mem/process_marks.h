@@ -1,6 +1,6 @@
-/* process_marks — what this process knows of its own addresses.
+/* process_marks — what this process knows about its own addresses.
  *
- * smaps gives most anonymous memory no name. Three sources tell what it is for:
+ * smaps has no name for most anonymous memory. Three sources tell what it is for:
  *
  *   threads   glibc puts a thread's descriptor at the top of its stack's mapping, and the
  *             kernel tells where its list of robust locks is, which is in the descriptor.
@@ -12,8 +12,8 @@
  *             with two words: padding, and the length with bit 1 set. Neighbours are merged
  *             by the kernel, so one mapping may hold a chain of such chunks.
  *
- * Nothing here is guessed from sizes, so memory that was mapped past the ledger stays
- * unexplained. Allocates nothing. A source that does not answer leaves its marks out.
+ * Nothing is guessed from sizes, so memory that was mapped without the ledger stays
+ * unexplained. Allocates nothing. The marks of a source that fails are omitted.
  *
  * Source: get_robust_list(2), dl_iterate_phdr(3); glibc malloc/malloc.c, "IS_MMAPPED".
  */

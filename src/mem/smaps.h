@@ -1,4 +1,4 @@
-/* smaps — the kernel's list of a process's mappings, one after the other.
+/* smaps — reads the kernel's list of a process's mappings, one entry at a time.
  *
  *     struct smaps smaps;
  *     if (!smaps_open(&smaps, "/proc/self/smaps")) ...

@@ -1,7 +1,7 @@
-/* checkpoint — what a file of tensors is: its family and its components.
+/* checkpoint — the family and the components of a file of tensors.
  *
- * Family and components are told from the tensors' names and ranks, never from the file's name
- * or size, nor from widths or layer counts: small variants of a layout load like the big ones.
+ * Family and components are determined by the tensors' names and ranks, never by the file's name or
+ * size, nor by widths or layer counts; so small variants of a layout load like the large ones.
  *
  *   prefix                                         component
  *   model.diffusion_model.                         UNET
@@ -12,10 +12,10 @@
  *   unet/ | vae/ | text_encoder/ | text_encoder_2/ of a diffusers folder, in its names
  *
  * A component is the list of its tensors under canonical names: prefix removed (for TEXT also
- * "text_model."), diffusers' names translated and what it stores in parts composed, the scales of
- * 8-bit weights among them (tensor_scale.h), ema copies and unknown tensors left out. What the file
- * says beside them is in `meaning` (meaning.h). Segments that wrappers add to names (module.,
- * _orig_mod.) are removed before anything is looked at.
+ * "text_model."), diffusers' names translated, and tensors that it stores in parts composed. The
+ * scales of 8-bit weights are included (tensor_scale.h); EMA copies and unknown tensors are
+ * excluded. Settings of the file are in `meaning` (meaning.h). Segments that wrappers add to names
+ * (module., _orig_mod.) are removed first.
  * Reference: CLI.md "File metadata", diffusers loaders/single_file_utils.py for the key names.
  */
 #ifndef WEIGHTS_CHECKPOINT_H
@@ -53,12 +53,12 @@ struct component_index {
     struct component_tensor *tensors;
     size_t count;
     uint64_t bytes; /* as stored */
-    /* What changes this network's numbers beside its tensors, in a fixed spelling; "" or NULL for
-     * nothing. It enters the digest. */
+    /* The settings that change this network's results, in a fixed spelling; "" or NULL for none.
+     * Included in the digest. */
     const char *meaning;
 };
 
-/* What became of a tensor of the file. */
+/* How a tensor of the file is used. */
 enum tensor_use {
     TENSOR_UNKNOWN,    /* of no component: struct meaning says more */
     TENSOR_INCOMPLETE, /* a part of a weight whose other parts are not there */
@@ -79,9 +79,9 @@ struct checkpoint {
     const char *prefix[ROLE_COUNT]; /* under which a component was found; NULL: none */
 };
 
-/* Open a checkpoint or a stand-alone VAE. A file whose tensors belong to nothing known is
- * DR_UNSUPPORTED, with a few of its names. Unsupported families (SD2, refiner) still open, so
- * that inspect can tell; loading them is refused above. */
+/* Open a checkpoint or a stand-alone VAE. A file without known tensors is DR_UNSUPPORTED,
+ * with a few of its names. Unsupported families (SD2, refiner) can be opened, so that inspect
+ * can show them; loading them is refused by the layers above. */
 enum dr_code checkpoint_open(struct checkpoint *checkpoint, const char *path,
                              struct dr_error *err) DR_MUST_CHECK;
 void checkpoint_close(struct checkpoint *checkpoint); /* zeroed is fine */
@@ -89,9 +89,9 @@ void checkpoint_close(struct checkpoint *checkpoint); /* zeroed is fine */
 const char *component_role_name(
     enum component_role role); /* "text", "text2", "unet", "vae" */
 
-/* Where a tensor of the file stands: its name without the prefix of the component under which it
- * lies, or NULL where it lies under none. is_inside: it belongs to that network, since the prefix
- * is the component's own, or other tensors of its outermost module do. */
+/* A tensor's name without the prefix of its component, or NULL if it has no component's prefix.
+ * is_inside: it belongs to that network, because the prefix is the component's own, or because
+ * other tensors of its outermost module belong to it. */
 const char *checkpoint_tensor_place(const struct checkpoint *checkpoint,
                                     const char *name, enum component_role *role,
                                     bool *is_inside);
@@ -110,9 +110,9 @@ bool checkpoint_metadata_float(const struct tensor_file *file, const char *key,
 
 /* A component's digest is a SHA-256 over its tensors sorted by canonical name: for each
  *     name '\0' dtype-name '\0' dims, each as decimal and ',' '\0' SHA-256 of the stored bytes
- * and, where it is not empty, the component's `meaning` and '\0'.
- * 1x1 kernels [o,i,1,1] count as [o,i]. Since it is made of the tensors' own digests they may be
- * computed in any order, while they are read to be loaded. */
+ * and, where it is not empty, the component's `meaning` and '\0'. 1x1 kernels [o,i,1,1] count as
+ * [o,i]. Because it is computed from the tensors' own digests, these may be computed in any
+ * order, while the tensors are read for loading. */
 void component_digest_end(const struct component_index *component,
                           const uint8_t (*tensor_digests)[DIGEST_BYTES],
                           uint8_t out[DIGEST_BYTES]);

@@ -1,10 +1,10 @@
 /* composed_tensor — a tensor that the file stores in another form: in parts, or transposed.
  *
- * diffusers stores the queries, keys and values of a text encoder apart where OpenCLIP has one
- * matrix, and a projection transposed. Composed, they are read as the tensor of the original
- * layout is: the same shape, the same bytes, and so the same digest.
+ * For the queries, keys and values of a text encoder diffusers stores three matrices where
+ * OpenCLIP has one, and it stores a projection transposed. A composed tensor reads like the
+ * tensor of the original layout: the same shape, the same bytes, and so the same digest.
  *
- * A composed tensor has parts instead of a place in the file; tensor_file_read knows what to do.
+ * A composed tensor has parts instead of a position in the file; tensor_file_read handles it.
  * Parts are borrowed and outlive it.
  */
 #ifndef WEIGHTS_COMPOSED_TENSOR_H
@@ -23,13 +23,13 @@ enum dr_code composed_tensor_stack(struct tensor *out,
                                    int32_t part_count,
                                    struct dr_error *err) DR_MUST_CHECK;
 
-/* parts[0], a matrix, transposed. Errors: DR_UNSUPPORTED where it is none. */
+/* The transposed matrix parts[0]. Errors: DR_UNSUPPORTED if it is not a matrix. */
 enum dr_code composed_tensor_turn(struct tensor *out,
                                   const struct tensor *const parts[],
                                   struct dr_error *err) DR_MUST_CHECK;
 
-/* What tensor_file_read does for one: start and bytes are whole elements. Of a transposed one each
- * stored row is visited, so read it in large pieces. */
+/* The implementation of tensor_file_read for a composed tensor: start and bytes are whole
+ * elements. A read of a transposed tensor visits each stored row, so read it in large pieces. */
 enum dr_code composed_tensor_read(const struct tensor_file *file,
                                   const struct tensor *tensor, uint64_t start,
                                   void *target, size_t bytes,

@@ -1,14 +1,15 @@
 /* diffusers_names — the names that diffusers gives to tensors, in the original key layout.
  *
- * diffusers' networks hold the same tensors as the original ones under other names; all but the
- * numbers of blocks translate by fixed pieces. diffusers counts blocks by level and within it,
- * the original UNet counts all in one row, and the original VAE numbers its decoder's levels from
- * the other end. So the names of a network are noted first, all of them, and then translated.
+ * diffusers' networks have the same tensors as the original ones under other names. Everything
+ * except block numbers is translated by fixed rules. diffusers numbers blocks by level and within
+ * a level, the original UNet numbers them consecutively, and the original VAE numbers its
+ * decoder's levels from the other end. So all names of a network are recorded first, and then
+ * translated.
  *
  * SDXL's second text encoder is OpenCLIP's: what diffusers stores as three projections is one
- * matrix there, and its last projection is stored transposed. The translation says so.
+ * matrix there, and its last projection is stored transposed. The translation includes this.
  *
- * What is translated need not be a name of the network: key_layout_has tells.
+ * A translated name need not belong to the network: key_layout_has checks that.
  * Source: diffusers loaders/single_file_utils.py.
  */
 #ifndef WEIGHTS_DIFFUSERS_NAMES_H
@@ -24,14 +25,14 @@ enum {
     DIFFUSERS_LEVELS = 16,
 };
 
-/* What the names say of a network. Zeroed, nothing was noted. */
+/* What the recorded names tell about a network. Zeroed: nothing was recorded. */
 struct diffusers_shape {
     int32_t up_count;       /* blocks from the latent up: levels of the network */
     int32_t down_resnets;   /* in each block on the way down; one more on the way up */
     uint32_t up_attentions; /* bit i: up block i has attention */
 };
 
-/* Where a tensor stands in the original layout. */
+/* The position of a tensor in the original layout. */
 struct diffusers_place {
     char name[DIFFUSERS_NAME_BYTES];
     int32_t part; /* which of part_count tensors whose rows, one below the other, */
@@ -42,8 +43,8 @@ struct diffusers_place {
 void diffusers_shape_note(struct diffusers_shape *shape, enum key_layout layout,
                           const char *name);
 
-/* False where the name is none of diffusers'. KEYS_CLIP has none: those are diffusers' own. A UNet
- * or VAE whose up blocks were not noted has no names. */
+/* False if the name is not one of diffusers'. KEYS_CLIP has no translation: its names are the
+ * same. A UNet or VAE whose up blocks were not recorded cannot be translated. */
 bool diffusers_place(const struct diffusers_shape *shape, enum key_layout layout,
                      const char *name, struct diffusers_place *out);
 

@@ -1,8 +1,8 @@
-/* family — which kind of model a checkpoint is, told by its tensors.
+/* family — the kind of model, determined by its tensors.
  *
- * Names and ranks decide, and blocks that are not there; never widths, layer counts or the file's
- * name, so that small variants of a layout load like the big ones. What does not run is
- * recognised too, to be refused by its name.
+ * Names, ranks and missing blocks decide; never widths, layer counts or the file's name, so that
+ * small variants of a layout load like the large ones. Unsupported models are recognised too, so
+ * that they can be refused by name.
  * Sources: diffusers loaders/single_file_utils.py; ComfyUI comfy/model_detection.py; the UNet
  * configs of segmind/SSD-1B, segmind/Segmind-Vega, etri-vilab/koala-700m, nota-ai/bk-sdm-small,
  * nota-ai/bk-sdm-tiny, segmind/tiny-sd.
@@ -25,17 +25,18 @@ enum family {
 
 const char *family_name(enum family family); /* "sd15", "sd2", "sdxl", ... */
 
-/* The family of a UNet and text encoders whose prefixes do not say it, as in a folder. */
+/* The family of a UNet and text encoders whose prefixes do not show it, as in a
+ * diffusers directory. */
 enum family family_of_unet(const struct checkpoint *checkpoint);
 
-/* "an SD2.x checkpoint": what this is, where it is nothing that runs; else NULL. */
+/* "an SD2.x checkpoint": what an unsupported checkpoint is; NULL if it is supported. */
 const char *family_unsupported(const struct checkpoint *checkpoint);
 
-/* What a file is that holds no component, or a VAE and some other model: "a Flux model", "a
- * LoRA"; NULL where nothing is recognised. *name is a tensor that told it. */
+/* What a file is that contains no component, or a VAE and some other model: "a Flux model",
+ * "a LoRA"; NULL if it is not recognised. *name is the tensor that identified it. */
 const char *family_other_model(const struct checkpoint *checkpoint, const char **name);
 
-/* The error for a file with no component in it: what it is, or what its tensors are named. */
+/* The error for a file without a component: what it is, or the names of its tensors. */
 enum dr_code family_refuse(const struct checkpoint *checkpoint,
                            struct dr_error *err) DR_MUST_CHECK;
 

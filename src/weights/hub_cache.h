@@ -1,12 +1,12 @@
-/* hub_cache — a model as Hugging Face's download cache keeps it.
+/* hub_cache — a model in the layout of Hugging Face's download cache.
  *
  *     models--org--name/
  *         blobs/                   the files, named by their digests
  *         refs/main                the name of a snapshot
- *         snapshots/HASH/          a diffusers folder of links into blobs/
+ *         snapshots/HASH/          a diffusers directory of links into blobs/
  *
- * The top directory stands for one snapshot: that of refs/main, where it is there, else the only
- * one. A snapshot itself is a directory like any other.
+ * The top directory is resolved to one snapshot: the one in refs/main if that exists, else the
+ * only one. A snapshot itself is an ordinary directory.
  *
  * Threads: any. Memory: on the stack.
  */
@@ -21,7 +21,7 @@
 /* Is it the top directory of one model? */
 bool hub_cache_is_top(const char *path);
 
-/* The snapshot that a top directory stands for, into out; of all else the path itself. Errors:
+/* The snapshot of a top directory, into out; for any other path the path itself. Errors:
  * DR_NOT_FOUND (no snapshot), DR_IO, DR_BAD_INPUT (several, and refs/main names none of them: lists
  * them; a path that is too long). */
 enum dr_code hub_cache_resolve(const char *path, char *out, size_t out_bytes,

@@ -1,10 +1,10 @@
 /* key_layout — which tensor names belong to a network in the original key layout.
  *
- * A checkpoint carries more than networks: ema copies, schedule buffers, training leftovers. What
- * counts as part of a component is told by its name, by the patterns of this module alone; all
- * else is unknown and stays out of the component and of its digest. Left out on purpose:
- * CLIP's embeddings.position_ids (a buffer that some files lack) and OpenCLIP's logit_scale
- * (not used by a text encoder). Source: diffusers loaders/single_file_utils.py.
+ * A checkpoint contains more than networks: EMA copies, schedule buffers, training leftovers.
+ * Only the patterns of this module decide by its name whether a tensor is part of a component;
+ * all others are unknown and not part of the component and its digest. Excluded on purpose:
+ * CLIP's embeddings.position_ids (a buffer that some files lack) and OpenCLIP's logit_scale (not
+ * used by a text encoder). Source: diffusers loaders/single_file_utils.py.
  */
 #ifndef WEIGHTS_KEY_LAYOUT_H
 #define WEIGHTS_KEY_LAYOUT_H

@@ -1,22 +1,22 @@
-/* meaning — what a checkpoint says beside its weights that changes the picture.
+/* meaning — settings of a checkpoint, besides its weights, that change the picture.
  *
  * The same weights give another picture when the UNet predicts v, when the noise schedule was
- * rescaled, when latents have a mean, or when an 8-bit weight has a scale. Programs say such
- * things in many places: marker tensors, metadata, configs of diffusers, a YAML file beside the
- * checkpoint. Nothing of it may be ignored, so one table (meaning_rules.c) lists every such
- * name, and each name that a file has is one of three things:
+ * rescaled, when latents have a mean, or when an 8-bit weight has a scale. Programs store such
+ * settings in many places: marker tensors, metadata, configs of diffusers, a YAML file beside the
+ * checkpoint. None may be ignored, so one table (meaning_rules.c) lists every known name, and each
+ * name of a file is classified as one of:
  *
  *     used       its value is obeyed: it is in struct meaning, or a network's spec reads it
- *     harmless   it changes no number here: EMA copies, buffers, what a user chooses anyway
- *     refused    it would change the picture and is not obeyed: a finding
+ *     harmless   it changes no result here: EMA copies, buffers, values that the user chooses
+ *     refused    it would change the picture and is not supported: a finding
  *
- * A name that no rule knows is a finding where it can matter: a tensor under a component's
- * prefix, a tensor without any prefix (a marker), a key of a config that is neither null nor
- * false. Other unknown tensors are a warning. Findings do not end the opening of a file, since
- * `inspect` shows them; who runs the file asks meaning_check.
+ * A name without a rule is a finding if it can matter: a tensor with a component's prefix, a tensor
+ * without a prefix (a marker), a key of a config that is neither null nor false. Other unknown
+ * tensors cause a warning. A file with findings can be opened, because `inspect` shows them; code
+ * that runs the file calls meaning_check.
  *
- * Where several places state the prediction, the first of this list counts, and a place that
- * disagrees is a warning:
+ * If several places state the prediction, the first of this list is used, and a place that
+ * disagrees causes a warning:
  *
  *     metadata darkroom.prediction
  *     tensor v_pred
@@ -64,7 +64,8 @@ enum meaning_verdict {
     MEANING_REFUSED
 };
 
-/* A rule speaks of a key, with the values it lists. Rules of a key are tried in the table's order. */
+/* A rule applies to a key with certain values. Rules of a key are tried in the table's
+ * order. */
 struct meaning_rule {
     enum meaning_place place;
     const char *key; /* an fnmatch pattern */
@@ -76,7 +77,7 @@ struct meaning_rule {
 extern const struct meaning_rule meaning_rules[];
 extern const size_t meaning_rule_count;
 
-/* The rule for a value, or NULL. is_known: some rule has the key, with whatever values. */
+/* The rule for a value, or NULL. is_known: some rule has the key, with any values. */
 const struct meaning_rule *meaning_find(enum meaning_place place, const char *key,
                                         const char *value, bool *is_known);
 
@@ -102,23 +103,23 @@ struct meaning {
         [DIGEST_BYTES]; /* private: of the configs and the YAML file, as they were */
 };
 
-/* Fill checkpoint->meaning, and each component's `meaning` (checkpoint.h), from what its file and
- * the configs beside it say. The components are collected. Errors: DR_NOMEM alone. */
+/* Fills checkpoint->meaning and each component's `meaning` (checkpoint.h) from its file and the
+ * configs beside it. The components must be collected before. Errors: DR_NOMEM alone. */
 enum dr_code meaning_read(struct checkpoint *checkpoint,
                           struct dr_error *err) DR_MUST_CHECK;
 
-/* Are the configs, and the YAML file beside the checkpoint, still the files that were read? Reads
- * nothing of them. */
+/* Are the configs, and the YAML file beside the checkpoint, still the files that were read? Does
+ * not read them. */
 bool meaning_is_current(const struct checkpoint *checkpoint);
 
-/* Add a finding, in words; who reads tensors finds some that are not about names. */
+/* Adds a finding, as text; reading tensors produces some that do not concern names. */
 enum dr_code meaning_add(struct checkpoint *checkpoint, int role, struct dr_error *err,
                          const char *format, ...)
     __attribute__((format(printf, 4, 5))) DR_MUST_CHECK;
 
-/* What keeps these roles (a bit each; bit ROLE_COUNT: the whole) from being run: DR_UNSUPPORTED
- * with the first findings in words and what to do. With `force`, DR_OK. `warnings` receives what
- * did not refuse, "" for nothing. */
+/* Checks whether these roles (a bit each; bit ROLE_COUNT: the whole) can be run. If not:
+ * DR_UNSUPPORTED, with the first findings as text and advice. With `force`: DR_OK. `warnings`
+ * receives the findings that were not refused, "" if there are none. */
 enum dr_code meaning_check(const struct checkpoint *checkpoint, unsigned roles,
                            bool force, char *warnings, size_t warnings_bytes,
                            struct dr_error *err) DR_MUST_CHECK;

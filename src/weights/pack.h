@@ -1,18 +1,18 @@
-/* pack — a component's weights as they lie in memory, in a file that is mapped.
+/* pack — a component's weights in the execution layout, in a file that is mapped.
  *
  *     head, padded | table: a digest for each section | ... | data, from a multiple of 64 KiB
  *
- * A pack is a cache over a checkpoint, which stays the truth. Its key says what it holds: the
- * digest of the component's tensors as the checkpoint stores them (`content`), and a digest of
- * everything that decides how they lie in memory (`layout`: precision, the library's layouts,
- * processor, version). So a pack is right for its key or damaged; it is never stale.
+ * A pack is a cache of a checkpoint's weights. Its key identifies its content: the digest of the
+ * component's tensors as the checkpoint stores them (`content`), and a digest of everything that
+ * determines their layout in memory (`layout`: precision, the library's layouts, processor,
+ * version). So a pack matches its key or is damaged; it is never outdated.
  *
- * Opening reads the head alone. Whether the data are what they were when the pack was made is
- * told by the sections' digests, which takes a reading of the whole (about 1.5 GB/s); who opens a
- * pack decides when (pack_store.h).
+ * Opening reads the header only. Whether the data are unchanged is checked with the digests of the
+ * sections, for which the whole pack is read (about 1.5 GB/s); the caller decides when
+ * (pack_store.h).
  *
- * Numbers are little-endian. Threads: a pack belongs to one at a time; pack_section_digest may run
- * in many.
+ * Numbers are little-endian. Threads: a pack is used by one thread at a time; pack_section_digest
+ * may run in several.
  */
 #ifndef WEIGHTS_PACK_H
 #define WEIGHTS_PACK_H
@@ -39,27 +39,27 @@ struct pack {
     size_t data_offset, data_bytes;
     size_t section_count;
     uint8_t table[DIGEST_BYTES];    /* digest of the sections' digests */
-    char source[PACK_SOURCE_BYTES]; /* for people: "vae of /models/a.safetensors" */
+    char source[PACK_SOURCE_BYTES]; /* for messages: "vae of /models/a.safetensors" */
     struct file_identity identity;  /* header: the head's digest */
 };
 #define PACK_INIT ((struct pack){.descriptor = -1})
 
-/* Open and check the head. key: what it must hold; NULL: whatever. Errors: DR_NOT_FOUND (no such
+/* Open and check the head. key: the expected key; NULL: any. Errors: DR_NOT_FOUND (no such
  * file), DR_IO, DR_CORRUPT (no pack, cut short, another version, another key). */
 enum dr_code pack_open(struct pack *pack, const char *path, const struct pack_key *key,
                        struct dr_error *err) DR_MUST_CHECK;
 void pack_close(struct pack *pack); /* a closed one is fine */
 
-/* Take over a descriptor of a file without a name whose data are in place: a pack that could not be
- * kept, but serves whoever has it open. Errors: DR_IO; the descriptor is closed then. */
+/* Takes over the descriptor of an unnamed file whose data are in place: a pack that could not be
+ * stored, but can be used while it is open. Errors: DR_IO; the descriptor is closed then. */
 enum dr_code pack_adopt(struct pack *pack, int descriptor_take,
                         const struct pack_key *key, size_t data_bytes,
                         struct dr_error *err) DR_MUST_CHECK;
 
-/* Is the open file still as it was when it was opened? One that lost its name in the meantime (a
- * prune) is, if nobody wrote to it. */
+/* Is the open file unchanged since it was opened? A file that was removed in the meantime (by
+ * prune) counts as unchanged if nobody wrote to it. */
 bool pack_is_unchanged(const struct pack *pack);
-/* Has it still a name? */
+/* Does it still have a name? */
 bool pack_has_name(const struct pack *pack);
 
 /* The number of sections of so many bytes of data; room for their digests, NULL where there is no
@@ -71,14 +71,14 @@ void pack_table_destroy(uint8_t (*table)[DIGEST_BYTES]); /* NULL is fine */
 void pack_section_digest(const unsigned char *data, size_t data_bytes, size_t section,
                          uint8_t digest[DIGEST_BYTES]);
 
-/* Hold the digests of all sections, as found in the data, against the pack's. Errors: DR_CORRUPT
- * names the first that differs, DR_IO. */
+/* Compares the digests of all sections, computed from the data, with the pack's. Errors:
+ * DR_CORRUPT names the first that differs, DR_IO. */
 enum dr_code pack_check(const struct pack *pack, const char *path,
                         const uint8_t (*digests)[DIGEST_BYTES],
                         struct dr_error *err) DR_MUST_CHECK;
 
-/* Where the data of a pack of so many bytes begin, and its file's whole size. False where a pack
- * of that size cannot be. */
+/* Where the data of a pack of this many bytes begin, and the size of its file. False if a pack
+ * of this size is impossible. */
 bool pack_extent(size_t data_bytes, size_t *data_offset, size_t *file_bytes);
 
 /* Write the head and the table of a pack whose data are in place. Errors: DR_IO. */

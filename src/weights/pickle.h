@@ -1,20 +1,20 @@
-/* pickle — what a pickle says, without doing what it says.
+/* pickle — parses a pickle without executing anything.
  *
  * A pickle is a program for a stack machine whose opcodes can call any function of Python. This
- * machine notes calls and makes none: REDUCE, NEWOBJ, INST and OBJ yield a PICKLE_CALL with the
- * callee's name and its arguments, and who reads the values decides which names it knows. So
- * there is nothing that a hostile file could run.
+ * machine records calls and executes none: REDUCE, NEWOBJ, INST and OBJ produce a PICKLE_CALL
+ * with the callee's name and its arguments, and the reader of the values decides which names it
+ * accepts. So a malicious file cannot run anything.
  *
- * All values lie in one table and refer to one another by index, so a value that contains itself
- * or nests deeply costs nothing: no code walks them recursively. Texts and big numbers point
- * into the pickle's bytes, which must outlive the values.
+ * All values are in one table and refer to one another by index, so a value that contains itself
+ * or is deeply nested causes no problem: no code visits them recursively. Strings and big
+ * numbers point into the pickle's bytes, which must outlive the values.
  *
- * Invariants: index 0 is the mark and no value; every index in values, cells, stack and memo is
+ * Invariants: index 0 is the mark, not a value; every index in values, cells, stack and memo is
  * below value_count. Limits: PICKLE_MAX_VALUES values and list entries each; memo indices below
  * that.
  *
  * Reference: Python's Lib/pickletools.py, protocols 0 to 5 without out-of-band buffers.
- * Threads: one at a time a pickle.
+ * Threads: one at a time per pickle.
  */
 #ifndef WEIGHTS_PICKLE_H
 #define WEIGHTS_PICKLE_H
@@ -73,7 +73,7 @@ struct pickle {
     uint32_t value_count;
     struct pickle_cell *cells;
     uint32_t cell_count;
-    uint32_t root;    /* what the pickle says */
+    uint32_t root;    /* the result of the pickle */
     size_t end;       /* bytes of it, STOP included */
     bool ended_early; /* on error: the bytes ended before STOP did */
     /* private below */
@@ -101,7 +101,7 @@ bool pickle_is_global(const struct pickle *pickle, uint32_t value, const char *m
 bool pickle_is_text(const struct pickle *pickle, uint32_t value, const char *text);
 
 /* The first items of a container into out, in order; returns how many there are in all, which
- * may be more than max. 0 for what is no container. */
+ * may be more than max. 0 if the value is not a container. */
 size_t pickle_items(const struct pickle *pickle, uint32_t value, uint32_t *out,
                     size_t max);
 

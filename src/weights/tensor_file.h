@@ -1,22 +1,22 @@
 /* tensor_file — the tensors of a checkpoint file, by name, read with pread.
  *
- * One noun for every container: .safetensors; a sharded set by its index.json; PyTorch's pickle
- * checkpoints, of which nothing is run (pickle_checkpoint.c); diffusers folders
- * (diffusers_folder.c). Each is one reader that fills the same table. A file is
- * never mapped while it is used: one that is cut short is then an error, not a crash.
+ * One interface for every container: .safetensors; a sharded checkpoint by its index.json;
+ * PyTorch's pickle checkpoints, from which no code is run (pickle_checkpoint.c); diffusers
+ * directories (diffusers_folder.c). Each has one reader that fills the same table. A file is never
+ * mapped, so a truncated file is an error, not a crash.
  *
  * The safetensors format: u64 little-endian header length, JSON header, data. As the reference
  * reader does, this one rejects holes, overlap, trailing bytes, truncation, sizes that do not
  * match, a header above 100,000,000 bytes, metadata that is not a string; it accepts unsorted keys,
- * padding spaces, scalars, empty tensors, unknown fields, null for no metadata. A text ends at
- * its first zero character. Beyond that it rejects duplicate names,
- * control characters in names, and JSON that nests deeply or lists more than a table of
- * TENSOR_MAX_COUNT tensors can, before memory is spent on it.
+ * padding spaces, scalars, empty tensors, unknown fields, null for no metadata. A string ends at
+ * its first NUL character. Beyond that it rejects duplicate names, control characters in names, and
+ * JSON that nests deeply or lists more than a table of TENSOR_MAX_COUNT tensors can, before memory
+ * is spent on it.
  *
  * A sharded set: index.json maps each name to a shard, a plain file name beside the index.
  * Index and shards must agree in every name.
  *
- * Threads: one at a time a file. Names lie in the file's pool and live until close.
+ * Threads: one at a time per file. Names are in the file's pool and stay valid until close.
  */
 #ifndef WEIGHTS_TENSOR_FILE_H
 #define WEIGHTS_TENSOR_FILE_H
@@ -44,7 +44,8 @@ struct tensor {
     uint64_t bytes;
     uint64_t offset;   /* in its shard, from the file's start */
     int32_t shard_idx; /* which file */
-    /* Of a composed tensor (composed_tensor.h) alone: what it is read from, instead of a place. */
+    /* Only of a composed tensor (composed_tensor.h): what it is read from, instead of a
+     * position. */
     const struct tensor *const *parts;
     int32_t part_count;
     bool is_turned;
@@ -56,8 +57,8 @@ struct tensor_shard {
     struct file_identity identity;
 };
 
-/* Where a key and its text stand: in the file's own metadata, or in a config beside it. A value
- * of a config is text too: JSON but for strings, which lose their quotes; a value within another
+/* Where a key and its text are: in the file's own metadata, or in a config beside it. A value of
+ * a config is text too: JSON but for strings, which lose their quotes; a value within another
  * has the key "outer.inner". */
 enum config_kind {
     CONFIG_NONE,     /* __metadata__ */
@@ -94,7 +95,7 @@ struct tensor_file {
 
 /* Open and parse. The format is told from the content first, then the name. Errors:
  * DR_NOT_FOUND, DR_IO, DR_CORRUPT (which tensor, which bytes), DR_UNSUPPORTED (gguf, a pickle
- * that needs to be run: named, with what to do). On error *file is zero. */
+ * that would have to be run; the message has advice). On error *file is zero. */
 enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
                               struct dr_error *err) DR_MUST_CHECK;
 void tensor_file_close(struct tensor_file *file); /* zeroed is fine */
@@ -113,7 +114,7 @@ enum dr_code tensor_file_read(const struct tensor_file *file,
                               const struct tensor *tensor, uint64_t start, void *target,
                               size_t bytes, struct dr_error *err) DR_MUST_CHECK;
 
-/* All shards still the files that were opened? Errors: DR_CHANGED. */
+/* Are all shards still the files that were opened? Errors: DR_CHANGED. */
 enum dr_code tensor_file_check(const struct tensor_file *file,
                                struct dr_error *err) DR_MUST_CHECK;
 

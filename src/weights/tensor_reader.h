@@ -1,8 +1,9 @@
-/* tensor_reader — what the reader of each container format fills. Private to weights/.
+/* tensor_reader — the structures that the reader of each container format fills. Private to
+ * weights/.
  *
  * A reader appends the tensors of one shard to a list; tensor_file sorts the list when all are
- * in. Errors of readers speak of the content ("tensor x ..."); who knows the path puts it in
- * front.
+ * in. Errors of readers describe the content ("tensor x ..."); a caller that knows the path
+ * adds it as a prefix.
  */
 #ifndef WEIGHTS_TENSOR_READER_H
 #define WEIGHTS_TENSOR_READER_H
@@ -14,8 +15,8 @@
 enum {
     HEADER_MAX_BYTES = 100000000, /* the reference reader's limit */
     HEADER_MAX_DEPTH = 16,        /* the format needs 3 */
-    /* What jansson makes of a header is bounded by its values; the format needs at most 11
-     * commas a tensor (4 fields, 8 dims). */
+    /* The memory that jansson needs for a header is limited by the number of its values;
+     * the format needs at most 11 commas per tensor (4 fields, 8 dims). */
     HEADER_MAX_COMMAS = 12 * (TENSOR_MAX_COUNT + 1000),
     METADATA_MAX_TEXT =
         4096, /* longer texts (thumbnails, training logs) are left out */
@@ -32,14 +33,14 @@ struct tensor_list {
 /* Room for count more tensors. */
 enum dr_code tensor_list_reserve(struct tensor_list *list, size_t count,
                                  struct dr_error *err) DR_MUST_CHECK;
-/* Add what is not there yet; long texts are left out. Text must be a JSON string; it ends at a
- * \u0000, which some training programs leave in it. */
+/* Adds an entry if its key is new; long texts are omitted. Text must be a JSON string; it ends
+ * at a \u0000, which some training programs leave in it. */
 enum dr_code tensor_list_metadata(struct tensor_list *list, const char *key,
                                   const json_t *text,
                                   struct dr_error *err) DR_MUST_CHECK;
 enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
                               const char *text, struct dr_error *err) DR_MUST_CHECK;
-/* The same of a key in a config, of which a long text is cut; said is borrowed. */
+/* The same for a key in a config, but a long text is truncated; said is borrowed. */
 enum dr_code tensor_list_config(struct tensor_list *list,
                                 const struct tensor_metadata *said,
                                 struct dr_error *err) DR_MUST_CHECK;
@@ -72,7 +73,8 @@ enum dr_code tensor_shard_parse(struct tensor_list *list, int32_t shard_idx,
                                 struct tensor_shard *shard,
                                 struct dr_error *err) DR_MUST_CHECK;
 
-/* Tensors of a PyTorch checkpoint, in its zip and in its legacy form; fill identity.header. */
+/* Tensors of a PyTorch checkpoint, in the zip and the legacy format; fill
+ * identity.header. */
 enum dr_code pickle_zip_parse(struct tensor_list *list, int32_t shard_idx,
                               struct tensor_shard *shard,
                               struct dr_error *err) DR_MUST_CHECK;
@@ -80,22 +82,23 @@ enum dr_code pickle_legacy_parse(struct tensor_list *list, int32_t shard_idx,
                                  struct tensor_shard *shard,
                                  struct dr_error *err) DR_MUST_CHECK;
 
-/* Parse an open file with tensors, whatever its format, which *name then is for people. */
+/* Parses an open file with tensors of any format; *name is the name of the format. */
 enum dr_code tensor_shard_parse_any(struct tensor_list *list, int32_t shard_idx,
                                     struct tensor_shard *shard, const char **name,
                                     struct dr_error *err) DR_MUST_CHECK;
 
-/* Open a file that is none of a set: any format but a folder. As tensor_file_open. */
+/* Opens a single file: any format except a directory. As tensor_file_open. */
 enum dr_code tensor_file_open_one(struct tensor_file *file, const char *path,
                                   struct dr_error *err) DR_MUST_CHECK;
 
-/* Read a diffusers folder, or the folder of one of its networks, into file, whose path and pool
- * are set; shards that were opened are closed by tensor_file_close. A tensor's name begins with
- * its part's: "unet/conv_in.weight". */
+/* Reads a diffusers directory, or the directory of one of its networks, into file, whose path
+ * and pool are set; shards that were opened are closed by tensor_file_close. A tensor's name
+ * begins with its part's: "unet/conv_in.weight". */
 enum dr_code diffusers_folder_read(struct tensor_file *file, struct tensor_list *list,
                                    struct dr_error *err) DR_MUST_CHECK;
-/* What the config.json of a network says and its file does not, as darkroom.* metadata: config
- * is beside path, a file that diffusers named; for others nothing is done. */
+/* Adds settings of a network's config.json that its file does not have, as darkroom.*
+ * metadata. config is beside path, a file with a name from diffusers; for other files nothing
+ * is done. */
 enum dr_code diffusers_config_beside(struct tensor_list *list, const char *path,
                                      struct dr_error *err) DR_MUST_CHECK;
 

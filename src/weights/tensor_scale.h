@@ -8,7 +8,7 @@
  *     NAME.weight_scale     ComfyUI's second, and compressed-tensors'
  *
  * In a component (checkpoint.h) a scale is a tensor of its own under one name, NAME.weight_scale:
- * it enters the digest. Of a tensor composed of parts each part may have one; theirs are
+ * it is part of the digest. Each part of a composed tensor may have its own scale:
  * NAME.weight_scale.0 and so on.
  * Source: ComfyUI comfy/ops.py, scaled_fp8_ops and its successor.
  */
@@ -17,10 +17,11 @@
 
 #include "weights/tensor_file.h"
 
-/* The name of the weight that a tensor is the scale of, in out; false where it is none. */
+/* If the tensor is a scale, the name of its weight, in out; else false. */
 bool tensor_scale_weight_name(const char *name, char *out, size_t out_bytes);
 
-/* Can this be the scale of that weight? One number or one for each row, of a float type. */
+/* Can this be the scale of that weight? It must be one number or one per row, of a
+ * float type. */
 bool tensor_scale_fits(const struct tensor *scale, const struct tensor *weight);
 
 /* Read the scales of `rows` rows into out; raw is room for `rows` values as stored. Errors:

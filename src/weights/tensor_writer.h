@@ -1,7 +1,8 @@
 /* tensor_writer — write a .safetensors file, tensor by tensor, safely.
  *
- * Into a temporary name beside the target; renamed when complete, so that a reader never sees
- * half of one and a full disk leaves the old file. Used for latents and by the tools.
+ * The file is written under a temporary name beside the target and renamed when complete, so
+ * that a reader never sees a partial file and a full disk leaves the old file. Used for
+ * latents and by the tools.
  */
 #ifndef WEIGHTS_TENSOR_WRITER_H
 #define WEIGHTS_TENSOR_WRITER_H
@@ -17,7 +18,7 @@ struct tensor_writer_item {
     int64_t dims[TENSOR_MAX_RANK];
 };
 
-/* All tensors are announced first (in the order in which their data follows). */
+/* All tensors are declared first, in the order of their data. */
 enum dr_code tensor_writer_open(struct tensor_writer **out, const char *path,
                                 const struct tensor_writer_item *items,
                                 size_t item_count,

@@ -1,12 +1,12 @@
-/* zip_archive — where the stored entries of a zip file lie in it.
+/* zip_archive — finds the stored entries of a zip file.
  *
- * PyTorch writes a checkpoint as a zip file whose entries are stored as they are, so that a
- * tensor's bytes can be read in place. This module reads the directory at the file's end, with
- * the 64-bit extensions, and says where an entry's bytes begin; it inflates nothing. An entry is
- * found by the end of its name behind the archive's own folder, "name/data.pkl".
+ * PyTorch writes a checkpoint as a zip file with uncompressed entries, so that a tensor's bytes
+ * can be read in place. This module reads the directory at the end of the file, with the 64-bit
+ * extensions, and returns the position of an entry's bytes; it decompresses nothing. An entry is
+ * found by its name inside the archive's own directory, "name/data.pkl".
  *
- * Errors: DR_CORRUPT (cut short, a directory that does not add up), DR_UNSUPPORTED (an entry
- * that is compressed or encrypted, where it is asked for), DR_IO, DR_CHANGED, DR_NOMEM.
+ * Errors: DR_CORRUPT (truncated, an inconsistent directory), DR_UNSUPPORTED (a requested entry
+ * that is compressed or encrypted), DR_IO, DR_CHANGED, DR_NOMEM.
  * Source: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.5.3.
  */
 #ifndef WEIGHTS_ZIP_ARCHIVE_H
@@ -39,11 +39,11 @@ enum dr_code zip_archive_open(struct zip_archive *archive,
                               struct dr_error *err) DR_MUST_CHECK;
 void zip_archive_close(struct zip_archive *archive); /* zeroed is fine */
 
-/* NULL where there is none of that name in the folder. */
+/* NULL if the directory has no entry of that name. */
 const struct zip_entry *zip_archive_find(const struct zip_archive *archive,
                                          const char *name, size_t name_bytes);
 
-/* Where the entry's content begins in the file; all of it lies within the file. */
+/* The position of the entry's content in the file; all of it is within the file. */
 enum dr_code zip_archive_place(const struct zip_archive *archive,
                                const struct zip_entry *entry, uint64_t *offset,
                                struct dr_error *err) DR_MUST_CHECK;
