@@ -84,10 +84,11 @@ void *pool_grow(struct pool *pool, const void *old, size_t count, size_t capacit
 
 void pool_finish(struct pool *pool)
 {
-    for (struct pool_block *block = pool->head; block;) {
+    struct pool_block *block = pool->head;
+    *pool = (struct pool){0}; /* now: it may lie in one of the blocks */
+    while (block) {
         struct pool_block *const next = block->next;
         free(block);
         block = next;
     }
-    *pool = (struct pool){0};
 }

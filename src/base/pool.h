@@ -25,7 +25,7 @@ char *pool_string(struct pool *pool, const char *text);
 void *pool_grow(struct pool *pool, const void *old, size_t count, size_t capacity,
                 size_t element_bytes);
 
-/* Frees everything and leaves the pool empty. */
+/* Frees everything and leaves the pool empty. The pool may itself lie in what it frees. */
 void pool_finish(struct pool *pool);
 
 #endif

@@ -73,6 +73,16 @@ struct clip_text_spec {
     struct layer norm;
 };
 
+const struct component_spec *clip_text_component(const struct clip_text_spec *spec)
+{
+    return &spec->component;
+}
+
+struct clip_text_info clip_text_info(const struct clip_text_spec *spec)
+{
+    return spec->info;
+}
+
 /* ---- spec ----------------------------------------------------------------------------- */
 
 /* Queries, keys and values in one product; the file may have stacked them already. */
@@ -213,19 +223,8 @@ enum dr_code clip_text_spec_create(struct clip_text_spec **out,
 void clip_text_spec_destroy(struct clip_text_spec **spec)
 {
     if (!spec || !*spec) return;
-    struct pool pool = (*spec)->pool; /* the spec itself lies in it */
-    pool_finish(&pool);
+    pool_finish(&(*spec)->pool); /* the spec itself lies in it */
     *spec = NULL;
-}
-
-const struct component_spec *clip_text_component(const struct clip_text_spec *spec)
-{
-    return &spec->component;
-}
-
-struct clip_text_info clip_text_info(const struct clip_text_spec *spec)
-{
-    return spec->info;
 }
 
 /* ---- plan ----------------------------------------------------------------------------- */

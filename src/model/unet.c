@@ -47,6 +47,16 @@ struct unet_spec {
     int32_t block_count;                   /* of input, and of output */
 };
 
+const struct component_spec *unet_component(const struct unet_spec *spec)
+{
+    return &spec->component;
+}
+
+struct unet_info unet_info(const struct unet_spec *spec)
+{
+    return spec->info;
+}
+
 /* ---- spec ----------------------------------------------------------------------------- */
 
 static void need_resnet(struct unet_spec *spec, struct unet_block *block,
@@ -329,19 +339,8 @@ out:
 void unet_spec_destroy(struct unet_spec **spec)
 {
     if (!spec || !*spec) return;
-    struct pool pool = (*spec)->pool; /* the spec itself lies in it */
-    pool_finish(&pool);
+    pool_finish(&(*spec)->pool); /* the spec itself lies in it */
     *spec = NULL;
-}
-
-const struct component_spec *unet_component(const struct unet_spec *spec)
-{
-    return &spec->component;
-}
-
-struct unet_info unet_info(const struct unet_spec *spec)
-{
-    return spec->info;
 }
 
 /* ---- plan ----------------------------------------------------------------------------- */

@@ -68,6 +68,16 @@ struct vae_spec {
     struct vae_half encoder, decoder;
 };
 
+const struct component_spec *vae_component(const struct vae_spec *spec)
+{
+    return &spec->component;
+}
+
+struct vae_info vae_info(const struct vae_spec *spec)
+{
+    return spec->info;
+}
+
 /* ---- spec ----------------------------------------------------------------------------- */
 
 static struct vae_attention need_attention(struct component_spec *spec,
@@ -317,19 +327,8 @@ out:
 void vae_spec_destroy(struct vae_spec **spec)
 {
     if (!spec || !*spec) return;
-    struct pool pool = (*spec)->pool; /* the spec itself lies in it */
-    pool_finish(&pool);
+    pool_finish(&(*spec)->pool); /* the spec itself lies in it */
     *spec = NULL;
-}
-
-const struct component_spec *vae_component(const struct vae_spec *spec)
-{
-    return &spec->component;
-}
-
-struct vae_info vae_info(const struct vae_spec *spec)
-{
-    return spec->info;
 }
 
 /* ---- plan ----------------------------------------------------------------------------- */

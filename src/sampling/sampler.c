@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/name_list.h"
 #include "base/size.h"
 #include "sampling/sampler_step.h"
 
@@ -16,26 +17,23 @@ enum {
     SAMPLER_ALIGN = 64
 };
 
+static const char *const sampler_names[] = {
+#define X(name, text) text,
+    SAMPLERS(X)
+#undef X
+};
+
 const char *sampler_name(enum sampler_kind kind)
 {
-    static const char *const names[] = {
-#define X(name, text) text,
-        SAMPLERS(X)
-#undef X
-    };
     assert(kind < SAMPLER_COUNT);
-    return names[kind];
+    return sampler_names[kind];
 }
 
 bool sampler_from_name(const char *name, enum sampler_kind *kind)
 {
-    for (enum sampler_kind k = 0; k < SAMPLER_COUNT; ++k) {
-        if (strcmp(name, sampler_name(k)) == 0) {
-            *kind = k;
-            return true;
-        }
-    }
-    return false;
+    const size_t found = name_list_find(sampler_names, SAMPLER_COUNT, name);
+    if (found < SAMPLER_COUNT) *kind = (enum sampler_kind)found;
+    return found < SAMPLER_COUNT;
 }
 
 bool sampler_accepts(enum sampler_kind kind, enum schedule_kind schedule)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/name_list.h"
+
 enum {
     LAST_TIME = SCHEDULE_TRAINING_STEPS - 1,
     LEADING_OFFSET = 1
@@ -38,26 +40,24 @@ static double log_sigma(const struct noise_table *table, int32_t time)
     return (double)(float)log((double)table->sigma[time]);
 }
 
-const char *schedule_name(enum schedule_kind kind)
-{
-    static const char *const names[] = {
+static const char *const schedule_names[] = {
 #define X(name, text) text,
-        SCHEDULES(X)
+    SCHEDULES(X)
 #undef X
-    };
-    assert(kind < SCHEDULE_COUNT);
-    return names[kind];
-}
+};
 
 bool schedule_from_name(const char *name, enum schedule_kind *kind)
 {
-    for (enum schedule_kind k = 0; k < SCHEDULE_COUNT; ++k) {
-        if (strcmp(name, schedule_name(k)) == 0) {
-            *kind = k;
-            return true;
-        }
-    }
-    return false;
+    const size_t found = name_list_find(schedule_names, SCHEDULE_COUNT, name);
+    if (found == SCHEDULE_COUNT) return false;
+    *kind = (enum schedule_kind)found;
+    return true;
+}
+
+const char *schedule_name(enum schedule_kind kind)
+{
+    assert(kind < SCHEDULE_COUNT);
+    return schedule_names[kind];
 }
 
 struct schedule_level schedule_level(double sigma)

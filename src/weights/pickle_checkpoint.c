@@ -129,13 +129,27 @@ static uint32_t dict_find(const struct pickle *pickle, uint32_t dict, const char
 
 /* ---- types ---- */
 
+struct named_type {
+    const char *name;
+    enum dtype dtype;
+};
+
+/* Is the value one of these names of a module? The list ends with a name that is NULL. */
+static bool find_type(const struct pickle *pickle, uint32_t value, const char *module,
+                      const struct named_type *types, enum dtype *out)
+{
+    for (; types->name; ++types) {
+        if (!pickle_is_global(pickle, value, module, types->name)) continue;
+        *out = types->dtype;
+        return true;
+    }
+    return false;
+}
+
 static bool type_of_storage(const struct pickle *pickle, uint32_t value,
                             enum dtype *out)
 {
-    static const struct {
-        const char *name;
-        enum dtype dtype;
-    } types[] = {
+    static const struct named_type types[] = {
         {"FloatStorage",    DTYPE_F32 },
         {"HalfStorage",     DTYPE_F16 },
         {"BFloat16Storage", DTYPE_BF16},
@@ -146,24 +160,17 @@ static bool type_of_storage(const struct pickle *pickle, uint32_t value,
         {"CharStorage",     DTYPE_I8  },
         {"ByteStorage",     DTYPE_U8  },
         {"BoolStorage",     DTYPE_BOOL},
+        {NULL,              DTYPE_U8  },
     };
     *out = DTYPE_U8;
-    if (pickle_is_global(pickle, value, "torch.storage", "UntypedStorage")) return true;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; ++i) {
-        *out = types[i].dtype;
-        if (pickle_is_global(pickle, value, "torch", types[i].name) ||
-            pickle_is_global(pickle, value, "torch.cuda", types[i].name))
-            return true;
-    }
-    return false;
+    return pickle_is_global(pickle, value, "torch.storage", "UntypedStorage") ||
+           find_type(pickle, value, "torch", types, out) ||
+           find_type(pickle, value, "torch.cuda", types, out);
 }
 
 static bool type_of_name(const struct pickle *pickle, uint32_t value, enum dtype *out)
 {
-    static const struct {
-        const char *name;
-        enum dtype dtype;
-    } types[] = {
+    static const struct named_type types[] = {
         {"float8_e4m3fn", DTYPE_F8_E4M3},
         {"float8_e5m2",   DTYPE_F8_E5M2},
         {"float32",       DTYPE_F32    },
@@ -173,12 +180,9 @@ static bool type_of_name(const struct pickle *pickle, uint32_t value, enum dtype
         {"uint64",        DTYPE_U64    },
         {"uint32",        DTYPE_U32    },
         {"uint16",        DTYPE_U16    },
+        {NULL,            DTYPE_U8     },
     };
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; ++i) {
-        *out = types[i].dtype;
-        if (pickle_is_global(pickle, value, "torch", types[i].name)) return true;
-    }
-    return false;
+    return find_type(pickle, value, "torch", types, out);
 }
 
 /* ---- storages ---- */
