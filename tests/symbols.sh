@@ -2,13 +2,17 @@
 # Who allocates: compute and model call neither malloc nor mmap, and mem alone maps memory. Who makes JSON: in cli only
 # listing calls the JSON library, to read answers.
 #
-#   symbols.sh BUILD_ROOT
+#   symbols.sh BUILD_ROOT with-faults|without-faults
+#
+# And the build that is shipped has no fault injection: no symbol of base/fault.h in libdarkroom. Nothing but a call of
+# those functions arms a fault, so no environment can.
 #
 # What a job needs is planned and reserved when it is admitted. An operator or a network that could allocate would break
 # that quietly; so the linker's own view of the objects is asked. Test programs are not looked at.
 set -euo pipefail
 
 cd "$1"
+faults=$2
 failed=0
 looked_at=0
 
@@ -59,5 +63,16 @@ if [[ $(undefined_symbols libdarkroom_front.a) != *' json_'* ]]; then
     echo "front does not seem to make JSON: this check sees nothing" >&2
     failed=1
 fi
+for library in libdarkroom.a libdarkroom.so; do
+    symbols=$(nm --defined-only --format=posix "$library" | grep -cE '^fault_' || true)
+    case $faults in
+        without-faults)
+            [[ $symbols -eq 0 ]] || { echo "$library: fault injection is compiled in" >&2; failed=1; }
+            ;;
+        with-faults) # the check must be able to see
+            [[ $symbols -gt 0 ]] || { echo "$library: no fault injection: this check sees nothing" >&2; failed=1; }
+            ;;
+    esac
+done
 echo "$looked_at libraries looked at"
 exit "$failed"

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Add up what one or more `meson test` runs said.
 
-    test_summary.py [--stage-failed WHAT]... [NAME=BUILD_FOLDER[:SUITE,SUITE...]]...
+    test_summary.py [--stage-failed WHAT]... [NAME=BUILD_FOLDER[:SUITE,SUITE...|:+SUITE]]...
 
 NAME is what a run is called in the summary, BUILD_FOLDER the folder whose
-meson-logs/testlog.json it wrote; the SUITEs were left out of it. A test that was to run, by
+meson-logs/testlog.json it wrote; the SUITEs were left out of it; +SUITE: it ran that suite
+alone. A test that was to run, by
 meson-info/intro-tests.json, and is not in the log (the run was cut off, or wrote no log) counts as
 failed, so that silence never passes. A failed test's last lines are printed.
 
@@ -41,12 +42,15 @@ def read_log(folder):
     return records
 
 
-def expected_count(folder, left_out):
-    """How many tests the folder defines, those of the suites in left_out not counted."""
+def expected_count(folder, selection):
+    """How many tests the folder defines: all but those of the suites "A,B", or those of the suite "+A"."""
     path = pathlib.Path(folder) / "meson-info" / "intro-tests.json"
     tests = json.loads(path.read_text(encoding="utf-8"))
     # Meson names a suite PROJECT:SUITE.
     suites = [{suite.rpartition(":")[2] for suite in test["suite"]} for test in tests]
+    if selection.startswith("+"):
+        return sum(selection[1:] in names for names in suites)
+    left_out = set(selection.split(","))
     return sum(not (names & left_out) for names in suites)
 
 
@@ -91,8 +95,8 @@ def print_failure(run, record):
 def summarise_run(spec):
     """Returns (passed, failed, skipped) of one run and prints its failures and its line."""
     name, _, rest = spec.partition("=")
-    folder, _, left_out = rest.partition(":")
-    expected = expected_count(folder, set(left_out.split(",")))
+    folder, _, selection = rest.partition(":")
+    expected = expected_count(folder, selection)
     records = read_log(folder)
     passed = sum(r["result"] in PASSED for r in records)
     skipped = sum(r["result"] in SKIPPED for r in records)

@@ -1,6 +1,6 @@
 #include "base/cancel.h"
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 
 static void says_what_the_flag_says(void)
@@ -55,6 +55,6 @@ int main(void)
 {
     check_run(says_what_the_flag_says);
     check_run(asks_above);
-    check_run(a_test_can_set_it_at_the_nth_look);
+    check_run_with_faults(a_test_can_set_it_at_the_nth_look);
     return check_done();
 }

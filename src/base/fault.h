@@ -1,9 +1,12 @@
 /* fault — fault injection for tests.
  *
- * A process-wide test switch, documented as such: off unless a test arms it. Places that can
- * fail call fault_strikes() first and, if it returns true, fail as the system would. Each
- * place asks once per operation (a mapping, a read), never once per byte, so the cost is
- * negligible.
+ * Built with -Dfaults=true only (docs/decisions/0008-faults.md). In the shipped build fault_strikes
+ * and fault_is_sabotaged are constants, nothing can be armed, and fault.c is not compiled.
+ *
+ * A process-wide test switch: off unless a test arms it by a call; no environment variable does.
+ * Places that can fail call fault_strikes() first and, if it returns true, fail as the system
+ * would. Each place asks once per operation (a mapping, a read), never once per byte. Tests
+ * include base/fault_fixture.h.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
@@ -29,6 +32,27 @@ enum fault_mode {
     FAULT_FROM_THEN_ON
 };
 
+/* ---- sabotage: wrong on purpose ---------------------------------------------------------
+ *
+ * A fault is an error that the code detects and handles; a sabotage is a mistake that it does
+ * not detect. Tests enable one to show that their checks detect it. Each is a mistake that
+ * some program really made. Off unless a test calls fault_sabotage. */
+enum fault_sabotage {
+    SABOTAGE_NONE,
+    SABOTAGE_KEPT_REGION,   /* the first weights that are closed stay referenced */
+    SABOTAGE_SKIPPED_UNMAP, /* closed weights are removed from the ledger but stay
+                             * mapped */
+    SABOTAGE_FLIPPED_BYTE,  /* one byte of a component differs from the file's */
+    SABOTAGE_HALF_SWITCH,   /* a slot names its new source but keeps the old weights */
+    SABOTAGE_STALE_SCALE,   /* the first VAE scale factor stays in use */
+    SABOTAGE_UNMOVED_BAND   /* a band is computed below rows of another activation */
+};
+
+#ifdef DARKROOM_FAULTS
+enum {
+    FAULTS_ARE_BUILT = 1
+};
+
 /* Arm: the nth visit (1 is the next) of any place in the mask (bit 1 << place) strikes. */
 void fault_arm(unsigned place_mask, int64_t nth, enum fault_mode mode);
 void fault_disarm(void);
@@ -42,27 +66,28 @@ int64_t fault_visits(void);
 /* Asked by the places. True: fail now. */
 bool fault_strikes(enum fault_place place);
 
-/* ---- sabotage: wrong on purpose ---------------------------------------------------------
- *
- * A fault is an error that the code detects and handles; a sabotage is a mistake that it does
- * not detect. Tests enable one to show that their checks detect it. Each is a mistake that
- * some program really made. Off unless a test calls fault_sabotage; there is no other way to
- * arm one. */
-enum fault_sabotage {
-    SABOTAGE_NONE,
-    SABOTAGE_KEPT_REGION,   /* the first weights that are closed stay referenced */
-    SABOTAGE_SKIPPED_UNMAP, /* closed weights are removed from the ledger but stay
-                             * mapped */
-    SABOTAGE_FLIPPED_BYTE,  /* one byte of a component differs from the file's */
-    SABOTAGE_HALF_SWITCH,   /* a slot names its new source but keeps the old weights */
-    SABOTAGE_STALE_SCALE,   /* the first VAE scale factor stays in use */
-    SABOTAGE_UNMOVED_BAND   /* a band is computed below rows of another activation */
-};
-
 /* One at a time, from now on; SABOTAGE_NONE ends it. */
 void fault_sabotage(enum fault_sabotage kind);
 
 /* Asked by the places: is this the mistake to make? */
 bool fault_is_sabotaged(enum fault_sabotage kind);
+
+#else
+enum {
+    FAULTS_ARE_BUILT = 0
+};
+
+static inline bool fault_strikes(enum fault_place place)
+{
+    (void)place;
+    return false;
+}
+
+static inline bool fault_is_sabotaged(enum fault_sabotage kind)
+{
+    (void)kind;
+    return false;
+}
+#endif
 
 #endif

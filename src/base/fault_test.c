@@ -1,4 +1,4 @@
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 #include "check.h"
 

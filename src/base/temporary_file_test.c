@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 
 /* Every case works in a new folder of its own, which it leaves empty. */
@@ -652,7 +652,7 @@ int main(void)
     check_run(read_only_target);
     check_run(full_by_limit);
     check_run(full_disk);
-    check_run(every_fault);
+    check_run_with_faults(every_fault);
     check_run(sweep_takes_the_dead_only);
     check_run(sweep_leaves_other_files);
     check_run(old_part_of_own_pid);

@@ -1,7 +1,7 @@
 /* The same bytes come out of a plan whatever is banded, and less memory is taken. */
 #include "compute/plan_fixture.h"
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 enum {
     CHANNELS = 32,
@@ -349,6 +349,6 @@ int main(void)
     check_run(more_room_gives_the_same_bytes_for_less_work);
     check_run(narrow_maps_are_whole);
     check_run(a_cancel_is_seen_between_bands);
-    check_run(a_wrong_seam_is_seen);
+    check_run_with_faults(a_wrong_seam_is_seen);
     return check_done();
 }

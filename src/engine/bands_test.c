@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 enum {
     LEAST_LEVELS = 3
@@ -188,6 +188,6 @@ int main(void)
     dr_engine_close(&engine);
     check_run(every_level_gives_the_same_picture);
     check_run(so_with_a_picture_to_start_from);
-    check_run(a_wrong_band_is_seen);
+    check_run_with_faults(a_wrong_band_is_seen);
     return check_done();
 }

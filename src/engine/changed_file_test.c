@@ -6,7 +6,7 @@
 
 #include <sys/stat.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 enum change {
     CHANGE_REPLACE,
@@ -432,8 +432,8 @@ int main(void)
     check_run(a_change_in_the_middle_of_a_load);
     check_run(an_override_that_changes);
     check_run(an_original_that_changes);
-    check_run(without_identity_other_weights_come);
-    check_run(without_identity_a_restore_is_still_verified);
+    check_run_with_faults(without_identity_other_weights_come);
+    check_run_with_faults(without_identity_a_restore_is_still_verified);
     fixture_end();
     return check_done();
 }

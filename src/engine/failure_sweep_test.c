@@ -187,6 +187,7 @@ int main(int count, char **arguments)
     if (is_part(count, arguments, &part, &sabotage)) play(part, sabotage);
     if (packs_missing()) return check_skip(packs_missing());
     fixture_size = "least";
+    check_has_faults = 1; /* in every case */
     sweep_begin();
     /* Under a sanitizer, in the budget that has more to do. */
     check_run_if(kernel_is_measured, every_fault_leaves_the_old_or_the_new_state,

@@ -6,7 +6,7 @@
  * `b` through one latent space, `x` through another. */
 #include "engine/engine_fixture.h"
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 static void begin(void)
 {
@@ -414,10 +414,10 @@ int main(void)
 {
     begin();
     check_run(a_request_is_refused);
-    check_run(without_the_comparison_the_request_is_taken);
-    check_run(a_repeated_switch_asks_nothing);
+    check_run_with_faults(without_the_comparison_the_request_is_taken);
+    check_run_with_faults(a_repeated_switch_asks_nothing);
     check_run(a_request_on_released_weights_is_refused);
-    check_run(every_fault_leaves_the_old_state);
+    check_run_with_faults(every_fault_leaves_the_old_state);
     check_run(a_setting_gives_way_and_comes_back);
     check_run(a_setting_gives_way_in_a_job);
     check_run(a_foreign_neighbour_is_said);

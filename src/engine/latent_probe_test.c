@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "compute/compute.h"
 #include "pipeline/vae_file.h"
 #include "switch/latent_probe.h"
@@ -421,15 +421,15 @@ int main(void)
     check_run(another_space_is_told_in_f32);
     check_run(another_space_is_told_in_bf16);
     check_run(spaces_are_foreign_to_each_other);
-    check_run(without_the_comparison_a_foreign_vae_is_taken);
+    check_run_with_faults(without_the_comparison_a_foreign_vae_is_taken);
     check_run(a_wrong_scale_factor_shows);
     check_run(a_verdict_is_remembered);
     check_run(a_file_that_changed_is_asked_again);
     check_run(a_config_that_changed_is_asked_again);
     check_run(memory_is_bounded);
     check_run(a_base_that_is_not_finite_cannot_tell);
-    check_run(every_fault_leaves_nothing);
-    check_run(a_cancel_stops_it);
+    check_run_with_faults(every_fault_leaves_nothing);
+    check_run_with_faults(a_cancel_stops_it);
     check_run(trained_models_agree);
     return check_done();
 }

@@ -5,7 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 static struct dr_receipt load_again(struct dr_engine *engine, const char *path)
 {
@@ -254,10 +254,10 @@ static void no_round_leaves_a_descriptor(void)
 int main(void)
 {
     fixture_begin();
-    check_run(the_same_model_again_reads_nothing);
+    check_run_with_faults(the_same_model_again_reads_nothing);
     check_run(a_first_load_reads_each_part_once);
     check_run(what_is_unloaded_is_gone_and_comes_back);
-    check_run(a_link_is_the_file_it_points_to);
-    check_run(no_round_leaves_a_descriptor);
+    check_run_with_faults(a_link_is_the_file_it_points_to);
+    check_run_with_faults(no_round_leaves_a_descriptor);
     return check_done();
 }

@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 /* ---- bad options ------------------------------------------------------------------------- */
 
@@ -748,8 +748,8 @@ int main(void)
     check_run(a_checkpoint_is_usable_for_what_it_has);
     check_run(what_is_not_run_yet_is_refused_by_name);
     check_run(a_vocabulary_of_another_model_is_refused);
-    check_run(a_fault_anywhere_leaves_an_engine_that_works);
-    check_run(a_full_disk_is_an_error_and_leaves_nothing);
+    check_run_with_faults(a_fault_anywhere_leaves_an_engine_that_works);
+    check_run_with_faults(a_full_disk_is_an_error_and_leaves_nothing);
     check_run(a_running_job_is_not_meddled_with);
     check_run(a_cancel_while_writing);
     check_run(a_cancelled_switch_brings_the_old_model_back);

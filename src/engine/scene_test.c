@@ -211,11 +211,12 @@ int main(int count, char **arguments)
         fresh_looks[i] = act.looks[i];
     }
     check_run(the_scene);
-    check_run(a_kept_region_is_seen);
-    check_run(a_skipped_unmap_is_seen);
+    check_run_with_faults(a_kept_region_is_seen);
+    check_run_with_faults(a_skipped_unmap_is_seen);
     if (!has_packs())
-        check_run(a_flipped_byte_is_seen); /* it is flipped while it is read */
-    check_run(a_half_switch_is_seen);
-    check_run(a_stale_scale_is_seen);
+        check_run_with_faults(
+            a_flipped_byte_is_seen); /* it is flipped while it is read */
+    check_run_with_faults(a_half_switch_is_seen);
+    check_run_with_faults(a_stale_scale_is_seen);
     return check_done();
 }

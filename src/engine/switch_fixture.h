@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <sys/wait.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "engine/engine_fixture.h"
 
 /* ---- verdicts ----------------------------------------------------------------------------- */

@@ -310,7 +310,7 @@ static bool arm(struct play *play)
         play->cancel_stage = (enum dr_stage)below(&play->random, DR_STAGE_WRITE + 1);
         say(play, "(cancel) ", NULL);
     }
-    if (luck != 0) return false;
+    if (luck != 0 || !FAULTS_ARE_BUILT) return false;
     const bool is_few = below(&play->random, 2);
     const int n = 1 + below(&play->random, is_few ? 8 : 400);
     fault_arm(is_few ? few : all, n,
@@ -564,9 +564,9 @@ int main(int count, char **arguments)
                 in_root("cut.safetensors"));
     make_references();
     check_run(random_operations_do_what_the_naive_model_says);
-    check_run(a_kept_region_is_seen);
-    check_run(a_flipped_byte_is_seen);
-    check_run(a_half_switch_is_seen);
-    check_run(a_stale_scale_is_seen);
+    check_run_with_faults(a_kept_region_is_seen);
+    check_run_with_faults(a_flipped_byte_is_seen);
+    check_run_with_faults(a_half_switch_is_seen);
+    check_run_with_faults(a_stale_scale_is_seen);
     return check_done();
 }

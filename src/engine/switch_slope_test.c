@@ -228,7 +228,7 @@ int main(int count, char **arguments)
     /* For the parts, which are processes of their own. */
     check_int(setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1), ==, 0);
     check_run(switches_grow_nothing);
-    check_run(a_skipped_unmap_is_seen);
-    check_run(a_kept_region_is_seen);
+    check_run_with_faults(a_skipped_unmap_is_seen);
+    check_run_with_faults(a_kept_region_is_seen);
     return check_done();
 }

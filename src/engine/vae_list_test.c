@@ -2,7 +2,7 @@
  * looking changes nothing. */
 #include "engine/engine_fixture.h"
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 static struct dr_vae_list list;
 static char not_listed[] = "(not listed)";
@@ -331,8 +331,8 @@ int main(void)
     check_run(one_from_elsewhere_is_listed_while_it_runs);
     check_run(a_checkpoint_without_a_vae_says_so);
     check_run(a_foreign_one_is_known_once_it_was_tried);
-    check_run(it_ends_where_it_must);
-    check_run(a_cancel_ends_it_at_every_look);
+    check_run_with_faults(it_ends_where_it_must);
+    check_run_with_faults(a_cancel_ends_it_at_every_look);
     dr_vae_list_free(&list);
     fixture_end();
     return check_done();

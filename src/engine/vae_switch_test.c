@@ -2,7 +2,7 @@
  * uses is gone. Then every way in which other programs lost it (docs/PITFALLS.md). */
 #include "engine/engine_fixture.h"
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 
 static void none_restores_bit_for_bit(void)
 {
@@ -477,17 +477,17 @@ int main(void)
     check_run(image_to_image_in_between_loses_nothing);
     check_run(an_override_before_the_first_load_has_an_original);
     check_run(what_is_said_is_what_runs);
-    check_run(the_same_vae_again_reads_nothing);
+    check_run_with_faults(the_same_vae_again_reads_nothing);
     check_run(override_over_override_keeps_one);
     check_run(a_choice_loads_no_model);
-    check_run(a_jobs_own_vae_ends_with_the_job);
+    check_run_with_faults(a_jobs_own_vae_ends_with_the_job);
     check_run(a_cancelled_job_leaves_the_setting);
     check_run(a_model_switch_takes_the_setting_along);
     check_run(a_failed_choice_changes_nothing);
     check_run(automatic_follows_the_files);
     check_run(a_setting_that_does_not_fit_falls_back);
     check_run(a_changed_checkpoint_is_no_original);
-    check_run(a_flipped_byte_is_no_original);
+    check_run_with_faults(a_flipped_byte_is_no_original);
     check_run(a_switch_holds_the_old_and_the_new_at_most);
     check_run(a_vaes_own_scale_goes_with_it);
     check_run(a_vae_of_other_shapes_is_refused_at_once);

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 
 enum {
@@ -144,7 +144,7 @@ int main(void)
     check_run(file_and_memory_agree);
     check_run(skips_past_any_end);
     check_run(what_is_no_file);
-    check_run(read_errors);
+    check_run_with_faults(read_errors);
     unlink(path);
     rmdir(folder);
     return check_done();

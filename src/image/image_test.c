@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 
 enum {
@@ -656,9 +656,9 @@ int main(void)
     check_run(longest_text_of_png);
     check_run(wrong_options);
     check_run(not_finite);
-    check_run(every_write_fault);
+    check_run_with_faults(every_write_fault);
     check_run(full_disk);
-    check_run(every_read_fault);
+    check_run_with_faults(every_read_fault);
     check_run(other_formats_are_named);
     check_run(formats_from_names);
     check_run(pictures_of_others);

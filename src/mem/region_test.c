@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 #include "mem/kernel_view.h"
 
@@ -543,10 +543,10 @@ int main(void)
     check_run(moves_between_structs);
     check_run(guards_both_ends_and_seals);
     check_run(follows_a_naive_model);
-    check_run(failures_leave_nothing_behind);
-    check_run(a_failed_open_is_no_peak);
+    check_run_with_faults(failures_leave_nothing_behind);
+    check_run_with_faults(a_failed_open_is_no_peak);
     check_run(what_the_file_refuses_is_no_lack_of_memory);
-    check_run(tells_what_comes_and_goes);
+    check_run_with_faults(tells_what_comes_and_goes);
     check_run(names_tags_and_kinds);
     return check_done();
 }

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 #include "compute/compute.h"
 #include "model/vae.h"
@@ -605,16 +605,16 @@ int main(void)
     store.say = hear;
     make_file(the_file(), 1);
     load_plain(the_file());
-    check_run(the_first_load_makes_it_the_next_maps_it);
+    check_run_with_faults(the_first_load_makes_it_the_next_maps_it);
     check_run(the_same_weights_in_another_file_share_it);
     check_run(a_changed_checkpoint_is_not_its_old_pack);
     check_run(a_flipped_byte_is_made_again);
     check_run(without_the_check_it_would_be_taken);
     check_run(cut_short_while_it_is_mapped);
     check_run(changed_between_settling_and_loading);
-    check_run(a_cancelled_check_leaves_the_pack);
-    check_run(without_room_weights_are_private);
-    check_run(a_pack_that_cannot_be_kept_is_said);
+    check_run_with_faults(a_cancelled_check_leaves_the_pack);
+    check_run_with_faults(without_room_weights_are_private);
+    check_run_with_faults(a_pack_that_cannot_be_kept_is_said);
     check_run(looking_holds_nothing);
     check_run(looking_reads_no_pack);
     check_run(two_do_not_make_the_same);

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "compute/compute.h"
 #include "compute/plan.h"
 #include "model/component.h"
@@ -1059,7 +1059,7 @@ int main(void)
     check_run(obeys_scales);
     check_run(a_meaning_is_in_the_digest);
     check_run(refuses_scales_that_are_not_finite);
-    check_run(survives_every_fault);
+    check_run_with_faults(survives_every_fault);
     check_run(refuses_over_budget);
     check_run(writes_nothing_afterwards);
     check_run(finds_values_that_are_not_finite);

@@ -2,7 +2,7 @@
  * reference's (tools/golden/tokens.py); tokenizer_clip_test.c has CLIP's own vocabulary. */
 #include "model/tokenizer.h"
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 #include "golden_tokens.h"
 
@@ -415,7 +415,7 @@ int main(void)
     check_run(random_bytes_hold_the_properties);
     check_run(a_mebibyte_is_no_trouble);
     check_run(gives_its_memory_back);
-    check_run(failed_reads_leave_nothing);
+    check_run_with_faults(failed_reads_leave_nothing);
     check_bad_folders();
     tokenizer_close(&tiny);
     return check_done();

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 #include "scratch_folder.h"
 #include "switch/vae_resolution.h"
@@ -171,7 +171,7 @@ int main(void)
     check_run(links_in_circles_end);
     check_run(what_lies_too_deep_is_said);
     check_run(where_the_look_ends_is_said);
-    check_run(a_cancel_ends_the_look);
+    check_run_with_faults(a_cancel_ends_the_look);
     vae_folder_free(&there);
     return check_done();
 }

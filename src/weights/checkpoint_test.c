@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "weights/checkpoint.h"
 #include "weights/tensor_writer.h"
 
@@ -362,7 +362,7 @@ int main(void)
     check_run(is_one_digest_however_stored);
     check_run(is_the_stated_digest);
     check_run(sees_every_byte);
-    check_run(passes_read_errors_on);
+    check_run_with_faults(passes_read_errors_on);
     check_run(decodes_metadata);
     return check_done();
 }

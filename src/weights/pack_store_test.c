@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 #include "pack_folder.h"
 #include "scratch_folder.h"
@@ -478,9 +478,9 @@ int main(void)
     check_run(a_pack_of_another_key_is_removed);
     check_run(one_makes_a_pack_at_a_time);
     check_run(a_killed_maker_is_followed);
-    check_run(every_failure_leaves_nothing);
+    check_run_with_faults(every_failure_leaves_nothing);
     check_run(what_was_used_longest_ago_goes_first);
     check_run(what_is_no_good_goes_always);
-    check_run(what_cannot_be_read_is_not_pruned);
+    check_run_with_faults(what_cannot_be_read_is_not_pruned);
     return check_done();
 }

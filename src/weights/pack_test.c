@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "check.h"
 #include "scratch_folder.h"
 
@@ -254,7 +254,7 @@ int main(void)
     for (size_t i = 0; i < SECTIONS; ++i)
         pack_section_digest(data, DATA_BYTES, i, digests[i]);
     check_run(what_is_written_is_read);
-    check_run(another_section_is_seen);
+    check_run_with_faults(another_section_is_seen);
     check_run(sections_cover_the_data);
     check_run(damage_is_no_pack);
     check_run(another_key_is_refused);

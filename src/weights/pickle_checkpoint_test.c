@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "weights/checkpoint.h"
 #include "weights/pickle.h"
 
@@ -288,7 +288,7 @@ int main(void)
     check_run(says_what_is_wrong);
     check_run(refuses_truncations);
     check_run(survives_damage);
-    check_run(survives_failing_reads);
+    check_run_with_faults(survives_failing_reads);
     check_run(reads_values);
     check_run(survives_random_pickles);
     return check_done();

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "weights/tensor_file.h"
 
 static struct dr_error error;
@@ -415,7 +415,7 @@ int main(void)
     check_run(keeps_what_the_system_says);
     check_run(is_not_misled_by_lengths);
     check_run(notices_changes);
-    check_run(passes_faults_on);
+    check_run_with_faults(passes_faults_on);
     check_run(reads_sharded_sets);
     check_run(refuses_bad_sets);
     check_run(keeps_shards_beside_the_index);

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "base/fault.h"
+#include "base/fault_fixture.h"
 #include "weights/tensor_writer.h"
 
 static struct dr_error error;
@@ -218,7 +218,7 @@ int main(void)
 {
     check_run(writes_random_tables);
     check_run(refuses_bad_items);
-    check_run(leaves_the_old_file);
+    check_run_with_faults(leaves_the_old_file);
     check_run(discards);
     return check_done();
 }
