@@ -37,7 +37,7 @@ IGNORED = {"ms", "elapsed_ms", "left_ms", "timings_ms", "pid", "start", "kernel"
            "library_share", "library_flop_per_ms", "dropped_cache_bytes", "version"}
 # A job's answer must keep at least this share of the fields that it has in BUILD_BEFORE.
 KEPT_SHARE = 0.9
-LEAST_FIGURES = 5  # of one job's answers
+LEAST_FIGURES = 4  # of one job: exit code, and ok, command and error.code of an answer
 TABLE_JOBS = 40  # at least so many jobs are in the table
 
 # One run of the program, `darkroom WORDS`, or with `lines` a session of the shell. {NAME} stands for an input, and
