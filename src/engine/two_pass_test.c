@@ -252,6 +252,75 @@ static void a_second_pass_of_sdxl(void)
     a_second_pass_at_another_size("x.safetensors");
 }
 
+/* ---- another model from some step on --------------------------------------------------------- */
+
+static void in_two_models(struct job *job)
+{
+    const struct job_request *const want = &job->request;
+    const int32_t latents = job_steps_add_latents(job, want->width, want->height);
+    job_steps_add_text(job);
+    for (int32_t i = 0; i < want->batch; ++i) {
+        struct sample_part part = {.image_idx = i,
+                                   .width = want->width,
+                                   .height = want->height,
+                                   .moments = STEP_NONE,
+                                   .latents = latents,
+                                   .end_step = 2,
+                                   .unet = unet_slot(job)};
+        job_steps_add_sample(job, &part);
+        part.first_step = 2;
+        part.end_step = 0;
+        part.continues = true;
+        part.unet = pipeline_slot(job->context.pipeline, DR_COMPONENT_UNET, 1);
+        job_steps_add_sample(job, &part);
+    }
+    add_file(job, STEP_WRITE_LATENTS, latents);
+}
+
+/* The UNet of another checkpoint in a slot of its own takes the steps that the first one leaves. */
+static void run_with_guest(const char *guest_name, struct ran *whole, struct ran *both)
+{
+    struct pipeline *guest = NULL;
+    struct dr_engine *engine = open_engine();
+    const struct pipeline_options options = {.dtype = engine->resources.dtype};
+    network_require(pipeline_open(&guest, in_root(guest_name), &options, &problem) ==
+                        DR_OK,
+                    "%s", problem.message);
+    load(engine, "a.safetensors");
+    struct job_request want = request_of(engine, "euler", "latents.safetensors", SIDE);
+    *whole = run_list(engine, &want, NULL);
+    read_latents(whole, BATCH);
+    struct slot *const slot =
+        pipeline_add_slot(engine->model.pipeline, DR_COMPONENT_UNET, "unet2");
+    slot->base = pipeline_slot(guest, DR_COMPONENT_UNET, 0)->base;
+    slot->base->name = slot->name;
+    *both = run_list(engine, &want, in_two_models);
+    read_latents(both, BATCH);
+    check_int(both->unet_count, ==, 2);
+    check_int(both->unet_calls, ==, whole->unet_calls);
+    /* One at a time, they take less. */
+    check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL, NULL, &problem), ==, DR_OK);
+    engine->resources.ledger.limit_bytes = both->planned_bytes - region_page_bytes();
+    struct ran phased = run_list(engine, &want, in_two_models);
+    read_latents(&phased, BATCH);
+    check_bytes(phased.latents, both->latents, sizeof phased.latents);
+    check_int(phased.planned_bytes, <, both->planned_bytes);
+    engine->resources.ledger.limit_bytes = 0;
+    job_request_finish(&want);
+    dr_engine_close(&engine);
+    pipeline_close(&guest);
+}
+
+static void another_model_takes_the_last_steps(void)
+{
+    struct ran whole, both;
+    /* The same weights from another file change nothing; other weights do. */
+    run_with_guest("same.safetensors", &whole, &both);
+    check_bytes(both.latents, whole.latents, sizeof both.latents);
+    run_with_guest("b.safetensors", &whole, &both);
+    check(memcmp(both.latents, whole.latents, sizeof both.latents) != 0);
+}
+
 /* ---- refusals ------------------------------------------------------------------------------ */
 
 static void beyond_the_schedule(struct job *job)
@@ -275,11 +344,14 @@ int main(void)
 {
     fixture_folder();
     take_checkpoint("a.safetensors", "sd15", "--seed 1");
+    take_checkpoint("b.safetensors", "sd15", "--seed 2");
     take_checkpoint("x.safetensors", "sdxl", "--seed 5");
+    run_command("cp '%s' '%s'", in_root("a.safetensors"), in_root("same.safetensors"));
     check_run(two_sampling_steps_of_sd15);
     check_run(two_sampling_steps_of_sdxl);
     check_run(a_second_pass_of_sd15);
     check_run(a_second_pass_of_sdxl);
+    check_run(another_model_takes_the_last_steps);
     check_run(a_part_without_a_step_is_refused);
     return check_done();
 }

@@ -158,18 +158,18 @@ static void add(struct tally *tally, enum action_kind kind, struct slot *slot,
 /* ---- the list ---------------------------------------------------------------------------- */
 
 /* Whose weights a step reads; NULL: none, or they are not needed. */
-static struct slot *slot_of(const struct job *job, const struct step *step)
+static struct slot *slot_read_by(const struct job *job, const struct step *step)
 {
     switch (step->kind) {
     case STEP_TEXT: {
         struct slot *const slot = step_list_network_of(&job->list, step)->slot;
         return prompt_step_is_cached(job, slot) ? NULL : slot;
     }
+    case STEP_RESIZE: /* binds the encoder, to write its input */
     case STEP_ENCODE:
     case STEP_SAMPLE:
     case STEP_DECODE: return step_list_network_of(&job->list, step)->slot;
     case STEP_READ:
-    case STEP_RESIZE:
     case STEP_NOISE:
     case STEP_READ_LATENTS:
     case STEP_WRITE_LATENTS:
@@ -181,7 +181,7 @@ static struct slot *slot_of(const struct job *job, const struct step *step)
 bool action_list_needs(const struct job *job, const struct slot *slot)
 {
     for (int32_t i = 0; i < job->list.step_count; ++i)
-        if (slot_of(job, &job->list.steps[i]) == slot) return true;
+        if (slot_read_by(job, &job->list.steps[i]) == slot) return true;
     return false;
 }
 
@@ -191,7 +191,7 @@ static bool is_last_of_phase(const struct job *job, int32_t idx,
                              const struct slot *slot)
 {
     for (int32_t i = idx + 1; i < job->list.step_count; ++i) {
-        const struct slot *const next = slot_of(job, &job->list.steps[i]);
+        const struct slot *const next = slot_read_by(job, &job->list.steps[i]);
         if (next) return next != slot;
     }
     return job->list.steps[idx].kind != STEP_DECODE;
@@ -202,7 +202,7 @@ static void add_steps(struct tally *tally, bool one_at_a_time)
     const struct job *const job = tally->job;
     for (int32_t i = 0; i < job->list.step_count; ++i) {
         struct slot *const slot =
-            one_at_a_time ? slot_of(job, &job->list.steps[i]) : NULL;
+            one_at_a_time ? slot_read_by(job, &job->list.steps[i]) : NULL;
         if (slot && tally_of(tally, slot)->resident != slot_active(slot))
             add(tally, ACTION_LOAD, slot, SLOT_RELEASE_FIRST);
         append(tally, &(struct action){.kind = ACTION_STEP, .step = i});

@@ -54,11 +54,11 @@ static enum dr_code make_unet_plan(const struct job *job, struct network *networ
                                      .width = network->width / LATENT_FACTOR,
                                      .tokens = TOKENIZER_POSITIONS *
                                                prompt_step_chunk_count(job)};
-    return unet_plan_create(&network->unet, job->context.pipeline->unet, &shape,
+    return unet_plan_create(&network->unet, slot_active(network->slot)->unet, &shape,
                             job->request.profile, err);
 }
 
-/* The plan of a network, in place of the one it has. bands: of a VAE's. */
+/* The plan of a network. A VAE's takes the place of the one that it has; bands are for VAEs alone. */
 static enum dr_code make_plan(const struct job *job, struct network *network,
                               struct bands bands, struct dr_error *err)
 {

@@ -1,5 +1,7 @@
 #include "job/picture_step.h"
 
+#include <assert.h>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "image/resize.h"
@@ -105,10 +107,14 @@ enum dr_code step_run_encode(struct job *job, const struct step *step,
     float *const moments = step_value_of(job, step->moments);
     const size_t count = 2 * step_latent_count(step);
     const bool wants_latents = step->latents != STEP_NONE;
+    bool is_bound;
+    enum dr_code code = step_bind(job, step, &is_bound, err);
+    if (code != DR_OK) return code;
+    assert(is_bound); /* by the resize, which wrote the input */
     job->stage = DR_STAGE_ENCODE;
     step_expect_latents(step, encode->plan, encode->moments, 1, 2 * LATENT_CHANNELS);
     const double started = clock_ms();
-    const enum dr_code code = step_run_network(job, step, err);
+    code = step_run_network(job, step, err);
     if (code != DR_OK) return code;
     if (wants_latents) job->vae_ms += clock_ms() - started;
     plan_read(encode->plan, encode->moments, 0, count, moments);

@@ -95,11 +95,13 @@ static enum dr_code open_unet(struct pipeline *pipeline, struct slot *slot,
     if (!part->count) return DR_OK;
     const enum dr_code code = unet_spec_create(&pipeline->unet, part,
                                                pipeline->checkpoint.family, dtype, err);
-    if (code == DR_OK)
-        set_base(pipeline, slot, unet_component(pipeline->unet));
-    else
+    if (code != DR_OK) {
         error_prefix(err, "%.300s", pipeline->path);
-    return code;
+        return code;
+    }
+    set_base(pipeline, slot, unet_component(pipeline->unet));
+    slot->base->unet = pipeline->unet;
+    return DR_OK;
 }
 
 static void open_vae(struct pipeline *pipeline, struct slot *slot, enum dtype dtype)

@@ -32,10 +32,13 @@
 #include "darkroom/darkroom.h"
 #include "model/component_pack.h"
 
+struct unet_spec;
+
 /* Where a component's weights come from. Lies with whoever opened the file. */
 struct source {
     const char *name; /* its region's component: "vae (override)"; static */
     const struct component_spec *spec; /* names, shapes, file; borrowed */
+    const struct unet_spec *unet;      /* of a UNet: the network; else NULL; borrowed */
     const char *path;                  /* borrowed */
     uint8_t digest[DIGEST_BYTES];      /* of the bytes as stored */
     bool digest_known;
