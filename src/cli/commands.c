@@ -143,19 +143,20 @@ static const struct command table[] = {
      run_model},
     {"vae", ON_SHELL_LINE, FOR_VAE, 0, 1, "[automatic|none|NAME|FILE]",
      "choose the VAE, or show the current one", true, run_vae},
-    {"generate", BOTH, FOR_GENERATE, 0, 0, "", "make pictures from a prompt", true, run_generate},
+    {"generate", BOTH, FOR_GENERATE, 0, 0, "",
+     "make pictures from a prompt, or from a prompt and a picture (--init)", true, run_generate},
     {"encode", BOTH, FOR_ENCODE, 1, 1, "IN.png", "encode a picture to latents", true,
      run_encode},
     {"decode", BOTH, FOR_DECODE, 1, 1, "LATENT.safetensors", "decode latents to pictures", true,
      run_decode},
     {"inspect", BOTH, FOR_INSPECT, 1, 1, "FILE",
      "show what a checkpoint, VAE or picture file contains", false, run_inspect},
-    {"packs", BOTH, FOR_PACKS, 0, 1, "[list|verify|prune]",
-     "list, verify or remove cached weights (packs)", false, run_packs},
     {"vaes", BOTH, FOR_VAES, 0, 0, "", "list the VAEs for a model, and what each choice would use",
      true, run_vaes},
+    {"packs", BOTH, FOR_PACKS, 0, 1, "[list|verify|prune]",
+     "list, verify or remove cached weights (packs)", false, run_packs},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",
-     "show or change the VAE settings, which apply to every run", false, run_settings},
+     "show or change the settings: the VAE for all models or for one, and the VAE directory", false, run_settings},
     {"memory", ON_COMMAND_LINE, FOR_MEMORY, 0, 0, "",
      "show how much memory a job needs, and the budget", true, run_forecast},
     {"memory", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "",
@@ -164,11 +165,11 @@ static const struct command table[] = {
      run_forecast},
     {"unload", ON_SHELL_LINE, FOR_UNLOAD, 0, 1, "[vae|model]",
      "release weights; a later job loads them again", true, run_unload},
-    {"budget", ON_SHELL_LINE, FOR_PLAIN, 0, 1, "[BYTES|default]",
+    {"budget", ON_SHELL_LINE, FOR_PLAIN, 0, 1, "[SIZE|default]",
      "set or show the limit on private memory", true, run_budget},
     {"shell", ON_COMMAND_LINE, FOR_SHELL, 0, 0, "",
      "run commands from standard input, one per line, in one process", true, NULL},
-    {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "list the commands, or show the options of one", false, run_help},
+    {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "list the commands, or show the options of one command", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
 };
 // clang-format on
@@ -198,7 +199,7 @@ void command_print_help(FILE *stream, const struct command *command, unsigned wh
     options_print_help(stream, command->bit | (in_shell ? IN_SHELL : 0));
     if (!command->run) {
         fputs(
-            "\nCommands, one per line; words are split and quoted as in a POSIX shell:\n",
+            "\nCommands of the shell, one per line, with words and quotes as in a POSIX shell:\n",
             stream);
         command_print_list(stream, ON_SHELL_LINE);
     }

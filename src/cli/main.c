@@ -24,17 +24,17 @@
 #include "start_settings.h"
 
 static const char intro[] =
-    "darkroom makes pictures with Stable Diffusion checkpoints and checks its memory use against the kernel.\n"
+    "darkroom makes pictures with Stable Diffusion checkpoints and checks its memory use against the kernel's figures.\n"
     "\n"
     "usage: darkroom COMMAND [option...]\n"
     "       darkroom --help | --version\n"
     "\n";
 static const char outro[] =
     "\n"
-    "darkroom COMMAND --help lists the options of a command; man darkroom describes everything.\n"
+    "darkroom COMMAND --help lists the options of a command; the man page darkroom(1) describes everything.\n"
     "\n"
     "  darkroom generate -m sd15.safetensors -p \"a lighthouse at dusk\" -o dusk.png\n"
-    "  darkroom generate -m sd15.safetensors --vae my-vae.safetensors -p ... --seed 7\n"
+    "  darkroom generate -m sd15.safetensors --vae my-vae.safetensors -p \"a lighthouse\" --seed 7\n"
     "  darkroom memory -m sd15.safetensors -W 768 -H 768\n";
 
 static int print_intro(FILE *stream)
