@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "compute/yardstick.h"
 #include "engine/engine.h"
 #include "job/output.h"
 #include "job/profile.h"
 #include "job/request.h"
-#include "job/yardstick.h"
 #include "switch/vae_choice.h"
 #include "switch/vae_switch.h"
 

@@ -197,7 +197,7 @@ static void small_then_large(struct job *job)
                                .latents = small,
                                .unet = unet_slot(job)};
     job_steps_add_sample(job, &part);
-    const struct resize_part resize = {
+    const struct encode_part resize = {
         .pixels = job_steps_add_decode_to_pixels(job, 0, small, SIDE, SIDE),
         .source_width = SIDE,
         .source_height = SIDE,

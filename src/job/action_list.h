@@ -26,14 +26,14 @@ enum action_kind {
     ACTION_RESERVE,   /* open the job's regions */
     ACTION_STEP,      /* run a step */
     ACTION_REFUND,    /* close the job's regions */
-    ACTION_RESTORE,   /* the job's own VAE goes, the setting's comes back */
+    ACTION_RESTORE,   /* the job's own VAE goes, the pipeline's comes back */
 };
 
 struct action {
     enum action_kind kind;
-    struct slot *slot; /* NULL: of none */
-    enum slot_order order;
-    int32_t step; /* ACTION_STEP: its index in the job's list */
+    struct slot *slot;     /* NULL: of none */
+    enum slot_order order; /* of LOAD and RESTORE */
+    int32_t step;          /* ACTION_STEP: its index in the job's list */
 };
 
 struct job;

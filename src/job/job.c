@@ -232,8 +232,7 @@ static enum dr_code run_probe(struct job *job, enum action_kind kind,
         kind == ACTION_REFERENCE
             ? latent_probe_reference(&job->probe, slot, &work, err)
             : latent_probe_check(&job->probe, &slot->weights, &work, err);
-    const enum dr_code lost = slot_check_pages(slot, err);
-    return lost != DR_OK ? lost : code;
+    return step_with_whole_weights(slot, code, err);
 }
 
 static enum dr_code reserve(struct job *job, struct dr_error *err)

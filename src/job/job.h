@@ -89,13 +89,14 @@ struct job_context {
 struct job {
     struct job_context context;
     struct job_request request;
-    struct vae_file
-        *vae;         /* the job's own VAE, lent by the caller; NULL: the setting's */
-    bool vae_differs; /* vae is in the slot in place of the setting's */
-    bool vae_to_base; /* the job said none: base, though the setting has an override */
-    bool vae_was_resident;
-    bool vae_forced;           /* whoever asked for the job wants no latent probe */
-    struct latent_probe probe; /* prepared where its VAE has to be asked first */
+    /* The VAE, where it is another than the pipeline's (its override, or the checkpoint's own): */
+    struct vae_file *vae; /* this one, lent by the caller; NULL: none of its own */
+    bool vae_to_base; /* the checkpoint's own, though the pipeline has an override */
+    bool vae_forced;  /* whoever asked for the job wants no latent probe */
+    bool vae_differs; /* the slot's override is the job's now, not the pipeline's */
+    bool vae_was_resident; /* some VAE was in memory when the job began */
+    struct latent_probe
+        probe; /* prepared (memory is set) where the VAE is tried first */
 
     /* what is computed */
     struct step_list list; /* made by job_prepare where it has no steps yet */

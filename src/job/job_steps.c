@@ -29,7 +29,7 @@ int32_t job_steps_add_latents(struct job *job, int32_t width, int32_t height)
                                    (size_t)job->request.batch);
 }
 
-int32_t job_steps_add_encode(struct job *job, const struct resize_part *part)
+int32_t job_steps_add_encode(struct job *job, const struct encode_part *part)
 {
     struct step_list *const list = &job->list;
     struct slot *const vae = job->context.pipeline->vae_slot;
@@ -132,7 +132,7 @@ static int32_t add_init(struct job *job, int32_t latents)
         step_list_add_value(&job->list, REGION_IMAGE,
                             picture_step_pixels_bytes(head->width, head->height));
     step_list_add(&job->list, &read);
-    const struct resize_part part = {.pixels = read.pixels,
+    const struct encode_part part = {.pixels = read.pixels,
                                      .source_width = head->width,
                                      .source_height = head->height,
                                      .width = job->request.width,

@@ -1,7 +1,8 @@
 /* job_steps — a request as a list of steps.
  *
  *     generate    TEXT each encoder; READ RESIZE ENCODE where there is an init picture; for each picture
- *                 NOISE SAMPLE; WRITE_LATENTS, or for each picture DECODE WRITE
+ *                 NOISE SAMPLE; WRITE_LATENTS where that is the output; for each picture DECODE WRITE where
+ *                 there is a picture's file or the caller wants to see it
  *     encode      READ RESIZE ENCODE WRITE_LATENTS
  *     decode      READ_LATENTS; for each picture DECODE WRITE
  *
@@ -26,12 +27,12 @@ int32_t job_steps_add_latents(struct job *job, int32_t width, int32_t height);
 
 /* Pixels (a value, source_width x source_height) to moments (returned) of a picture of the size. latents:
  * a value that takes the mean of them, scaled; or STEP_NONE. */
-struct resize_part {
+struct encode_part {
     int32_t pixels, source_width, source_height;
     int32_t width, height;
     int32_t latents;
 };
-int32_t job_steps_add_encode(struct job *job, const struct resize_part *part);
+int32_t job_steps_add_encode(struct job *job, const struct encode_part *part);
 
 /* One picture from noise (moments STEP_NONE) or from moments, over a part of the schedule, to its
  * latents. continues: no noise, the latents go on from where another part left them. */
@@ -44,7 +45,8 @@ struct sample_part {
 };
 void job_steps_add_sample(struct job *job, const struct sample_part *part);
 
-/* One picture's latents to its samples, and to pixels (a value, returned) or to its file. */
+/* One picture's latents to its samples, and to pixels (a value, returned), for a second pass; or to its
+ * file. */
 int32_t job_steps_add_decode_to_pixels(struct job *job, int32_t image_idx,
                                        int32_t latents, int32_t width, int32_t height);
 void job_steps_add_decode_to_file(struct job *job, int32_t image_idx, int32_t latents,

@@ -36,8 +36,7 @@ size_t network_plans_whole_bytes(const struct job *job);
  * those that image-to-image leaves out. */
 double network_plans_flop(const struct job *job);
 
-/* The same of the job as it would be admitted, were the limit what is planned now; the plans stay as
- * they are. */
+/* The same if the budget were exactly what is planned now; the plans stay as they are. */
 enum dr_code network_plans_flop_at_best(struct job *job, double *flop,
                                         struct dr_error *err) DR_MUST_CHECK;
 

@@ -7,6 +7,10 @@
  *     latents --DECODE--> decoder's output (or pixels) --WRITE--> file
  *     file --READ_LATENTS--> latents --WRITE_LATENTS--> file
  *
+ * Some steps hand on more than values, and must be neighbours in the list for one picture: NOISE and its
+ * SAMPLEs share the sampler and its random numbers (struct job), READ uses the open picture, RESIZE
+ * leaves its result in the encoder's arena for ENCODE, and DECODE leaves its in the decoder's for WRITE.
+ *
  * A list is as long as the job needs: a second pass at another size, or another model from some step
  * on, are more steps. Steps that run the same network at the same size share its plan.
  *

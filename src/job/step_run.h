@@ -3,8 +3,8 @@
  * The job's regions are reserved and what the step needs is loaded (action_list.h); no step allocates
  * anything that depends on the picture's size.
  *
- * Every step that computes ends with a look for NaN and infinity: a result that is not finite is an
- * error that names the step, never a black picture called success.
+ * Every network's result is searched for NaN and infinity: one that is not finite is an error that names
+ * the network, never a black picture called success.
  */
 #ifndef JOB_STEP_RUN_H
 #define JOB_STEP_RUN_H

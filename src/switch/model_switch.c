@@ -1,8 +1,6 @@
 #include "switch/model_switch.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/path.h"

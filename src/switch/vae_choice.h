@@ -11,7 +11,8 @@
  *     the words resolve to nothing       base, said     error
  *     an explicit file is unusable,      base, said     error
  *       or foreign and not forced
- *     a neighbour file is the same       base, said     base, said
+ *     a file that automatic found is     base, said     base, said
+ *       unusable or foreign
  *
  * Who says the words of a setting, the first that says any:
  *
@@ -20,7 +21,8 @@
  *     vae in the settings                "setting"
  *     nobody: automatic                  "default"
  *
- * A request for the loaded model is before all of them, and a job's own choice is before that.
+ * A request for the loaded model comes before all of them, and what a job says for itself before that: it
+ * is a VAE_REQUEST too.
  */
 #ifndef SWITCH_VAE_CHOICE_H
 #define SWITCH_VAE_CHOICE_H

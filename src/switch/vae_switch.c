@@ -1,7 +1,6 @@
 #include "switch/vae_switch.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "switch/vae_trial.h"

@@ -10,7 +10,7 @@
 #include "switch/vae_choice.h"
 
 /* Make what was said the VAE of the loaded checkpoint, and the preference for models that are loaded
- * later; without a model it is the preference alone. *was_active: it meant the VAE that was active
+ * later; without a model it is the preference alone. *was_active: it meant the override that was active
  * already. On error what was active stays, and so does the preference. Errors: vae_choice_open's,
  * vae_trial_begin's, slot_load's. */
 enum dr_code vae_switch(struct current_model *model,

@@ -1,4 +1,4 @@
-#include "job/yardstick.h"
+#include "compute/yardstick.h"
 
 #include <stdbool.h>
 #include <time.h>

@@ -5,8 +5,8 @@
  * caches hold, over all threads: the best that a layer can be, not what a layer of its shape should
  * be. bench/ measures the library's convolutions beside darkroom's, which takes seconds.
  */
-#ifndef JOB_YARDSTICK_H
-#define JOB_YARDSTICK_H
+#ifndef COMPUTE_YARDSTICK_H
+#define COMPUTE_YARDSTICK_H
 
 #include "base/dtype.h"
 #include "mem/ledger.h"

@@ -1,7 +1,7 @@
 /* One linear layer of compute/plan.h, which is nothing but the library's product in blocks of 128
  * rows: so the yardstick has the same threads and instructions as all layers.
  */
-#include "job/yardstick.h"
+#include "compute/yardstick.h"
 
 #include <string.h>
 
