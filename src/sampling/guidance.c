@@ -57,6 +57,17 @@ static enum dr_code evaluate(const struct guidance *guidance,
     return DR_OK;
 }
 
+/* The model's answer is there and not taken yet. Where the step has a second evaluation, the later picture
+ * takes the place of the earlier. */
+static bool keeps_picture(const struct guidance *guidance,
+                          const struct sampler *sampler)
+{
+    const bool is_due = guidance->preview_every > 0 &&
+                        (sampler->step + 1) % guidance->preview_every == 0;
+    if (is_due) sampler_picture(sampler, guidance->prediction, guidance->picture);
+    return is_due;
+}
+
 enum dr_code guidance_run(struct guidance *guidance, struct sampler *sampler,
                           size_t count, struct dr_error *err)
 {
@@ -80,9 +91,14 @@ enum dr_code guidance_run(struct guidance *guidance, struct sampler *sampler,
                 err, DR_NOT_FINITE,
                 "the UNet's result is not finite (NaN or infinity) at step %d of %d",
                 (int)step + 1, (int)total);
+        const int32_t before = sampler->step;
+        const bool is_due = keeps_picture(guidance, sampler);
         sampler_take(sampler, guidance->prediction);
         guidance->ms += clock_ms() - started;
         ++guidance->call_count;
+        if (is_due && sampler->step > before)
+            guidance->preview(guidance->cookie, sampler->step, sampler->step_count,
+                              guidance->picture);
     }
     if (guidance->report)
         guidance->report(guidance->cookie, guidance->call_count, total);

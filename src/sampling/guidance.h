@@ -28,6 +28,12 @@ struct guidance {
     void (*report)(void *cookie, int32_t done, int32_t total);
     void *cookie;
     const struct cancel *cancel; /* may be NULL */
+    /* After each step that preview_every divides (0: none): how many steps are done, and the picture as
+     * the model saw it in the last of them (sampler_picture), in `picture` [count], which is the caller's. The
+     * run goes on as it would without. */
+    int32_t preview_every;
+    void (*preview)(void *cookie, int32_t done, int32_t total, const float *picture);
+    float *picture;
     /* filled: time of the evaluations, and how many; also where it fails */
     double ms;
     int32_t call_count;

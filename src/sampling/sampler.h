@@ -129,6 +129,12 @@ bool sampler_next(struct sampler *sampler, struct sampler_call *call);
  * memory of the sampler's. */
 void sampler_take(struct sampler *sampler, const float *prediction);
 
+/* The picture as the model sees it now: the latents without noise [count] that its answer to the last call
+ * stands for. Before sampler_take, which it does not disturb. out may be neither the answer nor
+ * memory of the sampler's. */
+void sampler_picture(const struct sampler *sampler, const float *prediction,
+                     float *out);
+
 /* Model evaluations in all, for progress: heun has two a step but one in the last. */
 int32_t sampler_call_count(const struct sampler *sampler);
 

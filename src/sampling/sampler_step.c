@@ -88,6 +88,19 @@ static struct mix noise_of(enum prediction_kind prediction, struct schedule_leve
     return (struct mix){level.noise, level.alpha};
 }
 
+/* In Euler's view the model sees alpha*x, hence the weight of x. */
+void sampler_picture(const struct sampler *sampler, const float *prediction, float *out)
+{
+    const struct sampler_state *const state = sampler->state;
+    const struct schedule_step *const step = sampler_current(sampler);
+    const struct schedule_level level =
+        schedule_level(state->halfway ? step->sigma_next : step->sigma);
+    const struct mix picture = picture_of(state->prediction, level);
+    const double view = state->rule->scales_input ? level.alpha : 1;
+    combine_into(out, state->count, {picture.x * view, sampler->latent},
+                 {picture.answer, prediction});
+}
+
 /* ---- The updates ---- */
 
 /* Euler's method on dx/dsigma: arXiv 2206.00364 algorithm 2 without churn. */

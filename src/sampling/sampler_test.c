@@ -28,8 +28,12 @@ struct trial {
     void *context;
     uint64_t seed;
     const float *image; /* image-to-image */
+    bool sees_picture;  /* each answer stands for the one picture */
     int32_t calls;      /* out: evaluations made */
 };
+
+static void check_picture(const struct trial *trial, const struct sampler *sampler,
+                          const struct sampler_call *call, const float *answer);
 
 static void trial_drive(struct trial *trial, struct sampler *sampler, float *answer)
 {
@@ -39,6 +43,7 @@ static void trial_drive(struct trial *trial, struct sampler *sampler, float *ans
         check(sampler_next(sampler, &again));
         check(again.input == call.input && again.sigma == call.sigma);
         trial->model(trial->context, &call, trial->options.count, answer);
+        if (trial->sees_picture) check_picture(trial, sampler, &call, answer);
         sampler_take(sampler, answer);
         ++trial->calls;
     }
@@ -241,6 +246,22 @@ enum {
     RUN_COUNT = 40
 };
 
+/* A noise of sigma is taken off in float32: what is left of the picture is no better than that. */
+static void check_picture(const struct trial *trial, const struct sampler *sampler,
+                          const struct sampler_call *call, const float *answer)
+{
+    float got[RUN_COUNT], want[RUN_COUNT];
+    for (size_t i = 0; i < RUN_COUNT; ++i)
+        want[i] = picture[i % PICTURE_COUNT];
+    sampler_picture(sampler, answer, got);
+    const double error = relative_l2(got, want, RUN_COUNT);
+    if (!(error <= 1e-6 * (1 + fmin(call->sigma, 4096))))
+        check_fail_at("%s %s, prediction %d: the picture at sigma %g is off by %.3g",
+                      sampler_name(trial->options.kind),
+                      schedule_name(trial->options.schedule),
+                      (int)trial->options.prediction, call->sigma, error);
+}
+
 struct known {
     enum prediction_kind prediction;
     double spread; /* standard deviation of the pictures around 0; 0: the one picture */
@@ -294,8 +315,11 @@ static void finds_the_picture(const struct sampler_options *options)
 {
     struct known known = {.prediction = options->prediction};
     struct random_source random;
-    struct trial trial = {
-        .options = *options, .model = known_model, .context = &known, .seed = 5};
+    struct trial trial = {.options = *options,
+                          .model = known_model,
+                          .context = &known,
+                          .seed = 5,
+                          .sees_picture = true};
     float got[RUN_COUNT], want[RUN_COUNT], start[RUN_COUNT];
     trial_run(&trial, got, &random);
     random_init(&random, RANDOM_CPU, trial.seed);
