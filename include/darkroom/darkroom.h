@@ -19,7 +19,8 @@
  * they have a _free function, else they are plain values.
  * Threads: an engine does one thing at a time. A call that changes something or computes is DR_BUSY while
  * another one runs. Calls that only look answer at any time, from any thread, also in the middle of a job:
- * dr_engine_memory, dr_engine_model, dr_engine_vae, and dr_engine_list_vaes without DR_LIST_DIGESTS.
+ * dr_engine_status, dr_engine_memory, dr_engine_model, dr_engine_vae, and dr_engine_list_vaes without
+ * DR_LIST_DIGESTS. A server runs its jobs through handles (struct dr_job).
  * Their answer is of one moment; they wait, and what runs waits for them, for as long as it takes to open or close
  * a region of memory, or to look. dr_engine_cancel may be called from any thread and from a signal handler.
  * Each engine may run on its own thread. A callback runs in the thread of the call that it was given to, or,
@@ -424,7 +425,20 @@ struct dr_progress {
     int32_t image, image_count; /* 0-based; of the batch */
     int32_t step, step_count;   /* of the model's evaluations; DR_STAGE_UNET only */
     double share;               /* of the stage, 0..1 */
-    double elapsed_ms;          /* since the job began */
+    double
+        total_share; /* of the whole job, 0..1, by the arithmetic of its networks: reading weights
+                         * and writing files count as nothing. Never falls */
+    double elapsed_ms; /* since the job began */
+};
+
+/* What the picture will be, as the model sees it after a step: the latents without the noise. They are in
+ * the UNet's scale, as in the files that dr_engine_decode reads; by the VAE's scale factor they become
+ * what the VAE decodes. */
+struct dr_preview {
+    int32_t image, image_count; /* 0-based; of the batch */
+    int32_t step, step_count;   /* of the sampler, done and in all: not evaluations */
+    int32_t height, width;      /* of the latents: an eighth of the picture's */
+    const float *latents;       /* [4, height, width], borrowed for the call */
 };
 
 struct dr_generate_options {
@@ -457,6 +471,11 @@ struct dr_generate_options {
     void (*progress)(void *cookie,
                      const struct dr_progress *progress); /* may be NULL */
     void *progress_cookie;
+    /* After each step whose number this divides, 0: never. The picture's bytes and the memory of the job are
+     * the same with previews. It must not call the engine, but may call dr_job_cancel. */
+    int32_t preview_every;
+    void (*preview)(void *cookie, const struct dr_preview *preview);
+    void *preview_cookie;
     /* Each picture as it is ready: rgb [height, width, 3] float32 in 0..1, borrowed. */
     void (*image)(void *cookie, int32_t index, uint64_t seed, const float *rgb,
                   int32_t width, int32_t height);
@@ -556,6 +575,93 @@ DR_API enum dr_code dr_engine_decode(struct dr_engine *engine,
                                      struct dr_codec_result *result,
                                      struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_codec_result_free(struct dr_codec_result *result);
+
+/* ---- jobs as handles ------------------------------------------------------------------- */
+
+/* For a server: a job that can be watched and cancelled from other threads, also before it runs.
+ *
+ *     the thread that takes requests                 the thread that runs jobs
+ *     dr_job_create_generate(engine, &options, &job, &err)
+ *     put job into a queue                           take it out
+ *                                                    while (dr_job_run(job, &result, &err) == DR_BUSY) wait;
+ *     the client asks:  dr_job_progress(job, &now)   ...
+ *     the client left:  dr_job_cancel(job)           ... returns DR_CANCELLED
+ *     anyone asks:      dr_engine_status, dr_engine_memory, dr_engine_list_vaes
+ *                                                    dr_generate_result_free(&result), dr_job_destroy(&job)
+ *
+ * dr_engine_generate, dr_engine_encode and dr_engine_decode are such a job, made, run and destroyed. One
+ * job runs at a time on an engine: in which order is the caller's business. */
+struct dr_job; /* opaque */
+
+enum dr_job_state {
+    DR_JOB_CREATED,
+    DR_JOB_RUNNING,
+    DR_JOB_DONE,
+    DR_JOB_FAILED,
+    DR_JOB_CANCELLED
+};
+DR_API const char *dr_job_state_name(enum dr_job_state state); /* "created", ... */
+
+/* Make a job. The options and their strings are copied; what their cookies point to has to stay until the
+ * job has run. What can be checked without a model is checked now, the rest when it runs: the model may be
+ * another by then. Errors: DR_BAD_INPUT; dr_check_output's; DR_NOMEM. */
+DR_API enum dr_code dr_job_create_generate(struct dr_engine *engine,
+                                           const struct dr_generate_options *options,
+                                           struct dr_job **out,
+                                           struct dr_error *err) DR_MUST_CHECK;
+DR_API enum dr_code dr_job_create_encode(struct dr_engine *engine,
+                                         const struct dr_codec_options *options,
+                                         struct dr_job **out,
+                                         struct dr_error *err) DR_MUST_CHECK;
+DR_API enum dr_code dr_job_create_decode(struct dr_engine *engine,
+                                         const struct dr_codec_options *options,
+                                         struct dr_job **out,
+                                         struct dr_error *err) DR_MUST_CHECK;
+
+/* Run it, once, in the calling thread. result: of a job to encode or decode it has what struct
+ * dr_codec_result has. Errors: as of dr_engine_generate, dr_engine_encode or dr_engine_decode; DR_BUSY
+ * where another call is running (the job can be run later); DR_CANCELLED also where it was cancelled
+ * before; DR_BAD_INPUT where it ran before. */
+DR_API enum dr_code dr_job_run(struct dr_job *job, struct dr_generate_result *result,
+                               struct dr_error *err) DR_MUST_CHECK;
+
+/* Stop this job, whether it runs yet or not, and no other call. A request is never lost; one that comes
+ * when the last picture is written is too late, and the job is done. From any thread, async-signal-safe. */
+DR_API void dr_job_cancel(struct dr_job *job);
+
+struct dr_job_progress {
+    enum dr_job_state
+        state; /* one that was cancelled before it ran is DR_JOB_CANCELLED */
+    struct dr_progress last; /* the last report; zeros before the first */
+    double
+        share; /* of the whole job: the largest last.total_share; 1 when it is done */
+    double elapsed_ms; /* since it began to run, up to now or to its end */
+    double
+        step_ms; /* one evaluation of the UNet, mean of this job's so far; 0: not known yet */
+    uint64_t
+        planned_private_bytes; /* the most that the plan allows; 0: not planned yet */
+    uint64_t
+        private_bytes; /* of the engine's regions, when the last report came or at the end */
+};
+/* How far it is: a copy of one moment, from any thread, at any time. */
+DR_API void dr_job_progress(struct dr_job *job, struct dr_job_progress *progress);
+
+/* Before its engine is closed, and not while it runs. NULL and *job == NULL are fine; *job becomes NULL. */
+DR_API void dr_job_destroy(struct dr_job **job);
+
+struct dr_status {
+    int32_t is_running; /* 1: a call that changes something or computes */
+    const char *
+        call; /* its name, static: "generate", "encode", "decode", "load", "unload", "vae",
+                         * "vaes", "budget", "forecast"; "" for none */
+    int32_t has_job; /* 1: it runs a job, and this is how far that is */
+    struct dr_job_progress job;
+    char model[DR_PATH_BYTES]; /* that is loaded; "" for none */
+    char family[16];
+    uint64_t budget_bytes;
+};
+/* What the engine is at. Answers while a call runs, and costs nothing: the kernel is not asked. */
+DR_API void dr_engine_status(struct dr_engine *engine, struct dr_status *status);
 
 /* ---- memory ---------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
  *     choose_vae.c     its VAE: choose, describe
  *     vae_list.c       which VAEs are there, and which choice means which
  *     pack_list.c      the folder of packs, for people
+ *     job_handle.c     jobs as handles: made, cancelled, watched
  *     generate.c       jobs: a checked request (request.h) is planned, run, answered
  *     report.c         looking at memory; forecasts
  *     describe.c       what models and VAEs are, in darkroom.h's words
@@ -56,6 +57,7 @@ struct dr_engine {
     struct cancel list_cancel; /* of a list of VAEs that is made beside it */
     pthread_mutex_t lock;      /* recursive; the ledger's */
     const char *call;          /* that has entered; NULL: none */
+    struct dr_job *job;        /* that runs; NULL: none */
     bool drop_cache;           /* of every call */
     void (*memory)(void *cookie, const struct dr_memory_event *event);
     void *memory_cookie;

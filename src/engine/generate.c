@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "compute/yardstick.h"
 #include "engine/engine.h"
+#include "engine/job_handle.h"
 #include "job/output.h"
 #include "job/profile.h"
 #include "job/request.h"
@@ -88,11 +89,12 @@ static void take_outcome(const struct job *job, struct job_outcome *outcome)
     (void)snprintf(outcome->warning, sizeof outcome->warning, "%s", job->warning);
 }
 
-static enum dr_code run_with(struct dr_engine *engine, const struct job_request *want,
+static enum dr_code run_with(struct dr_job *handle, const struct job_request *want,
                              const struct vae_choice_words *words,
                              const struct vae_choice *choice,
                              struct job_outcome *outcome, struct dr_error *err)
 {
+    struct dr_engine *const engine = handle->engine;
     struct job job = {
         .context = {.pipeline = engine->model.pipeline,
                     .ledger = &engine->resources.ledger,
@@ -111,6 +113,7 @@ static enum dr_code run_with(struct dr_engine *engine, const struct job_request 
         code = error_set(err, DR_NOMEM, "no memory for the list of pictures");
     if (code == DR_OK) code = job_prepare(&job, err);
     if (code == DR_OK) code = job_admit(&job, err);
+    if (code == DR_OK) job_handle_set_planned(handle, job.planned_bytes);
     engine_lock(engine);
     ledger_reset_peak(&engine->resources.ledger);
     engine_unlock(engine);
@@ -139,11 +142,11 @@ static bool gives_way(struct dr_engine *engine, const struct vae_choice_words *w
     return true;
 }
 
-static enum dr_code run_request(struct dr_engine *engine,
-                                const struct job_request *want,
+static enum dr_code run_request(struct dr_job *handle, const struct job_request *want,
                                 const struct vae_choice_words *words,
                                 struct job_outcome *outcome, struct dr_error *err)
 {
+    struct dr_engine *const engine = handle->engine;
     struct vae_choice choice;
     struct dr_error why;
     enum dr_code code =
@@ -157,9 +160,9 @@ static enum dr_code run_request(struct dr_engine *engine,
     if (want->profile)
         outcome->library_flop_per_ms =
             yardstick_flop_per_ms(&engine->resources.ledger, engine->resources.dtype);
-    code = run_with(engine, want, words, &choice, outcome, &why);
+    code = run_with(handle, want, words, &choice, outcome, &why);
     if (code == DR_FOREIGN && gives_way(engine, words, &choice, &why))
-        code = run_with(engine, want, words, &choice, outcome, &why);
+        code = run_with(handle, want, words, &choice, outcome, &why);
     if (code != DR_OK && err) *err = why;
     if (code == DR_OK && choice.file)
         cache_drop_file(&engine->resources.cache, &choice.file->checkpoint.file,
@@ -216,27 +219,24 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
     }
 }
 
-/* What a job is asked with, beside its request. */
-struct job_ask {
-    const char *vae;
-    unsigned vae_flags;
-    struct receipt_start start;
-};
-
 /* Run a request and answer with all that a result may hold. code: of the request, which is not run
  * where that is an error; there is a receipt only for a job that was done. */
-static enum dr_code answer_request(struct dr_engine *engine, enum dr_code code,
+static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
                                    const struct job_request *want,
-                                   const struct job_ask *ask,
+                                   const struct receipt_start *start,
                                    struct dr_generate_result *result,
                                    struct dr_error *err)
 {
+    struct dr_engine *const engine = job->engine;
     struct job_outcome outcome = {0};
     char reason[DR_TEXT_BYTES] = "";
-    const struct vae_choice_words words = {.said = ask->vae,
+    const unsigned flags =
+        job->is_codec ? job->codec.vae_flags : job->generate.vae_flags;
+    const struct vae_choice_words words = {.said = job->is_codec ? job->codec.vae
+                                                                 : job->generate.vae,
                                            .kind = VAE_REQUEST,
-                                           .force = ask->vae_flags & DR_VAE_FORCE};
-    if (code == DR_OK) code = run_request(engine, want, &words, &outcome, err);
+                                           .force = flags & DR_VAE_FORCE};
+    if (code == DR_OK) code = run_request(job, want, &words, &outcome, err);
     if (code == DR_OK) {
         *result = (struct dr_generate_result){
             .images = outcome.images,
@@ -259,8 +259,67 @@ static enum dr_code answer_request(struct dr_engine *engine, enum dr_code code,
                             outcome.warning);
         describe_outcome(&outcome, reason);
     }
-    receipt_end(engine, &ask->start, reason, code == DR_OK ? &result->receipt : NULL);
-    engine_leave(engine);
+    receipt_end(engine, start, reason, code == DR_OK ? &result->receipt : NULL);
+    return code;
+}
+
+static const char *call_name(const struct dr_job *job)
+{
+    if (!job->is_codec) return "generate";
+    return job->direction == CODEC_ENCODE ? "encode" : "decode";
+}
+
+/* The job that runs, for who looks; NULL: none does any more. */
+static void set_job(struct dr_engine *engine, struct dr_job *job)
+{
+    engine_lock(engine);
+    engine->resources.cancel = job ? &job->cancel : &engine->cancel;
+    engine->job = job;
+    engine_unlock(engine);
+}
+
+/* The engine is entered, and the job begun. */
+static enum dr_code run_begun(struct dr_job *job, struct dr_generate_result *result,
+                              struct dr_error *err)
+{
+    struct dr_engine *const engine = job->engine;
+    struct job_request want;
+    set_job(engine, job);
+    const struct receipt_start start = receipt_begin(engine);
+    enum dr_code code =
+        job->is_codec
+            ? codec_request(&engine->model, &job->codec, job->direction, &want, err)
+            : generate_request(&engine->model, &job->generate, &want, err);
+    want.progress = job_handle_report;
+    want.progress_cookie = job;
+    code = answer_request(job, code, &want, &start, result, err);
+    job_request_finish(&want);
+    set_job(engine, NULL);
+    return code;
+}
+
+/* One that was cancelled before it ran: no engine is needed for that. */
+static enum dr_code end_cancelled(struct dr_job *job, struct dr_error *err)
+{
+    const enum dr_code code = job_handle_begin(job, err);
+    if (code != DR_OK) return code;
+    job_handle_end(job, DR_CANCELLED);
+    return error_set(err, DR_CANCELLED, "cancelled before it began");
+}
+
+enum dr_code dr_job_run(struct dr_job *job, struct dr_generate_result *result,
+                        struct dr_error *err)
+{
+    *result = (struct dr_generate_result){0};
+    if (cancel_requested(&job->cancel)) return end_cancelled(job, err);
+    enum dr_code code = engine_enter(job->engine, call_name(job), err);
+    if (code != DR_OK) return code;
+    code = job_handle_begin(job, err);
+    if (code == DR_OK) {
+        code = run_begun(job, result, err);
+        job_handle_end(job, code);
+    }
+    engine_leave(job->engine);
     return code;
 }
 
@@ -268,16 +327,11 @@ enum dr_code dr_engine_generate(struct dr_engine *engine,
                                 const struct dr_generate_options *options,
                                 struct dr_generate_result *result, struct dr_error *err)
 {
-    struct job_request want;
+    struct dr_job *job = NULL;
     *result = (struct dr_generate_result){0};
-    enum dr_code code = engine_enter(engine, "generate", err);
-    if (code != DR_OK) return code;
-    const struct job_ask ask = {.vae = options->vae,
-                                .vae_flags = options->vae_flags,
-                                .start = receipt_begin(engine)};
-    code = generate_request(&engine->model, options, &want, err);
-    code = answer_request(engine, code, &want, &ask, result, err);
-    job_request_finish(&want);
+    enum dr_code code = job_handle_create_generate(engine, options, &job, err);
+    if (code == DR_OK) code = dr_job_run(job, result, err);
+    dr_job_destroy(&job);
     return code;
 }
 
@@ -296,17 +350,12 @@ static enum dr_code run_codec(struct dr_engine *engine,
                               enum codec_direction direction,
                               struct dr_codec_result *result, struct dr_error *err)
 {
-    struct job_request want;
     struct dr_generate_result whole = {0};
+    struct dr_job *job = NULL;
     *result = (struct dr_codec_result){0};
-    enum dr_code code =
-        engine_enter(engine, direction == CODEC_ENCODE ? "encode" : "decode", err);
-    if (code != DR_OK) return code;
-    const struct job_ask ask = {.vae = options->vae,
-                                .vae_flags = options->vae_flags,
-                                .start = receipt_begin(engine)};
-    code = codec_request(&engine->model, options, direction, &want, err);
-    code = answer_request(engine, code, &want, &ask, &whole, err);
+    enum dr_code code = job_handle_create_codec(engine, direction, options, &job, err);
+    if (code == DR_OK) code = dr_job_run(job, &whole, err);
+    dr_job_destroy(&job);
     if (code != DR_OK) return code;
     *result = (struct dr_codec_result){
         .images = whole.images,

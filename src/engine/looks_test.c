@@ -125,6 +125,19 @@ static void look_at_list(struct watcher *watcher)
     dr_vae_list_free(&list);
 }
 
+/* A job is there while it runs, and then only. */
+static void look_at_status(struct watcher *watcher)
+{
+    struct dr_status status;
+    dr_engine_status(watcher->engine, &status);
+    if (status.is_running != (status.call[0] != '\0'))
+        note_wrong(watcher, "%d calls run: %s", (int)status.is_running, status.call);
+    if (status.has_job &&
+        (strcmp(status.call, "generate") != 0 || status.job.state != DR_JOB_RUNNING))
+        note_wrong(watcher, "a job that is %s in the call %s",
+                   dr_job_state_name(status.job.state), status.call);
+}
+
 static void *watch(void *cookie)
 {
     struct watcher *const watcher = cookie;
@@ -133,6 +146,7 @@ static void *watch(void *cookie)
         look_at_model(watcher);
         look_at_vae(watcher);
         look_at_list(watcher);
+        look_at_status(watcher);
         ++watcher->looks;
     }
     return NULL;

@@ -134,6 +134,26 @@ void dr_memory_free(struct dr_memory *memory)
     *memory = (struct dr_memory){0};
 }
 
+/* ---- status ------------------------------------------------------------------------------ */
+
+void dr_engine_status(struct dr_engine *engine, struct dr_status *status)
+{
+    *status = (struct dr_status){.call = ""};
+    engine_lock(engine);
+    const struct pipeline *const pipeline = engine->model.pipeline;
+    if (engine->call) status->call = engine->call;
+    status->is_running = engine->call != NULL;
+    status->has_job = engine->job != NULL;
+    if (engine->job) dr_job_progress(engine->job, &status->job);
+    if (pipeline) {
+        (void)snprintf(status->model, sizeof status->model, "%s", pipeline->path);
+        (void)snprintf(status->family, sizeof status->family, "%s",
+                       family_name(pipeline->checkpoint.family));
+    }
+    status->budget_bytes = engine->budget_bytes;
+    engine_unlock(engine);
+}
+
 /* ---- forecast ---------------------------------------------------------------------------- */
 
 static void raise_to(uint64_t *most, uint64_t bytes)

@@ -286,6 +286,16 @@ static void restore(struct job *job, enum slot_order order)
                    problem.message);
 }
 
+static enum dr_code run_step(struct job *job, const struct step *step,
+                             struct dr_error *err)
+{
+    job->step_flop = network_plans_step_flop(job, step);
+    const enum dr_code code = step_run(job, step, err);
+    if (code == DR_OK) job->done_flop += job->step_flop;
+    job->step_flop = 0.0;
+    return code;
+}
+
 static enum dr_code execute(struct job *job, const struct action *action,
                             struct dr_error *err)
 {
@@ -304,7 +314,7 @@ static enum dr_code execute(struct job *job, const struct action *action,
                                  &shape, err);
     }
     case ACTION_RESERVE: return reserve(job, err);
-    case ACTION_STEP: return step_run(job, &job->list.steps[action->step], err);
+    case ACTION_STEP: return run_step(job, &job->list.steps[action->step], err);
     case ACTION_REFUND: refund(job); return DR_OK;
     case ACTION_RESTORE: restore(job, action->order); return DR_OK;
     }
@@ -319,6 +329,7 @@ static bool is_tidying(enum action_kind kind)
 
 static enum dr_code run_actions(struct job *job, struct dr_error *err)
 {
+    job->total_flop = network_plans_flop(job);
     for (int32_t i = 0; i < job->action_count; ++i) {
         if (!is_tidying(job->actions[i].kind) && cancel_requested(job->context.cancel))
             return error_set(err, DR_CANCELLED, "cancelled before it was finished");
@@ -367,6 +378,14 @@ const struct vae_spec *job_vae_spec(const struct job *job)
     return pipeline->vae;
 }
 
+/* Rounding may take a sum of parts beyond the whole. */
+static double total_share(const struct job *job, double share)
+{
+    if (!(job->total_flop > 0.0)) return 0.0;
+    const double done = job->done_flop + share * job->step_flop;
+    return done < job->total_flop ? done / job->total_flop : 1.0;
+}
+
 void job_report(const struct job *job, int32_t image, int32_t step, double share)
 {
     if (!job->request.progress) return;
@@ -377,6 +396,7 @@ void job_report(const struct job *job, int32_t image, int32_t step, double share
         .step = step,
         .step_count = job->calls_total,
         .share = share,
+        .total_share = total_share(job, share),
         .elapsed_ms = clock_ms() - job->started_ms,
     };
     job->request.progress(job->request.progress_cookie, &progress);

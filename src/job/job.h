@@ -67,6 +67,9 @@ struct job_request {
     bool profile; /* time each operator of the networks */
     void (*progress)(void *cookie, const struct dr_progress *progress);
     void *progress_cookie;
+    int32_t preview_every; /* 0: no previews */
+    void (*preview)(void *cookie, const struct dr_preview *preview);
+    void *preview_cookie;
     void (*image)(void *cookie, int32_t index, uint64_t seed, const float *rgb,
                   int32_t width, int32_t height);
     void *image_cookie;
@@ -122,6 +125,8 @@ struct job {
     int32_t calls_total; /* of the UNet, in the step that runs */
     enum dr_stage stage;
     double started_ms;
+    /* network_plans_flop of all steps, of those that are done, and of the one that runs */
+    double total_flop, done_flop, step_flop;
 
     /* results */
     double text_ms, unet_ms, vae_ms; /* sums */

@@ -203,16 +203,19 @@ static int32_t run_count(const struct step *step)
     return 0;
 }
 
+double network_plans_step_flop(const struct job *job, const struct step *step)
+{
+    const int32_t runs = run_count(step);
+    return runs > 0
+               ? runs * plan_flop(network_plan(step_list_network_of(&job->list, step)))
+               : 0.0;
+}
+
 double network_plans_flop(const struct job *job)
 {
     double flop = 0;
-    for (int32_t i = 0; i < job->list.step_count; ++i) {
-        const struct step *const step = &job->list.steps[i];
-        const int32_t runs = run_count(step);
-        if (runs > 0)
-            flop +=
-                runs * plan_flop(network_plan(step_list_network_of(&job->list, step)));
-    }
+    for (int32_t i = 0; i < job->list.step_count; ++i)
+        flop += network_plans_step_flop(job, &job->list.steps[i]);
     return flop;
 }
 

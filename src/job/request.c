@@ -98,6 +98,12 @@ static enum dr_code check_numbers(const struct dr_generate_options *options,
     if (options->batch < 1 || options->batch > MAX_BATCH)
         return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d",
                          (int)options->batch, MAX_BATCH);
+    if (options->preview_every < 0 || (options->preview_every > 0 && !options->preview))
+        return error_set(err, DR_BAD_INPUT,
+                         "previews every %d steps%s: give 0 for none, or a number of "
+                         "steps and a function that takes them",
+                         (int)options->preview_every,
+                         options->preview ? "" : " without a function");
     if (options->init && (!isfinite(options->strength) || options->strength <= 0.0 ||
                           options->strength > 1.0))
         return error_set(err, DR_BAD_INPUT,
@@ -149,6 +155,23 @@ static enum dr_code check_sampler(const struct dr_generate_options *options,
     return DR_OK;
 }
 
+/* What has no need of a model. */
+static enum dr_code check_options(const struct dr_generate_options *options,
+                                  struct sampler_options *sampler, struct dr_error *err)
+{
+    enum dr_code code = check_numbers(options, err);
+    if (code == DR_OK)
+        code = check_picture_options(options->bits, options->quality, err);
+    return code == DR_OK ? check_sampler(options, sampler, err) : code;
+}
+
+static enum dr_code check_given_sides(int32_t width, int32_t height,
+                                      struct dr_error *err)
+{
+    const enum dr_code code = width ? check_side("width", width, err) : DR_OK;
+    return code == DR_OK && height ? check_side("height", height, err) : code;
+}
+
 static enum dr_code pick_size(const struct dr_generate_options *options,
                               enum family family, struct job_request *want,
                               struct dr_error *err)
@@ -156,10 +179,7 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
     const int32_t side = family == FAMILY_SDXL ? DEFAULT_SIDE_SDXL : DEFAULT_SIDE;
     want->width = options->width ? options->width : side;
     want->height = options->height ? options->height : side;
-    enum dr_code code = DR_OK;
-    if (options->width) code = check_side("width", options->width, err);
-    if (code == DR_OK && options->height)
-        code = check_side("height", options->height, err);
+    enum dr_code code = check_given_sides(options->width, options->height, err);
     if (code != DR_OK) return code;
     if (options->init && (!options->width || !options->height)) {
         struct image_reader *reader = NULL;
@@ -298,13 +318,13 @@ enum dr_code forecast_request(struct current_model *model,
                                  .profile = options->profile != 0,
                                  .progress = options->progress,
                                  .progress_cookie = options->progress_cookie,
+                                 .preview_every = options->preview_every,
+                                 .preview = options->preview,
+                                 .preview_cookie = options->preview_cookie,
                                  .image = options->image,
                                  .image_cookie = options->image_cookie};
     if (!model->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
-    enum dr_code code = check_numbers(options, err);
-    if (code == DR_OK)
-        code = check_picture_options(options->bits, options->quality, err);
-    if (code == DR_OK) code = check_sampler(options, &want->sampler, err);
+    enum dr_code code = check_options(options, &want->sampler, err);
     const enum family family = model->pipeline->checkpoint.family;
     const struct meaning *const meaning = &model->pipeline->checkpoint.meaning;
     if (code == DR_OK) code = pick_size(options, family, want, err);
@@ -353,6 +373,25 @@ static enum dr_code check_room(const struct current_model *model,
     return code;
 }
 
+enum dr_code request_check_generate(const struct dr_generate_options *options,
+                                    struct dr_error *err)
+{
+    /* Which steps a sampler takes does not depend on the number of floats, nor on the prediction. */
+    struct sampler_options sampler = {.prediction = PREDICTION_V,
+                                      .steps = options->steps,
+                                      .image_to_image = options->init != NULL,
+                                      .strength = (float)options->strength,
+                                      .count = LATENT_CHANNELS};
+    size_t bytes;
+    enum dr_code code = check_options(options, &sampler, err);
+    if (code == DR_OK) code = sampler_bytes(&sampler, &bytes, err);
+    if (code == DR_OK) code = check_given_sides(options->width, options->height, err);
+    return code == DR_OK && options->output
+               ? output_check(options->output, DR_OUTPUT_ANY, options->batch,
+                              options->bits, err)
+               : code;
+}
+
 enum dr_code generate_request(struct current_model *model,
                               const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
@@ -393,6 +432,27 @@ static enum dr_code decode_request(const struct dr_codec_options *options,
                         err);
 }
 
+static enum dr_code check_codec_options(const struct dr_codec_options *options,
+                                        struct dr_error *err)
+{
+    if (!options->input || !options->output)
+        return error_set(err, DR_BAD_INPUT, "no %s file was given",
+                         options->input ? "output" : "input");
+    return check_picture_options(options->bits, options->quality, err);
+}
+
+enum dr_code request_check_codec(const struct dr_codec_options *options,
+                                 enum codec_direction direction, struct dr_error *err)
+{
+    enum dr_code code = check_codec_options(options, err);
+    if (code == DR_OK) code = check_given_sides(options->width, options->height, err);
+    return code == DR_OK ? output_check(options->output,
+                                        direction == CODEC_ENCODE ? DR_OUTPUT_LATENTS
+                                                                  : DR_OUTPUT_PICTURES,
+                                        1, options->bits, err)
+                         : code;
+}
+
 enum dr_code codec_request(struct current_model *model,
                            const struct dr_codec_options *options,
                            enum codec_direction direction, struct job_request *want,
@@ -409,10 +469,7 @@ enum dr_code codec_request(struct current_model *model,
                                  .progress = options->progress,
                                  .progress_cookie = options->progress_cookie};
     if (!model->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
-    if (!options->input || !options->output)
-        return error_set(err, DR_BAD_INPUT, "no %s file was given",
-                         options->input ? "output" : "input");
-    enum dr_code code = check_picture_options(options->bits, options->quality, err);
+    enum dr_code code = check_codec_options(options, err);
     if (code != DR_OK) return code;
     code = encodes ? encode_request(options, want, err)
                    : decode_request(options, want, err);

@@ -32,6 +32,14 @@ enum dr_code codec_request(struct current_model *model,
                            enum codec_direction direction, struct job_request *want,
                            struct dr_error *err) DR_MUST_CHECK;
 
+/* Check what of the options says nothing about a model: numbers, names, and whether the output can be
+ * written. The requests above check that too. Errors: DR_BAD_INPUT; output_check's. */
+enum dr_code request_check_generate(const struct dr_generate_options *options,
+                                    struct dr_error *err) DR_MUST_CHECK;
+enum dr_code request_check_codec(const struct dr_codec_options *options,
+                                 enum codec_direction direction,
+                                 struct dr_error *err) DR_MUST_CHECK;
+
 /* The result does not take the place of what it is made from: the model, the VAE that is active, or the
  * one that the job chose for itself (NULL: none). Errors: DR_BAD_INPUT. */
 enum dr_code request_check_sources(const struct job_request *want,

@@ -67,13 +67,28 @@ static enum dr_code go_on(struct job *job, const struct step *step,
 
 struct sampling_progress {
     const struct job *job;
-    int32_t image_idx;
+    const struct step *step;
 };
 
 static void report_step(void *cookie, int32_t done, int32_t total)
 {
     const struct sampling_progress *const progress = cookie;
-    job_report(progress->job, progress->image_idx, done, (double)done / total);
+    job_report(progress->job, progress->step->image_idx, done, (double)done / total);
+}
+
+static void report_preview(void *cookie, int32_t done, int32_t total,
+                           const float *picture)
+{
+    const struct sampling_progress *const progress = cookie;
+    const struct job_request *const want = &progress->job->request;
+    const struct dr_preview preview = {.image = progress->step->image_idx,
+                                       .image_count = want->batch,
+                                       .step = done,
+                                       .step_count = total,
+                                       .height = progress->step->height / LATENT_FACTOR,
+                                       .width = progress->step->width / LATENT_FACTOR,
+                                       .latents = picture};
+    want->preview(want->preview_cookie, &preview);
 }
 
 static enum dr_code prepare_unet(struct job *job, const struct step *step,
@@ -100,7 +115,7 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
     if (code == DR_OK && step->continues) code = go_on(job, step, err);
     if (code != DR_OK) return code;
     job->calls_total = sampler_call_count(&job->sampler);
-    struct sampling_progress cookie = {job, step->image_idx};
+    struct sampling_progress cookie = {job, step};
     struct guidance guidance = {
         .unet = &network->unet,
         .guided = want->guided,
@@ -109,6 +124,10 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
         .report = report_step,
         .cookie = &cookie,
         .cancel = job->context.cancel,
+        .preview_every = want->preview_every,
+        .preview = report_preview,
+        /* The step's own latents are written when it is done; until then they are free. */
+        .picture = step_latents_of(job, step),
     };
     code = guidance_run(&guidance, &job->sampler, count, err);
     job->unet_ms += guidance.ms;
