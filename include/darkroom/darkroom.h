@@ -1,4 +1,5 @@
-/* darkroom/darkroom.h — the engine: checkpoints in, pictures out, and a memory that is proven.
+/* darkroom/darkroom.h — the engine: generates pictures from checkpoints, with memory use that is checked
+ * against the kernel.
  *
  *     struct dr_error err;
  *     struct dr_engine_options options = dr_engine_options_default();
@@ -15,27 +16,28 @@
  *     dr_generate_result_free(&result);
  *     dr_engine_close(&engine);
  *
- * Ownership: strings given to a call are borrowed for the call. Results own their memory where
- * they have a _free function, else they are plain values.
- * Threads: an engine does one thing at a time. A call that changes something or computes is DR_BUSY while
- * another one runs. Calls that only look answer at any time, from any thread, also in the middle of a job:
+ * Ownership: strings passed to a call are borrowed for the call. Results with a _free function own their
+ * memory; the others are plain values.
+ * Threads: an engine runs one call at a time. A call that changes something or computes returns DR_BUSY
+ * while another one runs. Read-only calls may be made at any time, from any thread, also during a job:
  * dr_engine_status, dr_engine_memory, dr_engine_model, dr_engine_vae, and dr_engine_list_vaes without
- * DR_LIST_DIGESTS. A server runs its jobs through handles (struct dr_job).
- * Their answer is of one moment; they wait, and what runs waits for them, for as long as it takes to open or close
- * a region of memory, or to look. dr_engine_cancel may be called from any thread and from a signal handler.
- * Each engine may run on its own thread. A callback runs in the thread of the call that it was given to, or,
- * where it was given to the engine, of the call that it is about; log may be called by two threads at
- * once where one of them looks. The engine may be locked meanwhile: a callback must not wait for another
- * thread that calls the engine.
- * The engine's own threads are OpenMP's (libgomp), which while they wait look 300,000 times before they
- * sleep: beside other busy programs, or where the threads of several engines share the cores, a job takes
- * many times as long. An embedder should have GOMP_SPINCOUNT=1000 in the environment (as the darkroom
- * program sets it for itself). libgomp reads it once, when it is loaded: set it where the process is
- * started, or before the library is loaded with dlopen; setenv in main comes too late.
- * Errors: see error.h. A call that fails leaves what was active usable. A switch (of model or VAE)
- * that fails leaves memory as it was; where it had to make room for the new, and the old cannot be read
- * again, that is read when it is needed next. A job that fails may have loaded components that it needs,
- * or released others to fit the budget.
+ * DR_LIST_DIGESTS. A server runs its jobs through handles (struct dr_job). Each returns a consistent
+ * state of one moment. They and the running call wait for each other only while a region of memory is
+ * opened or closed, or while the state is read. dr_engine_cancel may be called from any thread and from
+ * a signal handler. Each engine may run on its own thread. A callback that was passed to a call runs in
+ * the thread of that call; a callback that was passed to the engine runs in the thread of the call that
+ * causes it. log may be called by two threads at once if one of them makes a read-only call. The engine
+ * may be locked meanwhile: a callback must not wait for another thread that calls the engine.
+ * Waiting threads: the engine uses OpenMP threads (libgomp). By default a waiting thread spins up to
+ * 300,000 times before it sleeps. Beside other busy programs, or if the threads of several engines
+ * share the cores, a job then takes many times as long. An embedder should set GOMP_SPINCOUNT=1000 in
+ * the environment (as the darkroom program does for itself). libgomp reads it once, when it is loaded:
+ * set it where the process is started, or before the library is loaded with dlopen; setenv in main is
+ * too late.
+ * Errors: see error.h. After a failed call the previous model and VAE are still usable. A failed switch
+ * (of model or VAE) leaves memory as it was. If it had to release the old weights first and they cannot
+ * be read again at once, they are read when they are next needed. A failed job may have loaded
+ * components that it needs, or released others to fit the budget.
  */
 #ifndef DARKROOM_DARKROOM_H
 #define DARKROOM_DARKROOM_H
@@ -53,17 +55,17 @@ extern "C" {
 #define DR_TEXT_BYTES   512
 #define DR_DIGEST_CHARS 65 /* SHA-256 in hexadecimal, and the end */
 
-/* A figure that the kernel does not tell here: sandboxes and hardened containers hide some or all
- * of /proc. Only figures of the kernel can be it, never those of the ledger. */
+/* A figure that the kernel does not report: sandboxes and hardened containers hide some or all of
+ * /proc. Only figures of the kernel can have this value, never those of the ledger. */
 #define DR_UNKNOWN_BYTES UINT64_MAX
 
 /* "0.1.0" */
 DR_API const char *dr_version(void);
-/* Libraries, processor features and threads in one line. After dr_engine_open. The text is the calling
- * thread's, until it calls again. */
+/* Libraries, processor features and threads in one line. Call it after dr_engine_open. The text
+ * belongs to the calling thread and is valid until its next call. */
 DR_API const char *dr_description(void);
 
-/* Milliseconds of a clock that only goes forward: what the times in this header are told by. */
+/* Milliseconds of a monotonic clock. All times in this header use this clock. */
 DR_API double dr_clock_ms(void);
 
 /* ---- engine ---------------------------------------------------------------------------- */
@@ -83,44 +85,48 @@ enum dr_log_level {
     DR_LOG_DEBUG
 };
 
-/* How far a reading of weights is, in bytes of the files, over all components of the call.
- * done_bytes never falls, and is total_bytes at the last report of a call that succeeds; total_bytes
- * changes only where a VAE that turns out unreadable gives way to the checkpoint's own. */
+/* Progress of reading weights, in bytes of the files, over all components of the call. done_bytes
+ * never decreases, and equals total_bytes in the last report of a successful call. total_bytes
+ * changes only if a VAE cannot be read and the checkpoint's own is used instead. */
 struct dr_load_progress {
     const char *component; /* "unet": static */
     uint64_t done_bytes, total_bytes;
     double elapsed_ms; /* since the reading began */
 };
-/* On the thread of the call. Anything but 0 stops it, as dr_engine_cancel does: it returns
- * DR_CANCELLED, and what was active stays. */
+/* Called on the thread of the call. A result other than 0 cancels the call, as
+ * dr_engine_cancel does: it returns DR_CANCELLED, and the active model and VAE stay. */
 typedef int dr_load_report(void *cookie, const struct dr_load_progress *progress);
 
 /* A region of memory was opened or closed. */
 struct dr_memory_event {
-    int32_t opened;         /* 1: the kernel has given it; 0: the kernel has it back */
-    double ms;              /* by dr_clock_ms */
-    char component[32];     /* whose it is: "unet", "vae", "job" */
+    int32_t opened;     /* 1: the kernel has provided it; 0: the kernel has it back */
+    double ms;          /* by dr_clock_ms */
+    char component[32]; /* its owner: "unet", "vae", "job" */
     const char *tag, *kind; /* as in struct dr_region_info */
     uint64_t start, bytes;  /* address and size */
-    uint64_t ledger_private_bytes, ledger_mapped_bytes; /* of all regions, after it */
+    uint64_t ledger_private_bytes,
+        ledger_mapped_bytes; /* of all regions, after the event */
 };
 
 struct dr_engine_options {
     enum dr_precision
-        precision;         /* AUTO: bf16 where the processor multiplies it, else f32.
-                            * BF16 is emulated, slowly, where it has AVX512 alone */
-    int32_t thread_count;  /* 0: one for each core this process may use. They are the
-                            * process's: the engine opened last sets them for all, but not
-                            * while a job of another runs (DR_BUSY; 0 takes them as they are) */
-    uint64_t budget_bytes; /* most private bytes; 0: from cgroup and free memory */
+        precision; /* AUTO: bf16 if the processor supports it, else f32. BF16 is
+                            * emulated, slowly, on a processor with AVX512 alone */
+    int32_t
+        thread_count; /* 0: one for each processor this process may use. All engines of
+                            * the process share these threads: the engine opened last sets
+                            * their number, but not while a job of another engine runs
+                            * (DR_BUSY; 0 keeps the number) */
+    uint64_t budget_bytes; /* maximum private bytes; 0: 90 % of available memory */
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
     const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, the settings, XDG data */
-    /* Where weights are kept in the layout that runs, to be mapped instead of read (packs): NULL:
-     * DARKROOM_PACKS ("off": none), else $XDG_CACHE_HOME/darkroom/packs; "": none, all weights are
-     * private memory. A folder that cannot be used is none, and is said. They take as much room on
-     * the disk as weights do in memory. While one is mapped, a handler for SIGBUS stands in for pages
-     * that the file has lost; what is not about a pack it hands on to the handler before it. */
+    /* The directory where weights are cached in the execution layout, to be mapped instead of read
+     * (packs). NULL: DARKROOM_PACKS ("off": none), else $XDG_CACHE_HOME/darkroom/packs. "": no packs;
+     * all weights are private memory. If the directory cannot be used, there are no packs, and the
+     * log says so. Packs take as much disk space as weights take memory. While a pack is mapped, a
+     * SIGBUS handler replaces pages that the file has lost; it passes any other SIGBUS to the
+     * previous handler. */
     const char *pack_folder;
     const char
         *settings_path; /* NULL: the user's file (dr_settings); "": none is read */
@@ -130,17 +136,17 @@ struct dr_engine_options {
     dr_load_report
         *load_progress; /* of dr_engine_load, dr_engine_choose_vae; or NULL */
     void *load_cookie;
-    /* 1: what the kernel keeps in its page cache of files that are no longer in use is dropped
-     * when they are let go of; the receipt says how much. */
+    /* 1: when a file is released, it is dropped from the kernel's page cache; the receipt says
+     * how many bytes. */
     int32_t drop_cache;
-    /* Each region as it comes and goes, in the thread of the call that is running; it must not
-     * call the engine. May be NULL. */
+    /* Called for each region when it is opened and closed, in the thread of the running call;
+     * it must not call the engine. May be NULL. */
     void (*memory)(void *cookie, const struct dr_memory_event *event);
     void *memory_cookie;
 };
 DR_API struct dr_engine_options dr_engine_options_default(void);
 
-/* The settings are read here, once. Errors: DR_BAD_INPUT where their file is damaged,
+/* The settings are read here, once. Errors: DR_BAD_INPUT if their file is damaged,
  * DR_UNSUPPORTED, DR_OVER_BUDGET, ... */
 DR_API enum dr_code dr_engine_open(struct dr_engine **out,
                                    const struct dr_engine_options *options,
@@ -152,9 +158,10 @@ DR_API void dr_engine_close(struct dr_engine **engine);
  * DR_CANCELLED. Async-signal-safe. */
 DR_API void dr_engine_cancel(struct dr_engine *engine);
 
-/* The most private bytes that the process may hold: regions, and for all that lies beside them 49
- * MiB, or 46 MiB more than the process held when the engine opened where that is more.
- * 0: back to the default. Errors: DR_OVER_BUDGET where more is held now and cannot be let go. */
+/* Sets the maximum number of private bytes that the process may hold. This includes the memory
+ * outside regions, for which 49 MiB are set aside, or 46 MiB more than the process held when the
+ * engine opened if that is more. 0: back to the default. Errors: DR_OVER_BUDGET if more is in use
+ * now and cannot be released. */
 DR_API enum dr_code dr_engine_set_budget(struct dr_engine *engine, uint64_t bytes,
                                          struct dr_error *err) DR_MUST_CHECK;
 
@@ -168,14 +175,14 @@ struct dr_memory_point {
 
 /* What a switch, an unload or a job did to memory. */
 struct dr_receipt {
-    uint64_t released_bytes; /* regions closed that had been there before */
-    uint64_t acquired_bytes; /* regions opened that are still there */
-    /* of the kernel's page cache; 0 where that was not asked for, DR_UNKNOWN_BYTES where the kernel
-     * does not tell. reason says what stayed */
+    uint64_t released_bytes; /* regions closed that had existed before */
+    uint64_t acquired_bytes; /* regions opened that still exist */
+    /* of the kernel's page cache; 0 if that was not requested, DR_UNKNOWN_BYTES if the kernel does
+     * not report it. reason says what stayed */
     uint64_t dropped_cache_bytes;
     struct dr_memory_point before, after;
     double ms;
-    char reason[DR_TEXT_BYTES]; /* what happened and why, in words; warnings included */
+    char reason[DR_TEXT_BYTES]; /* what happened and why, as text; warnings included */
 };
 
 /* ---- models ---------------------------------------------------------------------------- */
@@ -212,8 +219,8 @@ enum dr_load_mode {
     DR_LOAD_EAGER = 0, /* read all components now, if they fit the budget */
     DR_LOAD_LAZY = 1,  /* read the index now; components when a job needs them */
     DR_LOAD_FORCE =
-        2, /* added to either: load what would be refused because it says something
-                        * that changes the picture and is not obeyed; that is a warning then */
+        2, /* added to either: load a checkpoint although it has a setting that changes
+            * the picture and is not supported; this is then a warning */
 };
 
 struct dr_load_result {
@@ -244,8 +251,8 @@ enum dr_unload_what {
     DR_UNLOAD_DROP_CACHE =
         2 /* added to either: as dr_engine_options.drop_cache, once */
 };
-/* Release weights (DR_UNLOAD_MODEL: of all components). Idempotent. The choice of model and VAE
- * stays: the next job reads again what it needs. */
+/* Releases weights (DR_UNLOAD_MODEL: of all components). Idempotent. The choice of model and
+ * VAE stays: the next job loads again what it needs. */
 DR_API enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
                                      struct dr_receipt *receipt,
                                      struct dr_error *err) DR_MUST_CHECK;
@@ -253,76 +260,75 @@ DR_API enum dr_code dr_engine_unload(struct dr_engine *engine, unsigned what,
 /* ---- VAE ------------------------------------------------------------------------------- */
 
 struct dr_vae_info {
-    char choice
-        [DR_PATH_BYTES]; /* what was said: "automatic", "none", a name or a path */
-    /* who said it: "job"; "model", the settings' entry for this model; "setting", what was
-     * chosen for all models, by a call or in the settings; "default", nobody */
+    char choice[DR_PATH_BYTES]; /* the choice: "automatic", "none", a name or a path */
+    /* its source: "job"; "model", the settings' entry for this model; "setting", chosen
+     * for all models, by a call or in the settings; "default", nothing was set */
     char source[32];
-    char reason[DR_TEXT_BYTES];   /* why it means what it means, in words */
+    char reason[DR_TEXT_BYTES];   /* how the choice was resolved, as text */
     int32_t override_active;      /* 0: the checkpoint's own VAE is the active one */
     char path[DR_PATH_BYTES];     /* the file that the active one is from */
     char name[256];               /* its short name, for picture metadata */
-    char digest[DR_DIGEST_CHARS]; /* "" where nothing was read yet */
+    char digest[DR_DIGEST_CHARS]; /* "" if nothing was read yet */
     int32_t
-        verified; /* the bytes in memory were digested when they were read, or are a pack's
-                                 * that was made so and is unchanged since it was checked; for a
-                                 * restored original the digest equals the one saved before */
+        verified; /* the bytes in memory were digested when they were read, or belong to a
+                   * pack that was made this way and is unchanged since it was checked; for
+                   * a restored original the digest equals the one recorded before */
     int32_t resident;
     float scale_factor;
     char probe
-        [DR_TEXT_BYTES]; /* what the latent probe says of an override, in words, with
-                                 * its figures; "" for the checkpoint's own */
+        [DR_TEXT_BYTES]; /* the result of the latent probe for an override, as text with
+                          * its figures; "" for the checkpoint's own VAE */
 };
 
 enum {
     DR_VAE_FORCE = 1
-}; /* flags: skip the latent probe, and take a file that says what is not obeyed */
+}; /* flags: skip the latent probe, and accept a file with settings that are not
+    * supported */
 
-/* Choose the VAE: "automatic", "none", a name in the VAE folder, or a path. With a model loaded
- * this is a request: an explicit file that is missing, unreadable, incomplete or foreign fails,
- * and what was active stays. It is also the setting for models that are loaded later, before that
- * of the settings' file; where the file has an entry for such a model, that one counts, and the
- * reason says so.
- * Foreign (DR_FOREIGN) is a VAE of another latent space: it cannot return a picture that the
- * checkpoint's own VAE encoded, though that one can. DR_VAE_FORCE allows it, and stays with the
- * setting. Where the budget has no room for the look, the next job takes it.
- * info and receipt may be NULL. */
+/* Chooses the VAE: "automatic", "none", a name in the VAE directory, or a path. With a model
+ * loaded this is a request: if an explicit file is missing, unreadable, incomplete or foreign,
+ * the call fails and the active VAE stays. The choice is also the setting for models that are
+ * loaded later. It takes precedence over the choice for all models in the settings file, but not
+ * over the entry for a model; the reason says so. A VAE from another latent space is foreign
+ * (DR_FOREIGN): it cannot reproduce a picture that the checkpoint's own VAE encoded, although
+ * that VAE can. DR_VAE_FORCE allows it, and stays in effect with the setting. If the budget has
+ * no room for this test, the next job runs it. info and receipt may be NULL. */
 DR_API enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
                                          unsigned flags, struct dr_vae_info *info,
                                          struct dr_receipt *receipt,
                                          struct dr_error *err) DR_MUST_CHECK;
-/* The active VAE; before a model is loaded the setting alone: choice, source and reason. */
+/* The active VAE; before a model is loaded only the setting: choice, source and reason. */
 DR_API enum dr_code dr_engine_vae(struct dr_engine *engine, struct dr_vae_info *info,
                                   struct dr_error *err) DR_MUST_CHECK;
 
 struct dr_progress; /* below, with the jobs */
 
-/* A VAE that is there for the loaded model, usable or not. */
+/* A VAE that was found for the loaded model, usable or not. */
 struct dr_listed_vae {
-    char *
-        choice; /* what to say for it: "none", a name, or a path where no name will do */
-    char *path; /* of the file; the checkpoint's own: of the checkpoint */
+    char *choice; /* how to choose it: "none", a name, or a path if no name is unique */
+    char *path;   /* of the file; the checkpoint's own: of the checkpoint */
     char found
         [32]; /* where: "checkpoint", "beside the checkpoint", "VAE folder", "path" */
     char format[64];
-    /* what the file says: "sd15", "sdxl"; "sd15 or sdxl" where it does not, since both have
-     * the same names; "" where it could not be read */
+    /* as stated by the file: "sd15", "sdxl"; "sd15 or sdxl" if it does not state it,
+     * because both have the same names; "" if it could not be read */
     char family[16];
     char stored_types[64];        /* "F16", "F16 F32" */
     uint64_t stored_bytes;        /* of the VAE's tensors in the file */
-    char digest[DR_DIGEST_CHARS]; /* "" where it is not known: see DR_LIST_DIGESTS */
-    int32_t same_as;         /* index of an earlier one that is the same VAE; -1: none.
-                                   * By the file, and where digests are known by those */
-    enum dr_code code;       /* DR_OK: it can be chosen */
-    char fit[DR_TEXT_BYTES]; /* "whole", or what is wrong, in words;
-     * with what the latent probe found, where it was run before: a list runs none */
-    int32_t active;          /* the one that runs */
+    char digest[DR_DIGEST_CHARS]; /* "" if it is not known: see DR_LIST_DIGESTS */
+    int32_t same_as;   /* index of an earlier entry that is the same VAE, by file
+                              * or by digest if known; -1: none */
+    enum dr_code code; /* DR_OK: it can be chosen */
+    char fit
+        [DR_TEXT_BYTES]; /* "whole", or the defect, as text; with the result of the latent probe if it
+                              * was run before. A list runs no probe */
+    int32_t active; /* the one that runs */
 };
 
-/* What a choice would mean for the loaded model. */
+/* The result that a choice would have for the loaded model. */
 struct dr_listed_choice {
     char *choice;
-    char source[32]; /* "setting", "model", "default" for what is chosen now; else "" */
+    char source[32]; /* "setting", "model", "default" for the current choice; else "" */
     enum dr_code code; /* DR_OK, or why a request for it would fail */
     char *path;        /* of the file; "" for the checkpoint's own, and on failure */
     char reason[DR_TEXT_BYTES]; /* in words */
@@ -334,20 +340,20 @@ struct dr_vae_list {
     struct dr_listed_vae *vaes;     /* the checkpoint's own first */
     size_t vae_count;
     struct dr_listed_choice
-        *choices; /* what is chosen now, none, automatic, each name */
+        *choices; /* the current choice, none, automatic, each name */
     size_t choice_count;
     size_t left_out_count;        /* files beyond the first thousand */
-    char left_out[DR_TEXT_BYTES]; /* "" or which part of the VAE folder was not looked
-                                   * at, in words */
+    char left_out[DR_TEXT_BYTES]; /* "" or which part of the VAE directory was not
+                                   * searched, as text */
 };
 enum {
     DR_LIST_DIGESTS = 1
 }; /* flags: read each VAE for its digest */
 
-/* List the VAEs that are there for the loaded model. A file that is broken is listed with what
- * is wrong, and ends nothing. No weights are loaded; progress (may be NULL) is told of the files
- * that are read for digests. Errors: DR_NOT_FOUND (no model is loaded), DR_NOMEM, DR_CANCELLED; with
- * DR_LIST_DIGESTS DR_BUSY, DR_OVER_BUDGET (no room for the buffer of 1 MiB that files are read through). */
+/* Lists the VAEs for the loaded model. A damaged file is listed with its defect and does not end the
+ * list. No weights are loaded; progress (may be NULL) reports the files that are read for digests.
+ * Errors: DR_NOT_FOUND (no model is loaded), DR_NOMEM, DR_CANCELLED; with DR_LIST_DIGESTS DR_BUSY,
+ * DR_OVER_BUDGET (no room for the buffer of 1 MiB through which files are read). */
 DR_API enum dr_code dr_engine_list_vaes(
     struct dr_engine *engine, unsigned flags,
     void (*progress)(void *cookie, const struct dr_progress *progress), void *cookie,
@@ -356,43 +362,44 @@ DR_API void dr_vae_list_free(struct dr_vae_list *list);
 
 /* ---- settings -------------------------------------------------------------------------- */
 
-/* What a user wants of VAEs on every run: a file of JSON,
- * $XDG_CONFIG_HOME/darkroom/settings.json, else ~/.config/darkroom/settings.json, that engines
- * read when they open.
+/* The user's VAE settings for every run: a JSON file, $XDG_CONFIG_HOME/darkroom/settings.json,
+ * else ~/.config/darkroom/settings.json, which engines read when they open.
  *
  *     {"vae": "sharp", "vae_by_model": {"sd15": "none"}, "vae_dir": "/data/vae"}
  *
- * Which choice counts, the first that was made: the job's own, vae_by_model, "vae", automatic.
- * Which VAE folder: the option, DARKROOM_VAE_DIR, "vae_dir", $XDG_DATA_HOME/darkroom/vae. */
+ * Precedence of choices, highest first: the job's own, vae_by_model, "vae", automatic.
+ * Precedence of VAE directories: the option, DARKROOM_VAE_DIR, "vae_dir",
+ * $XDG_DATA_HOME/darkroom/vae. */
 struct dr_model_setting {
-    char *model; /* a path or its end, with or without extension: "sd15", "xl/base" */
+    char *model; /* a path or its last components, with or without extension: "sd15",
+                  * "xl/base" */
     char *vae;   /* a choice */
 };
 struct dr_settings {
-    char path[DR_PATH_BYTES];       /* of the file; "": there is no place for one */
-    int32_t exists;                 /* the file does */
-    char vae[DR_PATH_BYTES];        /* a choice; "": not said */
-    char vae_folder[DR_PATH_BYTES]; /* "vae_dir"; "": not said */
+    char path[DR_PATH_BYTES];       /* of the file; "": there is no directory for it */
+    int32_t exists;                 /* the file exists */
+    char vae[DR_PATH_BYTES];        /* a choice; "": not set */
+    char vae_folder[DR_PATH_BYTES]; /* "vae_dir"; "": not set */
     struct dr_model_setting *models;
     size_t model_count;
-    char warnings[DR_TEXT_BYTES]; /* "" or sentences: keys that mean nothing */
+    char warnings[DR_TEXT_BYTES]; /* "" or sentences about unknown keys */
 };
-/* path: NULL for the user's file. A file that is not there is no error: nothing is said then.
- * Errors: DR_BAD_INPUT for one that is damaged or cannot be read (names file, line or key, and
- * what to do), DR_NOMEM. */
+/* path: NULL for the user's file. A missing file is not an error: then nothing is set. Errors:
+ * DR_BAD_INPUT if the file is damaged or cannot be read (names file, line or key, and what to
+ * do), DR_NOMEM. */
 DR_API enum dr_code dr_settings_read(const char *path, struct dr_settings *settings,
                                      struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_settings_free(struct dr_settings *settings);
 
 struct dr_settings_change {
-    const char *model;      /* vae is for this model; NULL: for all */
+    const char *model;      /* vae is for this model; NULL: for all models */
     const char *vae;        /* NULL: stays; "": remove */
     const char *vae_folder; /* NULL: stays; "": remove */
 };
-/* Change the file, made where there is none: whole or not at all, with what is unknown in it
- * kept. A file or folder that is named by a relative path is written with its whole path. after
- * may be NULL; its warnings say where a choice means nothing yet. Engines that are open are not
- * told. Errors: dr_settings_read's, DR_BAD_INPUT, DR_NOT_FOUND (nothing to remove), DR_IO. */
+/* Changes the file atomically; creates it if it is missing. Unknown keys are kept. A relative
+ * path of a file or directory is written as an absolute path. after may be NULL; its warnings
+ * name choices that refer to nothing yet. Open engines are not affected. Errors:
+ * dr_settings_read's, DR_BAD_INPUT, DR_NOT_FOUND (nothing to remove), DR_IO. */
 DR_API enum dr_code dr_settings_change(const char *path,
                                        const struct dr_settings_change *change,
                                        struct dr_settings *after,
@@ -444,14 +451,14 @@ struct dr_preview {
 struct dr_generate_options {
     const char *prompt;
     const char
-        *negative; /* NULL: none. SD1.x encodes that as "", SDXL takes zeros for it */
+        *negative; /* NULL: none. SD1.x then encodes "", SDXL uses a zero embedding */
     const char *output; /* .png, .jpg or .safetensors; NULL: only the image callback */
     int32_t width, height; /* 0: 512 (SDXL 1024), or the size of init; multiples of 8 */
-    /* What SDXL is told of the picture's origin, in pixels; 0: the picture's size, no crop. */
+    /* SDXL size conditioning, in pixels; 0: the picture's size, no crop. */
     int32_t original_width, original_height;
     int32_t crop_left, crop_top;
     int32_t target_width, target_height;
-    uint64_t seed; /* of the first picture; the default is one dr_random_seed */
+    uint64_t seed; /* of the first picture; the default is dr_random_seed() */
     int32_t steps;
     double cfg;
     const char *sampler;   /* CLI.md's names */
@@ -467,7 +474,7 @@ struct dr_generate_options {
     int32_t bits;    /* PNG: 8 or 16 */
     int32_t quality; /* JPEG */
     int32_t
-        profile; /* 1: the result says where the time went; the bytes are the same */
+        profile; /* 1: the result contains a profile; the picture's bytes are the same */
     void (*progress)(void *cookie,
                      const struct dr_progress *progress); /* may be NULL */
     void *progress_cookie;
@@ -476,29 +483,30 @@ struct dr_generate_options {
     int32_t preview_every;
     void (*preview)(void *cookie, const struct dr_preview *preview);
     void *preview_cookie;
-    /* Each picture as it is ready: rgb [height, width, 3] float32 in 0..1, borrowed. */
+    /* Called for each finished picture: rgb [height, width, 3] float32 in 0..1,
+     * borrowed. */
     void (*image)(void *cookie, int32_t index, uint64_t seed, const float *rgb,
                   int32_t width, int32_t height);
     void *image_cookie;
 };
 DR_API struct dr_generate_options dr_generate_options_default(void);
-/* A seed of 32 bits, as other programs draw them: another one each time. */
+/* A random 32-bit seed, as in other programs; a new one for each call. */
 DR_API uint64_t dr_random_seed(void);
 
 struct dr_image_info {
-    char path[DR_PATH_BYTES]; /* "" where nothing was written */
+    char path[DR_PATH_BYTES]; /* "" if nothing was written */
     uint64_t seed;
 };
 
-/* Where the time of a job's networks went. Only the networks are in it: no reading of weights, no
- * planning, no latent probe, no PNG. */
-struct dr_profile_row { /* the layers of one network that are of one kind and shape */
+/* The time of a job's networks by layer. It includes only the networks: not reading weights,
+ * planning, the latent probe or writing the picture. */
+struct dr_profile_row { /* the layers of one network with the same kind and shape */
     const char *kind;   /* "conv 3x3", "linear", "attention", "group norm": static */
     int32_t n, height, width, channels; /* of the result; tokens are height 1 */
     int32_t in_channels;
     int32_t count; /* layers; each ran dr_profile_network.runs times */
-    /* of all runs together: a multiply-add is 2 FLOP, other arithmetic none; bytes are those of
-     * inputs, weights and result, each counted once a run, by their shapes */
+    /* sums over all runs: a multiply-add is 2 FLOP, other arithmetic 0; bytes are those of
+     * inputs, weights and result, each counted once per run, by their shapes */
     double flop, ms;
     uint64_t bytes;
 };
@@ -508,15 +516,15 @@ struct dr_profile_network {
     int32_t runs;    /* of the network: text prompts, evaluations, pictures */
     double flop, ms; /* sums of the rows' */
     uint64_t bytes;
-    struct dr_profile_row *rows; /* the one that took longest first */
+    struct dr_profile_row *rows; /* slowest first */
     size_t row_count;
 };
 struct dr_profile {
-    /* How fast the compute library multiplied two matrices, in the engine's precision and with
-     * its threads, just before the job began: what a layer's flop / ms is to be held against. 0
-     * where there was no room in the budget for the matrices (some MiB). */
+    /* The rate of a GEMM of the compute library, in the engine's precision and with its
+     * threads, just before the job began; to compare with a layer's flop / ms. 0 if the budget
+     * had no room for the matrices (some MiB). */
     double library_flop_per_ms;
-    struct dr_profile_network *networks; /* those that ran, in their order */
+    struct dr_profile_network *networks; /* those that ran, in order */
     int32_t network_count;
 };
 
@@ -524,13 +532,12 @@ struct dr_generate_result {
     struct dr_image_info *images;
     int32_t image_count;
     int32_t width, height;
-    struct dr_vae_info vae;  /* that developed these pictures */
-    double text_ms;          /* encoding of the prompts, 0 where cached */
-    double unet_per_step_ms; /* mean of one (guided) evaluation */
-    double vae_ms;           /* decode of one image, mean */
-    uint64_t
-        planned_private_bytes;   /* what the plan said, before anything was reserved */
-    uint64_t peak_private_bytes; /* what the ledger reached: equal */
+    struct dr_vae_info vae;         /* that decoded these pictures */
+    double text_ms;                 /* encoding of the prompts, 0 if cached */
+    double unet_per_step_ms;        /* mean of one (guided) evaluation */
+    double vae_ms;                  /* decode of one image, mean */
+    uint64_t planned_private_bytes; /* as planned, before anything was reserved */
+    uint64_t peak_private_bytes;    /* as measured by the ledger: equal */
     int32_t cut_tokens, cut_tokens_negative; /* of prompts longer than 75 tokens */
     char warnings[DR_TEXT_BYTES];            /* "" or sentences */
     struct dr_profile *profile; /* NULL where it was not asked for, or malloc failed */
@@ -542,9 +549,9 @@ DR_API enum dr_code dr_engine_generate(struct dr_engine *engine,
                                        struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_generate_result_free(struct dr_generate_result *result);
 
-/* A picture to latents: the mean of the VAE's distribution times its scale factor, written as
- * the tensor "latent" [1,4,H/8,W/8]. width, height 0: the picture's, cut to multiples of 8 by
- * resizing. */
+/* Encodes a picture to latents: the mean of the VAE's distribution times its scale factor,
+ * written as the tensor "latent" [1,4,H/8,W/8]. width, height 0: the picture's size, reduced
+ * to multiples of 8. */
 struct dr_codec_options {
     const char *input, *output;
     int32_t width, height; /* encode only */
@@ -702,21 +709,20 @@ struct dr_memory {
     struct {
         uint64_t private_bytes, mapped_resident_bytes, rss_bytes, pss_bytes;
     } kernel;
-    /* kernel.private_bytes - ledger.private_bytes, by where the pages lie */
+    /* kernel.private_bytes - ledger.private_bytes, by kind of memory */
     struct {
-        uint64_t
-            total_bytes; /* may be 0 where the ledger holds more than is resident */
-        /* the items, which add up to it */
+        uint64_t total_bytes; /* may be 0 if the ledger has more than is resident */
+        /* the items; their sum is total_bytes */
         uint64_t image_bytes, heap_bytes, stack_bytes, jit_bytes, shmem_bytes,
             other_bytes;
-        /* of the heap: handed out by malloc, resident or not; resident beyond that */
+        /* of the heap: handed out by malloc, resident or not; and resident beyond that */
         uint64_t heap_used_bytes, heap_retained_bytes;
-        uint64_t
-            baseline_bytes; /* of the whole, what was there when the engine opened */
+        uint64_t baseline_bytes; /* the part that existed when the engine opened */
     } residual;
-    int32_t regions_agree;            /* each region against its own lines of smaps;
-                                       * -1: there is no smaps, nobody knows */
-    char disagreement[DR_TEXT_BYTES]; /* the first that does not, in words */
+    int32_t regions_agree; /* each region compared with its own entries of
+                                       * smaps; -1: unknown, there is no smaps */
+    char
+        disagreement[DR_TEXT_BYTES]; /* the first region that does not agree, as text */
     uint64_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
 };
@@ -724,22 +730,22 @@ DR_API enum dr_code dr_engine_memory(struct dr_engine *engine, struct dr_memory 
                                      struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_memory_free(struct dr_memory *memory);
 
-/* What would this job need? Decided from the same plan that would run it; nothing is reserved
- * or read but the file's index. */
+/* The memory that a job needs, from the same plan that would run it. Nothing is reserved, and
+ * only the file's index is read. */
 enum {
     DR_FORECAST_LEVELS = 16
 };
 
-/* One way to do the job, with what it takes. */
+/* One mode in which the job can run, with its memory. */
 struct dr_forecast_level {
-    uint64_t peak_bytes; /* private, weights and buffers, at most */
-    /* The smallest budget under which it goes this way, in another process of the program too. Another
-     * program that holds more than 2.5 MiB when its engine opens is named up to 512 KiB more, and
-     * may hold so much more at its next start. */
+    uint64_t peak_bytes; /* maximum private bytes of weights and buffers */
+    /* The smallest budget with which the job runs in this mode, also in another process of the same
+     * program. For a program that holds more than 2.5 MiB when its engine opens, it includes up to 512
+     * KiB more, which the program may hold at its next start. */
     uint64_t budget_bytes;
     double
-        work; /* arithmetic of UNet and VAE, by that with nothing in bands; all steps are
-                  * counted, also those that image-to-image leaves out */
+        work; /* FLOP of UNet and VAE relative to the mode without bands; all steps are
+               * counted, including those that image to image skips */
     char manner[DR_TEXT_BYTES]; /* "all components resident", ... */
 };
 
@@ -750,7 +756,7 @@ struct dr_forecast {
     uint64_t text_arena_bytes, unet_arena_bytes, vae_arena_bytes;
     uint64_t load_scratch_bytes;  /* largest, while a component is read */
     uint64_t resident_peak_bytes; /* all components stay */
-    uint64_t phased_peak_bytes;   /* one component at a time, nothing in bands */
+    uint64_t phased_peak_bytes;   /* one component at a time, without bands */
     struct dr_forecast_level
         levels[DR_FORECAST_LEVELS]; /* from the most bytes to the least */
     int32_t level_count;
@@ -758,7 +764,7 @@ struct dr_forecast {
     char budget_reason[DR_TEXT_BYTES];
     char verdict[DR_TEXT_BYTES]; /* "fits with all components resident", ... */
     int32_t fits;
-    double unet_flop, vae_flop; /* of one evaluation, of one decode */
+    double unet_flop, vae_flop; /* of one evaluation and of one decode */
 };
 DR_API enum dr_code dr_engine_forecast(struct dr_engine *engine,
                                        const struct dr_generate_options *options,
@@ -769,10 +775,10 @@ DR_API void dr_forecast_free(struct dr_forecast *forecast);
 /* ---- packs ----------------------------------------------------------------------------- */
 
 enum dr_pack_state {
-    DR_PACK_READY,     /* read whole since the machine was started, and right */
-    DR_PACK_UNCHECKED, /* is read whole when it is used next */
-    DR_PACK_DAMAGED,   /* is made again when it is wanted */
-    DR_PACK_LEFTOVER,  /* of a process that ended while it made it */
+    DR_PACK_READY,     /* verified since the machine was started */
+    DR_PACK_UNCHECKED, /* will be verified when it is next used */
+    DR_PACK_DAMAGED,   /* will be made again when it is needed */
+    DR_PACK_LEFTOVER,  /* of a process that ended while making it */
     DR_PACK_BEING_MADE,
 };
 DR_API const char *dr_pack_state_name(
@@ -781,19 +787,19 @@ DR_API const char *dr_pack_state_name(
 struct dr_pack_info {
     char path[DR_PATH_BYTES];
     char source[DR_TEXT_BYTES];  /* "vae of /models/a.safetensors" */
-    char problem[DR_TEXT_BYTES]; /* "" or what is wrong with it */
+    char problem[DR_TEXT_BYTES]; /* "" or its defect */
     enum dr_pack_state state;
     uint64_t bytes;
-    int64_t used_s; /* when it was used last: seconds since 1970 */
+    int64_t used_s; /* last use: seconds since 1970 */
 };
 struct dr_pack_list {
     char folder[DR_PATH_BYTES];
-    struct dr_pack_info *packs; /* the one used last first */
+    struct dr_pack_info *packs; /* most recently used first */
     size_t count;
     uint64_t bytes; /* of all */
 };
 enum {
-    DR_PACKS_VERIFY = 1 /* flags: read each whole; about 1.5 GB a second */
+    DR_PACKS_VERIFY = 1 /* flags: read each completely; about 1.5 GB/s */
 };
 struct dr_packs_options {
     unsigned flags;
@@ -801,9 +807,10 @@ struct dr_packs_options {
     void *progress_cookie;
 };
 
-/* The packs in a folder (NULL as in dr_engine_options). options: NULL for none. Errors: DR_NOT_FOUND
- * where packs are off (why); with DR_PACKS_VERIFY DR_CORRUPT where one is damaged, DR_IO where one
- * cannot be read (the list is filled all the same), DR_CANCELLED (it is empty). */
+/* Lists the packs in a directory (NULL as in dr_engine_options). options: NULL for none. Errors:
+ * DR_NOT_FOUND if packs are off (with the reason); with DR_PACKS_VERIFY also DR_CORRUPT if one is
+ * damaged and DR_IO if one cannot be read (the list is filled in both cases), DR_CANCELLED (the list
+ * is empty). */
 DR_API enum dr_code dr_packs_list(const char *folder,
                                   const struct dr_packs_options *options,
                                   struct dr_pack_list *list,
@@ -814,8 +821,8 @@ struct dr_pack_prune {
     uint64_t removed_bytes, kept_bytes;
     uint64_t removed_count, kept_count;
 };
-/* Remove leftovers and damaged packs, and of the rest those used longest ago until at most
- * keep_bytes remain. A process that has one mapped keeps it until it lets go. */
+/* Removes leftovers and damaged packs, then the least recently used packs until at most
+ * keep_bytes remain. A process that has mapped a pack can use it until it unmaps it. */
 DR_API enum dr_code dr_packs_prune(const char *folder, uint64_t keep_bytes,
                                    struct dr_pack_prune *result,
                                    struct dr_error *err) DR_MUST_CHECK;
@@ -828,34 +835,34 @@ struct dr_inspection {
     uint64_t file_bytes;
     uint64_t tensor_count;
     uint64_t ignored_count, ignored_bytes; /* tensors of no component */
-    /* "" or what the file is that this version does not run: "an SD2.x checkpoint" */
+    /* "", or what an unsupported file is: "an SD2.x checkpoint" */
     char unsupported[DR_TEXT_BYTES];
-    /* What the UNet predicts, "epsilon" or "v" ("" without a UNet), and who says so: "default", or
-     * a key or tensor and its file. The noise schedule is Stable Diffusion's, rescaled to a zero
-     * terminal SNR or not. */
+    /* What the UNet predicts, "epsilon" or "v" ("" without a UNet), and the source: "default", or
+     * a key or tensor and its file. The noise schedule is Stable Diffusion's, with or without zero
+     * terminal SNR. */
     char prediction[16], prediction_source[DR_TEXT_BYTES];
     int32_t zero_terminal_snr;
     char schedule_source[DR_TEXT_BYTES];
-    /* What it says beside its weights and nothing obeys: loading is refused for it without
-     * DR_LOAD_FORCE. Warnings are no reason to refuse. */
+    /* Settings of the file that are not supported: because of them loading is refused
+     * without DR_LOAD_FORCE. Warnings do not cause a refusal. */
     char **refused, **warnings;
     size_t refused_count, warning_count;
     struct {
         char *key, *text;
     } * metadata;
     size_t metadata_count;
-    char **
-        vae_neighbours; /* files that `automatic` would look at beside it, that exist */
+    char **vae_neighbours; /* existing files beside it that `automatic` considers */
     size_t vae_neighbour_count;
-    char automatic
-        [DR_PATH_BYTES]; /* what `automatic` resolves to; "" for the file's own */
+    char automatic[DR_PATH_BYTES]; /* the file that `automatic` resolves to; "" for the
+                          * checkpoint's own VAE */
     char automatic_reason[DR_TEXT_BYTES];
 };
 enum {
     DR_INSPECT_DIGESTS = 1
 }; /* flags: read all tensors */
 struct dr_inspect_options {
-    const char *vae_folder; /* NULL as in dr_engine_options, by the user's settings */
+    const char *vae_folder; /* NULL as in dr_engine_options, including the user's
+                             * settings */
     unsigned flags;
     dr_load_report *progress; /* while tensors are read; may be NULL */
     void *progress_cookie;
@@ -876,14 +883,14 @@ enum dr_output_kind {
     DR_OUTPUT_PICTURES, /* dr_engine_decode */
     DR_OUTPUT_LATENTS   /* dr_engine_encode */
 };
-/* Can a job's output be written, as far as that is known without a model: extension, directory,
- * permission, what has its names? Every job looks by itself; this is for before the model is loaded.
- * bits: 8 or 16 a channel. Errors: DR_BAD_INPUT, DR_NOT_FOUND, DR_IO. */
+/* Checks whether a job's output can be written, as far as that is known without a model: extension,
+ * directory, permission, existing files. Every job does this check; this function does it before the
+ * model is loaded. bits: 8 or 16 per channel. Errors: DR_BAD_INPUT, DR_NOT_FOUND, DR_IO. */
 DR_API enum dr_code dr_check_output(const char *path, enum dr_output_kind kind,
                                     int32_t batch, int32_t bits,
                                     struct dr_error *err) DR_MUST_CHECK;
 
-/* "512M", "1.5G": powers of 1024. DR_BAD_INPUT says what is wrong. */
+/* "512M", "1.5G": powers of 1024. The message of DR_BAD_INPUT names the problem. */
 DR_API enum dr_code dr_parse_bytes(const char *text, uint64_t *bytes,
                                    struct dr_error *err) DR_MUST_CHECK;
 /* "167.3 MiB" into out, "unknown" for DR_UNKNOWN_BYTES; returns out. */

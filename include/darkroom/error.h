@@ -1,8 +1,8 @@
-/* darkroom/error.h — every way a call can fail, in one list.
+/* darkroom/error.h — all error codes, in one list.
  *
  * A call that can fail returns an `enum dr_code` and takes, as its last parameter, an
  * optional `struct dr_error *` that it fills on failure and leaves untouched on success.
- * A message is one sentence for a person: what, where, what to do; with numbers.
+ * A message is one sentence for the user: what, where, what to do; with figures.
  */
 #ifndef DARKROOM_ERROR_H
 #define DARKROOM_ERROR_H
@@ -15,17 +15,17 @@ extern "C" {
  * Exit codes 1 and 2 are what a shell user expects: 1 other failure, 2 wrong usage. */
 #define DR_CODES(X)                                                                    \
     X(OK, "ok", 200, 0)                                                                \
-    X(FAILED, "failed", 500, 1)            /* anything without a code of its own */    \
+    X(FAILED, "failed", 500, 1)            /* any error without its own code */        \
     X(BAD_INPUT, "bad_input", 400, 2)      /* an option, size or prompt is wrong */    \
     X(NOT_FOUND, "not_found", 404, 3)      /* no such file, name or component */       \
-    X(CORRUPT, "corrupt", 422, 4)          /* a file breaks its own format */          \
+    X(CORRUPT, "corrupt", 422, 4)          /* a file violates its format */            \
     X(UNSUPPORTED, "unsupported", 422, 5)  /* a format or model not read by darkroom*/ \
     X(INCOMPLETE, "incomplete", 422, 6)    /* tensors are missing or misshapen */      \
-    X(FOREIGN, "foreign", 422, 7)          /* a VAE of another latent space */         \
-    X(CHANGED, "changed", 409, 8)          /* a file changed under the engine */       \
+    X(FOREIGN, "foreign", 422, 7)          /* a VAE from another latent space */       \
+    X(CHANGED, "changed", 409, 8)          /* a file changed while in use */           \
     X(IO, "io", 500, 9)                    /* reading or writing failed */             \
     X(NOMEM, "no_memory", 503, 10)         /* the system refused memory */             \
-    X(OVER_BUDGET, "over_budget", 507, 11) /* will not fit; need, have and limit */    \
+    X(OVER_BUDGET, "over_budget", 507, 11) /* does not fit; need, have and limit */    \
     X(BUSY, "busy", 503, 12)               /* try again: another call is running */    \
     X(NOT_FINITE, "not_finite", 500, 13)   /* NaN or infinity; names the stage */      \
     X(CANCELLED, "cancelled", 499, 130)    /* the user stopped it */
