@@ -31,6 +31,15 @@ static bool ends_with(const char *text, const char *ending)
 static void label_of(const char *key, char label[CELL_BYTES])
 {
     static const char *const endings[] = {"_bytes", "_ms", "_count"};
+    /* Keys of JSON that are not plain English, and stay for the programs that read them. */
+    static const char *const plain[][2] = {
+        {"manner", "mode"         },
+        {"work",   "relative FLOP"},
+        {"lacks",  "missing"      },
+        {"fit",    "status"       }
+    };
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; ++i)
+        if (strcmp(key, plain[i][0]) == 0) key = plain[i][1];
     (void)snprintf(label, CELL_BYTES, "%s", key);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; ++i)
         if (ends_with(label, endings[i]))

@@ -188,7 +188,7 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
     if (bytes == 0) {
         const size_t least = engine->machine.bytes;
         budget = least - least / 10;
-        (void)snprintf(reason, sizeof reason, "%.160s, less a tenth",
+        (void)snprintf(reason, sizeof reason, "90 %% of %.160s",
                        engine->machine.reason);
     } else {
         (void)snprintf(reason, sizeof reason, "as given");

@@ -226,15 +226,15 @@ static void refuses_broken_symbols(void)
     static const struct {
         const char *text, *part, *other_part;
     } broken[] = {
-        {"",                       "vocab.json", "line 1"                       },
-        {"[1, 2]",                 "vocab.json", "not a JSON object"            },
-        {"{\"a\": 1,\n \"a\": 2}", "vocab.json", "line 2"                       },
-        {"{\"a\": -1}",            "\"a\"",      "no whole number"              },
-        {"{\"a\": 1.5}",           "\"a\"",      "no whole number"              },
-        {"{\"a\": \"1\"}",         "\"a\"",      "no whole number"              },
-        {"{\"a\": 99999999}",      "\"a\"",      "no whole number"              },
-        {"{\"a\": 1}",             "vocab.json", "lacks the symbol \"\xC4\x80\""},
-        {"{\"a\\u0000b\": 1}",     "vocab.json", "line 1"                       },
+        {"",                       "vocab.json", "line 1"                               },
+        {"[1, 2]",                 "vocab.json", "not a JSON object"                    },
+        {"{\"a\": 1,\n \"a\": 2}", "vocab.json", "line 2"                               },
+        {"{\"a\": -1}",            "\"a\"",      "not a whole number"                   },
+        {"{\"a\": 1.5}",           "\"a\"",      "not a whole number"                   },
+        {"{\"a\": \"1\"}",         "\"a\"",      "not a whole number"                   },
+        {"{\"a\": 99999999}",      "\"a\"",      "not a whole number"                   },
+        {"{\"a\": 1}",             "vocab.json", "does not have the symbol \"\xC4\x80\""},
+        {"{\"a\\u0000b\": 1}",     "vocab.json", "line 1"                               },
     };
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; ++i) {
         write_file("vocab.json", broken[i].text, strlen(broken[i].text));

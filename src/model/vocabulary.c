@@ -62,7 +62,7 @@ static enum dr_code load_symbols(struct opening *opening)
         if (id < 0 || id > MAX_ID)
             return error_set(
                 opening->err, DR_CORRUPT,
-                "%s/%s: the id of \"%.80s\" is no whole number from 0 to %d",
+                "%s/%s: the id of \"%.80s\" is not a whole number from 0 to %d",
                 opening->folder, SYMBOLS_FILE, symbol, MAX_ID);
         if (id >= opening->vocabulary->count)
             opening->vocabulary->count = (int32_t)id + 1;
@@ -82,7 +82,7 @@ static enum dr_code need_symbol(struct opening *opening, const char *symbol,
 {
     *id = symbol_id(opening, symbol);
     if (*id >= 0) return DR_OK;
-    return error_set(opening->err, DR_CORRUPT, "%s/%s lacks the symbol \"%s\"",
+    return error_set(opening->err, DR_CORRUPT, "%s/%s does not have the symbol \"%s\"",
                      opening->folder, SYMBOLS_FILE, symbol);
 }
 
@@ -209,7 +209,7 @@ static enum dr_code add_merge(struct opening *opening, char *line, int line_numb
     if (merge.left < 0 || merge.right < 0 || merge.result < 0)
         return error_set(
             opening->err, DR_CORRUPT,
-            "%s/%s, line %d: \"%.80s\" is no merge of two symbols of %s into one",
+            "%s/%s, line %d: \"%.80s\" does not merge two symbols of %s into one",
             opening->folder, MERGES_FILE, line_number, line, SYMBOLS_FILE);
 
     struct vocabulary *const vocabulary = opening->vocabulary;

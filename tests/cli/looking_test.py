@@ -56,7 +56,7 @@ class Memory(Case):
     def test_budget_without_a_model(self):
         answer, _ = self.ask("memory")
         self.assertGreater(answer["budget"]["bytes"], 1 << 20)
-        self.assertIn("less a tenth", answer["budget"]["reason"])
+        self.assertIn("90 % of ", answer["budget"]["reason"])
         answer, _ = self.ask("memory", "--budget", "1.5G")
         self.assertEqual(answer["budget"]["bytes"], 3 << 29)
 

@@ -42,7 +42,7 @@ class ShellSession(Case):
         answer = self.succeed(shell, "budget 3G")
         self.assertEqual(answer["budget"]["bytes"], 3 << 30)
         self.assertEqual(self.succeed(shell, "budget")["budget"]["bytes"], 3 << 30)
-        self.assertIn("less a tenth", self.succeed(shell, "budget default")["budget"]["reason"])
+        self.assertIn("90 % of ", self.succeed(shell, "budget default")["budget"]["reason"])
         self.assertIn("generate", self.succeed(shell, "help")["help"])
         self.assertIn("--steps", self.succeed(shell, "help generate")["help"])
         self.assertNotIn("--precision", self.succeed(shell, "generate --help")["help"])
