@@ -21,15 +21,15 @@
  * Threads: an engine runs one call at a time. A call that changes something or computes returns DR_BUSY
  * while another one runs. Read-only calls may be made at any time, from any thread, also during a job:
  * dr_engine_status, dr_engine_memory, dr_engine_model, dr_engine_vae, and dr_engine_list_vaes without
- * DR_LIST_DIGESTS. A server runs its jobs through handles (struct dr_job). Each returns a consistent
- * state of one moment. They and the running call wait for each other only while a region of memory is
- * opened or closed, or while the state is read. dr_engine_cancel may be called from any thread and from
- * a signal handler. Each engine may run on its own thread. A callback that was passed to a call runs in
- * the thread of that call; a callback that was passed to the engine runs in the thread of the call that
- * causes it. log may be called by two threads at once if one of them makes a read-only call. The engine
- * may be locked meanwhile: a callback must not wait for another thread that calls the engine.
- * Waiting threads: the engine uses OpenMP threads (libgomp). By default a waiting thread spins up to
- * 300,000 times before it sleeps. Beside other busy programs, or if the threads of several engines
+ * DR_LIST_DIGESTS. Each of these returns a consistent state of one moment. They and the running call
+ * wait for each other only while a region of memory is opened or closed, or while the state is read.
+ * dr_engine_cancel may be called from any thread and from a signal handler. Each engine may run on its
+ * own thread. A server runs its jobs through handles (struct dr_job). A callback that was passed to a
+ * call runs in the thread of that call; a callback that was passed to the engine runs in the thread of
+ * the call that causes it. log may be called by two threads at once if one of them makes a read-only
+ * call. The engine may be locked meanwhile: a callback must not wait for another thread that calls the
+ * engine. Waiting threads: the engine uses OpenMP threads (libgomp). By default a waiting thread spins
+ * up to 300,000 times before it sleeps. Beside other busy programs, or if the threads of several engines
  * share the cores, a job then takes many times as long. An embedder should set GOMP_SPINCOUNT=1000 in
  * the environment (as the darkroom program does for itself). libgomp reads it once, when it is loaded:
  * set it where the process is started, or before the library is loaded with dlopen; setenv in main is
@@ -229,18 +229,17 @@ struct dr_load_result {
 };
 DR_API void dr_load_result_free(struct dr_load_result *result);
 
-/* Switch to a checkpoint. The VAE setting is applied to it: what does not fit falls back to the
- * checkpoint's own, and the receipt says so. Loading the model that is loaded already is a
- * no-op, unless its file or a config of it changed. On error the model that was there is there still (where both
- * did not fit the budget: its components are read again when needed). Everything that a checkpoint
- * says beside its weights and that changes the picture (markers, metadata, configs beside it) is
- * obeyed or refused: DR_UNSUPPORTED names file, key and value. mode: of enum dr_load_mode. result
- * may be NULL; it is empty after an error. */
+/* Switches to a checkpoint. The VAE setting is applied to it; if it does not fit, the checkpoint's own
+ * VAE is used, and the receipt says so. Loading the model that is already loaded does nothing, unless
+ * its file or one of its configs changed. On error the previous model stays (if both did not fit the
+ * budget, its components are read again when needed). Every setting of a checkpoint that changes the
+ * picture (markers, metadata, configs beside it) is applied or refused: DR_UNSUPPORTED names file, key
+ * and value. mode: of enum dr_load_mode. result may be NULL; it is empty after an error. */
 DR_API enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
                                    unsigned mode, struct dr_load_result *result,
                                    struct dr_error *err) DR_MUST_CHECK;
 
-/* DR_NOT_FOUND where no model is loaded; *model is empty then. */
+/* DR_NOT_FOUND if no model is loaded; *model is then empty. */
 DR_API enum dr_code dr_engine_model(struct dr_engine *engine,
                                     struct dr_model_info *model,
                                     struct dr_error *err) DR_MUST_CHECK;
