@@ -131,7 +131,15 @@ for layer in base mem image weights compute model sampling pipeline switch job e
 done
 library mem 'void *mmap(); void *map(void) { return mmap(); }' mem
 library front 'void *json_object(); void *answer(void) { return json_object(); }' front
-symbols=("$checks/symbols.sh" "$work/build")
+# libdarkroom itself, of one definition.
+whole() {
+    printf '%s\n' "$1" | "${compiler[@]}" -w -x c -O0 -fPIC -c -o "$work/build/whole.o" -
+    rm -f "$work/build"/libdarkroom.{a,so}
+    ar rcs "$work/build/libdarkroom.a" "$work/build/whole.o"
+    "${compiler[@]}" -shared -o "$work/build/libdarkroom.so" "$work/build/whole.o"
+}
+whole 'int clean_whole;'
+symbols=("$checks/symbols.sh" "$work/build" without-faults)
 passes symbols "${symbols[@]}"
 for call in compute:malloc compute:free compute:posix_memalign model:calloc model:realloc model:strdup model:mmap \
     engine:mmap base:munmap weights:mprotect cli:mmap cli:json_object; do
@@ -140,6 +148,14 @@ for call in compute:malloc compute:free compute:posix_memalign model:calloc mode
     fails "$call" "${symbols[@]}"
     library "$layer" "int clean_$layer;" clean
 done
+whole 'void fault_arm(void) {}'
+planted_count=$((planted_count + 1))
+if "${symbols[@]}" >/dev/null 2>&1; then
+    echo "symbols: sees no fault injection in the shipped library and passes" >&2
+    failed=1
+fi
+passes "faults where they belong" "$checks/symbols.sh" "$work/build" with-faults
+whole 'int clean_whole;'
 library front 'int planted;' planted
 if "${symbols[@]}" >/dev/null 2>&1; then
     echo "symbols: sees no JSON in front and passes" >&2

@@ -156,7 +156,7 @@ class Restricted(Case):
                               user=61234 if is_root else None,
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, limit))
         self.assertEqual(done.returncode, 0, done)
-        self.assertIn(f"works with {limit[0]} of 4 threads", done.stderr)
+        self.assertIn(f"{limit[0]} of 4 threads are used", done.stderr)
         self.assertNotIn("mapped", done.stderr)  # addresses have no limit here
         self.check_picture(limit[0])
 

@@ -71,7 +71,7 @@ class Settings(Case):
         self.set("-m", "../tiny.safetensors", "--vae", "none")
         vae, picture = self.generate("model.png")
         self.assertEqual((vae["source"], vae["choice"]), ("model", "none"))
-        self.assertIn("rather than sharp", vae["reason"])
+        self.assertIn("takes precedence over sharp", vae["reason"])
         self.assertEqual(picture, base)
         vae, picture = self.generate("job.png", "--vae", "sharp")
         self.assertEqual(vae["source"], "job")
