@@ -626,8 +626,8 @@ DR_API enum dr_code dr_job_create_decode(struct dr_engine *engine,
 
 /* Run it, once, in the calling thread. result: of a job to encode or decode it has what struct
  * dr_codec_result has. Errors: as of dr_engine_generate, dr_engine_encode or dr_engine_decode; DR_BUSY
- * where another call is running (the job can be run later); DR_CANCELLED also where it was cancelled
- * before; DR_BAD_INPUT where it ran before. */
+ * where another call is running (the job can be run later); DR_CANCELLED also if the job was cancelled
+ * before it ran; DR_BAD_INPUT if it has run already. */
 DR_API enum dr_code dr_job_run(struct dr_job *job, struct dr_generate_result *result,
                                struct dr_error *err) DR_MUST_CHECK;
 
@@ -649,10 +649,10 @@ struct dr_job_progress {
     uint64_t
         private_bytes; /* of the engine's regions, when the last report came or at the end */
 };
-/* How far it is: a copy of one moment, from any thread, at any time. */
+/* How far the job is: a consistent snapshot. Any thread may ask at any time. */
 DR_API void dr_job_progress(struct dr_job *job, struct dr_job_progress *progress);
 
-/* Before its engine is closed, and not while it runs. NULL and *job == NULL are fine; *job becomes NULL. */
+/* Must be called before the engine is closed, and not while the job runs. NULL and *job == NULL are fine; *job becomes NULL. */
 DR_API void dr_job_destroy(struct dr_job **job);
 
 struct dr_status {
@@ -666,7 +666,8 @@ struct dr_status {
     char family[16];
     uint64_t budget_bytes;
 };
-/* What the engine is at. Answers while a call runs, and costs nothing: the kernel is not asked. */
+/* What the engine is doing now. It answers while a call runs, and is cheap: it reads nothing from the
+ * kernel. */
 DR_API void dr_engine_status(struct dr_engine *engine, struct dr_status *status);
 
 /* ---- memory ---------------------------------------------------------------------------- */
