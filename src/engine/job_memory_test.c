@@ -356,9 +356,11 @@ static struct dr_memory memory_of(struct dr_engine *engine)
 {
     struct dr_memory memory;
     check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
-    free(memory.regions);
-    memory.regions = NULL;
-    return memory;
+    struct dr_memory figures = memory; /* without the lists */
+    figures.regions = NULL;
+    figures.components = NULL;
+    dr_memory_free(&memory);
+    return figures;
 }
 
 static void a_budget_says_where_it_comes_from(void)
