@@ -471,6 +471,7 @@ static void the_whole_jobs_share_is_its_arithmetic(void)
     struct dr_forecast forecast;
     check_int(dr_engine_forecast(engine, &options, &forecast, &problem), ==, DR_OK);
     const double unet = 4 * forecast.unet_flop, decode = forecast.vae_flop;
+    dr_forecast_free(&forecast);
     check_real(shares.at_sampling, >, 0.9 * unet / (unet + decode));
     check_real(shares.at_sampling, <, 1.1 * unet / (unet + decode));
     check_real(shares.at_decoding, >, 0.999);
