@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "compute/compute.h"
+#include "job/job.h"
 #include "mem/headroom.h"
 #include "switch/vae_folder.h"
 
@@ -178,6 +179,16 @@ size_t engine_named_beside_bytes(const struct dr_engine *engine)
     return larger(engine->baseline_bytes + ENGINE_PROCESS_SLACK_BYTES,
                   ENGINE_PROCESS_BYTES) +
            ENGINE_RESIDUAL_BYTES;
+}
+
+struct job_context engine_job_context(struct dr_engine *engine)
+{
+    return (struct job_context){.pipeline = engine->model.pipeline,
+                                .ledger = &engine->resources.ledger,
+                                .cancel = engine->resources.cancel,
+                                .probes = &engine->model.probes,
+                                .dtype = engine->resources.dtype,
+                                .beside_bytes = engine_named_beside_bytes(engine)};
 }
 
 static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,

@@ -94,6 +94,10 @@ size_t engine_beside_bytes(const struct dr_engine *engine);
  * named for it. */
 size_t engine_named_beside_bytes(const struct dr_engine *engine);
 
+/* What a job of this engine works with (job/job.h). A model is loaded. */
+struct job_context;
+struct job_context engine_job_context(struct dr_engine *engine);
+
 /* file: the override that is meant, NULL: base. */
 void engine_describe_vae(const struct dr_engine *engine, const struct vae_said *said,
                          const struct vae_resolution *resolution, struct vae_file *file,

@@ -95,18 +95,12 @@ static enum dr_code run_with(struct dr_job *handle, const struct job_request *wa
                              struct job_outcome *outcome, struct dr_error *err)
 {
     struct dr_engine *const engine = handle->engine;
-    struct job job = {
-        .context = {.pipeline = engine->model.pipeline,
-                    .ledger = &engine->resources.ledger,
-                    .cancel = engine->resources.cancel,
-                    .probes = &engine->model.probes,
-                    .dtype = engine->resources.dtype,
-                    .beside_bytes = engine_named_beside_bytes(engine)},
-        .request = *want,
-        .vae = choice->file,
-        .vae_to_base = vae_choice_leaves_override(choice, engine->model.pipeline),
-        .vae_forced = words->force
-    };
+    struct job job = {.context = engine_job_context(engine),
+                      .request = *want,
+                      .vae = choice->file,
+                      .vae_to_base =
+                          vae_choice_leaves_override(choice, engine->model.pipeline),
+                      .vae_forced = words->force};
     enum dr_code code = DR_OK;
     job.images = make_images(want);
     if (!job.images)

@@ -93,15 +93,9 @@ static enum dr_code try_request(struct dr_engine *engine,
 {
     struct dr_image_info image = {.seed = want->seed};
     struct ledger *const ledger = &engine->resources.ledger;
-    struct job job = {
-        .context = {.pipeline = engine->model.pipeline,
-                    .ledger = ledger,
-                    .cancel = engine->resources.cancel,
-                    .probes = &engine->model.probes,
-                    .dtype = engine->resources.dtype},
-        .request = *want,
-        .images = &image
-    };
+    struct job job = {.context = engine_job_context(engine),
+                      .request = *want,
+                      .images = &image};
     seen_finish(seen);
     seen->job = &job;
     job.request.progress = see;

@@ -281,15 +281,8 @@ static enum dr_code make_forecast(struct dr_engine *engine,
                                   const struct dr_generate_options *options,
                                   struct dr_forecast *forecast, struct dr_error *err)
 {
-    struct job job = {
-        .context = {.pipeline = engine->model.pipeline,
-                    .ledger = &engine->resources.ledger,
-                    .cancel = engine->resources.cancel,
-                    .probes = &engine->model.probes,
-                    .dtype = engine->resources.dtype,
-                    .beside_bytes = engine_named_beside_bytes(engine),
-                    .only_looks = true}
-    };
+    struct job job = {.context = engine_job_context(engine)};
+    job.context.only_looks = true;
     struct vae_choice vae;
     enum dr_code code = forecast_request(&engine->model, options, &job.request, err);
     if (code != DR_OK) return code;

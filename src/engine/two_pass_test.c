@@ -46,15 +46,9 @@ static struct ran run_list(struct dr_engine *engine, const struct job_request *w
                                           {.seed = want->seed + 1}};
     struct ledger *const ledger = &engine->resources.ledger;
     struct ran ran = {0};
-    struct job job = {
-        .context = {.pipeline = engine->model.pipeline,
-                    .ledger = ledger,
-                    .cancel = engine->resources.cancel,
-                    .probes = &engine->model.probes,
-                    .dtype = engine->resources.dtype},
-        .request = *want,
-        .images = images
-    };
+    struct job job = {.context = engine_job_context(engine),
+                      .request = *want,
+                      .images = images};
     if (want->output && !want->output_is_latent)
         for (int i = 0; i < want->batch; ++i)
             (void)snprintf(images[i].path, sizeof images[i].path, "%s", want->output);
@@ -117,7 +111,8 @@ static void add_file(struct job *job, enum step_kind kind, int32_t latents)
     step_list_add(&job->list, &step);
 }
 
-static void cut_at(struct job *job, int32_t cut, bool is_second_missing)
+/* A schedule cut in two before step `cut`. second_unet: whose slot takes the rest; NULL: nobody does. */
+static void cut_at(struct job *job, int32_t cut, struct slot *second_unet)
 {
     const struct job_request *const want = &job->request;
     const int32_t latents = job_steps_add_latents(job, want->width, want->height);
@@ -134,19 +129,20 @@ static void cut_at(struct job *job, int32_t cut, bool is_second_missing)
         part.first_step = cut;
         part.end_step = 0;
         part.continues = true;
-        if (!is_second_missing) job_steps_add_sample(job, &part);
+        part.unet = second_unet;
+        if (second_unet) job_steps_add_sample(job, &part);
     }
     add_file(job, STEP_WRITE_LATENTS, latents);
 }
 
 static void in_two(struct job *job)
 {
-    cut_at(job, 1, false);
+    cut_at(job, 1, unet_slot(job));
 }
 
 static void the_first_alone(struct job *job)
 {
-    cut_at(job, 1, true);
+    cut_at(job, 1, NULL);
 }
 
 /* The second step goes on where the first one ended, with the same random numbers: the bytes are those of
@@ -256,25 +252,7 @@ static void a_second_pass_of_sdxl(void)
 
 static void in_two_models(struct job *job)
 {
-    const struct job_request *const want = &job->request;
-    const int32_t latents = job_steps_add_latents(job, want->width, want->height);
-    job_steps_add_text(job);
-    for (int32_t i = 0; i < want->batch; ++i) {
-        struct sample_part part = {.image_idx = i,
-                                   .width = want->width,
-                                   .height = want->height,
-                                   .moments = STEP_NONE,
-                                   .latents = latents,
-                                   .end_step = 2,
-                                   .unet = unet_slot(job)};
-        job_steps_add_sample(job, &part);
-        part.first_step = 2;
-        part.end_step = 0;
-        part.continues = true;
-        part.unet = pipeline_slot(job->context.pipeline, DR_COMPONENT_UNET, 1);
-        job_steps_add_sample(job, &part);
-    }
-    add_file(job, STEP_WRITE_LATENTS, latents);
+    cut_at(job, 2, pipeline_slot(job->context.pipeline, DR_COMPONENT_UNET, 1));
 }
 
 /* The UNet of another checkpoint in a slot of its own takes the steps that the first one leaves. */
@@ -325,7 +303,7 @@ static void another_model_takes_the_last_steps(void)
 
 static void beyond_the_schedule(struct job *job)
 {
-    cut_at(job, STEPS, false);
+    cut_at(job, STEPS, unet_slot(job));
 }
 
 static void a_part_without_a_step_is_refused(void)

@@ -5,10 +5,6 @@
 #include "model/latent_space.h"
 #include "sampling/latent.h"
 
-enum {
-    PICTURE_CHANNELS = 3
-};
-
 /* A sampled latent to the decoder's input. */
 static void write_input(const struct job *job, const struct step *step,
                         const struct vae_decode_plan *decode)

@@ -23,9 +23,8 @@ void job_steps_add_text(struct job *job)
 
 int32_t job_steps_add_latents(struct job *job, int32_t width, int32_t height)
 {
-    const struct step size = step_init(STEP_NOISE, width, height);
     return step_list_add_value(&job->list, REGION_LATENTS,
-                               sizeof(float) * step_latent_count(&size) *
+                               sizeof(float) * latent_space_count(width, height) *
                                    (size_t)job->request.batch);
 }
 

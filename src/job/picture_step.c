@@ -9,10 +9,6 @@
 #include "model/latent_space.h"
 #include "sampling/latent.h"
 
-enum {
-    PICTURE_CHANNELS = 3
-};
-
 enum dr_code picture_step_open(struct job *job, struct dr_error *err)
 {
     const enum dr_code code =

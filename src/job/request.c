@@ -342,9 +342,7 @@ enum dr_code forecast_request(struct current_model *model,
     want->sampler.zero_terminal_snr = meaning->zero_terminal_snr;
     want->sampler.image_to_image = options->init != NULL;
     want->sampler.strength = options->init ? (float)options->strength : 1.0F;
-    want->sampler.count = (size_t)LATENT_CHANNELS *
-                          (size_t)(want->width / LATENT_FACTOR) *
-                          (size_t)(want->height / LATENT_FACTOR);
+    want->sampler.count = latent_space_count(want->width, want->height);
     size_t bytes;
     return sampler_bytes(&want->sampler, &bytes, err);
 }
@@ -354,9 +352,8 @@ static enum dr_code check_room(const struct current_model *model,
                                const struct job_request *want, struct dr_error *err)
 {
     char warning[DR_TEXT_BYTES];
-    const size_t latents = sizeof(float) * LATENT_CHANNELS *
-                           (size_t)(want->width / LATENT_FACTOR) *
-                           (size_t)(want->height / LATENT_FACTOR);
+    const size_t latents =
+        sizeof(float) * latent_space_count(want->width, want->height);
     const struct output_size size = {.width = want->width,
                                      .height = want->height,
                                      .batch = want->batch,

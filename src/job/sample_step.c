@@ -65,21 +65,16 @@ static enum dr_code go_on(struct job *job, const struct step *step,
     return code;
 }
 
-struct sampling_progress {
-    const struct job *job;
-    const struct step *step;
-};
-
 static void report_step(void *cookie, int32_t done, int32_t total)
 {
-    const struct sampling_progress *const progress = cookie;
+    const struct step_progress *const progress = cookie;
     job_report(progress->job, progress->step->image_idx, done, (double)done / total);
 }
 
 static void report_preview(void *cookie, int32_t done, int32_t total,
                            const float *picture)
 {
-    const struct sampling_progress *const progress = cookie;
+    const struct step_progress *const progress = cookie;
     const struct job_request *const want = &progress->job->request;
     const struct dr_preview preview = {.image = progress->step->image_idx,
                                        .image_count = want->batch,
@@ -115,7 +110,7 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
     if (code == DR_OK && step->continues) code = go_on(job, step, err);
     if (code != DR_OK) return code;
     job->calls_total = sampler_call_count(&job->sampler);
-    struct sampling_progress cookie = {job, step};
+    struct step_progress cookie = {job, step};
     struct guidance guidance = {
         .unet = &network->unet,
         .guided = want->guided,

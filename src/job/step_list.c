@@ -34,8 +34,7 @@ struct step step_init(enum step_kind kind, int32_t width, int32_t height)
 
 size_t step_latent_count(const struct step *step)
 {
-    return (size_t)LATENT_CHANNELS * (size_t)(step->width / LATENT_FACTOR) *
-           (size_t)(step->height / LATENT_FACTOR);
+    return latent_space_count(step->width, step->height);
 }
 
 /* Room for one more; NULL where there is none. Capacities are powers of two from 16 on, so an array is

@@ -4,10 +4,6 @@
 
 #include "model/latent_space.h"
 
-enum {
-    PICTURE_CHANNELS = 3
-};
-
 void *step_value_of(const struct job *job, int32_t value)
 {
     assert(value != STEP_NONE);
@@ -45,22 +41,17 @@ enum dr_code step_with_whole_weights(struct slot *slot, enum dr_code code,
     return lost != DR_OK ? lost : code;
 }
 
-struct step_progress {
-    const struct job *job;
-    int32_t image_idx;
-};
-
 static void report_share(void *cookie, double share)
 {
     const struct step_progress *const progress = cookie;
-    job_report(progress->job, progress->image_idx, 0, share);
+    job_report(progress->job, progress->step->image_idx, 0, share);
 }
 
 enum dr_code step_run_network(struct job *job, const struct step *step,
                               struct dr_error *err)
 {
     const struct network *const network = step_list_network_of(&job->list, step);
-    struct step_progress cookie = {job, step->image_idx};
+    struct step_progress cookie = {job, step};
     const struct plan_progress progress = {report_share, &cookie, job->context.cancel};
     const enum dr_code code = plan_run(network_plan(network), &progress, err);
     return step_with_whole_weights(network->slot, code, err);

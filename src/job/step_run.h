@@ -45,6 +45,16 @@ enum dr_code step_run_write(struct job *job, const struct step *step,
 
 /* ---- what they share ---- */
 
+enum {
+    PICTURE_CHANNELS = 3
+};
+
+/* Whose progress a callback reports. */
+struct step_progress {
+    const struct job *job;
+    const struct step *step;
+};
+
 /* Where a value of the list lies; the job's regions are open. */
 void *step_value_of(const struct job *job, int32_t value);
 

@@ -10,10 +10,6 @@
 #include "model/latent_space.h"
 #include "sampling/latent.h"
 
-enum {
-    PICTURE_CHANNELS = 3
-};
-
 /* ---- latent files ------------------------------------------------------------------------ */
 
 static struct latent_head head_of(const struct job *job, const struct step *step)
