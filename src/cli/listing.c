@@ -93,15 +93,20 @@ static void format_number(const char *key, const json_t *value, bool is_time, ch
         (void)snprintf(out, out_bytes, "%.6g", real);
 }
 
-static void print_text(const struct listing *listing, const char *text, int indent)
+void listing_print_text(const char *text, int indent, FILE *stream)
 {
     for (; *text; ++text) {
         const unsigned char c = (unsigned char)*text;
         if (c == '\n')
-            fprintf(listing->stream, "\n%*s", text[1] ? indent : 0, "");
+            fprintf(stream, "\n%*s", text[1] ? indent : 0, "");
         else
-            fputc(c < 0x20 && c != '\t' ? '?' : c == 0x7F ? '?' : c, listing->stream);
+            fputc(c < 0x20 && c != '\t' ? '?' : c == 0x7F ? '?' : c, stream);
     }
+}
+
+static void print_text(const struct listing *listing, const char *text, int indent)
+{
+    listing_print_text(text, indent, listing->stream);
 }
 
 /* A figure that is null is one that the kernel does not tell; other things that are null are none. */
@@ -144,8 +149,7 @@ struct table {
     int widths[MAX_COLUMNS], count;
 };
 
-/* Characters that a terminal shows: continuation bytes of UTF-8 take no column. */
-static int columns_of(const char *text)
+int listing_columns(const char *text)
 {
     int columns = 0;
     for (; *text; ++text)
@@ -176,7 +180,7 @@ static void insert_column(struct table *table, int column, const char *key)
             later * sizeof *table->widths);
     label_of(key, label);
     table->keys[column] = key;
-    table->widths[column] = columns_of(label);
+    table->widths[column] = listing_columns(label);
     ++table->count;
 }
 
@@ -206,7 +210,7 @@ static void measure(json_t *rows, struct table *table)
                 column = next;
                 insert_column(table, column, key);
             }
-            const int width = columns_of(cell_of(row, key, number));
+            const int width = listing_columns(cell_of(row, key, number));
             if (width > table->widths[column]) table->widths[column] = width;
             next = column + 1;
         }
@@ -216,7 +220,7 @@ static void measure(json_t *rows, struct table *table)
 static void print_cell(const struct listing *listing, const struct table *table,
                        int column, const char *text, bool to_the_right)
 {
-    const int pad = table->widths[column] - columns_of(text);
+    const int pad = table->widths[column] - listing_columns(text);
     const bool is_last = column + 1 == table->count;
     if (to_the_right) fprintf(listing->stream, "%*s", pad, "");
     print_text(listing, text, 0);
@@ -355,7 +359,7 @@ static int label_width(const struct listing *listing, enum manner manner,
         if (is_empty(value) || (is_block && !is_short_form(listing, key, value)))
             continue;
         member_label(manner, key, label);
-        if (columns_of(label) > width) width = columns_of(label);
+        if (listing_columns(label) > width) width = listing_columns(label);
     }
     return width < MAX_LABEL ? width : MAX_LABEL;
 }
@@ -399,7 +403,8 @@ static void print_object(const struct listing *listing, json_t *object,
             print_block(listing, key, value, indent);
             continue;
         }
-        const int pad = width > columns_of(label) ? width - columns_of(label) : 0;
+        const int pad =
+            width > listing_columns(label) ? width - listing_columns(label) : 0;
         const int column = indent + width + 2;
         fprintf(listing->stream, "%*s", pad + 2, "");
         if (is_short && ends_with(key, "receipt")) {

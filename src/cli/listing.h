@@ -26,6 +26,12 @@ enum listing_detail {
 /* The text of an answer to `help`, which is to be printed as it is; NULL for any other. */
 const char *listing_help(const json_t *answer);
 
+/* Text from a file or a user: control characters as '?', later lines indented. */
+void listing_print_text(const char *text, int indent, FILE *stream);
+
+/* Characters that a terminal shows: continuation bytes of UTF-8 take no column. */
+int listing_columns(const char *text);
+
 /* Flushed. False where it could not be written whole. */
 bool listing_print(json_t *answer, enum listing_detail detail, FILE *stream);
 

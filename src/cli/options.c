@@ -107,8 +107,8 @@ static const struct option table[] = {
     {"profile", 0, FLAG, AT(profile), FOR_GENERATE | CODECS, NULL,
      "print to standard error where the time went: for each network a table of its layers by kind and shape"},
     {"json", 0, FLAG, AT(json), FOR_ALL, NULL, "answer each command with one line of JSON on standard output; log in JSON on standard error"},
-    {"verbose", 'v', COUNT, AT(verbose), FOR_ALL, NULL, "log more to standard error; -vv logs everything"},
-    {"quiet", 'q', FLAG, AT(quiet), FOR_ALL, NULL, "no progress and no warnings"},
+    {"verbose", 'v', COUNT, AT(verbose), FOR_ALL, NULL, "show complete answers, and log more; -vv logs everything"},
+    {"quiet", 'q', FLAG, AT(quiet), FOR_ALL, NULL, "no progress and no warnings; of a job, only the paths of what it made"},
     {"help", 'h', FLAG, AT(help), FOR_ALL, NULL, "show this help"},
 };
 // clang-format on

@@ -7,6 +7,7 @@
 #include "front/answer.h"
 #include "interrupt.h"
 #include "listing.h"
+#include "summary.h"
 
 void session_init(struct session *session, enum session_kind kind,
                   const struct options *start)
@@ -69,14 +70,27 @@ static void say_failure(const struct session *session, const char *name,
             err->message);
 }
 
-static bool answer_as_text(const struct session *session, bool full, json_t *fields)
+/* -v: all of it. -q: what was asked for; of a job that is what it made, of a switch nothing. */
+static bool print_text(const struct options *options, double ms, json_t *fields)
 {
     const char *const help = listing_help(fields);
-    if (help) return fputs(help, stdout) >= 0 && fflush(stdout) == 0;
-    const bool is_written =
-        listing_print(fields, full ? LISTING_FULL : LISTING_BRIEF, stdout);
+    const bool is_receipt = json_object_get(fields, "receipt") != NULL;
+    if (help) return fputs(help, stdout) >= 0;
+    if (options->verbose > 0 && !options->quiet)
+        return listing_print(fields, LISTING_FULL, stdout);
+    if (summary_fits(fields))
+        return summary_print(fields, ms, options->quiet ? SUMMARY_PATHS : SUMMARY_LINES,
+                             stdout);
+    return (options->quiet && is_receipt) ||
+           listing_print(fields, LISTING_BRIEF, stdout);
+}
+
+static bool answer_as_text(const struct session *session, const struct options *options,
+                           double ms, json_t *fields)
+{
+    const bool is_written = print_text(options, ms, fields);
     /* Blank lines part the answers of a person's session. */
-    if (session->kind == SESSION_SHELL && session->talk.is_terminal)
+    if (session->kind == SESSION_SHELL && session->talk.is_terminal && !options->quiet)
         fputc('\n', stdout);
     return is_written && fflush(stdout) == 0;
 }
@@ -87,13 +101,13 @@ static void answer(struct session *session, const char *name,
                    json_t *fields)
 {
     bool is_written = true;
-    if (err) ++session->failed_count;
+    if (err && err->code != DR_CANCELLED) ++session->failed_count;
     if (options->json)
         is_written = answer_as_json(name, ms, err, fields);
     else if (err)
         say_failure(session, name, err);
     else
-        is_written = answer_as_text(session, options->verbose > 0, fields);
+        is_written = answer_as_text(session, options, ms, fields);
     if (is_written || session->output_failed) return;
     session->output_failed = true;
     fprintf(stderr, "darkroom: the reader closed the pipe, or the disk is full; the "

@@ -25,12 +25,27 @@ class Generate(Case):
     def test_text(self):
         done = self.run_program(*GENERATE, "-o", "a.png")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stdout, r"(?m)^  a\.png +7$")
-        self.assertRegex(done.stdout, r"(?m)^peak private +\d")
+        self.assertRegex(done.stdout, r"^a\.png  seed 7\n\d+\.\d\d s, VAE: the checkpoint's own\n$")
         self.assertIn("unet", done.stderr)
         self.assertNotIn("\033", done.stderr + done.stdout)
         quiet = self.run_program(*GENERATE, "-o", "a.png", "-q")
-        self.assertEqual(quiet.stderr, "")
+        self.assertEqual((quiet.stdout, quiet.stderr), ("a.png\n", ""))
+        full = self.run_program(*GENERATE, "-o", "a.png", "-v").stdout
+        for word in ("timings", "planned private", "peak private", "receipt", "  acquired"):
+            self.assertRegex(full, rf"(?m)^{word}\b")
+            self.assertNotIn(word.strip(), done.stdout)
+
+    def test_text_of_the_others(self):
+        self.ask(*GENERATE, "-o", "a.png", "--batch", "2")
+        model = ("-m", "../tiny.safetensors")
+        encoded = self.run_program("encode", *model, "a.png", "-o", "l.sft")
+        self.assertRegex(encoded.stdout, r"^l\.sft\n\d+\.\d\d s, VAE: the checkpoint's own\n$")
+        decoded = self.run_program("decode", *model, "l.sft", "-o", "d.png", "--vae", "../vae.safetensors", "--force")
+        self.assertRegex(decoded.stdout, r"^d\.png\n\d+\.\d\d s, VAE: \.\./vae\.safetensors\n$")
+        quiet = self.run_program("decode", *model, "l.sft", "-o", "d.png", "-q")
+        self.assertEqual((quiet.stdout, quiet.stderr), ("d.png\n", ""))
+        latents = self.run_program(*GENERATE, "-o", "b.sft", "--batch", "2")
+        self.assertRegex(latents.stdout, r"^b\.sft  seeds 7 to 8\n\d+\.\d\d s\n$")
 
     def test_a_name_is_made(self):
         seedless = [word for word in GENERATE if word not in ("--seed", "7")]
