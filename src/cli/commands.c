@@ -14,6 +14,7 @@
 #include "settings_command.h"
 #include "switch_commands.h"
 #include "vaes_command.h"
+#include "vocabulary_command.h"
 
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
                           ...)
@@ -157,6 +158,8 @@ static const struct command table[] = {
      "list, verify or remove cached weights (packs)", false, run_packs},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",
      "show or change the settings: the VAE for all models or for one, and the VAE directory", false, run_settings},
+    {"vocabulary", ON_COMMAND_LINE, FOR_VOCABULARY, 0, 0, "",
+     "download CLIP's vocabulary, which checkpoints need to read prompts (1.5 MB)", false, run_vocabulary},
     {"memory", ON_COMMAND_LINE, FOR_MEMORY, 0, 0, "",
      "show how much memory a job needs, and the budget", true, run_forecast},
     {"memory", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "",
@@ -209,6 +212,6 @@ void command_print_list(FILE *stream, unsigned where)
 {
     for (int i = 0; i < TABLE_COUNT; ++i)
         if (table[i].where & where)
-            fprintf(stream, "  %-9s %-26s %s\n", table[i].name, table[i].operands,
+            fprintf(stream, "  %-10s %-26s %s\n", table[i].name, table[i].operands,
                     table[i].summary);
 }

@@ -95,6 +95,10 @@ static const struct option table[] = {
      "directory of the packs, which are cached weights; off: use no packs (default: DARKROOM_PACKS, then "
      "~/.cache/darkroom/packs)"},
     {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE", "prune: how many bytes of packs to keep, such as 20G"},
+    {"to", 0, TEXT, AT(to), FOR_VOCABULARY, "DIR",
+     "write the files to this directory (default: ~/.local/share/darkroom/tokenizer, where darkroom looks for them)"},
+    {"wheel", 0, TEXT, AT(wheel), FOR_VOCABULARY, "FILE",
+     "use this file of the Python package open-clip-torch instead of downloading it"},
     {"memory-log", 0, TEXT, AT(memory_log), START, "FILE",
      "write a line of JSON to FILE whenever a region of memory is opened or closed"},
     {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE | FOR_VAES | FOR_MODEL | FOR_SHELL, NULL,

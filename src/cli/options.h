@@ -31,9 +31,10 @@ enum {
     FOR_SETTINGS = 8192,
     FOR_PACKS = 16384,
     FOR_MODEL = 32768, /* the shell's command */
+    FOR_VOCABULARY = 65536,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_VAES | FOR_SETTINGS |
-              FOR_PACKS | FOR_MODEL,
+              FOR_PACKS | FOR_MODEL | FOR_VOCABULARY,
     IN_SHELL = 256, /* with a command's bit: a shell line; the engine is already open */
     AT_START = 512, /* with an option's bits: fixed when the engine opens */
 };
@@ -45,6 +46,7 @@ struct options {
     uint64_t budget, keep;
     const char *tokenizer, *vae_dir, *packs, *memory_log;
     /* job */
+    const char *to, *wheel; /* of the vocabulary */
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
     int32_t original[2], crop[2], target[2]; /* width, height; left, top */
     int32_t width, height, steps, clip_skip, batch, bits, quality;

@@ -1,5 +1,5 @@
 /* With CLIP's own vocabulary, which is not in the tree: in $DARKROOM_SHARED/clip-tokenizer, in
- * shared/clip-tokenizer beside the source tree, or where script/clip-vocabulary puts it. */
+ * shared/clip-tokenizer beside the source tree, or where darkroom vocabulary puts it. */
 #include "golden_tokens.h"
 #include "model/tokenizer.h"
 
@@ -44,7 +44,7 @@ int main(void)
 {
     if (!find_folder())
         return check_skip(
-            "CLIP's vocabulary is not here: script/clip-vocabulary fetches it");
+            "CLIP's vocabulary is not here: darkroom vocabulary fetches it");
     struct dr_error err;
     if (tokenizer_open(&clip, folder, &err) != DR_OK) {
         fprintf(stderr, "%s\n", err.message);

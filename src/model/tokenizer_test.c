@@ -190,11 +190,11 @@ static void check_refused(enum dr_code code, const char *part, const char *other
 
 static void refuses_a_folder_without_the_files(void)
 {
-    check_refused(DR_NOT_FOUND, "vocab.json and merges.txt", "script/clip-vocabulary");
+    check_refused(DR_NOT_FOUND, "vocab.json and merges.txt", "darkroom vocabulary");
     size_t count;
     char *const symbols = read_tiny("vocab.json", &count);
     write_file("vocab.json", symbols, count);
-    check_refused(DR_NOT_FOUND, "vocab.json and merges.txt", "script/clip-vocabulary");
+    check_refused(DR_NOT_FOUND, "vocab.json and merges.txt", "darkroom vocabulary");
     free(symbols);
 }
 

@@ -38,11 +38,10 @@ static enum dr_code no_memory(struct opening *opening)
 
 static enum dr_code not_found(struct opening *opening)
 {
-    return error_set(
-        opening->err, DR_NOT_FOUND,
-        "no tokenizer in %s: it must hold %s and %s; script/clip-vocabulary "
-        "fetches CLIP's",
-        opening->folder, SYMBOLS_FILE, MERGES_FILE);
+    return error_set(opening->err, DR_NOT_FOUND,
+                     "no tokenizer in %s: it must hold %s and %s; darkroom vocabulary "
+                     "fetches CLIP's",
+                     opening->folder, SYMBOLS_FILE, MERGES_FILE);
 }
 
 /* ---- symbols ---- */

@@ -81,7 +81,7 @@ enum dr_code tokenizers_open(struct tokenizers *tokenizers,
         return error_set(
             err, DR_NOT_FOUND,
             "no CLIP vocabulary (vocab.json, merges.txt) in tokenizer/ beside %.300s "
-            "or in %.300s; give --tokenizer DIR, or run script/clip-vocabulary once",
+            "or in %.300s; give --tokenizer DIR, or run darkroom vocabulary once",
             places->model, first[0] ? first : "(no data directory)");
     const enum dr_code code = open_one(tokenizers, 0, first, err);
     if (code != DR_OK) return code;

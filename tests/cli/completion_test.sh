@@ -31,7 +31,7 @@ offers() {
     fi
 }
 
-offers "generate encode decode inspect vaes packs settings memory shell help" ""
+offers "generate encode decode inspect vaes packs settings memory shell help vocabulary" ""
 offers "generate" gen
 offers "--help --version" --
 offers "inspect" help ins

@@ -242,7 +242,7 @@ class Generate(Case):
         nowhere = {"DARKROOM_TOKENIZER": ""}
         answer, code = self.ask(*GENERATE, "-o", "a.png", environment=nowhere)
         self.assertEqual((code, answer["error"]["code"]), (3, "not_found"))
-        self.check_sentence(answer["error"]["message"], ["--tokenizer", "script/clip-vocabulary"])
+        self.check_sentence(answer["error"]["message"], ["--tokenizer", "darkroom vocabulary"])
         tiny = ENVIRONMENT["DARKROOM_TOKENIZER"]
         self.assertEqual(self.ask(*GENERATE, "-o", "a.png", "--tokenizer", tiny, environment=nowhere)[1], 0)
         shutil.copytree(tiny, HOME / "data/darkroom/tokenizer")

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Help, manual, version, and words that are wrong."""
 import json
+import shutil
+import subprocess
+import unittest.mock
 
 import harness
 from harness import SOURCE, Case
 
 
 class Usage(Case):
-    commands = ("generate", "encode", "decode", "inspect", "vaes", "packs", "settings", "memory", "shell", "help")
+    commands = ("generate", "encode", "decode", "inspect", "vaes", "packs", "settings", "memory", "shell", "help", "vocabulary")
 
     def test_help_of_every_command(self):
         general = self.run_program("--help")
@@ -88,6 +91,30 @@ class Usage(Case):
         done = self.run_program("shell", "--budget", "4K")
         self.assertEqual(done.returncode, 11)
         self.assertRegex(done.stderr, r"4096 bytes")
+
+    def test_vocabulary_runs_the_script_that_is_installed_with_the_program(self):
+        installed = self.folder / "usr/bin/darkroom"
+        script = self.folder / "usr/libexec/darkroom/clip-vocabulary"
+        for path in (installed, script):
+            path.parent.mkdir(parents=True)
+        shutil.copy(harness.DARKROOM, installed)
+        words = ("vocabulary", "--to", "a place", "--json")
+
+        def run():
+            return subprocess.run([installed, *words], env=harness.ENVIRONMENT, capture_output=True, text=True, check=False)
+
+        self.assertIn("is not installed: it should be in /", json.loads(run().stdout)["error"]["message"])
+        script.write_text('#!/bin/sh\necho "it was given $*"\nexit "$CODE"\n')
+        script.chmod(0o755)
+        for code, name in (("0", None), ("1", "io"), ("2", "bad_input"), ("130", "cancelled")):
+            with unittest.mock.patch.dict(harness.ENVIRONMENT, CODE=code):
+                done = run()
+            answer = json.loads(done.stdout)
+            self.assertEqual(answer.get("error", {}).get("code"), name)
+            self.assertEqual(done.stderr, "it was given --to=a place\n")
+        done = self.run_program("vocabulary", "--wheel", "missing.whl", "--to", "nowhere")
+        self.assertEqual(done.returncode, 9)
+        self.assertIn("there is no file missing.whl", done.stderr)
 
 
 if __name__ == "__main__":
