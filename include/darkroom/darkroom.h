@@ -81,6 +81,7 @@ enum dr_precision {
 enum dr_log_level {
     DR_LOG_ERROR,
     DR_LOG_WARNING,
+    DR_LOG_NOTICE, /* nothing is wrong, but a person wants to know it */
     DR_LOG_INFO,
     DR_LOG_DEBUG
 };
@@ -124,7 +125,9 @@ struct dr_engine_options {
     /* The directory where weights are cached in the execution layout, to be mapped instead of read
      * (packs). NULL: DARKROOM_PACKS ("off": none), else $XDG_CACHE_HOME/darkroom/packs. "": no packs;
      * all weights are private memory. If the directory cannot be used, there are no packs, and the
-     * log says so. Packs take as much disk space as weights take memory. While a pack is mapped, a
+     * log says so. Packs take as much disk space as weights take memory; beyond a limit (a quarter of
+     * the free space and the packs together, at most 40 GiB) those used least recently are removed,
+     * never one that a process has open. While a pack is mapped, a
      * SIGBUS handler replaces pages that the file has lost; it passes any other SIGBUS to the
      * previous handler. */
     const char *pack_folder;
@@ -788,21 +791,28 @@ struct dr_pack_info {
     char path[DR_PATH_BYTES];
     char source[DR_TEXT_BYTES];  /* "vae of /models/a.safetensors" */
     char problem[DR_TEXT_BYTES]; /* "" or its defect */
+    char name[48];               /* of dr_packs_remove: "3f2a..." */
     enum dr_pack_state state;
     uint64_t bytes;
     int64_t used_s; /* last use: seconds since 1970 */
+    int32_t in_use; /* a process has it open: it stays */
+    int32_t goes;   /* DR_PACKS_PLAN: a prune would remove it */
 };
 struct dr_pack_list {
     char folder[DR_PATH_BYTES];
     struct dr_pack_info *packs; /* most recently used first */
     size_t count;
-    uint64_t bytes; /* of all */
+    uint64_t bytes;                 /* of all */
+    uint64_t limit_bytes;           /* on all together */
+    char limit_text[DR_TEXT_BYTES]; /* "40.0 GiB, the default" */
 };
 enum {
-    DR_PACKS_VERIFY = 1 /* flags: read each completely; about 1.5 GB/s */
+    DR_PACKS_VERIFY = 1, /* flags: read each completely; about 1.5 GB/s */
+    DR_PACKS_PLAN = 2    /* mark what dr_packs_prune to keep_bytes would remove */
 };
 struct dr_packs_options {
     unsigned flags;
+    uint64_t keep_bytes;      /* DR_PACKS_PLAN */
     dr_load_report *progress; /* while packs are read; may be NULL */
     void *progress_cookie;
 };
@@ -818,14 +828,22 @@ DR_API enum dr_code dr_packs_list(const char *folder,
 DR_API void dr_pack_list_free(struct dr_pack_list *list);
 
 struct dr_pack_prune {
-    uint64_t removed_bytes, kept_bytes;
-    uint64_t removed_count, kept_count;
+    uint64_t removed_bytes, kept_bytes,
+        in_use_bytes; /* in use: part of what was kept */
+    uint64_t removed_count, kept_count, in_use_count;
 };
 /* Removes leftovers and damaged packs, then the least recently used packs until at most
- * keep_bytes remain. A process that has mapped a pack can use it until it unmaps it. */
+ * keep_bytes remain. A pack that a process has open stays. */
 DR_API enum dr_code dr_packs_prune(const char *folder, uint64_t keep_bytes,
                                    struct dr_pack_prune *result,
                                    struct dr_error *err) DR_MUST_CHECK;
+/* Removes one pack by its name, the beginning of it (at least 4 digits) or its path; or all packs that
+ * were made from a model, by the model's path, file name, or file name without extension. All or none.
+ * Errors: DR_NOT_FOUND, DR_BAD_INPUT (the name means several: they are listed), DR_BUSY (a process has
+ * it open), DR_IO. */
+DR_API enum dr_code dr_packs_remove(const char *folder, const char *name,
+                                    struct dr_pack_prune *result,
+                                    struct dr_error *err) DR_MUST_CHECK;
 
 /* ---- looking at files ------------------------------------------------------------------ */
 

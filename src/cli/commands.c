@@ -154,7 +154,7 @@ static const struct command table[] = {
      "show what a checkpoint, VAE or picture file contains", false, run_inspect},
     {"vaes", BOTH, FOR_VAES, 0, 0, "", "list the VAEs for a model, and what each choice would use",
      true, run_vaes},
-    {"packs", BOTH, FOR_PACKS, 0, 1, "[list|verify|prune]",
+    {"packs", BOTH, FOR_PACKS, 0, 2, "[list|verify|prune|rm NAME]",
      "list, verify or remove cached weights (packs)", false, run_packs},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",
      "show or change the settings: the VAE for all models or for one, and the VAE directory", false, run_settings},

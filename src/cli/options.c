@@ -94,7 +94,9 @@ static const struct option table[] = {
     {"packs", 0, TEXT, AT(packs), START | FOR_VAES | FOR_PACKS, "DIR|off",
      "directory of the packs, which are cached weights; off: use no packs (default: DARKROOM_PACKS, then "
      "~/.cache/darkroom/packs)"},
-    {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE", "prune: how many bytes of packs to keep, such as 20G"},
+    {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE",
+     "prune: how many bytes of packs to keep, such as 20G; 0 removes all (default: the limit)"},
+    {"yes", 'y', FLAG, AT(yes), FOR_PACKS, NULL, "prune: do not ask before packs are removed"},
     {"to", 0, TEXT, AT(to), FOR_VOCABULARY, "DIR",
      "write the files to this directory (default: ~/.local/share/darkroom/tokenizer, where darkroom looks for them)"},
     {"wheel", 0, TEXT, AT(wheel), FOR_VOCABULARY, "FILE",

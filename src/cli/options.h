@@ -55,7 +55,7 @@ struct options {
     int rng, prediction; /* enum dr_rng, enum dr_prediction */
     /* output and flags */
     bool force, json, quiet, help, profile, digests, drop_cache, unset_vae,
-        unset_vae_dir;
+        unset_vae_dir, yes;
     int32_t verbose; /* how often it was given */
     bool budget_given, keep_given, strength_given;
     const char *operands[OPTIONS_MAX_OPERANDS];

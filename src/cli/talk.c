@@ -25,7 +25,7 @@ enum {
 void talk_init(struct talk *talk, FILE *stream)
 {
     const char *const terminal = getenv("TERM");
-    *talk = (struct talk){.stream = stream, .level = DR_LOG_WARNING};
+    *talk = (struct talk){.stream = stream, .level = DR_LOG_NOTICE};
     talk->is_terminal = isatty(fileno(stream)) && terminal && *terminal &&
                         strcmp(terminal, "dumb") != 0;
 }
@@ -37,7 +37,7 @@ void talk_begin(struct talk *talk, bool json, bool quiet, int verbose)
     talk->level = quiet          ? DR_LOG_ERROR
                   : verbose >= 2 ? DR_LOG_DEBUG
                   : verbose == 1 ? DR_LOG_INFO
-                                 : DR_LOG_WARNING;
+                                 : DR_LOG_NOTICE;
     talk->stage = NULL;
 }
 

@@ -130,12 +130,19 @@ static void say_of_packs(void *cookie, const char *line)
     resources_log(&engine->resources, DR_LOG_WARNING, "%s", line);
 }
 
+static void note_of_packs(void *cookie, const char *line)
+{
+    const struct dr_engine *const engine = cookie;
+    resources_log(&engine->resources, DR_LOG_NOTICE, "%s", line);
+}
+
 static void open_packs(struct dr_engine *engine, const char *option)
 {
     char folder[DR_PATH_BYTES];
     engine_find_pack_folder(option, folder, sizeof folder);
     pack_store_open(&engine->resources.packs, folder);
     engine->resources.packs.say = say_of_packs;
+    if (engine->resources.log) engine->resources.packs.note = note_of_packs;
     engine->resources.packs.say_cookie = engine;
     if (!folder[0] || pack_store_is_on(&engine->resources.packs)) return;
     const char *const said = getenv("DARKROOM_PACKS");

@@ -7,6 +7,7 @@
 #define ENGINE_SWEEP_FIXTURE_H
 
 #include "engine/switch_fixture.h"
+#include "weights/pack_room.h"
 
 /* ---- states -------------------------------------------------------------------------------- */
 
@@ -177,7 +178,7 @@ static inline bool is_whole_sweep(void)
 static inline void remove_packs(const struct dr_engine *engine)
 {
     struct pack_prune pruned;
-    (void)!pack_store_prune(&engine->resources.packs, 0, &pruned, NULL);
+    (void)!pack_room_prune(&engine->resources.packs, 0, &pruned, NULL);
 }
 
 /* ---- what everything is compared with ------------------------------------------------------- */

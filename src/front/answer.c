@@ -22,10 +22,8 @@ json_t *answer_create(const char *command, double ms, const struct dr_error *err
     member_set_flag(answer, "ok", !err);
     member_set_text(answer, "command", command);
     member_set_real(answer, "ms", ms);
-    if (err)
-        member_set(answer, "error", answer_error(err));
-    else
-        (void)json_object_update(answer, fields);
+    if (err) member_set(answer, "error", answer_error(err));
+    (void)json_object_update(answer, fields);
     return answer;
 }
 

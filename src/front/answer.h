@@ -21,7 +21,8 @@ json_t *answer_fields(void);
 /* Release fields or an answer. NULL is fine. */
 void answer_free(json_t *value);
 
-/* A new answer with the fields in it, or the error instead of them where err is not NULL. */
+/* A new answer with the fields in it; where err is not NULL after the error, since they tell what was done or found
+ * until then. */
 json_t *answer_create(const char *command, double ms, const struct dr_error *err,
                       json_t *fields);
 

@@ -107,7 +107,8 @@ static void failure_has_code_and_message(void)
     member_set_integer(fields, "pid", 7);
     check_str(line_of(answer_create("a\xFF", 1.0, &err, fields)),
               "{\"ok\":false,\"command\":\"a\xEF\xBF\xBD\",\"ms\":1.0,\"error\":{"
-              "\"code\":\"over_budget\",\"message\":\"needs more\xEF\xBF\xBD\"}}");
+              "\"code\":\"over_budget\",\"message\":\"needs more\xEF\xBF\xBD\"},"
+              "\"pid\":7}");
     check_str(line_of(answer_create("", 1.0, &err, NULL)),
               "{\"ok\":false,\"command\":\"\",\"ms\":1.0,\"error\":{"
               "\"code\":\"over_budget\",\"message\":\"needs more\xEF\xBF\xBD\"}}");

@@ -54,6 +54,7 @@ const char *event_json_level(enum dr_log_level level)
     switch (level) {
     case DR_LOG_ERROR: return "error";
     case DR_LOG_WARNING: return "warning";
+    case DR_LOG_NOTICE: return "notice";
     case DR_LOG_INFO: return "info";
     case DR_LOG_DEBUG: return "debug";
     }

@@ -46,6 +46,7 @@ static void tells_a_line_of_the_log(void)
               "{'event':'log','level':'warning',"
               "'message':'a \\'file\\' \xEF\xBF\xBD\\n'}");
     check_str(event_json_level(DR_LOG_ERROR), "error");
+    check_str(event_json_level(DR_LOG_NOTICE), "notice");
     check_str(event_json_level(DR_LOG_INFO), "info");
     check_str(event_json_level(DR_LOG_DEBUG), "debug");
 }

@@ -23,20 +23,33 @@ static void lists_packs(void)
                       .tm_isdst = -1};
     packs[0] = (struct dr_pack_info){.path = "/c/1\xFF.pack",
                                      .source = "vae of /m/a\xFF.sft",
+                                     .name = "1a",
                                      .state = DR_PACK_READY,
+                                     .in_use = 1,
                                      .bytes = 4096,
                                      .used_s = mktime(&noon)};
     packs[1] = (struct dr_pack_info){.path = "2.pack",
                                      .state = DR_PACK_BEING_MADE,
                                      .problem = "cut off",
                                      .used_s = packs[0].used_s};
-    const struct dr_pack_list list = {
-        .folder = "/c", .packs = packs, .count = 2, .bytes = 4096};
-    check_str(listed(&list),
-              "{'folder':'/c','bytes':4096,'packs':["
-              "{'source':'vae of /m/a\xEF\xBF\xBD.sft','state':'ready','bytes':4096,"
-              "'used':'2026-11-25 09:30','path':'/c/1\xEF\xBF\xBD.pack'},"
-              "{'source':'','state':'being made','bytes':0,"
+    const struct dr_pack_list list = {.folder = "/c",
+                                      .packs = packs,
+                                      .count = 2,
+                                      .bytes = 4096,
+                                      .limit_bytes = 9,
+                                      .limit_text = "9 B"};
+    check_str(
+        listed(&list),
+        "{'folder':'/c','bytes':4096,'limit_bytes':9,'limit':'9 B','packs':["
+        "{'name':'1a','source':'vae of /m/a\xEF\xBF\xBD.sft','state':'ready','bytes':4096,"
+        "'used':'2026-11-25 09:30','in_use':true,'path':'/c/1\xEF\xBF\xBD.pack'},"
+        "{'name':'','source':'','state':'being made','bytes':0,"
+        "'used':'2026-11-25 09:30','path':'2.pack','problem':'cut off'}]}");
+    packs[1].goes = 1;
+    json_t *const plan = json_object();
+    pack_json_add_plan(plan, &list);
+    check_str(json_text(plan),
+              "{'would_remove':[{'name':'','source':'','state':'being made','bytes':0,"
               "'used':'2026-11-25 09:30','path':'2.pack','problem':'cut off'}]}");
     free(packs);
 }
@@ -44,7 +57,8 @@ static void lists_packs(void)
 static void an_empty_folder_is_a_list(void)
 {
     const struct dr_pack_list list = {.folder = "/c"};
-    check_str(listed(&list), "{'folder':'/c','bytes':0,'packs':[]}");
+    check_str(listed(&list),
+              "{'folder':'/c','bytes':0,'limit_bytes':0,'limit':'','packs':[]}");
 }
 
 static void says_what_was_pruned(void)
@@ -55,6 +69,12 @@ static void says_what_was_pruned(void)
     pack_json_add_prune(answer, &prune);
     check_str(json_text(answer),
               "{'removed_bytes':1,'removed_count':3,'kept_bytes':2,'kept_count':4}");
+    const struct dr_pack_prune used = {.in_use_bytes = 5, .in_use_count = 1};
+    json_t *const other = json_object();
+    pack_json_add_prune(other, &used);
+    check_str(json_text(other),
+              "{'removed_bytes':0,'removed_count':0,'kept_bytes':0,'kept_count':0,"
+              "'in_use_bytes':5,'in_use_count':1}");
 }
 
 int main(void)

@@ -311,6 +311,7 @@ enum dr_code component_pack_settle(struct component_pack *pack,
         pack->state = COMPONENT_PACK_WANTED;
         return DR_OK;
     }
+    if (how->manner == COMPONENT_PACK_HOLD) return DR_OK;
     return draft_or_wait(pack, spec, digest, how, err);
 }
 
@@ -386,6 +387,11 @@ void component_pack_commit(struct component_pack *pack,
     if (code == DR_OK) return;
     say(pack, "the pack of %s could not be stored: %.600s",
         component_role_name(spec->index->role), problem.message);
+}
+
+uint64_t component_pack_draft_bytes(const struct component_pack *pack)
+{
+    return pack->state == COMPONENT_PACK_DRAFTED ? pack->draft.data_bytes : 0;
 }
 
 void component_pack_remember(const struct component_pack *pack,

@@ -48,6 +48,7 @@ bool component_pack_reads(const struct component_pack *pack);
 
 enum component_pack_manner {
     COMPONENT_PACK_LOOK, /* hold nothing, read no pack, remove and mark none */
+    COMPONENT_PACK_HOLD, /* one that is there; where there is none it stays UNSETTLED */
     COMPONENT_PACK_WAIT, /* while another process makes the pack */
     COMPONENT_PACK_NO_WAIT, /* whoever holds a draft must not: two could wait for each other */
 };
@@ -97,6 +98,9 @@ void component_pack_commit(struct component_pack *pack,
                            const struct component_spec *spec,
                            const uint8_t digest[DIGEST_BYTES],
                            const struct region *weights);
+
+/* The bytes of the draft that it holds; 0 where it holds none. */
+uint64_t component_pack_draft_bytes(const struct component_pack *pack);
 
 /* The component of these files has this digest: known without reading from now on. */
 void component_pack_remember(const struct component_pack *pack,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "weights/pack_room.h"
 /* The components of a file that are text encoders, in their order. */
 static const enum component_role text_roles[PIPELINE_TEXTS] = {ROLE_TEXT, ROLE_TEXT2};
 
@@ -247,10 +248,10 @@ static enum dr_code settle_one(struct slot *slot, struct source *source,
     return code;
 }
 
-enum dr_code pipeline_settle(struct pipeline *pipeline,
-                             const struct pipeline_settle *settle, struct dr_error *err)
+static enum dr_code settle_all(struct pipeline *pipeline,
+                               const struct pipeline_settle *settle,
+                               enum component_pack_manner manner, struct dr_error *err)
 {
-    enum component_pack_manner manner = settle->manner;
     enum dr_code code = DR_OK;
     for (int32_t i = 0; i < pipeline->slot_count && code == DR_OK; ++i) {
         struct slot *const slot = &pipeline->slots[i];
@@ -261,6 +262,36 @@ enum dr_code pipeline_settle(struct pipeline *pipeline,
     }
     if (code != DR_OK || !settle->other) return code;
     return settle_one(pipeline->vae_slot, settle->other, settle, &manner, err);
+}
+
+static uint64_t draft_bytes(const struct source *source)
+{
+    return source ? component_pack_draft_bytes(&source->pack) : 0;
+}
+
+/* The first time, say what is about to be made. */
+static void announce(const struct pipeline *pipeline,
+                     const struct pipeline_settle *settle)
+{
+    uint64_t bytes = draft_bytes(settle->other);
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        const struct slot *const slot = &pipeline->slots[i];
+        bytes += draft_bytes(slot->base);
+        if (slot->override != settle->other) bytes += draft_bytes(slot->override);
+    }
+    if (bytes) pack_room_announce(pipeline->packs, bytes);
+}
+
+/* The packs that are there first: while they are held, no other that is made takes their place. */
+enum dr_code pipeline_settle(struct pipeline *pipeline,
+                             const struct pipeline_settle *settle, struct dr_error *err)
+{
+    if (settle->manner == COMPONENT_PACK_LOOK)
+        return settle_all(pipeline, settle, settle->manner, err);
+    enum dr_code code = settle_all(pipeline, settle, COMPONENT_PACK_HOLD, err);
+    if (code == DR_OK) code = settle_all(pipeline, settle, settle->manner, err);
+    if (code == DR_OK) announce(pipeline, settle);
+    return code;
 }
 
 void pipeline_unsettle(struct pipeline *pipeline)

@@ -1,4 +1,4 @@
-/* Looking after the folder of packs: what is there, what can go. */
+/* Looking after the folder of packs: what is there, and whether it is right. */
 #define _DEFAULT_SOURCE /* flock */
 
 #include <dirent.h>
@@ -61,28 +61,34 @@ static struct pack_listing *add_item(struct listing *listing)
     return item;
 }
 
-/* Does a process hold the lock that makers of packs hold? */
+/* Does a process hold the lock of who makes or uses a pack? */
 static bool is_locked(const char *path)
 {
-    const int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (descriptor < 0) return false;
-    const bool locked = flock(descriptor, LOCK_EX | LOCK_NB) != 0;
+    const bool locked =
+        flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     (void)close(descriptor);
     return locked;
 }
 
-/* Under the lock that makers of packs hold: one may have taken it over since it was listed. */
-static bool remove_leftover(const char *path)
+static int64_t modified_ns(const struct stat *status)
 {
-    const int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (descriptor < 0) return false;
-    struct stat open_one, named;
-    const bool is_ours = flock(descriptor, LOCK_EX | LOCK_NB) == 0 &&
-                         fstat(descriptor, &open_one) == 0 &&
-                         lstat(path, &named) == 0 && open_one.st_ino == named.st_ino;
-    const bool is_removed = is_ours && unlink(path) == 0;
-    (void)close(descriptor);
-    return is_removed;
+    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+}
+
+static void mark_path(const char *pack_path, char path[static PACK_PATH_BYTES + 8])
+{
+    (void)snprintf(path, PACK_PATH_BYTES, "%s", pack_path);
+    char *const end = strrchr(path, '.');
+    (void)snprintf(end, 16, ".checked");
+}
+
+void pack_store_forget(const char *pack_path)
+{
+    char path[PACK_PATH_BYTES + 8];
+    mark_path(pack_path, path);
+    (void)unlink(path);
 }
 
 static void describe_pack(const struct pack_store *store, struct pack_listing *item)
@@ -90,7 +96,7 @@ static void describe_pack(const struct pack_store *store, struct pack_listing *i
     struct pack pack;
     struct dr_error problem;
     struct stat mark;
-    char checked[PACK_PATH_BYTES + 8], *end;
+    char checked[PACK_PATH_BYTES + 8];
     const enum dr_code code = pack_open(&pack, item->path, NULL, &problem);
     if (code == DR_OK) {
         char path[PACK_PATH_BYTES];
@@ -107,10 +113,9 @@ static void describe_pack(const struct pack_store *store, struct pack_listing *i
         item->is_damaged = code == DR_CORRUPT;
         (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
     }
-    (void)snprintf(checked, sizeof checked, "%s", item->path);
-    end = strrchr(checked, '.');
-    (void)snprintf(end, sizeof checked - (size_t)(end - checked), ".checked");
-    if (stat(checked, &mark) == 0) item->used_s = (int64_t)mark.st_mtime;
+    mark_path(item->path, checked);
+    if (stat(checked, &mark) == 0) item->used_ns = modified_ns(&mark);
+    item->is_in_use = is_locked(item->path);
 }
 
 static enum dr_code add_file(const struct pack_store *store, struct listing *listing,
@@ -127,7 +132,7 @@ static enum dr_code add_file(const struct pack_store *store, struct listing *lis
         return DR_OK;
     }
     item->bytes = (uint64_t)status.st_size;
-    item->used_s = (int64_t)status.st_mtime;
+    item->used_ns = modified_ns(&status);
     item->is_being_made = is_draft && is_locked(item->path);
     item->is_leftover = is_draft && !item->is_being_made;
     if (is_pack) describe_pack(store, item);
@@ -137,7 +142,7 @@ static enum dr_code add_file(const struct pack_store *store, struct listing *lis
 static int by_use(const void *a, const void *b)
 {
     const struct pack_listing *const one = a, *const other = b;
-    if (one->used_s != other->used_s) return one->used_s > other->used_s ? -1 : 1;
+    if (one->used_ns != other->used_ns) return one->used_ns > other->used_ns ? -1 : 1;
     return strcmp(one->path, other->path);
 }
 
@@ -238,7 +243,7 @@ static bool is_outdated(const char *path)
 
 /* Marks without a pack, records that were not finished, old origins. What is missing is found again
  * by reading. */
-static void remove_orphans(const struct pack_store *store, bool all_origins)
+void pack_store_remove_orphans(const struct pack_store *store, bool all_origins)
 {
     DIR *const folder = opendir(store->folder);
     if (!folder) return;
@@ -257,32 +262,4 @@ static void remove_orphans(const struct pack_store *store, bool all_origins)
             (void)unlink(path);
     }
     (void)closedir(folder);
-}
-
-enum dr_code pack_store_prune(const struct pack_store *store, uint64_t keep_bytes,
-                              struct pack_prune *result, struct dr_error *err)
-{
-    struct pack_listing *list = NULL;
-    size_t count = 0;
-    const enum dr_code code = pack_store_list(store, &list, &count, err);
-    *result = (struct pack_prune){0};
-    if (code != DR_OK) return code;
-    bool is_full = false;
-    for (size_t i = 0; i < count; ++i) { /* the one used last first */
-        const struct pack_listing *const item = &list[i];
-        const bool is_good = !item->is_leftover && !item->is_damaged;
-        if (item->is_being_made) continue;
-        is_full |= is_good && item->bytes > keep_bytes - result->kept_bytes;
-        if (is_good && !is_full) {
-            result->kept_bytes += item->bytes;
-            ++result->kept_count;
-        } else if (item->is_leftover ? remove_leftover(item->path)
-                                     : unlink(item->path) == 0) {
-            result->removed_bytes += item->bytes;
-            ++result->removed_count;
-        }
-    }
-    free(list);
-    remove_orphans(store, keep_bytes == 0);
-    return DR_OK;
 }

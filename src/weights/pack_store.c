@@ -10,16 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "base/size.h"
 #include "base/xdg.h"
+#include "weights/pack_room.h"
 
 #define PACK_END     ".pack"
 #define CHECKED_END  ".checked"
@@ -29,10 +27,10 @@
 
 enum {
     RECORD_BYTES = 512,
-    LEFT_FREE_SHARE = 20, /* of the disk ... */
-    TICK_NS = 20000000,   /* more than the coarsest of the kernel's clocks for files */
+    TICK_NS = 20000000, /* more than the coarsest of the kernel's clocks for files */
+    HOLD_TRIES = 100,   /* of HOLD_NS each: whoever removes a pack is done by then */
+    HOLD_NS = 5000000,
 };
-#define LEFT_FREE_MOST ((uint64_t)1 << 30) /* ... but no more than this */
 
 static_assert((int)PACK_NAME_DIGITS < (int)PACK_NAME_BYTES, "a name and its end");
 
@@ -291,6 +289,27 @@ bool pack_store_trusts(const struct pack_store *store, const struct pack *pack)
            strcmp(kept, now) == 0;
 }
 
+/* Is the open file the one that has this name? */
+static bool has_name(int descriptor, const char *path)
+{
+    struct stat open_one, named;
+    return fstat(descriptor, &open_one) == 0 && lstat(path, &named) == 0 &&
+           open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
+}
+
+/* The lock of who uses a pack. False: it was removed. Where the file system has no locks, who uses it
+ * is protected by the mapping alone. */
+static bool hold(int descriptor, const char *path)
+{
+    const struct timespec pause = {.tv_nsec = HOLD_NS};
+    for (int i = 0; i < HOLD_TRIES; ++i) {
+        if (flock(descriptor, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            return has_name(descriptor, path);
+        (void)nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 enum dr_code pack_store_find(const struct pack_store *store, const struct pack_key *key,
                              struct pack *pack, bool *is_checked, struct dr_error *err)
 {
@@ -301,6 +320,10 @@ enum dr_code pack_store_find(const struct pack_store *store, const struct pack_k
                          store ? store->off_reason : "no packs");
     pack_store_path(store, key, path);
     const enum dr_code code = pack_open(pack, path, key, err);
+    if (code == DR_OK && !hold(pack->descriptor, path)) {
+        pack_close(pack);
+        return error_set(err, DR_NOT_FOUND, "%.600s was removed", path);
+    }
     if (code == DR_OK) {
         *is_checked = pack_store_trusts(store, pack);
         if (*is_checked) pack_store_trust(store, pack);
@@ -353,14 +376,6 @@ void pack_store_remove(const struct pack_store *store, const struct pack_key *ke
 
 /* ---- making one ---- */
 
-/* Is the open file the one that has this name? */
-static bool has_name(int descriptor, const char *path)
-{
-    struct stat open_one, named;
-    return fstat(descriptor, &open_one) == 0 && lstat(path, &named) == 0 &&
-           open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
-}
-
 static enum dr_code lock_draft(struct pack_draft *draft, struct dr_error *err)
 {
     draft->descriptor =
@@ -376,41 +391,6 @@ static enum dr_code lock_draft(struct pack_draft *draft, struct dr_error *err)
     if (refused == EWOULDBLOCK)
         return error_set(err, DR_BUSY, "another process is making %.600s", draft->path);
     return error_set_errno(err, DR_IO, refused, "cannot lock %.600s", draft->path);
-}
-
-static enum dr_code take_room(const struct pack_draft *draft, size_t file_bytes,
-                              struct dr_error *err)
-{
-    struct statvfs disk;
-    struct rlimit most;
-    char need[16], have[16];
-    if (ftruncate(draft->descriptor, 0) || fstatvfs(draft->descriptor, &disk))
-        return error_set_errno(err, DR_IO, errno, "cannot write %.600s", draft->path);
-    const uint64_t share = (uint64_t)disk.f_blocks * disk.f_frsize / LEFT_FREE_SHARE;
-    const uint64_t kept = share < LEFT_FREE_MOST ? share : LEFT_FREE_MOST;
-    const uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
-    const uint64_t usable = available > kept ? available - kept : 0;
-    if (file_bytes > usable)
-        return error_set(
-            err, DR_IO,
-            "no space for a pack: it needs %s (%zu bytes), the disk can spare %s (%" PRIu64
-            " bytes)",
-            size_format(file_bytes, need), file_bytes,
-            size_format((size_t)usable, have), usable);
-    /* Asked here, since the system would send SIGXFSZ. */
-    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY &&
-        file_bytes > most.rlim_cur)
-        return error_set(err, DR_IO,
-                         "no space for a pack: %zu bytes exceed the limit on file "
-                         "sizes (ulimit -f)",
-                         file_bytes);
-    const int refused = fault_strikes(FAULT_WRITE)
-                            ? ENOSPC
-                            : posix_fallocate(draft->descriptor, 0, (off_t)file_bytes);
-    if (refused)
-        return error_set_errno(err, DR_IO, refused, "no space for a pack of %s",
-                               size_format(file_bytes, need));
-    return DR_OK;
 }
 
 enum dr_code pack_store_draft(const struct pack_store *store,
@@ -429,7 +409,7 @@ enum dr_code pack_store_draft(const struct pack_store *store,
     path_in(store, name, BUILDING_END, draft->path);
     const enum dr_code code = lock_draft(draft, err);
     if (code != DR_OK) return code;
-    const enum dr_code room = take_room(draft, file_bytes, err);
+    const enum dr_code room = pack_room_take(store, draft, file_bytes, err);
     if (room != DR_OK) pack_draft_discard(draft);
     return room;
 }
@@ -482,11 +462,14 @@ enum dr_code pack_store_commit(const struct pack_store *store, struct pack_draft
         (void)!pack_adopt(pack, kept.descriptor, key, kept.data_bytes, NULL);
         return code;
     }
-    (void)close(draft->descriptor);
-    *draft = PACK_DRAFT_INIT;
+    /* Its maker's lock becomes that of a user, and stays until the pack is open. */
+    (void)flock(draft->descriptor, LOCK_SH | LOCK_NB);
     (void)nanosleep(&tick, NULL);
     code = pack_open(pack, path, key, err);
+    if (code == DR_OK) (void)flock(pack->descriptor, LOCK_SH | LOCK_NB);
     if (code == DR_OK) pack_store_trust(store, pack);
+    (void)close(draft->descriptor);
+    *draft = PACK_DRAFT_INIT;
     return code;
 }
 

@@ -5,6 +5,10 @@
  *     KEY.checked       "this very file was read whole and found right, since this machine started"
  *     ORIGIN.origin     "these files, as they were then, hold a component of this digest"
  *     ORIGIN.building   a pack that a process is making, which holds a lock on it
+ *     announced         that packs are made was said once (pack_room.h)
+ *
+ * Whoever has a pack open for its weights holds a shared lock on it (flock), for as long as it is open:
+ * no process removes it to make room meanwhile. Who removes one takes the lock for itself first.
  *
  * So that a switch need not read gigabytes, two things are trusted under stated conditions: the
  * digest of a checkpoint's component, while device, inode, size, modification and change time of its
@@ -39,9 +43,12 @@ struct pack_store {
     char folder[PACK_PATH_BYTES - 64]; /* "": packs are off */
     char boot[40];                     /* identifies the current start of the machine */
     char off_reason[256];              /* why packs are off; "" where they are on */
+    uint64_t limit_bytes;              /* of all packs; 0: pack_room.h's default */
     /* Receives a sentence about what happened to a pack: "the pack of unet is damaged
      * ...". May be NULL. */
     void (*say)(void *cookie, const char *line);
+    /* The same for what is no trouble: packs are made for the first time, or make room. May be NULL. */
+    void (*note)(void *cookie, const char *line);
     void *say_cookie;
 };
 
@@ -67,8 +74,9 @@ void pack_store_remember(const struct pack_store *store,
 void pack_store_path(const struct pack_store *store, const struct pack_key *key,
                      char path[static PACK_PATH_BYTES]);
 
-/* Open the pack of this key. *is_checked: its data need not be read before they are used. Errors:
- * DR_NOT_FOUND; DR_CORRUPT: it was damaged and is removed; DR_IO. */
+/* Open the pack of this key, and hold it until it is closed: it is not removed to make room meanwhile.
+ * *is_checked: its data need not be read before they are used. Errors: DR_NOT_FOUND; DR_CORRUPT: it
+ * was damaged and is removed; DR_IO. */
 enum dr_code pack_store_find(const struct pack_store *store, const struct pack_key *key,
                              struct pack *pack, bool *is_checked,
                              struct dr_error *err) DR_MUST_CHECK;
@@ -94,9 +102,9 @@ struct pack_draft {
 };
 #define PACK_DRAFT_INIT ((struct pack_draft){.descriptor = -1})
 
-/* Takes the lock and allocates the disk space; after that, writing the data cannot fail for lack of
- * space. A twentieth of the disk, at most 1 GiB, is left free. Errors: DR_BUSY (another process is
- * making a pack from this component: wait, then try again), DR_IO (no space: needed and free bytes). */
+/* Takes the lock, makes room (pack_room.h) and allocates the disk space; after that, writing the data
+ * cannot fail for lack of space. Errors: DR_BUSY (another process is making a pack from this component:
+ * wait, then try again), DR_IO (no space, or beyond the limit: needed and free bytes). */
 enum dr_code pack_store_draft(const struct pack_store *store,
                               const struct component_index *index,
                               const uint8_t layout[DIGEST_BYTES], size_t data_bytes,
@@ -118,13 +126,15 @@ void pack_draft_discard(struct pack_draft *draft); /* a closed one is fine */
 struct pack_listing {
     char path[PACK_PATH_BYTES];
     char source[PACK_SOURCE_BYTES];
-    uint64_t bytes; /* of the file */
-    int64_t used_s; /* when it was used last: seconds since 1970 */
+    uint64_t bytes;  /* of the file */
+    int64_t used_ns; /* when it was used last: since 1970 */
     bool is_checked;
     bool is_leftover; /* a draft that no process is writing any more */
     bool is_being_made;
+    bool is_in_use;  /* a process has it open for its weights */
     bool is_damaged; /* it was read and is damaged; a problem without this may be a read
                      * error */
+    bool goes;       /* pack_room_choose's */
     struct pack_key key; /* zeros for drafts and damaged ones */
     char problem[256];   /* "" or its defect */
 };
@@ -142,15 +152,10 @@ enum dr_code pack_store_verify(const struct pack_store *store,
                                const struct component_progress *progress,
                                struct dr_error *err) DR_MUST_CHECK;
 
-/* Removes leftovers and damaged packs, then the least recently used packs until at most keep_bytes
- * remain; also marks without a pack, and origins that are older than 90 days (with keep_bytes 0: all). A
- * pack that a process has mapped stays readable to that process. */
-struct pack_prune {
-    uint64_t removed_bytes, kept_bytes;
-    size_t removed_count, kept_count;
-};
-enum dr_code pack_store_prune(const struct pack_store *store, uint64_t keep_bytes,
-                              struct pack_prune *result,
-                              struct dr_error *err) DR_MUST_CHECK;
+/* The pack of this path is gone: so is what was recorded of it. */
+void pack_store_forget(const char *pack_path);
+
+/* Removes marks without a pack, unfinished records, and origins that are older than 90 days, or all. */
+void pack_store_remove_orphans(const struct pack_store *store, bool all_origins);
 
 #endif

@@ -11,22 +11,8 @@
 
 #include "base/fault_fixture.h"
 #include "check.h"
-#include "pack_folder.h"
-#include "scratch_folder.h"
-
-enum {
-    DATA_BYTES = 100000
-};
-
-static struct pack_store store;
-static struct dr_error problem;
-static uint8_t layout[DIGEST_BYTES] = {7};
-static uint8_t digests[1][DIGEST_BYTES];
-
-/* A component of one file, whose identity is what it is now. */
-static struct tensor_shard shard;
-static struct tensor_file file;
-static struct component_index source;
+#include "weights/pack_room.h"
+#include "weights/pack_store_fixture.h"
 
 /* Longer than the ticks in which some kernels count change times. */
 static void wait_for_tick(void)
@@ -35,50 +21,15 @@ static void wait_for_tick(void)
     (void)nanosleep(&time, NULL);
 }
 
-static void look_at_source(void)
-{
-    const int descriptor = open(shard.path, O_RDONLY);
-    check_int(file_identity_read(&shard.identity, descriptor, shard.path, &problem), ==,
-              DR_OK);
-    (void)close(descriptor);
-}
-
-static struct pack_key key_number(int number)
-{
-    struct pack_key key = {.content = {(uint8_t)number}};
-    memcpy(key.layout, layout, sizeof layout);
-    return key;
-}
-
 static bool is_file(const char *path)
 {
     return access(path, F_OK) == 0;
 }
 
-/* Make the pack of a key, with data of one repeated byte. */
-static void make_pack(int number, size_t data_bytes)
-{
-    struct pack_draft draft;
-    struct pack pack;
-    const struct pack_key key = key_number(number);
-    unsigned char *const data = calloc(1, data_bytes);
-    check_int(pack_store_draft(&store, &source, layout, data_bytes, &draft, &problem),
-              ==, DR_OK);
-    check_int(pwrite(draft.descriptor, data, data_bytes, (off_t)draft.data_offset), ==,
-              data_bytes);
-    pack_section_digest(data, data_bytes, 0, digests[0]);
-    check_int(pack_store_commit(&store, &draft, &key,
-                                (const uint8_t(*)[DIGEST_BYTES])digests, &source, &pack,
-                                &problem),
-              ==, DR_OK);
-    pack_close(&pack);
-    free(data);
-}
-
 static void remove_all(void)
 {
     struct pack_prune pruned;
-    check_int(pack_store_prune(&store, 0, &pruned, &problem), ==, DR_OK);
+    check_int(pack_room_prune(&store, 0, &pruned, &problem), ==, DR_OK);
     check_int(pruned.kept_count, ==, 0);
 }
 
@@ -362,17 +313,6 @@ static void every_failure_leaves_nothing(void)
 
 /* ---- looking after it ---- */
 
-static void use_at(int number, time_t when)
-{
-    char path[PACK_PATH_BYTES];
-    const struct pack_key key = key_number(number);
-    pack_store_path(&store, &key, path);
-    const size_t length = strlen(path);
-    (void)snprintf(path + length - strlen(".pack"), 16, ".checked");
-    const struct timespec times[2] = {{.tv_sec = when}, {.tv_sec = when}};
-    check_int(utimensat(AT_FDCWD, path, times, 0), ==, 0);
-}
-
 static void what_was_used_longest_ago_goes_first(void)
 {
     struct pack_listing *list = NULL;
@@ -390,7 +330,7 @@ static void what_was_used_longest_ago_goes_first(void)
     for (size_t i = 0; i < count; ++i)
         check(list[i].is_checked && !list[i].problem[0] && list[i].bytes == each);
     free(list);
-    check_int(pack_store_prune(&store, 3 * each + 1, &pruned, &problem), ==, DR_OK);
+    check_int(pack_room_prune(&store, 3 * each + 1, &pruned, &problem), ==, DR_OK);
     check_int(pruned.removed_count, ==, 1);
     check_int(pruned.removed_bytes, ==, each);
     check_int(pruned.kept_bytes, ==, 3 * each);
@@ -398,7 +338,7 @@ static void what_was_used_longest_ago_goes_first(void)
     char path[PACK_PATH_BYTES];
     pack_store_path(&store, &third, path);
     check(!is_file(path));
-    check_int(pack_store_prune(&store, each, &pruned, &problem), ==, DR_OK);
+    check_int(pack_room_prune(&store, each, &pruned, &problem), ==, DR_OK);
     check_int(pruned.kept_count, ==, 1);
     pack_store_path(&store, &second, path);
     check(is_file(path));
@@ -431,7 +371,7 @@ static void what_is_no_good_goes_always(void)
             check_has(list[i].problem, "has 5000 bytes instead of");
     free(list);
     check(is_file(path)); /* looking removes nothing */
-    check_int(pack_store_prune(&store, UINT64_MAX, &pruned, &problem), ==, DR_OK);
+    check_int(pack_room_prune(&store, UINT64_MAX, &pruned, &problem), ==, DR_OK);
     check_int(pruned.removed_count, ==, 1);
     check_int(pruned.kept_count, ==, 1);
     check(!is_file(path) && !is_file(stray));
@@ -449,7 +389,7 @@ static void what_cannot_be_read_is_not_pruned(void)
     make_pack(1, DATA_BYTES);
     pack_store_path(&store, &key, path);
     fault_arm(1U << FAULT_READ, 1, FAULT_FROM_THEN_ON);
-    check_int(pack_store_prune(&store, UINT64_MAX, &pruned, &problem), ==, DR_OK);
+    check_int(pack_room_prune(&store, UINT64_MAX, &pruned, &problem), ==, DR_OK);
     check(fault_has_struck());
     fault_disarm();
     check_int(pruned.removed_count, ==, 0);
@@ -463,12 +403,7 @@ int main(void)
     pack_store_open(&store, pack_folder());
     if (strstr(store.off_reason, "lies in memory")) return check_skip(store.off_reason);
     check_str(store.off_reason, "");
-    shard.path = scratch_path("a.safetensors");
-    shard.descriptor = -1;
-    scratch_write(shard.path, "original", 8);
-    file = (struct tensor_file){.path = shard.path, .shards = &shard, .shard_count = 1};
-    source = (struct component_index){.role = ROLE_VAE, .file = &file};
-    look_at_source();
+    begin_source();
     check_run(the_folder_must_be_ones_own);
     check_run(an_origin_is_its_files_as_they_are);
     check_run(a_damaged_origin_is_none);

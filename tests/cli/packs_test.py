@@ -104,27 +104,87 @@ class Packs(Case):
         answer, code = self.ask("packs", "--packs", place / "packs")
         self.assertEqual((answer["error"]["code"], code), ("not_found", 3))
 
+    def test_said_once(self):
+        first, second = (self.run_program(*GENERATE, "--packs", self.packs, "-o", name, "--seed", "2") for name in ("a.png", "b.png"))
+        for words in ("cached as packs", " MiB in " + str(self.packs), "--packs off", "limit"):
+            self.assertIn(words, first.stderr)
+        self.assertNotIn("warning", first.stderr)
+        self.assertNotIn("packs", second.stderr)
+
+    def prune(self, *arguments):
+        return self.ask("packs", "prune", *arguments, "--packs", self.packs)
+
     def test_prune(self):
         self.assertEqual(self.run_program(*GENERATE, "--packs", self.packs, "-o", "a.png").returncode, 0)
-        answer, code = self.ask("packs", "prune", "--packs", self.packs)
+        packs = self.listed()
+        total = sum(pack["bytes"] for pack in packs)
+        # Within the limit nothing goes, so nobody has to be asked.
+        for keep in ([], ["--keep", "1T"]):
+            answer, code = self.prune(*keep)
+            self.assertEqual((code, answer["removed_count"], answer["kept_bytes"]), (0, 0, total))
+        # Nobody can be asked: what would go is told, and nothing goes.
+        answer, code = self.prune("--keep", str(total - 1))
         self.assertEqual((answer["error"]["code"], code), ("bad_input", 2))
-        self.check_sentence(answer["error"]["message"], ["--keep"])
-        total = sum(pack["bytes"] for pack in self.listed())
-        answer, _ = self.ask("packs", "prune", "--keep", "1T", "--packs", self.packs)
-        self.assertEqual((answer["removed_count"], answer["kept_bytes"]), (0, total))
-        answer, _ = self.ask("packs", "prune", "--keep", str(total - 1), "--packs", self.packs)
+        self.check_sentence(answer["error"]["message"], ["--yes", "1 pack"])
+        self.assertEqual([pack["path"] for pack in answer["would_remove"]], [packs[-1]["path"]])
+        done = self.run_program("packs", "prune", "--keep", "0", "--packs", self.packs)
+        self.assertEqual(done.returncode, 2)
+        for pack in packs:
+            self.assertIn(pack["name"][:12], done.stderr)
+        self.assertEqual(len(self.listed()), len(packs))
+        answer, _ = self.prune("--keep", str(total - 1), "--yes")
         self.assertGreaterEqual(answer["removed_count"], 1)
-        answer, _ = self.ask("packs", "prune", "--keep", "0", "--packs", self.packs)
+        answer, _ = self.prune("--keep", "0", "-y")
         self.assertEqual(answer["kept_count"], 0)
         self.assertEqual([name for name in os.listdir(self.packs) if name.endswith((".pack", ".checked", ".building"))], [])
-        for words in (["purge"], ["list", "--keep", "1G"]):
+        for words in (["purge"], ["list", "--keep", "1G"], ["list", "all"], ["rm"]):
             _, code = self.ask("packs", *words, "--packs", self.packs)
             self.assertEqual(code, 2)
+
+    def test_a_person_is_asked(self):
+        self.assertEqual(self.run_program(*GENERATE, "--packs", self.packs, "-o", "a.png").returncode, 0)
+        for said, count in (("\n", 3), ("n\n", 3), ("y\n", 0)):
+            ours, theirs = os.openpty()
+            os.write(ours, said.encode())
+            process = subprocess.Popen([DARKROOM, "packs", "prune", "--keep", "0", "--packs", self.packs], env=ENVIRONMENT,
+                                       stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs)
+            os.close(theirs)
+            shown = b""
+            while b"[y/N]" not in shown:
+                shown += os.read(ours, 4096)
+            process.wait()
+            os.close(ours)
+            self.assertIn(b"unet of ", shown)
+            self.assertEqual(len(self.listed()), count)
+
+    def test_remove_by_name(self):
+        make("first.safetensors", "--seed", "4")
+        make("other.safetensors", "--seed", "5")
+        for model in ("first", "other"):
+            done = self.run_program("generate", "-m", HOME / f"{model}.safetensors", *GENERATE[3:], "--packs", self.packs, "-o", "a.png")
+            self.assertEqual(done.returncode, 0, done)
+        packs = self.listed()
+        self.assertEqual(len(packs), 6)
+        answer, code = self.ask("packs", "rm", packs[0]["name"][:8], "--packs", self.packs)
+        self.assertEqual((code, answer["removed_count"], answer["kept_count"]), (0, 1, 5))
+        shell = self.open_shell("one")
+        self.succeed(shell, f"model {HOME / 'first.safetensors'}")
+        self.assertEqual(sum(pack.get("in_use", False) for pack in self.listed()), 3)
+        answer, code = self.ask("packs", "rm", "first", "--packs", self.packs)
+        self.assertEqual((answer["error"]["code"], len(self.listed())), ("busy", 5))
+        answer, code = self.prune("--keep", "0", "--yes")  # what is in use stays
+        self.assertEqual((code, answer["kept_count"], answer["in_use_count"]), (0, 3, 3))
+        self.succeed(shell, LINE + " -o b.png")
+        shell.kill()
+        answer, code = self.ask("packs", "rm", "first", "--packs", self.packs)
+        self.assertEqual((code, answer["removed_count"]), (0, 3))
+        answer, code = self.ask("packs", "rm", "first", "--packs", self.packs)
+        self.assertEqual((answer["error"]["code"], code), ("not_found", 3))
 
     def test_kill_while_they_are_made(self):
         moments = random.Random(20261125)
         for turn in range(8):
-            self.ask("packs", "prune", "--keep", "0", "--packs", self.packs)
+            self.prune("--keep", "0", "--yes")
             process = subprocess.Popen([DARKROOM, *GENERATE, "--packs", self.packs, "-o", f"{turn}.png"],
                                        cwd=self.folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(moments.uniform(0.0, 0.5))
