@@ -791,7 +791,7 @@ struct dr_pack_info {
     char path[DR_PATH_BYTES];
     char source[DR_TEXT_BYTES];  /* "vae of /models/a.safetensors" */
     char problem[DR_TEXT_BYTES]; /* "" or its defect */
-    char name[48];               /* of dr_packs_remove: "3f2a..." */
+    char name[16];               /* for dr_packs_remove: "3f2a0c1b9d7e" */
     enum dr_pack_state state;
     uint64_t bytes;
     int64_t used_s; /* last use: seconds since 1970 */

@@ -64,6 +64,11 @@ static enum dr_code verify(const struct pack_store *store, struct pack_listing *
     return code;
 }
 
+enum {
+    LEAST_DIGITS = 4, /* of a pack's name where one is named */
+    SHOWN_DIGITS = 12
+};
+
 static void describe(const struct pack_listing *item, struct dr_pack_info *info)
 {
     *info = (struct dr_pack_info){.state = state_of(item),
@@ -72,7 +77,7 @@ static void describe(const struct pack_listing *item, struct dr_pack_info *info)
                                   .in_use = item->is_in_use,
                                   .goes = item->goes};
     (void)snprintf(info->path, sizeof info->path, "%s", item->path);
-    (void)snprintf(info->name, sizeof info->name, "%.*s", (int)PACK_NAME_DIGITS,
+    (void)snprintf(info->name, sizeof info->name, "%.*s", SHOWN_DIGITS,
                    path_name(item->path));
     (void)snprintf(info->source, sizeof info->source, "%s", item->source);
     (void)snprintf(info->problem, sizeof info->problem, "%s", item->problem);
@@ -170,10 +175,6 @@ enum dr_code dr_packs_prune(const char *folder, uint64_t keep_bytes,
 }
 
 /* ---- by name ------------------------------------------------------------------------------ */
-
-enum {
-    LEAST_DIGITS = 4 /* of a pack's name */
-};
 
 /* Is it the beginning of the pack's name, or its path? */
 static bool is_named(const struct pack_listing *item, const char *name)

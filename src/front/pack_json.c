@@ -37,7 +37,7 @@ void pack_json_add_list(json_t *answer, const struct dr_pack_list *list)
     member_set_text(answer, "folder", list->folder);
     member_set_bytes(answer, "bytes", list->bytes);
     member_set_bytes(answer, "limit_bytes", list->limit_bytes);
-    member_set_text(answer, "limit", list->limit_text);
+    member_set_text(answer, "limit_reason", list->limit_text);
     member_set(answer, "packs", packs);
 }
 

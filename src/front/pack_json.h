@@ -1,6 +1,6 @@
 /* pack_json — the packs in a folder, and what pruning them did.
  *
- *     "folder":"...", "bytes":..., "limit_bytes":..., "limit":"40.0 GiB, the default",
+ *     "folder":"...", "bytes":..., "limit_bytes":..., "limit_reason":"40.0 GiB, the default",
  *     "packs":[{"name":"3f2a...", "source":"vae of a.safetensors", "state":"ready", "bytes":...,
  *               "used":"2026-11-25 09:30", "in_use":true, "path":"...", "problem":"..."}, ...]
  *

@@ -40,7 +40,7 @@ static void lists_packs(void)
                                       .limit_text = "9 B"};
     check_str(
         listed(&list),
-        "{'folder':'/c','bytes':4096,'limit_bytes':9,'limit':'9 B','packs':["
+        "{'folder':'/c','bytes':4096,'limit_bytes':9,'limit_reason':'9 B','packs':["
         "{'name':'1a','source':'vae of /m/a\xEF\xBF\xBD.sft','state':'ready','bytes':4096,"
         "'used':'2026-11-25 09:30','in_use':true,'path':'/c/1\xEF\xBF\xBD.pack'},"
         "{'name':'','source':'','state':'being made','bytes':0,"
@@ -58,7 +58,7 @@ static void an_empty_folder_is_a_list(void)
 {
     const struct dr_pack_list list = {.folder = "/c"};
     check_str(listed(&list),
-              "{'folder':'/c','bytes':0,'limit_bytes':0,'limit':'','packs':[]}");
+              "{'folder':'/c','bytes':0,'limit_bytes':0,'limit_reason':'','packs':[]}");
 }
 
 static void says_what_was_pruned(void)
