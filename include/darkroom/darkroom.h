@@ -450,21 +450,27 @@ struct dr_preview {
     const float *latents;       /* [4, height, width], borrowed for the call */
 };
 
+/* dr_generate_options.cfg: not given. */
+#define DR_CFG_DEFAULT (-1.0)
+
+/* What is not given (width, height, steps: 0; cfg: DR_CFG_DEFAULT; sampler, scheduler: NULL) is taken from the
+ * checkpoint's metadata (darkroom.default.size, .steps, .cfg, .sampler, .scheduler), else from its family: 20 steps,
+ * cfg 7, euler-a, and 512x512 for SD1.x or 1024x1024 for SDXL. A checkpoint's scheduler applies with its own sampler. */
 struct dr_generate_options {
     const char *prompt;
     const char
         *negative; /* NULL: none. SD1.x then encodes "", SDXL uses a zero embedding */
     const char *output; /* .png, .jpg or .safetensors; NULL: only the image callback */
-    int32_t width, height; /* 0: 512 (SDXL 1024), or the size of init; multiples of 8 */
+    int32_t width, height; /* 0: the size of init, else not given; multiples of 8 */
     /* SDXL size conditioning, in pixels; 0: the picture's size, no crop. */
     int32_t original_width, original_height;
     int32_t crop_left, crop_top;
     int32_t target_width, target_height;
-    uint64_t seed; /* of the first picture; the default is dr_random_seed() */
-    int32_t steps;
-    double cfg;
-    const char *sampler;   /* CLI.md's names */
-    const char *scheduler; /* NULL: the sampler's default */
+    uint64_t seed;         /* of the first picture; the default is dr_random_seed() */
+    int32_t steps;         /* 0: not given */
+    double cfg;            /* DR_CFG_DEFAULT: not given */
+    const char *sampler;   /* dr_sampler_name's; NULL: not given */
+    const char *scheduler; /* NULL: not given */
     enum dr_prediction prediction;
     int32_t clip_skip; /* as A1111 counts: 1 = none */
     enum dr_rng rng;
@@ -847,6 +853,14 @@ DR_API enum dr_code dr_packs_remove(const char *folder, const char *name,
 
 /* ---- looking at files ------------------------------------------------------------------ */
 
+/* What a job with this checkpoint has where its options give nothing: see struct dr_generate_options. */
+struct dr_defaults {
+    int32_t width, height; /* 0: the file has no UNet, and the rest is not set */
+    int32_t steps;
+    double cfg;
+    char sampler[16], scheduler[16];
+};
+
 struct dr_inspection {
     struct dr_model_info model;
     char format[64]; /* "safetensors", "sharded safetensors" */
@@ -865,6 +879,7 @@ struct dr_inspection {
      * without DR_LOAD_FORCE. Warnings do not cause a refusal. */
     char **refused, **warnings;
     size_t refused_count, warning_count;
+    struct dr_defaults defaults;
     struct {
         char *key, *text;
     } * metadata;

@@ -47,9 +47,9 @@ static const struct option table[] = {
     {"output", 'o', TEXT, AT(output), FOR_GENERATE | CODECS, "FILE",
      "output file: .png or .jpg for pictures, .safetensors or .sft for latents (default of generate: darkroom-SEED.png)"},
     {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE, "PIXELS",
-     "width, a multiple of 8 (default: the width of the input picture, else 512, or 1024 for SDXL)"},
+     "width, a multiple of 8 (default: the input picture's, the checkpoint's, else 512, or 1024 for SDXL)"},
     {"height", 'H', INT32, AT(height), JOBS | FOR_ENCODE, "PIXELS",
-     "height, a multiple of 8 (default: the height of the input picture, else 512, or 1024 for SDXL)"},
+     "height, a multiple of 8 (default: the input picture's, the checkpoint's, else 512, or 1024 for SDXL)"},
     {"original-size", 0, PAIR, AT(original), JOBS, "WxH",
      "SDXL size conditioning: the original size (default: the size of the new picture)"},
     {"crop", 0, PAIR, AT(crop), JOBS, "X,Y",
@@ -58,12 +58,12 @@ static const struct option table[] = {
      "SDXL size conditioning: the target size (default: the size of the new picture)"},
     {"seed", 's', SEED, AT(seed), FOR_GENERATE, "N",
      "seed of the first picture's noise (default -1: a random seed)"},
-    {"steps", 0, INT32, AT(steps), JOBS, "N", "sampling steps (default 20)"},
-    {"cfg", 0, REAL, AT(cfg), JOBS, "X", "guidance scale; 1 turns guidance off (default 7)"},
+    {"steps", 0, INT32, AT(steps), JOBS, "N", "sampling steps (default: the checkpoint's, else 20)"},
+    {"cfg", 0, REAL, AT(cfg), JOBS, "X", "guidance scale; 1 turns guidance off (default: the checkpoint's, else 7)"},
     {"sampler", 0, TEXT, AT(sampler), JOBS, "NAME",
-     "sampler: euler, euler-a (default), heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm"},
+     "sampler: euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm (default: the checkpoint's, else euler-a)"},
     {"scheduler", 0, TEXT, AT(scheduler), JOBS, "NAME",
-     "noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing (default normal; for ddim leading)"},
+     "noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing (default: the checkpoint's, else normal; for ddim leading)"},
     {"prediction", 0, WORD, AT(prediction), JOBS, "auto|eps|v",
      "what the UNet predicts: eps (noise) or v (velocity) (default auto: read from the checkpoint)"},
     {"clip-skip", 0, INT32, AT(clip_skip), JOBS, "N",
@@ -318,6 +318,23 @@ static enum dr_code store(struct options *options, const struct option *option,
     return DR_OK;
 }
 
+/* What the library takes for "not given" is no value that can be given. */
+static enum dr_code check_given(const struct options *options,
+                                const struct option *option, const char *text,
+                                struct dr_error *err)
+{
+    const size_t offset = option->offset;
+    const char *least = NULL;
+    if ((offset == AT(width) && options->width == 0) ||
+        (offset == AT(height) && options->height == 0))
+        least = "64";
+    if (offset == AT(steps) && options->steps == 0) least = "1";
+    if (offset == AT(cfg) && options->cfg == DR_CFG_DEFAULT) least = "0";
+    return least ? fail(err, "--%s: %.80s is out of range; the minimum is %s",
+                        option->name, text, least)
+                 : DR_OK;
+}
+
 static const struct option *find_long(const char *name, size_t length)
 {
     for (int i = 0; i < TABLE_COUNT; ++i)
@@ -394,7 +411,8 @@ static enum dr_code take_option(struct options *options, unsigned command, int c
         value = words[++*idx];
     }
     note_given(options, option);
-    return store(options, option, value, err);
+    const enum dr_code stored = store(options, option, value, err);
+    return stored == DR_OK ? check_given(options, option, value, err) : stored;
 }
 
 static bool is_negative_number(const char *word)

@@ -248,7 +248,7 @@ static inline unsigned char *read_file(const char *path, size_t *bytes)
 {
     FILE *const file = fopen(path, "rb");
     enum {
-        MOST_BYTES = 16 << 20
+        MOST_BYTES = 32 << 20
     };
     unsigned char *const data = malloc(MOST_BYTES);
     *bytes = file && data ? fread(data, 1, MOST_BYTES, file) : 0;

@@ -248,6 +248,9 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
             .profile = outcome.profile,
         };
         warn_of_cuts(engine, want, result);
+        if (want->warning[0])
+            append_sentence(result->warnings, sizeof result->warnings, "%s",
+                            want->warning);
         if (outcome.warning[0])
             append_sentence(result->warnings, sizeof result->warnings, "%s",
                             outcome.warning);

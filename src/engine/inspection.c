@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "job/defaults.h"
 #include "switch/vae_resolution.h"
 
 static enum dr_code copy_metadata(const struct tensor_file *file,
@@ -67,6 +68,27 @@ static void describe_meaning(const struct checkpoint *checkpoint,
     out->zero_terminal_snr = meaning->zero_terminal_snr;
     (void)snprintf(out->schedule_source, sizeof out->schedule_source, "%s",
                    meaning->schedule_source);
+}
+
+static void describe_defaults(const struct checkpoint *checkpoint,
+                              struct dr_inspection *out)
+{
+    const struct job_defaults family = job_defaults_of_family(checkpoint->family);
+    struct job_defaults defaults = job_defaults_none();
+    char warning[DR_TEXT_BYTES];
+    if (checkpoint->components[ROLE_UNET].count == 0) return;
+    job_defaults_fill_from_file(&defaults, &checkpoint->file, warning);
+    job_defaults_fill(&defaults, &family);
+    out->defaults = (struct dr_defaults){.width = defaults.width,
+                                         .height = defaults.height,
+                                         .steps = defaults.steps,
+                                         .cfg = defaults.cfg};
+    (void)snprintf(out->defaults.sampler, sizeof out->defaults.sampler, "%s",
+                   defaults.sampler);
+    (void)snprintf(out->defaults.scheduler, sizeof out->defaults.scheduler, "%s",
+                   defaults.scheduler ? defaults.scheduler
+                                      : dr_sampler_schedule(defaults.sampler, 0));
+    if (warning[0]) add_text(&out->warnings, &out->warning_count, warning);
 }
 
 static struct dr_component_info *find_component(struct dr_model_info *model,
@@ -190,6 +212,7 @@ enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *optio
     engine_describe_model(&checkpoint, path, &inspection->model);
     describe_lacks(&checkpoint, &inspection->model);
     describe_meaning(&checkpoint, inspection);
+    describe_defaults(&checkpoint, inspection);
     (void)snprintf(inspection->format, sizeof inspection->format, "%s",
                    checkpoint.file.format);
     for (size_t i = 0; i < checkpoint.file.shard_count; ++i)

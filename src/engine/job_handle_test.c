@@ -139,9 +139,10 @@ static void options_are_checked_when_they_can_be(void)
     struct dr_generate_options bad[6];
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i)
         bad[i] = options_for("bad.png");
-    bad[0].steps = 0;
+    bad[0].steps = -1;
     bad[1].sampler = "none";
     bad[2].width = 65;
+    bad[3].sampler = "euler-a";
     bad[3].scheduler = "lcm";
     bad[4].bits = 9;
     bad[5].output = in_root("bad.txt");

@@ -71,13 +71,13 @@ static void bad_numbers(struct dr_engine *engine)
         options.height = sizes[i].height;
         refuse(engine, &options, DR_BAD_INPUT, sizes[i].side, sizes[i].number);
     }
-    static const double cfgs[] = {NAN, INFINITY, -1.0, 1001.0};
+    static const double cfgs[] = {NAN, INFINITY, -2.0, 1001.0};
     for (size_t i = 0; i < sizeof cfgs / sizeof *cfgs; ++i) {
         struct dr_generate_options options = good();
         options.cfg = cfgs[i];
         refuse(engine, &options, DR_BAD_INPUT, "cfg", "0 to 1000");
     }
-    static const int32_t steps[] = {0, -3, 1001, INT32_MAX};
+    static const int32_t steps[] = {-1, -3, 1001, INT32_MAX};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; ++i) {
         struct dr_generate_options options = good();
         options.steps = steps[i];
@@ -108,7 +108,7 @@ static void bad_samplers(struct dr_engine *engine)
     struct dr_generate_options options = good();
     options.sampler = "eular";
     refuse(engine, &options, DR_BAD_INPUT, "\"eular\"", "euler, euler-a, heun");
-    options.sampler = NULL;
+    options.sampler = "";
     refuse(engine, &options, DR_BAD_INPUT, "sampler", "unipc");
     options = good();
     options.scheduler = "karas";
@@ -740,9 +740,68 @@ static void what_a_killed_writer_left_is_swept(void)
     dr_engine_close(&engine);
 }
 
+/* The generation parameters of a picture that is made with what the checkpoint says, but for `steps`. */
+static const char *made_by_default(struct dr_engine *engine, int32_t steps,
+                                   struct dr_generate_result *result)
+{
+    static char kept[4096];
+    struct dr_generate_options options = dr_generate_options_default();
+    char *text = NULL;
+    options.prompt = "a red circle";
+    options.output = in_root("default.png");
+    options.steps = steps;
+    check_int(dr_engine_generate(engine, &options, result, &problem), ==, DR_OK);
+    check_int(dr_read_parameters(in_root("default.png"), &text, &problem), ==, DR_OK);
+    (void)snprintf(kept, sizeof kept, "%s", text ? text : "");
+    free(text);
+    return kept;
+}
+
+/* A checkpoint's metadata has the defaults; an option wins; a value of no use is not used, and reported. */
+static void a_checkpoint_has_its_own_defaults(void)
+{
+    struct dr_engine *engine = open_engine();
+    struct dr_generate_result result;
+    struct dr_inspection inspection;
+    copy_with_metadata("a.safetensors", "says.safetensors",
+                       "\"darkroom.default.size\":\"72x64\","
+                       "\"darkroom.default.steps\":\"3\","
+                       "\"darkroom.default.cfg\":\"2.5\","
+                       "\"darkroom.default.sampler\":\"ddim\","
+                       "\"darkroom.default.scheduler\":\"trailing\",");
+    copy_with_metadata("a.safetensors", "nonsense.safetensors",
+                       "\"darkroom.default.size\":\"72x64\","
+                       "\"darkroom.default.steps\":\"2\","
+                       "\"darkroom.default.cfg\":\"lots\",");
+    load(engine, "says.safetensors");
+    check_has(made_by_default(engine, 0, &result),
+              "Steps: 3, Sampler: DDIM, Schedule type: ");
+    check_has(made_by_default(engine, 0, &result), "CFG scale: 2.5");
+    check_int(result.width, ==, 72);
+    check_int(result.height, ==, 64);
+    check_str(result.warnings, "");
+    dr_generate_result_free(&result);
+    check_has(made_by_default(engine, 4, &result), "Steps: 4, Sampler: DDIM");
+    dr_generate_result_free(&result);
+    load(engine, "nonsense.safetensors");
+    check_has(made_by_default(engine, 0, &result), "CFG scale: 7");
+    check_has(result.warnings, "darkroom.default.cfg \"lots\", which is not used");
+    dr_generate_result_free(&result);
+    check_int(dr_inspect(in_root("nonsense.safetensors"), NULL, &inspection, &problem),
+              ==, DR_OK);
+    check_int(inspection.defaults.width, ==, 72);
+    check_int(inspection.defaults.steps, ==, 2);
+    check_str(inspection.defaults.sampler, "euler-a");
+    check_str(inspection.defaults.scheduler, "normal");
+    check_int(inspection.warning_count, ==, 1);
+    dr_inspection_free(&inspection);
+    dr_engine_close(&engine);
+}
+
 int main(void)
 {
     fixture_begin();
+    check_run(a_checkpoint_has_its_own_defaults);
     check_run(every_bad_option_is_refused);
     check_run(bad_calls_of_the_codec_are_refused);
     check_run(a_checkpoint_is_usable_for_what_it_has);

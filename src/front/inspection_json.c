@@ -1,5 +1,7 @@
 #include "front/inspection_json.h"
 
+#include <stdio.h>
+
 #include "front/component_json.h"
 #include "front/member.h"
 
@@ -59,6 +61,21 @@ static void add_meaning(json_t *answer, const struct dr_inspection *inspection)
                    texts(inspection->warnings, inspection->warning_count));
 }
 
+/* The options that a job has where it gives none. */
+static json_t *defaults_of(const struct dr_defaults *defaults)
+{
+    char size[32];
+    json_t *const object = json_object();
+    (void)snprintf(size, sizeof size, "%dx%d", (int)defaults->width,
+                   (int)defaults->height);
+    member_set_text(object, "size", size);
+    member_set_integer(object, "steps", defaults->steps);
+    member_set_real(object, "cfg", defaults->cfg);
+    member_set_text(object, "sampler", defaults->sampler);
+    member_set_text(object, "scheduler", defaults->scheduler);
+    return object;
+}
+
 static void add_vae_neighbours(json_t *answer, const struct dr_inspection *inspection)
 {
     json_t *const automatic = json_object();
@@ -89,6 +106,8 @@ void inspection_json_add(json_t *answer, const struct dr_inspection *inspection)
     }
     if (model->lacks[0]) member_set_text(answer, "lacks", model->lacks);
     add_meaning(answer, inspection);
+    if (inspection->defaults.width)
+        member_set(answer, "defaults", defaults_of(&inspection->defaults));
     json_t *const digests = digests_of(inspection);
     if (json_object_size(digests) > 0)
         (void)json_object_set(answer, "digests", digests);

@@ -4,7 +4,8 @@
  *     "components":[...], "ignored":{"tensor_count":..., "bytes":...}, "lacks":"...", "unsupported":"...",
  *     "prediction":{"type":"epsilon", "source":"default"},
  *     "schedule":{"betas":"...", "zero_terminal_snr":false, "source":"..."},
- *     "refused":["..."], "warnings":["..."], "digests":{"unet":"...", ...}, "metadata":{...},
+ *     "refused":["..."], "warnings":["..."],
+ *     "defaults":{"size":"512x512", "steps":20, "cfg":7.0, "sampler":"euler-a", "scheduler":"normal"}, "digests":{"unet":"...", ...}, "metadata":{...},
  *     "vae_neighbours":["..."], "automatic":{"active":"base", "path":"", "reason":"..."}
  *
  * components: component_json.h, each with its digest where digests were asked for. path, family, format, file_bytes,

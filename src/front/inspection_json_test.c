@@ -38,7 +38,7 @@ static void has_every_field(void)
                   .family = "sd15",
                   .component_count = 1,
                   .components = &part,
-                  .lacks = "no VAE"},
+                  .lacks = "no VAE"     },
         .format = "safetensors",
         .file_bytes = 1000,
         .tensor_count = 5,
@@ -53,6 +53,12 @@ static void has_every_field(void)
         .refused_count = 1,
         .warnings = warnings,
         .warning_count = 1,
+        .defaults = { .width = 128,
+                  .height = 64,
+                  .steps = 9,
+                  .cfg = 4.5,
+                  .sampler = "ddim",
+                  .scheduler = "leading"},
         .vae_neighbours = neighbours,
         .vae_neighbour_count = 1,
         .automatic = "/m/a.vae.pt",
@@ -76,7 +82,8 @@ static void has_every_field(void)
         "'schedule':{'betas':'scaled_linear, 0.00085 to 0.012, 1000 steps',"
         "'zero_terminal_snr':true,'source':'another key'},"
         "'refused':['a marker'],'warnings':['a key\xEF\xBF\xBD'],"
-        "'digests':{'unet':'ab12'},"
+        "'defaults':{'size':'128x64','steps':9,'cfg':4.5,'sampler':'ddim',"
+        "'scheduler':'leading'},'digests':{'unet':'ab12'},"
         "'metadata':{'name\xEF\xBF\xBD':'so\xEF\xBF\xBDso','plain':''},"
         "'vae_neighbours':['/m/a.vae.pt'],"
         "'automatic':{'active':'override','path':'/m/a.vae.pt',"

@@ -64,7 +64,8 @@ struct job_request {
     const char *prompt, *negative; /* JOB_GENERATE: never NULL */
     double strength;
     int32_t bits, quality;
-    bool profile; /* time each operator of the networks */
+    bool profile;                /* time each operator of the networks */
+    char warning[DR_TEXT_BYTES]; /* "" or sentences about the checkpoint's defaults */
     void (*progress)(void *cookie, const struct dr_progress *progress);
     void *progress_cookie;
     int32_t preview_every; /* 0: no previews */

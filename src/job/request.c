@@ -9,16 +9,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "job/defaults.h"
 #include "job/output.h"
 #include "sampling/latent.h"
 
 enum {
-    LEAST_SIDE = 64,
-    MAX_SIDE = 8192,
     MAX_BATCH = 256,
-    MAX_SIZE = 65536, /* of the sizes that SDXL is told */
-    DEFAULT_SIDE = 512,
-    DEFAULT_SIDE_SDXL = 1024
+    MAX_SIZE = 65536 /* of the sizes that SDXL is told */
 };
 
 const char *dr_sampler_name(int32_t index)
@@ -55,9 +52,7 @@ struct dr_generate_options dr_generate_options_default(void)
     return (struct dr_generate_options){
         .prompt = "",
         .seed = dr_random_seed(),
-        .steps = 20,
-        .cfg = 7.0,
-        .sampler = "euler-a",
+        .cfg = DR_CFG_DEFAULT,
         .clip_skip = 1,
         .strength = 0.75,
         .batch = 1,
@@ -73,11 +68,12 @@ struct dr_codec_options dr_codec_options_default(void)
 
 static enum dr_code check_side(const char *what, int32_t pixels, struct dr_error *err)
 {
-    if (pixels >= LEAST_SIDE && pixels <= MAX_SIDE && pixels % LATENT_FACTOR == 0)
+    if (pixels >= JOB_LEAST_SIDE && pixels <= JOB_MAX_SIDE &&
+        pixels % LATENT_FACTOR == 0)
         return DR_OK;
-    if (pixels < LEAST_SIDE || pixels > MAX_SIDE)
+    if (pixels < JOB_LEAST_SIDE || pixels > JOB_MAX_SIDE)
         return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give %d to %d", what,
-                         (int)pixels, LEAST_SIDE, MAX_SIDE);
+                         (int)pixels, JOB_LEAST_SIDE, JOB_MAX_SIDE);
     return error_set(
         err, DR_BAD_INPUT,
         "the %s is %d pixels; it must be a multiple of %d, such as %d or %d", what,
@@ -91,7 +87,8 @@ static enum dr_code check_numbers(const struct dr_generate_options *options,
     if (options->steps < 1 || options->steps > SAMPLER_MAX_STEPS)
         return error_set(err, DR_BAD_INPUT, "%d steps: give 1 to %d",
                          (int)options->steps, SAMPLER_MAX_STEPS);
-    if (!isfinite(options->cfg) || options->cfg < 0.0 || options->cfg > 1000.0)
+    if (!isfinite(options->cfg) || options->cfg < 0.0 ||
+        options->cfg > (double)JOB_MAX_CFG)
         return error_set(err, DR_BAD_INPUT,
                          "cfg is %g; give 0 to 1000 (1 turns guidance off)",
                          options->cfg);
@@ -173,12 +170,10 @@ static enum dr_code check_given_sides(int32_t width, int32_t height,
 }
 
 static enum dr_code pick_size(const struct dr_generate_options *options,
-                              enum family family, struct job_request *want,
-                              struct dr_error *err)
+                              struct job_request *want, struct dr_error *err)
 {
-    const int32_t side = family == FAMILY_SDXL ? DEFAULT_SIDE_SDXL : DEFAULT_SIDE;
-    want->width = options->width ? options->width : side;
-    want->height = options->height ? options->height : side;
+    want->width = options->width;
+    want->height = options->height;
     enum dr_code code = check_given_sides(options->width, options->height, err);
     if (code != DR_OK) return code;
     if (options->init && (!options->width || !options->height)) {
@@ -187,14 +182,14 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
         code = image_reader_open(&reader, &head, options->init, err);
         if (code != DR_OK) return code;
         image_reader_close(&reader);
-        const bool is_narrow = !options->width && head.width < LEAST_SIDE;
-        const bool is_flat = !options->height && head.height < LEAST_SIDE;
+        const bool is_narrow = !options->width && head.width < JOB_LEAST_SIDE;
+        const bool is_flat = !options->height && head.height < JOB_LEAST_SIDE;
         if (is_narrow || is_flat)
             return error_set(err, DR_BAD_INPUT,
                              "%.600s has %d x %d pixels; pictures have at least %d "
                              "pixels per side, so give a width and a height",
                              options->init, (int)head.width, (int)head.height,
-                             LEAST_SIDE);
+                             JOB_LEAST_SIDE);
         if (!options->width) want->width = head.width - head.width % LATENT_FACTOR;
         if (!options->height) want->height = head.height - head.height % LATENT_FACTOR;
     }
@@ -297,14 +292,39 @@ void job_request_finish(struct job_request *want)
     }
 }
 
+/* The options with what they leave open: from the checkpoint, then from its family. A picture that is given has the
+ * size. */
+static struct dr_generate_options complete_options(
+    const struct dr_generate_options *options, const struct checkpoint *checkpoint,
+    char warning[static DR_TEXT_BYTES])
+{
+    struct dr_generate_options full = *options;
+    const struct job_defaults family = job_defaults_of_family(checkpoint->family);
+    struct job_defaults defaults = {.width = options->width,
+                                    .height = options->height,
+                                    .steps = options->steps,
+                                    .cfg = options->cfg,
+                                    .sampler = options->sampler,
+                                    .scheduler = options->scheduler};
+    job_defaults_fill_from_file(&defaults, &checkpoint->file, warning);
+    job_defaults_fill(&defaults, &family);
+    if (!options->init) {
+        full.width = defaults.width;
+        full.height = defaults.height;
+    }
+    full.steps = defaults.steps;
+    full.cfg = defaults.cfg;
+    full.sampler = defaults.sampler;
+    full.scheduler = defaults.scheduler;
+    return full;
+}
+
 /* All that a forecast needs as well: everything but the output and the tokens. */
 enum dr_code forecast_request(struct current_model *model,
                               const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
     *want = (struct job_request){.kind = JOB_GENERATE,
-                                 .guided = options->cfg > 1.0,
-                                 .cfg = (float)options->cfg,
                                  .clip_skip = options->clip_skip,
                                  .rng = options->rng,
                                  .init = options->init,
@@ -324,16 +344,20 @@ enum dr_code forecast_request(struct current_model *model,
                                  .image = options->image,
                                  .image_cookie = options->image_cookie};
     if (!model->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
-    enum dr_code code = check_options(options, &want->sampler, err);
+    const struct dr_generate_options full =
+        complete_options(options, &model->pipeline->checkpoint, want->warning);
+    want->guided = full.cfg > 1.0;
+    want->cfg = (float)full.cfg;
+    enum dr_code code = check_options(&full, &want->sampler, err);
     const enum family family = model->pipeline->checkpoint.family;
     const struct meaning *const meaning = &model->pipeline->checkpoint.meaning;
-    if (code == DR_OK) code = pick_size(options, family, want, err);
-    if (code == DR_OK) code = pick_conditioning(options, family, want, err);
+    if (code == DR_OK) code = pick_size(&full, want, err);
+    if (code == DR_OK) code = pick_conditioning(&full, family, want, err);
     if (meaning->encodes_empty_negative) want->negative_is_zero = false;
     if (code != DR_OK) return code;
     want->output_is_latent = options->output && output_is_latent(options->output);
     want->seed = options->seed;
-    want->sampler.steps = options->steps;
+    want->sampler.steps = full.steps;
     want->sampler.prediction =
         options->prediction == DR_PREDICTION_AUTO
             ? (meaning->predicts_v ? PREDICTION_V : PREDICTION_EPSILON)
@@ -373,15 +397,22 @@ static enum dr_code check_room(const struct current_model *model,
 enum dr_code request_check_generate(const struct dr_generate_options *options,
                                     struct dr_error *err)
 {
+    /* What is open is checked with the model. */
+    const bool is_open = !options->steps || !options->sampler;
+    const struct job_defaults family = job_defaults_of_family(FAMILY_SD15);
+    struct dr_generate_options full = *options;
+    if (!full.steps) full.steps = family.steps;
+    if (full.cfg == DR_CFG_DEFAULT) full.cfg = family.cfg;
+    if (!full.sampler) full.sampler = family.sampler;
     /* Which steps a sampler takes does not depend on the number of floats, nor on the prediction. */
     struct sampler_options sampler = {.prediction = PREDICTION_V,
-                                      .steps = options->steps,
+                                      .steps = full.steps,
                                       .image_to_image = options->init != NULL,
                                       .strength = (float)options->strength,
                                       .count = LATENT_CHANNELS};
     size_t bytes;
-    enum dr_code code = check_options(options, &sampler, err);
-    if (code == DR_OK) code = sampler_bytes(&sampler, &bytes, err);
+    enum dr_code code = check_options(&full, &sampler, err);
+    if (code == DR_OK && !is_open) code = sampler_bytes(&sampler, &bytes, err);
     if (code == DR_OK) code = check_given_sides(options->width, options->height, err);
     return code == DR_OK && options->output
                ? output_check(options->output, DR_OUTPUT_ANY, options->batch,
@@ -410,7 +441,7 @@ static enum dr_code encode_request(const struct dr_codec_options *options,
     want->init = options->input;
     const enum dr_code code =
         output_check(options->output, DR_OUTPUT_LATENTS, 1, options->bits, err);
-    return code == DR_OK ? pick_size(&size, FAMILY_UNKNOWN, want, err) : code;
+    return code == DR_OK ? pick_size(&size, want, err) : code;
 }
 
 static enum dr_code decode_request(const struct dr_codec_options *options,

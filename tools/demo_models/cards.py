@@ -19,8 +19,7 @@ Small models that are this project's own, so that a fresh checkout can make a re
 `tools/demo_models/train`, this page included; `tools/demo_models/README.md` says how they work. Licence of the files in
 this folder: CC0 1.0, https://creativecommons.org/publicdomain/zero/1.0/.
 
-    build/darkroom generate -m models/demo-sd15.safetensors -W 128 -H 128 --cfg 4 --sampler dpmpp-2m \\
-        -p "a red circle left of a blue square" -o out/first.png
+    build/darkroom generate -m models/demo-sd15.safetensors -p "a yellow star above a purple ring" -o first.png
 
 They know {shapes} in {colours}; small, medium or large; on the left or right, at the top or bottom, in the centre, or one
 left of, right of, above or below another; on a plain, gradient or striped {tones} background. Nothing else, and 128x128

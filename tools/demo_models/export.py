@@ -3,7 +3,8 @@
     export.py --state STATE sd15-pairs|sdxl-sizes|vae-sdxl-frame FILE
 
 Kernels that were trained small are written as the full ones that the layout has. Head counts and the scale factor are
-metadata, since widths as small as these do not follow the families' rules. The file's bytes depend on the weights alone.
+metadata, since widths as small as these do not follow the families' rules; so are the size, steps, cfg and sampler with
+which the models are judged. The file's bytes depend on the weights alone.
 """
 import argparse
 import json
@@ -16,6 +17,8 @@ from networks import HEADS, ClipText, OpenClipText, Vae, dense_state, make_unet
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 TEXT = {"sd15": "cond_stage_model.transformer.text_model.", "sdxl": "conditioner.embedders.0.transformer.text_model."}
+# What a job has where its options say nothing.
+DEFAULTS = {"size": "128x128", "steps": "20", "cfg": "4", "sampler": "dpmpp-2m", "scheduler": "normal"}
 TEXT2 = "conditioner.embedders.1.model."
 
 
@@ -60,6 +63,7 @@ def metadata_of(family, scale):
     if family != "vae":
         heads = str(HEADS)
         metadata |= {"darkroom.unet.heads": heads, "darkroom.text.heads": heads}
+        metadata |= {f"darkroom.default.{key}": text for key, text in DEFAULTS.items()}
     if family == "sdxl":
         metadata["darkroom.text2.heads"] = heads
     return metadata
