@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "compute/compute.h"
 #include "job/job_steps.h"
+#include "job/model_hash.h"
 #include "job/network_plans.h"
 #include "job/picture_step.h"
 #include "job/prompt_step.h"
@@ -341,7 +342,9 @@ static enum dr_code run_actions(struct job *job, struct dr_error *err)
 
 enum dr_code job_run(struct job *job, struct dr_error *err)
 {
+    model_hash_begin(job);
     const enum dr_code code = run_actions(job, err);
+    model_hash_end(job);
     /* Whole pictures are kept: the time that they took was the user's. */
     if (code != DR_OK && job->written_count > 0)
         error_prefix(err, "after %d of %d pictures were written",

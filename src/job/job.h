@@ -26,6 +26,7 @@
 #include "pipeline/pipeline.h"
 #include "sampling/sampler.h"
 #include "switch/latent_probe.h"
+#include "weights/file_hash.h"
 
 enum job_residency {
     JOB_RESIDENT,
@@ -123,7 +124,8 @@ struct job {
     const unsigned char *bound_arena;
     struct random_source random; /* of the picture that is sampled */
     struct sampler sampler;
-    int32_t calls_total; /* of the UNet, in the step that runs */
+    struct file_hash hash; /* of the model's file; see model_hash.h */
+    int32_t calls_total;   /* of the UNet, in the step that runs */
     enum dr_stage stage;
     double started_ms;
     /* network_plans_flop of all steps, of those that are done, and of the one that runs */

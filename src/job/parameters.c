@@ -65,8 +65,9 @@ size_t parameters_format(const struct parameters *parameters, char *text,
            "Steps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %llu, ",
            (int)p->steps, sampler_labels[p->sampler], schedule_labels[p->schedule],
            p->cfg, (unsigned long long)p->seed);
-    APPEND(&out, "Size: %dx%d, Model hash: %.10s, Model: ", (int)p->width,
-           (int)p->height, p->model_digest);
+    APPEND(&out, "Size: %dx%d, ", (int)p->width, (int)p->height);
+    if (p->model_hash[0]) APPEND(&out, "Model hash: %.10s, ", p->model_hash);
+    APPEND(&out, "Model: ");
     append_value(&out, p->model_name);
     APPEND(&out, ", VAE hash: %.10s, VAE: ", p->vae_digest);
     append_value(&out, p->vae_name);
@@ -80,7 +81,8 @@ size_t parameters_format(const struct parameters *parameters, char *text,
             (int)p->sizes->original_width, (int)p->sizes->original_height,
             (int)p->sizes->crop_left, (int)p->sizes->crop_top,
             (int)p->sizes->target_width, (int)p->sizes->target_height);
-    APPEND(&out, ", RNG: %s, Precision: %s, Version: darkroom %s",
-           p->rng == DR_RNG_CPU ? "CPU" : "GPU", p->precision, DARKROOM_VERSION);
+    APPEND(&out, ", Unet digest: %.10s, RNG: %s, Precision: %s, Version: darkroom %s",
+           p->unet_digest, p->rng == DR_RNG_CPU ? "CPU" : "GPU", p->precision,
+           DARKROOM_VERSION);
     return out.used;
 }

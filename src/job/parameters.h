@@ -3,11 +3,12 @@
  *     a lighthouse at dusk
  *     Negative prompt: fog
  *     Steps: 20, Sampler: Euler a, Schedule type: Karras, CFG scale: 7, Seed: 7, Size: 512x512,
- *     Model hash: 0123456789, Model: sd15, VAE hash: abcdef0123, VAE: my-vae.safetensors, ...
+ *     Model hash: 0123456789, Model: sd15, VAE hash: abcdef0123, VAE: my-vae.safetensors, ...,
+ *     Unet digest: 89abcdef01, ...
  *
- * The VAE named is the one that really ran. Hashes are the first ten digits of the component's
- * digest (of the UNet for the model): of tensor bytes, so equal for the same weights in
- * whatever file.
+ * The VAE named is the one that really ran. "Model hash" is A1111's: the first ten digits of the SHA-256 of the
+ * complete file. "VAE hash" and "Unet digest" are the first ten digits of the component's digest: of tensor bytes,
+ * so equal for the same weights in whatever file.
  */
 #ifndef JOB_PARAMETERS_H
 #define JOB_PARAMETERS_H
@@ -25,7 +26,9 @@ struct parameters {
     enum schedule_kind schedule;
     double cfg;
     uint64_t seed;
-    const char *model_name, *model_digest; /* hexadecimal */
+    const char *model_name,
+        *model_hash; /* hexadecimal; "": the model is more than one file */
+    const char *unet_digest;
     const char *vae_name, *vae_digest;
     enum prediction_kind prediction;
     enum dr_rng rng;

@@ -15,7 +15,8 @@ static struct parameters example(void)
                                .cfg = 7.5,
                                .seed = 42,
                                .model_name = "sd15",
-                               .model_digest = "0123456789abcdef",
+                               .model_hash = "0123456789abcdef",
+                               .unet_digest = "89abcdef01234567",
                                .vae_name = "my.vae.safetensors",
                                .vae_digest = "fedcba9876543210",
                                .prediction = PREDICTION_EPSILON,
@@ -34,7 +35,7 @@ static void the_text_is_as_clients_read_it(void)
         "a lighthouse, at dusk\nNegative prompt: fog\nSteps: 20, Sampler: Euler a, "
         "Schedule type: Karras, CFG scale: 7.5, Seed: 42, Size: 512x768, "
         "Model hash: 0123456789, Model: sd15, VAE hash: fedcba9876, "
-        "VAE: my.vae.safetensors, RNG: GPU, Precision: bf16, Version: darkroom ");
+        "VAE: my.vae.safetensors, Unet digest: 89abcdef01, RNG: GPU, Precision: bf16, Version: darkroom ");
 }
 
 static void what_does_not_apply_is_left_out(void)
@@ -46,6 +47,9 @@ static void what_does_not_apply_is_left_out(void)
     check(strstr(text, "Negative prompt") == NULL);
     check(strstr(text, "Clip skip") == NULL);
     check(strstr(text, "Denoising") == NULL);
+    parameters.model_hash = "";
+    (void)parameters_format(&parameters, text, sizeof text);
+    check_has(text, "Size: 512x768, Model: sd15, ");
     parameters.clip_skip = 2;
     parameters.image_to_image = 1;
     parameters.strength = 0.4;

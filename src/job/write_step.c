@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/path.h"
+#include "job/model_hash.h"
 #include "job/parameters.h"
 #include "job/step_run.h"
 #include "model/latent_space.h"
@@ -49,17 +50,20 @@ enum dr_code step_run_write_latents(struct job *job, const struct step *step,
 
 /* ---- the text in a picture ----------------------------------------------------------------- */
 
-static const char *digest_text(const struct source *source, char out[static DIGEST_HEX])
+static void digest_text(const struct source *source, char out[static DIGEST_HEX])
 {
     out[0] = '\0';
     if (source && source->digest_known) digest_hex(source->digest, out);
-    return out;
 }
+
+/* Each hexadecimal, at least ten digits. */
+struct digests {
+    char model[MODEL_HASH_BYTES], unet[DIGEST_HEX], vae[DIGEST_HEX];
+};
 
 /* A1111's text, malloc'ed (its length is the prompt's). vae: the one that decodes. */
 static char *parameters_text(const struct job *job, int32_t idx,
-                             const struct source *vae, const char *model_digest,
-                             const char *vae_digest)
+                             const struct source *vae, const struct digests *digests)
 {
     const struct job_request *const want = &job->request;
     const struct pipeline *const pipeline = job->context.pipeline;
@@ -76,9 +80,10 @@ static char *parameters_text(const struct job *job, int32_t idx,
         .cfg = (double)want->cfg,
         .seed = job->images[idx].seed,
         .model_name = pipeline->name,
-        .model_digest = model_digest,
+        .model_hash = digests->model,
+        .unet_digest = digests->unet,
         .vae_name = own ? "built-in" : path_name(vae->path),
-        .vae_digest = vae_digest,
+        .vae_digest = digests->vae,
         .prediction = want->sampler.prediction,
         .rng = want->rng,
         .image_to_image = want->init != NULL,
@@ -108,7 +113,7 @@ static struct image_write_options write_options(const struct job *job, int32_t i
 /* Digests are not known yet; all have one length. */
 enum dr_code write_step_check_text(const struct job *job, struct dr_error *err)
 {
-    static const char digest[] = "0000000000";
+    static const struct digests zeros = {"0000000000", "0000000000", "0000000000"};
     const struct job_request *const want = &job->request;
     const struct source *const vae = slot_active(job->context.pipeline->vae_slot);
     enum dr_code code = DR_OK;
@@ -116,7 +121,7 @@ enum dr_code write_step_check_text(const struct job *job, struct dr_error *err)
         return DR_OK;
     for (int32_t i = 0; code == DR_OK && i < want->batch; ++i) {
         if (!job->images[i].path[0]) continue;
-        char *const text = parameters_text(job, i, vae, digest, digest);
+        char *const text = parameters_text(job, i, vae, &zeros);
         const struct image_write_options options = write_options(job, i, text);
         code = image_check_write(job->images[i].path, &options, err);
         free(text);
@@ -158,17 +163,20 @@ static void get_row(void *cookie, int32_t y, float *rgb)
     if (!picture->is_unit) step_to_unit(rgb, samples);
 }
 
-static enum dr_code write_file(const struct job *job, int32_t idx,
-                               struct decoded *picture, struct dr_error *err)
+static enum dr_code write_file(struct job *job, int32_t idx, struct decoded *picture,
+                               struct dr_error *err)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
     const struct source *const vae = pipeline->vae_slot->resident;
-    char of_model[DIGEST_HEX], of_vae[DIGEST_HEX];
+    struct digests digests;
     char *text = NULL;
     if (job->request.kind == JOB_GENERATE) {
         const struct slot *const unet = pipeline_slot(pipeline, DR_COMPONENT_UNET, 0);
-        text = parameters_text(job, idx, vae, digest_text(unet->base, of_model),
-                               digest_text(vae, of_vae));
+        const enum dr_code code = model_hash_get(job, digests.model, err);
+        if (code != DR_OK) return code;
+        digest_text(unet->base, digests.unet);
+        digest_text(vae, digests.vae);
+        text = parameters_text(job, idx, vae, &digests);
     }
     const struct image_write_options options = write_options(job, idx, text);
     const struct image_rows rows = {get_row, picture};

@@ -37,6 +37,9 @@ struct pipeline {
     char name[256];                 /* stem of the path */
     const struct pack_store *packs; /* borrowed; NULL: none */
     struct checkpoint checkpoint;
+    /* The SHA-256 of the checkpoint's complete file, where a job has computed it. */
+    uint8_t file_digest[DIGEST_BYTES];
+    bool file_digest_known;
     /* By the text encoder's index. NULL: the checkpoint has none that is usable. */
     struct clip_text_spec *text[PIPELINE_TEXTS];
     int32_t text_count; /* that the family has */

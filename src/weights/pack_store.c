@@ -63,6 +63,16 @@ static void add_number(struct digest *digest, uint64_t number)
     digest_add(digest, &number, sizeof number);
 }
 
+static void add_identity(struct digest *digest, const struct file_identity *identity)
+{
+    add_number(digest, identity->device);
+    add_number(digest, identity->inode);
+    add_number(digest, identity->bytes);
+    add_number(digest, (uint64_t)identity->modified_ns);
+    add_number(digest, (uint64_t)identity->changed_ns);
+    digest_add(digest, identity->header, sizeof identity->header);
+}
+
 /* The files as they are now, and which component; with a layout also what is made of it. */
 static void origin_name(const struct component_index *index, const uint8_t *layout,
                         char name[static PACK_NAME_BYTES])
@@ -72,18 +82,22 @@ static void origin_name(const struct component_index *index, const uint8_t *layo
     digest_init(&digest);
     add_number(&digest, (uint64_t)index->role);
     add_number(&digest, index->count);
-    for (size_t i = 0; i < file->shard_count; ++i) {
-        const struct file_identity *const identity = &file->shards[i].identity;
-        add_number(&digest, identity->device);
-        add_number(&digest, identity->inode);
-        add_number(&digest, identity->bytes);
-        add_number(&digest, (uint64_t)identity->modified_ns);
-        add_number(&digest, (uint64_t)identity->changed_ns);
-        digest_add(&digest, identity->header, sizeof identity->header);
-    }
+    for (size_t i = 0; i < file->shard_count; ++i)
+        add_identity(&digest, &file->shards[i].identity);
     if (index->meaning && *index->meaning) /* it is in the component's digest */
         digest_add(&digest, index->meaning, strlen(index->meaning));
     if (layout) digest_add(&digest, layout, DIGEST_BYTES);
+    name_of(&digest, name);
+}
+
+/* A complete file as it is now: a role that no component has. */
+static void file_name(const struct tensor_shard *file,
+                      char name[static PACK_NAME_BYTES])
+{
+    struct digest digest;
+    digest_init(&digest);
+    add_number(&digest, ROLE_COUNT);
+    add_identity(&digest, &file->identity);
     name_of(&digest, name);
 }
 
@@ -240,18 +254,35 @@ static bool parse_digest(const char *text, uint8_t digest[DIGEST_BYTES])
     return text[DIGEST_HEX - 1] == '\n';
 }
 
-bool pack_store_recall(const struct pack_store *store,
-                       const struct component_index *index,
-                       uint8_t digest[DIGEST_BYTES])
+static bool recall(const struct pack_store *store, const char *name,
+                   uint8_t digest[DIGEST_BYTES])
 {
-    char name[PACK_NAME_BYTES], text[RECORD_BYTES];
+    char text[RECORD_BYTES];
     uint8_t found[DIGEST_BYTES];
-    if (!pack_store_is_on(store)) return false;
-    origin_name(index, NULL, name);
     if (!read_record(store, name, ORIGIN_END, text) || !parse_digest(text, found))
         return false;
     memcpy(digest, found, sizeof found);
     return true;
+}
+
+bool pack_store_recall(const struct pack_store *store,
+                       const struct component_index *index,
+                       uint8_t digest[DIGEST_BYTES])
+{
+    char name[PACK_NAME_BYTES];
+    if (!pack_store_is_on(store)) return false;
+    origin_name(index, NULL, name);
+    return recall(store, name, digest);
+}
+
+bool pack_store_recall_file(const struct pack_store *store,
+                            const struct tensor_shard *file,
+                            uint8_t digest[DIGEST_BYTES])
+{
+    char name[PACK_NAME_BYTES];
+    if (!pack_store_is_on(store)) return false;
+    file_name(file, name);
+    return recall(store, name, digest);
 }
 
 void pack_store_remember(const struct pack_store *store,
@@ -265,6 +296,18 @@ void pack_store_remember(const struct pack_store *store,
     origin_name(index, NULL, name);
     (void)snprintf(text, sizeof text, "%s\n%s of %.300s\n", digest_hex(digest, hex),
                    component_role_name(index->role), index->file->path);
+    (void)write_record(store, name, ORIGIN_END, text);
+}
+
+void pack_store_remember_file(const struct pack_store *store,
+                              const struct tensor_shard *file,
+                              const uint8_t digest[DIGEST_BYTES])
+{
+    char name[PACK_NAME_BYTES], hex[DIGEST_HEX], text[RECORD_BYTES];
+    if (!pack_store_is_on(store) || !is_settled(file->identity.changed_ns)) return;
+    file_name(file, name);
+    (void)snprintf(text, sizeof text, "%s\nfile %.300s\n", digest_hex(digest, hex),
+                   file->path);
     (void)write_record(store, name, ORIGIN_END, text);
 }
 

@@ -3,7 +3,8 @@
  *
  *     KEY.pack          weights, ready to be mapped (pack.h); KEY is a digest of the pack's key
  *     KEY.checked       "this very file was read whole and found right, since this machine started"
- *     ORIGIN.origin     "these files, as they were then, hold a component of this digest"
+ *     ORIGIN.origin     "these files, as they were then, hold a component of this digest", or "this
+ *                       file, as it was then, has this SHA-256"
  *     ORIGIN.building   a pack that a process is making, which holds a lock on it
  *     announced         that packs are made was said once (pack_room.h)
  *
@@ -68,6 +69,14 @@ bool pack_store_recall(const struct pack_store *store,
 void pack_store_remember(const struct pack_store *store,
                          const struct component_index *index,
                          const uint8_t digest[DIGEST_BYTES]);
+
+/* The same for the SHA-256 of a complete file (file_hash.h). */
+bool pack_store_recall_file(const struct pack_store *store,
+                            const struct tensor_shard *file,
+                            uint8_t digest[DIGEST_BYTES]);
+void pack_store_remember_file(const struct pack_store *store,
+                              const struct tensor_shard *file,
+                              const uint8_t digest[DIGEST_BYTES]);
 
 /* ---- packs that are there ---- */
 

@@ -99,6 +99,29 @@ static void an_origin_is_its_files_as_they_are(void)
     check(!pack_store_recall(&store, &source, found));
 }
 
+static void a_file_has_a_record_of_its_own(void)
+{
+    uint8_t digest[DIGEST_BYTES] = {4, 5}, of_component[DIGEST_BYTES] = {6},
+            found[DIGEST_BYTES];
+    scratch_write(shard.path, "complete", 8);
+    look_at_source();
+    pack_store_remember_file(&store, &shard, digest);
+    check(!pack_store_recall_file(&store, &shard, found)); /* it changed just now */
+    wait_for_tick();
+    pack_store_remember(&store, &source, of_component);
+    check(!pack_store_recall_file(&store, &shard, found));
+    pack_store_remember_file(&store, &shard, digest);
+    check(pack_store_recall_file(&store, &shard, found));
+    check_bytes(found, digest, sizeof digest);
+    check(pack_store_recall(&store, &source, found));
+    check_bytes(found, of_component, sizeof found);
+    scratch_write(shard.path, "replaced", 8);
+    look_at_source();
+    check(!pack_store_recall_file(&store, &shard, found));
+    scratch_write(shard.path, "changed!", 8);
+    look_at_source();
+}
+
 static void a_damaged_origin_is_none(void)
 {
     uint8_t digest[DIGEST_BYTES] = {9}, found[DIGEST_BYTES];
@@ -406,6 +429,7 @@ int main(void)
     begin_source();
     check_run(the_folder_must_be_ones_own);
     check_run(an_origin_is_its_files_as_they_are);
+    check_run(a_file_has_a_record_of_its_own);
     check_run(a_damaged_origin_is_none);
     check_run(a_pack_is_found_and_trusted);
     check_run(a_written_pack_is_not_trusted);

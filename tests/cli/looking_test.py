@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
 """inspect and memory: what files and regions are, what a job would need."""
+import hashlib
 import os
 import pathlib
 import re
+import shutil
+import time
 
 import harness
 from harness import GENERATE, HOME, Case, png
+
+
+def sha256_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Inspect(Case):
@@ -40,6 +47,26 @@ class Inspect(Case):
         self.assertEqual(answer["automatic"]["active"], "override")
         self.assertEqual(answer["automatic"]["path"], str(self.folder / "m.vae.safetensors"))
 
+    def test_the_hash_of_a_file_is_remembered(self):
+        """In the pack directory, as long as the file is the same; no other file is mistaken for it."""
+        shutil.copy(HOME / "tiny.safetensors", self.folder / "m.safetensors")
+        time.sleep(0.03)  # of a file that changed this moment nothing is noted
+        packs = ("--packs", self.pack_folder())
+        job = ["generate", "-m", "m.safetensors", *GENERATE[3:], "-o", "a.png", *packs]
+        hashes = []
+        for _ in range(2):
+            self.ask(*job)
+            hashes.append(re.search("Model hash: (.*?),", self.ask("inspect", "a.png")[0]["parameters"])[1])
+        self.assertEqual(set(hashes), {sha256_of(self.folder / "m.safetensors")[:10]})
+        notes = [note for note in pathlib.Path(packs[1]).glob("*.origin") if "\nfile " in note.read_text()]
+        self.assertEqual(len(notes), 1)
+        notes[0].write_text("f" * 64 + "\nfile m.safetensors\n")  # it is read: a run does not read the file again
+        self.ask(*job)
+        self.assertIn("Model hash: ffffffffff,", self.ask("inspect", "a.png")[0]["parameters"])
+        shutil.copy(HOME / "tiny.safetensors", self.folder / "m.safetensors")
+        self.ask(*job)
+        self.assertIn(f"Model hash: {hashes[0]},", self.ask("inspect", "a.png")[0]["parameters"])
+
     def test_picture(self):
         self.ask(*GENERATE, "-o", "a.png")
         answer, _ = self.ask("inspect", "a.png")
@@ -47,6 +74,9 @@ class Inspect(Case):
         self.assertIn("Steps: 2, Sampler: Euler a, ", answer["parameters"])
         self.assertIn("Seed: 7, Size: 64x64", answer["parameters"])
         self.assertIn("VAE: built-in", answer["parameters"])
+        self.assertIn(f"Model hash: {sha256_of(HOME / 'tiny.safetensors')[:10]}, Model: tiny,", answer["parameters"])
+        digest = self.ask("inspect", "../tiny.safetensors", "--digest")[0]["digests"]["unet"]
+        self.assertIn(f"Unet digest: {digest[:10]}, ", answer["parameters"])
         self.assertIn("Steps: 2", self.run_program("inspect", "a.png").stdout)
         (self.folder / "plain.png").write_bytes(png(8, 8))
         self.assertIsNone(self.ask("inspect", "plain.png")[0]["parameters"])
