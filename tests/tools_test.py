@@ -107,7 +107,7 @@ class MemoryTable(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as session:
             session.write("".join(json.dumps(answer) + "\n" for answer in answers))
             session.flush()
-            return run("tools/memory_table.py", session.name, *labels)
+            return run("tools/memory_table.py", "--bytes", session.name, *labels)
 
     def test_columns_and_change(self):
         vae = {"name": "vae", "role": "override", "private_bytes": 234567, "mapped_bytes": 0}
@@ -118,8 +118,25 @@ class MemoryTable(unittest.TestCase):
         self.assertEqual(rows["vae, override, private"][-4:], ["-", "234,567", "-", "0"])
         self.assertEqual(rows["libc heap"][-1], "0")
         self.assertIn("1,000,000  1,234,567  1,000,001            +1", done.stdout)
-        widths = {len(line) for line in done.stdout.splitlines() if "," in line and not line.endswith("yes")}
+        widths = {len(line) for line in done.stdout.splitlines() if "," in line and line.startswith("  ")}
         self.assertEqual(len(widths), 1, done.stdout)
+
+    def test_mebibytes_and_the_peak_of_all_commands(self):
+        """Two commands between two answers: the first has the higher peak, which the ledger's own no longer has."""
+        first, second = memory(1 << 20), memory(3 << 20)
+        for answer in (first, second):
+            answer["ledger"]["peak_private_bytes"] = 3 << 20
+        log = [{"event": "opened", "private_bytes": 1 << 20}, {"event": "end", "command": "memory"},
+               {"event": "opened", "private_bytes": 9 << 20}, {"event": "closed", "private_bytes": 3 << 20},
+               {"event": "end", "command": "model"}, {"event": "end", "command": "memory"}]
+        with tempfile.TemporaryDirectory() as folder:
+            for name, lines in (("log", log), ("session", [first, second])):
+                pathlib.Path(folder, name).write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+            done = run("tools/memory_table.py", "--log", folder + "/log", folder + "/session")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {line.strip().split("  ")[0]: line.split()[-3:] for line in done.stdout.splitlines()}
+        self.assertEqual(rows["private"], ["1.0", "3.0", "+2.0"])
+        self.assertEqual(rows["peak private since the column before"], ["1.0", "9.0", "+8.0"])
 
     def test_disagreement_fails(self):
         done = self.show([memory(1), memory(2, agree=False)])
@@ -168,10 +185,19 @@ class MemoryPlot(unittest.TestCase):
     def test_the_plot_names_what_was_there(self):
         import memory_plot
         times, series, _, _ = memory_plot.replay(self.log)
-        lines, plot = memory_plot.script(times, series, [(0.3, 30 << 20)], ["it's here"])
+        lines, plot = memory_plot.script(times, series, [(0.3, 30 << 20, 2 << 20)], ["it's here"])
         self.assertIn("VAE chosen explicitly", plot)
         self.assertNotIn("UNet", plot)
         self.assertTrue(any("'it''s here'" in line for line in lines))
+        self.assertTrue(any("program, heap and stacks, 2.0 to 2.0 MiB" in line for line in lines))
+
+    def test_a_dot_is_the_kernels_figure_for_what_the_areas_show(self):
+        import memory_plot
+        own = {"image_bytes": 5, "heap_bytes": 6, "stack_bytes": 7, "jit_bytes": 0, "shmem_bytes": 0}
+        answer = {"ok": True, "command": "memory", "kernel": {"private_bytes": 118}, "residual": own}
+        self.assertEqual(memory_plot.kernel_points([[0, 2, "memory"]], [answer]), [(2, 100, 18)])
+        answer["kernel"]["private_bytes"] = None
+        self.assertEqual(memory_plot.kernel_points([[0, 2, "memory"]], [answer]), [(2, None, 0)])
 
     def test_a_log_without_regions(self):
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as log:

@@ -5,9 +5,9 @@
 
 MEMORY_LOG is what `--memory-log` wrote, SESSION.jsonl what `--json` answered. Writes OUT_STEM.svg and OUT_STEM.png.
 Each LABEL names the next answer to `memory`, and is drawn where that command ran, with what the kernel said
-then. The areas are the ledger's regions, to the byte; the dots are all of the kernel's private bytes less what the
-process held when the engine opened. A dot lies above the areas by what libraries keep; a region that was
-struck off but not given back would show there too.
+then. The areas are the ledger's regions, to the byte; the dots are the kernel's figure for the same memory: its private
+bytes less the program, its heap and stacks, which are left out of both. A region that was removed from the ledger but not
+given back would lift a dot above the areas. The highest point is labelled.
 Ends with 1 where the log says that something was still held when the session had ended.
 
 Needs gnuplot (Debian: gnuplot-nox).
@@ -29,7 +29,10 @@ COMPONENTS = [
 ]
 
 
-TITLE = "What memory holds: each region from the moment the kernel gave it"
+TITLE = "Private memory of weights and buffers, from when the kernel gave it until it was given back"
+KERNEL = "the kernel's figure for the same memory"
+# Of the residual: what the process has beside the ledger's regions.
+OWN = ("image", "heap", "stack", "jit", "shmem")
 
 
 def read_lines(path):
@@ -69,12 +72,16 @@ def replay(events):
 
 
 def kernel_points(commands, answers):
-    """[(seconds, bytes)]: what the kernel said at each answer to `memory`, less the process's own at the start; None
-    where it does not tell."""
+    """[(seconds, bytes, left out)]: the kernel's private bytes at each answer to `memory`, less the program, heap
+    and stacks; bytes are None where it does not tell."""
     asked = [end for _, end, command in commands if command == "memory"]
     memories = [answer for answer in answers if answer.get("ok") and answer["command"] == "memory"]
-    pairs = [(memory["kernel"]["private_bytes"], memory["residual"]["baseline_bytes"]) for memory in memories]
-    return [(seconds, None if None in pair else pair[0] - pair[1]) for seconds, pair in zip(asked, pairs)]
+    points = []
+    for seconds, memory in zip(asked, memories):
+        private, own = memory["kernel"]["private_bytes"], [memory["residual"][f"{kind}_bytes"] for kind in OWN]
+        known = private is not None and None not in own
+        points.append((seconds, private - sum(own) if known else None, sum(own) if known else 0))
+    return points
 
 
 def script(times, series, points, labels):
@@ -85,12 +92,15 @@ def script(times, series, points, labels):
         below = [low + held for low, held in zip(below, series[component])]
         stacked.append(below)
     unit, name = (1 << 30, "GiB") if max(below) >= 2 << 30 else (1 << 20, "MiB")
-    told = [(at, held) for at, held in points if held is not None]
+    told = [(at, held) for at, held, _ in points if held is not None]
+    outside = [left_out / 2**20 for _, held, left_out in points if held is not None]
+    peak = max(range(len(times)), key=lambda i: below[i])
     top = max([max(below)] + [held for _, held in told]) / unit
     lines = data_block("held", [[at, *(column[i] / unit for column in stacked)] for i, at in enumerate(times)])
     lines += data_block("kernel", [[at, held / unit] for at, held in told])
     lines += [
         f"set label {quoted(TITLE)} at graph 0,1.06 left",
+        f"set label 'peak {below[peak] / unit:,.1f}' at {times[peak]:.6g},{below[peak] / unit:.6g} center offset 0,0.6 front",
         f"set xlabel 'seconds'; set ylabel 'private memory, {name}'",
         f"set xrange [0:{1.08 * times[-1]:.6g}]; set yrange [0:{1.18 * top:.6g}]",
         "set border 3 lc rgb '#55555a'; set tics nomirror out; set grid ytics lt 1 lw 0.5 lc rgb '#dddde0'",
@@ -98,7 +108,7 @@ def script(times, series, points, labels):
         "set lmargin 10; set rmargin 4; set tmargin 3",
     ]
     before = 0.0
-    for (at, held), label in zip(points, labels):
+    for (at, held, _), label in zip(points, labels):
         # Left of its line, or right of it where the one before is too near.
         side = "right offset -0.4" if at - before > 0.1 * times[-1] else "left offset 0.4"
         before = at
@@ -110,7 +120,9 @@ def script(times, series, points, labels):
     plots = [f"$held using 1:{index + 2} with filledcurves x1 lc rgb '{colour}' title {quoted(title)}"
              for index, (_, title, colour) in reversed(list(enumerate(present)))]
     if told:
-        plots.append("$kernel using 1:2 with points pt 7 ps 0.8 lc rgb '#1b1b1e' title 'what the kernel says'")
+        plots.append(f"$kernel using 1:2 with points pt 7 ps 0.8 lc rgb '#1b1b1e' title {quoted(KERNEL)}")
+        lines.append(f"set label 'not shown: program, heap and stacks, {min(outside):.1f} to {max(outside):.1f} MiB' "
+                     "at graph 1,1.06 right tc rgb '#55555a'")
     return lines, "plot " + ", ".join(plots)
 
 

@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 """Print the `memory` answers of a `darkroom shell --json` session side by side.
 
-    memory_table.py SESSION.jsonl [LABEL...]
+    memory_table.py [--bytes] [--log MEMORY_LOG] SESSION.jsonl [LABEL...]
 
 SESSION.jsonl is what the shell wrote on stdout. Each `memory` answer is a column, under its LABEL; the last
-column is what the last answer has more than the first. Bytes are exact. Ends with 1, and says why, where a command
-of the session failed or where the ledger and the kernel did not agree on a region.
+column is the last answer less the first. Figures are in MiB, and rows that are 0.0 throughout are left out; with
+--bytes they are exact bytes, in every row.
+
+The ledger's peak is that of the last command alone. With MEMORY_LOG, which --memory-log wrote, it is the
+peak since the column before, over all commands.
+
+Ends with 1, and says why, where a command of the session failed or where the ledger and the kernel did not agree on a
+region.
 """
+import argparse
 import json
 import sys
 
@@ -56,34 +63,70 @@ def sections(memory):
         for title in ("ledger", "kernel", "residual")]
 
 
-def cell(numbers, name):
-    """A component may be absent; a figure that is there and None is one that the kernel does not tell."""
-    if name not in numbers:
-        return ABSENT
-    return UNKNOWN if numbers[name] is None else f"{numbers[name]:,}"
+def peaks_between(log):
+    """The highest private bytes of the ledger up to each `memory` command, from the one before."""
+    peaks, highest, now = [], 0, 0
+    for event in log:
+        now = event.get("private_bytes", now)
+        highest = max(highest, now)
+        if event["event"] == "end" and event["command"] == "memory":
+            peaks.append(highest)
+            highest = now
+    return peaks
 
 
-def change(parts, name):
-    first, last = (part.get(name, 0) for part in (parts[0], parts[-1]))
-    if first is None or last is None:
-        return UNKNOWN
-    difference = last - first
-    return f"{difference:+,}" if difference else "0"
+class Unit:
+    """How a number of bytes is written."""
+
+    def __init__(self, exact):
+        self.exact = exact
+        self.name = "bytes" if exact else "MiB"
+
+    def text(self, number):
+        return f"{number:,}" if self.exact else f"{number / 2**20:,.1f}"
+
+    def is_zero(self, number):
+        return self.text(abs(number)) in ("0", "0.0")
+
+    def cell(self, numbers, name):
+        """A component may be absent; a figure that is there and None is one that the kernel does not tell."""
+        if name not in numbers:
+            return ABSENT
+        return UNKNOWN if numbers[name] is None else self.text(numbers[name])
+
+    def change(self, parts, name):
+        first, last = (part.get(name, 0) for part in (parts[0], parts[-1]))
+        if first is None or last is None:
+            return UNKNOWN
+        difference = last - first
+        return "0" if self.is_zero(difference) else ("+" if difference > 0 else "") + self.text(difference)
+
+    def is_shown(self, title, parts, name):
+        """A component that never holds a byte of some kind needs no row for it, nor anything that rounds to nothing."""
+        if self.exact and title != "components":
+            return True
+        return any(part.get(name, 0) is None or not self.is_zero(part.get(name, 0)) for part in parts)
 
 
-def table(memories, labels):
+TITLES = {"residual": "residual: private memory outside the ledger: the program, its heap and stacks"}
+
+
+def table(memories, labels, unit, peaks=None):
     """The rows of the table, each a list of cells; a row of one cell is a section's title."""
-    rows = [["bytes"] + labels + ["last - first"]]
+    rows = [[unit.name] + labels + ["last - first"]]
     columns = [sections(memory) for memory in memories]
+    for column, peak in zip(columns, peaks or []):
+        ledger = dict(column)["ledger"]
+        del ledger["peak private"]
+        ledger["peak private since the column before"] = peak
     for index, (title, _) in enumerate(columns[0]):
         parts = [column[index][1] for column in columns]
         names = list(dict.fromkeys(name for part in parts for name in part))
-        # A component that never holds a byte of some kind needs no row for it.
-        names = [name for name in names if title != "components" or any(part.get(name) for part in parts)]
+        names = [name for name in names if unit.is_shown(title, parts, name)]
         if names:
-            rows.append([title])
+            rows.append([TITLES.get(title, title)])
         for name in names:
-            rows.append(["  " + name] + [cell(part, name) for part in parts] + [change(parts, name)])
+            rows.append(["  " + name] + [unit.cell(part, name) for part in parts] + [unit.change(parts, name)])
     rows.append(["regions"] + [str(len(memory.get("regions", []))) for memory in memories] + [""])
     rows.append(["ledger = kernel"] + [AGREEMENT[memory["regions_agree"]] for memory in memories] + [""])
     return rows
@@ -98,19 +141,23 @@ def print_aligned(rows):
 
 
 def main():
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-        print(__doc__.strip())
-        return 0 if len(sys.argv) > 1 else 2
-    answers = read_answers(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bytes", action="store_true", help="exact bytes")
+    parser.add_argument("--log", help="what --memory-log wrote")
+    parser.add_argument("session")
+    parser.add_argument("labels", nargs="*")
+    options = parser.parse_args()
+    answers = read_answers(options.session)
     failures = [answer for answer in answers if not answer.get("ok")]
     for answer in failures:
         print(f"memory_table: {answer.get('command')} failed: {answer.get('error', {}).get('message')}", file=sys.stderr)
     memories = [answer for answer in answers if answer.get("ok") and answer.get("command") == "memory"]
     if not memories:
-        print(f"memory_table: {sys.argv[1]} holds no answer to `memory`", file=sys.stderr)
+        print(f"memory_table: {options.session} holds no answer to `memory`", file=sys.stderr)
         return 1
-    labels = sys.argv[2:] + [f"memory {index + 1}" for index in range(len(sys.argv) - 2, len(memories))]
-    print_aligned(table(memories, labels[:len(memories)]))
+    labels = options.labels + [f"memory {index + 1}" for index in range(len(options.labels), len(memories))]
+    peaks = peaks_between(read_answers(options.log)) if options.log else None
+    print_aligned(table(memories, labels[:len(memories)], Unit(options.bytes), peaks))
     agree = all(memory["regions_agree"] is not False for memory in memories)
     if not agree:
         print("memory_table: the ledger and the kernel do not agree", file=sys.stderr)
