@@ -244,14 +244,15 @@ static inline void picture(struct dr_engine *engine, const char *name)
     check_int(code, ==, DR_OK);
 }
 
+/* Exactly as large as the file: meson sets MALLOC_PERTURB_, with which malloc fills what it returns. */
 static inline unsigned char *read_file(const char *path, size_t *bytes)
 {
     FILE *const file = fopen(path, "rb");
-    enum {
-        MOST_BYTES = 32 << 20
-    };
-    unsigned char *const data = malloc(MOST_BYTES);
-    *bytes = file && data ? fread(data, 1, MOST_BYTES, file) : 0;
+    struct stat status = {0};
+    const bool is_known = file && fstat(fileno(file), &status) == 0;
+    const size_t most_bytes = is_known ? (size_t)status.st_size : 0;
+    unsigned char *const data = malloc(most_bytes + 1);
+    *bytes = data && most_bytes > 0 ? fread(data, 1, most_bytes, file) : 0;
     if (file) (void)fclose(file);
     return data;
 }
