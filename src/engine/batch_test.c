@@ -183,7 +183,7 @@ static void a_file_of_another_type_takes_the_slot(void)
         for (size_t i = 0; i < 3; ++i) {
             char options[80], name[32];
             (void)snprintf(options, sizeof options,
-                           "--family sd15 --size tiny --part vae --seed 3 --dtype %s",
+                           "--family sd15 --size least --part vae --seed 3 --dtype %s",
                            types[i]);
             (void)snprintf(name, sizeof name, "vae/typed-%s.safetensors", types[i]);
             make_checkpoint(name, options);

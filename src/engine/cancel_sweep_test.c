@@ -433,7 +433,6 @@ static void what_is_gone_is_seen(void)
 int main(void)
 {
     if (packs_missing()) return check_skip(packs_missing());
-    fixture_size = "least";
     check_has_faults = 1; /* in every case */
     sweep_begin();
     check_run(a_cancel_leaves_everything_as_it_was);

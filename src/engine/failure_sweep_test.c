@@ -186,7 +186,6 @@ int main(int count, char **arguments)
     enum fault_sabotage sabotage;
     if (is_part(count, arguments, &part, &sabotage)) play(part, sabotage);
     if (packs_missing()) return check_skip(packs_missing());
-    fixture_size = "least";
     check_has_faults = 1; /* in every case */
     sweep_begin();
     /* Under a sanitizer, in the budget that has more to do. */

@@ -12,13 +12,13 @@ static void begin(void)
 {
     fixture_folder();
     make_checkpoint("a.safetensors",
-                    "--family sd15 --size tiny --seed 1 --latent-space 1");
+                    "--family sd15 --size least --seed 1 --latent-space 1");
     make_checkpoint("x.safetensors",
-                    "--family sdxl --size tiny --seed 2 --latent-space 2");
+                    "--family sdxl --size least --seed 2 --latent-space 2");
     make_checkpoint("vae/tuned.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 3 --latent-space 1");
+                    "--family sd15 --size least --part vae --seed 3 --latent-space 1");
     make_checkpoint("vae/foreign.safetensors",
-                    "--family sdxl --size tiny --part vae --seed 4 --latent-space 2");
+                    "--family sdxl --size least --part vae --seed 4 --latent-space 2");
 }
 
 static enum dr_code choose_with(struct dr_engine *engine, const char *choice,

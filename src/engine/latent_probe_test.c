@@ -139,7 +139,7 @@ static void spaces_are_foreign_to_each_other(void)
         char options[96];
         (void)snprintf(names[i], sizeof names[i], "space-%d.safetensors", i);
         (void)snprintf(options, sizeof options,
-                       "--family sd15 --size tiny --part vae --latent-space %d",
+                       "--family sd15 --size least --part vae --latent-space %d",
                        i + 10);
         make_checkpoint(names[i], options);
     }
@@ -296,7 +296,7 @@ static void memory_is_bounded(void)
 static void a_base_that_is_not_finite_cannot_tell(void)
 {
     make_checkpoint("nan.safetensors",
-                    "--family sd15 --size tiny --part vae --latent-space 1 "
+                    "--family sd15 --size least --part vae --latent-space 1 "
                     "--nan decoder.mid.block_1.conv1.weight");
     check_verdict("nan.safetensors", "one.safetensors", DTYPE_F32, LATENT_CANNOT_TELL);
     memory = (struct latent_probe_memory){0};
@@ -410,13 +410,13 @@ int main(void)
     fixture_folder();
     if (compute_init(1, &problem) != DR_OK) return 1;
     make_checkpoint("one.safetensors",
-                    "--family sd15 --size tiny --part vae --latent-space 1");
+                    "--family sd15 --size least --part vae --latent-space 1");
     make_checkpoint("one-tuned.safetensors",
-                    "--family sd15 --size tiny --part vae --latent-space 1 --seed 5");
+                    "--family sd15 --size least --part vae --latent-space 1 --seed 5");
     make_checkpoint("two.safetensors",
-                    "--family sdxl --size tiny --part vae --latent-space 2");
+                    "--family sdxl --size least --part vae --latent-space 2");
     make_checkpoint("random.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 3");
+                    "--family sd15 --size least --part vae --seed 3");
     check_run(the_rule);
     check_run(another_space_is_told_in_f32);
     check_run(another_space_is_told_in_bf16);

@@ -373,9 +373,9 @@ static void another_encoder_gets_no_row_of_the_first(void)
 int main(void)
 {
     fixture_folder();
-    make_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
-    make_checkpoint("b.safetensors", "--family sd15 --size tiny --seed 2");
-    make_checkpoint("x.safetensors", "--family sdxl --size tiny --seed 5");
+    make_checkpoint("a.safetensors", "--family sd15 --size least --seed 1");
+    make_checkpoint("b.safetensors", "--family sd15 --size least --seed 2");
+    make_checkpoint("x.safetensors", "--family sdxl --size least --seed 5");
     run_command("cp '%s' '%s'", in_root("a.safetensors"), in_root("copy.safetensors"));
     check_run(two_chunks_of_sd15);
     check_run(two_chunks_of_sdxl);

@@ -97,8 +97,8 @@ static void a_nan_in_the_file_is_named_when_it_is_read(void)
     const uint64_t bytes = check_memory(engine);
     for (size_t i = 0; i < sizeof files / sizeof *files; ++i) {
         char options[256];
-        (void)snprintf(options, sizeof options, "--family sd15 --size tiny --seed 1 %s",
-                       files[i].options);
+        (void)snprintf(options, sizeof options,
+                       "--family sd15 --size least --seed 1 %s", files[i].options);
         make_checkpoint("nan.safetensors", options);
         check_int(dr_engine_load(engine, in_root("nan.safetensors"), DR_LOAD_EAGER,
                                  NULL, &problem),
@@ -129,7 +129,7 @@ static void a_vae_with_infinity_is_refused(void)
 {
     struct dr_engine *engine = open_engine();
     make_checkpoint("vae/infinite.safetensors",
-                    "--family sd15 --size tiny --part vae --dtype f32 --seed 3");
+                    "--family sd15 --size least --part vae --dtype f32 --seed 3");
     poke("vae/infinite.safetensors", ROLE_VAE, "decoder.up.0.block.0.conv1.weight",
          INFINITY, 1);
     load(engine, "a.safetensors");
@@ -264,11 +264,11 @@ static void latents_with_nan_are_not_decoded(void)
 int main(void)
 {
     fixture_folder();
-    make_checkpoint("a.safetensors", "--family sd15 --size tiny --seed 1");
+    make_checkpoint("a.safetensors", "--family sd15 --size least --seed 1");
     make_checkpoint("f32.safetensors",
-                    "--family sd15 --size tiny --seed 1 --dtype f32");
+                    "--family sd15 --size least --seed 1 --dtype f32");
     make_checkpoint("vae/sharp.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 3");
+                    "--family sd15 --size least --part vae --seed 3");
     check_run(a_nan_in_the_file_is_named_when_it_is_read);
     check_run(a_vae_with_infinity_is_refused);
     check_run(a_weight_that_bfloat16_cannot_hold_is_named);

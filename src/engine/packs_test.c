@@ -506,6 +506,7 @@ int main(void)
     pack_store_open(&store, pack_folder());
     if (strstr(store.off_reason, "lies in memory")) return check_skip(store.off_reason);
     check_str(store.off_reason, "");
+    fixture_size = "tiny";
     fixture_begin();
     check_run(the_pictures_are_the_same_bytes);
     check_run(a_switch_moves_no_private_byte);

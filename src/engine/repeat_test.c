@@ -253,6 +253,7 @@ static void no_round_leaves_a_descriptor(void)
 
 int main(void)
 {
+    fixture_size = "tiny";
     fixture_begin();
     check_run_with_faults(the_same_model_again_reads_nothing);
     check_run(a_first_load_reads_each_part_once);

@@ -377,7 +377,7 @@ static enum dr_code decode_latents(struct dr_engine *engine)
 static void without_a_vae(struct dr_engine *engine)
 {
     make_checkpoint("part.safetensors",
-                    "--family sd15 --size tiny --seed 1 --without vae");
+                    "--family sd15 --size least --seed 1 --without vae");
     load(engine, "part.safetensors");
     check_has(model_of(engine).lacks, "no VAE of its own");
     check_int(picture_with(engine, "out.png", NULL, NULL), ==, DR_INCOMPLETE);
@@ -397,7 +397,7 @@ static void without_a_vae(struct dr_engine *engine)
 static void without_a_text_encoder(struct dr_engine *engine)
 {
     make_checkpoint("part.safetensors",
-                    "--family sd15 --size tiny --seed 1 --without text");
+                    "--family sd15 --size least --seed 1 --without text");
     load(engine, "part.safetensors");
     check_has(model_of(engine).lacks, "no text encoder");
     check_int(picture_with(engine, "out.png", NULL, NULL), ==, DR_INCOMPLETE);
@@ -409,7 +409,7 @@ static void without_a_text_encoder(struct dr_engine *engine)
 static void without_a_unet(struct dr_engine *engine)
 {
     make_checkpoint("part.safetensors",
-                    "--family sd15 --size tiny --seed 1 --without unet");
+                    "--family sd15 --size least --seed 1 --without unet");
     load(engine, "part.safetensors");
     check_has(model_of(engine).lacks, "no UNet");
     check_int(picture_with(engine, "out.png", NULL, NULL), ==, DR_INCOMPLETE);
@@ -418,7 +418,7 @@ static void without_a_unet(struct dr_engine *engine)
     check_int(decode_latents(engine), ==, DR_OK);
     /* a VAE setting that cannot be read falls back here too */
     make_checkpoint("vae/bad.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 3 "
+                    "--family sd15 --size least --part vae --seed 3 "
                     "--nan decoder.conv_in.weight");
     check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_LAZY, NULL,
                              &problem),
@@ -434,7 +434,7 @@ static void without_a_unet(struct dr_engine *engine)
 static void with_a_broken_vae(struct dr_engine *engine)
 {
     make_checkpoint("part.safetensors",
-                    "--family sd15 --size tiny --seed 1 "
+                    "--family sd15 --size least --seed 1 "
                     "--drop first_stage_model.decoder.conv_in.weight");
     load(engine, "part.safetensors");
     check_has(model_of(engine).lacks, "decoder.conv_in.weight");
@@ -460,12 +460,12 @@ static void what_is_not_run_yet_is_refused_by_name(void)
         const char *options, *part1, *part2;
         enum dr_code code;
     } files[] = {
-        {"--family sd15 --size tiny --unet-channels 9",                       "9",     "npaint",            DR_UNSUPPORTED},
-        {"--family sd15 --size tiny --linear-proj --without text",            "SD2.x",
-         "not supported yet: this version runs SD1.x and SDXL",                                             DR_UNSUPPORTED},
-        {"--family sd15 --size tiny --part vae",                              "VAE",   "--vae",             DR_BAD_INPUT  },
-        {"--family sd15 --size tiny --drop model.diffusion_model.out.2.bias",
-         "out.2.bias",                                                                 "other.safetensors", DR_INCOMPLETE },
+        {"--family sd15 --size least --unet-channels 9",                       "9",     "npaint",            DR_UNSUPPORTED},
+        {"--family sd15 --size least --linear-proj --without text",            "SD2.x",
+         "not supported yet: this version runs SD1.x and SDXL",                                              DR_UNSUPPORTED},
+        {"--family sd15 --size least --part vae",                              "VAE",   "--vae",             DR_BAD_INPUT  },
+        {"--family sd15 --size least --drop model.diffusion_model.out.2.bias",
+         "out.2.bias",                                                                  "other.safetensors", DR_INCOMPLETE },
     };
     struct dr_engine *engine = open_engine();
     load(engine, "a.safetensors");
@@ -494,7 +494,7 @@ static void a_vocabulary_of_another_model_is_refused(void)
 {
     struct dr_engine *engine = open_engine();
     make_checkpoint("few.safetensors",
-                    "--family sd15 --size tiny --seed 1 --vocabulary 300");
+                    "--family sd15 --size least --seed 1 --vocabulary 300");
     load(engine, "few.safetensors");
     check_int(picture_with(engine, "out.png", NULL, NULL), ==, DR_BAD_INPUT);
     check_has(problem.message, "has 300");
@@ -668,7 +668,7 @@ static void a_cancelled_switch_brings_the_old_model_back(void)
     load(engine, "a.safetensors");
     picture(engine, "want.png");
     const uint64_t bytes = check_memory(engine);
-    limit_regions(engine, bytes + (12 << 20));
+    limit_regions(engine, bytes + bytes / 2); /* not both models */
     /* a damaged neighbour of b's: a warning, and with it the cancel */
     run_command("head -c 999 '%s' >'%s'", in_root("vae/sharp.safetensors"),
                 in_root("b.vae.safetensors"));

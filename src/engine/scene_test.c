@@ -200,7 +200,6 @@ int main(int count, char **arguments)
     enum fault_sabotage sabotage;
     if (is_part(count, arguments, &part, &sabotage)) play(part, sabotage);
     if (packs_missing()) return check_skip(packs_missing());
-    fixture_size = "least";
     fixture_begin();
     take_checkpoint("x.safetensors", "sdxl", "--seed 5");
     take_checkpoint("vae/wide.safetensors", "sdxl", "--part vae --seed 6");

@@ -317,9 +317,9 @@ static void latents_of(const char *model, enum dr_prediction prediction,
 /* The keys say what --prediction says; the weights beside them are the same. */
 static void keys_tell_prediction_and_schedule(void)
 {
-    make_checkpoint("v.safetensors", "--family sdxl --size tiny --seed 5 --v-pred");
+    make_checkpoint("v.safetensors", "--family sdxl --size least --seed 5 --v-pred");
     make_checkpoint("vz.safetensors",
-                    "--family sdxl --size tiny --seed 5 --v-pred --ztsnr");
+                    "--family sdxl --size least --seed 5 --v-pred --ztsnr");
     latents_of("x.safetensors", DR_PREDICTION_AUTO, "eps.safetensors");
     latents_of("x.safetensors", DR_PREDICTION_V, "want-v.safetensors");
     latents_of("v.safetensors", DR_PREDICTION_AUTO, "v-auto.safetensors");
@@ -367,7 +367,7 @@ static void says_which_text_encoder_lacks(void)
     struct dr_engine *engine = open_engine();
     struct dr_generate_result result;
     make_checkpoint("half.safetensors",
-                    "--family sdxl --size tiny --without vae "
+                    "--family sdxl --size least --without vae "
                     "--drop conditioner.embedders.1.model.text_projection");
     load(engine, "half.safetensors");
     const struct dr_generate_options options = small_options("none.png");

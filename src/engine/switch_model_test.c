@@ -550,7 +550,6 @@ int main(int count, char **arguments)
     const char *part;
     enum fault_sabotage sabotage;
     if (is_part(count, arguments, &part, &sabotage)) play_cases(sabotage);
-    fixture_size = "least";
     fixture_begin();
     take_checkpoint("x.safetensors", "sdxl", "--seed 5");
     take_checkpoint("vae/wide.safetensors", "sdxl", "--part vae --seed 6");

@@ -210,7 +210,6 @@ int main(int count, char **arguments)
     if (packs_missing()) return check_skip(packs_missing());
     if (!kernel_is_measured)
         return check_skip("the sanitizer's own memory hides what is measured here");
-    fixture_size = "least";
     fixture_begin();
     take_checkpoint("x.safetensors", "sdxl", "--seed 5");
     take_checkpoint("vae/wide.safetensors", "sdxl", "--part vae --seed 6");

@@ -20,7 +20,7 @@ static void make(const char *name, const char *part, int levels)
 {
     char options[128];
     (void)snprintf(options, sizeof options,
-                   "--family sd15 --size tiny --seed 5 %s --vae-levels %d", part,
+                   "--family sd15 --size least --seed 5 %s --vae-levels %d", part,
                    levels);
     make_checkpoint(name, options);
 }

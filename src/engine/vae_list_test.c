@@ -130,10 +130,10 @@ static void broken_ones_are_listed(void)
     struct dr_engine *engine = open_engine();
     load(engine, "a.safetensors");
     make_checkpoint("vae/part.safetensors",
-                    "--family sd15 --size tiny --part vae --seed 5 "
+                    "--family sd15 --size least --part vae --seed 5 "
                     "--drop decoder.conv_in.weight");
     make_checkpoint("vae/empty.safetensors",
-                    "--family sd15 --size tiny --without vae --seed 5");
+                    "--family sd15 --size least --without vae --seed 5");
     run_command("LC_ALL=C sed '1,/./s/\\(\"post_quant_conv.weight\":{\"dtype\":\"F16\","
                 "\"shape\":\\)\\[4,4,/\\1[2,8,/' '%s' >'%s'",
                 in_root("vae/sharp.safetensors"), in_root("vae/other.safetensors"));
@@ -205,14 +205,14 @@ static void a_checkpoint_without_a_vae_says_so(void)
 {
     struct dr_engine *engine = open_engine();
     make_checkpoint("bare.safetensors",
-                    "--family sd15 --size tiny --without vae --seed 6");
+                    "--family sd15 --size least --without vae --seed 6");
     load(engine, "bare.safetensors");
     look(engine, DR_LIST_DIGESTS);
     check_has(list.vaes[0].fit, "absent");
     check_int(list.vaes[0].code, ==, DR_NOT_FOUND);
     check_int(choice_of("none")->code, ==, DR_NOT_FOUND);
     check_str(row(in_root("vae/soft.safetensors"))->fit, "whole");
-    make_checkpoint("torn.safetensors", "--family sd15 --size tiny --seed 6 --drop "
+    make_checkpoint("torn.safetensors", "--family sd15 --size least --seed 6 --drop "
                                         "first_stage_model.decoder.conv_in.weight");
     load(engine, "torn.safetensors");
     look(engine, 0);
@@ -225,11 +225,11 @@ static void a_checkpoint_without_a_vae_says_so(void)
 static void a_foreign_one_is_known_once_it_was_tried(void)
 {
     struct dr_engine *engine = open_engine();
-    make_checkpoint("space.safetensors", "--family sd15 --size tiny --latent-space 1");
+    make_checkpoint("space.safetensors", "--family sd15 --size least --latent-space 1");
     make_checkpoint("vae/foreign.safetensors",
-                    "--family sd15 --size tiny --part vae --latent-space 2");
+                    "--family sd15 --size least --part vae --latent-space 2");
     make_checkpoint("vae/tuned.safetensors",
-                    "--family sd15 --size tiny --part vae --latent-space 1 --seed 5");
+                    "--family sd15 --size least --part vae --latent-space 1 --seed 5");
     load(engine, "space.safetensors");
     look(engine, DR_LIST_DIGESTS);
     check_str(row(in_root("vae/foreign.safetensors"))->fit, "whole");

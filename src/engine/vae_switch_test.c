@@ -264,7 +264,7 @@ static void a_failed_choice_changes_nothing(void)
     run_command("head -c 20000 '%s' >'%s'", in_root("vae/sharp.safetensors"),
                 in_root("vae/short.safetensors"));
     make_checkpoint("vae/text-only.safetensors",
-                    "--family sd15 --size tiny --without vae --without unet --seed 5");
+                    "--family sd15 --size least --without vae --without unet --seed 5");
     static const char *const bad[] = {"missing", "short", "text-only",
                                       "/no/such/file.safetensors"};
     const uint64_t bytes = check_memory(engine);
@@ -397,21 +397,27 @@ static void a_switch_holds_the_old_and_the_new_at_most(void)
     struct dr_engine *engine = open_engine();
     struct dr_receipt receipt;
     struct dr_load_result result;
-    load(engine, "a.safetensors");
-    check_int(choose(engine, "sharp"), ==, DR_OK);
+    fixture_size = "tiny"; /* a VAE of more bytes than the scratch */
+    take_checkpoint("large-a.safetensors", "sd15", "--seed 1");
+    take_checkpoint("large-b.safetensors", "sd15", "--seed 2");
+    take_checkpoint("vae/large-sharp.safetensors", "sd15", "--part vae --seed 3");
+    take_checkpoint("vae/large-soft.safetensors", "sd15", "--part vae --seed 4");
+    fixture_size = "least";
+    load(engine, "large-a.safetensors");
+    check_int(choose(engine, "large-sharp"), ==, DR_OK);
     picture(engine, "x.png");
     picture(engine, "x.png"); /* peaks count from a job's start */
     const uint64_t job_peak = peak_of(engine), held = check_memory(engine);
-    check_int(dr_engine_choose_vae(engine, "soft", 0, NULL, &receipt, &problem), ==,
-              DR_OK);
+    check_int(dr_engine_choose_vae(engine, "large-soft", 0, NULL, &receipt, &problem),
+              ==, DR_OK);
     const uint64_t vae_bytes = receipt.acquired_bytes;
     const uint64_t scratch = 4 << 20;
     check_int(vae_bytes, >, scratch);
     check_int(peak_of(engine), <=,
               job_peak > held + vae_bytes + scratch ? job_peak
                                                     : held + vae_bytes + scratch);
-    check_int(dr_engine_load(engine, in_root("b.safetensors"), DR_LOAD_EAGER, &result,
-                             &problem),
+    check_int(dr_engine_load(engine, in_root("large-b.safetensors"), DR_LOAD_EAGER,
+                             &result, &problem),
               ==, DR_OK);
     check_int(peak_of(engine), <=, held + result.receipt.acquired_bytes + scratch);
     check_int(result.receipt.acquired_bytes, ==,
