@@ -83,7 +83,7 @@ class Bench:
         (folder / "warm").mkdir(mode=0o700)
 
     def make(self, build, family, name, *arguments):
-        subprocess.run([build / "tools/random_checkpoint", "--family", family, "--size", "tiny", "--seed", "1", *arguments,
+        subprocess.run([build / "tools/random_checkpoint", "--family", family, "--size", "least", "--seed", "1", *arguments,
                         "-o", self.folder / name], check=True, capture_output=True)
 
     def run(self, words, padding):

@@ -136,4 +136,5 @@ class Cgroup(Case):
 
 
 if __name__ == "__main__":
+    harness.size = "tiny"
     harness.main()

@@ -29,11 +29,14 @@ LIMIT_S = 600  # of one command: a busy machine, or a slow disk, takes its time
 # A folder with the models, where each test's own folder lies too.
 HOME = pathlib.Path(tempfile.mkdtemp(prefix="darkroom-cli-"))
 ENVIRONMENT = {}
+# The networks' size, as random_checkpoint takes it: "tiny" (four times the bytes) where a test compares the weights'
+# bytes with a number of mebibytes.
+size = "least"
 
 
 def make(name, *arguments):
     path = HOME / name
-    subprocess.run([BUILD / "tools/random_checkpoint", "--family", "sd15", "--size", "tiny", *arguments, "-o", path],
+    subprocess.run([BUILD / "tools/random_checkpoint", "--family", "sd15", "--size", size, *arguments, "-o", path],
                    check=True, capture_output=True)
     return path
 
@@ -41,7 +44,7 @@ def make(name, *arguments):
 def take(name, *arguments):
     """A link to the checkpoint that the build has made with these arguments (tests/checkpoints): only to be read."""
     words = ["--family", "sd15", *arguments] if "--family" not in arguments else list(arguments)
-    options = [*words[:2], "--size", "tiny", *words[2:]]
+    options = [*words[:2], "--size", size, *words[2:]]
     ready = BUILD / "tests/checkpoints" / ("-".join(options).replace("--", "") + ".safetensors")
     if not ready.exists():
         sys.exit(f"{ready} is not there: \"ninja checkpoints\" makes those that tests/checkpoints/meson.build lists")

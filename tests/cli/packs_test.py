@@ -282,4 +282,5 @@ class Packs(Case):
 
 
 if __name__ == "__main__":
+    harness.size = "tiny"
     harness.main()
