@@ -158,7 +158,7 @@ DR_API enum dr_code dr_engine_open(struct dr_engine **out,
 DR_API void dr_engine_close(struct dr_engine **engine);
 
 /* Stop the running call at its next step, and a list of VAEs that is being made; they return
- * DR_CANCELLED. Async-signal-safe. */
+ * DR_CANCELLED. A job ends as after dr_job_cancel. Async-signal-safe. */
 DR_API void dr_engine_cancel(struct dr_engine *engine);
 
 /* Sets the maximum number of private bytes that the process may hold. This includes the memory
@@ -438,6 +438,14 @@ struct dr_progress {
         total_share; /* of the whole job, 0..1, by the arithmetic of its networks: reading weights
                          * and writing files count as nothing. Never falls */
     double elapsed_ms; /* since the job began */
+    /* Until the last picture is decoded, at the pace of this job's networks so far; reading weights and
+     * writing files count as nothing. Negative: not known yet. */
+    double left_ms;
+    int32_t has_seed; /* 0: no noise is drawn, as in decoding a file */
+    uint64_t seed;    /* of the image */
+    /* 0, or: the job was cancelled or failed, and so many pictures that are sampled are decoded and
+     * written before it ends */
+    int32_t finishing_count;
 };
 
 /* What the picture will be, as the model sees it after a step: the latents without the noise. They are in
@@ -448,6 +456,11 @@ struct dr_preview {
     int32_t step, step_count;   /* of the sampler, done and in all: not evaluations */
     int32_t height, width;      /* of the latents: an eighth of the picture's */
     const float *latents;       /* [4, height, width], borrowed for the call */
+};
+
+struct dr_image_info {
+    char path[DR_PATH_BYTES]; /* "" if nothing was written */
+    uint64_t seed;
 };
 
 /* dr_generate_options.cfg: not given. */
@@ -496,15 +509,14 @@ struct dr_generate_options {
     void (*image)(void *cookie, int32_t index, uint64_t seed, const float *rgb,
                   int32_t width, int32_t height);
     void *image_cookie;
+    /* Called for each picture when its file is there: those of a batch come one after the other, and
+     * stay whatever happens to the rest of the job. image is borrowed. May be NULL. */
+    void (*written)(void *cookie, int32_t index, const struct dr_image_info *image);
+    void *written_cookie;
 };
 DR_API struct dr_generate_options dr_generate_options_default(void);
 /* A random 32-bit seed, as in other programs; a new one for each call. */
 DR_API uint64_t dr_random_seed(void);
-
-struct dr_image_info {
-    char path[DR_PATH_BYTES]; /* "" if nothing was written */
-    uint64_t seed;
-};
 
 /* The time of a job's networks by layer. It includes only the networks: not reading weights,
  * planning, the latent probe or writing the picture. */
@@ -536,6 +548,7 @@ struct dr_profile {
     int32_t network_count;
 };
 
+/* After an error it holds the pictures that were written before (images, image_count), and nothing else. */
 struct dr_generate_result {
     struct dr_image_info *images;
     int32_t image_count;
@@ -551,6 +564,8 @@ struct dr_generate_result {
     struct dr_profile *profile; /* NULL where it was not asked for, or malloc failed */
     struct dr_receipt receipt;
 };
+/* A batch: each picture is decoded and written as soon as it is sampled, if the networks fit the budget
+ * beside each other; else all are sampled first, so that weights are read once. */
 DR_API enum dr_code dr_engine_generate(struct dr_engine *engine,
                                        const struct dr_generate_options *options,
                                        struct dr_generate_result *result,
@@ -572,6 +587,7 @@ struct dr_codec_options {
 };
 DR_API struct dr_codec_options dr_codec_options_default(void);
 
+/* After an error as struct dr_generate_result. */
 struct dr_codec_result {
     int32_t image_count, width, height;
     struct dr_image_info *images; /* decode: the pictures; encode: the latent file */
@@ -640,9 +656,12 @@ DR_API enum dr_code dr_job_create_decode(struct dr_engine *engine,
 DR_API enum dr_code dr_job_run(struct dr_job *job, struct dr_generate_result *result,
                                struct dr_error *err) DR_MUST_CHECK;
 
-/* Stop this job, whether it runs yet or not, and no other call. A request is never lost; one that comes
- * when the last picture is written is too late, and the job is done. From any thread, async-signal-safe. */
+/* Stop this job, whether it runs yet or not, and no other call. What is sampled by then is still decoded and
+ * written; dr_progress tells of it (finishing_count). A request is never lost; one that comes when the last
+ * picture is sampled is too late, and the job is done. From any thread, async-signal-safe. */
 DR_API void dr_job_cancel(struct dr_job *job);
+/* The same, and what is sampled and not written is lost: the job stops at its next step. */
+DR_API void dr_job_cancel_now(struct dr_job *job);
 
 struct dr_job_progress {
     enum dr_job_state
@@ -657,6 +676,8 @@ struct dr_job_progress {
         planned_private_bytes; /* the most that the plan allows; 0: not planned yet */
     uint64_t
         private_bytes; /* of the engine's regions, when the last report came or at the end */
+    int32_t
+        written_count; /* pictures whose file is there: the first ones of the batch */
 };
 /* How far the job is: a consistent snapshot. Any thread may ask at any time. */
 DR_API void dr_job_progress(struct dr_job *job, struct dr_job_progress *progress);

@@ -32,6 +32,26 @@ static void asks_above(void)
     check(!cancel_requested(&one));
 }
 
+/* What a request lets end is stopped by insistence, at any height above. */
+static void lets_end_until_insisted(void)
+{
+    struct cancel engine = {0};
+    struct cancel job = {.above = &engine};
+    const struct cancel saving = {.above = &job, .heeds_insistence_alone = true};
+    struct cancel *const flags[] = {&engine, &job};
+    for (int i = 0; i < 2; ++i) {
+        cancel_request(flags[i]);
+        check(cancel_requested(&job));
+        check(!cancel_requested(&saving));
+        cancel_insist(flags[i]);
+        check(cancel_requested(&saving));
+        check(cancel_requested(&job));
+        cancel_withdraw(flags[i]);
+        check(!cancel_requested(&saving));
+        check(!cancel_requested(&job));
+    }
+}
+
 /* As a user's cancel would: seen at the N-th look, and at each after it. Who cannot be cancelled is
  * no look. */
 static void a_test_can_set_it_at_the_nth_look(void)
@@ -55,6 +75,7 @@ int main(void)
 {
     check_run(says_what_the_flag_says);
     check_run(asks_above);
+    check_run(lets_end_until_insisted);
     check_run_with_faults(a_test_can_set_it_at_the_nth_look);
     return check_done();
 }

@@ -56,6 +56,8 @@ static struct dr_generate_options job_of(struct session *session,
     job.profile = options->profile;
     job.progress = talk_progress;
     job.progress_cookie = &session->talk;
+    job.written = talk_written;
+    job.written_cookie = &session->talk;
     return job;
 }
 
@@ -91,6 +93,8 @@ enum dr_code run_generate(struct session *session, const struct options *options
     if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     code = dr_engine_generate(session->engine, &job, result, err);
     if (code == DR_OK) answer_generate(session, options, result, fields);
+    if (code != DR_OK)
+        job_json_add_written(fields, result->images, result->image_count);
     dr_generate_result_free(result);
     free(result);
     return code;
@@ -137,6 +141,8 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
         else
             job_json_add_decoded(fields, result);
         answer_profile(session, options, result->profile, fields);
+    } else {
+        job_json_add_written(fields, result->images, result->image_count);
     }
     dr_codec_result_free(result);
     free(result);

@@ -38,7 +38,7 @@ void talk_begin(struct talk *talk, bool json, bool quiet, int verbose)
                   : verbose >= 2 ? DR_LOG_DEBUG
                   : verbose == 1 ? DR_LOG_INFO
                                  : DR_LOG_NOTICE;
-    talk->stage = NULL;
+    talk_begin_job(talk);
 }
 
 static void clear_bar(struct talk *talk)
@@ -115,27 +115,42 @@ static double pace_ms(const struct talk *talk, const struct dr_progress *p)
                : 0.0;
 }
 
-/* Of all steps that are to come; negative while the pace is not known. */
-static double left_ms(const struct talk *talk, const struct dr_progress *p)
-{
-    const double pace = pace_ms(talk, p);
-    const int64_t left = (int64_t)p->image_count * p->step_count - steps_done(p);
-    return pace > 0.0 ? (double)left * pace : -1.0;
-}
-
 static void show_json(const struct talk *talk, const struct report *report)
 {
     if (report->job)
-        print_event(talk, event_json_job(report->job, left_ms(talk, report->job)));
+        print_event(talk, event_json_job(report->job));
     else
         print_event(talk, event_json_load(report->load));
+}
+
+/* What stays to be read above the bar: the seeds, before the first step, and what a cancel lets end. */
+static void tell_once(struct talk *talk, const struct dr_progress *p)
+{
+    const bool is_new = p->has_seed && !talk->seed_is_told;
+    const bool ends = p->finishing_count > 0 && !talk->end_is_told;
+    talk->seed_is_told |= is_new;
+    talk->end_is_told |= ends;
+    if (talk->json || (!is_new && !ends)) return;
+    clear_bar(talk);
+    const uint64_t first = p->seed - (uint64_t)p->image;
+    if (is_new && p->image_count > 1)
+        fprintf(talk->stream, "seeds %llu to %llu\n", (unsigned long long)first,
+                (unsigned long long)(first + (uint64_t)p->image_count - 1));
+    else if (is_new)
+        fprintf(talk->stream, "seed %llu\n", (unsigned long long)first);
+    if (ends)
+        fprintf(
+            talk->stream,
+            "stopping; %d finished picture%s decoded and written first (Ctrl-C again "
+            "stops at once)\n",
+            (int)p->finishing_count, p->finishing_count == 1 ? " is" : "s are");
 }
 
 /* "9/20  1.23 s/step  0:14 left  image 1/2" */
 static void describe_job(const struct talk *talk, const struct dr_progress *p,
                          char *text, size_t text_bytes)
 {
-    char left[16], steps[64] = "", pace[64] = "", image[48] = "";
+    char left[16], steps[64] = "", pace[64] = "", rest[32] = "", image[48] = "";
     const double ms = pace_ms(talk, p);
     if (p->stage == DR_STAGE_UNET)
         (void)snprintf(steps, sizeof steps, "  %d/%d", (int)p->step,
@@ -143,13 +158,16 @@ static void describe_job(const struct talk *talk, const struct dr_progress *p,
     else if (p->share >= 0.01 && p->share < 1.0)
         (void)snprintf(steps, sizeof steps, "  %d%%", (int)(p->share * 100.0));
     if (ms > 0.0)
-        (void)snprintf(pace, sizeof pace, "  %.*f s/step  %s left", ms < 100.0 ? 3 : 2,
-                       ms / 1000.0, talk_format_time(left_ms(talk, p), left));
+        (void)snprintf(pace, sizeof pace, "  %.*f s/step", ms < 100.0 ? 3 : 2,
+                       ms / 1000.0);
+    if (p->left_ms >= 0.0)
+        (void)snprintf(rest, sizeof rest, "  %s left",
+                       talk_format_time(p->left_ms, left));
     if (p->image_count > 1 &&
         (p->stage == DR_STAGE_UNET || p->stage == DR_STAGE_DECODE))
         (void)snprintf(image, sizeof image, "  image %d/%d", (int)p->image + 1,
                        (int)p->image_count);
-    (void)snprintf(text, text_bytes, "%s%s%s", steps, pace, image);
+    (void)snprintf(text, text_bytes, "%s%s%s%s", steps, pace, rest, image);
 }
 
 /* "1.2 GiB of 6.5 GiB  unet", "312/2000" */
@@ -239,8 +257,23 @@ static void take(struct talk *talk, const struct report *report)
         talk->pace_begin_ms = report->elapsed_ms;
         talk->pace_begin_step = steps_done(report->job);
     }
+    if (report->job) tell_once(talk, report->job);
     if (is_due(talk, report, stage_changed)) show(talk, report);
     talk->stage = report->stage;
+}
+
+void talk_begin_job(struct talk *talk)
+{
+    talk->stage = NULL;
+    talk->seed_is_told = talk->end_is_told = false;
+}
+
+void talk_written(void *cookie, int32_t index, const struct dr_image_info *image)
+{
+    struct talk *const talk = cookie;
+    if (!talk->json || talk->quiet) return;
+    print_event(talk, event_json_written(index, image));
+    (void)fflush(talk->stream);
 }
 
 void talk_progress(void *cookie, const struct dr_progress *progress)

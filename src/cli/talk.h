@@ -3,7 +3,7 @@
  *     a terminal       a bar that is redrawn in place and cleared at the end
  *     anything else    a line when the stage changes, and every few seconds
  *     with --json      one JSON object a line:
- *                      {"event":"progress","stage":"unet","image":0,"image_count":1,"step":3,
+ *                      {"event":"progress","stage":"unet","image":0,"image_count":1,"seed":7,"step":3,
  *                       "step_count":20,"share":0.15,"elapsed_ms":812.0,"left_ms":4601.0}
  *                      {"event":"progress","stage":"load","component":"unet","done_bytes":...,
  *                       "total_bytes":...,"share":0.4,"elapsed_ms":310.0}
@@ -30,6 +30,7 @@ struct talk {
     /* private below */
     bool bar_is_shown;
     const char *stage; /* of the last report: static; NULL: none yet */
+    bool seed_is_told, end_is_told;
     int32_t image, step;
     double shown_ms;         /* when the last report was shown */
     double pace_begin_ms;    /* of the pace of steps: where counting began */
@@ -40,11 +41,14 @@ void talk_init(struct talk *talk, FILE *stream);
 
 /* The words of one command: --json, -q and -v as it has them. */
 void talk_begin(struct talk *talk, bool json, bool quiet, int verbose);
+/* One job of the command begins: its seeds are told before its first step. */
+void talk_begin_job(struct talk *talk);
 /* The command is done: the bar goes. */
 void talk_end(struct talk *talk);
 
 /* The callbacks that darkroom.h asks for; cookie is a struct talk. */
 void talk_progress(void *cookie, const struct dr_progress *progress);
+void talk_written(void *cookie, int32_t index, const struct dr_image_info *image);
 int talk_load(void *cookie, const struct dr_load_progress *progress);
 void talk_log(void *cookie, enum dr_log_level level, const char *line);
 

@@ -32,7 +32,8 @@ static void report(enum dr_stage stage, int32_t step, double share, double elaps
                                          .step = step,
                                          .step_count = 20,
                                          .share = share,
-                                         .elapsed_ms = elapsed_ms};
+                                         .elapsed_ms = elapsed_ms,
+                                         .left_ms = -1.0};
     talk_progress(&talk, &progress);
 }
 
@@ -65,7 +66,7 @@ static void plain_lines_are_few(void)
     report(DR_STAGE_DECODE, 0, 0.5, 22000.0);
     const char *const text = said();
     check_int(lines_of(text), ==, 7);
-    check_has(text, "unet  10/20  1.00 s/step  0:30 left  image 1/2\n");
+    check_has(text, "unet  10/20  1.00 s/step  image 1/2\n");
     check_has(text, "decode  50%  image 1/2\n");
     check(!strchr(text, '\r') && !strchr(text, '\033'));
 }
@@ -156,6 +157,50 @@ static void bar_is_cleared(void)
     check_int(lines_of(text), ==, 1);
 }
 
+/* Before the first step, once for each job, and where it ends early. */
+static void seeds_and_ends_are_told_once(void)
+{
+    struct dr_progress progress = {.stage = DR_STAGE_TEXT,
+                                   .image_count = 3,
+                                   .left_ms = -1.0,
+                                   .has_seed = 1,
+                                   .seed = UINT64_MAX};
+    begin(false, false, 0);
+    talk.is_terminal = true;
+    talk_progress(&talk, &progress);
+    progress.stage = DR_STAGE_UNET;
+    progress.image = 1;
+    progress.seed = 0;
+    progress.left_ms = 65000.0;
+    talk_progress(&talk, &progress);
+    progress.finishing_count = 2;
+    progress.stage = DR_STAGE_DECODE;
+    talk_progress(&talk, &progress);
+    progress.finishing_count = 1;
+    talk_progress(&talk, &progress);
+    talk_begin_job(&talk);
+    progress.image = progress.finishing_count = 0;
+    progress.image_count = 1;
+    progress.seed = 7;
+    talk_progress(&talk, &progress);
+    const char *const text = said();
+    check_has(text, "seeds 18446744073709551615 to 1\n");
+    check_has(text, "0/0  1:05 left  image 2/3");
+    check_has(text,
+              "\r\033[Kstopping; 2 finished pictures are decoded and written first "
+              "(Ctrl-C again stops at once)\n");
+    check_has(text, "\r\033[Kseed 7\n");
+    check_int(lines_of(text), ==, 3);
+    begin(true, false, 0);
+    const struct dr_image_info image = {.path = "a.png", .seed = 7};
+    talk_progress(&talk, &progress);
+    talk_written(&talk, 0, &image);
+    const char *const lines = said();
+    check_has(lines, "\"seed\":7,");
+    check_has(lines, "\n{\"event\":\"written\",\"image\":0,");
+    check_int(lines_of(lines), ==, 2);
+}
+
 int main(void)
 {
     check_run(formats_times);
@@ -164,5 +209,6 @@ int main(void)
     check_run(readings);
     check_run(levels_and_quiet);
     check_run(bar_is_cleared);
+    check_run(seeds_and_ends_are_told_once);
     return check_done();
 }

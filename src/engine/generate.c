@@ -117,6 +117,9 @@ static enum dr_code run_with(struct dr_job *handle, const struct job_request *wa
     if (code == DR_OK) {
         describe_job_vae(engine, words->said, choice, &outcome->vae);
         take_outcome(&job, outcome);
+    } else if (job.written_count > 0) {
+        outcome->images = job.images;
+        outcome->image_count = job.written_count;
     } else {
         free(job.images);
     }
@@ -255,6 +258,9 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
             append_sentence(result->warnings, sizeof result->warnings, "%s",
                             outcome.warning);
         describe_outcome(&outcome, reason);
+    } else {
+        result->images = outcome.images;
+        result->image_count = outcome.image_count;
     }
     receipt_end(engine, start, reason, code == DR_OK ? &result->receipt : NULL);
     return code;
@@ -288,7 +294,8 @@ static enum dr_code run_begun(struct dr_job *job, struct dr_generate_result *res
             ? codec_request(&engine->model, &job->codec, job->direction, &want, err)
             : generate_request(&engine->model, &job->generate, &want, err);
     want.progress = job_handle_report;
-    want.progress_cookie = job;
+    want.written = job_handle_written;
+    want.progress_cookie = want.written_cookie = job;
     code = answer_request(job, code, &want, &start, result, err);
     job_request_finish(&want);
     set_job(engine, NULL);
@@ -353,7 +360,6 @@ static enum dr_code run_codec(struct dr_engine *engine,
     enum dr_code code = job_handle_create_codec(engine, direction, options, &job, err);
     if (code == DR_OK) code = dr_job_run(job, &whole, err);
     dr_job_destroy(&job);
-    if (code != DR_OK) return code;
     *result = (struct dr_codec_result){
         .images = whole.images,
         .image_count = whole.image_count,
@@ -366,7 +372,7 @@ static enum dr_code run_codec(struct dr_engine *engine,
         .profile = whole.profile,
         .receipt = whole.receipt,
     };
-    return DR_OK;
+    return code;
 }
 
 enum dr_code dr_engine_encode(struct dr_engine *engine,

@@ -144,6 +144,11 @@ void dr_job_cancel(struct dr_job *job)
     if (job) cancel_request(&job->cancel);
 }
 
+void dr_job_cancel_now(struct dr_job *job)
+{
+    if (job) cancel_insist(&job->cancel);
+}
+
 /* ---- progress ---------------------------------------------------------------------------- */
 
 static void lock(struct dr_job *job)
@@ -227,6 +232,16 @@ void job_handle_report(void *cookie, const struct dr_progress *progress)
         job->codec.progress(job->codec.progress_cookie, progress);
     if (!job->is_codec && job->generate.progress)
         job->generate.progress(job->generate.progress_cookie, progress);
+}
+
+void job_handle_written(void *cookie, int32_t index, const struct dr_image_info *image)
+{
+    struct dr_job *const job = cookie;
+    lock(job);
+    job->progress.written_count = index + 1;
+    unlock(job);
+    if (!job->is_codec && job->generate.written)
+        job->generate.written(job->generate.written_cookie, index, image);
 }
 
 void dr_job_progress(struct dr_job *job, struct dr_job_progress *progress)

@@ -54,7 +54,8 @@ enum dr_code job_handle_begin(struct dr_job *job, struct dr_error *err) DR_MUST_
 void job_handle_set_planned(struct dr_job *job, uint64_t private_bytes);
 void job_handle_end(struct dr_job *job, enum dr_code code);
 
-/* Takes the place of the caller's own report, which is told in turn. cookie: the handle. */
+/* These take the place of the caller's own callbacks, which are called in turn. cookie: the handle. */
 void job_handle_report(void *cookie, const struct dr_progress *progress);
+void job_handle_written(void *cookie, int32_t index, const struct dr_image_info *image);
 
 #endif

@@ -24,17 +24,30 @@ static double share_of(uint64_t done, uint64_t total)
     return total ? (double)done / (double)total : 1.0;
 }
 
-json_t *event_json_job(const struct dr_progress *progress, double left_ms)
+json_t *event_json_job(const struct dr_progress *progress)
 {
     json_t *const event = begin_progress(dr_stage_name(progress->stage));
     member_set_integer(event, "image", progress->image);
     member_set_integer(event, "image_count", progress->image_count);
+    if (progress->has_seed) member_set_seed(event, progress->seed);
     if (progress->stage == DR_STAGE_UNET) {
         member_set_integer(event, "step", progress->step);
         member_set_integer(event, "step_count", progress->step_count);
-        if (left_ms >= 0.0) member_set_real(event, "left_ms", left_ms);
     }
+    if (progress->left_ms >= 0.0) member_set_real(event, "left_ms", progress->left_ms);
+    if (progress->finishing_count > 0)
+        member_set_integer(event, "finishing", progress->finishing_count);
     return end_progress(event, progress->share, progress->elapsed_ms);
+}
+
+json_t *event_json_written(int32_t index, const struct dr_image_info *image)
+{
+    json_t *const event = json_object();
+    member_set_text(event, "event", "written");
+    member_set_integer(event, "image", index);
+    member_set_text(event, "path", image->path);
+    member_set_seed(event, image->seed);
+    return event;
 }
 
 json_t *event_json_load(const struct dr_load_progress *progress)

@@ -1,8 +1,12 @@
 /* event_json — what happens while a command runs, one object each.
  *
- * Progress of a job (step, step_count and left_ms in the stage "unet" only):
- *     {"event":"progress", "stage":"unet", "image":0, "image_count":1, "step":3, "step_count":20, "left_ms":4601.0,
- *      "share":0.15, "elapsed_ms":812.0}
+ * Progress of a job (step and step_count in the stage "unet" only; seed, of the image, only where noise is drawn;
+ * left_ms, of the whole job, once it is known; finishing, how many sampled pictures are still written, only where the
+ * job ends early):
+ *     {"event":"progress", "stage":"unet", "image":0, "image_count":1, "seed":7, "step":3, "step_count":20,
+ *      "left_ms":4601.0, "finishing":1, "share":0.15, "elapsed_ms":812.0}
+ * A picture's file is there:
+ *     {"event":"written", "image":0, "path":"a.png", "seed":7}
  * of reading weights:
  *     {"event":"progress", "stage":"load", "component":"unet", "done_bytes":..., "total_bytes":..., "share":0.4,
  *      "elapsed_ms":310.0}
@@ -22,8 +26,8 @@
 #include <darkroom/darkroom.h>
 #include <jansson.h>
 
-/* left_ms: negative where it is not known; left out then. */
-json_t *event_json_job(const struct dr_progress *progress, double left_ms);
+json_t *event_json_job(const struct dr_progress *progress);
+json_t *event_json_written(int32_t index, const struct dr_image_info *image);
 json_t *event_json_load(const struct dr_load_progress *progress);
 
 json_t *event_json_log(enum dr_log_level level, const char *line);

@@ -12,19 +12,29 @@ static void tells_the_progress_of_a_job(void)
                                    .step_count = 20,
                                    .share = 0.25,
                                    .elapsed_ms = 812.5};
-    check_str(json_text(event_json_job(&progress, 4601.5)),
+    progress.left_ms = 4601.5;
+    check_str(json_text(event_json_job(&progress)),
               "{'event':'progress','stage':'unet','image':1,'image_count':2,'step':3,"
               "'step_count':20,'left_ms':4601.5,'share':0.25,'elapsed_ms':812.5}");
-    check_str(json_text(event_json_job(&progress, 0.0)),
-              "{'event':'progress','stage':'unet','image':1,'image_count':2,'step':3,"
-              "'step_count':20,'left_ms':0.0,'share':0.25,'elapsed_ms':812.5}");
-    check_str(json_text(event_json_job(&progress, -1.0)),
-              "{'event':'progress','stage':'unet','image':1,'image_count':2,'step':3,"
-              "'step_count':20,'share':0.25,'elapsed_ms':812.5}");
+    progress.left_ms = -1.0;
+    progress.has_seed = 1;
+    check_str(json_text(event_json_job(&progress)),
+              "{'event':'progress','stage':'unet','image':1,'image_count':2,'seed':0,"
+              "'step':3,'step_count':20,'share':0.25,'elapsed_ms':812.5}");
     progress.stage = DR_STAGE_DECODE;
-    check_str(json_text(event_json_job(&progress, 5.0)),
-              "{'event':'progress','stage':'decode','image':1,'image_count':2,"
-              "'share':0.25,'elapsed_ms':812.5}");
+    progress.left_ms = 0.0;
+    progress.seed = 7;
+    progress.finishing_count = 3;
+    check_str(json_text(event_json_job(&progress)),
+              "{'event':'progress','stage':'decode','image':1,'image_count':2,'seed':7,"
+              "'left_ms':0.0,'finishing':3,'share':0.25,'elapsed_ms':812.5}");
+}
+
+static void tells_of_a_picture(void)
+{
+    const struct dr_image_info image = {.path = "a.png", .seed = 7};
+    check_str(json_text(event_json_written(2, &image)),
+              "{'event':'written','image':2,'path':'a.png','seed':7}");
 }
 
 static void tells_the_progress_of_a_load(void)
@@ -83,6 +93,7 @@ static void tells_of_a_command(void)
 int main(void)
 {
     check_run(tells_the_progress_of_a_job);
+    check_run(tells_of_a_picture);
     check_run(tells_the_progress_of_a_load);
     check_run(tells_a_line_of_the_log);
     check_run(tells_of_a_region);

@@ -9,13 +9,13 @@
 
 /* ---- generate ---------------------------------------------------------------------------- */
 
-static json_t *generated_images(const struct dr_generate_result *result)
+static json_t *list_of(const struct dr_image_info *images, int32_t count)
 {
     json_t *const array = json_array();
-    for (int32_t i = 0; i < result->image_count; ++i) {
+    for (int32_t i = 0; i < count; ++i) {
         json_t *const image = json_object();
-        member_set_text(image, "path", result->images[i].path);
-        member_set_seed(image, result->images[i].seed);
+        member_set_text(image, "path", images[i].path);
+        member_set_seed(image, images[i].seed);
         (void)json_array_append_new(array, image);
     }
     return array;
@@ -43,7 +43,7 @@ static json_t *generate_timings(const struct dr_generate_result *result)
 void job_json_add_generated(json_t *answer, const struct dr_generate_result *result)
 {
     const char *const latents = latents_of(result);
-    member_set(answer, "images", generated_images(result));
+    member_set(answer, "images", list_of(result->images, result->image_count));
     if (latents) member_set_text(answer, "latents", latents);
     member_set_integer(answer, "width", result->width);
     member_set_integer(answer, "height", result->height);
@@ -54,6 +54,12 @@ void job_json_add_generated(json_t *answer, const struct dr_generate_result *res
     member_set(answer, "warnings", json_array());
     if (result->warnings[0]) job_json_add_warning(answer, result->warnings);
     member_set(answer, "receipt", receipt_json(&result->receipt));
+}
+
+void job_json_add_written(json_t *answer, const struct dr_image_info *images,
+                          int32_t count)
+{
+    if (count > 0) member_set(answer, "images", list_of(images, count));
 }
 
 void job_json_add_warning(json_t *answer, const char *sentence)

@@ -7,6 +7,7 @@
  *               "planned_private_bytes":..., "peak_private_bytes":..., "receipt":{...}
  *     decode    the same with "images":[{"path":"..."}, ...] in the place of latents
  *
+ * A job that failed or was cancelled has its error, and `images` that were written before, if there are any.
  * vae: vae_json.h; receipt: receipt_json.h. timings_ms: encoding the prompts, the mean of one (guided) UNet
  * evaluation, one image through the VAE. Where generate writes latents, latents is their file, and the path of each
  * image. A profile is added by profile_json.h.
@@ -18,6 +19,9 @@
 #include <jansson.h>
 
 void job_json_add_generated(json_t *answer, const struct dr_generate_result *result);
+/* `images` alone, of those that a job wrote before it failed; nothing where there are none. */
+void job_json_add_written(json_t *answer, const struct dr_image_info *images,
+                          int32_t count);
 /* One more sentence for the `warnings` of what was generated. */
 void job_json_add_warning(json_t *answer, const char *sentence);
 

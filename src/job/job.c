@@ -8,13 +8,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/size.h"
-#include "compute/compute.h"
 #include "job/job_steps.h"
-#include "job/model_hash.h"
 #include "job/network_plans.h"
 #include "job/picture_step.h"
 #include "job/prompt_step.h"
-#include "job/step_run.h"
 #include "job/write_step.h"
 #include "switch/vae_choice.h"
 
@@ -26,16 +23,12 @@ bool job_request_decodes(const struct job_request *want)
 
 /* ---- preparing --------------------------------------------------------------------------- */
 
-static void report_load(void *cookie, double share)
-{
-    job_report(cookie, 0, 0, share);
-}
-
 /* Which weights will be mapped, and which packs this job will make: the plan depends on it. */
 static enum dr_code settle_packs(struct job *job, struct dr_error *err)
 {
     struct pipeline *const pipeline = job->context.pipeline;
-    const struct component_progress progress = {report_load, job, job->context.cancel};
+    const struct component_progress progress = {job_report_load, job,
+                                                job->context.cancel};
     struct pipeline_settle settle = {
         .manner = job->context.only_looks ? COMPONENT_PACK_LOOK : COMPONENT_PACK_WAIT,
         .ledger = job->context.ledger,
@@ -96,7 +89,8 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
     enum dr_code code = check_slots(job, err);
     if (code == DR_OK) code = write_step_check_text(job, err);
     if (code == DR_OK && job->request.init) code = picture_step_open(job, err);
-    if (code == DR_OK && job->list.step_count == 0) job_steps_make(job);
+    job->list_is_made = job->list.step_count == 0;
+    if (code == DR_OK && job->list_is_made) job_steps_make(job);
     if (code == DR_OK && job->list.has_no_memory)
         code = error_set(err, DR_NOMEM, "no memory for the list of a job's steps");
     if (code == DR_OK) code = settle_packs(job, err);
@@ -104,11 +98,23 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
     return code == DR_OK ? network_plans_make(job, err) : code;
 }
 
+/* Where networks are not there together, each picture would read their weights again. */
+static enum dr_code put_in_order(struct job *job, struct dr_error *err)
+{
+    const enum job_order order =
+        job->residency == JOB_PHASED ? JOB_BY_NETWORK : JOB_BY_PICTURE;
+    if (!job->list_is_made || job->order == order) return DR_OK;
+    job->order = order;
+    job_steps_make(job);
+    return step_list_place(&job->list, job->region_bytes, err);
+}
+
 enum dr_code job_plan(struct job *job, enum job_residency residency,
                       struct dr_error *err)
 {
     job->residency = residency;
-    return action_list_make(job, err);
+    const enum dr_code code = put_in_order(job, err);
+    return code == DR_OK ? action_list_make(job, err) : code;
 }
 
 /* ---- admission --------------------------------------------------------------------------- */
@@ -201,206 +207,10 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
         least + job->context.beside_bytes);
 }
 
-/* ---- the list, executed ------------------------------------------------------------------ */
-
-static enum dr_code save_original(struct job *job, struct dr_error *err)
-{
-    const struct component_progress progress = {report_load, job, job->context.cancel};
-    job->stage = DR_STAGE_LOAD;
-    return source_save(job->context.pipeline->vae_slot->base, job->context.ledger,
-                       &progress, err);
-}
-
-static enum dr_code load(struct job *job, struct slot *slot, enum slot_order order,
-                         struct dr_error *err)
-{
-    const struct component_progress progress = {report_load, job, job->context.cancel};
-    const struct slot_load_options options = {.ledger = job->context.ledger,
-                                              .order = order,
-                                              .progress = &progress};
-    job->stage = DR_STAGE_LOAD;
-    job->bound = NULL;
-    return slot_load(slot, &options, err);
-}
-
-static enum dr_code run_probe(struct job *job, enum action_kind kind,
-                              struct dr_error *err)
-{
-    struct slot *const slot = job->context.pipeline->vae_slot;
-    const struct latent_probe_work work = {.ledger = job->context.ledger,
-                                           .cancel = job->context.cancel};
-    const enum dr_code code =
-        kind == ACTION_REFERENCE
-            ? latent_probe_reference(&job->probe, slot, &work, err)
-            : latent_probe_check(&job->probe, &slot->weights, &work, err);
-    return step_with_whole_weights(slot, code, err);
-}
-
-static enum dr_code reserve(struct job *job, struct dr_error *err)
-{
-    for (int tag = 0; tag < REGION_TAG_COUNT; ++tag) {
-        const struct region_options options = {.bytes = job->region_bytes[tag],
-                                               .tag = (enum region_tag)tag,
-                                               .component = "job"};
-        if (options.bytes == 0) continue;
-        const enum dr_code code =
-            region_open(&job->regions[tag], job->context.ledger, &options, err);
-        if (code != DR_OK) return code;
-    }
-    return DR_OK;
-}
-
-static void refund(struct job *job)
-{
-    job->bound = NULL;
-    for (int tag = 0; tag < REGION_TAG_COUNT; ++tag)
-        region_close(&job->regions[tag]);
-}
-
-/* Point the slot at the setting's VAE again. Its weights follow by a load. */
-static void restore_reference(struct job *job)
-{
-    struct pipeline *const pipeline = job->context.pipeline;
-    if (!job->vae_differs) return;
-    slot_set_override(pipeline->vae_slot, job->context.ledger,
-                      pipeline->override ? &pipeline->override->source : NULL);
-    job->vae_differs = false;
-}
-
-/* The job's own VAE goes and the setting's comes back. The pictures are done by now: a failure
- * here is a warning, and the VAE is read again when it is needed. */
-static void restore(struct job *job, enum slot_order order)
-{
-    struct slot *const slot = job->context.pipeline->vae_slot;
-    const struct slot_load_options options = {.ledger = job->context.ledger,
-                                              .order = order};
-    struct dr_error problem;
-    restore_reference(job);
-    if (!slot_active(slot)) {
-        slot_release(slot);
-        return;
-    }
-    if (slot_load(slot, &options, &problem) == DR_OK) return;
-    slot_release(slot);
-    (void)snprintf(job->warning, sizeof job->warning,
-                   "the VAE could not be restored immediately: %.400s",
-                   problem.message);
-}
-
-static enum dr_code run_step(struct job *job, const struct step *step,
-                             struct dr_error *err)
-{
-    job->step_flop = network_plans_step_flop(job, step);
-    const enum dr_code code = step_run(job, step, err);
-    if (code == DR_OK) job->done_flop += job->step_flop;
-    job->step_flop = 0.0;
-    return code;
-}
-
-static enum dr_code execute(struct job *job, const struct action *action,
-                            struct dr_error *err)
-{
-    switch (action->kind) {
-    case ACTION_LOAD: return load(job, action->slot, action->order, err);
-    case ACTION_RELEASE:
-        job->bound = NULL; /* a plan's weights may be gone */
-        slot_release(action->slot);
-        return DR_OK;
-    case ACTION_SAVE: return save_original(job, err);
-    case ACTION_REFERENCE:
-    case ACTION_PROBE: return run_probe(job, action->kind, err);
-    case ACTION_PROMPTS: {
-        const struct prompt_cache_shape shape = prompt_step_cache_shape(job);
-        return prompt_cache_open(&job->context.pipeline->prompts, job->context.ledger,
-                                 &shape, err);
-    }
-    case ACTION_RESERVE: return reserve(job, err);
-    case ACTION_STEP: return run_step(job, &job->list.steps[action->step], err);
-    case ACTION_REFUND: refund(job); return DR_OK;
-    case ACTION_RESTORE: restore(job, action->order); return DR_OK;
-    }
-    return DR_OK;
-}
-
-/* Tidying up is not cancelled: by then the pictures are written, and they are the answer. */
-static bool is_tidying(enum action_kind kind)
-{
-    return kind == ACTION_RELEASE || kind == ACTION_REFUND || kind == ACTION_RESTORE;
-}
-
-static enum dr_code run_actions(struct job *job, struct dr_error *err)
-{
-    job->total_flop = network_plans_flop(job);
-    for (int32_t i = 0; i < job->action_count; ++i) {
-        if (!is_tidying(job->actions[i].kind) && cancel_requested(job->context.cancel))
-            return error_set(err, DR_CANCELLED, "cancelled before it was finished");
-        const enum dr_code code = execute(job, &job->actions[i], err);
-        if (code != DR_OK) return code;
-    }
-    return DR_OK;
-}
-
-enum dr_code job_run(struct job *job, struct dr_error *err)
-{
-    model_hash_begin(job);
-    const enum dr_code code = run_actions(job, err);
-    model_hash_end(job);
-    /* Whole pictures are kept: the time that they took was the user's. */
-    if (code != DR_OK && job->written_count > 0)
-        error_prefix(err, "after %d of %d pictures were written",
-                     (int)job->written_count, (int)job->request.batch);
-    return code;
-}
-
-void job_finish(struct job *job)
-{
-    struct slot *const slot = job->context.pipeline->vae_slot;
-    const bool was_displaced = job->vae_differs && job->vae_was_resident;
-    refund(job);
-    step_list_finish(&job->list);
-    free(job->actions);
-    job->actions = NULL;
-    job->action_count = job->action_capacity = 0;
-    latent_probe_finish(&job->probe);
-    picture_step_close(job);
-    restore_reference(job);
-    if (slot->resident && slot->resident != slot_active(slot)) slot_release(slot);
-    if (was_displaced && !slot->resident && job->residency != JOB_PHASED &&
-        slot_active(slot)) {
-        const struct slot_load_options options = {.ledger = job->context.ledger};
-        (void)!slot_load(slot, &options, NULL);
-    }
-    compute_trim();
-}
-
 const struct vae_spec *job_vae_spec(const struct job *job)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
     if (job->vae) return job->vae->spec;
     if (pipeline->override && !job->vae_to_base) return pipeline->override->spec;
     return pipeline->vae;
-}
-
-/* Rounding may take a sum of parts beyond the whole. */
-static double total_share(const struct job *job, double share)
-{
-    if (!(job->total_flop > 0.0)) return 0.0;
-    const double done = job->done_flop + share * job->step_flop;
-    return done < job->total_flop ? done / job->total_flop : 1.0;
-}
-
-void job_report(const struct job *job, int32_t image, int32_t step, double share)
-{
-    if (!job->request.progress) return;
-    const struct dr_progress progress = {
-        .stage = job->stage,
-        .image = image,
-        .image_count = job->request.batch,
-        .step = step,
-        .step_count = job->calls_total,
-        .share = share,
-        .total_share = total_share(job, share),
-        .elapsed_ms = clock_ms() - job->started_ms,
-    };
-    job->request.progress(job->request.progress_cookie, &progress);
 }

@@ -10,6 +10,10 @@
  * Where no residency fits, the VAE's largest maps are computed in bands, a level at a time, and the
  * residencies are tried again: that costs work, and the bytes are the same.
  *
+ * Nothing finished is lost. A picture that is sampled is decoded and written, also where the job is
+ * cancelled or fails before the others are: a request to cancel stops only what makes new pictures.
+ * Insistence (cancel.h) stops all.
+ *
  * Threads: one job at a time on a pipeline. What others look at meanwhile (slots, regions) changes with
  * the ledger's lock held.
  */
@@ -20,6 +24,7 @@
 #include "darkroom/darkroom.h"
 #include "image/image.h"
 #include "job/action_list.h"
+#include "job/pace.h"
 #include "job/step_list.h"
 #include "model/prompt_chunks.h"
 #include "pipeline/conditioning.h"
@@ -33,6 +38,12 @@ enum job_residency {
     JOB_LEAN,
     JOB_PHASED,
     JOB_RESIDENCY_COUNT
+};
+
+/* In which order the pictures of a batch go through their steps. */
+enum job_order {
+    JOB_BY_PICTURE, /* each is sampled, decoded and written before the next */
+    JOB_BY_NETWORK  /* all are sampled, then all are decoded and written */
 };
 
 enum job_kind {
@@ -75,6 +86,8 @@ struct job_request {
     void (*image)(void *cookie, int32_t index, uint64_t seed, const float *rgb,
                   int32_t width, int32_t height);
     void *image_cookie;
+    void (*written)(void *cookie, int32_t index, const struct dr_image_info *image);
+    void *written_cookie;
 };
 
 /* Are latents decoded: to a picture's file, or for the caller? */
@@ -105,6 +118,8 @@ struct job {
 
     /* what is computed */
     struct step_list list; /* made by job_prepare where it has no steps yet */
+    bool list_is_made;     /* by job_prepare: job_plan may put it in another order */
+    enum job_order order;  /* that it is in */
     size_t region_bytes[REGION_TAG_COUNT]; /* of the values of each tag */
     struct image_reader *reader;           /* of the init picture, its head read */
     struct image_head head;
@@ -128,14 +143,20 @@ struct job {
     int32_t calls_total;   /* of the UNet, in the step that runs */
     enum dr_stage stage;
     double started_ms;
-    /* network_plans_flop of all steps, of those that are done, and of the one that runs */
-    double total_flop, done_flop, step_flop;
+    struct pace pace; /* of its networks */
+    const struct cancel
+        *asked; /* the context's flag as it was lent, and one below it ... */
+    struct cancel insistence; /* ... that takes insistence alone */
+    /* Pictures of the batch, from the first on: those whose latents are there, and those that are saved:
+     * decoded and written, or in the file of latents. */
+    int32_t sampled_count, saved_count;
+    bool finishes; /* it ends early: only what is sampled is saved */
 
     /* results */
     double text_ms, unet_ms, vae_ms; /* sums */
     int32_t unet_calls, vae_runs;
     struct dr_image_info *images; /* [batch], caller's */
-    int32_t written_count;        /* pictures whose file is there */
+    int32_t written_count;        /* pictures that are in a file, from the first on */
     char
         warning[DR_TEXT_BYTES]; /* "" or what went wrong after the pictures were done */
 };
@@ -145,7 +166,8 @@ struct job {
  * known. */
 enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
-/* Add up one residency: fills actions and planned_bytes. Errors: DR_NOMEM. */
+/* Add up one residency: fills actions and planned_bytes. PHASED puts the list in the order by network, the
+ * others by picture; the memory is the same. Errors: DR_NOMEM. */
 enum dr_code job_plan(struct job *job, enum job_residency residency,
                       struct dr_error *err) DR_MUST_CHECK;
 
@@ -174,5 +196,7 @@ const struct vae_spec *job_vae_spec(const struct job *job);
 
 /* Tell the caller how far it is. */
 void job_report(const struct job *job, int32_t image, int32_t step, double share);
+/* The same while weights are read, as component_progress takes it; cookie: the job. */
+void job_report_load(void *cookie, double share);
 
 #endif

@@ -147,6 +147,14 @@ static void add_latent_file(struct job *job, enum step_kind kind, int32_t latent
     step_list_add(&job->list, &step);
 }
 
+/* Is a picture decoded before the next is sampled? A file of latents comes before all decoding. */
+static bool decodes_at_once(const struct job *job)
+{
+    const struct job_request *const want = &job->request;
+    return want->kind == JOB_GENERATE && job->order == JOB_BY_PICTURE &&
+           !want->output_is_latent && job_request_decodes(want);
+}
+
 static void add_sampling(struct job *job, int32_t latents)
 {
     const struct job_request *const want = &job->request;
@@ -156,13 +164,18 @@ static void add_sampling(struct job *job, int32_t latents)
                                .latents = latents,
                                .unet = slot_of(job, DR_COMPONENT_UNET, 0)};
     if (want->init) part.moments = add_init(job, STEP_NONE);
-    for (part.image_idx = 0; part.image_idx < want->batch; ++part.image_idx)
+    for (part.image_idx = 0; part.image_idx < want->batch; ++part.image_idx) {
         job_steps_add_sample(job, &part);
+        if (decodes_at_once(job))
+            job_steps_add_decode_to_file(job, part.image_idx, latents, want->width,
+                                         want->height);
+    }
 }
 
 void job_steps_make(struct job *job)
 {
     const struct job_request *const want = &job->request;
+    step_list_clear(&job->list);
     const int32_t latents = job_steps_add_latents(job, want->width, want->height);
     if (want->kind == JOB_GENERATE) job_steps_add_text(job);
     switch (want->kind) {
@@ -171,6 +184,7 @@ void job_steps_make(struct job *job)
     case JOB_DECODE: add_latent_file(job, STEP_READ_LATENTS, latents); break;
     }
     if (want->output_is_latent) add_latent_file(job, STEP_WRITE_LATENTS, latents);
-    for (int32_t i = 0; job_request_decodes(want) && i < want->batch; ++i)
+    const bool decodes = job_request_decodes(want) && !decodes_at_once(job);
+    for (int32_t i = 0; decodes && i < want->batch; ++i)
         job_steps_add_decode_to_file(job, i, latents, want->width, want->height);
 }

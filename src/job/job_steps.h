@@ -2,7 +2,8 @@
  *
  *     generate    TEXT each encoder; READ RESIZE ENCODE where there is an init picture; for each picture
  *                 NOISE SAMPLE; WRITE_LATENTS where that is the output; for each picture DECODE WRITE where
- *                 there is a picture's file or the caller wants to see it
+ *                 there is a picture's file or the caller wants to see it. In the order by picture, and
+ *                 without WRITE_LATENTS, for each picture NOISE SAMPLE DECODE WRITE
  *     encode      READ RESIZE ENCODE WRITE_LATENTS
  *     decode      READ_LATENTS; for each picture DECODE WRITE
  *
@@ -14,7 +15,8 @@
 
 #include "job/job.h"
 
-/* The whole list, for job->request and, where it has one, the head of its init picture. */
+/* The whole list in job->order, for job->request and, where it has one, the head of its init picture. The
+ * networks of a list that was there stay, with their plans. */
 void job_steps_make(struct job *job);
 
 /* ---- parts ---- */

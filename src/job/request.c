@@ -342,7 +342,9 @@ enum dr_code forecast_request(struct current_model *model,
                                  .preview = options->preview,
                                  .preview_cookie = options->preview_cookie,
                                  .image = options->image,
-                                 .image_cookie = options->image_cookie};
+                                 .image_cookie = options->image_cookie,
+                                 .written = options->written,
+                                 .written_cookie = options->written_cookie};
     if (!model->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
     const struct dr_generate_options full =
         complete_options(options, &model->pipeline->checkpoint, want->warning);

@@ -184,6 +184,16 @@ static void destroy_plan(struct network *network)
     }
 }
 
+/* Memory too: what grown() makes of an array depends on its count. */
+void step_list_clear(struct step_list *list)
+{
+    free(list->values);
+    free(list->steps);
+    list->values = NULL;
+    list->steps = NULL;
+    list->value_count = list->step_count = 0;
+}
+
 void step_list_finish(struct step_list *list)
 {
     for (int32_t i = 0; i < list->network_count; ++i)

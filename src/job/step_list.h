@@ -135,6 +135,9 @@ bool step_list_has(const struct step_list *list, enum step_kind kind);
 struct network *step_list_network_of(const struct step_list *list,
                                      const struct step *step);
 
+/* Take out all steps and values; the networks stay, with their plans. */
+void step_list_clear(struct step_list *list);
+
 /* Lay out all values by their lives, with the bytes of the plans as they are now; region_bytes[tag] is
  * what each region needs, 0 where no value has the tag. Errors: DR_NOMEM, DR_OVER_BUDGET (the sum
  * overflows). */

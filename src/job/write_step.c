@@ -13,17 +13,25 @@
 
 /* ---- latent files ------------------------------------------------------------------------ */
 
-static struct latent_head head_of(const struct job *job, const struct step *step)
+static struct latent_head head_of(const struct step *step, int32_t count)
 {
-    return (struct latent_head){job->request.batch, step->height / LATENT_FACTOR,
+    return (struct latent_head){count, step->height / LATENT_FACTOR,
                                 step->width / LATENT_FACTOR};
+}
+
+/* The first pictures of the batch are in a file now: they stay, and the caller is told. */
+static void note_written(struct job *job, int32_t idx)
+{
+    const struct job_request *const want = &job->request;
+    if (job->written_count <= idx) job->written_count = idx + 1;
+    if (want->written) want->written(want->written_cookie, idx, &job->images[idx]);
 }
 
 enum dr_code step_run_read_latents(struct job *job, const struct step *step,
                                    struct dr_error *err)
 {
     const char *const path = job->request.latent_input;
-    const struct latent_head head = head_of(job, step);
+    const struct latent_head head = head_of(step, job->request.batch);
     float *const latents = step_value_of(job, step->latents);
     const enum dr_code code = latent_file_read(path, &head, latents, err);
     if (code != DR_OK) return code;
@@ -38,13 +46,17 @@ enum dr_code step_run_write_latents(struct job *job, const struct step *step,
                                     struct dr_error *err)
 {
     const char *const path = job->request.output;
-    const struct latent_head head = head_of(job, step);
+    const int32_t count =
+        job->request.kind == JOB_GENERATE ? job->sampled_count : job->request.batch;
+    const struct latent_head head = head_of(step, count);
     job->stage = DR_STAGE_WRITE;
     job_report(job, 0, 0, 0.0);
     const enum dr_code code = latent_file_write(path, step_value_of(job, step->latents),
                                                 head.n, head.height, head.width, err);
-    for (int32_t i = 0; code == DR_OK && i < head.n; ++i)
+    for (int32_t i = 0; code == DR_OK && i < count; ++i) {
         (void)snprintf(job->images[i].path, sizeof job->images[i].path, "%s", path);
+        note_written(job, i);
+    }
     return code;
 }
 
@@ -198,6 +210,6 @@ enum dr_code step_run_write(struct job *job, const struct step *step,
     job->stage = DR_STAGE_WRITE;
     job_report(job, idx, 0, 0.0);
     const enum dr_code code = write_file(job, idx, &picture, err);
-    if (code == DR_OK) ++job->written_count;
+    if (code == DR_OK) note_written(job, idx);
     return code;
 }

@@ -1,0 +1,73 @@
+#include "job/pace.h"
+
+void pace_count(struct pace *pace, enum network_kind kind, double flop)
+{
+    pace->parts[kind].total_flop += flop;
+    pace_expect(pace, kind, flop);
+}
+
+void pace_expect(struct pace *pace, enum network_kind kind, double flop)
+{
+    pace->parts[kind].left_flop += flop;
+}
+
+void pace_begin(struct pace *pace, enum network_kind kind, double flop, double now_ms)
+{
+    pace->kind = kind;
+    pace->step_flop = flop;
+    pace->began_ms = now_ms;
+}
+
+void pace_end(struct pace *pace, enum pace_end how, double now_ms)
+{
+    struct pace_part *const part = &pace->parts[pace->kind];
+    if (how == PACE_DONE && pace->step_flop > 0.0) {
+        part->done_flop += pace->step_flop;
+        part->left_flop -= pace->step_flop;
+        part->ms += now_ms - pace->began_ms;
+    }
+    pace->step_flop = 0.0;
+}
+
+/* Rounding may take a sum of parts beyond the whole. */
+double pace_share(const struct pace *pace, double step_share)
+{
+    double total = 0.0, done = step_share * pace->step_flop;
+    for (int kind = 0; kind < PACE_KINDS; ++kind) {
+        total += pace->parts[kind].total_flop;
+        done += pace->parts[kind].done_flop;
+    }
+    if (!(total > 0.0)) return 0.0;
+    return done < total ? done / total : 1.0;
+}
+
+double pace_left_ms(const struct pace *pace, double step_share, double now_ms)
+{
+    struct pace_part parts[PACE_KINDS], all = {0};
+    double ms = 0.0;
+    for (int kind = 0; kind < PACE_KINDS; ++kind) {
+        parts[kind] = pace->parts[kind];
+        if (pace->step_flop > 0.0 && pace->kind == (enum network_kind)kind &&
+            step_share > 0.0) {
+            parts[kind].done_flop += step_share * pace->step_flop;
+            parts[kind].left_flop -= step_share * pace->step_flop;
+            parts[kind].ms += now_ms - pace->began_ms;
+        }
+        all.done_flop += parts[kind].done_flop;
+        all.ms += parts[kind].ms;
+    }
+    if (!(all.done_flop > 0.0)) return -1.0;
+    for (int kind = 0; kind < PACE_KINDS; ++kind) {
+        const struct pace_part *const part = &parts[kind];
+        const struct pace_part *const measured = part->done_flop > 0.0 ? part : &all;
+        if (part->left_flop > 0.0)
+            ms += part->left_flop * measured->ms / measured->done_flop;
+    }
+    return ms;
+}
+
+void pace_forget_rest(struct pace *pace)
+{
+    for (int kind = 0; kind < PACE_KINDS; ++kind)
+        pace->parts[kind].left_flop = 0.0;
+}
