@@ -93,8 +93,7 @@ enum dr_code run_generate(struct session *session, const struct options *options
     if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     code = dr_engine_generate(session->engine, &job, result, err);
     if (code == DR_OK) answer_generate(session, options, result, fields);
-    if (code != DR_OK)
-        job_json_add_written(fields, result->images, result->image_count);
+    if (code != DR_OK) job_json_add_generated_part(fields, result);
     dr_generate_result_free(result);
     free(result);
     return code;
@@ -141,8 +140,8 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
         else
             job_json_add_decoded(fields, result);
         answer_profile(session, options, result->profile, fields);
-    } else {
-        job_json_add_written(fields, result->images, result->image_count);
+    } else if (!encodes) {
+        job_json_add_decoded_part(fields, result);
     }
     dr_codec_result_free(result);
     free(result);

@@ -61,13 +61,21 @@ static bool answer_as_json(const char *name, double ms, const struct dr_error *e
     return is_written;
 }
 
-static void say_failure(const struct session *session, const char *name,
-                        const struct dr_error *err)
+/* What was written before is there, whatever became of the rest. */
+static bool say_failure(const struct session *session, const char *name,
+                        const struct options *options, const struct dr_error *err,
+                        json_t *fields)
 {
+    bool is_written = true;
+    if (summary_fits(fields))
+        is_written =
+            summary_print(fields, 0.0, options->quiet ? SUMMARY_PATHS : SUMMARY_FILES,
+                          stdout);
     const bool is_shell = session->kind == SESSION_SHELL;
     fprintf(stderr, "%s%s%s: %s\n", is_shell ? "" : "darkroom",
             is_shell || !*name ? "" : " ", is_shell && !*name ? "shell" : name,
             err->message);
+    return is_written;
 }
 
 /* -v: all of it. -q: what was asked for; of a job that is what it made, of a switch nothing. */
@@ -105,7 +113,7 @@ static void answer(struct session *session, const char *name,
     if (options->json)
         is_written = answer_as_json(name, ms, err, fields);
     else if (err)
-        say_failure(session, name, err);
+        is_written = say_failure(session, name, options, err, fields);
     else
         is_written = answer_as_text(session, options, ms, fields);
     if (is_written || session->output_failed) return;

@@ -57,7 +57,7 @@ static void print_images(const json_t *images, enum summary_detail detail, FILE 
         const char *const path = text_at(image, "path");
         count = count_in_file(images, i);
         listing_print_text(path, 0, stream);
-        if (detail == SUMMARY_LINES)
+        if (detail != SUMMARY_PATHS)
             print_seeds(image, json_array_get(images, i + count - 1),
                         width - listing_columns(path), stream);
         fputc('\n', stream);

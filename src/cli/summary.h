@@ -17,6 +17,7 @@
 
 enum summary_detail {
     SUMMARY_PATHS,
+    SUMMARY_FILES, /* and seeds: of a job that failed after these */
     SUMMARY_LINES
 };
 

@@ -31,6 +31,7 @@ static void one_picture_is_two_lines(void)
         "{\"images\":[{\"path\":\"a.png\",\"seed\":3}]," OWN "}";
     check_str(summed_up(answer, SUMMARY_LINES),
               "a.png  seed 3\n8.25 s, VAE: the checkpoint's own\n");
+    check_str(summed_up(answer, SUMMARY_FILES), "a.png  seed 3\n");
     check_str(summed_up(answer, SUMMARY_PATHS), "a.png\n");
 }
 

@@ -9,13 +9,19 @@
 
 /* ---- generate ---------------------------------------------------------------------------- */
 
-static json_t *list_of(const struct dr_image_info *images, int32_t count)
+enum seeds {
+    WITHOUT_SEEDS, /* decode draws no noise */
+    WITH_SEEDS
+};
+
+static json_t *images_of(const struct dr_image_info *images, int32_t count,
+                         enum seeds seeds)
 {
     json_t *const array = json_array();
     for (int32_t i = 0; i < count; ++i) {
         json_t *const image = json_object();
         member_set_text(image, "path", images[i].path);
-        member_set_seed(image, images[i].seed);
+        if (seeds == WITH_SEEDS) member_set_seed(image, images[i].seed);
         (void)json_array_append_new(array, image);
     }
     return array;
@@ -43,7 +49,8 @@ static json_t *generate_timings(const struct dr_generate_result *result)
 void job_json_add_generated(json_t *answer, const struct dr_generate_result *result)
 {
     const char *const latents = latents_of(result);
-    member_set(answer, "images", list_of(result->images, result->image_count));
+    member_set(answer, "images",
+               images_of(result->images, result->image_count, WITH_SEEDS));
     if (latents) member_set_text(answer, "latents", latents);
     member_set_integer(answer, "width", result->width);
     member_set_integer(answer, "height", result->height);
@@ -56,10 +63,19 @@ void job_json_add_generated(json_t *answer, const struct dr_generate_result *res
     member_set(answer, "receipt", receipt_json(&result->receipt));
 }
 
-void job_json_add_written(json_t *answer, const struct dr_image_info *images,
-                          int32_t count)
+void job_json_add_generated_part(json_t *answer,
+                                 const struct dr_generate_result *result)
 {
-    if (count > 0) member_set(answer, "images", list_of(images, count));
+    if (result->image_count > 0)
+        member_set(answer, "images",
+                   images_of(result->images, result->image_count, WITH_SEEDS));
+}
+
+void job_json_add_decoded_part(json_t *answer, const struct dr_codec_result *result)
+{
+    if (result->image_count > 0)
+        member_set(answer, "images",
+                   images_of(result->images, result->image_count, WITHOUT_SEEDS));
 }
 
 void job_json_add_warning(json_t *answer, const char *sentence)
@@ -93,12 +109,7 @@ void job_json_add_encoded(json_t *answer, const struct dr_codec_result *result)
 
 void job_json_add_decoded(json_t *answer, const struct dr_codec_result *result)
 {
-    json_t *const images = json_array();
-    for (int32_t i = 0; i < result->image_count; ++i) {
-        json_t *const image = json_object();
-        member_set_text(image, "path", result->images[i].path);
-        (void)json_array_append_new(images, image);
-    }
-    member_set(answer, "images", images);
+    member_set(answer, "images",
+               images_of(result->images, result->image_count, WITHOUT_SEEDS));
     add_codec(answer, result);
 }

@@ -20,8 +20,9 @@
 
 void job_json_add_generated(json_t *answer, const struct dr_generate_result *result);
 /* `images` alone, of those that a job wrote before it failed; nothing where there are none. */
-void job_json_add_written(json_t *answer, const struct dr_image_info *images,
-                          int32_t count);
+void job_json_add_generated_part(json_t *answer,
+                                 const struct dr_generate_result *result);
+void job_json_add_decoded_part(json_t *answer, const struct dr_codec_result *result);
 /* One more sentence for the `warnings` of what was generated. */
 void job_json_add_warning(json_t *answer, const char *sentence);
 
