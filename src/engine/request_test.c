@@ -35,7 +35,7 @@ static enum dr_code generate(struct dr_engine *engine,
     problem = (struct dr_error){0};
     const enum dr_code code = dr_engine_generate(engine, options, &result, &problem);
     if (code != DR_OK) {
-        check(result.images == NULL);
+        check((result.images == NULL) == (result.image_count == 0));
         check_int(problem.code, ==, code);
     }
     dr_generate_result_free(&result);
