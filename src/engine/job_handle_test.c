@@ -268,12 +268,12 @@ static void cancelled_at_a_step(void)
         int32_t image, step;
         bool all;
     } places[] = {
-        {DR_STAGE_TEXT,   0, 0, false},
-        {DR_STAGE_UNET,   0, 0, false},
-        {DR_STAGE_UNET,   0, 3, false},
-        {DR_STAGE_UNET,   1, 2, false},
-        {DR_STAGE_UNET,   1, 0, false},
-        {DR_STAGE_UNET,   0, 2, true },
+        {DR_STAGE_TEXT, 0, 0, false},
+        {DR_STAGE_UNET, 0, 0, false},
+        {DR_STAGE_UNET, 0, 3, false},
+        {DR_STAGE_UNET, 1, 2, false},
+        {DR_STAGE_UNET, 1, 0, false},
+        {DR_STAGE_UNET, 0, 2, true },
     };
     struct dr_engine *engine = open_engine();
     load(engine, "a.safetensors");

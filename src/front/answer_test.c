@@ -33,26 +33,6 @@ static void prints_every_seed(void)
     (void)fclose(stream);
 }
 
-/* Files are there, whatever became of the rest. */
-static void a_failure_keeps_its_images_alone(void)
-{
-    const struct dr_error err = {.code = DR_CANCELLED, .message = "cancelled"};
-    json_t *const fields = answer_fields();
-    member_set_text(fields, "vae", "mine");
-    json_t *answer = answer_create("generate", 1.5, &err, fields);
-    check_int(json_object_size(answer), ==, 4);
-    answer_free(answer);
-    member_set(fields, "images", json_array());
-    answer = answer_create("generate", 1.5, &err, fields);
-    check_int(json_object_size(answer), ==, 5);
-    check(json_is_array(json_object_get(answer, "images")));
-    answer_free(answer);
-    answer_free(fields);
-    answer = answer_create("", 1.5, &err, NULL);
-    check_int(json_object_size(answer), ==, 4);
-    answer_free(answer);
-}
-
 static void prints_one_line(void)
 {
     char line[512];
@@ -152,7 +132,6 @@ static void errors_name_every_code(void)
 int main(void)
 {
     check_run(prints_one_line);
-    check_run(a_failure_keeps_its_images_alone);
     check_run(prints_every_seed);
     check_run(says_that_memory_ran_out);
     check_run(a_full_disk_is_noticed);
