@@ -323,6 +323,92 @@ class SamePictures(unittest.TestCase):
         self.assertIn("peak_private_bytes: 77 before, 78 after", said)
 
 
+class ManPages(unittest.TestCase):
+    """The manual split by a program that has two commands."""
+
+    PROGRAM = """#!/bin/sh
+case $1:$2 in
+    --complete:) echo draw; echo packs ;;
+    --complete:draw) echo --width; echo -W ;;
+    --complete:packs) echo --yes; echo "$MORE" ;;
+    *) echo usage; echo; echo "summary of $1." ;;
+esac
+"""
+    MANUAL = """.Dd today
+.Sh SYNOPSIS
+.Nm
+.Cm draw
+.Op Fl W Ar N
+.Nm
+.Cm packs
+.Sh DESCRIPTION
+.Nm
+draws.
+.Ss Commands
+.Bl -tag
+.It Cm draw
+Draw with
+.Nm .
+.It Cm packs
+See
+.Sx PACKS .
+.El
+.Sh OPTIONS
+Intro.
+.Ss Sizes
+.Bl -tag
+.It Fl W , Fl -width Ar N
+How wide.
+.It Fl y , -yes
+Agree.
+.El
+.Sh PACKS
+What packs are.
+.Sh EXAMPLES
+Draw:
+.Pp
+.Dl darkroom draw -W 8
+.Pp
+List:
+.Pp
+.Dl darkroom packs
+"""
+
+    def split(self, manual, more="", commands=("draw", "packs")):
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder, "program")
+            program.write_text(self.PROGRAM.replace("$MORE", more), "utf-8")
+            program.chmod(0o755)
+            pathlib.Path(folder, "manual").write_text(manual, "utf-8")
+            done = run("tools/man_pages.py", str(program), folder + "/manual", folder, *commands)
+            return done, {path.name: path.read_text("utf-8") for path in pathlib.Path(folder).glob("*.1")}
+
+    def test_each_command_has_what_is_its_own(self):
+        done, pages = self.split(self.MANUAL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(sorted(pages), ["darkroom-draw.1", "darkroom-packs.1", "darkroom.1"])
+        draw, packs, whole = pages["darkroom-draw.1"], pages["darkroom-packs.1"], pages["darkroom.1"]
+        self.assertIn(".Nd summary of draw\n.Sh SYNOPSIS\n.Nm darkroom\n.Cm draw\n.Op Fl W Ar N\n.Sh", draw)
+        self.assertIn("Draw with\n.Nm darkroom .\n", draw)
+        self.assertIn("How wide.", draw)
+        self.assertIn(".Dl darkroom draw -W 8", draw)
+        for other in ("Agree.", "What packs are.", ".Dl darkroom packs"):
+            self.assertNotIn(other, draw)
+            self.assertIn(other, packs)
+        for own in ("How wide.", "What packs are."):
+            self.assertNotIn(own, whole)
+        self.assertIn("See\n.Xr darkroom-packs 1 .\n", whole)
+
+    def test_what_the_manual_lacks_is_an_error(self):
+        for message, arguments in (("packs has options that the manual does not describe: --more", {"more": "--more"}),
+                                   ("the commands are draw packs, not draw", {"commands": ("draw",)})):
+            done, _ = self.split(self.MANUAL, **arguments)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(message, done.stderr)
+        done, _ = self.split(self.MANUAL.replace(".It Cm draw\n", ".It Cm paint\n"))
+        self.assertIn("does not describe draw", done.stderr)
+
+
 class PeersTable(unittest.TestCase):
     def test_ratio_is_taken_within_a_round(self):
         import peers_table
