@@ -75,7 +75,8 @@ struct dr_engine; /* opaque */
 enum dr_precision {
     DR_PRECISION_AUTO,
     DR_PRECISION_BF16,
-    DR_PRECISION_F32
+    DR_PRECISION_F32,
+    DR_PRECISION_UNSET /* the settings', else AUTO */
 };
 
 enum dr_log_level {
@@ -111,14 +112,15 @@ struct dr_memory_event {
 
 struct dr_engine_options {
     enum dr_precision
-        precision; /* AUTO: bf16 if the processor supports it, else f32. BF16 is
+        precision; /* UNSET: the settings', else AUTO: bf16 if the processor supports it, else f32. BF16 is
                             * emulated, slowly, on a processor with AVX512 alone */
     int32_t
         thread_count; /* 0: one for each processor this process may use. All engines of
                             * the process share these threads: the engine opened last sets
                             * their number, but not while a job of another engine runs
                             * (DR_BUSY; 0 keeps the number) */
-    uint64_t budget_bytes; /* maximum private bytes; 0: 90 % of available memory */
+    uint64_t budget_bytes; /* maximum private bytes; 0: the settings', else 90 % of
+                            * available memory */
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
     const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, the settings, XDG data */
@@ -364,18 +366,36 @@ DR_API void dr_vae_list_free(struct dr_vae_list *list);
 
 /* ---- settings -------------------------------------------------------------------------- */
 
-/* The user's VAE settings for every run: a JSON file, $XDG_CONFIG_HOME/darkroom/settings.json,
+/* The user's settings for every run: a JSON file, $XDG_CONFIG_HOME/darkroom/settings.json,
  * else ~/.config/darkroom/settings.json, which engines read when they open.
  *
- *     {"vae": "sharp", "vae_by_model": {"sd15": "none"}, "vae_dir": "/data/vae"}
+ *     {"vae": "sharp", "vae_by_model": {"sd15": "none"}, "vae_dir": "/data/vae",
+ *      "model": "sd15", "model_dirs": ["/data/models"], "output_dir": "/data/pictures",
+ *      "precision": "bf16", "budget": "8G", "packs_limit": "20G",
+ *      "size": "512x768", "steps": 25, "cfg": 7, "sampler": "euler", "scheduler": "karras",
+ *      "by_model": {"sd15": {"size": "512x512", "steps": 30}}}
  *
+ * by_model has size, steps, cfg, sampler and scheduler for one model. Precedence of what a job leaves
+ * open, highest first: by_model, the checkpoint's metadata, the settings for all, the family's.
  * Precedence of choices, highest first: the job's own, vae_by_model, "vae", automatic.
  * Precedence of VAE directories: the option, DARKROOM_VAE_DIR, "vae_dir",
  * $XDG_DATA_HOME/darkroom/vae. */
+/* cfg: open. */
+#define DR_CFG_DEFAULT (-1.0)
+
+/* What a job has where its options leave something open. */
+struct dr_defaults {
+    int32_t width, height;           /* 0: open */
+    int32_t steps;                   /* 0: open */
+    double cfg;                      /* DR_CFG_DEFAULT: open */
+    char sampler[16], scheduler[16]; /* "": open */
+};
+
 struct dr_model_setting {
     char *model; /* a path or its last components, with or without extension: "sd15",
                   * "xl/base" */
-    char *vae;   /* a choice */
+    char *vae;   /* a choice: the entry is of vae_by_model; NULL: it is of by_model */
+    struct dr_defaults defaults; /* of by_model: what is not set is open */
 };
 struct dr_settings {
     char path[DR_PATH_BYTES];       /* of the file; "": there is no directory for it */
@@ -384,7 +404,14 @@ struct dr_settings {
     char vae_folder[DR_PATH_BYTES]; /* "vae_dir"; "": not set */
     struct dr_model_setting *models;
     size_t model_count;
-    char warnings[DR_TEXT_BYTES]; /* "" or sentences about unknown keys */
+    char model[DR_PATH_BYTES]; /* name or path; "": not set */
+    char **model_folders;      /* "model_dirs" */
+    size_t model_folder_count;
+    char output_folder[DR_PATH_BYTES];        /* "output_dir"; "": not set */
+    enum dr_precision precision;              /* DR_PRECISION_UNSET: not set */
+    uint64_t budget_bytes, packs_limit_bytes; /* 0: not set */
+    struct dr_defaults defaults;              /* of jobs, with all models */
+    char warnings[DR_TEXT_BYTES];             /* "" or sentences about unknown keys */
 };
 /* path: NULL for the user's file. A missing file is not an error: then nothing is set. Errors:
  * DR_BAD_INPUT if the file is damaged or cannot be read (names file, line or key, and what to
@@ -393,10 +420,17 @@ DR_API enum dr_code dr_settings_read(const char *path, struct dr_settings *setti
                                      struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_settings_free(struct dr_settings *settings);
 
+struct dr_setting {
+    const char *key;   /* "steps", ... */
+    const char *value; /* as text: "25", "512x768"; model_dirs: "DIR:DIR"; "": remove */
+};
+
 struct dr_settings_change {
-    const char *model;      /* vae is for this model; NULL: for all models */
-    const char *vae;        /* NULL: stays; "": remove */
-    const char *vae_folder; /* NULL: stays; "": remove */
+    const char *model;                 /* vae is for this model; NULL: for all models */
+    const char *vae;                   /* NULL: stays; "": remove */
+    const char *vae_folder;            /* NULL: stays; "": remove */
+    const struct dr_setting *settings; /* for the model if one is given, else for all */
+    size_t setting_count;
 };
 /* Changes the file atomically; creates it if it is missing. Unknown keys are kept. A relative
  * path of a file or directory is written as an absolute path. after may be NULL; its warnings

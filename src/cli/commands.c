@@ -157,7 +157,7 @@ static const struct command table[] = {
     {"packs", BOTH, FOR_PACKS, 0, 2, "[list|verify|prune|rm NAME]",
      "list, verify or remove cached weights (packs)", false, run_packs},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",
-     "show or change the settings: the VAE for all models or for one, and the VAE directory", false, run_settings},
+     "show or change the settings, for all models or for one", false, run_settings},
     {"vocabulary", ON_COMMAND_LINE, FOR_VOCABULARY, 0, 0, "",
      "download CLIP's vocabulary, which checkpoints need to read prompts (1.5 MB)", false, run_vocabulary},
     {"memory", ON_COMMAND_LINE, FOR_MEMORY, 0, 0, "",

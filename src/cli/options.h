@@ -41,12 +41,14 @@ enum {
 
 struct options {
     /* engine */
-    int precision; /* enum dr_precision */
+    int precision; /* enum dr_precision; DR_PRECISION_UNSET: not given */
     int32_t threads;
     uint64_t budget, keep;
     const char *tokenizer, *vae_dir, *packs, *memory_log;
     /* job */
     const char *to, *wheel; /* of the vocabulary */
+    const char *default_model, *models, *output_dir, *unset; /* settings */
+    uint64_t packs_limit;
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
     int32_t original[2], crop[2], target[2]; /* width, height; left, top */
     int32_t width, height, steps, clip_skip, batch, bits, quality;

@@ -33,7 +33,7 @@ double dr_clock_ms(void)
 
 struct dr_engine_options dr_engine_options_default(void)
 {
-    return (struct dr_engine_options){.precision = DR_PRECISION_AUTO};
+    return (struct dr_engine_options){.precision = DR_PRECISION_UNSET};
 }
 
 void engine_lock(struct dr_engine *engine)
@@ -141,6 +141,7 @@ static void open_packs(struct dr_engine *engine, const char *option)
     char folder[DR_PATH_BYTES];
     engine_find_pack_folder(option, folder, sizeof folder);
     pack_store_open(&engine->resources.packs, folder);
+    engine->resources.packs.limit_bytes = engine->model.vae.settings.packs_limit_bytes;
     engine->resources.packs.say = say_of_packs;
     if (engine->resources.log) engine->resources.packs.note = note_of_packs;
     engine->resources.packs.say_cookie = engine;
@@ -198,9 +199,12 @@ struct job_context engine_job_context(struct dr_engine *engine)
                                 .beside_bytes = engine_named_beside_bytes(engine)};
 }
 
-static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
+/* given_bytes 0: the settings', else the default. */
+static enum dr_code set_limit(struct dr_engine *engine, uint64_t given_bytes,
                               struct dr_error *err)
 {
+    const uint64_t bytes =
+        given_bytes ? given_bytes : engine->model.vae.settings.budget_bytes;
     size_t budget = (size_t)bytes;
     char reason[DR_TEXT_BYTES], given[16], there[16];
     if (bytes == 0) {
@@ -209,7 +213,8 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
         (void)snprintf(reason, sizeof reason, "90 %% of %.160s",
                        engine->machine.reason);
     } else {
-        (void)snprintf(reason, sizeof reason, "as given");
+        (void)snprintf(reason, sizeof reason, "%s",
+                       given_bytes ? "as given" : "as the settings have it");
         if (budget > engine->machine.bytes)
             resources_log(
                 &engine->resources, DR_LOG_WARNING,
@@ -239,9 +244,11 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t bytes,
 
 /* Asked for, bfloat16 is emulated where the processor has none of it; by itself nobody would want
  * the time that takes. */
-static enum dr_code choose_dtype(struct dr_engine *engine, enum dr_precision precision,
+static enum dr_code choose_dtype(struct dr_engine *engine, enum dr_precision given,
                                  struct dr_error *err)
 {
+    const enum dr_precision precision =
+        given == DR_PRECISION_UNSET ? engine->model.vae.settings.precision : given;
     const bool has_bf16 = compute_has_bf16();
     const bool emulates = precision == DR_PRECISION_BF16 && !has_bf16;
     if (emulates && !compute_can_bf16())

@@ -117,6 +117,20 @@ static void plan_prune(struct pack_listing *items, size_t count, uint64_t keep_b
     (void)pack_room_choose(items, count, total > keep_bytes ? total - keep_bytes : 0);
 }
 
+/* The folder, with the limit that the user's settings have. */
+static enum dr_code open_store(struct pack_store *store, const char *folder,
+                               struct dr_error *err)
+{
+    struct dr_settings *const settings = calloc(1, sizeof *settings);
+    if (!settings) return error_set(err, DR_NOMEM, "no memory for the settings");
+    const enum dr_code code = dr_settings_read(NULL, settings, err);
+    pack_store_open(store, folder);
+    store->limit_bytes = settings->packs_limit_bytes;
+    dr_settings_free(settings);
+    free(settings);
+    return code;
+}
+
 enum dr_code dr_packs_list(const char *folder, const struct dr_packs_options *options,
                            struct dr_pack_list *list, struct dr_error *err)
 {
@@ -127,8 +141,8 @@ enum dr_code dr_packs_list(const char *folder, const struct dr_packs_options *op
     size_t count = 0;
     *list = (struct dr_pack_list){0};
     engine_find_pack_folder(folder, list->folder, sizeof list->folder);
-    pack_store_open(&store, list->folder);
-    enum dr_code code = pack_store_list(&store, &items, &count, err);
+    enum dr_code code = open_store(&store, list->folder, err);
+    if (code == DR_OK) code = pack_store_list(&store, &items, &count, err);
     if (code != DR_OK) return code;
     list->packs = calloc(count + 1, sizeof *list->packs);
     if (!list->packs)

@@ -56,6 +56,84 @@ static void every_key_is_read(void)
     check_int(settings.model_count, ==, 0);
 }
 
+static void keys_that_are_not_about_vaes(void)
+{
+    check_int(parse("{\"model\": \"sd15\", \"model_dirs\": [\"/a\", \"/b c\"], "
+                    "\"output_dir\": \"/out\", \"precision\": \"bf16\", "
+                    "\"budget\": \"8G\", \"packs_limit\": 12345, "
+                    "\"size\": \"768x512\", \"steps\": 25, \"cfg\": 7.5, "
+                    "\"sampler\": \"dpmpp-2m\", \"scheduler\": \"karras\", "
+                    "\"by_model\": {\"sd15\": {\"steps\": 30}, "
+                    "\"models/sd15\": {\"cfg\": 0}}}"),
+              ==, DR_OK);
+    check_str(settings.warnings, "");
+    check_str(settings.model, "sd15");
+    check_int(settings.model_folder_count, ==, 2);
+    check_str(settings.model_folders[1], "/b c");
+    check_str(settings.output_folder, "/out");
+    check_int(settings.precision, ==, DR_PRECISION_BF16);
+    check_int(settings.budget_bytes, ==, (uint64_t)8 << 30);
+    check_int(settings.packs_limit_bytes, ==, 12345);
+    check_int(settings.defaults.width, ==, 768);
+    check_int(settings.defaults.height, ==, 512);
+    check_int(settings.defaults.steps, ==, 25);
+    check_real(settings.defaults.cfg, ==, 7.5);
+    check_str(settings.defaults.sampler, "dpmpp-2m");
+    check_str(settings.defaults.scheduler, "karras");
+    check_int(settings_defaults_for_model(&settings, "/x/sd15.pt")->steps, ==, 30);
+    const struct dr_defaults *const close =
+        settings_defaults_for_model(&settings, "/models/sd15.pt");
+    check_int(close->steps, ==, 0);
+    check_real(close->cfg, ==, 0.0);
+    check(!settings_defaults_for_model(&settings, "/x/other.pt"));
+    check(!settings_for_model(&settings, "/x/sd15.pt")); /* no VAE is set for it */
+    check_int(parse("{}"), ==, DR_OK);
+    check_int(settings.precision, ==, DR_PRECISION_UNSET);
+    check_int(settings.defaults.steps, ==, 0);
+    check_real(settings.defaults.cfg, ==, DR_CFG_DEFAULT);
+}
+
+static void values_that_are_none_are_named(void)
+{
+    static const char *const bad[] = {
+        "{\"size\": \"768\"}",
+        "{\"size\": \"768x513\"}",
+        "{\"size\": \"8x8\"}",
+        "{\"size\": \"768x512x\"}",
+        "{\"size\": 512}",
+        "{\"steps\": 0}",
+        "{\"steps\": 1001}",
+        "{\"steps\": 2.5}",
+        "{\"cfg\": -1}",
+        "{\"cfg\": \"7\"}",
+        "{\"sampler\": \"eular\"}",
+        "{\"scheduler\": \"karas\"}",
+        "{\"model\": \"\"}",
+        "{\"model\": 1}",
+        "{\"model_dirs\": \"/a\"}",
+        "{\"model_dirs\": [\"a\"]}",
+        "{\"model_dirs\": [1]}",
+        "{\"output_dir\": \"out\"}",
+        "{\"precision\": \"f16\"}",
+        "{\"budget\": \"0\"}",
+        "{\"budget\": -5}",
+        "{\"packs_limit\": \"lots\"}",
+        "{\"by_model\": []}",
+        "{\"by_model\": {\"a\": 1}}",
+        "{\"by_model\": {\"a\": {\"steps\": \"x\"}}}",
+        "{\"sampler\": \"lcm\", \"scheduler\": \"karras\"}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+        check_int(parse(bad[i]), ==, DR_BAD_INPUT);
+        check_has(problem.message, "s.json");
+        check_int(settings.model_count, ==, 0);
+    }
+    check_has(problem.message, "does not go with the sampler lcm");
+    /* What one model cannot have is no key there. */
+    check_int(parse("{\"by_model\": {\"a\": {\"budget\": \"1G\"}}}"), ==, DR_OK);
+    check_has(settings.warnings, "\"budget\"");
+}
+
 static void unknown_keys_are_named(void)
 {
     check_int(parse("{\"vea\": 1, \"vae\": \"sharp\", \"theme\": {\"vae\": 2}}"), ==,
@@ -240,9 +318,10 @@ static enum dr_code change(const char *model, const char *vae, const char *folde
 {
     dr_settings_free(&settings);
     problem = (struct dr_error){0};
-    return dr_settings_change(settings_path(),
-                              &(struct dr_settings_change){model, vae, folder},
-                              &settings, &problem);
+    return dr_settings_change(
+        settings_path(),
+        &(struct dr_settings_change){.model = model, .vae = vae, .vae_folder = folder},
+        &settings, &problem);
 }
 
 static void a_change_keeps_the_rest(void)
@@ -267,6 +346,66 @@ static void a_change_keeps_the_rest(void)
     check_str(settings.vae, "");
     check_str(settings.vae_folder, "");
     check_has(written(), "theme");
+    check_int(unlink(settings_path()), ==, 0);
+}
+
+static enum dr_code set(const char *model, const char *key, const char *value)
+{
+    const struct dr_setting one = {key, value};
+    const struct dr_settings_change what = {.model = model,
+                                            .settings = &one,
+                                            .setting_count = 1};
+    dr_settings_free(&settings);
+    problem = (struct dr_error){0};
+    return dr_settings_change(settings_path(), &what, &settings, &problem);
+}
+
+static void each_setting_is_set_and_removed(void)
+{
+    static const char *const pairs[][2] = {
+        {"size",        "512x768" },
+        {"steps",       "25"      },
+        {"cfg",         "7.5"     },
+        {"sampler",     "dpmpp-2m"},
+        {"model",       "sd15"    },
+        {"model_dirs",  "/a:/b"   },
+        {"output_dir",  "/out"    },
+        {"precision",   "f32"     },
+        {"budget",      "8G"      },
+        {"packs_limit", "20G"     },
+        {"scheduler",   "karras"  },
+    };
+    enum {
+        COUNT = sizeof pairs / sizeof *pairs
+    };
+    for (size_t i = 0; i < COUNT; ++i)
+        check_int(set(NULL, pairs[i][0], pairs[i][1]), ==, DR_OK);
+    check_int(settings.defaults.height, ==, 768);
+    check_int(settings.model_folder_count, ==, 2);
+    check_int(settings.packs_limit_bytes, ==, (uint64_t)20 << 30);
+    check_int(settings.precision, ==, DR_PRECISION_F32);
+    check_has(written(), "\"steps\": 25");
+    check_int(set(NULL, "sampler", "lcm"), ==, DR_BAD_INPUT); /* beside karras */
+    check_str(settings.path, "");
+    for (size_t i = 0; i < COUNT; ++i)
+        check_int(set(NULL, pairs[i][0], ""), ==, DR_OK);
+    check_str(written(), "{}\n");
+    check_int(set("sd15", "steps", "30"), ==, DR_OK);
+    check_int(set("sd15", "cfg", "5"), ==, DR_OK);
+    check_int(settings.model_count, ==, 1);
+    check_int(settings.models[0].defaults.steps, ==, 30);
+    check_int(set("sd15", "steps", ""), ==, DR_OK);
+    check_int(settings.models[0].defaults.steps, ==, 0);
+    check_int(set("sd15", "cfg", ""), ==, DR_OK);
+    check_str(written(), "{}\n");
+    check_int(set("sd15", "budget", "1G"), ==, DR_BAD_INPUT);
+    check_has(problem.message, "applies to all models");
+    check_int(set(NULL, "stepps", "1"), ==, DR_BAD_INPUT);
+    check_has(problem.message, "packs_limit");
+    check_int(set(NULL, "steps", "many"), ==, DR_BAD_INPUT);
+    check_has(problem.message, "1 to 1000");
+    check_int(set(NULL, "output_dir", in_root("a.safetensors")), ==, DR_BAD_INPUT);
+    check_has(problem.message, "output directory");
     check_int(unlink(settings_path()), ==, 0);
 }
 
@@ -505,6 +644,8 @@ int main(void)
 {
     fixture_begin();
     check_run(every_key_is_read);
+    check_run(keys_that_are_not_about_vaes);
+    check_run(values_that_are_none_are_named);
     check_run(unknown_keys_are_named);
     check_run(what_is_damaged_is_said);
     check_run(what_is_too_large_or_deep_is_said);
@@ -513,6 +654,7 @@ int main(void)
     check_run(the_closest_entry_counts);
     check_run(links_and_the_home_folder_are_followed);
     check_run(a_change_keeps_the_rest);
+    check_run(each_setting_is_set_and_removed);
     check_run_with_faults(what_cannot_be_changed_changes_nothing);
     check_run(relative_paths_are_written_whole);
     check_run(the_first_that_was_said_counts);

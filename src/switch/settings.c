@@ -16,17 +16,27 @@
 #include "base/path_error.h"
 #include "base/temporary_file.h"
 #include "base/xdg.h"
-#include "switch/vae_folder.h"
-#include "switch/vae_resolution.h"
+#include "sampling/sampler.h"
+#include "switch/setting_key.h"
+#include "switch/settled_change.h"
 
 #define KEY_VAE    "vae"
 #define KEY_MODELS "vae_by_model"
 #define KEY_FOLDER "vae_dir"
+#define KEY_JOBS   "by_model"
 #define ADVICE     "correct the file, or move it away"
 
 static enum dr_code no_memory(struct dr_error *err, const char *name)
 {
     return error_set(err, DR_NOMEM, "no memory for the settings in %.600s", name);
+}
+
+static const struct dr_defaults no_defaults = {.cfg = DR_CFG_DEFAULT};
+
+struct dr_settings settings_none(void)
+{
+    return (struct dr_settings){.defaults = no_defaults,
+                                .precision = DR_PRECISION_UNSET};
 }
 
 /* ---- from text --------------------------------------------------------------------------- */
@@ -85,6 +95,21 @@ static enum dr_code take_text(const json_t *value, const char *name, const char 
                      name, key, in, within, length, DR_PATH_BYTES - 1);
 }
 
+/* A new entry for a model; NULL without memory. */
+static struct dr_model_setting *add_model(struct dr_settings *settings,
+                                          const char *model)
+{
+    struct dr_model_setting *const grown =
+        realloc(settings->models, (settings->model_count + 1) * sizeof *grown);
+    if (!grown) return NULL;
+    settings->models = grown;
+    struct dr_model_setting *const entry = &grown[settings->model_count];
+    *entry = (struct dr_model_setting){.model = strdup(model), .defaults = no_defaults};
+    if (!entry->model) return NULL;
+    ++settings->model_count;
+    return entry;
+}
+
 static enum dr_code take_models(struct dr_settings *settings, json_t *object,
                                 const char *name, struct dr_error *err)
 {
@@ -96,18 +121,14 @@ static enum dr_code take_models(struct dr_settings *settings, json_t *object,
             "the settings %.500s: \"" KEY_MODELS
             "\" is %s, not an object such as {\"sd15\": \"none\"}; " ADVICE,
             name, type_words(object));
-    settings->models = calloc(json_object_size(object) + 1, sizeof *settings->models);
-    if (!settings->models) return no_memory(err, name);
     json_object_foreach(object, key, value)
     {
         const char *text;
         const enum dr_code code = take_text(value, name, KEY_MODELS, key, &text, err);
         if (code != DR_OK) return code;
-        struct dr_model_setting *const entry =
-            &settings->models[settings->model_count++];
-        entry->model = strdup(key);
-        entry->vae = strdup(text);
-        if (!entry->model || !entry->vae) return no_memory(err, name);
+        struct dr_model_setting *const entry = add_model(settings, key);
+        if (entry) entry->vae = strdup(text);
+        if (!entry || !entry->vae) return no_memory(err, name);
     }
     return DR_OK;
 }
@@ -120,12 +141,90 @@ static void warn_of_key(struct dr_settings *settings, const char *key)
                    used ? ", " : "unknown keys in the settings: ", key);
 }
 
+/* within: "" or the model whose entry it is. */
+static enum dr_code in_file(struct dr_error *err, const struct dr_error *why,
+                            const char *name, const char *within)
+{
+    if (why->code == DR_NOMEM) return no_memory(err, name);
+    return error_set(err, why->code, "the settings %.400s: %.400s%s%.100s; " ADVICE,
+                     name, why->message, *within ? ", in " : "", within);
+}
+
+/* The scheduler goes with the sampler. */
+static enum dr_code check_defaults(const struct dr_defaults *defaults, const char *name,
+                                   const char *within, struct dr_error *err)
+{
+    struct dr_error why;
+    enum sampler_kind sampler;
+    enum schedule_kind schedule;
+    if (!sampler_from_name(defaults->sampler, &sampler) ||
+        !schedule_from_name(defaults->scheduler, &schedule) ||
+        sampler_accepts(sampler, schedule))
+        return DR_OK;
+    error_set(&why, DR_BAD_INPUT, "the scheduler %s does not go with the sampler %s",
+              defaults->scheduler, defaults->sampler);
+    return in_file(err, &why, name, within);
+}
+
+static enum dr_code take_model_defaults(struct dr_settings *settings, json_t *object,
+                                        const char *name, const char *model,
+                                        struct dr_error *err)
+{
+    const char *text;
+    json_t *value;
+    struct dr_error why;
+    if (!json_is_object(object))
+        return error_set(err, DR_BAD_INPUT,
+                         "the settings %.400s: \"%.80s\" in \"" KEY_JOBS
+                         "\" is %s, not an object such as {\"steps\": 25}; " ADVICE,
+                         name, model, type_words(object));
+    struct dr_model_setting *const entry = add_model(settings, model);
+    if (!entry) return no_memory(err, name);
+    json_object_foreach(object, text, value)
+    {
+        const struct setting_key *const key = setting_key_find_of_model(text);
+        if (!key)
+            warn_of_key(settings, text);
+        else if (setting_key_take(key, value, NULL, &entry->defaults, &why) != DR_OK)
+            return in_file(err, &why, name, model);
+    }
+    return check_defaults(&entry->defaults, name, model, err);
+}
+
+static enum dr_code take_jobs(struct dr_settings *settings, json_t *object,
+                              const char *name, struct dr_error *err)
+{
+    const char *model;
+    json_t *value;
+    enum dr_code code = DR_OK;
+    if (!json_is_object(object))
+        return error_set(err, DR_BAD_INPUT,
+                         "the settings %.500s: \"" KEY_JOBS
+                         "\" is %s, not an object such as {\"sd15\": {\"steps\": "
+                         "25}}; " ADVICE,
+                         name, type_words(object));
+    json_object_foreach(object, model, value)
+    {
+        code = take_model_defaults(settings, value, name, model, err);
+        if (code != DR_OK) break;
+    }
+    return code;
+}
+
 static enum dr_code take_member(struct dr_settings *settings, const char *name,
                                 const char *key, json_t *value, struct dr_error *err)
 {
     const bool is_vae = strcmp(key, KEY_VAE) == 0;
     const char *text;
+    struct dr_error why;
     if (strcmp(key, KEY_MODELS) == 0) return take_models(settings, value, name, err);
+    if (strcmp(key, KEY_JOBS) == 0) return take_jobs(settings, value, name, err);
+    const struct setting_key *const known = setting_key_find(key);
+    if (known)
+        return setting_key_take(known, value, settings, &settings->defaults, &why) ==
+                       DR_OK
+                   ? DR_OK
+                   : in_file(err, &why, name, "");
     if (!is_vae && strcmp(key, KEY_FOLDER) != 0) {
         warn_of_key(settings, key);
         return DR_OK;
@@ -150,12 +249,13 @@ static enum dr_code take_root(struct dr_settings *settings, const char *name,
     const char *key;
     json_t *value;
     enum dr_code code = DR_OK;
-    *settings = (struct dr_settings){0};
+    *settings = settings_none();
     json_object_foreach(root, key, value)
     {
         code = take_member(settings, name, key, value, err);
         if (code != DR_OK) break;
     }
+    if (code == DR_OK) code = check_defaults(&settings->defaults, name, "", err);
     if (code != DR_OK) dr_settings_free(settings);
     return code;
 }
@@ -178,6 +278,9 @@ void dr_settings_free(struct dr_settings *settings)
         free(settings->models[i].model);
         free(settings->models[i].vae);
     }
+    for (size_t i = 0; i < settings->model_folder_count; ++i)
+        free(settings->model_folders[i]);
+    free(settings->model_folders);
     free(settings->models);
     *settings = (struct dr_settings){0};
 }
@@ -239,34 +342,49 @@ static bool is_closer(struct closeness a, struct closeness b)
                                             : a.length > b.length;
 }
 
-/* Without the slashes at its end. */
-static void plain_path(const char *path, char out[static DR_PATH_BYTES])
+void settings_plain_path(const char *path, char out[static DR_PATH_BYTES])
 {
     (void)snprintf(out, DR_PATH_BYTES, "%s", path);
     for (size_t length = strlen(out); length > 1 && out[length - 1] == '/'; --length)
         out[length - 1] = '\0';
 }
 
-const struct dr_model_setting *settings_for_model(const struct dr_settings *settings,
-                                                  const char *checkpoint)
+/* The closest entry that is, or is not, a choice of a VAE. */
+static const struct dr_model_setting *find_entry(const struct dr_settings *settings,
+                                                 const char *checkpoint, bool is_vae)
 {
     char given[DR_PATH_BYTES], real[DR_PATH_BYTES];
     const struct dr_model_setting *best = NULL;
     if (!settings->model_count) return NULL;
-    plain_path(checkpoint, given);
+    settings_plain_path(checkpoint, given);
     char *const resolved = realpath(given, NULL);
-    plain_path(resolved ? resolved : given, real);
+    settings_plain_path(resolved ? resolved : given, real);
     free(resolved);
     struct closeness closest = {0};
     for (size_t i = 0; i < settings->model_count; ++i) {
         char key[DR_PATH_BYTES];
         const struct dr_model_setting *const entry = &settings->models[i];
         const struct closeness close = closeness_of(settings_expand(entry->model, key));
+        if ((entry->vae != NULL) != is_vae) continue;
         if (!is_closer(close, closest) || !key_matches(key, given, real)) continue;
         closest = close;
         best = entry;
     }
     return best;
+}
+
+const struct dr_model_setting *settings_for_model(const struct dr_settings *settings,
+                                                  const char *checkpoint)
+{
+    return find_entry(settings, checkpoint, true);
+}
+
+const struct dr_defaults *settings_defaults_for_model(
+    const struct dr_settings *settings, const char *checkpoint)
+{
+    const struct dr_model_setting *const entry =
+        find_entry(settings, checkpoint, false);
+    return entry ? &entry->defaults : NULL;
 }
 
 /* ---- a change ---------------------------------------------------------------------------- */
@@ -310,17 +428,98 @@ static enum dr_code set_for_model(json_t *root, const char *name,
     return code;
 }
 
+static enum dr_code unknown_key(const char *key, bool is_of_model, struct dr_error *err)
+{
+    char names[DR_TEXT_BYTES];
+    if (is_of_model && setting_key_find(key))
+        return error_set(err, DR_BAD_INPUT,
+                         "the setting %.80s applies to all models: omit the model, or "
+                         "set size, steps, cfg, sampler or scheduler for it",
+                         key);
+    return error_set(err, DR_BAD_INPUT,
+                     "there is no setting %.80s; the settings are vae, vae_dir, %s",
+                     key, setting_key_names(names));
+}
+
+/* One setting, in the root or in the object of a model. */
+static enum dr_code set_one(json_t *object, const struct dr_setting *setting,
+                            bool is_of_model, struct dr_error *err)
+{
+    struct dr_settings scratch = settings_none();
+    const struct setting_key *const key = is_of_model
+                                              ? setting_key_find_of_model(setting->key)
+                                              : setting_key_find(setting->key);
+    if (!key) return unknown_key(setting->key, is_of_model, err);
+    if (!*setting->value) {
+        (void)json_object_del(object, setting->key);
+        return DR_OK;
+    }
+    json_t *const value = setting_key_json(key, setting->value);
+    if (!value)
+        return error_set(err, DR_BAD_INPUT,
+                         "the settings must be UTF-8, but \"%.200s\" for %s is not",
+                         setting->value, key->name);
+    const enum dr_code code =
+        setting_key_take(key, value, &scratch, &scratch.defaults, err);
+    dr_settings_free(&scratch);
+    if (code != DR_OK) {
+        json_decref(value);
+        return code;
+    }
+    return json_object_set_new(object, setting->key, value) == 0
+               ? DR_OK
+               : error_set(err, DR_NOMEM, "no memory for the setting %s", key->name);
+}
+
+/* The object of a member, which is made where it is missing; NULL without memory. */
+static json_t *member_object(json_t *object, const char *key)
+{
+    json_t *const member = json_object_get(object, key);
+    if (member) return member;
+    return json_object_set_new(object, key, json_object()) == 0
+               ? json_object_get(object, key)
+               : NULL;
+}
+
+static enum dr_code set_all(json_t *root, const char *name,
+                            const struct dr_settings_change *change,
+                            struct dr_error *err)
+{
+    json_t *const models = change->model ? member_object(root, KEY_JOBS) : NULL;
+    json_t *const object =
+        change->model ? (models ? member_object(models, change->model) : NULL) : root;
+    enum dr_code code = object ? DR_OK : no_memory(err, name);
+    for (size_t i = 0; i < change->setting_count && code == DR_OK; ++i)
+        code = set_one(object, &change->settings[i], change->model != NULL, err);
+    if (!models) return code;
+    if (json_object_size(object) == 0) (void)json_object_del(models, change->model);
+    if (json_object_size(models) == 0) (void)json_object_del(root, KEY_JOBS);
+    return code;
+}
+
 static enum dr_code change_root(json_t *root, const char *name,
                                 const struct dr_settings_change *change,
                                 struct dr_error *err)
 {
     enum dr_code code = DR_OK;
+    if (change->setting_count) code = set_all(root, name, change, err);
+    if (code != DR_OK) return code;
     if (change->vae && change->model)
         code = set_for_model(root, name, change, err);
     else if (change->vae)
         code = set_member(root, KEY_VAE, change->vae, err);
     if (code == DR_OK && change->vae_folder)
         code = set_member(root, KEY_FOLDER, change->vae_folder, err);
+    return code;
+}
+
+/* What was changed goes with what was there. */
+static enum dr_code check_edited(const char *name, const char *text,
+                                 struct dr_error *err)
+{
+    struct dr_settings after;
+    const enum dr_code code = settings_parse(&after, name, text, strlen(text), err);
+    dr_settings_free(&after);
     return code;
 }
 
@@ -343,6 +542,11 @@ enum dr_code settings_edit(const char *name, const char *text, size_t bytes,
     if (code == DR_OK) {
         *out = json_dumps(root, JSON_INDENT(2));
         if (!*out) code = no_memory(err, name);
+    }
+    if (code == DR_OK) code = check_edited(name, *out, err);
+    if (code != DR_OK) {
+        free(*out);
+        *out = NULL;
     }
     json_decref(root);
     return code;
@@ -420,7 +624,7 @@ static enum dr_code read_text(struct file_text *text, const char *path,
 static enum dr_code take_file(struct dr_settings *settings, const char *path,
                               const struct file_text *text, struct dr_error *err)
 {
-    *settings = (struct dr_settings){0};
+    *settings = settings_none();
     if (text->bytes) {
         const enum dr_code code =
             settings_parse(settings, path, text->bytes, text->count, err);
@@ -443,7 +647,7 @@ enum dr_code dr_settings_read(const char *said, struct dr_settings *settings,
 {
     char path[DR_PATH_BYTES];
     struct file_text text;
-    *settings = (struct dr_settings){0};
+    *settings = settings_none();
     enum dr_code code = check_path(said, err);
     if (code != DR_OK) return code;
     find_path(said, path);
@@ -467,161 +671,7 @@ static enum dr_code write_text(const char *path, const char *text, struct dr_err
     return code;
 }
 
-/* ---- words that mean the same wherever one stands ---------------------------------------- */
-
-/* The whole path of one that may not be there yet: its folder's real path, where that is
- * there, else the working folder before it. */
-static enum dr_code whole_path(const char *path, char out[static DR_PATH_BYTES],
-                               struct dr_error *err)
-{
-    char folder[DR_PATH_BYTES];
-    const char *const name = path_name(path);
-    if (path[0] == '/' || (path[0] == '~' && path[1] == '/')) {
-        (void)snprintf(out, DR_PATH_BYTES, "%s", path);
-        return DR_OK;
-    }
-    (void)snprintf(folder, sizeof folder, "%.*s.", (int)(name - path), path);
-    char *const real = realpath(folder, NULL);
-    char *const here = real ? NULL : realpath(".", NULL);
-    int length = -1;
-    if (real)
-        length =
-            snprintf(out, DR_PATH_BYTES, "%s/%s", strcmp(real, "/") ? real : "", name);
-    else if (here)
-        length = snprintf(out, DR_PATH_BYTES, "%s/%s", here, path);
-    const int refused = errno;
-    const bool is_placed = real || here;
-    free(real);
-    free(here);
-    if (!is_placed)
-        return path_error_set(err, refused, "cannot find the absolute path of", path);
-    if (length > 0 && length < DR_PATH_BYTES) return DR_OK;
-    return error_set(err, DR_BAD_INPUT,
-                     "%.600s has no absolute path of up to %d "
-                     "bytes",
-                     path, DR_PATH_BYTES - 1);
-}
-
-static bool is_there(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0;
-}
-
-/* A model that is named by a relative path to it. The end of a path stays what it is. */
-static enum dr_code settle_model(const char *said, char out[static DR_PATH_BYTES],
-                                 struct dr_error *err)
-{
-    if (!*said || strlen(said) >= DR_PATH_BYTES)
-        return error_set(err, DR_BAD_INPUT,
-                         "the model is %s; give its path, or the last components of "
-                         "it",
-                         *said ? "too long for a path" : "empty");
-    plain_path(said, out);
-    char plain[DR_PATH_BYTES];
-    (void)snprintf(plain, sizeof plain, "%s", out);
-    return strchr(plain, '/') && is_there(plain) ? whole_path(plain, out, err) : DR_OK;
-}
-
-/* A choice that is a file here. One that means nothing yet is taken, and said. */
-static enum dr_code settle_choice(const char *said, const char *vae_folder,
-                                  char out[static DR_PATH_BYTES],
-                                  char warning[static DR_TEXT_BYTES],
-                                  struct dr_error *err)
-{
-    char expanded[DR_PATH_BYTES];
-    struct vae_resolution resolution;
-    struct dr_error why = {0};
-    if (strlen(said) >= DR_PATH_BYTES)
-        return error_set(err, DR_BAD_INPUT,
-                         "the VAE choice is too long for a path: %zu bytes",
-                         strlen(said));
-    (void)snprintf(out, DR_PATH_BYTES, "%s", said);
-    const struct vae_resolution_request request = {.choice =
-                                                       settings_expand(said, expanded),
-                                                   .checkpoint = "",
-                                                   .vae_folder = vae_folder};
-    const enum dr_code code = vae_resolve(&resolution, &request, &why);
-    if (code == DR_NOT_FOUND || code == DR_IO) {
-        (void)snprintf(warning, DR_TEXT_BYTES, "%.490s", why.message);
-        return strchr(said, '/') ? whole_path(said, out, err) : DR_OK;
-    }
-    if (code != DR_OK) {
-        if (err) *err = why;
-        return code;
-    }
-    /* A name that is no file of the VAE folder, but one here, or a folder. */
-    const size_t length = strlen(expanded);
-    const char *const rest = resolution.path + length;
-    const bool begins = strncmp(resolution.path, expanded, length) == 0;
-    const bool is_here =
-        resolution.is_explicit &&
-        (strchr(said, '/') || (begins && (!*rest || strcmp(rest, "/vae") == 0)));
-    return is_here ? whole_path(said, out, err) : DR_OK;
-}
-
-static enum dr_code settle_folder(const char *said, char out[static DR_PATH_BYTES],
-                                  char warning[static DR_TEXT_BYTES],
-                                  struct dr_error *err)
-{
-    char plain[DR_PATH_BYTES], expanded[DR_PATH_BYTES];
-    struct stat status;
-    if (strlen(said) >= DR_PATH_BYTES)
-        return error_set(err, DR_BAD_INPUT,
-                         "the VAE directory is too long for a path: %zu bytes",
-                         strlen(said));
-    plain_path(said, plain);
-    char *const real = plain[0] == '~' ? NULL : realpath(plain, NULL);
-    const enum dr_code code = whole_path(real ? real : plain, out, err);
-    free(real);
-    if (code != DR_OK) return code;
-    if (stat(settings_expand(out, expanded), &status) != 0) {
-        const int refused = errno;
-        if (refused != ENOENT || path_is_taken(expanded))
-            return path_error_set(err, refused, "cannot read the VAE directory",
-                                  expanded);
-        (void)snprintf(warning, DR_TEXT_BYTES, "there is no directory %.460s yet", out);
-    } else if (!S_ISDIR(status.st_mode)) {
-        return error_set(err, DR_BAD_INPUT,
-                         "the VAE directory %.600s is not a "
-                         "directory",
-                         out);
-    }
-    return DR_OK;
-}
-
-/* A change in words that hold anywhere: the strings of `plain` lie in this struct. */
-struct settled_change {
-    struct dr_settings_change plain;
-    char model[DR_PATH_BYTES], vae[DR_PATH_BYTES], folder[DR_PATH_BYTES];
-    char warning[DR_TEXT_BYTES];
-};
-
-static enum dr_code settle_change(struct settled_change *settled,
-                                  const struct dr_settings_change *change,
-                                  const struct dr_settings *now, struct dr_error *err)
-{
-    enum dr_code code = DR_OK;
-    settled->plain = *change;
-    if (change->vae_folder && *change->vae_folder) {
-        code =
-            settle_folder(change->vae_folder, settled->folder, settled->warning, err);
-        settled->plain.vae_folder = settled->folder;
-    }
-    if (code == DR_OK && change->model) {
-        code = settle_model(change->model, settled->model, err);
-        settled->plain.model = settled->model;
-    }
-    if (code == DR_OK && change->vae && *change->vae) {
-        char changed[DR_PATH_BYTES], folder[DR_PATH_BYTES];
-        const char *const said = settled->plain.vae_folder;
-        vae_folder_find(NULL, said ? settings_expand(said, changed) : now->vae_folder,
-                        folder, sizeof folder);
-        code = settle_choice(change->vae, folder, settled->vae, settled->warning, err);
-        settled->plain.vae = settled->vae;
-    }
-    return code;
-}
+/* ---- changing the file ------------------------------------------------------------------- */
 
 static enum dr_code edit_settled(const char *path, const struct file_text *text,
                                  const struct dr_settings_change *change,
@@ -649,7 +699,7 @@ static enum dr_code change_file(const char *path, const struct file_text *text,
     char *edited = NULL;
     enum dr_code code = take_file(&now, path, text, err);
     if (code != DR_OK) return code;
-    code = settle_change(settled, change, &now, err);
+    code = settled_change_make(settled, change, &now, err);
     dr_settings_free(&now);
     if (code == DR_OK) code = edit_settled(path, text, change, settled, &edited, err);
     if (code == DR_OK) code = write_text(path, edited, err);
@@ -671,10 +721,10 @@ enum dr_code dr_settings_change(const char *said,
     char path[DR_PATH_BYTES];
     struct file_text text = {0};
     if (after) *after = (struct dr_settings){0};
-    if (change->model && !change->vae)
+    if (change->model && !change->vae && !change->setting_count)
         return error_set(err, DR_BAD_INPUT,
-                         "a model, but nothing to set for it: give a VAE, or remove "
-                         "its entry");
+                         "a model, but nothing to set for it: give a VAE, a size, "
+                         "steps, cfg, a sampler or a scheduler");
     enum dr_code code = check_path(said, err);
     if (code != DR_OK) return code;
     find_path(said, path);
@@ -689,6 +739,7 @@ enum dr_code dr_settings_change(const char *said,
     if (code == DR_OK && after) code = dr_settings_read(path, after, err);
     if (code == DR_OK && after) add_warning(after, settled->warning);
     free(text.bytes);
+    settled_change_finish(settled);
     free(settled);
     return code;
 }

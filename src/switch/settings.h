@@ -1,16 +1,20 @@
-/* settings — what a user wants of VAEs on every run, in one small file.
+/* settings — what a user wants on every run, in one small file.
  *
  *     {
  *       "vae": "sharp",
  *       "vae_by_model": {"sd15": "none", "/models/sdxl/base.safetensors": "wide"},
- *       "vae_dir": "~/vae"
+ *       "vae_dir": "~/vae",
+ *       "model": "sd15", "model_dirs": ["~/models"], "steps": 25, ...
+ *       "by_model": {"sd15": {"size": "512x768", "steps": 30}}
  *     }
+ *
+ * setting_key.h has the keys of the last lines.
  *
  * Every key may be missing, and so may the file. A key that means nothing here is named in a
  * warning and kept when the file is written anew. A file that is damaged is DR_BAD_INPUT, never
  * taken for an empty one: other VAEs than those that were asked for would run.
  *
- * A key of vae_by_model is a checkpoint's path or the end of it, folder by folder, with or
+ * A key of vae_by_model and by_model is a checkpoint's path or the end of it, folder by folder, with or
  * without the file's extension: "sd15", "sd15.safetensors", "models/sd15". Of several that match
  * the one with more folders counts, then the longer one; both the path as it is given and the
  * one behind its links are looked at.
@@ -43,9 +47,18 @@ enum dr_code settings_edit(const char *name, const char *text, size_t bytes,
                            const struct dr_settings_change *change, char **out,
                            struct dr_error *err) DR_MUST_CHECK;
 
+/* Nothing is set. */
+struct dr_settings settings_none(void);
+
 /* What vae_by_model has for a checkpoint; NULL where it has nothing. Borrowed. */
 const struct dr_model_setting *settings_for_model(const struct dr_settings *settings,
                                                   const char *checkpoint);
+/* The same of by_model: the defaults of jobs. */
+const struct dr_defaults *settings_defaults_for_model(
+    const struct dr_settings *settings, const char *checkpoint);
+
+/* A path without the slashes at its end. */
+void settings_plain_path(const char *path, char out[static DR_PATH_BYTES]);
 
 /* A path as the file may have it: "~/" is the user's home. Into out; returns out. */
 char *settings_expand(const char *text, char out[static DR_PATH_BYTES]);

@@ -14,18 +14,34 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
+static void check_defaults(const struct dr_defaults *defaults)
+{
+    assert(defaults->width % 8 == 0 && defaults->height % 8 == 0);
+    assert(!defaults->width == !defaults->height && defaults->width >= 0);
+    assert(defaults->steps >= 0 && defaults->steps <= 1000);
+    assert(defaults->cfg == DR_CFG_DEFAULT ||
+           (defaults->cfg >= 0.0 && defaults->cfg <= 1000.0));
+}
+
 static void check_settings(const struct dr_settings *settings)
 {
     assert(strlen(settings->vae) < DR_PATH_BYTES);
     assert(!settings->vae_folder[0] || settings->vae_folder[0] == '/');
     for (size_t i = 0; i < settings->model_count; ++i) {
         const struct dr_model_setting *const entry = &settings->models[i];
-        assert(entry->vae[0] && strlen(entry->vae) < DR_PATH_BYTES);
+        assert(!entry->vae || (entry->vae[0] && strlen(entry->vae) < DR_PATH_BYTES));
         const size_t length = strlen(entry->model);
         const bool is_plain = length > 0 && entry->model[length - 1] != '/' &&
                               strncmp(entry->model, "~/", 2) != 0;
-        assert(!is_plain || settings_for_model(settings, entry->model));
+        if (is_plain && entry->vae) assert(settings_for_model(settings, entry->model));
+        if (is_plain && !entry->vae)
+            assert(settings_defaults_for_model(settings, entry->model));
+        check_defaults(&entry->defaults);
     }
+    check_defaults(&settings->defaults);
+    assert(!settings->output_folder[0] || settings->output_folder[0] == '/');
+    for (size_t i = 0; i < settings->model_folder_count; ++i)
+        assert(settings->model_folders[i][0] == '/');
     const struct dr_model_setting *const own =
         settings_for_model(settings, "/models/sd15.safetensors");
     assert(!own || strstr(own->model, "sd15"));
@@ -34,9 +50,12 @@ static void check_settings(const struct dr_settings *settings)
 static void check_change(const struct dr_settings *before, const char *text,
                          size_t bytes)
 {
+    static const struct dr_setting steps = {"steps", "25"};
     static const struct dr_settings_change change = {.model = "sd15",
                                                      .vae = "sharp",
-                                                     .vae_folder = "/vae"};
+                                                     .vae_folder = "/vae",
+                                                     .settings = &steps,
+                                                     .setting_count = 1};
     struct dr_settings after;
     char *once = NULL, *twice = NULL;
     enum dr_code code = settings_edit("s.json", text, bytes, &change, &once, NULL);
@@ -46,8 +65,8 @@ static void check_change(const struct dr_settings *before, const char *text,
     assert(strcmp(after.vae_folder, "/vae") == 0);
     assert(strcmp(after.vae, before->vae) == 0);
     assert(strcmp(after.warnings, before->warnings) == 0);
-    assert(after.model_count == before->model_count ||
-           after.model_count == before->model_count + 1);
+    assert(after.model_count >= before->model_count &&
+           after.model_count <= before->model_count + 2);
     dr_settings_free(&after);
     code = settings_edit("s.json", once, strlen(once), &change, &twice, NULL);
     assert(code == DR_OK && strcmp(once, twice) == 0);
