@@ -159,7 +159,7 @@ static enum dr_code inspect_neighbours(const char *path, const char *vae_folder,
     struct vae_resolution resolution;
     enum dr_code code = find_vae_folder(vae_folder, folder, sizeof folder, err);
     if (code != DR_OK) return code;
-    struct vae_folder there;
+    struct folder_listing there;
     code = vae_folder_read(&there, folder, NULL, err);
     if (code != DR_OK) return code;
     const struct vae_resolution_request request = {.choice = "automatic",
@@ -168,7 +168,7 @@ static enum dr_code inspect_neighbours(const char *path, const char *vae_folder,
                                                    .folder = &there};
     code = vae_neighbours(&request, add_neighbour, out, err);
     if (code == DR_OK) code = vae_resolve(&resolution, &request, err);
-    vae_folder_free(&there);
+    folder_listing_free(&there);
     if (code != DR_OK) return code;
     (void)snprintf(out->automatic, sizeof out->automatic, "%s", resolution.path);
     (void)snprintf(out->automatic_reason, sizeof out->automatic_reason, "%s",

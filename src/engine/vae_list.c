@@ -23,8 +23,8 @@ enum {
 struct vae_listing {
     struct dr_engine *engine;
     struct dr_vae_list *list;
-    struct vae_folder folder; /* read once: each choice is asked of it */
-    const char *found;        /* where the walk is */
+    struct folder_listing folder; /* read once: each choice is asked of it */
+    const char *found;            /* where the walk is */
     const struct cancel *cancel;
     bool has_memory;
 };
@@ -78,7 +78,7 @@ static enum dr_code find_vaes(struct vae_listing *listing, struct dr_error *err)
 {
     const struct dr_engine *const engine = listing->engine;
     const struct pipeline *const pipeline = engine->model.pipeline;
-    const struct vae_folder *const folder = &listing->folder;
+    const struct folder_listing *const folder = &listing->folder;
     const struct vae_resolution_request request = {.checkpoint = pipeline->path};
     enum dr_code code = vae_folder_read(&listing->folder, engine->model.vae.folder,
                                         listing->cancel, err);
@@ -89,7 +89,7 @@ static enum dr_code find_vaes(struct vae_listing *listing, struct dr_error *err)
     code = vae_neighbours(&request, add_vae, listing, err);
     listing->found = "VAE folder";
     for (size_t i = 0; i < folder->count; ++i) {
-        const struct vae_entry *const entry = &folder->entries[i];
+        const struct folder_entry *const entry = &folder->entries[i];
         char stem[DR_PATH_BYTES];
         path_stem(entry->name, stem, sizeof stem);
         add_named(listing, entry->path, entry->is_folder ? entry->name : stem);
@@ -467,7 +467,7 @@ static enum dr_code list_vaes(struct dr_engine *engine, unsigned flags,
     if (code == DR_OK && !listing.has_memory) code = no_memory(err);
     if (code == DR_OK) code = look_at_all(&listing, flags, progress, err);
     if (code == DR_OK) code = add_choices(&listing, err);
-    vae_folder_free(&listing.folder);
+    folder_listing_free(&listing.folder);
     return code;
 }
 

@@ -2,45 +2,22 @@
  *
  * A name means one of the entries here (vae_resolution.h): a file with a VAE's extension, or a folder
  * that is one VAE, which is not looked into. Whether an entry can be used is asked later.
- *
- * Folders are looked into once each, however many links lead to them; so links in a circle end.
- * What is on the disk decides how much there is, so there are limits: levels, and files and folders
- * in all. What a limit left out is said (vae_folder_left_out).
  */
 #ifndef SWITCH_VAE_FOLDER_H
 #define SWITCH_VAE_FOLDER_H
 
 #include <stdbool.h>
 
-#include "base/cancel.h"
-#include "darkroom/darkroom.h"
-
-struct vae_entry {
-    char *path; /* of the file; of the folder that has config.json and the tensors */
-    char *name; /* "x.safetensors", "folder" */
-    bool is_folder;
-};
-
-struct vae_folder {
-    struct vae_entry
-        *entries; /* in the order of the walk: names in byte order, level by
-                                * level, so that messages are the same everywhere */
-    size_t count;
-    bool has_more, has_deeper; /* than was looked at */
-    /* The first folder that could not be looked into, and why; 0: all could. */
-    int refused;
-    char refused_path[DR_PATH_BYTES];
-};
+#include "switch/folder_listing.h"
 
 /* path NULL or "": an empty one. A folder that is not there is empty, and refused with ENOENT.
  * cancel may be NULL. On error *folder is empty. Errors: DR_CANCELLED, DR_NOMEM. */
-enum dr_code vae_folder_read(struct vae_folder *folder, const char *path,
+enum dr_code vae_folder_read(struct folder_listing *folder, const char *path,
                              const struct cancel *cancel,
                              struct dr_error *err) DR_MUST_CHECK;
-void vae_folder_free(struct vae_folder *folder); /* a zeroed one is fine */
 
 /* "only the first 20000 files and folders of the VAE folder were looked at", or "". Returns text. */
-const char *vae_folder_left_out(const struct vae_folder *folder,
+const char *vae_folder_left_out(const struct folder_listing *folder,
                                 char text[static DR_TEXT_BYTES]);
 
 /* ---- what counts as a VAE ---- */

@@ -14,7 +14,7 @@
 #include "scratch_folder.h"
 #include "switch/vae_resolution.h"
 
-static struct vae_folder there;
+static struct folder_listing there;
 static struct dr_error problem;
 static char left_out[DR_TEXT_BYTES];
 
@@ -31,7 +31,7 @@ static void touch(const char *name)
 
 static void read_folder(const char *name)
 {
-    vae_folder_free(&there);
+    folder_listing_free(&there);
     check_int(vae_folder_read(&there, scratch_path(name), NULL, &problem), ==, DR_OK);
     vae_folder_left_out(&there, left_out);
 }
@@ -65,7 +65,7 @@ static void lists_what_a_name_could_mean(void)
     check_str(there.entries[1].path, path);
     check_str(left_out, "");
     check_int(there.refused, ==, 0);
-    vae_folder_free(&there);
+    folder_listing_free(&there);
     check_int(vae_folder_read(&there, NULL, NULL, &problem), ==, DR_OK);
     check_int(there.count, ==, 0);
     read_folder("none");
@@ -153,7 +153,7 @@ static void a_cancel_ends_the_look(void)
     enum dr_code code = DR_CANCELLED;
     int cancelled = 0;
     for (int nth = 1; code == DR_CANCELLED && nth < 100; ++nth) {
-        vae_folder_free(&there);
+        folder_listing_free(&there);
         fault_arm(1u << FAULT_CANCEL, nth, FAULT_FROM_THEN_ON);
         code = vae_folder_read(&there, scratch_path("plain"), &flag, &problem);
         fault_disarm();
@@ -172,6 +172,6 @@ int main(void)
     check_run(what_lies_too_deep_is_said);
     check_run(where_the_look_ends_is_said);
     check_run_with_faults(a_cancel_ends_the_look);
-    vae_folder_free(&there);
+    folder_listing_free(&there);
     return check_done();
 }

@@ -43,7 +43,7 @@ static void note_found(struct name_search *search, const char *path)
 }
 
 /* A file's name with or without its extension; a folder's has none. */
-static bool is_named(const struct vae_entry *entry, const struct name_search *search)
+static bool is_named(const struct folder_entry *entry, const struct name_search *search)
 {
     if (strcmp(entry->name, search->name) == 0) return true;
     if (entry->is_folder) return false;
@@ -54,10 +54,11 @@ static bool is_named(const struct vae_entry *entry, const struct name_search *se
 
 /* The VAE folder as it was given, or read now into *own (for vae_folder_free). */
 static enum dr_code open_folder(const struct vae_resolution_request *request,
-                                struct vae_folder *own,
-                                const struct vae_folder **folder, struct dr_error *err)
+                                struct folder_listing *own,
+                                const struct folder_listing **folder,
+                                struct dr_error *err)
 {
-    *own = (struct vae_folder){0};
+    *own = (struct folder_listing){0};
     *folder = request->folder ? request->folder : own;
     return request->folder
                ? DR_OK
@@ -66,7 +67,7 @@ static enum dr_code open_folder(const struct vae_resolution_request *request,
 
 /* What a limit left out of the look belongs to what it found. */
 static void add_left_out(struct vae_resolution *resolution,
-                         const struct vae_folder *folder)
+                         const struct folder_listing *folder)
 {
     char left_out[DR_TEXT_BYTES];
     const size_t used = strlen(resolution->reason);
@@ -120,7 +121,8 @@ static enum dr_code resolve_path(struct vae_resolution *resolution, const char *
 
 /* Neither a name in the folder nor a path. */
 static enum dr_code refuse_name(const struct vae_resolution_request *request,
-                                const struct vae_folder *folder, struct dr_error *err)
+                                const struct folder_listing *folder,
+                                struct dr_error *err)
 {
     char left_out[DR_TEXT_BYTES];
     if (!request->vae_folder || !*request->vae_folder)
@@ -148,7 +150,7 @@ static enum dr_code refuse_name(const struct vae_resolution_request *request,
 
 static enum dr_code resolve_name_in(struct vae_resolution *resolution,
                                     const struct vae_resolution_request *request,
-                                    const struct vae_folder *folder,
+                                    const struct folder_listing *folder,
                                     struct dr_error *err)
 {
     struct name_search search = {.name = request->choice,
@@ -180,18 +182,18 @@ static enum dr_code resolve_name(struct vae_resolution *resolution,
                                  const struct vae_resolution_request *request,
                                  struct dr_error *err)
 {
-    struct vae_folder own;
-    const struct vae_folder *folder;
+    struct folder_listing own;
+    const struct folder_listing *folder;
     enum dr_code code = open_folder(request, &own, &folder, err);
     if (code == DR_OK) code = resolve_name_in(resolution, request, folder, err);
-    vae_folder_free(&own);
+    folder_listing_free(&own);
     return code;
 }
 
 /* ---- automatic -------------------------------------------------------------------------- */
 
 /* <stem>.ending or <stem>.vae.ending */
-static bool has_stem(const struct vae_entry *entry, const char *stem)
+static bool has_stem(const struct folder_entry *entry, const char *stem)
 {
     const size_t length = strlen(stem);
     if (entry->is_folder || strncmp(entry->name, stem, length) != 0) return false;
@@ -202,7 +204,7 @@ static bool has_stem(const struct vae_entry *entry, const char *stem)
 }
 
 static void find_neighbours(const struct vae_resolution_request *request,
-                            const struct vae_folder *vae_folder,
+                            const struct folder_listing *vae_folder,
                             void (*found)(void *cookie, const char *path), void *cookie)
 {
     char folder[DR_PATH_BYTES], path[DR_PATH_BYTES], stem[DR_PATH_BYTES];
@@ -224,11 +226,11 @@ enum dr_code vae_neighbours(const struct vae_resolution_request *request,
                             void (*found)(void *cookie, const char *path), void *cookie,
                             struct dr_error *err)
 {
-    struct vae_folder own;
-    const struct vae_folder *folder;
+    struct folder_listing own;
+    const struct folder_listing *folder;
     const enum dr_code code = open_folder(request, &own, &folder, err);
     if (code == DR_OK) find_neighbours(request, folder, found, cookie);
-    vae_folder_free(&own);
+    folder_listing_free(&own);
     return code;
 }
 
@@ -248,7 +250,7 @@ static void take_first(void *cookie, const char *path)
 
 static void resolve_automatic_in(struct vae_resolution *resolution,
                                  const struct vae_resolution_request *request,
-                                 const struct vae_folder *folder)
+                                 const struct folder_listing *folder)
 {
     struct first_neighbour first = {.checkpoint = request->checkpoint};
     find_neighbours(request, folder, take_first, &first);
@@ -274,14 +276,14 @@ static enum dr_code resolve_automatic(struct vae_resolution *resolution,
                                       const struct vae_resolution_request *request,
                                       struct dr_error *err)
 {
-    struct vae_folder own;
-    const struct vae_folder *folder;
+    struct folder_listing own;
+    const struct folder_listing *folder;
     const enum dr_code code = open_folder(request, &own, &folder, err);
     if (code == DR_OK) {
         resolve_automatic_in(resolution, request, folder);
         add_left_out(resolution, folder);
     }
-    vae_folder_free(&own);
+    folder_listing_free(&own);
     return code;
 }
 

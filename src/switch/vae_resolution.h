@@ -34,7 +34,7 @@ struct vae_resolution_request {
     const char *checkpoint; /* path */
     const char *vae_folder; /* may be NULL or absent: no folder */
     /* What lies in that folder, where it was read before; NULL: it is read for this alone. */
-    const struct vae_folder *folder;
+    const struct folder_listing *folder;
     const struct cancel *cancel; /* of that reading; may be NULL */
 };
 
