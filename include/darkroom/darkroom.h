@@ -441,6 +441,47 @@ DR_API enum dr_code dr_settings_change(const char *path,
                                        struct dr_settings *after,
                                        struct dr_error *err) DR_MUST_CHECK;
 
+/* ---- models by name -------------------------------------------------------------------- */
+
+struct dr_models_options {
+    /* "DIR", or "DIR:DIR" for several. NULL: DARKROOM_MODELS, the settings' model_dirs,
+     * $XDG_DATA_HOME/darkroom/models. */
+    const char *model_folders;
+    const char *vae_folder, *pack_folder, *settings_path; /* as in dr_engine_options */
+};
+
+/* The path of a model that is given by its path, or by name in the model directories: the file's name with or
+ * without its extension, the beginning of one name alone, or the first digits (at least 6) of a digest that was
+ * computed before, of the complete file or of the UNet. A path comes first. name NULL or "": the settings'
+ * model. options: NULL for none. Errors: DR_NOT_FOUND (says where it was searched, or that no model was given),
+ * DR_BAD_INPUT (the name means several models: they are listed; the settings are damaged), DR_NOMEM. */
+DR_API enum dr_code dr_find_model(const char *name,
+                                  const struct dr_models_options *options,
+                                  char path[DR_PATH_BYTES],
+                                  struct dr_error *err) DR_MUST_CHECK;
+
+struct dr_listed_model {
+    char name[256]; /* without extension */
+    char path[DR_PATH_BYTES];
+    char family[16];
+    char vae[DR_PATH_BYTES]; /* that jobs use by default: a file, "its own", "none" */
+    char problem
+        [DR_TEXT_BYTES];  /* "" or why it cannot be read: then the rest is empty */
+    uint64_t bytes;       /* of its files */
+    uint64_t packs_bytes; /* of the packs that were made from it; 0: none */
+};
+struct dr_model_list {
+    char folders[DR_TEXT_BYTES]; /* that were searched, as text */
+    struct dr_listed_model *models;
+    size_t count;
+};
+/* Lists the models in the model directories. Only the files' headers are read. Errors: DR_BAD_INPUT (the
+ * settings are damaged), DR_NOMEM. */
+DR_API enum dr_code dr_models_list(const struct dr_models_options *options,
+                                   struct dr_model_list *list,
+                                   struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_model_list_free(struct dr_model_list *list);
+
 /* ---- jobs ------------------------------------------------------------------------------ */
 
 enum dr_rng {

@@ -10,6 +10,7 @@
  *     engine.c         open, close, budget, receipts
  *     load.c           a model: load, describe, release
  *     choose_vae.c     its VAE: choose, describe
+ *     model_list.c     models by name, and which are there
  *     vae_list.c       which VAEs are there, and which choice means which
  *     pack_list.c      the folder of packs, for people
  *     job_handle.c     jobs as handles: made, cancelled, watched

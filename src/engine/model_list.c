@@ -1,0 +1,338 @@
+/* Models by name: which file a name, the beginning of one or a digest means, and which models there are. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/path.h"
+#include "base/path_error.h"
+#include "engine/engine.h"
+#include "switch/model_folder.h"
+#include "switch/settings.h"
+#include "switch/vae_folder.h"
+#include "switch/vae_resolution.h"
+#include "weights/pack_store.h"
+
+enum {
+    LEAST_DIGITS = 6, /* of a digest */
+    MOST_NAMED = 8    /* candidates in a message */
+};
+
+/* What both calls work with. */
+struct search {
+    struct dr_settings settings;
+    struct model_folder folder;
+    struct pack_store store;
+};
+
+static enum dr_code search_open(struct search **out,
+                                const struct dr_models_options *options,
+                                struct dr_error *err)
+{
+    static const struct dr_models_options none;
+    char packs[DR_PATH_BYTES];
+    const struct dr_models_options *const how = options ? options : &none;
+    struct search *const search = calloc(1, sizeof *search);
+    *out = search;
+    if (!search) return error_set(err, DR_NOMEM, "no memory for the list of models");
+    enum dr_code code = dr_settings_read(how->settings_path, &search->settings, err);
+    if (code == DR_OK)
+        code = model_folder_read(&search->folder, how->model_folders, &search->settings,
+                                 err);
+    engine_find_pack_folder(how->pack_folder, packs, sizeof packs);
+    pack_store_open(&search->store, packs);
+    return code;
+}
+
+static void search_close(struct search *search)
+{
+    if (!search) return;
+    model_folder_free(&search->folder);
+    dr_settings_free(&search->settings);
+    free(search);
+}
+
+/* ---- one by its name --------------------------------------------------------------------- */
+
+/* Does it hold what makes pictures? */
+static bool is_model(const char *path)
+{
+    struct checkpoint checkpoint = {0};
+    const bool is_one = checkpoint_open(&checkpoint, path, NULL) == DR_OK &&
+                        checkpoint.components[ROLE_UNET].count > 0;
+    checkpoint_close(&checkpoint);
+    return is_one;
+}
+
+/* The candidates of a name: those that match it best. */
+struct candidates {
+    const struct folder_entry *first;
+    size_t count;
+    char names[DR_TEXT_BYTES];
+};
+
+static void add_candidate(struct candidates *found, const struct folder_entry *entry)
+{
+    const size_t used = strlen(found->names);
+    if (found->first && path_is_same_file(found->first->path, entry->path)) return;
+    if (found->count < MOST_NAMED)
+        (void)snprintf(found->names + used, sizeof found->names - used, "%s%.150s",
+                       found->count ? ", " : "", entry->path);
+    else if (found->count == MOST_NAMED)
+        (void)snprintf(found->names + used, sizeof found->names - used, ", ...");
+    if (!found->first) found->first = entry;
+    ++found->count;
+}
+
+static struct candidates find_candidates(const struct search *search, const char *name,
+                                         bool only_models)
+{
+    struct candidates found[MODEL_NAME + 1] = {0};
+    const struct folder_entry *entry;
+    for (size_t i = 0; (entry = model_folder_at(&search->folder, i)) != NULL; ++i) {
+        const enum model_match match = model_folder_match(entry, name);
+        if (match == MODEL_NO_MATCH || (only_models && !is_model(entry->path)))
+            continue;
+        add_candidate(&found[match], entry);
+    }
+    return found[MODEL_NAME].count ? found[MODEL_NAME] : found[MODEL_PREFIX];
+}
+
+static bool is_digest(const char *name)
+{
+    const size_t length = strlen(name);
+    return length >= LEAST_DIGITS && length < DIGEST_HEX &&
+           strspn(name, "0123456789abcdef") == length;
+}
+
+/* Is one of the digests that were remembered of the file one that begins so? */
+static bool has_digest(const struct pack_store *store, const char *path,
+                       const char *digits)
+{
+    struct checkpoint checkpoint = {0};
+    uint8_t digest[DIGEST_BYTES];
+    char hex[DIGEST_HEX];
+    bool has = false;
+    if (checkpoint_open(&checkpoint, path, NULL) == DR_OK)
+        has = pack_store_recall(store, &checkpoint.components[ROLE_UNET], digest) &&
+              strncmp(digest_hex(digest, hex), digits, strlen(digits)) == 0;
+    checkpoint_close(&checkpoint);
+    return has;
+}
+
+static struct candidates find_by_digest(const struct search *search, const char *digits)
+{
+    struct candidates found = {0};
+    const struct folder_entry *entry;
+    if (!is_digest(digits)) return found;
+    for (size_t i = 0; (entry = model_folder_at(&search->folder, i)) != NULL; ++i)
+        if (has_digest(&search->store, entry->path, digits))
+            add_candidate(&found, entry);
+    return found;
+}
+
+static enum dr_code choose(const struct search *search, const char *name,
+                           char path[static DR_PATH_BYTES], struct dr_error *err)
+{
+    char where[DR_TEXT_BYTES];
+    struct candidates found = find_candidates(search, name, false);
+    if (found.count > 1) { /* a VAE beside it has the same beginning */
+        const struct candidates models = find_candidates(search, name, true);
+        if (models.count) found = models;
+    }
+    if (found.count == 0) found = find_by_digest(search, name);
+    if (found.count == 1) {
+        (void)snprintf(path, DR_PATH_BYTES, "%s", found.first->path);
+        return DR_OK;
+    }
+    if (found.count > 1)
+        return error_set(err, DR_BAD_INPUT,
+                         "\"%.100s\" means %zu models: %s; give more of the name, or "
+                         "the path",
+                         name, found.count, found.names);
+    return error_set(err, DR_NOT_FOUND,
+                     "there is no model \"%.200s\": no file here has this path, and no "
+                     "model in %.450s has this name, beginning or digest; darkroom "
+                     "models lists them",
+                     name, model_folder_describe(&search->folder, where));
+}
+
+static enum dr_code find(const struct search *search, const char *given,
+                         char path[static DR_PATH_BYTES], struct dr_error *err)
+{
+    const char *const name = given && *given ? given : search->settings.model;
+    if (!*name)
+        return error_set(err, DR_NOT_FOUND,
+                         "no model was given: give one with -m FILE, or set one with "
+                         "darkroom settings --default-model MODEL");
+    if (strlen(name) >= DR_PATH_BYTES)
+        return error_set(err, DR_BAD_INPUT, "the model's path is longer than %d bytes",
+                         DR_PATH_BYTES - 1);
+    if (!strchr(name, '/') && !path_is_taken(name))
+        return choose(search, name, path, err);
+    (void)snprintf(path, DR_PATH_BYTES, "%s", name);
+    return DR_OK;
+}
+
+enum dr_code dr_find_model(const char *name, const struct dr_models_options *options,
+                           char path[DR_PATH_BYTES], struct dr_error *err)
+{
+    struct search *search = NULL;
+    path[0] = '\0';
+    enum dr_code code = search_open(&search, options, err);
+    if (code == DR_OK) code = find(search, name, path, err);
+    search_close(search);
+    return code;
+}
+
+/* ---- all of them ------------------------------------------------------------------------- */
+
+struct listing {
+    const struct search *search;
+    struct dr_model_list *list;
+    char vae_path[DR_PATH_BYTES]; /* the VAE directory */
+    struct folder_listing vaes;
+    struct pack_listing *packs;
+    size_t pack_count;
+};
+
+/* The bytes of the packs that were made from it. */
+static uint64_t pack_bytes(const struct listing *listing, const char *path)
+{
+    uint64_t bytes = 0;
+    char *const real = realpath(path, NULL);
+    for (size_t i = 0; real && i < listing->pack_count; ++i) {
+        const char *const of = strstr(listing->packs[i].source, " of ");
+        if (of && strcmp(of + 4, real) == 0) bytes += listing->packs[i].bytes;
+    }
+    free(real);
+    return bytes;
+}
+
+/* The VAE that a job with it would have where none is given. */
+static void describe_vae(const struct listing *listing,
+                         const struct checkpoint *checkpoint,
+                         struct dr_listed_model *model)
+{
+    const struct dr_settings *const settings = &listing->search->settings;
+    const struct dr_model_setting *const own =
+        settings_for_model(settings, model->path);
+    char choice[DR_PATH_BYTES];
+    struct vae_resolution resolution;
+    struct dr_error why;
+    (void)settings_expand(own                ? own->vae
+                          : settings->vae[0] ? settings->vae
+                                             : "automatic",
+                          choice);
+    const struct vae_resolution_request request = {.choice = choice,
+                                                   .checkpoint = model->path,
+                                                   .vae_folder = listing->vae_path,
+                                                   .folder = &listing->vaes};
+    const bool is_resolved = vae_resolve(&resolution, &request, &why) == DR_OK;
+    if (is_resolved && resolution.path[0])
+        (void)snprintf(model->vae, sizeof model->vae, "%s", resolution.path);
+    else
+        (void)snprintf(model->vae, sizeof model->vae, "%s",
+                       checkpoint->components[ROLE_VAE].count ? "its own" : "none");
+}
+
+static void describe(const struct listing *listing, const struct checkpoint *checkpoint,
+                     struct dr_listed_model *model)
+{
+    (void)snprintf(model->family, sizeof model->family, "%s",
+                   family_name(checkpoint->family));
+    for (size_t i = 0; i < checkpoint->file.shard_count; ++i)
+        model->bytes += checkpoint->file.shards[i].identity.bytes;
+    model->packs_bytes = pack_bytes(listing, model->path);
+    describe_vae(listing, checkpoint, model);
+}
+
+static bool is_listed(const struct dr_model_list *list, const char *path)
+{
+    for (size_t i = 0; i < list->count; ++i)
+        if (path_is_same(list->models[i].path, path)) return true;
+    return false;
+}
+
+/* What has no UNet, or is of another kind, is no model; what cannot be read is listed with its defect. */
+static enum dr_code add(struct listing *listing, const struct folder_entry *entry,
+                        struct dr_error *err)
+{
+    struct dr_model_list *const list = listing->list;
+    struct checkpoint checkpoint = {0};
+    struct dr_error why = {0};
+    enum dr_code code = checkpoint_open(&checkpoint, entry->path, &why);
+    const bool is_other =
+        code == DR_UNSUPPORTED ||
+        (code == DR_OK && checkpoint.components[ROLE_UNET].count == 0);
+    if (is_other || is_listed(list, entry->path)) {
+        checkpoint_close(&checkpoint);
+        return DR_OK;
+    }
+    struct dr_listed_model *const grown =
+        realloc(list->models, (list->count + 1) * sizeof *grown);
+    if (grown) {
+        list->models = grown;
+        struct dr_listed_model *const model = &grown[list->count++];
+        *model = (struct dr_listed_model){0};
+        (void)snprintf(model->path, sizeof model->path, "%s", entry->path);
+        if (entry->is_folder)
+            (void)snprintf(model->name, sizeof model->name, "%.250s", entry->name);
+        else
+            (void)model_folder_stem(entry->name, model->name, sizeof model->name);
+        if (code == DR_OK)
+            describe(listing, &checkpoint, model);
+        else
+            (void)snprintf(model->problem, sizeof model->problem, "%.500s",
+                           why.message);
+    }
+    checkpoint_close(&checkpoint);
+    return grown ? DR_OK : error_set(err, DR_NOMEM, "no memory for the list of models");
+}
+
+static enum dr_code add_all(struct listing *listing, struct dr_error *err)
+{
+    const struct search *const search = listing->search;
+    const struct folder_entry *entry;
+    enum dr_code code = vae_folder_read(&listing->vaes, listing->vae_path, NULL, err);
+    if (pack_store_is_on(&search->store))
+        (void)!pack_store_list(&search->store, &listing->packs, &listing->pack_count,
+                               NULL);
+    for (size_t i = 0;
+         code == DR_OK && (entry = model_folder_at(&search->folder, i)) != NULL; ++i)
+        code = add(listing, entry, err);
+    folder_listing_free(&listing->vaes);
+    free(listing->packs);
+    return code;
+}
+
+enum dr_code dr_models_list(const struct dr_models_options *options,
+                            struct dr_model_list *list, struct dr_error *err)
+{
+    struct search *search = NULL;
+    *list = (struct dr_model_list){0};
+    struct listing *const listing = calloc(1, sizeof *listing);
+    enum dr_code code =
+        listing ? search_open(&search, options, err)
+                : error_set(err, DR_NOMEM, "no memory for the list of models");
+    if (code == DR_OK) {
+        listing->search = search;
+        listing->list = list;
+        vae_folder_find(options ? options->vae_folder : NULL,
+                        search->settings.vae_folder, listing->vae_path,
+                        sizeof listing->vae_path);
+        (void)model_folder_describe(&search->folder, list->folders);
+        code = add_all(listing, err);
+    }
+    search_close(search);
+    free(listing);
+    if (code != DR_OK) dr_model_list_free(list);
+    return code;
+}
+
+void dr_model_list_free(struct dr_model_list *list)
+{
+    if (!list) return;
+    free(list->models);
+    *list = (struct dr_model_list){0};
+}
