@@ -538,12 +538,10 @@ struct dr_image_info {
     uint64_t seed;
 };
 
-/* dr_generate_options.cfg: not given. */
-#define DR_CFG_DEFAULT (-1.0)
-
 /* What is not given (width, height, steps: 0; cfg: DR_CFG_DEFAULT; sampler, scheduler: NULL) is taken from the
- * checkpoint's metadata (darkroom.default.size, .steps, .cfg, .sampler, .scheduler), else from its family: 20 steps,
- * cfg 7, euler-a, and 512x512 for SD1.x or 1024x1024 for SDXL. A checkpoint's scheduler applies with its own sampler. */
+ * settings' entry for the model (by_model), else from the checkpoint's metadata (darkroom.default.size, .steps, .cfg,
+ * .sampler, .scheduler), else from the settings for all models, else from its family: 20 steps, cfg 7, euler-a, and
+ * 512x512 for SD1.x or 1024x1024 for SDXL. A scheduler applies with the sampler of its source. */
 struct dr_generate_options {
     const char *prompt;
     const char
@@ -949,14 +947,6 @@ DR_API enum dr_code dr_packs_remove(const char *folder, const char *name,
 
 /* ---- looking at files ------------------------------------------------------------------ */
 
-/* What a job with this checkpoint has where its options give nothing: see struct dr_generate_options. */
-struct dr_defaults {
-    int32_t width, height; /* 0: the file has no UNet, and the rest is not set */
-    int32_t steps;
-    double cfg;
-    char sampler[16], scheduler[16];
-};
-
 struct dr_inspection {
     struct dr_model_info model;
     char format[64]; /* "safetensors", "sharded safetensors" */
@@ -975,6 +965,8 @@ struct dr_inspection {
      * without DR_LOAD_FORCE. Warnings do not cause a refusal. */
     char **refused, **warnings;
     size_t refused_count, warning_count;
+    /* What a job with it has where neither its options nor the settings say more; the width is 0 if the
+     * file has no UNet. */
     struct dr_defaults defaults;
     struct {
         char *key, *text;

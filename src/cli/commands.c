@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "front/inspection_json.h"
 #include "front/member.h"
 #include "front/memory_json.h"
 #include "interrupt.h"
+#include "models_command.h"
 #include "packs_command.h"
 #include "picture_commands.h"
 #include "settings_command.h"
@@ -74,7 +76,13 @@ static enum dr_code inspect_picture(const char *path, const char *format,
 static enum dr_code run_inspect(struct session *session, const struct options *options,
                                 json_t *fields, struct dr_error *err)
 {
-    const char *const path = options->operands[0];
+    char model[DR_PATH_BYTES];
+    const struct dr_models_options models = models_options(options);
+    struct dr_error why;
+    const char *path = options->operands[0];
+    /* What is no file here may be the name of a model; else it is said to be no file. */
+    if (access(path, F_OK) != 0 && dr_find_model(path, &models, model, &why) == DR_OK)
+        path = model;
     const char *const format = picture_format(path);
     if (format) return inspect_picture(path, format, fields, err);
     struct dr_inspection *const inspection = calloc(1, sizeof *inspection);
@@ -154,6 +162,7 @@ static const struct command table[] = {
      "show what a checkpoint, VAE or picture file contains", false, run_inspect},
     {"vaes", BOTH, FOR_VAES, 0, 0, "", "list the VAEs for a model, and what each choice would use",
      true, run_vaes},
+    {"models", BOTH, FOR_MODELS, 0, 0, "", "list the models in the model directories", false, run_models},
     {"packs", BOTH, FOR_PACKS, 0, 2, "[list|verify|prune|rm NAME]",
      "list, verify or remove cached weights (packs)", false, run_packs},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",

@@ -40,8 +40,9 @@ struct option {
 /* One row per option. clang-format would spread each over many lines. */
 // clang-format off
 static const struct option table[] = {
-    {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL | FOR_VAES | FOR_SETTINGS, "FILE",
-     "the checkpoint: a file or a diffusers directory (settings: also the end of its path)"},
+    {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL | FOR_VAES | FOR_SETTINGS, "MODEL",
+     "the checkpoint: a file, a diffusers directory, or a name, its beginning or a digest in the model directories "
+     "(settings: also the end of a path)"},
     {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT", "the prompt"},
     {"negative", 'n', TEXT, AT(negative), FOR_GENERATE, "TEXT", "the negative prompt"},
     {"output", 'o', TEXT, AT(output), FOR_GENERATE | CODECS, "FILE",
@@ -72,12 +73,14 @@ static const struct option table[] = {
      "automatic, none (the checkpoint's own VAE), a name in the VAE directory, or a path; a VAE given with a job applies to that job only"},
     {"unset-vae", 0, FLAG, AT(unset_vae), FOR_SETTINGS, NULL,
      "remove the VAE choice for all models; with --model, the choice for that model"},
-    {"vae-dir", 0, TEXT, AT(vae_dir), START | FOR_INSPECT | FOR_VAES | FOR_SETTINGS, "DIR",
+    {"vae-dir", 0, TEXT, AT(vae_dir), START | FOR_INSPECT | FOR_VAES | FOR_MODELS | FOR_SETTINGS, "DIR",
      "the VAE directory (default: DARKROOM_VAE_DIR, then the settings, then ~/.local/share/darkroom/vae)"},
     {"unset-vae-dir", 0, FLAG, AT(unset_vae_dir), FOR_SETTINGS, NULL, "remove the VAE directory from the settings"},
     {"default-model", 0, TEXT, AT(default_model), FOR_SETTINGS, "MODEL",
      "the model where a command is given none: a path, or a name in the model directories"},
-    {"models", 0, TEXT, AT(models), FOR_SETTINGS, "DIR", "the model directories: DIR, or DIR:DIR for several"},
+    {"models", 0, TEXT, AT(models), ENGINE | FOR_INSPECT | FOR_VAES | FOR_MODEL | FOR_MODELS | FOR_SETTINGS, "DIR",
+     "where models are found by name: DIR, or DIR:DIR for several (default: DARKROOM_MODELS, then the settings, "
+     "then ~/.local/share/darkroom/models)"},
     {"output-dir", 0, TEXT, AT(output_dir), FOR_SETTINGS, "DIR", "where pictures go that are given no name"},
     {"packs-limit", 0, BYTES, AT(packs_limit), FOR_SETTINGS, "SIZE",
      "the limit on all packs together, such as 20G"},
@@ -99,7 +102,7 @@ static const struct option table[] = {
      "checkpoint, then ~/.local/share/darkroom/tokenizer)"},
     {"budget", 0, BYTES, AT(budget), ENGINE | FOR_SETTINGS, "SIZE",
      "limit on private memory, such as 2G (default: 90 % of available memory)"},
-    {"packs", 0, TEXT, AT(packs), START | FOR_VAES | FOR_PACKS, "DIR|off",
+    {"packs", 0, TEXT, AT(packs), START | FOR_VAES | FOR_PACKS | FOR_MODELS, "DIR|off",
      "directory of the packs, which are cached weights; off: use no packs (default: DARKROOM_PACKS, then "
      "~/.cache/darkroom/packs)"},
     {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE",

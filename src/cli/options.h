@@ -32,9 +32,10 @@ enum {
     FOR_PACKS = 16384,
     FOR_MODEL = 32768, /* the shell's command */
     FOR_VOCABULARY = 65536,
+    FOR_MODELS = 131072,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_VAES | FOR_SETTINGS |
-              FOR_PACKS | FOR_MODEL | FOR_VOCABULARY,
+              FOR_PACKS | FOR_MODEL | FOR_VOCABULARY | FOR_MODELS,
     IN_SHELL = 256, /* with a command's bit: a shell line; the engine is already open */
     AT_START = 512, /* with an option's bits: fixed when the engine opens */
 };
@@ -44,10 +45,10 @@ struct options {
     int precision; /* enum dr_precision; DR_PRECISION_UNSET: not given */
     int32_t threads;
     uint64_t budget, keep;
-    const char *tokenizer, *vae_dir, *packs, *memory_log;
+    const char *tokenizer, *vae_dir, *models, *packs, *memory_log;
     /* job */
-    const char *to, *wheel; /* of the vocabulary */
-    const char *default_model, *models, *output_dir, *unset; /* settings */
+    const char *to, *wheel;                         /* of the vocabulary */
+    const char *default_model, *output_dir, *unset; /* settings */
     uint64_t packs_limit;
     const char *model, *prompt, *negative, *output, *sampler, *scheduler, *vae, *init;
     int32_t original[2], crop[2], target[2]; /* width, height; left, top */

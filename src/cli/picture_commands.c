@@ -167,7 +167,8 @@ enum dr_code run_forecast(struct session *session, const struct options *options
                           json_t *fields, struct dr_error *err)
 {
     const struct dr_generate_options job = job_of(session, options);
-    if (!options->model && session->kind == SESSION_ONE_SHOT)
+    if (!options->model && session->kind == SESSION_ONE_SHOT &&
+        !command_has_default_model())
         return command_add_budget(session, fields, err);
     enum dr_code code = command_prepare(session, options, fields, err);
     if (code != DR_OK) return code;

@@ -9,6 +9,7 @@
 #include "front/receipt_json.h"
 #include "front/vae_json.h"
 #include "interrupt.h"
+#include "models_command.h"
 
 /* ---- what several commands begin with ---------------------------------------------------- */
 
@@ -19,11 +20,15 @@ static enum dr_code check_interrupt(struct dr_error *err)
                : DR_OK;
 }
 
-/* result may be NULL. */
+/* name: NULL for the settings' model; result may be NULL. */
 static enum dr_code load(struct session *session, const struct options *options,
-                         const char *path, struct dr_load_result *result,
+                         const char *name, struct dr_load_result *result,
                          struct dr_error *err)
 {
+    char path[DR_PATH_BYTES];
+    const struct dr_models_options models = models_options(options);
+    const enum dr_code code = dr_find_model(name, &models, path, err);
+    if (code != DR_OK) return code;
     const unsigned mode =
         (session->kind == SESSION_SHELL ? DR_LOAD_EAGER : DR_LOAD_LAZY) |
         (options->force ? DR_LOAD_FORCE : 0U);
@@ -48,18 +53,36 @@ static enum dr_code load_first(struct session *session, const struct options *op
     return code;
 }
 
+static bool has_model(const struct session *session)
+{
+    struct dr_status status;
+    dr_engine_status(session->engine, &status);
+    return status.model[0] != '\0';
+}
+
+bool command_has_default_model(void)
+{
+    struct dr_settings *const settings = calloc(1, sizeof *settings);
+    struct dr_error why;
+    /* Settings that are damaged are an error of whoever loads by them. */
+    const bool has_one = !settings || dr_settings_read(NULL, settings, &why) != DR_OK ||
+                         settings->model[0];
+    dr_settings_free(settings);
+    free(settings);
+    return has_one;
+}
+
 enum dr_code command_prepare(struct session *session, const struct options *options,
                              json_t *fields, struct dr_error *err)
 {
     const bool is_shell = session->kind == SESSION_SHELL;
     enum dr_code code = DR_OK;
-    if (!options->model && !is_shell)
-        return command_fail(err, DR_BAD_INPUT,
-                            "no model was given: give one with -m FILE");
     if (is_shell && options->budget_given)
         code = dr_engine_set_budget(session->engine, options->budget, err);
     if (code == DR_OK) code = check_interrupt(err);
-    if (code != DR_OK || !options->model) return code;
+    if (code != DR_OK || (!options->model && has_model(session))) return code;
+    if (is_shell && !options->model && !command_has_default_model())
+        return DR_OK; /* the engine says that there is none */
     code = load_first(session, options, fields, err);
     return code == DR_OK ? check_interrupt(err) : code;
 }

@@ -13,6 +13,9 @@ command_run run_model, run_vae, run_unload, run_budget;
 enum dr_code command_prepare(struct session *session, const struct options *options,
                              json_t *fields, struct dr_error *err) DR_MUST_CHECK;
 
+/* Do the settings name a model for commands that are given none? */
+bool command_has_default_model(void);
+
 /* The member `budget`: bytes and reason. */
 enum dr_code command_add_budget(struct session *session, json_t *fields,
                                 struct dr_error *err) DR_MUST_CHECK;

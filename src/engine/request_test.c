@@ -798,9 +798,78 @@ static void a_checkpoint_has_its_own_defaults(void)
     dr_engine_close(&engine);
 }
 
+/* An engine with these settings and the model that has defaults of its own. */
+static struct dr_engine *open_with_settings(const char *text)
+{
+    char tokenizer[600];
+    const char *const source = getenv("DARKROOM_SOURCE");
+    struct dr_engine_options options = dr_engine_options_default();
+    struct dr_engine *engine = NULL;
+    FILE *const file = fopen(in_root("settings.json"), "w");
+    check(file && fputs(text, file) >= 0 && fclose(file) == 0);
+    (void)snprintf(tokenizer, sizeof tokenizer, "%s/tests/data/tiny-tokenizer",
+                   source ? source : ".");
+    options.tokenizer_folder = tokenizer;
+    options.settings_path = in_root("settings.json");
+    options.thread_count = 1;
+    check_int(dr_engine_open(&engine, &options, &problem), ==, DR_OK);
+    return engine;
+}
+
+static void the_settings_fill_what_is_open(void)
+{
+    struct dr_generate_result result;
+    copy_with_metadata("a.safetensors", "says.safetensors",
+                       "\"darkroom.default.size\":\"72x64\","
+                       "\"darkroom.default.sampler\":\"ddim\",");
+    struct dr_engine *engine = open_with_settings(
+        "{\"size\": \"64x64\", \"steps\": 2, \"cfg\": 3, \"sampler\": \"euler\"}");
+    load(engine, "says.safetensors"); /* the file comes before the settings for all */
+    check_has(made_by_default(engine, 0, &result),
+              "Steps: 2, Sampler: DDIM, Schedule type: ");
+    check_int(result.width, ==, 72);
+    dr_generate_result_free(&result);
+    check_has(made_by_default(engine, 1, &result),
+              "Steps: 1, "); /* the request first */
+    dr_generate_result_free(&result);
+    load(engine, "a.safetensors"); /* a file that says nothing */
+    check_has(made_by_default(engine, 0, &result), "Steps: 2, Sampler: Euler, ");
+    check_has(made_by_default(engine, 0, &result), "CFG scale: 3");
+    check_int(result.width, ==, 64);
+    dr_generate_result_free(&result);
+    dr_engine_close(&engine);
+    engine = open_with_settings("{\"steps\": 2, \"by_model\": {\"says\": {\"size\": "
+                                "\"64x72\", \"steps\": 1, \"sampler\": \"heun\"}}}");
+    load(engine, "says.safetensors"); /* its entry comes before the file */
+    check_has(made_by_default(engine, 0, &result), "Steps: 1, Sampler: Heun, ");
+    check_int(result.height, ==, 72);
+    check_int(result.width, ==, 64);
+    dr_generate_result_free(&result);
+    dr_engine_close(&engine);
+}
+
+/* Precision, budget and the limit on packs are the engine's. */
+static void an_engine_opens_by_the_settings(void)
+{
+    struct dr_status status;
+    struct dr_memory memory;
+    struct dr_engine *engine = open_with_settings("{\"budget\": \"600M\"}");
+    dr_engine_status(engine, &status);
+    check_int(status.budget_bytes, ==, (uint64_t)600 << 20);
+    check_int(dr_engine_set_budget(engine, (uint64_t)700 << 20, &problem), ==, DR_OK);
+    check_int(dr_engine_set_budget(engine, 0, &problem), ==, DR_OK);
+    check_int(dr_engine_memory(engine, &memory, &problem), ==, DR_OK);
+    check_int(memory.budget_bytes, ==, (uint64_t)600 << 20);
+    check_str(memory.budget_reason, "as the settings have it");
+    dr_memory_free(&memory);
+    dr_engine_close(&engine);
+}
+
 int main(void)
 {
     fixture_begin();
+    check_run(the_settings_fill_what_is_open);
+    check_run(an_engine_opens_by_the_settings);
     check_run(a_checkpoint_has_its_own_defaults);
     check_run(every_bad_option_is_refused);
     check_run(bad_calls_of_the_codec_are_refused);

@@ -22,6 +22,19 @@ struct job_defaults job_defaults_of_family(enum family family)
         .width = side, .height = side, .steps = 20, .cfg = 7.0, .sampler = "euler-a"};
 }
 
+struct job_defaults job_defaults_of_settings(const struct dr_defaults *settings)
+{
+    if (!settings) return job_defaults_none();
+    return (struct job_defaults){
+        .width = settings->width,
+        .height = settings->height,
+        .steps = settings->steps,
+        .cfg = settings->cfg,
+        .sampler = settings->sampler[0] ? settings->sampler : NULL,
+        .scheduler = settings->scheduler[0] ? settings->scheduler : NULL,
+    };
+}
+
 void job_defaults_fill(struct job_defaults *defaults, const struct job_defaults *lower)
 {
     if (!defaults->width) defaults->width = lower->width;

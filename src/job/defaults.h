@@ -1,10 +1,13 @@
 /* defaults — size, steps, cfg, sampler and scheduler of a job that does not give them.
  *
- * Layers, highest first: the request, the checkpoint's metadata, its family. Each fills what is still open:
+ * Layers, highest first: the request, the settings' entry for the model, the checkpoint's metadata, the settings for
+ * all models, its family. Each fills what is still open:
  *
  *     struct job_defaults defaults = what the request gives;
+ *     job_defaults_fill(&defaults, &entry's);
  *     job_defaults_fill_from_file(&defaults, &checkpoint.file, warning);
- *     job_defaults_fill(&defaults, family's);
+ *     job_defaults_fill(&defaults, &settings');
+ *     job_defaults_fill(&defaults, &family's);
  *
  * A scheduler belongs to its sampler: a layer's scheduler counts only where no higher layer has chosen another sampler.
  *
@@ -37,6 +40,9 @@ struct job_defaults job_defaults_none(void);
 
 /* What the family has: nothing is open but the scheduler. */
 struct job_defaults job_defaults_of_family(enum family family);
+
+/* What the settings have; NULL: nothing. The names are borrowed. */
+struct job_defaults job_defaults_of_settings(const struct dr_defaults *settings);
 
 /* What is open in `defaults` is taken from `lower`. */
 void job_defaults_fill(struct job_defaults *defaults, const struct job_defaults *lower);

@@ -12,6 +12,7 @@
 #include "job/defaults.h"
 #include "job/output.h"
 #include "sampling/latent.h"
+#include "switch/settings.h"
 
 enum {
     MAX_BATCH = 256,
@@ -292,13 +293,18 @@ void job_request_finish(struct job_request *want)
     }
 }
 
-/* The options with what they leave open: from the checkpoint, then from its family. A picture that is given has the
- * size. */
+/* The options with what they leave open (defaults.h). A picture that is given has the size. */
 static struct dr_generate_options complete_options(
-    const struct dr_generate_options *options, const struct checkpoint *checkpoint,
+    const struct dr_generate_options *options, const struct current_model *model,
     char warning[static DR_TEXT_BYTES])
 {
     struct dr_generate_options full = *options;
+    const struct checkpoint *const checkpoint = &model->pipeline->checkpoint;
+    const struct dr_settings *const settings = &model->vae.settings;
+    const struct dr_defaults *const own =
+        settings_defaults_for_model(settings, model->pipeline->path);
+    const struct job_defaults of_model = job_defaults_of_settings(own);
+    const struct job_defaults general = job_defaults_of_settings(&settings->defaults);
     const struct job_defaults family = job_defaults_of_family(checkpoint->family);
     struct job_defaults defaults = {.width = options->width,
                                     .height = options->height,
@@ -306,7 +312,9 @@ static struct dr_generate_options complete_options(
                                     .cfg = options->cfg,
                                     .sampler = options->sampler,
                                     .scheduler = options->scheduler};
+    job_defaults_fill(&defaults, &of_model);
     job_defaults_fill_from_file(&defaults, &checkpoint->file, warning);
+    job_defaults_fill(&defaults, &general);
     job_defaults_fill(&defaults, &family);
     if (!options->init) {
         full.width = defaults.width;
@@ -347,7 +355,7 @@ enum dr_code forecast_request(struct current_model *model,
                                  .written_cookie = options->written_cookie};
     if (!model->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
     const struct dr_generate_options full =
-        complete_options(options, &model->pipeline->checkpoint, want->warning);
+        complete_options(options, model, want->warning);
     want->guided = full.cfg > 1.0;
     want->cfg = (float)full.cfg;
     enum dr_code code = check_options(&full, &want->sampler, err);
