@@ -453,8 +453,8 @@ struct dr_models_options {
 /* The path of a model that is given by its path, or by name in the model directories: the file's name with or
  * without its extension, the beginning of one name alone, or the first digits (at least 6) of a digest that was
  * computed before, of the complete file or of the UNet. A path comes first. name NULL or "": the settings'
- * model. options: NULL for none. Errors: DR_NOT_FOUND (says where it was searched, or that no model was given),
- * DR_BAD_INPUT (the name means several models: they are listed; the settings are damaged), DR_NOMEM. */
+ * model. options: NULL for none. Errors: DR_NOT_FOUND (says where it was searched),
+ * DR_BAD_INPUT (the name means several models: they are listed; no model was given; the settings are damaged), DR_NOMEM. */
 DR_API enum dr_code dr_find_model(const char *name,
                                   const struct dr_models_options *options,
                                   char path[DR_PATH_BYTES],

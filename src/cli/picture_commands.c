@@ -74,19 +74,34 @@ static void answer_generate(struct session *session, const struct options *optio
     answer_profile(session, options, result->profile, fields);
 }
 
+/* The file of a job that is given none: "darkroom-SEED.png" in the settings' output directory, or here. */
+static enum dr_code default_output(uint64_t seed, char path[static DR_PATH_BYTES],
+                                   struct dr_error *err)
+{
+    struct dr_settings *const settings = calloc(1, sizeof *settings);
+    if (!settings) return command_fail(err, DR_NOMEM, "out of memory for the settings");
+    const enum dr_code code = dr_settings_read(NULL, settings, err);
+    const char *const folder = settings->output_folder;
+    (void)snprintf(path, DR_PATH_BYTES, "%.4000s%sdarkroom-%llu.png", folder,
+                   *folder ? "/" : "", (unsigned long long)seed);
+    dr_settings_free(settings);
+    free(settings);
+    return code;
+}
+
 enum dr_code run_generate(struct session *session, const struct options *options,
                           json_t *fields, struct dr_error *err)
 {
-    char name[40];
+    char name[DR_PATH_BYTES];
     struct dr_generate_options job = job_of(session, options);
+    enum dr_code code = DR_OK;
     if (!job.output) {
-        (void)snprintf(name, sizeof name, "darkroom-%llu.png",
-                       (unsigned long long)job.seed);
+        code = default_output(job.seed, name, err);
         job.output = name;
     }
     /* Before the model is loaded, which can take minutes. */
-    enum dr_code code =
-        dr_check_output(job.output, DR_OUTPUT_ANY, job.batch, job.bits, err);
+    if (code == DR_OK)
+        code = dr_check_output(job.output, DR_OUTPUT_ANY, job.batch, job.bits, err);
     if (code == DR_OK) code = command_prepare(session, options, fields, err);
     if (code != DR_OK) return code;
     struct dr_generate_result *const result = calloc(1, sizeof *result);

@@ -162,7 +162,7 @@ static enum dr_code find(const struct search *search, const char *given,
 {
     const char *const name = given && *given ? given : search->settings.model;
     if (!*name)
-        return error_set(err, DR_NOT_FOUND,
+        return error_set(err, DR_BAD_INPUT,
                          "no model was given: give one with -m FILE, or set one with "
                          "darkroom settings --default-model MODEL");
     if (strlen(name) >= DR_PATH_BYTES)
