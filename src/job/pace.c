@@ -1,5 +1,9 @@
 #include "job/pace.h"
 
+/* A pace is known from this share of a kind's first step on: the first layers also map weights and generate code.
+ * It tells nothing about work that is more than this many times as much: a text encoder runs for a moment. */
+static const double LEAST_STEP_SHARE = 0.04, LEAST_WORK_SHARE = 0.01;
+
 void pace_count(struct pace *pace, enum network_kind kind, double flop)
 {
     pace->parts[kind].total_flop += flop;
@@ -41,29 +45,36 @@ double pace_share(const struct pace *pace, double step_share)
     return done < total ? done / total : 1.0;
 }
 
+/* What a kind has done, with this share of the step that runs. */
+static struct pace_part part_now(const struct pace *pace, int kind, double step_share,
+                                 double now_ms)
+{
+    struct pace_part part = pace->parts[kind];
+    if (!(pace->step_flop > 0.0) || pace->kind != (enum network_kind)kind) return part;
+    part.left_flop -= step_share * pace->step_flop;
+    if (!(part.done_flop > 0.0) && step_share < LEAST_STEP_SHARE) return part;
+    part.done_flop += step_share * pace->step_flop;
+    part.ms += now_ms - pace->began_ms;
+    return part;
+}
+
 double pace_left_ms(const struct pace *pace, double step_share, double now_ms)
 {
-    struct pace_part parts[PACE_KINDS], all = {0};
+    struct pace_part parts[PACE_KINDS];
+    const struct pace_part *most = &parts[0];
     double ms = 0.0;
     for (int kind = 0; kind < PACE_KINDS; ++kind) {
-        parts[kind] = pace->parts[kind];
-        if (pace->step_flop > 0.0 && pace->kind == (enum network_kind)kind &&
-            step_share > 0.0) {
-            parts[kind].done_flop += step_share * pace->step_flop;
-            parts[kind].left_flop -= step_share * pace->step_flop;
-            parts[kind].ms += now_ms - pace->began_ms;
-        }
-        all.done_flop += parts[kind].done_flop;
-        all.ms += parts[kind].ms;
+        parts[kind] = part_now(pace, kind, step_share, now_ms);
+        if (parts[kind].done_flop > most->done_flop) most = &parts[kind];
     }
-    if (!(all.done_flop > 0.0)) return -1.0;
     for (int kind = 0; kind < PACE_KINDS; ++kind) {
         const struct pace_part *const part = &parts[kind];
-        const struct pace_part *const measured = part->done_flop > 0.0 ? part : &all;
-        if (part->left_flop > 0.0)
-            ms += part->left_flop * measured->ms / measured->done_flop;
+        const struct pace_part *const measured = part->done_flop > 0.0 ? part : most;
+        if (!(part->left_flop > 0.0)) continue;
+        if (!(measured->done_flop > LEAST_WORK_SHARE * part->left_flop)) return -1.0;
+        ms += part->left_flop * measured->ms / measured->done_flop;
     }
-    return ms;
+    return most->done_flop > 0.0 ? ms : -1.0;
 }
 
 void pace_forget_rest(struct pace *pace)

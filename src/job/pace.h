@@ -6,7 +6,7 @@
  *     pace_end(&pace, PACE_DONE, now)
  *
  * Each kind of network has a pace of its own, measured; one that has not run yet is taken to be as fast as
- * the others. Work is floating-point operations: reading weights and writing files count as nothing.
+ * the one that has done most. Nothing is estimated from the first moments of a step, nor from very little work. Work is floating-point operations: reading weights and writing files count as nothing.
  *
  * Plain numbers, no memory; one thread.
  */
@@ -42,7 +42,7 @@ void pace_end(struct pace *pace, enum pace_end how, double now_ms);
 /* Of the whole work, 0..1, with this share of the step that runs. */
 double pace_share(const struct pace *pace, double step_share);
 
-/* Negative while no network has run. */
+/* Negative while it cannot be estimated. */
 double pace_left_ms(const struct pace *pace, double step_share, double now_ms);
 
 /* Nothing is to come any more, but for what pace_expect adds: steps that were counted before. */

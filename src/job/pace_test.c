@@ -43,9 +43,30 @@ static void each_kind_has_its_pace(void)
     check_real(pace_share(&pace, 0.0), ==, 0.5);
 }
 
+/* A text encoder's work is small, and its pace that of a start; so are the first layers of a network. */
+static void nothing_is_estimated_from_a_moment(void)
+{
+    struct pace pace = {0};
+    pace_count(&pace, NETWORK_TEXT, 1.0);
+    pace_count(&pace, NETWORK_UNET, 1000.0);
+    pace_count(&pace, NETWORK_DECODER, 500.0);
+    pace_begin(&pace, NETWORK_TEXT, 1.0, 0.0);
+    pace_end(&pace, PACE_DONE, 100.0);
+    check_real(pace_left_ms(&pace, 0.0, 100.0), <, 0.0);
+    pace_begin(&pace, NETWORK_UNET, 1000.0, 100.0);
+    check_real(pace_left_ms(&pace, 0.001, 200.0), <, 0.0);
+    check_real(pace_left_ms(&pace, 0.5, 600.0), ==, 500.0 + 500.0);
+    pace_end(&pace, PACE_DONE, 1100.0);
+    pace_begin(&pace, NETWORK_DECODER, 500.0, 1100.0);
+    /* at the UNet's pace, less what is done */
+    check_real(pace_left_ms(&pace, 0.01, 1200.0), ==, 495.0);
+    check_real(pace_left_ms(&pace, 0.5, 1600.0), ==, 500.0);
+}
+
 int main(void)
 {
     check_run(nothing_is_known_before_anything_ran);
     check_run(each_kind_has_its_pace);
+    check_run(nothing_is_estimated_from_a_moment);
     return check_done();
 }
