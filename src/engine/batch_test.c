@@ -1,8 +1,6 @@
 /* A seed means one picture: alone, in a batch, today and again. */
 #include "engine/engine_fixture.h"
 
-#include "image/image.h"
-
 static enum dr_code make(struct dr_engine *engine, const char *name, uint64_t seed,
                          int32_t batch, const struct dr_generate_options *changes)
 {
@@ -34,24 +32,6 @@ static const struct {
     {"dpmpp-2m-sde", DR_RNG_CPU },
     {"ddim",         DR_RNG_CUDA},
 };
-
-/* Every sample equal: a decoded picture has no text. */
-static bool same_pixels(const char *a, const char *b)
-{
-    static float pixels[2][64 * 64 * 3];
-    const char *const names[] = {a, b};
-    bool read = true;
-    for (int i = 0; i < 2; ++i) {
-        struct image_reader *reader = NULL;
-        struct image_head head = {0};
-        read =
-            image_reader_open(&reader, &head, in_root(names[i]), &problem) == DR_OK &&
-            head.width == 64 && head.height == 64 &&
-            image_reader_pixels(reader, pixels[i], &problem) == DR_OK && read;
-        image_reader_close(&reader);
-    }
-    return read && memcmp(pixels[0], pixels[1], sizeof pixels[0]) == 0;
-}
 
 static void a_batch_is_its_pictures(enum dr_precision precision)
 {
