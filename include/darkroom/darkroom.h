@@ -536,6 +536,14 @@ struct dr_preview {
 struct dr_image_info {
     char path[DR_PATH_BYTES]; /* "" if nothing was written */
     uint64_t seed;
+    int32_t replaced; /* 1: there was a file of this name before */
+};
+
+/* What a job may write over. The names of all its files are looked at before its first step. */
+enum dr_existing {
+    DR_EXISTING_PICTURES, /* pictures (PNG, JPEG) and latent files, by their content */
+    DR_EXISTING_ANY,      /* any file */
+    DR_EXISTING_NONE,
 };
 
 /* What is not given (width, height, steps: 0; cfg: DR_CFG_DEFAULT; sampler, scheduler: NULL) is taken from the
@@ -547,6 +555,9 @@ struct dr_generate_options {
     const char
         *negative; /* NULL: none. SD1.x then encodes "", SDXL uses a zero embedding */
     const char *output; /* .png, .jpg or .safetensors; NULL: only the image callback */
+    const char *const *outputs; /* in place of output: a file for each picture of the
+                                 * batch. NULL: output, "x-2.png", "x-3.png", ... */
+    enum dr_existing existing;
     int32_t width, height; /* 0: the size of init, else not given; multiples of 8 */
     /* SDXL size conditioning, in pixels; 0: the picture's size, no crop. */
     int32_t original_width, original_height;
@@ -650,6 +661,7 @@ DR_API void dr_generate_result_free(struct dr_generate_result *result);
  * to multiples of 8. */
 struct dr_codec_options {
     const char *input, *output;
+    enum dr_existing existing;
     int32_t width, height; /* encode only */
     const char *vae;       /* NULL: the setting */
     unsigned vae_flags;
@@ -1004,11 +1016,18 @@ enum dr_output_kind {
     DR_OUTPUT_PICTURES, /* dr_engine_decode */
     DR_OUTPUT_LATENTS   /* dr_engine_encode */
 };
+struct dr_output {
+    const char *path;         /* as dr_generate_options.output */
+    const char *const *paths; /* as dr_generate_options.outputs */
+    int32_t batch;            /* pictures */
+    enum dr_output_kind kind;
+    int32_t bits; /* 8 or 16 per channel */
+    enum dr_existing existing;
+};
 /* Checks whether a job's output can be written, as far as that is known without a model: extension,
  * directory, permission, existing files. Every job does this check; this function does it before the
- * model is loaded. bits: 8 or 16 per channel. Errors: DR_BAD_INPUT, DR_NOT_FOUND, DR_IO. */
-DR_API enum dr_code dr_check_output(const char *path, enum dr_output_kind kind,
-                                    int32_t batch, int32_t bits,
+ * model is loaded. Errors: DR_BAD_INPUT, DR_NOT_FOUND, DR_IO. */
+DR_API enum dr_code dr_check_output(const struct dr_output *output,
                                     struct dr_error *err) DR_MUST_CHECK;
 
 /* "512M", "1.5G": powers of 1024. The message of DR_BAD_INPUT names the problem. */

@@ -9,6 +9,7 @@
 #include "front/inspection_json.h"
 #include "front/member.h"
 #include "front/memory_json.h"
+#include "generate_command.h"
 #include "interrupt.h"
 #include "models_command.h"
 #include "packs_command.h"

@@ -43,10 +43,15 @@ static const struct option table[] = {
     {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL | FOR_VAES | FOR_SETTINGS, "MODEL",
      "the checkpoint: a file, a diffusers directory, or a name, its beginning or a digest in the model directories "
      "(settings: also the end of a path)"},
-    {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT", "the prompt"},
+    {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT",
+     "the prompt; @FILE or - reads prompts, one per line, and makes a job of each (@@ is one @)"},
     {"negative", 'n', TEXT, AT(negative), FOR_GENERATE, "TEXT", "the negative prompt"},
     {"output", 'o', TEXT, AT(output), FOR_GENERATE | CODECS, "FILE",
-     "output file: .png or .jpg for pictures, .safetensors or .sft for latents (default of generate: darkroom-SEED.png)"},
+     "output file: .png or .jpg for pictures, .safetensors or .sft for latents; for generate also DIR/, a "
+     "pattern of {seed} {index} {model} {date}, or - (default of generate: darkroom-SEED.png)"},
+    {"overwrite", 0, FLAG, AT(overwrite), FOR_GENERATE | CODECS, NULL,
+     "replace any existing file; without it only pictures and latent files are replaced"},
+    {"no-clobber", 0, FLAG, AT(no_clobber), FOR_GENERATE | CODECS, NULL, "replace no existing file"},
     {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE | FOR_SETTINGS, "PIXELS",
      "width, a multiple of 8 (default: the input picture's, the checkpoint's, else 512, or 1024 for SDXL)"},
     {"height", 'H', INT32, AT(height), JOBS | FOR_ENCODE | FOR_SETTINGS, "PIXELS",
@@ -207,9 +212,9 @@ static enum dr_code store_integer(const struct option *option, const char *text,
     return fail(err, "--%s takes a whole number, not \"%.80s\"", option->name, text);
 }
 
-/* Any unsigned 64-bit number, as in PyTorch; -1 draws a random seed. */
+/* Any unsigned 64-bit number, as in PyTorch; -1 draws a random seed, as if none were given. */
 static enum dr_code store_seed(const struct option *option, const char *text,
-                               uint64_t *out, struct dr_error *err)
+                               uint64_t *out, bool *is_given, struct dr_error *err)
 {
     const char *const digits = text + (*text == '+' || *text == '-');
     if (!*digits || digits[strspn(digits, "0123456789")])
@@ -225,7 +230,8 @@ static enum dr_code store_seed(const struct option *option, const char *text,
     if (errno)
         return fail(err, "--%s: %.80s is out of range; the maximum is %llu",
                     option->name, text, (unsigned long long)UINT64_MAX);
-    *out = *text == '-' && value ? dr_random_seed() : value;
+    *is_given = *text != '-' || !value;
+    *out = *is_given ? value : dr_random_seed();
     return DR_OK;
 }
 
@@ -319,7 +325,7 @@ static enum dr_code store(struct options *options, const struct option *option,
         if (code == DR_OK) *(int32_t *)field = (int32_t)integer;
         return code;
     }
-    case SEED: return store_seed(option, text, field, err);
+    case SEED: return store_seed(option, text, field, &options->seed_given, err);
     case PAIR: return store_pair(option, text, field, err);
     case WORD:
         if (parse_word(option->value, text, field)) return DR_OK;

@@ -60,7 +60,8 @@ struct options {
     bool force, json, quiet, help, profile, digests, drop_cache, unset_vae,
         unset_vae_dir, yes;
     int32_t verbose; /* how often it was given */
-    bool budget_given, keep_given, strength_given;
+    bool overwrite, no_clobber;
+    bool budget_given, keep_given, strength_given, seed_given;
     const char *operands[OPTIONS_MAX_OPERANDS];
     int operand_count;
 };

@@ -8,9 +8,9 @@
 #include "profile_table.h"
 #include "switch_commands.h"
 
-/* profile may be NULL. */
-static void answer_profile(struct session *session, const struct options *options,
-                           const struct dr_profile *profile, json_t *fields)
+void picture_commands_answer_profile(struct session *session,
+                                     const struct options *options,
+                                     const struct dr_profile *profile, json_t *fields)
 {
     if (!profile) return;
     if (options->json) {
@@ -21,10 +21,17 @@ static void answer_profile(struct session *session, const struct options *option
     }
 }
 
-/* ---- generate ---------------------------------------------------------------------------- */
+/* ---- a job's options ---------------------------------------------------------------------------- */
 
-static struct dr_generate_options job_of(struct session *session,
-                                         const struct options *options)
+static enum dr_existing existing_of(const struct options *options)
+{
+    return options->overwrite    ? DR_EXISTING_ANY
+           : options->no_clobber ? DR_EXISTING_NONE
+                                 : DR_EXISTING_PICTURES;
+}
+
+struct dr_generate_options picture_commands_job(struct session *session,
+                                                const struct options *options)
 {
     struct dr_generate_options job = dr_generate_options_default();
     job.prompt = options->prompt;
@@ -51,6 +58,7 @@ static struct dr_generate_options job_of(struct session *session,
     job.init = options->init;
     job.strength = options->strength;
     job.batch = options->batch;
+    job.existing = existing_of(options);
     job.bits = options->bits;
     job.quality = options->quality;
     job.profile = options->profile;
@@ -59,59 +67,6 @@ static struct dr_generate_options job_of(struct session *session,
     job.written = talk_written;
     job.written_cookie = &session->talk;
     return job;
-}
-
-static void answer_generate(struct session *session, const struct options *options,
-                            const struct dr_generate_result *result, json_t *fields)
-{
-    static const char no_strength[] = "--strength has no effect without --init.";
-    job_json_add_generated(fields, result);
-    if (result->warnings[0]) talk_log(&session->talk, DR_LOG_WARNING, result->warnings);
-    if (options->strength_given && !options->init) {
-        job_json_add_warning(fields, no_strength);
-        talk_log(&session->talk, DR_LOG_WARNING, no_strength);
-    }
-    answer_profile(session, options, result->profile, fields);
-}
-
-/* The file of a job that is given none: "darkroom-SEED.png" in the settings' output directory, or here. */
-static enum dr_code default_output(uint64_t seed, char path[static DR_PATH_BYTES],
-                                   struct dr_error *err)
-{
-    struct dr_settings *const settings = calloc(1, sizeof *settings);
-    if (!settings) return command_fail(err, DR_NOMEM, "out of memory for the settings");
-    const enum dr_code code = dr_settings_read(NULL, settings, err);
-    const char *const folder = settings->output_folder;
-    (void)snprintf(path, DR_PATH_BYTES, "%.4000s%sdarkroom-%llu.png", folder,
-                   *folder ? "/" : "", (unsigned long long)seed);
-    dr_settings_free(settings);
-    free(settings);
-    return code;
-}
-
-enum dr_code run_generate(struct session *session, const struct options *options,
-                          json_t *fields, struct dr_error *err)
-{
-    char name[DR_PATH_BYTES];
-    struct dr_generate_options job = job_of(session, options);
-    enum dr_code code = DR_OK;
-    if (!job.output) {
-        code = default_output(job.seed, name, err);
-        job.output = name;
-    }
-    /* Before the model is loaded, which can take minutes. */
-    if (code == DR_OK)
-        code = dr_check_output(job.output, DR_OUTPUT_ANY, job.batch, job.bits, err);
-    if (code == DR_OK) code = command_prepare(session, options, fields, err);
-    if (code != DR_OK) return code;
-    struct dr_generate_result *const result = calloc(1, sizeof *result);
-    if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
-    code = dr_engine_generate(session->engine, &job, result, err);
-    if (code == DR_OK) answer_generate(session, options, result, fields);
-    if (code != DR_OK) job_json_add_generated_part(fields, result);
-    dr_generate_result_free(result);
-    free(result);
-    return code;
 }
 
 /* ---- encode and decode ------------------------------------------------------------------- */
@@ -129,14 +84,21 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
         return command_fail(err, DR_BAD_INPUT,
                             "no output file was given: give one with -o %s",
                             encodes ? "LATENT.safetensors" : "OUT.png");
-    enum dr_code code =
-        dr_check_output(options->output,
-                        encodes ? DR_OUTPUT_LATENTS : DR_OUTPUT_PICTURES, 1,
-                        options->bits, err);
+    const struct dr_output output = {.path = options->output,
+                                     .batch = 1,
+                                     .kind = encodes ? DR_OUTPUT_LATENTS
+                                                     : DR_OUTPUT_PICTURES,
+                                     .bits = options->bits,
+                                     .existing = existing_of(options)};
+    if (options->overwrite && options->no_clobber)
+        return command_fail(err, DR_BAD_INPUT,
+                            "--overwrite and --no-clobber exclude each other");
+    enum dr_code code = dr_check_output(&output, err);
     if (code == DR_OK) code = command_prepare(session, options, fields, err);
     if (code != DR_OK) return code;
     codec.input = options->operands[0];
     codec.output = options->output;
+    codec.existing = existing_of(options);
     codec.width = options->width;
     codec.height = options->height;
     codec.vae = options->vae;
@@ -154,7 +116,7 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
             job_json_add_encoded(fields, result);
         else
             job_json_add_decoded(fields, result);
-        answer_profile(session, options, result->profile, fields);
+        picture_commands_answer_profile(session, options, result->profile, fields);
     } else if (!encodes) {
         job_json_add_decoded_part(fields, result);
     }
@@ -181,7 +143,7 @@ enum dr_code run_decode(struct session *session, const struct options *options,
 enum dr_code run_forecast(struct session *session, const struct options *options,
                           json_t *fields, struct dr_error *err)
 {
-    const struct dr_generate_options job = job_of(session, options);
+    const struct dr_generate_options job = picture_commands_job(session, options);
     if (!options->model && session->kind == SESSION_ONE_SHOT &&
         !command_has_default_model())
         return command_add_budget(session, fields, err);

@@ -12,7 +12,7 @@
 void session_init(struct session *session, enum session_kind kind,
                   const struct options *start)
 {
-    *session = (struct session){.kind = kind, .start = *start};
+    *session = (struct session){.kind = kind, .answers = stdout, .start = *start};
     talk_init(&session->talk, stderr);
     talk_begin(&session->talk, start->json, start->quiet, start->verbose);
 }
@@ -52,11 +52,11 @@ enum dr_code session_open(struct session *session, struct dr_error *err)
 
 /* ---- answers ----------------------------------------------------------------------------- */
 
-static bool answer_as_json(const char *name, double ms, const struct dr_error *err,
-                           json_t *fields)
+static bool answer_as_json(const struct session *session, const char *name, double ms,
+                           const struct dr_error *err, json_t *fields)
 {
     json_t *const answer = answer_create(name, ms, err, fields);
-    const bool is_written = answer_print(answer, stdout);
+    const bool is_written = answer_print(answer, session->answers);
     answer_free(answer);
     return is_written;
 }
@@ -70,7 +70,7 @@ static bool say_failure(const struct session *session, const char *name,
     if (summary_fits(fields))
         is_written =
             summary_print(fields, 0.0, options->quiet ? SUMMARY_PATHS : SUMMARY_FILES,
-                          stdout);
+                          session->answers);
     const bool is_shell = session->kind == SESSION_SHELL;
     fprintf(stderr, "%s%s%s: %s\n", is_shell ? "" : "darkroom",
             is_shell || !*name ? "" : " ", is_shell && !*name ? "shell" : name,
@@ -79,28 +79,29 @@ static bool say_failure(const struct session *session, const char *name,
 }
 
 /* -v: all of it. -q: what was asked for; of a job that is what it made, of a switch nothing. */
-static bool print_text(const struct options *options, double ms, json_t *fields)
+static bool print_text(const struct options *options, double ms, json_t *fields,
+                       FILE *stream)
 {
     const char *const help = listing_help(fields);
     const bool is_receipt = json_object_get(fields, "receipt") != NULL;
-    if (help) return fputs(help, stdout) >= 0;
+    if (help) return fputs(help, stream) >= 0;
     if (options->verbose > 0 && !options->quiet)
-        return listing_print(fields, LISTING_FULL, stdout);
+        return listing_print(fields, LISTING_FULL, stream);
     if (summary_fits(fields))
         return summary_print(fields, ms, options->quiet ? SUMMARY_PATHS : SUMMARY_LINES,
-                             stdout);
+                             stream);
     return (options->quiet && is_receipt) ||
-           listing_print(fields, LISTING_BRIEF, stdout);
+           listing_print(fields, LISTING_BRIEF, stream);
 }
 
 static bool answer_as_text(const struct session *session, const struct options *options,
                            double ms, json_t *fields)
 {
-    const bool is_written = print_text(options, ms, fields);
+    const bool is_written = print_text(options, ms, fields, session->answers);
     /* Blank lines part the answers of a person's session. */
     if (session->kind == SESSION_SHELL && session->talk.is_terminal && !options->quiet)
-        fputc('\n', stdout);
-    return is_written && fflush(stdout) == 0;
+        fputc('\n', session->answers);
+    return is_written && fflush(session->answers) == 0;
 }
 
 /* err: NULL for success. */
@@ -111,7 +112,7 @@ static void answer(struct session *session, const char *name,
     bool is_written = true;
     if (err && err->code != DR_CANCELLED) ++session->failed_count;
     if (options->json)
-        is_written = answer_as_json(name, ms, err, fields);
+        is_written = answer_as_json(session, name, ms, err, fields);
     else if (err)
         is_written = say_failure(session, name, options, err, fields);
     else
@@ -225,6 +226,8 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     if (code != DR_OK) options.json |= options_have_json(count, words);
     talk_begin(&session->talk, options.json, options.quiet, options.verbose);
     if (!is_shell) session->start = options; /* the engine opens by them */
+    if (!is_shell && options.output && strcmp(options.output, "-") == 0)
+        session->answers = stderr;
     interrupt_begin(session->engine);
     if (code == DR_OK) code = run_parsed(session, command, &options, fields, &err);
     interrupt_end();

@@ -27,6 +27,8 @@ struct session {
     enum session_kind kind;
     struct options start; /* what was said at the start: the defaults of each command */
     struct dr_engine *engine; /* opened by the first command that needs it */
+    FILE *
+        answers; /* standard output; standard error where a picture goes to the former */
     struct talk talk;
     struct memory_log memory_log; /* begun with the engine */
     bool ended;                   /* quit was said */

@@ -60,6 +60,8 @@ static void print_images(const json_t *images, enum summary_detail detail, FILE 
         if (detail != SUMMARY_PATHS)
             print_seeds(image, json_array_get(images, i + count - 1),
                         width - listing_columns(path), stream);
+        if (detail != SUMMARY_PATHS && json_is_true(json_object_get(image, "replaced")))
+            fputs("  (replaced)", stream);
         fputc('\n', stream);
     }
 }
@@ -92,6 +94,9 @@ bool summary_print(const json_t *answer, double ms, enum summary_detail detail,
         print_images(images, detail, stream);
     } else {
         listing_print_text(text_at(answer, "latents"), 0, stream);
+        if (detail != SUMMARY_PATHS &&
+            json_is_true(json_object_get(answer, "replaced")))
+            fputs("  (replaced)", stream);
         fputc('\n', stream);
     }
     if (detail == SUMMARY_LINES) {

@@ -60,6 +60,18 @@ static bool has_model(const struct session *session)
     return status.model[0] != '\0';
 }
 
+enum dr_code command_find_model(struct session *session, const struct options *options,
+                                char path[static DR_PATH_BYTES], struct dr_error *err)
+{
+    const struct dr_models_options models = models_options(options);
+    struct dr_status status;
+    if (options->model || !has_model(session))
+        return dr_find_model(options->model, &models, path, err);
+    dr_engine_status(session->engine, &status);
+    (void)snprintf(path, DR_PATH_BYTES, "%s", status.model);
+    return DR_OK;
+}
+
 bool command_has_default_model(void)
 {
     struct dr_settings *const settings = calloc(1, sizeof *settings);

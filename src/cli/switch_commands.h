@@ -13,6 +13,12 @@ command_run run_model, run_vae, run_unload, run_budget;
 enum dr_code command_prepare(struct session *session, const struct options *options,
                              json_t *fields, struct dr_error *err) DR_MUST_CHECK;
 
+/* The path of the model that command_prepare will have: the one that is named, loaded, or in the settings.
+ * Errors: dr_find_model's. */
+enum dr_code command_find_model(struct session *session, const struct options *options,
+                                char path[static DR_PATH_BYTES],
+                                struct dr_error *err) DR_MUST_CHECK;
+
 /* Do the settings name a model for commands that are given none? */
 bool command_has_default_model(void);
 

@@ -49,8 +49,8 @@ static struct dr_image_info *make_images(const struct job_request *want)
     if (!images) return NULL;
     for (int32_t i = 0; i < want->batch; ++i) {
         images[i].seed = want->seed + (uint64_t)i;
-        if (want->output && !want->output_is_latent)
-            output_path(want->output, i, images[i].path);
+        if (want->files.path && !want->output_is_latent)
+            output_name(&want->files, i, images[i].path);
     }
     return images;
 }

@@ -50,6 +50,21 @@ static bool keep(struct dr_job *job, const char **string)
     return true;
 }
 
+/* The names of all files. */
+static bool keep_outputs(struct dr_job *job)
+{
+    const size_t count = (size_t)job->generate.batch;
+    job->outputs = calloc(count, sizeof *job->outputs);
+    if (!job->outputs) return false;
+    for (size_t i = 0; i < count; ++i) {
+        job->outputs[i] = strdup(job->generate.outputs[i]);
+        if (!job->outputs[i]) return false;
+        ++job->output_count;
+    }
+    job->generate.outputs = (const char *const *)job->outputs;
+    return true;
+}
+
 enum dr_code job_handle_create_generate(struct dr_engine *engine,
                                         const struct dr_generate_options *options,
                                         struct dr_job **out, struct dr_error *err)
@@ -64,6 +79,10 @@ enum dr_code job_handle_create_generate(struct dr_engine *engine,
                                     &own->init};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; ++i) {
         if (keep(job, strings[i])) continue;
+        dr_job_destroy(&job);
+        return no_memory(err);
+    }
+    if (own->outputs && own->batch > 0 && !keep_outputs(job)) {
         dr_job_destroy(&job);
         return no_memory(err);
     }
@@ -132,6 +151,9 @@ void dr_job_destroy(struct dr_job **job)
     assert(it->progress.state != DR_JOB_RUNNING);
     for (int32_t i = 0; i < it->string_count; ++i)
         free(it->strings[i]);
+    for (size_t i = 0; i < it->output_count; ++i)
+        free(it->outputs[i]);
+    free(it->outputs);
     (void)pthread_mutex_destroy(&it->lock);
     free(it);
     *job = NULL;

@@ -27,6 +27,8 @@ struct dr_job {
     struct dr_codec_options codec;
     char *strings[JOB_HANDLE_STRINGS]; /* theirs, owned */
     int32_t string_count;
+    char **outputs; /* the names in generate.outputs, owned */
+    size_t output_count;
     struct cancel cancel;
 
     pthread_mutex_t lock; /* of what follows */

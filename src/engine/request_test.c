@@ -218,6 +218,8 @@ static void outputs_that_would_fail_at_the_end(struct dr_engine *engine)
 
     options.negative = "";
     options.output = in_root("a.safetensors");
+    refuse(engine, &options, DR_BAD_INPUT, "is not a picture", "--overwrite");
+    options.existing = DR_EXISTING_ANY;
     refuse(engine, &options, DR_BAD_INPUT, "a.safetensors is the model", "in use");
     options.output = in_root("vae/sharp.safetensors");
     refuse(engine, &options, DR_BAD_INPUT, "is the VAE that is in use", "name another");

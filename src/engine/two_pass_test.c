@@ -49,9 +49,10 @@ static struct ran run_list(struct dr_engine *engine, const struct job_request *w
     struct job job = {.context = engine_job_context(engine),
                       .request = *want,
                       .images = images};
-    if (want->output && !want->output_is_latent)
+    if (want->files.path && !want->output_is_latent)
         for (int i = 0; i < want->batch; ++i)
-            (void)snprintf(images[i].path, sizeof images[i].path, "%s", want->output);
+            (void)snprintf(images[i].path, sizeof images[i].path, "%s",
+                           want->files.path);
     if (make) make(&job);
     problem = (struct dr_error){0};
     ran.code = job_prepare(&job, &problem);

@@ -22,6 +22,7 @@ static json_t *images_of(const struct dr_image_info *images, int32_t count,
         json_t *const image = json_object();
         member_set_text(image, "path", images[i].path);
         if (seeds == WITH_SEEDS) member_set_seed(image, images[i].seed);
+        if (images[i].replaced) member_set_flag(image, "replaced", 1);
         (void)json_array_append_new(array, image);
     }
     return array;
@@ -104,6 +105,8 @@ void job_json_add_encoded(json_t *answer, const struct dr_codec_result *result)
 {
     if (result->image_count > 0)
         member_set_text(answer, "latents", result->images[0].path);
+    if (result->image_count > 0 && result->images[0].replaced)
+        member_set_flag(answer, "replaced", 1);
     add_codec(answer, result);
 }
 

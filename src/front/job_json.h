@@ -7,6 +7,8 @@
  *               "planned_private_bytes":..., "peak_private_bytes":..., "receipt":{...}
  *     decode    the same with "images":[{"path":"..."}, ...] in the place of latents
  *
+ * An image (or encode's answer) has "replaced":true where there was a file of its name before. With several prompts
+ * each image has its `prompt` too.
  * A job that failed or was cancelled has its error, and `images` that were written before, if there are any.
  * vae: vae_json.h; receipt: receipt_json.h. timings_ms: encoding the prompts, the mean of one (guided) UNet
  * evaluation, one image through the VAE. Where generate writes latents, latents is their file, and the path of each

@@ -69,8 +69,9 @@ struct job_request {
     bool negative_is_zero;          /* SDXL, and no negative prompt was given */
     struct size_conditioning sizes; /* SDXL */
     bool sizes_said;
-    const char *init;   /* path, or NULL; what JOB_ENCODE encodes */
-    const char *output; /* path, or NULL */
+    const char *init; /* path, or NULL; what JOB_ENCODE encodes */
+    /* Its files; the path is NULL where there are none, else the first one's. Borrowed. */
+    struct dr_output files;
     bool output_is_latent;
     const char *latent_input;      /* JOB_DECODE: path */
     const char *prompt, *negative; /* JOB_GENERATE: never NULL */

@@ -15,6 +15,7 @@
 #include "base/size.h"
 #include "base/temporary_file.h"
 #include "image/image.h"
+#include "sampling/latent.h"
 
 enum {
     MOST_NAMES = 256 /* of a batch, whose size is checked elsewhere */
@@ -38,10 +39,72 @@ void output_path(const char *output, int32_t idx, char path[static DR_PATH_BYTES
                        (int)idx + 1, dot);
 }
 
+void output_name(const struct dr_output *output, int32_t idx,
+                 char path[static DR_PATH_BYTES])
+{
+    if (output->paths)
+        (void)snprintf(path, DR_PATH_BYTES, "%s", output->paths[idx]);
+    else
+        output_path(output->path, idx, path);
+}
+
+bool output_exists(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0;
+}
+
+/* The first name; all have its kind. */
+static const char *first_name(const struct dr_output *output)
+{
+    return output->paths ? output->paths[0] : output->path;
+}
+
+static int32_t file_count(const struct dr_output *output)
+{
+    return output_is_latent(first_name(output)) ? 1 : output->batch;
+}
+
 /* ---- names and directories --------------------------------------------------------------- */
 
+static bool is_picture_or_latents(const char *path)
+{
+    static const unsigned char png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+    static const unsigned char jpeg[] = {0xFF, 0xD8, 0xFF};
+    unsigned char head[sizeof png] = {0};
+    struct latent_head latents;
+    FILE *const file = fopen(path, "rb");
+    if (!file) return false;
+    const size_t got = fread(head, 1, sizeof head, file);
+    (void)fclose(file);
+    if (got == sizeof png && memcmp(head, png, sizeof png) == 0) return true;
+    if (got >= sizeof jpeg && memcmp(head, jpeg, sizeof jpeg) == 0) return true;
+    return latent_file_head(path, &latents, NULL) == DR_OK;
+}
+
+/* What the caller wants of a regular file that is there. */
+static enum dr_code check_existing(const char *path, enum dr_existing existing,
+                                   struct dr_error *err)
+{
+    switch (existing) {
+    case DR_EXISTING_ANY: return DR_OK;
+    case DR_EXISTING_NONE:
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s exists, and --no-clobber keeps it; name another "
+                         "output",
+                         path);
+    case DR_EXISTING_PICTURES: break;
+    }
+    if (is_picture_or_latents(path)) return DR_OK;
+    return error_set(err, DR_BAD_INPUT,
+                     "%.600s exists and is not a picture or a latent file; name "
+                     "another output, or replace it with --overwrite",
+                     path);
+}
+
 /* What is there may be replaced where it is a file that may be written. */
-static enum dr_code check_target(const char *path, struct dr_error *err)
+static enum dr_code check_target(const char *path, enum dr_existing existing,
+                                 struct dr_error *err)
 {
     struct stat status;
     if (stat(path, &status) != 0) {
@@ -61,7 +124,7 @@ static enum dr_code check_target(const char *path, struct dr_error *err)
     if (access(path, W_OK) != 0)
         return error_set_errno(err, DR_IO, errno, "%.600s exists and is not writable",
                                path);
-    return DR_OK;
+    return check_existing(path, existing, err);
 }
 
 static void folder_of(const char *path, char folder[static DR_PATH_BYTES])
@@ -123,7 +186,8 @@ static enum dr_code check_kind(const char *path, enum dr_output_kind kind, int32
         S_ISDIR(status.st_mode))
         return error_set(err, DR_BAD_INPUT,
                          "%.600s is a directory; name a file in it, such as "
-                         "picture.png",
+                         "picture.png (generate also takes a directory that ends in "
+                         "a slash)",
                          path);
     if (!is_latent && !is_picture)
         return error_set(
@@ -137,29 +201,43 @@ static enum dr_code check_kind(const char *path, enum dr_output_kind kind, int32
     return DR_OK;
 }
 
-enum dr_code output_check(const char *path, enum dr_output_kind kind, int32_t batch,
-                          int32_t bits, struct dr_error *err)
+/* One name of the output, but for its extension. */
+static enum dr_code check_name(const struct dr_output *output, int32_t idx,
+                               struct dr_error *err)
 {
-    if (strlen(path) >= DR_PATH_BYTES - 16)
-        return error_set(err, DR_BAD_INPUT, "the output's path is longer than %d bytes",
-                         DR_PATH_BYTES - 17);
-    enum dr_code code = check_kind(path, kind, bits, err);
-    if (code == DR_OK) code = check_folder(path, err);
-    const int32_t count = output_is_latent(path) ? 1 : batch;
-    for (int32_t i = 0; code == DR_OK && i < count; ++i) {
-        char each[DR_PATH_BYTES];
-        output_path(path, i, each);
-        code = check_target(each, err);
-    }
-    return code == DR_OK ? try_writing(path, err) : code;
+    char path[DR_PATH_BYTES];
+    output_name(output, idx, path);
+    enum dr_code code = DR_OK;
+    if (idx == 0 || output->paths) code = check_folder(path, err);
+    if (code == DR_OK) code = check_target(path, output->existing, err);
+    return code;
 }
 
-enum dr_code dr_check_output(const char *path, enum dr_output_kind kind, int32_t batch,
-                             int32_t bits, struct dr_error *err)
+enum dr_code output_check(const struct dr_output *output, struct dr_error *err)
 {
-    const int32_t names = batch < MOST_NAMES ? batch : MOST_NAMES;
-    if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no output was given");
-    return output_check(path, kind, names, bits, err);
+    enum dr_code code = DR_OK;
+    const int32_t count = file_count(output);
+    for (int32_t i = 0; code == DR_OK && i < (output->paths ? count : 1); ++i) {
+        const char *const path = output->paths ? output->paths[i] : output->path;
+        if (strlen(path) >= DR_PATH_BYTES - 16)
+            return error_set(err, DR_BAD_INPUT,
+                             "the output's path is longer than %d bytes",
+                             DR_PATH_BYTES - 17);
+        code = check_kind(path, output->kind, output->bits, err);
+    }
+    for (int32_t i = 0; code == DR_OK && i < count; ++i)
+        code = check_name(output, i, err);
+    return code == DR_OK ? try_writing(first_name(output), err) : code;
+}
+
+enum dr_code dr_check_output(const struct dr_output *output, struct dr_error *err)
+{
+    struct dr_output checked = *output;
+    const char *const first =
+        output->paths && output->batch > 0 ? output->paths[0] : output->path;
+    if (!first || !*first) return error_set(err, DR_BAD_INPUT, "no output was given");
+    if (checked.batch > MOST_NAMES) checked.batch = MOST_NAMES;
+    return output_check(&checked, err);
 }
 
 /* ---- room -------------------------------------------------------------------------------- */
@@ -176,15 +254,15 @@ enum {
     HEAD_BYTES = 512 /* signatures, tables, a latent file's header */
 };
 
-static struct output_range picture_bytes(const char *path,
+static struct output_range picture_bytes(const struct dr_output *output,
                                          const struct output_size *size)
 {
     enum image_format format = IMAGE_PNG;
-    (void)image_format_from_path(path, &format);
+    (void)image_format_from_path(first_name(output), &format);
     const uint64_t raw = (uint64_t)size->width * (uint64_t)size->height * 3U *
-                         (uint64_t)(size->bits / 8);
+                         (uint64_t)(output->bits / 8);
     const uint64_t share = format == IMAGE_JPEG ? JPEG_LEAST_SHARE
-                           : size->bits == 16   ? PNG_16_LEAST_SHARE
+                           : output->bits == 16 ? PNG_16_LEAST_SHARE
                                                 : PNG_LEAST_SHARE;
     const uint64_t grown =
         format == IMAGE_JPEG ? raw / 2 : raw / 500 + (uint64_t)size->height;
@@ -193,13 +271,14 @@ static struct output_range picture_bytes(const char *path,
                                      raw + grown + 2 * size->text_bytes + HEAD_BYTES};
 }
 
-struct output_range output_file_bytes(const char *path, const struct output_size *size)
+struct output_range output_file_bytes(const struct dr_output *output,
+                                      const struct output_size *size)
 {
-    const uint64_t latents = (uint64_t)size->latent_bytes * (uint64_t)size->batch;
-    return output_is_latent(path)
+    const uint64_t latents = (uint64_t)size->latent_bytes * (uint64_t)output->batch;
+    return output_is_latent(first_name(output))
                ? (struct output_range){.least = latents + LEAST_HEADER_BYTES,
                                        .most = latents + HEAD_BYTES}
-               : picture_bytes(path, size);
+               : picture_bytes(output, size);
 }
 
 /* Bytes that the disk gives back when this name is replaced. */
@@ -217,14 +296,14 @@ static uint64_t in_blocks(uint64_t bytes, uint64_t block)
 }
 
 /* The most that is taken at once: each file is whole before the one that it replaces goes. */
-static uint64_t peak_bytes(const char *path, const struct output_size *size,
-                           uint64_t each, uint64_t block)
+static uint64_t peak_bytes(const struct dr_output *output, uint64_t each,
+                           uint64_t block)
 {
-    const int32_t count = output_is_latent(path) ? 1 : size->batch;
+    const int32_t count = file_count(output);
     uint64_t taken = 0, freed = 0, peak = 0;
     for (int32_t i = 0; i < count; ++i) {
         char name[DR_PATH_BYTES];
-        output_path(path, i, name);
+        output_name(output, i, name);
         taken += in_blocks(each, block);
         if (taken > freed && taken - freed > peak) peak = taken - freed;
         freed += replaced_bytes(name);
@@ -246,12 +325,14 @@ static enum dr_code check_limit(const char *path, uint64_t least, struct dr_erro
                      (unsigned long long)most.rlim_cur);
 }
 
-enum dr_code output_check_room(const char *path, const struct output_size *size,
+enum dr_code output_check_room(const struct dr_output *output,
+                               const struct output_size *size,
                                char warning[static DR_TEXT_BYTES], struct dr_error *err)
 {
     char folder[DR_PATH_BYTES], need[16], have[16];
     struct statvfs system;
-    const struct output_range each = output_file_bytes(path, size);
+    const char *const path = first_name(output);
+    const struct output_range each = output_file_bytes(output, size);
     warning[0] = '\0';
     const enum dr_code code = check_limit(path, each.least, err);
     if (code != DR_OK) return code;
@@ -263,8 +344,8 @@ enum dr_code output_check_room(const char *path, const struct output_size *size,
     /* Some file systems keep a part for the superuser. */
     const uint64_t free_bytes =
         (uint64_t)(geteuid() == 0 ? system.f_bfree : system.f_bavail) * block;
-    const uint64_t least = peak_bytes(path, size, each.least, block);
-    const uint64_t most = peak_bytes(path, size, each.most, block);
+    const uint64_t least = peak_bytes(output, each.least, block);
+    const uint64_t most = peak_bytes(output, each.most, block);
     (void)size_format((size_t)free_bytes, have);
     if (least > free_bytes)
         return error_set(

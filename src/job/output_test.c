@@ -25,7 +25,16 @@ static struct dr_error problem;
 static enum dr_code check_any(const char *path, int32_t batch)
 {
     problem = (struct dr_error){0};
-    return output_check(path, DR_OUTPUT_ANY, batch, 8, &problem);
+    return output_check(&(struct dr_output){.path = path, .batch = batch, .bits = 8},
+                        &problem);
+}
+
+static enum dr_code check_public(const char *path, enum dr_output_kind kind,
+                                 int32_t batch, int32_t bits)
+{
+    return dr_check_output(
+        &(struct dr_output){.path = path, .batch = batch, .kind = kind, .bits = bits},
+        NULL);
 }
 
 /* What the system says of a disk, for the code under test too; or one on which all that is free is kept
@@ -79,14 +88,14 @@ static void extensions_say_what_is_written(void)
         {".png/a",        DR_OUTPUT_ANY,      DR_BAD_INPUT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
-        check_int(dr_check_output(scratch_path(rows[i].name), rows[i].kind, 1, 8, NULL),
-                  ==, rows[i].code);
-    check_int(dr_check_output(scratch_path("a.jpg"), DR_OUTPUT_ANY, 1, 16, NULL), ==,
+        check_int(check_public(scratch_path(rows[i].name), rows[i].kind, 1, 8), ==,
+                  rows[i].code);
+    check_int(check_public(scratch_path("a.jpg"), DR_OUTPUT_ANY, 1, 16), ==,
               DR_BAD_INPUT);
-    check_int(dr_check_output(scratch_path("a.png"), DR_OUTPUT_ANY, INT32_MAX, 16,
-                              NULL),
-              ==, DR_OK);
-    check_int(dr_check_output("", DR_OUTPUT_ANY, 1, 8, NULL), ==, DR_BAD_INPUT);
+    check_int(check_public(scratch_path("a.png"), DR_OUTPUT_ANY, INT32_MAX, 16), ==,
+              DR_OK);
+    check_int(check_public("", DR_OUTPUT_ANY, 1, 8), ==, DR_BAD_INPUT);
+    check_int(check_public(NULL, DR_OUTPUT_ANY, 1, 8), ==, DR_BAD_INPUT);
     check_int(file_count(scratch_folder()), ==, 0);
 }
 
@@ -145,6 +154,81 @@ static void read_only_disks_are_named(void)
     check_int(umount(folder), ==, 0);
 }
 
+/* ---- what is there ------------------------------------------------------------------------- */
+
+static enum dr_code check_over(const char *name, enum dr_existing existing)
+{
+    problem = (struct dr_error){0};
+    return output_check(&(struct dr_output){.path = scratch_path(name),
+                                            .batch = 1,
+                                            .bits = 8,
+                                            .existing = existing},
+                        &problem);
+}
+
+/* By content, not by name: a picture called x.safetensors, and latents called x.png, may go; a model, a
+ * text and an empty file only where that was said; nothing where nothing may. */
+static void what_is_there_is_looked_at(void)
+{
+    static const char png[] = "\x89PNG\r\n\x1A\n....", jpeg[] = "\xFF\xD8\xFF\xE0";
+    static const char model[] =
+        "\x40\0\0\0\0\0\0\0"
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}        .....";
+    static const float latents[LATENT_CHANNELS * 64] = {0};
+    scratch_write(scratch_path("p.safetensors"), png, sizeof png - 1);
+    scratch_write(scratch_path("j.png"), jpeg, sizeof jpeg - 1);
+    check_int(latent_file_write(scratch_path("l.safetensors"), latents, 1, 8, 8, NULL),
+              ==, DR_OK);
+    check_int(rename(scratch_path("l.safetensors"), scratch_path("l.png")), ==, 0);
+    scratch_write(scratch_path("m.safetensors"), model, sizeof model - 1);
+    scratch_write(scratch_path("t.png"), "dear diary", 10);
+    scratch_write(scratch_path("e.png"), "", 0);
+    static const struct {
+        const char *name;
+        bool is_ours;
+    } rows[] = {
+        {"p.safetensors", true },
+        {"j.png",         true },
+        {"l.png",         true },
+        {"m.safetensors", false},
+        {"t.png",         false},
+        {"e.png",         false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        const char *const name = rows[i].name;
+        check_int(check_over(name, DR_EXISTING_PICTURES), ==,
+                  rows[i].is_ours ? DR_OK : DR_BAD_INPUT);
+        if (!rows[i].is_ours) check_has(problem.message, "--overwrite");
+        check_int(check_over(name, DR_EXISTING_ANY), ==, DR_OK);
+        check_int(check_over(name, DR_EXISTING_NONE), ==, DR_BAD_INPUT);
+        check_has(problem.message, "--no-clobber");
+    }
+    check_int(check_over("new.png", DR_EXISTING_NONE), ==, DR_OK);
+    /* each of a batch, by number and by its own name */
+    check_int(rename(scratch_path("t.png"), scratch_path("n-3.png")), ==, 0);
+    refuse(scratch_path("n.png"), 3, DR_BAD_INPUT, "n-3.png exists and is not");
+    const char *const names[] = {"nowhere.png", "n-3.png", "last.png"};
+    const char *paths[3];
+    for (int i = 0; i < 3; ++i)
+        paths[i] = scratch_path(names[i]);
+    struct dr_output output = {.paths = paths, .batch = 3, .bits = 8};
+    check_int(output_check(&output, &problem), ==, DR_BAD_INPUT);
+    check_has(problem.message, "n-3.png exists and is not");
+    output.batch = 1;
+    check_int(output_check(&output, &problem), ==, DR_OK);
+    paths[1] = scratch_path("nowhere/n.png");
+    output.batch = 3;
+    check_int(output_check(&output, &problem), ==, DR_NOT_FOUND);
+    paths[1] = scratch_path("n.txt");
+    check_int(output_check(&output, &problem), ==, DR_BAD_INPUT);
+    char name[DR_PATH_BYTES];
+    output_name(&output, 2, name);
+    check_str(name, paths[2]);
+    output = (struct dr_output){.path = "a.b/x.png", .batch = 3};
+    output_name(&output, 2, name);
+    check_str(name, "a.b/x-3.png");
+}
+
 /* ---- room -------------------------------------------------------------------------------- */
 
 static uint64_t bytes_of(const char *path)
@@ -187,20 +271,18 @@ static void estimates_hold(void)
                                                   .parameters = text};
             check(image_format_from_path(path, &options.format));
             check_int(image_write(path, &options, rgb, &problem), ==, DR_OK);
-            const struct output_range range =
-                output_file_bytes(path,
-                                  &(struct output_size){.width = SIDE,
-                                                        .height = SIDE,
-                                                        .batch = 1,
-                                                        .bits = rows[i].bits,
-                                                        .text_bytes = sizeof text - 1});
+            const struct output_range range = output_file_bytes(
+                &(struct dr_output){.path = path, .batch = 1, .bits = rows[i].bits},
+                &(struct output_size){
+                    .width = SIDE, .height = SIDE, .text_bytes = sizeof text - 1});
             check_int(range.least, <, bytes_of(path));
             check_int(range.most, >, bytes_of(path));
         }
     const char *const path = scratch_path("e.safetensors");
     check_int(latent_file_write(path, latents, 2, 8, 8, &problem), ==, DR_OK);
-    const struct output_range range = output_file_bytes(
-        path, &(struct output_size){.batch = 2, .latent_bytes = sizeof latents / 2});
+    const struct output_range range =
+        output_file_bytes(&(struct dr_output){.path = path, .batch = 2},
+                          &(struct output_size){.latent_bytes = sizeof latents / 2});
     check_int(range.least, >, sizeof latents);
     check_int(range.least, <=, bytes_of(path));
     check_int(range.most, >=, bytes_of(path));
@@ -210,13 +292,10 @@ static enum dr_code room_for(const char *path, int32_t side, int32_t batch,
                              char warning[static DR_TEXT_BYTES])
 {
     problem = (struct dr_error){0};
-    return output_check_room(path,
-                             &(struct output_size){.width = side,
-                                                   .height = side,
-                                                   .batch = batch,
-                                                   .bits = 8,
-                                                   .latent_bytes = 4096},
-                             warning, &problem);
+    return output_check_room(
+        &(struct dr_output){.path = path, .batch = batch, .bits = 8},
+        &(struct output_size){.width = side, .height = side, .latent_bytes = 4096},
+        warning, &problem);
 }
 
 static void what_is_kept_for_the_superuser_is_not_for_others(void)
@@ -304,6 +383,7 @@ int main(void)
     check_run(what_cannot_be_written_is_named);
     check_run(closed_directories_are_named);
     check_run(read_only_disks_are_named);
+    check_run(what_is_there_is_looked_at);
     check_run(estimates_hold);
     check_run(what_is_kept_for_the_superuser_is_not_for_others);
     check_run(a_small_disk_is_measured);

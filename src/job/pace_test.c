@@ -31,6 +31,7 @@ static void each_kind_has_its_pace(void)
     /* the decoder is taken to be as fast until it has run */
     check_real(pace_left_ms(&pace, 0.0, 100.0), ==, 200.0);
     pace_begin(&pace, NETWORK_DECODER, 50.0, 100.0);
+    check_real(pace_left_ms(&pace, 0.02, 190.0), ==, 199.0); /* too early to tell */
     check_real(pace_left_ms(&pace, 0.5, 150.0), ==, 50.0 + 100.0 + 100.0);
     pace_end(&pace, PACE_DONE, 200.0);
     check_real(pace_left_ms(&pace, 0.0, 200.0), ==, 200.0);

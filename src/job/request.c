@@ -327,6 +327,17 @@ static struct dr_generate_options complete_options(
     return full;
 }
 
+static struct dr_output files_of(const struct dr_generate_options *options)
+{
+    const bool each = options->outputs && options->batch > 0;
+    return (struct dr_output){.path = each ? options->outputs[0] : options->output,
+                              .paths = each ? options->outputs : NULL,
+                              .batch = options->batch,
+                              .kind = DR_OUTPUT_ANY,
+                              .bits = options->bits,
+                              .existing = options->existing};
+}
+
 /* All that a forecast needs as well: everything but the output and the tokens. */
 enum dr_code forecast_request(struct current_model *model,
                               const struct dr_generate_options *options,
@@ -336,7 +347,7 @@ enum dr_code forecast_request(struct current_model *model,
                                  .clip_skip = options->clip_skip,
                                  .rng = options->rng,
                                  .init = options->init,
-                                 .output = options->output,
+                                 .files = files_of(options),
                                  .prompt = options->prompt ? options->prompt : "",
                                  .negative = options->negative ? options->negative : "",
                                  .strength = options->strength,
@@ -365,7 +376,7 @@ enum dr_code forecast_request(struct current_model *model,
     if (code == DR_OK) code = pick_conditioning(&full, family, want, err);
     if (meaning->encodes_empty_negative) want->negative_is_zero = false;
     if (code != DR_OK) return code;
-    want->output_is_latent = options->output && output_is_latent(options->output);
+    want->output_is_latent = want->files.path && output_is_latent(want->files.path);
     want->seed = options->seed;
     want->sampler.steps = full.steps;
     want->sampler.prediction =
@@ -390,15 +401,13 @@ static enum dr_code check_room(const struct current_model *model,
         sizeof(float) * latent_space_count(want->width, want->height);
     const struct output_size size = {.width = want->width,
                                      .height = want->height,
-                                     .batch = want->batch,
-                                     .bits = want->bits,
                                      .latent_bytes = latents,
                                      .text_bytes = want->kind == JOB_GENERATE
                                                        ? strlen(want->prompt) +
                                                              strlen(want->negative)
                                                        : 0};
-    if (!want->output) return DR_OK;
-    const enum dr_code code = output_check_room(want->output, &size, warning, err);
+    if (!want->files.path) return DR_OK;
+    const enum dr_code code = output_check_room(&want->files, &size, warning, err);
     if (code == DR_OK && warning[0])
         resources_log(model->resources, DR_LOG_WARNING, "%s", warning);
     return code;
@@ -424,10 +433,8 @@ enum dr_code request_check_generate(const struct dr_generate_options *options,
     enum dr_code code = check_options(&full, &sampler, err);
     if (code == DR_OK && !is_open) code = sampler_bytes(&sampler, &bytes, err);
     if (code == DR_OK) code = check_given_sides(options->width, options->height, err);
-    return code == DR_OK && options->output
-               ? output_check(options->output, DR_OUTPUT_ANY, options->batch,
-                              options->bits, err)
-               : code;
+    const struct dr_output files = files_of(options);
+    return code == DR_OK && files.path ? output_check(&files, err) : code;
 }
 
 enum dr_code generate_request(struct current_model *model,
@@ -435,11 +442,20 @@ enum dr_code generate_request(struct current_model *model,
                               struct job_request *want, struct dr_error *err)
 {
     enum dr_code code = forecast_request(model, options, want, err);
-    if (code == DR_OK && options->output)
-        code = output_check(options->output, DR_OUTPUT_ANY, options->batch,
-                            options->bits, err);
+    if (code == DR_OK && want->files.path) code = output_check(&want->files, err);
     if (code == DR_OK) code = check_room(model, want, err);
     return code == DR_OK ? tokenize(model, want, err) : code;
+}
+
+static struct dr_output codec_files_of(const struct dr_codec_options *options,
+                                       enum codec_direction direction)
+{
+    return (struct dr_output){.path = options->output,
+                              .batch = 1,
+                              .kind = direction == CODEC_ENCODE ? DR_OUTPUT_LATENTS
+                                                                : DR_OUTPUT_PICTURES,
+                              .bits = options->bits,
+                              .existing = options->existing};
 }
 
 static enum dr_code encode_request(const struct dr_codec_options *options,
@@ -449,8 +465,7 @@ static enum dr_code encode_request(const struct dr_codec_options *options,
                                              .height = options->height,
                                              .init = options->input};
     want->init = options->input;
-    const enum dr_code code =
-        output_check(options->output, DR_OUTPUT_LATENTS, 1, options->bits, err);
+    const enum dr_code code = output_check(&want->files, err);
     return code == DR_OK ? pick_size(&size, want, err) : code;
 }
 
@@ -458,16 +473,15 @@ static enum dr_code decode_request(const struct dr_codec_options *options,
                                    struct job_request *want, struct dr_error *err)
 {
     struct latent_head head;
-    enum dr_code code =
-        output_check(options->output, DR_OUTPUT_PICTURES, 1, options->bits, err);
+    enum dr_code code = output_check(&want->files, err);
     if (code == DR_OK) code = latent_file_head(options->input, &head, err);
     if (code != DR_OK) return code;
     want->latent_input = options->input;
     want->batch = head.n;
     want->width = head.width * LATENT_FACTOR;
     want->height = head.height * LATENT_FACTOR;
-    return output_check(options->output, DR_OUTPUT_PICTURES, head.n, options->bits,
-                        err);
+    want->files.batch = head.n;
+    return output_check(&want->files, err);
 }
 
 static enum dr_code check_codec_options(const struct dr_codec_options *options,
@@ -484,11 +498,8 @@ enum dr_code request_check_codec(const struct dr_codec_options *options,
 {
     enum dr_code code = check_codec_options(options, err);
     if (code == DR_OK) code = check_given_sides(options->width, options->height, err);
-    return code == DR_OK ? output_check(options->output,
-                                        direction == CODEC_ENCODE ? DR_OUTPUT_LATENTS
-                                                                  : DR_OUTPUT_PICTURES,
-                                        1, options->bits, err)
-                         : code;
+    const struct dr_output files = codec_files_of(options, direction);
+    return code == DR_OK ? output_check(&files, err) : code;
 }
 
 enum dr_code codec_request(struct current_model *model,
@@ -499,7 +510,7 @@ enum dr_code codec_request(struct current_model *model,
     const bool encodes = direction == CODEC_ENCODE;
     *want = (struct job_request){.kind = encodes ? JOB_ENCODE : JOB_DECODE,
                                  .batch = 1,
-                                 .output = options->output,
+                                 .files = codec_files_of(options, direction),
                                  .output_is_latent = encodes,
                                  .bits = options->bits,
                                  .quality = options->quality,
@@ -526,13 +537,18 @@ enum dr_code request_check_sources(const struct job_request *want,
                                    const struct vae_file *vae, struct dr_error *err)
 {
     const struct vae_file *const vaes[] = {pipeline->override, vae};
-    bool is_vae = false;
-    if (!want->output) return DR_OK;
-    const bool is_model = holds_file(&pipeline->checkpoint.file, want->output);
-    for (size_t i = 0; i < sizeof vaes / sizeof *vaes; ++i)
-        is_vae |= vaes[i] && holds_file(&vaes[i]->checkpoint.file, want->output);
-    if (!is_model && !is_vae) return DR_OK;
-    return error_set(err, DR_BAD_INPUT,
-                     "%.600s is the %s that is in use; name another output",
-                     want->output, is_model ? "model" : "VAE");
+    const int32_t count = want->files.paths ? want->files.batch : 1;
+    for (int32_t i = 0; want->files.path && i < count; ++i) {
+        const char *const path =
+            want->files.paths ? want->files.paths[i] : want->files.path;
+        const bool is_model = holds_file(&pipeline->checkpoint.file, path);
+        bool is_vae = false;
+        for (size_t k = 0; k < sizeof vaes / sizeof *vaes; ++k)
+            is_vae |= vaes[k] && holds_file(&vaes[k]->checkpoint.file, path);
+        if (is_model || is_vae)
+            return error_set(err, DR_BAD_INPUT,
+                             "%.600s is the %s that is in use; name another output",
+                             path, is_model ? "model" : "VAE");
+    }
+    return DR_OK;
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/path.h"
 #include "job/model_hash.h"
+#include "job/output.h"
 #include "job/parameters.h"
 #include "job/step_run.h"
 #include "model/latent_space.h"
@@ -45,16 +46,18 @@ enum dr_code step_run_read_latents(struct job *job, const struct step *step,
 enum dr_code step_run_write_latents(struct job *job, const struct step *step,
                                     struct dr_error *err)
 {
-    const char *const path = job->request.output;
+    const char *const path = job->request.files.path;
     const int32_t count =
         job->request.kind == JOB_GENERATE ? job->sampled_count : job->request.batch;
     const struct latent_head head = head_of(step, count);
+    const bool replaces = output_exists(path);
     job->stage = DR_STAGE_WRITE;
     job_report(job, 0, 0, 0.0);
     const enum dr_code code = latent_file_write(path, step_value_of(job, step->latents),
                                                 head.n, head.height, head.width, err);
     for (int32_t i = 0; code == DR_OK && i < count; ++i) {
         (void)snprintf(job->images[i].path, sizeof job->images[i].path, "%s", path);
+        job->images[i].replaced = replaces;
         note_written(job, i);
     }
     return code;
@@ -208,6 +211,7 @@ enum dr_code step_run_write(struct job *job, const struct step *step,
     if (want->image) show_picture(job, step, &picture);
     if (want->output_is_latent || !job->images[idx].path[0]) return DR_OK;
     job->stage = DR_STAGE_WRITE;
+    job->images[idx].replaced = output_exists(job->images[idx].path);
     job_report(job, idx, 0, 0.0);
     const enum dr_code code = write_file(job, idx, &picture, err);
     if (code == DR_OK) note_written(job, idx);

@@ -188,6 +188,7 @@ class BadInput(Case):
         long = "w" * 40000
         (self.folder / "taken-2.png").mkdir()
         (self.folder / "file").write_text("")
+        (self.folder / "text.png").write_text("a text")
         (self.folder / "latent.safetensors").write_bytes(b"")
         (self.folder / "gone").symlink_to("/nowhere")
         other = "-m ../other.safetensors"
@@ -198,12 +199,22 @@ class BadInput(Case):
             (f"{LINE} {other} -o file/a.png", "not_found", "file is a file"),
             (f"{LINE} {other} -o {'n' * 300}.png", "bad_input", "too long for the file system"),
             (f"{LINE} {other} -o taken.png --batch 2", "bad_input", "taken-2.png is a directory"),
-            (f"{LINE} {other} -o taken-2.png/", "bad_input", "is a directory; name a file in it"),
+            (f"{LINE} {other} -o file/", "not_found", "file is a file"),
+            (f"{LINE} {other} -o file/x/", "io", "cannot make the directory file/x"),
+            (f"{LINE} {other} -o file.png/x.png", "not_found", "there is no directory file.png/"),
+            (f"{LINE} {other} -o '{{x}}.png'", "bad_input", "has {x}; known are {seed}"),
+            (f"{LINE} {other} -o text.png", "bad_input", "text.png exists and is not a picture"),
+            (f"{LINE} {other} -o text.png --overwrite --no-clobber", "bad_input", "exclude each other"),
+            (f"{LINE} {other} -o x.png -p -", "bad_input", "standard input has the commands"),
+            (f"{LINE} {other} -o x.png -p @none.txt", "not_found", "cannot open the file of prompts none.txt"),
+            (f"{LINE} {other} -o x.png -p @file", "bad_input", "file has no prompt"),
+            (f"{LINE} {other} -o -", "bad_input", "standard output has the answers"),
+            (f"encode {other} file -o latent.safetensors", "bad_input", "latent.safetensors exists and is not"),
             (f"{LINE} {other} -o .", "bad_input", ". is a directory; name a file in it"),
-            (f"{LINE} -o ../tiny.safetensors", "bad_input", "is the model that is in use"),
-            ("encode file -o ../tiny.safetensors -W 64 -H 64", "bad_input", "is the model that is in use"),
-            (f"{LINE} --vae ../vae.safetensors -o ../vae.safetensors", "bad_input", "is the VAE that is in use"),
-            ("encode file --vae ../vae.safetensors -o ../vae.safetensors -W 64 -H 64", "bad_input", "is the VAE that is in use"),
+            (f"{LINE} -o ../tiny.safetensors --overwrite", "bad_input", "is the model that is in use"),
+            ("encode file -o ../tiny.safetensors -W 64 -H 64 --overwrite", "bad_input", "is the model that is in use"),
+            (f"{LINE} --vae ../vae.safetensors -o ../vae.safetensors --overwrite", "bad_input", "is the VAE that is in use"),
+            ("encode file --vae ../vae.safetensors -o ../vae.safetensors -W 64 -H 64 --overwrite", "bad_input", "is the VAE that is in use"),
             (f"{LINE} {other} -o a.jpg --bits 16", "bad_input", "8 bits"),
             (f"encode {other} file -o a.png", "bad_input", ".safetensors"),
             (f"encode {other} file -o none/a.safetensors", "not_found", "no directory none/"),
@@ -218,7 +229,7 @@ class BadInput(Case):
         stages = {event.get("stage") for event in shell.events()} - {None, "load"}
         self.assertEqual(stages, set())
         self.assertEqual(self.memory(shell)["components"], before)
-        self.assertEqual(self.files(), {"taken-2.png", "file", "latent.safetensors", "gone"})
+        self.assertEqual(self.files(), {"taken-2.png", "file", "text.png", "latent.safetensors", "gone"})
         self.refused([*GENERATE, "-o", "none/a.png", "-m", "missing.safetensors"], 3, "not_found", "no directory none/")
         self.refused([*GENERATE, "-o", "a.jpg", "-p", long], 2, "bad_input", "JPEG")
         self.succeed(shell, f"{LINE} -o a.png")
