@@ -112,5 +112,152 @@ class Ends(Case):
         self.assertLess(decodes[-1]["left_ms"], decodes[0]["left_ms"])
 
 
+class Names(Case):
+    JOB = GENERATE[:9] + ("--steps", "1", "--threads", "1")
+
+    def paths(self, answer):
+        return [image["path"] for image in answer["images"]]
+
+    def refused(self, *arguments, **more):
+        answer, code = self.ask(*self.JOB, *arguments, **more)
+        self.assertEqual((code, answer["error"]["code"]), (2, "bad_input"), answer)
+        return answer["error"]["message"]
+
+    def test_a_directory_counts_on(self):
+        answer, _ = self.ask(*self.JOB, "--seed", "9", "--batch", "2", "-o", "out/deep/")
+        self.assertEqual(self.paths(answer), ["out/deep/00001-9.png", "out/deep/00002-10.png"])
+        answer, _ = self.ask(*self.JOB, "--seed", "9", "-o", "out/deep/")
+        self.assertEqual(self.paths(answer), ["out/deep/00003-9.png"])
+        self.assertEqual((self.folder / "out/deep/00001-9.png").read_bytes(),
+                         (self.folder / "out/deep/00003-9.png").read_bytes())
+        self.assertIn("ends in a slash", self.refused("-o", "out"))
+
+    def test_patterns(self):
+        answer, _ = self.ask(*self.JOB, "--seed", "9", "--batch", "2", "-o", "{model}/{index}_{seed}.png")
+        self.assertEqual(self.paths(answer), ["tiny/1_09.png", "tiny/2_10.png"])
+        answer, _ = self.ask(*self.JOB, "--seed", "9", "-o", "{date}.jpg")
+        self.assertRegex(self.paths(answer)[0], r"^20\d\d-\d\d-\d\d\.jpg$")
+        self.assertIn("has {steps}; known are", self.refused("-o", "{steps}.png"))
+        self.assertIn("too long for the file system", self.refused("-o", "x" * 250 + "{seed}.png"))
+        shell = self.shell("-m", "../tiny.safetensors")
+        answer = self.succeed(shell, "generate -p x -W 64 -H 64 --steps 1 --seed 1 -o '{model}.png'")
+        self.assertEqual(self.paths(answer), ["tiny.png"])
+
+    def test_what_exists(self):
+        """By its content: pictures and latents are replaced and told, other files only where that was said."""
+        self.ask(*self.JOB, "--seed", "1", "-o", "a.png")
+        self.ask(*self.JOB, "--seed", "1", "-o", "l.safetensors")
+        (self.folder / "l.safetensors").rename(self.folder / "l.png")
+        (self.folder / "j.png").write_bytes(b"\xff\xd8\xff\xe0 and so on")
+        (self.folder / "t.png").write_text("a text")
+        (self.folder / "m.png").write_bytes((self.folder / "../tiny.safetensors").read_bytes())
+        for name in ("a.png", "l.png", "j.png"):
+            self.assertIn("--no-clobber", self.refused("-o", name, "--no-clobber"))
+            answer, _ = self.ask(*self.JOB, "--seed", "2", "-o", name)
+            self.assertEqual(answer["images"], [{"path": name, "seed": 2, "replaced": True}])
+        for name in ("t.png", "m.png"):
+            before = (self.folder / name).read_bytes()
+            self.assertIn("--overwrite", self.refused("-o", name))
+            self.assertIn("--no-clobber", self.refused("-o", name, "--no-clobber"))
+            self.assertEqual((self.folder / name).read_bytes(), before)
+            answer, _ = self.ask(*self.JOB, "--seed", "2", "-o", name, "--overwrite")
+            self.assertTrue(answer["images"][0]["replaced"])
+        done = self.run_program(*self.JOB, "--seed", "2", "--batch", "2", "-o", "a.png")
+        self.assertRegex(done.stdout, r"(?m)^a\.png +seed 2  \(replaced\)\na-2\.png +seed 3$")
+        # each of a batch, and of every job, before the first step
+        (self.folder / "x-4.png").write_text("a text")
+        self.assertIn("x-4.png exists", self.refused("-o", "x.png", "--batch", "2", "-p", "-", stdin=b"one\ntwo\n"))
+        self.assertFalse((self.folder / "x.png").exists())
+        # decode and encode as well
+        self.ask(*self.JOB, "--seed", "1", "-o", "l.safetensors")
+        (self.folder / "t.png").write_text("a text")
+        model = ("-m", "../tiny.safetensors", "--threads", "1")
+        answer, code = self.ask("decode", *model, "l.safetensors", "-o", "t.png")
+        self.assertEqual((code, answer["error"]["code"]), (2, "bad_input"))
+        answer, _ = self.ask("decode", *model, "l.safetensors", "-o", "t.png", "--overwrite")
+        self.assertEqual(answer["images"], [{"path": "t.png", "replaced": True}])
+        answer, _ = self.ask("encode", *model, "a.png", "-o", "l.safetensors")
+        self.assertTrue(answer["replaced"])
+        answer, code = self.ask("encode", *model, "a.png", "-o", "l.safetensors", "--no-clobber")
+        self.assertEqual(code, 2)
+
+    def test_standard_output(self):
+        self.ask(*self.JOB, "--seed", "3", "-o", "a.png")
+        done = subprocess.run([DARKROOM, *self.JOB, "--seed", "3", "-o", "-", "--json"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, cwd=self.folder, timeout=LIMIT_S, check=True,
+                              env={**ENVIRONMENT, "TMPDIR": str(self.folder)})
+        self.assertEqual(done.stdout, (self.folder / "a.png").read_bytes())
+        answer = json.loads(done.stderr.splitlines()[-1])
+        self.assertEqual(answer["images"], [{"path": "-", "seed": 3}])
+        self.assertEqual(self.files(), {"a.png"})  # nothing stays of it
+        for more in (("--batch", "2"), ("-p", "@two.txt")):
+            (self.folder / "two.txt").write_text("one\ntwo\n")
+            done = self.run_program(*self.JOB, "-o", "-", *more)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("one picture, not 2", done.stderr)
+
+    def test_prompts(self):
+        """A job for each line; a seed that is given is that of each."""
+        (self.folder / "list.txt").write_bytes(b"a red fox\r\n\n  \n  a \"grey\" owl  \nlast")
+        prompts = ["a red fox", 'a "grey" owl', "last"]
+        answer, _ = self.ask(*self.JOB, "-p", "@list.txt", "--seed", "5", "--batch", "2", "-o", "x.png")
+        self.assertEqual([(image["path"], image["seed"], image["prompt"]) for image in answer["images"]],
+                         [(f"x{f'-{2 * job + i + 1}' if job + i else ''}.png", 5 + i, prompts[job])
+                          for job in range(3) for i in range(2)])
+        self.assertEqual([job["prompt"] for job in answer["jobs"]], prompts)
+        self.assertTrue(all(job["planned_private_bytes"] == job["peak_private_bytes"] for job in answer["jobs"]))
+        self.ask(*self.JOB, "-p", 'a "grey" owl', "--seed", "5", "-o", "y.png")
+        self.assertEqual((self.folder / "x-3.png").read_bytes(), (self.folder / "y.png").read_bytes())
+        answer, _ = self.ask(*self.JOB, "-p", "-", stdin=b"one\ntwo\n")
+        seeds = [image["seed"] for image in answer["images"]]
+        self.assertEqual(self.paths(answer), [f"darkroom-{seed}.png" for seed in seeds])
+        self.assertNotEqual(seeds[0], seeds[1])
+        done = self.run_program(*self.JOB, "-p", "@list.txt", "--seed", "5", "-o", "z.sft", "--batch", "2")
+        self.assertRegex(done.stdout, r"\Az\.sft +seeds 5 to 6\nz-2\.sft +seeds 5 to 6\nz-3\.sft +seeds 5 to 6\n")
+        self.assertIn("no prompt", self.refused("-p", "-", "-o", "w.png", stdin=b"\n"))
+
+    def test_a_list_that_ends_early(self):
+        """The second job cannot be written: the first one's picture is in the answer."""
+        hidden = self.folder / "x-2.png"
+        process = subprocess.Popen([DARKROOM, *self.JOB, "-p", "-", "--seed", "5", "-o", "x.png", "--json"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   cwd=self.folder, env=ENVIRONMENT)
+        process.stdin.write(b"one\ntwo\nthree\n")
+        process.stdin.close()
+        for line in process.stderr:
+            if b'"written"' in line:
+                hidden.mkdir()
+                break
+        process.stderr.read()
+        answer = json.loads(process.stdout.read())
+        self.assertEqual((process.wait(LIMIT_S), answer["error"]["code"]), (dict(bad_input=2, io=9)[answer["error"]["code"]],
+                                                                            answer["error"]["code"]))
+        self.check_sentence(answer["error"]["message"], ["prompt 2 of 3", "x-2.png"])
+        self.assertEqual(answer["images"], [{"path": "x.png", "seed": 5, "prompt": "one"}])
+        process.stdout.close()
+        process.stderr.close()
+
+    def test_a_disk_that_fills(self):
+        """On the third picture: the first two stay, whole, and the answer names them."""
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True,
+                          check=False).returncode != 0:
+            self.skipTest("no file system can be mounted here")
+        try:
+            self.ask(*self.JOB, "--seed", "7", "--batch", "3", "-o", "w.png")
+            size = (self.folder / "w.png").stat().st_size
+            (disk / "filler").write_bytes(b"x" * (65536 - 4096 - 2 * (-(-size // 4096)) * 4096))
+            answer, code = self.ask(*self.JOB, "--seed", "7", "--batch", "3", "-o", "disk/w.png")
+            self.assertEqual((code, answer["error"]["code"]), (9, "io"))
+            self.check_sentence(answer["error"]["message"], ["2 of 3 pictures were written", "No space left"])
+            self.assertEqual(self.paths(answer), ["disk/w.png", "disk/w-2.png"])
+            for name in ("w.png", "w-2.png"):
+                self.assertEqual((disk / name).read_bytes(), (self.folder / name).read_bytes())
+            self.assertEqual({path.name for path in disk.iterdir()}, {"w.png", "w-2.png", "filler"})
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+
 if __name__ == "__main__":
     harness.main()
