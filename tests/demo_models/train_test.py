@@ -25,6 +25,7 @@ import captions
 import evaluate
 import export
 import networks
+import restore
 import scenes
 import train
 
@@ -111,6 +112,7 @@ class ExportTest(Case):
                   "text": {name: part.state_dict() for name, part in texts.items()}}
         self.model = self.folder / "model.safetensors"
         export.write(str(self.model), export.network_of(result, family), export.metadata_of(family, SCALE))
+        self.check_restored(family, result)
 
         picture = scenes.render(scenes.draw(numpy.random.default_rng(3)))
         pixels = numpy.uint8(numpy.round(picture * 255))
@@ -123,7 +125,7 @@ class ExportTest(Case):
         decoded = (vae.decode(mean).clamp(-1, 1)[0].permute(1, 2, 0).numpy() + 1) / 2
         self.assertLess(numpy.abs(decoded - evaluate.read(self.folder / "out.png")).max(), 0.51 / 255)
 
-        self.darkroom("generate", "-p", PROMPT, "-n", NEGATIVE, "-W", 128, "-H", 128, "--steps", 2, "--cfg", 2, "--sampler",
+        self.darkroom("generate", "-p", PROMPT, "-n", NEGATIVE, "--steps", 2, "--cfg", 2, "--sampler",
                       "euler", "--scheduler", "normal", "--rng", "cpu", "--seed", 7, "-o", self.folder / "made.safetensors")
         made = tensors(self.folder / "made.safetensors")["latent"]
         expected = self.euler(unet, texts, vocabulary)
@@ -131,6 +133,21 @@ class ExportTest(Case):
         # The control: other words, another latent.
         other = self.euler(unet, texts, vocabulary, "a blue square left of a red circle")
         self.assertGreater((made - other).norm() / expected.norm(), 1e-3)
+
+    def check_restored(self, family, result):
+        """restore.py gives back what was written: grouped and point kernels too."""
+        self.model.rename(self.folder / f"demo-{family}.safetensors")
+        found = dict(restore.results(str(self.folder)))
+        (self.folder / f"demo-{family}.safetensors").rename(self.model)
+        again = found["sd15-pairs" if family == "sd15" else "sdxl-sizes"]
+        for part in ("model", "vae"):
+            self.assertEqual(again[part].keys(), result[part].keys())
+            for name, tensor in result[part].items():
+                self.assertTrue(torch.equal(again[part][name], tensor), name)
+        for name, state in result["text"].items():
+            for key, tensor in state.items():
+                self.assertTrue(torch.allclose(again["text"][name][key], tensor, atol=0.01), key)  # 4.6052 has no float16
+        self.assertAlmostEqual(again["scale"], SCALE)
 
     def darkroom(self, command, *arguments):
         subprocess.run([str(part) for part in (support.BUILD / "darkroom", command, "-m", self.model, "--tokenizer",

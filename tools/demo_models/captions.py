@@ -1,17 +1,19 @@
 """Captions: many ways to say what a scene shows, and the vocabulary that they are made of.
 
-A caption always names shape and colour of every object and where it is; size and background are named now and then, so
-a prompt may leave them open. `Vocabulary` is CLIP's byte-level BPE, learned from captions alone and written as
-vocab.json and merges.txt.
+A caption always names shape and colour of every object. The place of a single object is left out where it is the centre,
+that of two now and then where the first is on the left; size, tone and pattern of the background are said in every
+second caption or so. What is left out may be anything. `Vocabulary` is CLIP's byte-level BPE, learned from captions alone
+and written as vocab.json and merges.txt.
 """
 import collections
+import dataclasses
 import json
 import os
 import re
 
 import numpy
 
-from scenes import COLOURS, PATTERNS, RADII, SHAPES, TONES, draw
+from scenes import COLOURS, PATTERNS, POSITIONS, RADII, SHAPES, TONES, Object, Scene, draw
 
 OPENINGS = ("", "", "", "a picture of ", "a drawing of ", "an image of ", "a simple illustration of ")
 SIZE_WORDS = {
@@ -40,11 +42,21 @@ RELATION_WORDS = {
     "above": ("above", "over"),
     "below": ("below", "under"),
 }
+LOOSE_WORDS = ("and", "next to", "beside")  # between two objects, the first on the left
 PATTERN_WORDS = {
     "plain": ("{} background", "plain {} background"),
     "gradient": ("{} gradient background", "graded {} background"),
     "stripes": ("striped {} background", "{} background with stripes"),
 }
+TONELESS_WORDS = {
+    "plain": ("plain background",),
+    "gradient": ("gradient background", "graded background"),
+    "stripes": ("striped background", "background with stripes"),
+}
+# Where in the picture each object is, by the scene's place.
+SLOTS = ("left", "right", "top", "bottom", "centre")
+SLOTS_OF = {"left of": ("left", "right"), "right of": ("right", "left"), "above": ("top", "bottom"),
+            "below": ("bottom", "top"), **{slot: (slot,) for slot in SLOTS}}
 START, END = "<|startoftext|>", "<|endoftext|>"
 TOKENS = 77
 MERGES = 400
@@ -58,41 +70,136 @@ def _article(phrase):
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
-def _object(random, item):
+@dataclasses.dataclass(frozen=True)
+class Caption:
+    """A text, and which of the things that may be left out it says."""
+
+    text: str
+    sizes: tuple  # of each object
+    tone: bool
+    pattern: bool
+
+
+def _object(random, item, says_size, article):
     words = [item.colour, _choose(random, SHAPE_WORDS[item.shape])]
-    if random.random() < 0.4:
+    if says_size:
         words.insert(0, _choose(random, SIZE_WORDS[item.size]))
-    return _article(" ".join(words))
+    return _article(" ".join(words)) if article else " ".join(words)
+
+
+def _single(random, scene, phrase):
+    if scene.place == "centre" and random.random() < 0.6:
+        return phrase
+    return f"{phrase} {_choose(random, POSITION_WORDS[scene.place])}"
+
+
+def _pair(random, scene, phrases):
+    if random.random() < 0.15:
+        parts = [f"{phrase} {_choose(random, POSITION_WORDS[slot])}"
+                 for phrase, slot in zip(phrases, SLOTS_OF[scene.place])]
+        return " and ".join(parts if random.random() < 0.5 else parts[::-1])
+    loose = scene.place == "left of" and random.random() < 0.3
+    return f"{phrases[0]} {_choose(random, LOOSE_WORDS if loose else RELATION_WORDS[scene.place])} {phrases[1]}"
+
+
+def describe(random, scene):
+    """One way to say it."""
+    article = random.random() < 0.85
+    sizes = tuple(bool(random.random() < 0.5) for _ in scene.objects)
+    phrases = [_object(random, item, says, article) for item, says in zip(scene.objects, sizes)]
+    if len(phrases) == 1 and scene.place != "centre" and random.random() < 0.2:
+        text = f"{_choose(random, POSITION_WORDS[scene.place])}, {phrases[0]}"
+    else:
+        text = _choose(random, OPENINGS)
+        text += _single(random, scene, *phrases) if len(phrases) == 1 else _pair(random, scene, phrases)
+    kind = random.random()
+    tone, pattern = kind < 0.55, kind < 0.65
+    if tone:
+        words = _choose(random, PATTERN_WORDS[scene.pattern]).format(scene.tone)
+    elif pattern:
+        words = _choose(random, TONELESS_WORDS[scene.pattern])
+    if pattern:
+        text += f", {words}" if random.random() < 0.2 else f" on {_article(words) if article else words}"
+    return Caption(text, sizes, tone, pattern)
+
+
+def plainest(scene):
+    """The scene in the fewest words that say what is where."""
+    phrases = [f"{_article(item.colour)} {item.shape}" for item in scene.objects]
+    if len(phrases) == 2:
+        return f"{phrases[0]} {scene.place} {phrases[1]}"
+    return f"{phrases[0]} {POSITION_WORDS[scene.place][0]}"
 
 
 def caption(random, scene):
-    """One way to say it."""
-    text = _choose(random, OPENINGS) + _object(random, scene.objects[0])
-    if len(scene.objects) == 1:
-        place = _choose(random, POSITION_WORDS[scene.place])
-        text = f"{place}, {text}" if random.random() < 0.2 else f"{text} {place}"
-    else:
-        text += f" {_choose(random, RELATION_WORDS[scene.place])} {_object(random, scene.objects[1])}"
-    if random.random() < 0.5:
-        background = _choose(random, PATTERN_WORDS[scene.pattern]).format(scene.tone)
-        text += f" on {_article(background)}"
-    return text
+    """One way to say it, the text alone."""
+    return describe(random, scene).text
 
 
-def attributes(scene):
-    """What the text encoders first learn to read out of a caption: one number for each question.
+def _phrases(words):
+    """The words of a table, each with what it stands for, the longest first."""
+    pairs = [(word, key) for key, several in words.items() for word in set(several)]
+    return sorted(pairs, key=lambda pair: (-len(pair[0]), pair[0]))
 
-    0 stands for "no second object"; size and background are left out, since captions may not say them.
+
+def _first(words, text):
+    """What the first of a table's words that is in the text stands for, or None."""
+    return next((key for word, key in _phrases(words) if re.search(rf"\b{re.escape(word)}\b", text)), None)
+
+
+def read(text):
+    """The scene that a prompt of these words asks for, and which of what may be left out it says; None where it is no
+    such prompt. Sizes, tone and pattern that it does not say are any."""
+    text = text.lower()
+    tone = next((name for name in TONES if re.search(rf"\b{name}\b", text)), None)
+    behind = {key: [words.format(tone) for words in PATTERN_WORDS[key]] for key in PATTERNS} if tone else TONELESS_WORDS
+    pattern = _first(behind, text)
+    shapes = dict(_phrases(SHAPE_WORDS))
+    found = list(re.finditer("({}) ({})".format("|".join(COLOURS), "|".join(shapes)), text))
+    if not 1 <= len(found) <= 2 or (tone and not pattern):
+        return None
+    sizes = [_first(SIZE_WORDS, text[max(0, match.start() - 13):match.start()]) for match in found]
+    rest = text[found[0].end():found[-1].start()] if len(found) == 2 else text
+    place = _first(RELATION_WORDS if len(found) == 2 else POSITION_WORDS, rest)
+    if len(found) == 2 and not place:
+        first, second = (_first(POSITION_WORDS, part) for part in (rest, text[found[1].end():]))
+        place = next((key for key, slots in SLOTS_OF.items() if slots == (first, second)), None)
+        if not place and not first and not second and any(word in rest for word in LOOSE_WORDS):
+            place = "left of"
+    elif not place:
+        place = "centre"
+    if not place:
+        return None
+    spots = [POSITIONS[slot] for slot in SLOTS_OF[place]]
+    objects = tuple(Object(shapes[match[2]], match[1], size or "medium", float(x), float(y), RADII[size or "medium"])
+                    for match, size, (x, y) in zip(found, sizes, spots))
+    scene = Scene(objects, place, tone or "grey", pattern or "plain", False)
+    return scene, Caption(text, tuple(size is not None for size in sizes), tone is not None, pattern is not None)
+
+
+def attributes(scene, said):
+    """What the text encoders learn to read out of a caption: one number for each question.
+
+    Of each place in the picture: shape, colour and size of what is there, so that whose colour is whose and who is where
+    is worked out from the words, and the UNet only has to look up what belongs to a place. Then the background's tone and
+    pattern. 0 stands for "nothing there" or "not said".
     """
-    looks = [1 + SHAPES.index(o.shape) for o in scene.objects] + [1 + list(COLOURS).index(o.colour)
-                                                                 for o in scene.objects]
-    if len(scene.objects) == 1:
-        looks = [looks[0], 0, looks[1], 0]
-    places = ("left", "right", "top", "bottom", "centre", "left of", "right of", "above", "below")
-    return [*looks, places.index(scene.place)]
+    answers = []
+    slots = SLOTS_OF[scene.place]
+    for slot in SLOTS:
+        if slot in slots:
+            i = slots.index(slot)
+            item = scene.objects[i]
+            size = 1 + list(RADII).index(item.size) if said.sizes[i] else 0
+            answers += [1 + SHAPES.index(item.shape), 1 + list(COLOURS).index(item.colour), size]
+        else:
+            answers += [0, 0, 0]
+    answers.append(1 + list(TONES).index(scene.tone) if said.tone else 0)
+    answers.append(1 + PATTERNS.index(scene.pattern) if said.pattern else 0)
+    return answers
 
 
-QUESTIONS = (1 + len(SHAPES), 1 + len(SHAPES), 1 + len(COLOURS), 1 + len(COLOURS), 9)
+QUESTIONS = (1 + len(SHAPES), 1 + len(COLOURS), 1 + len(RADII)) * len(SLOTS) + (1 + len(TONES), 1 + len(PATTERNS))
 
 
 # ---- vocabulary ----

@@ -2,8 +2,9 @@
 
     cards.py [--state out/demo-models] [--models models]
 
-The figures come from STATE/STAGE.pt and STATE/MODEL.scores.json (evaluate.py --json); one that is not there yet is said
-to be missing, never guessed.
+The figures come from STATE/STAGE.pt and STATE/MODEL.scores.json and MODEL.examples.json (evaluate.py --json); one that is not
+there yet is said to be missing, never guessed. A stage whose result was restored from a checkpoint keeps the line that the
+page has.
 """
 import argparse
 import json
@@ -11,6 +12,7 @@ import os
 
 import torch
 
+import judge
 import scenes
 
 HEAD = """# The demo models
@@ -21,32 +23,43 @@ this folder: CC0 1.0, https://creativecommons.org/publicdomain/zero/1.0/.
 
     build/darkroom generate -m models/demo-sd15.safetensors -p "a yellow star above a purple ring" -o first.png
 
-They know {shapes} in {colours}; small, medium or large; on the left or right, at the top or bottom, in the centre, or one
-left of, right of, above or below another; on a plain, gradient or striped {tones} background. Nothing else, and 128x128
-only.
+They know {shapes} in {colours}; small, medium or large (of two objects each small or medium); on the left or right, at the top
+or bottom, in the centre, which is also what a prompt without a place means, or one left of, right of, above or below
+another ("and" is left of); on a plain, gradient or striped {tones} background. Size and background may be left out, and are any
+then. Nothing else, and 128x128 only. Each file states this size, 20 steps, cfg 4 and the sampler dpmpp-2m as its defaults.
 
 **Data.** Scenes drawn at random by `scenes.py`, rendered with anti-aliasing, said in words by `captions.py`: no picture and
 no text of anybody else's. Of the combinations of attributes (shape, colour and place of a single object; shapes and colours
-of two) one in {held_out}, chosen by a digest, is never trained on.
+of two) one in {held_out}, chosen by a digest, is never trained on. The judge sees held-out combinations alone, said in every
+form from "a green star" up, and looks at each thing that a prompt says; "all" is how many pictures have nothing wrong. The
+last table has the prompts that this project's documentation shows, which are not held out.
 """
 
 CARDS = (
     ("demo-sd15", "SD1.5 layout: one text encoder, 1x1 kernels around its transformers, noise prediction.",
-     ("vae-sd15", "text-sd15", "sd15", "sd15-pairs")),
+     ("vae-sd15", "text-sd15", "sd15", "sd15-pairs", "sd15-prompts")),
     ("demo-sdxl", "SDXL layout: two text encoders, pooled vector, sizes and crop that steer, matrices around its transformers, "
      "noise prediction. Its VAE has a latent space of its own, and its UNet started from demo-sd15's. A crop (`--crop X,Y`) moves "
      "the scene, a smaller original (`--original-size 72x72`) makes a single object larger.",
-     ("vae-sdxl", "text-sdxl", "sdxl", "sdxl-pairs", "sdxl-sizes")),
+     ("vae-sdxl", "text-sdxl", "text-sdxl-more", "sdxl", "sdxl-pairs", "sdxl-sizes", "sdxl-prompts")),
     ("demo-sdxl-vae", "A VAE for demo-sdxl, in the same latent space: its decoder prints a thin white frame of 4 pixels, so that "
      "which VAE ran can be seen.", ("vae-sdxl-frame",)),
 )
 
 
-def stage_line(state, stage):
-    path = os.path.join(state, stage + ".pt")
+def kept_lines(path):
+    """The stages' lines of the page as it is."""
     if not os.path.exists(path):
-        return f"| `{stage}` | not trained yet | | |"
-    kept = torch.load(path, map_location="cpu")
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return {line.split("`")[1]: line.rstrip("\n") for line in file if line.startswith("| `")}
+
+
+def stage_line(state, stage, lines):
+    path = os.path.join(state, stage + ".pt")
+    kept = torch.load(path, map_location="cpu") if os.path.exists(path) else {}
+    if "steps" not in kept:
+        return lines.get(stage, f"| `{stage}` | not trained yet | | |")
     figure = ""
     if "psnr" in kept:
         figure = f"{kept['psnr']:.1f} dB PSNR on held-out scenes; scale factor {kept['scale']:.5f}"
@@ -55,18 +68,23 @@ def stage_line(state, stage):
     return f"| `{stage}` | {kept['steps']} | {kept['loss']:.4f} | {figure} |"
 
 
-def score_lines(state, name):
-    path = os.path.join(state, name + ".scores.json")
+def table(path, first, parts):
+    """A table of evaluate.py's figures, with the command."""
     if not os.path.exists(path):
         return ["Not scored yet.", ""]
     with open(path, encoding="utf-8") as file:
         scores = json.load(file)
     lines = [f"    tools/demo_models/evaluate.py {scores['arguments']}", "",
-             "| held-out prompts with | pictures | colour right | shape right | position right |", "|---|---|---|---|---|"]
+             f"| {first} | pictures | " + " | ".join(parts) + " |", "|---" * (2 + len(parts)) + "|"]
     for row in scores["rows"]:
-        rates = " | ".join(f"{100 * row[part]:.1f} %" for part in ("colour", "shape", "position"))
+        rates = " | ".join("" if row[part] is None else f"{100 * row[part]:.1f} %" for part in parts)
         lines.append(f"| {row['name']} | {row['pictures']} | {rates} |")
     return [*lines, ""]
+
+
+def score_lines(state, name):
+    return [*table(os.path.join(state, name + ".scores.json"), "held-out prompts", (*judge.PARTS, "all")),
+            *table(os.path.join(state, name + ".examples.json"), "prompt", ("all",))]
 
 
 def main():
@@ -75,6 +93,7 @@ def main():
     parser.add_argument("--models", default="models")
     options = parser.parse_args()
 
+    lines_before = kept_lines(os.path.join(options.models, "README.md"))
     plural = [shape + ("es" if shape == "cross" else "s") for shape in scenes.SHAPES]
     lines = [HEAD.format(shapes=", ".join(plural), colours=", ".join(scenes.COLOURS), tones=", ".join(scenes.TONES),
                          held_out=scenes.HELD_OUT_IN)]
@@ -83,7 +102,7 @@ def main():
         size = f"{os.path.getsize(path) / 1e6:.1f} MB" if os.path.exists(path) else "not in this folder"
         lines += [f"## {name}.safetensors", "", f"{what} float16, {size}.", "",
                   "| stage | steps | last loss | result |", "|---|---|---|---|",
-                  *(stage_line(options.state, stage) for stage in stages), ""]
+                  *(stage_line(options.state, stage, lines_before) for stage in stages), ""]
         if name != "demo-sdxl-vae":
             lines += score_lines(options.state, name)
         lines += ["Loss curves: " + ", ".join(f"[{stage}](curves/{stage}.png)" for stage in stages) + ".", ""]

@@ -1,6 +1,6 @@
 """Write a stage's result as a checkpoint in the original single-file layout: float16 safetensors.
 
-    export.py --state STATE sd15-pairs|sdxl-sizes|vae-sdxl-frame FILE
+    export.py --state STATE sd15-prompts|sdxl-prompts|vae-sdxl-frame FILE
 
 Kernels that were trained small are written as the full ones that the layout has. Head counts and the scale factor are
 metadata, since widths as small as these do not follow the families' rules; so are the size, steps, cfg and sampler with

@@ -239,7 +239,7 @@ class ClipText(nn.Module):
 
     def states(self, ids):
         """The embedded tokens and the state after each layer."""
-        states = [self.embeddings.token_embedding(ids) + self.embeddings.position_embedding.weight]
+        states = [self.embeddings.token_embedding(ids) + self.embeddings.position_embedding.weight[:ids.shape[1]]]
         for layer in self.encoder.layers:
             states.append(layer(states[-1]))
         return states
@@ -298,7 +298,7 @@ class OpenClipText(nn.Module):
         self.ln_final = nn.LayerNorm(width)
 
     def states(self, ids):
-        states = [self.token_embedding(ids) + self.positional_embedding]
+        states = [self.token_embedding(ids) + self.positional_embedding[:ids.shape[1]]]
         for layer in self.transformer.resblocks:
             states.append(layer(states[-1]))
         return states

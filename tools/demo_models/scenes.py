@@ -96,13 +96,16 @@ def _draw(random, objects):
         place, str(random.choice(list(TONES))), str(random.choice(PATTERNS)), bool(random.integers(2)))
 
 
-def draw(random, held_out=False, pairs=0.5):
-    """A random scene; `held_out` says from which side of the split, `pairs` how often it has two objects."""
+def draw(random, held_out=False, pairs=0.5, centred=None):
+    """A random scene; `held_out` says from which side of the split, `pairs` how often it has two objects, `centred` how often
+    a single one is in the centre (None: as often as elsewhere)."""
     objects = 2 if random.random() < pairs else 1
+    in_centre = None if centred is None or objects == 2 else bool(random.random() < centred)
     while True:
         scene = _draw(random, objects)
         looks = {(o.shape, o.colour) for o in scene.objects}
-        if len(looks) == objects and is_held_out(scene.objects, scene.place) == held_out:
+        if (len(looks) == objects and is_held_out(scene.objects, scene.place) == held_out
+                and in_centre in (None, scene.place == "centre")):
             return scene
 
 

@@ -260,7 +260,7 @@ class TextStage(Stage):
     After this they are kept as they are: the UNet learns to look at what they say.
     """
 
-    batch, steps, rate = 64, 1500, 2e-3
+    batch, steps, rate = 64, 2000, 2e-3
     sdxl = False
 
     def __init__(self, options):
@@ -276,13 +276,20 @@ class TextStage(Stage):
 
     def read(self, model, random, held_out=False):
         """The states that readers see for a batch of captions, by reader, and the answers that they should give."""
-        drawn = [scenes.draw(random, held_out) for _ in range(self.batch)]
-        context, pooled, ends = encode(model, self.vocabulary, [captions.caption(random, scene) for scene in drawn])
-        answers = torch.tensor([captions.attributes(scene) for scene in drawn], device=DEVICE)
+        drawn = [scenes.draw(random, held_out, centred=0.3) for _ in range(self.batch)]
+        said = [captions.describe(random, scene) for scene in drawn]
+        return self.read_captions(model, drawn, said, random, held_out)[:2]
+
+    def read_captions(self, model, drawn, said, random, held_out=False):
+        """The same for these; and the whole context, and where each caption ends in it."""
+        # What is after the longest caption changes nothing before it, so most batches are cut there: half the time.
+        most = captions.TOKENS if held_out or random.random() < 0.25 else None
+        context, pooled, ends = encode(model, self.vocabulary, [caption.text for caption in said], most)
+        answers = torch.tensor([captions.attributes(*both) for both in zip(drawn, said)], device=DEVICE)
         rows = torch.arange(len(drawn), device=DEVICE)
-        after = torch.tensor([int(random.integers(end, captions.TOKENS)) for end in ends.tolist()], device=DEVICE)
+        after = torch.tensor([int(random.integers(end, context.shape[1])) for end in ends.tolist()], device=DEVICE)
         states = [("readers", context[rows, ends]), ("readers", context[rows, after])]
-        return states + ([("pooled_readers", pooled)] if self.sdxl else []), answers
+        return states + ([("pooled_readers", pooled)] if self.sdxl else []), answers, context, ends
 
     def loss(self, model, step, random):
         states, answers = self.read(model, random)
@@ -300,8 +307,57 @@ class TextStage(Stage):
 
 
 class SdxlTextStage(TextStage):
-    steps = 500  # the first family's were right after 400
+    steps = 1300
     sdxl = True
+
+
+class TextMoreStage(TextStage):
+    """Goes on from an encoder that a UNet has learned to look at, with captions of every form: what is new goes where its states
+    hardly vary, and where they do they stay, as they were for the plainest words for the scene. So the UNet begins with all
+    that it could do before.
+    """
+
+    before, steps, rate = "text-sd15", 900, 1.5e-3
+    kept_axes, keep = 36, 2.0  # of the states; the weight of their staying
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.teacher = make_texts(self.vocabulary, self.sdxl).to(DEVICE).eval()
+        for name, state in load_result(options, self.before)["text"].items():
+            self.teacher[name].load_state_dict(state)
+        random = self.random(0, 4)
+        with torch.no_grad():
+            drawn = [scenes.draw(random, centred=0.3) for _ in range(1000)]
+            states = encode(self.teacher, self.vocabulary, [captions.plainest(scene) for scene in drawn])[0][:, -1]
+        axes = torch.linalg.eigh(torch.cov(states.T)).eigenvectors[:, -self.kept_axes:]
+        self.axes, self.spread = axes, (states - states.mean(dim=0)).square().mean()
+
+    def make(self):
+        texts = super().make()
+        for name in ("text", "text2"):
+            if name in texts:
+                texts[name].load_state_dict(self.teacher[name].state_dict())
+        return texts
+
+    def off(self, state, kept):
+        return ((state - kept) @ self.axes).square().mean() / self.spread
+
+    def loss(self, model, step, random):
+        drawn = [scenes.draw(random, centred=0.3) for _ in range(self.batch)]
+        said = [captions.describe(random, scene) for scene in drawn]
+        states, answers, context, ends = self.read_captions(model, drawn, said, random)
+        with torch.no_grad():
+            same = encode(self.teacher, self.vocabulary, [caption.text for caption in said], context.shape[1])[0]
+            plain = encode(self.teacher, self.vocabulary, [captions.plainest(scene) for scene in drawn], None)[0][:, -1]
+        before = torch.arange(context.shape[1], device=DEVICE)[None, :] < ends[:, None]
+        stays = self.off(context[before], same[before])
+        stays = stays + sum(self.off(state, plain) for reader, state in states if reader == "readers")
+        return sum(model[reader].loss(state, answers) for reader, state in states) + self.keep * stays
+
+
+class SdxlTextMoreStage(TextMoreStage):
+    before, steps, sdxl = "text-sdxl", 700, True
+    kept_axes = 48
 
 
 def make_texts(vocabulary, sdxl):
@@ -312,13 +368,18 @@ def make_texts(vocabulary, sdxl):
     return texts
 
 
-def encode(texts, vocabulary, prompts):
-    """Context, pooled vector (None for SD1.5) and the place of each prompt's end, as each family takes them."""
+def encode(texts, vocabulary, prompts, most=captions.TOKENS):
+    """Context, pooled vector (None for SD1.5) and the place of each prompt's end, as each family takes them.
+
+    most: of the tokens; None: a few more than the longest prompt has.
+    """
     ids = torch.tensor([vocabulary.encode(prompt) for prompt in prompts], device=DEVICE)
     ends = (ids == vocabulary.ids[captions.END]).int().argmax(dim=1)
+    most = most or min(int(ends.max()) + 4, captions.TOKENS)
+    ids = ids[:, :most]
     if "text2" not in texts:
         return texts["text"](ids), None, ends
-    padded = torch.tensor([vocabulary.encode(prompt, pad=0) for prompt in prompts], device=DEVICE)
+    padded = torch.tensor([vocabulary.encode(prompt, pad=0) for prompt in prompts], device=DEVICE)[:, :most]
     first, second = texts["text"].states(ids), texts["text2"].states(padded)
     return torch.cat([first[-2], second[-2]], dim=2), texts["text2"].pooled(second[-1], ends), ends
 
@@ -339,6 +400,7 @@ class UnetStage(Stage):
     count = 6144              # scenes
     drop = 0.1                # of the captions, so that guidance has something to lead away from
     most_weight = 5.0         # min-SNR weighting (arXiv 2303.09556)
+    least_weight = 0.0        # of what the noise hides almost wholly
     family, vae, text = "sd15", "vae-sd15", "text-sd15"
     set = None  # of scenes; the family's
 
@@ -419,7 +481,7 @@ class UnetStage(Stage):
         noisy = (kept.sqrt() * clean + (1 - kept).sqrt() * noise).contiguous(memory_format=torch.channels_last)
         off = model(noisy, steps, context, vector) - noise
         ratio = kept / (1 - kept)
-        return (off.square() * (ratio.clamp(max=self.most_weight) / ratio)).mean()
+        return (off.square() * (ratio.clamp(min=self.least_weight, max=self.most_weight) / ratio)).mean()
 
     def result(self, model):
         kept = load_result(self.options, self.vae)
@@ -506,6 +568,28 @@ class SdxlPairsStage(PairsStage, SdxlUnetStage):
         return chosen
 
 
+PLAIN_SIZES = (scenes.SIDE, scenes.SIDE, 0, 0, scenes.SIDE, scenes.SIDE)
+SMALL_SIDES, CROPS = (72, 96), (8, 16, 24, 32, 40)
+LARGEST = 46.0  # radius
+
+
+def draw_with_sizes(random):
+    """A scene and sizes that say something of it: a crop, or a smaller original, in which a single object is larger."""
+    kind = random.choice(["small", "left", "top", "both"], p=[0.34, 0.26, 0.26, 0.14])
+    side = int(random.choice(SMALL_SIDES)) if kind == "small" else scenes.SIDE
+    left = int(random.choice(CROPS)) if kind in ("left", "both") else 0
+    top = int(random.choice(CROPS)) if kind in ("top", "both") else 0
+    scene = scenes.draw(random, pairs=0.0 if kind == "small" else 0.6)
+    grown = tuple(dataclasses.replace(item, radius=min(item.radius * scenes.SIDE / side, LARGEST))
+                  for item in scene.objects) if kind == "small" else scene.objects
+    return dataclasses.replace(scene, objects=grown), (side, side, top, left, scenes.SIDE, scenes.SIDE)
+
+
+def picture_with_sizes(drawn):
+    scene, (_, _, top, left, _, _) = drawn
+    return scenes.render(scene, left, top)
+
+
 class SdxlSizesStage(PairsStage, SdxlUnetStage):
     """Goes on with scenes of its own, of which most say something with their sizes, each for itself: cut off at the left alone,
     or at the top alone, or out of a smaller original, in which objects of the same pixels are larger than the frame has them.
@@ -516,22 +600,14 @@ class SdxlSizesStage(PairsStage, SdxlUnetStage):
 
     set, before = "sdxl-sizes", "sdxl-pairs"
     count, steps, pairs = 4096, 1800, 0.5
-    sides, crops = (72, 96), (8, 16, 24, 32, 40)
-    largest = 46.0  # radius
 
     def draw(self, random):
-        kind = random.choice(["plain", "small", "left", "top", "both"], p=[0.25, 0.25, 0.2, 0.2, 0.1])
-        side = int(random.choice(self.sides)) if kind == "small" else scenes.SIDE
-        left = int(random.choice(self.crops)) if kind in ("left", "both") else 0
-        top = int(random.choice(self.crops)) if kind in ("top", "both") else 0
-        scene = scenes.draw(random, pairs=0.0 if kind == "small" else 0.6)
-        grown = tuple(dataclasses.replace(item, radius=min(item.radius * scenes.SIDE / side, self.largest))
-                      for item in scene.objects) if kind == "small" else scene.objects
-        return dataclasses.replace(scene, objects=grown), (side, side, top, left, scenes.SIDE, scenes.SIDE)
+        if random.random() < 0.25:
+            return scenes.draw(random, pairs=0.6), PLAIN_SIZES
+        return draw_with_sizes(random)
 
     def picture(self, drawn):
-        scene, (_, _, top, left, _, _) = drawn
-        return scenes.render(scene, left, top)
+        return picture_with_sizes(drawn)
 
     def make(self):
         model = super().make()
@@ -542,16 +618,60 @@ class SdxlSizesStage(PairsStage, SdxlUnetStage):
         return model
 
 
+class PromptsStage(UnetStage):
+    """Goes on with captions of every form and scenes drawn evenly over them: half of them pairs, and of single objects many in
+    the centre, which is what a caption without a place means. More noise: what is where is decided there.
+
+    By then the text encoder says what belongs to each place, so that little is left to learn but looking it up.
+    """
+
+    set, before = "sd15-prompts", "sd15-pairs"
+    count, batch, steps, rate = 4096, 16, 2000, 8e-4
+    centred = 0.3  # of the single objects
+    text, least_weight = "text-sd15-more", 0.1
+
+    def draw(self, random):
+        return scenes.draw(random, centred=self.centred), None
+
+    def make(self):
+        model = make_unet(self.family)
+        model.load_state_dict(load_result(self.options, self.before)["model"])
+        return model
+
+    def place(self, even):
+        return even ** 0.7
+
+
+class SdxlPromptsStage(PromptsStage, SdxlUnetStage):
+    """The same, and half of the scenes with sizes of their own as in `sdxl-sizes`."""
+
+    set, before = "sdxl-prompts", "sdxl-sizes"
+    text = "text-sdxl-more"
+    steps, sized = 1500, 0.4
+
+    def draw(self, random):
+        if random.random() < self.sized:
+            return draw_with_sizes(random)
+        return scenes.draw(random, centred=self.centred), PLAIN_SIZES
+
+    def picture(self, drawn):
+        return picture_with_sizes(drawn)
+
+
 STAGES = {
     "vae-sd15": VaeStage,
     "text-sd15": TextStage,
+    "text-sd15-more": TextMoreStage,
     "sd15": UnetStage,
     "sd15-pairs": PairsStage,
+    "sd15-prompts": PromptsStage,
     "vae-sdxl": SdxlVaeStage,
     "text-sdxl": SdxlTextStage,
+    "text-sdxl-more": SdxlTextMoreStage,
     "sdxl": SdxlUnetStage,
     "sdxl-pairs": SdxlPairsStage,
     "sdxl-sizes": SdxlSizesStage,
+    "sdxl-prompts": SdxlPromptsStage,
     "vae-sdxl-frame": FrameVaeStage,
 }
 
