@@ -447,6 +447,7 @@ struct dr_models_options {
     /* "DIR", or "DIR:DIR" for several. NULL: DARKROOM_MODELS, the settings' model_dirs,
      * $XDG_DATA_HOME/darkroom/models. */
     const char *model_folders;
+    int32_t only_names; /* 1: what is given is a name or digest, not a path */
     const char *vae_folder, *pack_folder, *settings_path; /* as in dr_engine_options */
 };
 
@@ -1010,6 +1011,45 @@ DR_API void dr_inspection_free(struct dr_inspection *inspection);
 /* The generation parameters stored in a picture (A1111's text): malloc'ed, or NULL. */
 DR_API enum dr_code dr_read_parameters(const char *path, char **text,
                                        struct dr_error *err) DR_MUST_CHECK;
+
+/* What a picture's text says of how it was made. Numbers that it does not have are those of
+ * dr_generate_options_default, texts "". */
+struct dr_parameters {
+    char *prompt;
+    char *negative; /* NULL: none was given */
+    int32_t width, height, steps, clip_skip;
+    double cfg;
+    uint64_t seed;
+    char sampler[16], scheduler[16]; /* scheduler "": the sampler's own */
+    enum dr_prediction prediction;
+    enum dr_rng rng;
+    int32_t
+        image_to_image; /* it was made from another picture, which it does not contain */
+    double strength;
+    int32_t original_width, original_height, crop_left, crop_top, target_width,
+        target_height;
+    char model[256], model_hash[DR_DIGEST_CHARS], unet_digest[DR_DIGEST_CHARS];
+    char vae[256], vae_hash[DR_DIGEST_CHARS]; /* vae "none": the checkpoint's own */
+    char precision[16], version[64];          /* "bf16"; "darkroom 0.1.0" */
+    char unknown
+        [DR_TEXT_BYTES]; /* "" or names of what another program says: "Hires upscale, Lora hashes" */
+};
+/* text: dr_read_parameters'. Errors: DR_BAD_INPUT names what is wrong with it, DR_NOMEM. */
+DR_API enum dr_code dr_parse_parameters(const char *text,
+                                        struct dr_parameters *parameters,
+                                        struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_parameters_free(struct dr_parameters *parameters);
+enum {
+    DR_MAX_DIFFERENCES = 24
+};
+struct dr_difference {
+    const char *what; /* "model hash": static */
+    char was[128], is[128];
+};
+/* What of two pictures' parameters differs, into differences; returns how many. */
+DR_API size_t
+dr_parameters_compare(const struct dr_parameters *was, const struct dr_parameters *is,
+                      struct dr_difference differences[DR_MAX_DIFFERENCES]);
 
 enum dr_output_kind {
     DR_OUTPUT_ANY,      /* pictures or latents: what dr_engine_generate writes */

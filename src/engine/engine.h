@@ -13,6 +13,7 @@
  *     model_list.c     models by name, and which are there
  *     vae_list.c       which VAEs are there, and which choice means which
  *     pack_list.c      the folder of packs, for people
+ *     picture_text.c   what pictures say of how they were made
  *     job_handle.c     jobs as handles: made, cancelled, watched
  *     generate.c       jobs: a checked request (request.h) is planned, run, answered
  *     report.c         looking at memory; forecasts

@@ -66,36 +66,38 @@ static bool is_model(const char *path)
 
 /* The candidates of a name: those that match it best. */
 struct candidates {
-    const struct folder_entry *first;
+    char first[DR_PATH_BYTES];
     size_t count;
     char names[DR_TEXT_BYTES];
 };
 
-static void add_candidate(struct candidates *found, const struct folder_entry *entry)
+static void add_candidate(struct candidates *found, const char *path)
 {
     const size_t used = strlen(found->names);
-    if (found->first && path_is_same_file(found->first->path, entry->path)) return;
+    if (found->count && path_is_same_file(found->first, path)) return;
     if (found->count < MOST_NAMED)
         (void)snprintf(found->names + used, sizeof found->names - used, "%s%.150s",
-                       found->count ? ", " : "", entry->path);
+                       found->count ? ", " : "", path);
     else if (found->count == MOST_NAMED)
         (void)snprintf(found->names + used, sizeof found->names - used, ", ...");
-    if (!found->first) found->first = entry;
-    ++found->count;
+    if (!found->count++) (void)snprintf(found->first, sizeof found->first, "%s", path);
 }
 
-static struct candidates find_candidates(const struct search *search, const char *name,
-                                         bool only_models)
+static void find_candidates(const struct search *search, const char *name,
+                            bool only_models, struct candidates *out)
 {
-    struct candidates found[MODEL_NAME + 1] = {0};
+    struct candidates *const found = calloc(MODEL_NAME + 1, sizeof *found);
     const struct folder_entry *entry;
-    for (size_t i = 0; (entry = model_folder_at(&search->folder, i)) != NULL; ++i) {
+    *out = (struct candidates){0};
+    for (size_t i = 0; found && (entry = model_folder_at(&search->folder, i)) != NULL;
+         ++i) {
         const enum model_match match = model_folder_match(entry, name);
         if (match == MODEL_NO_MATCH || (only_models && !is_model(entry->path)))
             continue;
-        add_candidate(&found[match], entry);
+        add_candidate(&found[match], entry->path);
     }
-    return found[MODEL_NAME].count ? found[MODEL_NAME] : found[MODEL_PREFIX];
+    if (found) *out = found[MODEL_NAME].count ? found[MODEL_NAME] : found[MODEL_PREFIX];
+    free(found);
 }
 
 static bool is_digest(const char *name)
@@ -105,7 +107,7 @@ static bool is_digest(const char *name)
            strspn(name, "0123456789abcdef") == length;
 }
 
-/* Is one of the digests that were remembered of the file one that begins so? */
+/* Is one of the digests that were remembered of the file, as it is now, one that begins so? */
 static bool has_digest(const struct pack_store *store, const char *path,
                        const char *digits)
 {
@@ -113,43 +115,61 @@ static bool has_digest(const struct pack_store *store, const char *path,
     uint8_t digest[DIGEST_BYTES];
     char hex[DIGEST_HEX];
     bool has = false;
-    if (checkpoint_open(&checkpoint, path, NULL) == DR_OK)
+    if (checkpoint_open(&checkpoint, path, NULL) == DR_OK) {
+        const struct tensor_file *const file = &checkpoint.file;
         has = pack_store_recall(store, &checkpoint.components[ROLE_UNET], digest) &&
               strncmp(digest_hex(digest, hex), digits, strlen(digits)) == 0;
+        has |= file->shard_count == 1 &&
+               pack_store_recall_file(store, &file->shards[0], digest) &&
+               strncmp(digest_hex(digest, hex), digits, strlen(digits)) == 0;
+    }
     checkpoint_close(&checkpoint);
     return has;
 }
 
-static struct candidates find_by_digest(const struct search *search, const char *digits)
+/* Those that were used before, wherever they lie. */
+struct digest_search {
+    const struct search *search;
+    const char *digits;
+    struct candidates *found;
+};
+
+static void add_used(void *cookie, const char *path)
 {
-    struct candidates found = {0};
-    const struct folder_entry *entry;
-    if (!is_digest(digits)) return found;
-    for (size_t i = 0; (entry = model_folder_at(&search->folder, i)) != NULL; ++i)
-        if (has_digest(&search->store, entry->path, digits))
-            add_candidate(&found, entry);
-    return found;
+    const struct digest_search *const by = cookie;
+    if (by->found->count == 0 && has_digest(&by->search->store, path, by->digits))
+        add_candidate(by->found, path);
 }
 
-static enum dr_code choose(const struct search *search, const char *name,
-                           char path[static DR_PATH_BYTES], struct dr_error *err)
+/* Files of one digest are the same: the first will do. */
+static void find_by_digest(const struct search *search, const char *digits,
+                           struct candidates *found)
+{
+    const struct folder_entry *entry;
+    if (!is_digest(digits)) return;
+    for (size_t i = 0;
+         !found->count && (entry = model_folder_at(&search->folder, i)) != NULL; ++i)
+        if (has_digest(&search->store, entry->path, digits))
+            add_candidate(found, entry->path);
+    if (found->count) return;
+    struct digest_search by = {search, digits, found};
+    pack_store_visit_origins(&search->store, digits, add_used, &by);
+}
+
+static enum dr_code say_choice(const struct search *search, const char *name,
+                               const struct candidates *found,
+                               char path[static DR_PATH_BYTES], struct dr_error *err)
 {
     char where[DR_TEXT_BYTES];
-    struct candidates found = find_candidates(search, name, false);
-    if (found.count > 1) { /* a VAE beside it has the same beginning */
-        const struct candidates models = find_candidates(search, name, true);
-        if (models.count) found = models;
-    }
-    if (found.count == 0) found = find_by_digest(search, name);
-    if (found.count == 1) {
-        (void)snprintf(path, DR_PATH_BYTES, "%s", found.first->path);
+    if (found->count == 1) {
+        (void)snprintf(path, DR_PATH_BYTES, "%s", found->first);
         return DR_OK;
     }
-    if (found.count > 1)
+    if (found->count > 1)
         return error_set(err, DR_BAD_INPUT,
                          "\"%.100s\" means %zu models: %s; give more of the name, or "
                          "the path",
-                         name, found.count, found.names);
+                         name, found->count, found->names);
     return error_set(err, DR_NOT_FOUND,
                      "there is no model \"%.200s\": no file here has this path, and no "
                      "model in %.450s has this name, beginning or digest; darkroom "
@@ -157,8 +177,26 @@ static enum dr_code choose(const struct search *search, const char *name,
                      name, model_folder_describe(&search->folder, where));
 }
 
+static enum dr_code choose(const struct search *search, const char *name,
+                           char path[static DR_PATH_BYTES], struct dr_error *err)
+{
+    struct candidates *const found = calloc(2, sizeof *found);
+    if (!found) return error_set(err, DR_NOMEM, "no memory for the list of models");
+    find_candidates(search, name, false, found);
+    if (found->count > 1) { /* a VAE beside it has the same beginning */
+        find_candidates(search, name, true, &found[1]);
+        if (found[1].count) *found = found[1];
+    }
+    if (found->count == 0) find_by_digest(search, name, found);
+    const enum dr_code code = say_choice(search, name, found, path, err);
+    free(found);
+    return code;
+}
+
+/* A path comes first, where it may be one. */
 static enum dr_code find(const struct search *search, const char *given,
-                         char path[static DR_PATH_BYTES], struct dr_error *err)
+                         bool may_be_path, char path[static DR_PATH_BYTES],
+                         struct dr_error *err)
 {
     const char *const name = given && *given ? given : search->settings.model;
     if (!*name)
@@ -168,7 +206,7 @@ static enum dr_code find(const struct search *search, const char *given,
     if (strlen(name) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT, "the model's path is longer than %d bytes",
                          DR_PATH_BYTES - 1);
-    if (!strchr(name, '/') && !path_is_taken(name))
+    if (!may_be_path || (!strchr(name, '/') && !path_is_taken(name)))
         return choose(search, name, path, err);
     (void)snprintf(path, DR_PATH_BYTES, "%s", name);
     return DR_OK;
@@ -180,7 +218,8 @@ enum dr_code dr_find_model(const char *name, const struct dr_models_options *opt
     struct search *search = NULL;
     path[0] = '\0';
     enum dr_code code = search_open(&search, options, err);
-    if (code == DR_OK) code = find(search, name, path, err);
+    if (code == DR_OK)
+        code = find(search, name, !options || !options->only_names, path, err);
     search_close(search);
     return code;
 }

@@ -329,11 +329,6 @@ void dr_forecast_free(struct dr_forecast *forecast)
 
 /* ---- small services ---------------------------------------------------------------------- */
 
-enum dr_code dr_read_parameters(const char *path, char **text, struct dr_error *err)
-{
-    return image_read_parameters(path, text, err);
-}
-
 /* Digits that are too large a number, before what may follow a number. */
 static bool is_size_but_for_its_number(const char *text)
 {

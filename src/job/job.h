@@ -75,6 +75,7 @@ struct job_request {
     bool output_is_latent;
     const char *latent_input;      /* JOB_DECODE: path */
     const char *prompt, *negative; /* JOB_GENERATE: never NULL */
+    bool has_negative;             /* one was given, "" or not */
     double strength;
     int32_t bits, quality;
     bool profile;                /* time each operator of the networks */

@@ -1,6 +1,7 @@
 #include "job/parameters.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Names by which A1111 and its clients know samplers and schedules. */
@@ -20,6 +21,16 @@ static const char *const schedule_labels[SCHEDULE_COUNT] = {
     [SCHEDULE_SGM_UNIFORM] = "SGM Uniform", [SCHEDULE_LEADING] = "Leading",
     [SCHEDULE_TRAILING] = "Trailing",       [SCHEDULE_LCM] = "LCM",
 };
+
+const char *parameters_sampler_label(enum sampler_kind kind)
+{
+    return sampler_labels[kind];
+}
+
+const char *parameters_schedule_label(enum schedule_kind kind)
+{
+    return schedule_labels[kind];
+}
 
 /* snprintf that continues: used grows by what the whole would take. */
 struct appender {
@@ -54,24 +65,40 @@ static void append_value(struct appender *out, const char *value)
     APPEND(out, "\"");
 }
 
+/* The shortest text that means the same float: a picture is made again from it. */
+static void append_real(struct appender *out, double value)
+{
+    char text[40];
+    for (int digits = 6; digits <= 9; ++digits) {
+        (void)snprintf(text, sizeof text, "%.*g", digits, value);
+        if ((float)strtod(text, NULL) == (float)value) break;
+    }
+    APPEND(out, "%s", text);
+}
+
 size_t parameters_format(const struct parameters *parameters, char *text,
                          size_t text_bytes)
 {
     struct appender out = {text, text_bytes, 0};
     const struct parameters *const p = parameters;
     APPEND(&out, "%s\n", p->prompt);
-    if (p->negative[0]) APPEND(&out, "Negative prompt: %s\n", p->negative);
+    if (p->negative[0] || p->has_empty_negative)
+        APPEND(&out, "Negative prompt: %s\n", p->negative);
     APPEND(&out,
-           "Steps: %d, Sampler: %s, Schedule type: %s, CFG scale: %g, Seed: %llu, ",
-           (int)p->steps, sampler_labels[p->sampler], schedule_labels[p->schedule],
-           p->cfg, (unsigned long long)p->seed);
+           "Steps: %d, Sampler: %s, Schedule type: %s, CFG scale: ", (int)p->steps,
+           sampler_labels[p->sampler], schedule_labels[p->schedule]);
+    append_real(&out, p->cfg);
+    APPEND(&out, ", Seed: %llu, ", (unsigned long long)p->seed);
     APPEND(&out, "Size: %dx%d, ", (int)p->width, (int)p->height);
     if (p->model_hash[0]) APPEND(&out, "Model hash: %.10s, ", p->model_hash);
     APPEND(&out, "Model: ");
     append_value(&out, p->model_name);
     APPEND(&out, ", VAE hash: %.10s, VAE: ", p->vae_digest);
     append_value(&out, p->vae_name);
-    if (p->image_to_image) APPEND(&out, ", Denoising strength: %g", p->strength);
+    if (p->image_to_image) {
+        APPEND(&out, ", Denoising strength: ");
+        append_real(&out, p->strength);
+    }
     if (p->clip_skip > 1) APPEND(&out, ", Clip skip: %d", (int)p->clip_skip);
     if (p->prediction == PREDICTION_V) APPEND(&out, ", Prediction: v");
     if (p->sizes)

@@ -13,6 +13,7 @@
 #ifndef JOB_PARAMETERS_H
 #define JOB_PARAMETERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "darkroom/darkroom.h"
@@ -21,6 +22,7 @@
 
 struct parameters {
     const char *prompt, *negative; /* negative may be "" */
+    bool has_empty_negative;       /* "" is not the same as none: SDXL encodes it */
     int32_t steps, width, height, clip_skip;
     enum sampler_kind sampler;
     enum schedule_kind schedule;
@@ -42,5 +44,15 @@ struct parameters {
  * the end (as snprintf does). */
 size_t parameters_format(const struct parameters *parameters, char *text,
                          size_t text_bytes);
+
+/* The names by which A1111 knows them. */
+const char *parameters_sampler_label(enum sampler_kind kind);
+const char *parameters_schedule_label(enum schedule_kind kind);
+
+/* Read such a text, also one of another program. The line that begins with "Steps: " comes last; the prompt and the
+ * negative prompt before it may have several lines. What this program does not know is named in `unknown`. Errors:
+ * DR_BAD_INPUT names what is wrong; DR_NOMEM. On error nothing is left to free. */
+enum dr_code parameters_parse(struct dr_parameters *parameters, const char *text,
+                              struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -86,6 +86,8 @@ static char *parameters_text(const struct job *job, int32_t idx,
     const struct parameters parameters = {
         .prompt = want->prompt,
         .negative = want->negative,
+        .has_empty_negative = pipeline->checkpoint.family == FAMILY_SDXL &&
+                              want->has_negative && !want->negative[0],
         .steps = want->sampler.steps,
         .width = want->width,
         .height = want->height,

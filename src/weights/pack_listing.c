@@ -241,6 +241,43 @@ static bool is_outdated(const char *path)
            status.st_mtime + (time_t)ORIGIN_DAYS * 24 * 3600 < time(NULL);
 }
 
+/* ---- origins ---- */
+
+/* The path in a record, zero-terminated within text; NULL: it is of another digest, or of another component. */
+static const char *path_in_record(char *text, const char *digits)
+{
+    static const char *const kinds[] = {"file of ", "unet of "};
+    char *const line = strchr(text, '\n');
+    if (!line || strncmp(text, digits, strlen(digits)) != 0) return NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i) {
+        char *const path = line + 1 + strlen(kinds[i]);
+        if (strncmp(line + 1, kinds[i], strlen(kinds[i])) != 0) continue;
+        path[strcspn(path, "\n")] = '\0';
+        return path;
+    }
+    return NULL;
+}
+
+void pack_store_visit_origins(const struct pack_store *store, const char *digits,
+                              void (*visit)(void *cookie, const char *path),
+                              void *cookie)
+{
+    DIR *const folder = pack_store_is_on(store) ? opendir(store->folder) : NULL;
+    if (!folder) return;
+    for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+        char path[PACK_PATH_BYTES], text[1024];
+        if (!has_end(entry->d_name, ".origin")) continue;
+        (void)snprintf(path, sizeof path, "%s/%.63s", store->folder, entry->d_name);
+        FILE *const file = fopen(path, "re");
+        if (!file) continue;
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        (void)fclose(file);
+        const char *const found = path_in_record(text, digits);
+        if (found) visit(cookie, found);
+    }
+    (void)closedir(folder);
+}
+
 /* Marks without a pack, records that were not finished, old origins. What is missing is found again
  * by reading. */
 void pack_store_remove_orphans(const struct pack_store *store, bool all_origins)

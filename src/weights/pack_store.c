@@ -294,8 +294,10 @@ void pack_store_remember(const struct pack_store *store,
     for (size_t i = 0; i < index->file->shard_count; ++i)
         if (!is_settled(index->file->shards[i].identity.changed_ns)) return;
     origin_name(index, NULL, name);
-    (void)snprintf(text, sizeof text, "%s\n%s of %.300s\n", digest_hex(digest, hex),
-                   component_role_name(index->role), index->file->path);
+    char *const whole = realpath(index->file->path, NULL);
+    (void)snprintf(text, sizeof text, "%s\n%s of %.420s\n", digest_hex(digest, hex),
+                   component_role_name(index->role), whole ? whole : index->file->path);
+    free(whole);
     (void)write_record(store, name, ORIGIN_END, text);
 }
 
@@ -306,8 +308,10 @@ void pack_store_remember_file(const struct pack_store *store,
     char name[PACK_NAME_BYTES], hex[DIGEST_HEX], text[RECORD_BYTES];
     if (!pack_store_is_on(store) || !is_settled(file->identity.changed_ns)) return;
     file_name(file, name);
-    (void)snprintf(text, sizeof text, "%s\nfile %.300s\n", digest_hex(digest, hex),
-                   file->path);
+    char *const whole = realpath(file->path, NULL);
+    (void)snprintf(text, sizeof text, "%s\nfile of %.420s\n", digest_hex(digest, hex),
+                   whole ? whole : file->path);
+    free(whole);
     (void)write_record(store, name, ORIGIN_END, text);
 }
 

@@ -161,6 +161,12 @@ enum dr_code pack_store_verify(const struct pack_store *store,
                                const struct component_progress *progress,
                                struct dr_error *err) DR_MUST_CHECK;
 
+/* The paths that were noted for files, or for their UNets, whose digest begins with these digits. They may be gone, or
+ * be other files by now: pack_store_recall and _recall_file tell. */
+void pack_store_visit_origins(const struct pack_store *store, const char *digits,
+                              void (*visit)(void *cookie, const char *path),
+                              void *cookie);
+
 /* The pack of this path is gone: so is what was recorded of it. */
 void pack_store_forget(const char *pack_path);
 

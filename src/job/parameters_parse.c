@@ -1,0 +1,362 @@
+/* The reader of a picture's text: parameters.h. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "job/parameters.h"
+
+enum {
+    VALUE_BYTES = 1024
+};
+
+/* ---- one field --------------------------------------------------------------------------- */
+
+static enum dr_code refuse(const char *key, const char *value, const char *takes,
+                           struct dr_error *err)
+{
+    return error_set(err, DR_BAD_INPUT,
+                     "the parameters have %.60s \"%.100s\"; it takes %s", key, value,
+                     takes);
+}
+
+static bool parse_whole(const char *text, int64_t low, int64_t high, int32_t *out)
+{
+    char *end;
+    errno = 0;
+    const long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || value < low || value > high) return false;
+    *out = (int32_t)value;
+    return true;
+}
+
+static bool parse_real(const char *text, double *out)
+{
+    char *end;
+    const double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value)) return false;
+    *out = value;
+    return true;
+}
+
+static bool parse_seed(const char *text, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    if (*text < '0' || *text > '9') return false;
+    const unsigned long long value = strtoull(text, &end, 10);
+    if (*end || errno) return false;
+    *out = value;
+    return true;
+}
+
+/* "512x768" */
+static bool parse_size(const char *text, int32_t *width, int32_t *height)
+{
+    char first[16];
+    const size_t length = strcspn(text, "x");
+    if (text[length] != 'x' || length >= sizeof first) return false;
+    memcpy(first, text, length);
+    first[length] = '\0';
+    return parse_whole(first, 0, INT32_MAX, width) &&
+           parse_whole(text + length + 1, 0, INT32_MAX, height);
+}
+
+static bool find_sampler(const char *label, size_t length, struct dr_parameters *p)
+{
+    for (int i = 0; i < SAMPLER_COUNT; ++i) {
+        const char *const ours = parameters_sampler_label((enum sampler_kind)i);
+        if (strlen(ours) != length || strncmp(ours, label, length) != 0) continue;
+        (void)snprintf(p->sampler, sizeof p->sampler, "%s",
+                       sampler_name((enum sampler_kind)i));
+        return true;
+    }
+    return false;
+}
+
+/* "" for Automatic. */
+static bool find_schedule(const char *label, struct dr_parameters *p)
+{
+    for (int i = 0; i < SCHEDULE_COUNT; ++i) {
+        const enum schedule_kind kind = (enum schedule_kind)i;
+        if (strcmp(parameters_schedule_label(kind), label) != 0) continue;
+        (void)snprintf(p->scheduler, sizeof p->scheduler, "%s",
+                       kind == SCHEDULE_DEFAULT ? "" : schedule_name(kind));
+        return true;
+    }
+    return false;
+}
+
+/* Older texts have both in one: "DPM++ 2M Karras". */
+static bool take_sampler(const char *label, struct dr_parameters *p)
+{
+    if (find_sampler(label, strlen(label), p)) return true;
+    const char *const space = strrchr(label, ' ');
+    return space && find_schedule(space + 1, p) &&
+           find_sampler(label, (size_t)(space - label), p);
+}
+
+/* A text where there is room for it, cut where there is not. */
+#define TAKE_TEXT(field, value) (void)snprintf(field, sizeof(field), "%s", value)
+
+static enum dr_code take_text(struct dr_parameters *p, const char *key,
+                              const char *value)
+{
+    if (strcmp(key, "Model hash") == 0)
+        TAKE_TEXT(p->model_hash, value);
+    else if (strcmp(key, "Model") == 0)
+        TAKE_TEXT(p->model, value);
+    else if (strcmp(key, "Unet digest") == 0)
+        TAKE_TEXT(p->unet_digest, value);
+    else if (strcmp(key, "VAE hash") == 0)
+        TAKE_TEXT(p->vae_hash, value);
+    else if (strcmp(key, "VAE") == 0)
+        TAKE_TEXT(p->vae, strcmp(value, "built-in") == 0 ? "none" : value);
+    else if (strcmp(key, "Precision") == 0)
+        TAKE_TEXT(p->precision, value);
+    else if (strcmp(key, "Version") == 0)
+        TAKE_TEXT(p->version, value);
+    else
+        return DR_NOT_FOUND;
+    return DR_OK;
+}
+
+static enum dr_code take_size_field(struct dr_parameters *p, const char *key,
+                                    const char *value, struct dr_error *err)
+{
+    bool is_taken = true;
+    if (strcmp(key, "Size") == 0)
+        is_taken = parse_size(value, &p->width, &p->height);
+    else if (strcmp(key, "Original size") == 0)
+        is_taken = parse_size(value, &p->original_width, &p->original_height);
+    else if (strcmp(key, "Target size") == 0)
+        is_taken = parse_size(value, &p->target_width, &p->target_height);
+    else if (strcmp(key, "Crop left") == 0)
+        is_taken = parse_whole(value, 0, INT32_MAX, &p->crop_left);
+    else if (strcmp(key, "Crop top") == 0)
+        is_taken = parse_whole(value, 0, INT32_MAX, &p->crop_top);
+    else
+        return DR_NOT_FOUND;
+    return is_taken ? DR_OK : refuse(key, value, "sizes such as 512x768", err);
+}
+
+static enum dr_code take_number(struct dr_parameters *p, const char *key,
+                                const char *value, struct dr_error *err)
+{
+    if (strcmp(key, "Steps") == 0)
+        return parse_whole(value, 1, SAMPLER_MAX_STEPS, &p->steps)
+                   ? DR_OK
+                   : refuse(key, value, "1 to 1000", err);
+    if (strcmp(key, "CFG scale") == 0)
+        return parse_real(value, &p->cfg) ? DR_OK : refuse(key, value, "a number", err);
+    if (strcmp(key, "Seed") == 0)
+        return parse_seed(value, &p->seed) ? DR_OK
+                                           : refuse(key, value, "a whole number", err);
+    if (strcmp(key, "Clip skip") == 0)
+        return parse_whole(value, 1, 100, &p->clip_skip)
+                   ? DR_OK
+                   : refuse(key, value, "1 to 100", err);
+    if (strcmp(key, "Denoising strength") != 0) return DR_NOT_FOUND;
+    p->image_to_image = 1;
+    return parse_real(value, &p->strength) ? DR_OK
+                                           : refuse(key, value, "a number", err);
+}
+
+static enum dr_code take_choice(struct dr_parameters *p, const char *key,
+                                const char *value, struct dr_error *err)
+{
+    if (strcmp(key, "Sampler") == 0)
+        return take_sampler(value, p) ? DR_OK
+                                      : refuse(key, value,
+                                               "a sampler that darkroom has; give one "
+                                               "with --sampler",
+                                               err);
+    if (strcmp(key, "Schedule type") == 0)
+        return find_schedule(value, p) ? DR_OK
+                                       : refuse(key, value,
+                                                "a schedule that darkroom has; give "
+                                                "one with --scheduler",
+                                                err);
+    if (strcmp(key, "RNG") == 0) {
+        p->rng = strcmp(value, "CPU") == 0 ? DR_RNG_CPU : DR_RNG_CUDA;
+        return DR_OK;
+    }
+    if (strcmp(key, "Prediction") != 0) return DR_NOT_FOUND;
+    p->prediction = strcmp(value, "v") == 0 ? DR_PREDICTION_V : DR_PREDICTION_EPS;
+    return DR_OK;
+}
+
+static enum dr_code take_field(struct dr_parameters *p, const char *key,
+                               const char *value, struct dr_error *err)
+{
+    enum dr_code code = take_text(p, key, value);
+    if (code == DR_NOT_FOUND) code = take_number(p, key, value, err);
+    if (code == DR_NOT_FOUND) code = take_size_field(p, key, value, err);
+    if (code == DR_NOT_FOUND) code = take_choice(p, key, value, err);
+    if (code != DR_NOT_FOUND) return code;
+    const size_t used = strlen(p->unknown);
+    (void)snprintf(p->unknown + used, sizeof p->unknown - used, "%s%.60s",
+                   used ? ", " : "", key);
+    return DR_OK;
+}
+
+/* ---- the line of fields ------------------------------------------------------------------ */
+
+/* A character at the end of value, where there is room. */
+static void put(char value[static VALUE_BYTES], size_t *used, char c)
+{
+    if (*used + 1 < VALUE_BYTES) value[(*used)++] = c;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The four digits of \uXXXX, as UTF-8; what is no character alone becomes U+FFFD. */
+static const char *put_escaped(char value[static VALUE_BYTES], size_t *used,
+                               const char *text)
+{
+    unsigned code = 0;
+    for (int i = 0; i < 4; ++i) {
+        const int digit = hex_digit(text[i]);
+        if (digit < 0) return text + i;
+        code = code * 16 + (unsigned)digit;
+    }
+    if (code == 0 || (code >= 0xD800 && code < 0xE000)) code = 0xFFFD;
+    if (code < 0x80) {
+        put(value, used, (char)code);
+    } else if (code < 0x800) {
+        put(value, used, (char)(0xC0 | code >> 6));
+        put(value, used, (char)(0x80 | (code & 0x3F)));
+    } else {
+        put(value, used, (char)(0xE0 | code >> 12));
+        put(value, used, (char)(0x80 | (code >> 6 & 0x3F)));
+        put(value, used, (char)(0x80 | (code & 0x3F)));
+    }
+    return text + 4;
+}
+
+/* What stands in quotes, from after the first; returns where the rest begins. */
+static const char *take_quoted(const char *text, char value[static VALUE_BYTES])
+{
+    size_t used = 0;
+    while (*text && *text != '"') {
+        if (*text != '\\' || !text[1]) {
+            put(value, &used, *text++);
+            continue;
+        }
+        const char escaped = text[1];
+        text += 2;
+        if (escaped == 'u')
+            text = put_escaped(value, &used, text);
+        else
+            put(value, &used,
+                escaped == 'n'   ? '\n'
+                : escaped == 't' ? '\t'
+                : escaped == 'r' ? '\r'
+                                 : escaped);
+    }
+    value[used] = '\0';
+    return *text ? text + 1 : text;
+}
+
+/* Up to the next ", ". */
+static const char *take_plain(const char *text, char value[static VALUE_BYTES])
+{
+    const char *const end = strstr(text, ", ");
+    const size_t length = end ? (size_t)(end - text) : strlen(text);
+    (void)snprintf(value, VALUE_BYTES, "%.*s",
+                   (int)(length < VALUE_BYTES ? length : VALUE_BYTES - 1), text);
+    return text + length;
+}
+
+static enum dr_code take_fields(struct dr_parameters *p, const char *text,
+                                struct dr_error *err)
+{
+    char key[64], value[VALUE_BYTES];
+    enum dr_code code = DR_OK;
+    while (*text && code == DR_OK) {
+        const char *const colon = strstr(text, ": ");
+        if (!colon) break;
+        const size_t length = (size_t)(colon - text);
+        (void)snprintf(key, sizeof key, "%.*s",
+                       (int)(length < sizeof key ? length : sizeof key - 1), text);
+        text = colon + 2;
+        text = *text == '"' ? take_quoted(text + 1, value) : take_plain(text, value);
+        code = take_field(p, key, value, err);
+        text += strspn(text, ", ");
+    }
+    return code;
+}
+
+/* ---- the whole --------------------------------------------------------------------------- */
+
+static const char last_mark[] = "\nSteps: ", negative_mark[] = "\nNegative prompt: ";
+
+/* Where the last line of fields begins; NULL: there is none. A text may have nothing before it. */
+static const char *find_fields(const char *text)
+{
+    const char *found = NULL;
+    if (strncmp(text, last_mark + 1, strlen(last_mark) - 1) == 0) found = text;
+    for (const char *at = strstr(text, last_mark); at; at = strstr(at + 1, last_mark))
+        found = at + 1;
+    return found;
+}
+
+static char *copy(const char *text, const char *end)
+{
+    const size_t bytes = (size_t)(end - text);
+    char *const out = malloc(bytes + 1);
+    if (!out) return NULL;
+    memcpy(out, text, bytes);
+    out[bytes] = '\0';
+    return out;
+}
+
+static enum dr_code take_prompts(struct dr_parameters *p, const char *text,
+                                 const char *fields, struct dr_error *err)
+{
+    const char *const end =
+        fields > text ? fields - 1 : text; /* without the line break */
+    const char *negative = strstr(text, negative_mark);
+    if (negative && negative + strlen(negative_mark) > end) negative = NULL;
+    p->prompt = copy(text, negative ? negative : end);
+    if (negative) p->negative = copy(negative + strlen(negative_mark), end);
+    return p->prompt && (!negative || p->negative)
+               ? DR_OK
+               : error_set(err, DR_NOMEM, "no memory for a picture's parameters");
+}
+
+enum dr_code parameters_parse(struct dr_parameters *parameters, const char *text,
+                              struct dr_error *err)
+{
+    const char *const fields = find_fields(text);
+    *parameters = (struct dr_parameters){.clip_skip = 1,
+                                         .cfg = DR_CFG_DEFAULT,
+                                         .prediction = DR_PREDICTION_AUTO,
+                                         .rng = DR_RNG_CUDA};
+    if (!fields)
+        return error_set(err, DR_BAD_INPUT,
+                         "the text has no line with the parameters (\"Steps: ...\")");
+    enum dr_code code = take_fields(parameters, fields, err);
+    if (code == DR_OK) code = take_prompts(parameters, text, fields, err);
+    /* This program says it of all others. */
+    if (code == DR_OK && parameters->prediction == DR_PREDICTION_AUTO &&
+        strncmp(parameters->version, "darkroom", 8) == 0)
+        parameters->prediction = DR_PREDICTION_EPS;
+    if (code != DR_OK) dr_parameters_free(parameters);
+    return code;
+}
+
+void dr_parameters_free(struct dr_parameters *parameters)
+{
+    if (!parameters) return;
+    free(parameters->prompt);
+    free(parameters->negative);
+    *parameters = (struct dr_parameters){0};
+}
