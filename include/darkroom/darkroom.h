@@ -1031,6 +1031,7 @@ struct dr_parameters {
     char model[256], model_hash[DR_DIGEST_CHARS], unet_digest[DR_DIGEST_CHARS];
     char vae[256], vae_hash[DR_DIGEST_CHARS]; /* vae "none": the checkpoint's own */
     char precision[16], version[64];          /* "bf16"; "darkroom 0.1.0" */
+    int32_t bits;                             /* per channel of the file: 8 or 16 */
     char unknown
         [DR_TEXT_BYTES]; /* "" or names of what another program says: "Hires upscale, Lora hashes" */
 };
@@ -1038,6 +1039,9 @@ struct dr_parameters {
 DR_API enum dr_code dr_parse_parameters(const char *text,
                                         struct dr_parameters *parameters,
                                         struct dr_error *err) DR_MUST_CHECK;
+/* Both for a picture's file. Errors: also those of reading it. */
+DR_API enum dr_code dr_read_picture(const char *path, struct dr_parameters *parameters,
+                                    struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_parameters_free(struct dr_parameters *parameters);
 enum {
     DR_MAX_DIFFERENCES = 24

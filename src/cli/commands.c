@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "again_command.h"
 #include "front/inspection_json.h"
 #include "front/member.h"
 #include "front/memory_json.h"
@@ -155,6 +156,8 @@ static const struct command table[] = {
      "choose the VAE, or show the current one", true, run_vae},
     {"generate", BOTH, FOR_GENERATE, 0, 0, "",
      "make pictures from a prompt, or from a prompt and a picture (--init)", true, run_generate},
+    {"again", BOTH, FOR_GENERATE, 1, 1, "PICTURE",
+     "make a picture again from what it says of itself; options of generate change it", true, run_again},
     {"encode", BOTH, FOR_ENCODE, 1, 1, "IN.png", "encode a picture to latents", true,
      run_encode},
     {"decode", BOTH, FOR_DECODE, 1, 1, "LATENT.safetensors", "decode latents to pictures", true,

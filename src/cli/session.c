@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "again_command.h"
 #include "commands.h"
 #include "front/answer.h"
 #include "interrupt.h"
@@ -215,7 +216,10 @@ enum dr_code session_run(struct session *session, const char *name, int count,
 {
     const double started_ms = dr_clock_ms();
     const bool is_shell = session->kind == SESSION_SHELL;
-    struct options options = is_shell ? default_options(session) : session->start;
+    const struct options defaults =
+        is_shell ? default_options(session) : session->start;
+    struct options options = defaults;
+    struct again *again = NULL;
     const struct command *command;
     struct dr_error err = {0};
     json_t *const fields = answer_fields();
@@ -223,6 +227,13 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     if (code == DR_OK)
         code = options_parse(&options, command->bit | (is_shell ? IN_SHELL : 0), count,
                              words, &err);
+    /* What `again` is not given is the picture's. */
+    if (code == DR_OK && command->run == run_again && options.operand_count == 1 &&
+        !options.help) {
+        const struct again_words all = {command->bit | (is_shell ? IN_SHELL : 0), count,
+                                        words};
+        code = again_fill(&options, &defaults, &all, &again, &err);
+    }
     if (code != DR_OK) options.json |= options_have_json(count, words);
     talk_begin(&session->talk, options.json, options.quiet, options.verbose);
     if (!is_shell) session->start = options; /* the engine opens by them */
@@ -235,6 +246,7 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     answer(session, name, &options, dr_clock_ms() - started_ms,
            code == DR_OK ? NULL : &err, fields);
     answer_free(fields);
+    again_free(again);
     talk_begin(&session->talk, session->start.json, session->start.quiet,
                session->start.verbose);
     return code;

@@ -83,6 +83,30 @@ static void print_vae(const json_t *vae, FILE *stream)
     }
 }
 
+/* Of a picture that was made again. */
+static void print_differences(const json_t *answer, FILE *stream)
+{
+    size_t idx;
+    const json_t *one;
+    const char *const picture = text_at(answer, "again");
+    json_t *const differences = json_object_get(answer, "differences");
+    if (!*picture) return;
+    fputs(json_is_true(json_object_get(answer, "identical")) ? "identical to "
+          : json_array_size(differences) > 0                 ? "differs from "
+                                                             : "same parameters as ",
+          stream);
+    listing_print_text(picture, 0, stream);
+    fputs(json_array_size(differences) > 0 ? ":\n" : "\n", stream);
+    json_array_foreach(differences, idx, one)
+    {
+        fprintf(stream, "  %s: ", text_at(one, "what"));
+        listing_print_text(text_at(one, "was"), 4, stream);
+        fputs(" -> ", stream);
+        listing_print_text(text_at(one, "is"), 4, stream);
+        fputc('\n', stream);
+    }
+}
+
 bool summary_print(const json_t *answer, double ms, enum summary_detail detail,
                    FILE *stream)
 {
@@ -106,6 +130,7 @@ bool summary_print(const json_t *answer, double ms, enum summary_detail detail,
             print_vae(vae, stream);
         }
         fputc('\n', stream);
+        print_differences(answer, stream);
     }
     return fflush(stream) == 0 && !ferror(stream);
 }

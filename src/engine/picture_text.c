@@ -1,7 +1,9 @@
 /* What pictures say of how they were made: darkroom.h's words for parameters.h's. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "engine/engine.h"
 #include "image/image.h"
 #include "job/parameters.h"
@@ -15,6 +17,37 @@ enum dr_code dr_parse_parameters(const char *text, struct dr_parameters *paramet
                                  struct dr_error *err)
 {
     return parameters_parse(parameters, text, err);
+}
+
+static enum dr_code read_bits(const char *path, int32_t *bits, struct dr_error *err)
+{
+    struct image_reader *reader = NULL;
+    struct image_head head;
+    const enum dr_code code = image_reader_open(&reader, &head, path, err);
+    if (code == DR_OK) *bits = head.bits;
+    image_reader_close(&reader);
+    return code;
+}
+
+enum dr_code dr_read_picture(const char *path, struct dr_parameters *parameters,
+                             struct dr_error *err)
+{
+    char *text = NULL;
+    struct dr_error why;
+    *parameters = (struct dr_parameters){0};
+    enum dr_code code = image_read_parameters(path, &text, err);
+    if (code == DR_OK && !text)
+        code = error_set(err, DR_BAD_INPUT,
+                         "%.600s does not say how it was made: it has no generation "
+                         "parameters",
+                         path);
+    if (code == DR_OK && parameters_parse(parameters, text, &why) != DR_OK)
+        code = error_set(err, why.code, "%.400s: %.500s", path, why.message);
+    free(text);
+    if (code != DR_OK) return code;
+    code = read_bits(path, &parameters->bits, err);
+    if (code != DR_OK) dr_parameters_free(parameters);
+    return code;
 }
 
 /* ---- differences ------------------------------------------------------------------------- */

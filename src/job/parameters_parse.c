@@ -337,6 +337,7 @@ enum dr_code parameters_parse(struct dr_parameters *parameters, const char *text
 {
     const char *const fields = find_fields(text);
     *parameters = (struct dr_parameters){.clip_skip = 1,
+                                         .bits = 8,
                                          .cfg = DR_CFG_DEFAULT,
                                          .prediction = DR_PREDICTION_AUTO,
                                          .rng = DR_RNG_CUDA};

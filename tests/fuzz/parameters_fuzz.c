@@ -6,6 +6,7 @@
  * last byte has the bit PICTURES, which costs most, into a PNG and a JPEG too.
  */
 #include <assert.h>
+#include <math.h>
 
 #include "image/exif.h"
 #include "image/image.h"
@@ -119,6 +120,44 @@ static void check_comment(const char *text)
     free(data);
 }
 
+/* Any text is read or refused; what is read is in its ranges. */
+static void check_parse(const uint8_t *data, size_t bytes)
+{
+    struct dr_parameters found;
+    struct dr_error err = {.message = ""};
+    char *const text = malloc(bytes + 1);
+    if (!text) abort();
+    memcpy(text, data, bytes);
+    text[bytes] = '\0';
+    const enum dr_code code = parameters_parse(&found, text, &err);
+    assert(code == DR_OK || (code == DR_BAD_INPUT && err.message[0]));
+    assert(!found.prompt == (code != DR_OK));
+    if (code == DR_OK) {
+        assert(strlen(found.prompt) <= bytes);
+        assert(found.steps >= 0 && found.steps <= 1000);
+        assert(found.width >= 0 && found.height >= 0 && found.clip_skip >= 1);
+        assert(isfinite(found.cfg) && isfinite(found.strength));
+    }
+    dr_parameters_free(&found);
+    free(text);
+}
+
+/* What was written is read: the prompts as they are, names as far as there is room. */
+static void check_read_again(const struct parameters *wrote, const char *text)
+{
+    struct dr_parameters found;
+    const enum dr_code code = parameters_parse(&found, text, NULL);
+    assert(code == DR_OK);
+    assert(strcmp(found.prompt, wrote->prompt) == 0);
+    assert(strcmp(found.negative ? found.negative : "", wrote->negative) == 0);
+    assert(found.seed == wrote->seed && found.steps == wrote->steps);
+    assert((float)found.cfg == (float)wrote->cfg);
+    assert(strncmp(found.model, wrote->model_name, sizeof found.model - 1) == 0);
+    assert(strcmp(found.sampler, sampler_name(wrote->sampler)) == 0);
+    assert(found.clip_skip == wrote->clip_skip);
+    dr_parameters_free(&found);
+}
+
 static void check_format(const uint8_t *data, size_t bytes)
 {
     const uint8_t kind = bytes ? data[bytes - 1] : 0;
@@ -156,6 +195,7 @@ static void check_format(const uint8_t *data, size_t bytes)
     assert(again == text_bytes && strlen(text) == text_bytes);
     assert(strncmp(text, prompt, strlen(prompt)) == 0);
     assert(strstr(text, "Steps: 20, Sampler: "));
+    check_read_again(&parameters, text);
     check_comment(text);
     if (kind & PICTURES) {
         check_picture("a.png", text);
@@ -173,5 +213,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     check_encodings(data, bytes);
     check_exif(data, bytes);
     check_format(data, bytes);
+    check_parse(data, bytes);
     return 0;
 }

@@ -1,0 +1,228 @@
+#include "again_command.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "front/again_json.h"
+#include "models_command.h"
+#include "picture_commands.h"
+
+struct again {
+    struct dr_parameters picture;
+    char model[DR_PATH_BYTES], vae[DR_PATH_BYTES], output[DR_PATH_BYTES];
+};
+
+void again_free(struct again *again)
+{
+    if (!again) return;
+    dr_parameters_free(&again->picture);
+    free(again);
+}
+
+/* ---- the picture's options --------------------------------------------------------------- */
+
+static void take_numbers(struct options *options, const struct dr_parameters *picture)
+{
+    options->seed = picture->seed;
+    options->steps = picture->steps;
+    options->cfg = picture->cfg;
+    options->width = picture->width;
+    options->height = picture->height;
+    options->clip_skip = picture->clip_skip;
+    options->original[0] = picture->original_width;
+    options->original[1] = picture->original_height;
+    options->crop[0] = picture->crop_left;
+    options->crop[1] = picture->crop_top;
+    options->target[0] = picture->target_width;
+    options->target[1] = picture->target_height;
+    options->bits = picture->bits;
+    if (picture->image_to_image) options->strength = picture->strength;
+}
+
+static void take_picture(struct options *options, const struct dr_parameters *picture)
+{
+    take_numbers(options, picture);
+    options->prompt = picture->prompt;
+    options->negative = picture->negative;
+    if (picture->sampler[0]) options->sampler = picture->sampler;
+    if (picture->scheduler[0]) options->scheduler = picture->scheduler;
+    options->prediction = picture->prediction;
+    options->rng = picture->rng;
+    if (strcmp(picture->precision, "bf16") == 0) options->precision = DR_PRECISION_BF16;
+    if (strcmp(picture->precision, "f32") == 0) options->precision = DR_PRECISION_F32;
+}
+
+static const char *name_of(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* "star-again.png" for "pictures/star.png": the picture itself stays. */
+static void name_output(struct again *again, const char *picture)
+{
+    const char *const name = name_of(picture);
+    const char *const dot = strrchr(name, '.');
+    const size_t stem = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    (void)snprintf(again->output, sizeof again->output, "%.*s-again%.16s", (int)stem,
+                   name, dot && dot != name ? dot : ".png");
+}
+
+/* By its digests, which are sure, then by its name. */
+static enum dr_code find_model(struct again *again, const struct options *options,
+                               const char *path, struct dr_error *err)
+{
+    const struct dr_parameters *const picture = &again->picture;
+    const char *const names[] = {picture->model_hash, picture->unet_digest,
+                                 picture->model};
+    struct dr_models_options how = models_options(options);
+    struct dr_error why = {0};
+    how.only_names = 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        if (names[i][0] && dr_find_model(names[i], &how, again->model, &why) == DR_OK)
+            return DR_OK;
+    if (why.code != DR_NOT_FOUND && why.code != DR_OK) {
+        *err = why;
+        return why.code;
+    }
+    return command_fail(
+        err, DR_NOT_FOUND,
+        "the model of %.200s is not found: looked for the hash %.16s, the UNet digest "
+        "%.16s and the name %.100s in the model directories and among the models that "
+        "were used before; give it with -m FILE, or its directory with --models DIR",
+        path, picture->model_hash[0] ? picture->model_hash : "(none)",
+        picture->unet_digest[0] ? picture->unet_digest : "(none)",
+        picture->model[0] ? picture->model : "(none)");
+}
+
+/* A VAE that lay beside the model is named by its path; one of the VAE directory by its name. */
+static void name_vae(struct again *again, const char *model, struct options *options)
+{
+    const char *const vae = again->picture.vae;
+    const size_t folder = (size_t)(name_of(model) - model);
+    (void)snprintf(again->vae, sizeof again->vae, "%.*s%s", (int)folder, model, vae);
+    if (!vae[0] || options->vae) return;
+    options->vae =
+        strcmp(vae, "none") != 0 && access(again->vae, F_OK) == 0 ? again->vae : vae;
+}
+
+static enum dr_code check_init(const struct again *again, const struct options *options,
+                               const char *path, struct dr_error *err)
+{
+    if (!again->picture.image_to_image || options->init) return DR_OK;
+    return command_fail(err, DR_BAD_INPUT,
+                        "%.400s was made from another picture, which it does not "
+                        "contain: give that with --init IMAGE",
+                        path);
+}
+
+static enum dr_code fill(struct options *options, const struct options *defaults,
+                         const struct again_words *words, struct again *again,
+                         struct dr_error *err)
+{
+    const char *const path = options->operands[0];
+    struct options full = *defaults;
+    enum dr_code code = dr_read_picture(path, &again->picture, err);
+    if (code != DR_OK) return code;
+    take_picture(&full, &again->picture);
+    code = options_parse(&full, words->command, words->count, words->words, err);
+    if (code == DR_OK) code = check_init(again, &full, path, err);
+    if (code == DR_OK && !full.model) {
+        code = find_model(again, &full, path, err);
+        full.model = again->model;
+    }
+    if (code != DR_OK) return code;
+    name_vae(again, full.model, &full);
+    if (!full.output) {
+        name_output(again, path);
+        full.output = again->output;
+    }
+    *options = full;
+    return DR_OK;
+}
+
+enum dr_code again_fill(struct options *options, const struct options *defaults,
+                        const struct again_words *words, struct again **again,
+                        struct dr_error *err)
+{
+    *again = calloc(1, sizeof **again);
+    if (!*again) return command_fail(err, DR_NOMEM, "out of memory for the picture");
+    return fill(options, defaults, words, *again, err);
+}
+
+/* ---- what differs ------------------------------------------------------------------------ */
+
+/* A picture before another is made, which may take its place. */
+struct before {
+    struct dr_parameters says;
+    unsigned char *bytes; /* of the file; NULL: not known */
+    size_t count;
+};
+
+static void read_bytes(struct before *before, const char *path)
+{
+    FILE *const file = fopen(path, "rb");
+    long size = 0;
+    if (file && fseek(file, 0, SEEK_END) == 0) size = ftell(file);
+    if (size > 0 && fseek(file, 0, SEEK_SET) == 0) before->bytes = malloc((size_t)size);
+    if (before->bytes) before->count = fread(before->bytes, 1, (size_t)size, file);
+    if (file) (void)fclose(file);
+}
+
+static void before_free(struct before *before)
+{
+    dr_parameters_free(&before->says);
+    free(before->bytes);
+}
+
+/* Has the file these bytes? */
+static bool is_identical(const struct before *before, const char *path)
+{
+    FILE *const file = before->bytes ? fopen(path, "rb") : NULL;
+    size_t at = 0;
+    int byte = EOF;
+    if (!file) return false;
+    while ((byte = getc(file)) != EOF && at < before->count &&
+           before->bytes[at] == byte)
+        ++at;
+    (void)fclose(file);
+    return byte == EOF && at == before->count;
+}
+
+static void answer_differences(const struct options *options,
+                               const struct before *before, json_t *fields)
+{
+    struct dr_difference differences[DR_MAX_DIFFERENCES];
+    struct dr_parameters is;
+    struct dr_error why;
+    const char *const path = again_json_made(fields);
+    if (!path || dr_read_picture(path, &is, &why) != DR_OK) return; /* latents */
+    const size_t count = dr_parameters_compare(&before->says, &is, differences);
+    again_json_add(fields,
+                   &(struct again_answer){.picture = options->operands[0],
+                                          .differences = differences,
+                                          .count = count,
+                                          .identical = is_identical(before, path)});
+    dr_parameters_free(&is);
+}
+
+enum dr_code run_again(struct session *session, const struct options *options,
+                       json_t *fields, struct dr_error *err)
+{
+    struct before before = {.bytes = NULL};
+    enum dr_code code = dr_read_picture(options->operands[0], &before.says, err);
+    if (code != DR_OK) return code;
+    read_bytes(&before, options->operands[0]);
+    code = run_generate(session, options, fields, err);
+    if (before.says.unknown[0]) {
+        char line[DR_TEXT_BYTES + 100];
+        (void)snprintf(line, sizeof line,
+                       "the picture was made with what darkroom does not have: %s",
+                       before.says.unknown);
+        talk_log(&session->talk, DR_LOG_WARNING, line);
+    }
+    if (code == DR_OK) answer_differences(options, &before, fields);
+    before_free(&before);
+    return code;
+}

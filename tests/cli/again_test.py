@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""A picture made again from what it says of itself: byte by byte the same, or what differs is said."""
+import shutil
+import zlib
+
+import harness
+from harness import HOME, SOURCE, Case, make, take
+
+MAKE = ("generate", "-W", "64", "-H", "72", "--threads", "1")
+
+
+class Again(Case):
+    def setUp(self):
+        super().setUp()
+        self.models = self.folder / "models"
+        self.models.mkdir()
+        shutil.copy(HOME / "tiny.safetensors", self.models / "one.safetensors")
+        harness.ENVIRONMENT.update(DARKROOM_MODELS=str(self.models))
+        self.addCleanup(harness.ENVIRONMENT.pop, "DARKROOM_MODELS")
+
+    def succeed_to(self, *arguments):
+        answer, code = self.ask(*arguments)
+        self.assertEqual(code, 0, answer)
+        return answer
+
+    def fail_to(self, *arguments, code, parts=()):
+        answer, exit_code = self.ask(*arguments)
+        self.assertNotEqual(exit_code, 0)
+        self.assertEqual(answer["error"]["code"], code)
+        self.check_sentence(answer["error"]["message"], parts)
+
+    def same(self, name, *made):
+        """Made, made again, and equal byte by byte."""
+        self.succeed_to(*MAKE, "-o", name, *made)
+        answer = self.succeed_to("again", name, "--threads", "1")
+        stem, dot, extension = name.rpartition(".")
+        again = f"{stem}-again{dot}{extension}"
+        self.assertEqual((answer["again"], answer["differences"], answer["identical"]), (name, [], True))
+        self.assertEqual(answer["images"][0]["path"], again)
+        self.assertEqual((self.folder / name).read_bytes(), (self.folder / again).read_bytes())
+
+    def test_the_same_bytes(self):
+        plain = ("-m", "one", "-p", "a lighthouse", "--steps", "2")
+        self.same("plain.png", *plain)
+        self.same("deep.png", *plain, "--bits", "16", "--seed", str(2**64 - 1))
+        self.same("odd.png", "-m", "one", "-p", "two\nlines: \"x\", y", "-n", "fog, rain\nsnow", "--steps", "3", "--cfg", "4.3333333",
+                  "--sampler", "dpmpp-2m", "--scheduler", "karras", "--clip-skip", "2", "--rng", "cpu", "--precision", "f32")
+        self.same("v.png", *plain, "--prediction", "v", "--cfg", "1")
+        self.same("empty.png", "-m", "one", "-p", "", "--steps", "1")
+        self.same("picture.jpg", *plain)
+
+    def test_of_sdxl(self):
+        shutil.copy(HOME / "xl.safetensors", self.models / "xl.safetensors")
+        tiny = ("-m", "xl", "-p", "a cat", "--steps", "1")
+        self.same("none.png", *tiny)
+        self.same("empty.png", *tiny, "-n", "")
+        self.same("sizes.png", *tiny, "--original-size", "300x200", "--crop", "8,16", "--target-size", "64x64")
+        self.assertNotEqual((self.folder / "none.png").read_bytes(), (self.folder / "empty.png").read_bytes())
+
+    def test_with_its_vae(self):
+        shutil.copy(HOME / "vae.safetensors", self.models / "one.vae.safetensors")
+        self.same("beside.png", "-m", "one", "-p", "x", "--steps", "1", "--force")
+        (self.models / "one.vae.safetensors").unlink()
+        self.fail_to("again", "beside.png", code="not_found", parts=["one.vae.safetensors"])
+        answer = self.succeed_to("again", "beside.png", "--vae", "none")
+        self.assertEqual([one["what"] for one in answer["differences"]], ["VAE", "VAE hash"])
+        self.same("own.png", "-m", "one", "-p", "x", "--steps", "1", "--vae", "none")
+
+    def test_image_to_image_needs_its_picture(self):
+        self.succeed_to(*MAKE, "-m", "one", "-p", "x", "--steps", "1", "-o", "a.png")
+        self.succeed_to(*MAKE, "-m", "one", "-p", "y", "--steps", "4", "--init", "a.png", "--strength", "0.6", "-o", "b.png")
+        self.fail_to("again", "b.png", code="bad_input", parts=["--init"])
+        self.assertTrue(self.succeed_to("again", "b.png", "--init", "a.png", "--threads", "1")["identical"])
+
+    def test_what_differs_is_said(self):
+        self.succeed_to(*MAKE, "-m", "one", "-p", "x", "-s", "7", "--steps", "1", "-o", "a.png")
+        answer = self.succeed_to("again", "a.png", "--steps", "2", "-p", "y", "-o", "b.png")
+        self.assertEqual(answer["differences"], [{"what": "prompt", "was": "x", "is": "y"}, {"what": "steps", "was": "1", "is": "2"}])
+        self.assertFalse(answer["identical"])
+        # Another file of the same name: by its hash and its weights.
+        make("other.safetensors", "--seed", "5")
+        shutil.copy(HOME / "other.safetensors", self.models / "one.safetensors")
+        answer = self.succeed_to("again", "a.png")
+        self.assertEqual({one["what"] for one in answer["differences"]}, {"model hash", "UNet digest", "VAE hash"})
+        done = self.run_program("again", "a.png", "-o", "c.png")
+        self.assertRegex(done.stdout, r"differs from a.png:\n  model hash: [0-9a-f]{10} -> [0-9a-f]{10}\n")
+        # In place of itself it is compared with what it was.
+        answer = self.succeed_to("again", "a.png", "-o", "a.png")
+        self.assertFalse(answer["identical"])
+        self.assertTrue(self.succeed_to("again", "a.png", "-o", "a.png", "--threads", "1")["identical"])
+        # Another version.
+        data = (self.folder / "a.png").read_bytes()
+        (self.folder / "old.png").write_bytes(self.with_version(data, b"0.0.9"))
+        answer = self.succeed_to("again", "old.png")
+        self.assertEqual([one["what"] for one in answer["differences"]], ["version"])
+
+    @staticmethod
+    def with_version(data, version):
+        """The PNG with another version in its text, which is as long."""
+        start = data.index(b"tEXtparameters\0")
+        length = int.from_bytes(data[start - 4:start], "big")
+        chunk = data[start:start + 4 + length]
+        at = chunk.rindex(b"Version: darkroom ") + len(b"Version: darkroom ")
+        changed = chunk[:at] + version + chunk[at + len(version):]
+        return data[:start] + changed + zlib.crc32(changed).to_bytes(4, "big") + data[start + 4 + length + 4:]
+
+    def test_the_model_is_found_by_its_digest(self):
+        packs = self.pack_folder()
+        more = ("--packs", packs, "--threads", "1")
+        self.succeed_to(*MAKE, "-m", "one", "-p", "x", "--steps", "1", "-o", "a.png", "--packs", packs)
+        (self.models / "one.safetensors").rename(self.models / "renamed.safetensors")
+        # The change time is another: the file is not known any more, and its name is another, too.
+        self.fail_to("again", "a.png", *more, code="not_found", parts=["hash", "one", "-m FILE"])
+        self.succeed_to(*MAKE, "-m", "renamed", "-p", "y", "--steps", "1", "-o", "b.png", "--packs", packs)
+        answer = self.succeed_to("again", "a.png", *more)
+        self.assertEqual(answer["differences"], [{"what": "model", "was": "one", "is": "renamed"}])
+        # Wherever it lies: it was used before.
+        harness.ENVIRONMENT.update(DARKROOM_MODELS="/nowhere")
+        self.assertEqual(self.succeed_to("again", "a.png", *more)["differences"], answer["differences"])
+
+    def test_what_says_nothing(self):
+        (self.folder / "text.png").write_text("no picture")
+        self.fail_to("again", "text.png", code="unsupported", parts=["text.png"])
+        self.fail_to("again", "none.png", code="not_found", parts=["none.png"])
+        self.assertEqual(self.run_program("again").returncode, 2)
+        shell = self.shell()
+        self.succeed_to(*MAKE, "-m", "one", "-p", "x", "--steps", "1", "-o", "a.png")
+        answer = shell.ask("again a.png -o b.png --threads 1")
+        self.assertFalse(answer["ok"])  # fixed when the shell starts
+        answer = shell.ask("again a.png -o b.png")
+        self.assertTrue(answer["identical"], answer)
+
+
+if __name__ == "__main__":
+    take("xl.safetensors", "--family", "sdxl", "--seed", "3")
+    harness.main()
