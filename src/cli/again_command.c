@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "front/again_json.h"
+#include "generate_command.h"
 #include "models_command.h"
-#include "picture_commands.h"
 
 struct again {
     struct dr_parameters picture;
@@ -25,6 +25,7 @@ void again_free(struct again *again)
 static void take_numbers(struct options *options, const struct dr_parameters *picture)
 {
     options->seed = picture->seed;
+    options->seed_given = true;
     options->steps = picture->steps;
     options->cfg = picture->cfg;
     options->width = picture->width;
@@ -127,6 +128,7 @@ static enum dr_code fill(struct options *options, const struct options *defaults
     if (code != DR_OK) return code;
     take_picture(&full, &again->picture);
     code = options_parse(&full, words->command, words->count, words->words, err);
+    full.prompt_is_plain = full.prompt == again->picture.prompt;
     if (code == DR_OK) code = check_init(again, &full, path, err);
     if (code == DR_OK && !full.model) {
         code = find_model(again, &full, path, err);

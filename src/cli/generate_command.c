@@ -43,7 +43,7 @@ static enum dr_code check_streams(const struct work *work, struct dr_error *err)
     if (options->overwrite && options->no_clobber)
         return command_fail(err, DR_BAD_INPUT,
                             "--overwrite and --no-clobber exclude each other");
-    if (is_shell && strcmp(options->prompt, "-") == 0)
+    if (is_shell && !options->prompt_is_plain && strcmp(options->prompt, "-") == 0)
         return command_fail(err, DR_BAD_INPUT,
                             "-p -: in the shell, standard input has the commands; name "
                             "a file of prompts with -p @FILE");
@@ -154,7 +154,9 @@ static enum dr_code begin(struct work *work, struct dr_error *err)
 {
     enum dr_code code = check_streams(work, err);
     if (code == DR_OK)
-        code = prompt_list_make(&work->prompts, work->options->prompt, err);
+        code = work->options->prompt_is_plain
+                   ? prompt_list_make_one(&work->prompts, work->options->prompt, err)
+                   : prompt_list_make(&work->prompts, work->options->prompt, err);
     if (code == DR_OK) code = choose_seeds(work, err);
     if (code == DR_OK) code = name_files(work, err);
     if (code != DR_OK) return code;

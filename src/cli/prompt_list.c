@@ -125,6 +125,15 @@ enum dr_code prompt_list_make(struct prompt_list *list, const char *prompt,
     return code;
 }
 
+enum dr_code prompt_list_make_one(struct prompt_list *list, const char *prompt,
+                                  struct dr_error *err)
+{
+    *list = (struct prompt_list){0};
+    const enum dr_code code = add(list, prompt, strlen(prompt), err);
+    if (code != DR_OK) prompt_list_finish(list);
+    return code;
+}
+
 void prompt_list_finish(struct prompt_list *list)
 {
     for (int32_t i = 0; i < list->count; ++i)

@@ -31,6 +31,9 @@ bool prompt_list_is_named(const char *prompt);
  * DR_CANCELLED where a signal ends the waiting for standard input; DR_NOMEM. */
 enum dr_code prompt_list_make(struct prompt_list *list, const char *prompt,
                               struct dr_error *err) DR_MUST_CHECK;
+/* That one prompt, whatever it begins with. Errors: DR_NOMEM. */
+enum dr_code prompt_list_make_one(struct prompt_list *list, const char *prompt,
+                                  struct dr_error *err) DR_MUST_CHECK;
 /* A zeroed list is fine. */
 void prompt_list_finish(struct prompt_list *list);
 

@@ -48,6 +48,8 @@ class Again(Case):
         self.same("v.png", *plain, "--prediction", "v", "--cfg", "1")
         self.same("empty.png", "-m", "one", "-p", "", "--steps", "1")
         self.same("picture.jpg", *plain)
+        # A prompt that looks like the name of a list.
+        self.same("at.png", "-m", "one", "-p", "@@/etc/passwd", "--steps", "1")
 
     def test_of_sdxl(self):
         shutil.copy(HOME / "xl.safetensors", self.models / "xl.safetensors")
