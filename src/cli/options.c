@@ -519,6 +519,18 @@ static void print_schedules(FILE *stream)
                 fprintf(stream, "%s\n", dr_sampler_schedule(dr_sampler_name(k), i));
 }
 
+/* Of models: files, and the names of those in the model directories. */
+static void print_models(FILE *stream)
+{
+    struct dr_model_list list;
+    struct dr_error problem;
+    fputs("FILE\n", stream);
+    if (dr_models_list(NULL, &list, &problem) == DR_OK)
+        for (size_t i = 0; i < list.count; ++i)
+            fprintf(stream, "%s\n", list.models[i].name);
+    dr_model_list_free(&list);
+}
+
 void options_print_values(FILE *stream, const char *word)
 {
     const char *value;
@@ -532,6 +544,8 @@ void options_print_values(FILE *stream, const char *word)
         print_schedules(stream);
     } else if (option->offset == AT(vae)) {
         fputs("automatic\nnone\nFILE\n", stream);
+    } else if (strcmp(option->value, "MODEL") == 0) {
+        print_models(stream);
     } else if (option->kind == TEXT && strcmp(option->value, "DIR") == 0) {
         fputs("DIR\n", stream);
     } else if (option->kind == TEXT && (strcmp(option->value, "FILE") == 0 ||

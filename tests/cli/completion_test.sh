@@ -13,6 +13,9 @@ source "$source/completion/darkroom.bash"
 cd "$folder"
 mkdir models
 touch sd15.safetensors "with space.png" in.png
+mkdir paintings
+touch paintings/paintings-xl.safetensors
+export DARKROOM_MODELS=$folder/paintings XDG_CONFIG_HOME=$folder/none
 failed=0
 
 # offers EXPECTED WORD...: the words of the line after `darkroom`; the last is being typed.
@@ -31,7 +34,7 @@ offers() {
     fi
 }
 
-offers "generate encode decode inspect vaes packs settings memory shell help vocabulary" ""
+offers "generate again encode decode inspect vaes models packs settings memory shell help vocabulary" ""
 offers "generate" gen
 offers "--help --version" --
 offers "inspect" help ins
@@ -48,10 +51,11 @@ offers "cuda cpu" generate --rng c
 offers "auto eps v" generate --prediction ""
 offers "models" generate --tokenizer m
 offers "sd15.safetensors" generate -m s
+offers "paintings-xl" generate -m pa
 offers "in.png" encode -m sd15.safetensors in.
 offers "none" generate --vae non
 offers "none" settings --vae non
-offers "--unset-vae --unset-vae-dir" settings --unset
+offers "--unset-vae --unset-vae-dir" settings --unset-
 offers "models" settings --vae-dir m
 offers "sd15.safetensors" vaes -m s
 offers "" generate --steps ""
