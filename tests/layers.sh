@@ -44,6 +44,7 @@ declare -A owners=(
     [openssl/evp.h]="base"
     [openssl/sha.h]="base"
     [sys/mman.h]="mem"
+    [histedit.h]="src/cli/line_editor.c"
 )
 
 looked_at=0

@@ -187,6 +187,7 @@ static const struct command table[] = {
      "run commands from standard input, one per line, in one process", true, NULL},
     {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "list the commands, or show the options of one command", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
+    {"exit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "the same as quit", false, run_quit},
 };
 // clang-format on
 enum {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t running, heeded, seen, ended;
+static volatile sig_atomic_t running, heeded, seen, ended, at_prompt, prompted;
 static struct dr_engine
     *_Atomic watched; /* a pointer: atomic without a lock, so signal-safe */
 static int wake_pipe[2] = {-1, -1};
@@ -24,8 +24,9 @@ static void on_signal(int number)
 {
     const int saved_errno = errno;
     struct dr_engine *const engine = atomic_load(&watched);
-    if (number == SIGTERM || !running) ended = 1;
-    if (running && (seen || (!engine && !heeded))) {
+    if (number == SIGTERM || (!running && !at_prompt)) ended = 1;
+    if (number == SIGINT && !running) prompted = 1;
+    if (running && (seen || (!engine && !heeded && !at_prompt))) {
         die_of(number);
     } else if (running) {
         seen = 1;
@@ -92,6 +93,20 @@ bool interrupt_seen(void)
 bool interrupt_ended(void)
 {
     return ended != 0;
+}
+
+void interrupt_begin_prompt(void)
+{
+    char drained[64];
+    at_prompt = 1;
+    prompted = 0;
+    while (read(wake_pipe[0], drained, sizeof drained) > 0)
+        continue;
+}
+
+bool interrupt_at_prompt(void)
+{
+    return prompted != 0;
 }
 
 int interrupt_fd(void)

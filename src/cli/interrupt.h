@@ -1,10 +1,12 @@
 /* interrupt — what Ctrl-C (SIGINT) and SIGTERM do.
  *
  *     nothing runs                 the program ends: interrupt_ended() is true
+ *     a person is at a prompt      SIGINT is theirs: interrupt_at_prompt() is true, and the shell decides
  *     a command runs               the engine is told to cancel; the command answers `cancelled`
  *     it runs and cancels already  the signal's own death, for a user who will not wait
  *     it runs without an engine    the same: there is nothing to cancel and nothing to clean up,
- *                                  unless the command said that it looks (interrupt_heed)
+ *                                  unless the command said that it looks (interrupt_heed), or commands are typed
+ *                                  at a prompt: the shell goes on
  *
  * SIGTERM does all that and ends the program after the command. SIGPIPE is ignored: a reader who
  * went away shows as a write error. System calls are not restarted (no SA_RESTART), and a pipe
@@ -35,7 +37,14 @@ void interrupt_heed(void);
 /* A signal came since interrupt_begin. */
 bool interrupt_seen(void);
 
-/* The program should end: SIGTERM at any time, SIGINT while nothing ran. */
+/* A line is about to be asked of a person. What came before is over. From now on SIGINT ends nothing while no command
+ * runs. */
+void interrupt_begin_prompt(void);
+
+/* SIGINT came since interrupt_begin_prompt, while no command ran. */
+bool interrupt_at_prompt(void);
+
+/* The program should end: SIGTERM at any time, SIGINT while nothing ran and nobody was asked. */
 bool interrupt_ended(void);
 
 /* Readable from the first signal on: for poll. */

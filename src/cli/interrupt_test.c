@@ -48,6 +48,21 @@ static int idle_ends(void)
     return interrupt_ended() && is_awake() && !interrupt_seen() ? 0 : 2;
 }
 
+static int a_prompt_goes_on(void)
+{
+    interrupt_begin(open_engine());
+    (void)raise(SIGINT);
+    interrupt_end();
+    interrupt_begin_prompt(); /* what cancelled the command is over */
+    if (interrupt_at_prompt() || interrupt_ended() || is_awake()) return 1;
+    (void)raise(SIGINT);
+    if (!interrupt_at_prompt() || interrupt_ended() || !is_awake()) return 2;
+    interrupt_begin_prompt();
+    if (interrupt_at_prompt() || is_awake()) return 3;
+    (void)raise(SIGTERM);
+    return !interrupt_at_prompt() && interrupt_ended() && is_awake() ? 0 : 4;
+}
+
 static int running_is_cancelled(void)
 {
     interrupt_begin(open_engine());
@@ -115,6 +130,7 @@ static int a_reader_that_left_is_an_error(void)
 static void signals_do_what_they_should(void)
 {
     check_int(outcome(idle_ends), ==, 0);
+    check_int(outcome(a_prompt_goes_on), ==, 0);
     check_int(outcome(running_is_cancelled), ==, 0);
     check_int(outcome(termination_also_ends), ==, 0);
     check_int(outcome(twice_kills), ==, -SIGINT);

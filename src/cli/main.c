@@ -6,7 +6,8 @@
  *     commands  each command once (switch_commands, picture_commands); session: one command
  *               run, timed, answered
  *     listing   an answer as text for people; profile_table: a job's profile
- *     shell     a session that reads lines; talk: progress and log; interrupt: signals
+ *     shell     a session that reads lines (line_input, or line_editor with completion and history);
+ *               talk: progress and log; interrupt: signals
  *     memory_log       regions as they come and go
  *     start_settings   what the C library reads before main
  */

@@ -73,6 +73,9 @@ static bool say_failure(const struct session *session, const char *name,
             summary_print(fields, 0.0, options->quiet ? SUMMARY_PATHS : SUMMARY_FILES,
                           session->answers);
     const bool is_shell = session->kind == SESSION_SHELL;
+    /* The terminal shows ^C where it was typed. */
+    if (err->code == DR_CANCELLED && session->talk.is_terminal)
+        fputs("\r\033[K", stderr);
     fprintf(stderr, "%s%s%s: %s\n", is_shell ? "" : "darkroom",
             is_shell || !*name ? "" : " ", is_shell && !*name ? "shell" : name,
             err->message);

@@ -7,8 +7,11 @@
 
 #include "commands.h"
 #include "interrupt.h"
+#include "line_editor.h"
 #include "line_input.h"
 #include "words.h"
+
+#define PROMPT "darkroom> "
 
 static enum dr_code refuse(struct session *session, const char *message)
 {
@@ -30,27 +33,62 @@ static void run_line(struct session *session, char *line)
     (void)session_run(session, words.list[0], words.count - 1, words.list + 1);
 }
 
-static void show_prompt(const struct session *session)
+/* Where the lines come from. A person at a terminal has a prompt, and an editor where the terminal can do that. */
+struct source {
+    struct line_input input;
+    struct line_editor *editor; /* NULL: input reads */
+    bool asks;
+    bool was_stopped; /* by Ctrl-C, and no line came since */
+};
+
+static void open_source(struct source *source, const struct session *session)
 {
-    if (session->start.json || !session->talk.is_terminal || !isatty(STDIN_FILENO))
-        return;
-    fputs("darkroom> ", stderr);
+    *source = (struct source){0};
+    source->asks =
+        !session->start.json && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+    line_input_init(&source->input, STDIN_FILENO, interrupt_fd());
+    if (!source->asks) return;
+    if (session->talk.is_terminal) source->editor = line_editor_open(PROMPT);
+    if (session->start.quiet) return;
+    fprintf(stderr, "darkroom %s: help lists the commands, %sexit ends the shell\n",
+            dr_version(), source->editor ? "Tab completes, " : "");
+}
+
+/* Without an editor the terminal keeps the line until it is typed, and forgets it at Ctrl-C: whether it was empty is not
+ * known, so the second of two ends the shell. */
+static enum line_kind ask(struct source *source, char **line)
+{
+    interrupt_begin_prompt();
+    fputs(PROMPT, stderr);
     (void)fflush(stderr);
+    const enum line_kind kind = line_input_next(&source->input, line);
+    const bool is_first = !source->was_stopped;
+    source->was_stopped = kind == LINE_STOPPED;
+    if (kind != LINE_STOPPED && kind != LINE_END) return kind;
+    fputc('\n', stderr);
+    return kind == LINE_STOPPED && is_first && !interrupt_ended() ? LINE_NONE : kind;
+}
+
+static enum line_kind next_line(struct source *source, char **line)
+{
+    if (source->editor) return line_editor_next(source->editor, line);
+    return source->asks ? ask(source, line) : line_input_next(&source->input, line);
 }
 
 /* One turn; false at the end. */
-static bool take_line(struct session *session, struct line_input *input)
+static bool take_line(struct session *session, struct source *source)
 {
     char *line;
-    switch (line_input_next(input, &line)) {
+    switch (next_line(source, &line)) {
     case LINE_READY: run_line(session, line); return true;
+    case LINE_NONE: return true;
     case LINE_TOO_LONG:
         (void)refuse(session, "the line is longer than 1 MiB");
         return true;
     case LINE_HAS_NUL:
         (void)refuse(session, "the line contains a NUL byte");
         return true;
-    case LINE_STOPPED: return !interrupt_ended();
+    case LINE_STOPPED: return !source->asks && !interrupt_ended();
     case LINE_END: return false;
     case LINE_FAILED:
         fprintf(stderr, "darkroom shell: cannot read commands: %s\n", strerror(errno));
@@ -62,13 +100,13 @@ static bool take_line(struct session *session, struct line_input *input)
 
 static void read_lines(struct session *session)
 {
-    struct line_input input;
-    line_input_init(&input, STDIN_FILENO, interrupt_fd());
-    do
-        show_prompt(session);
-    while (!interrupt_ended() && take_line(session, &input) && !session->ended &&
-           !session->output_failed);
-    line_input_finish(&input);
+    struct source source;
+    open_source(&source, session);
+    while (!interrupt_ended() && take_line(session, &source) && !session->ended &&
+           !session->output_failed)
+        continue;
+    line_editor_close(&source.editor);
+    line_input_finish(&source.input);
 }
 
 /* The engine and the model of the start. No answer belongs to it: it fails as a start does. */
@@ -82,6 +120,7 @@ static enum dr_code start(struct session *session, const char *model,
                           DR_LOAD_EAGER | (session->start.force ? DR_LOAD_FORCE : 0U),
                           NULL, err);
     interrupt_end();
+    talk_end(&session->talk);
     return code;
 }
 

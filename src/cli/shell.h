@@ -2,7 +2,11 @@
  *
  * A line is split as a POSIX shell would (words.h); blank lines and comments are no commands and
  * get no answer. A line that cannot be read as words is answered with an error, as a command that
- * failed. The prompt is for a terminal only, on standard error.
+ * failed.
+ *
+ * Where a person types (standard input and standard error are terminals, and no --json) there is a prompt on standard error, with
+ * line editing, history and completion (line_editor.h); on a terminal that cannot move its cursor (TERM=dumb) a plain one.
+ * Ctrl-C cancels the command that runs; at the prompt it clears the line, and on an empty line ends the shell.
  */
 #ifndef CLI_SHELL_H
 #define CLI_SHELL_H
