@@ -20,7 +20,6 @@ enum line_kind {
     LINE_TOO_LONG, /* dropped */
     LINE_HAS_NUL,  /* dropped */
     LINE_STOPPED,  /* wake_fd became readable */
-    LINE_NONE,     /* what a person typed is given up, and the next line is asked for: not by line_input */
     LINE_FAILED,   /* errno says why */
 };
 

@@ -39,6 +39,7 @@ struct source {
     struct line_editor *editor; /* NULL: input reads */
     bool asks;
     bool was_stopped; /* by Ctrl-C, and no line came since */
+    char nothing[1];  /* the line that was given up */
 };
 
 static void open_source(struct source *source, const struct session *session)
@@ -66,7 +67,9 @@ static enum line_kind ask(struct source *source, char **line)
     source->was_stopped = kind == LINE_STOPPED;
     if (kind != LINE_STOPPED && kind != LINE_END) return kind;
     fputc('\n', stderr);
-    return kind == LINE_STOPPED && is_first && !interrupt_ended() ? LINE_NONE : kind;
+    if (kind == LINE_END || !is_first || interrupt_ended()) return kind;
+    *line = source->nothing;
+    return LINE_READY;
 }
 
 static enum line_kind next_line(struct source *source, char **line)
@@ -81,7 +84,6 @@ static bool take_line(struct session *session, struct source *source)
     char *line;
     switch (next_line(source, &line)) {
     case LINE_READY: run_line(session, line); return true;
-    case LINE_NONE: return true;
     case LINE_TOO_LONG:
         (void)refuse(session, "the line is longer than 1 MiB");
         return true;
