@@ -389,6 +389,12 @@ void component_pack_commit(struct component_pack *pack,
         component_role_name(spec->index->role), problem.message);
 }
 
+void component_pack_give_up(struct component_pack *pack)
+{
+    assert(pack->state == COMPONENT_PACK_WANTED);
+    pack->state = COMPONENT_PACK_PRIVATE;
+}
+
 uint64_t component_pack_draft_bytes(const struct component_pack *pack)
 {
     return pack->state == COMPONENT_PACK_DRAFTED ? pack->draft.data_bytes : 0;

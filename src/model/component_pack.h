@@ -99,6 +99,9 @@ void component_pack_commit(struct component_pack *pack,
                            const uint8_t digest[DIGEST_BYTES],
                            const struct region *weights);
 
+/* WANTED: there will be no room for it after all, so its weights will be private. */
+void component_pack_give_up(struct component_pack *pack);
+
 /* The bytes of the draft that it holds; 0 where it holds none. */
 uint64_t component_pack_draft_bytes(const struct component_pack *pack);
 

@@ -282,12 +282,64 @@ static void announce(const struct pipeline *pipeline,
     if (bytes) pack_room_announce(pipeline->packs, bytes);
 }
 
+/* Packs that a look found, and would make so far. */
+struct outlook {
+    const struct pack_store *packs;
+    uint64_t held_bytes, new_bytes;
+};
+
+static void look_at_room(struct outlook *outlook, struct source *source)
+{
+    size_t data_offset, file_bytes;
+    if (!source || !pack_extent(source->spec->weights_bytes, &data_offset, &file_bytes))
+        return;
+    switch (source->pack.state) {
+    case COMPONENT_PACK_READY:
+    case COMPONENT_PACK_FOUND: outlook->held_bytes += file_bytes; return;
+    case COMPONENT_PACK_WANTED: break;
+    case COMPONENT_PACK_UNSETTLED:
+    case COMPONENT_PACK_DRAFTED:
+    case COMPONENT_PACK_PRIVATE: return;
+    }
+    outlook->new_bytes += file_bytes;
+    if (pack_room_would_take(outlook->packs, outlook->held_bytes, outlook->new_bytes))
+        return;
+    outlook->new_bytes -= file_bytes;
+    component_pack_give_up(&source->pack);
+}
+
+/* A forecast counts as private what there would be no room for; in the order in which packs are made. Those that are
+ * there are held first. */
+static void look_at_rooms(struct pipeline *pipeline,
+                          const struct pipeline_settle *settle)
+{
+    struct outlook outlook = {.packs = pipeline->packs};
+    struct source *sources[2 * PIPELINE_SLOTS + 1];
+    size_t count = 0;
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        struct slot *const slot = &pipeline->slots[i];
+        if (!(settle->slots & 1U << i)) continue;
+        sources[count++] = slot->base;
+        if (slot->override != settle->other) sources[count++] = slot->override;
+    }
+    sources[count++] = settle->other;
+    for (int turn = 0; turn < 2; ++turn)
+        for (size_t i = 0; i < count; ++i) {
+            const bool is_wanted =
+                sources[i] && sources[i]->pack.state == COMPONENT_PACK_WANTED;
+            if (is_wanted == (turn == 1)) look_at_room(&outlook, sources[i]);
+        }
+}
+
 /* The packs that are there first: while they are held, no other that is made takes their place. */
 enum dr_code pipeline_settle(struct pipeline *pipeline,
                              const struct pipeline_settle *settle, struct dr_error *err)
 {
-    if (settle->manner == COMPONENT_PACK_LOOK)
-        return settle_all(pipeline, settle, settle->manner, err);
+    if (settle->manner == COMPONENT_PACK_LOOK) {
+        const enum dr_code looked = settle_all(pipeline, settle, settle->manner, err);
+        if (looked == DR_OK) look_at_rooms(pipeline, settle);
+        return looked;
+    }
     enum dr_code code = settle_all(pipeline, settle, COMPONENT_PACK_HOLD, err);
     if (code == DR_OK) code = settle_all(pipeline, settle, settle->manner, err);
     if (code == DR_OK) announce(pipeline, settle);

@@ -277,6 +277,27 @@ enum dr_code pack_room_take(const struct pack_store *store,
     return code;
 }
 
+bool pack_room_would_take(const struct pack_store *store, uint64_t held_bytes,
+                          uint64_t new_bytes)
+{
+    struct pack_listing *list = NULL;
+    struct disk disk;
+    char text[PACK_ROOM_TEXT_BYTES];
+    size_t count = 0;
+    uint64_t total = 0, staying = held_bytes;
+    if (pack_store_list(store, &list, &count, NULL) != DR_OK) return false;
+    for (size_t i = 0; i < count; ++i) {
+        total += list[i].bytes;
+        if (list[i].is_being_made) staying += list[i].bytes;
+    }
+    free(list);
+    /* What other processes use may be what this job has: it is not counted a second time. */
+    const uint64_t going = excess(total, staying);
+    return look_at_disk(store->folder, &disk) &&
+           staying + new_bytes <= pack_room_limit(store, total, text) &&
+           new_bytes <= disk.usable_bytes + going;
+}
+
 /* ---- by hand ---- */
 
 enum dr_code pack_room_prune(const struct pack_store *store, uint64_t keep_bytes,

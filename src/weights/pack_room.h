@@ -46,6 +46,10 @@ enum dr_code pack_room_take(const struct pack_store *store,
                             const struct pack_draft *draft, uint64_t file_bytes,
                             struct dr_error *err) DR_MUST_CHECK;
 
+/* Would pack_room_take make room for all of these, in a job that has packs of held_bytes? Only looks. */
+bool pack_room_would_take(const struct pack_store *store, uint64_t held_bytes,
+                          uint64_t new_bytes);
+
 /* Removes leftovers and damaged packs, then the packs used least recently until at most keep_bytes
  * remain, or only packs that are in use; also orphans (with keep_bytes 0 all origins). */
 struct pack_prune {

@@ -181,6 +181,52 @@ class Packs(Case):
         answer, code = self.ask("packs", "rm", "first", "--packs", self.packs)
         self.assertEqual((answer["error"]["code"], code), ("not_found", 3))
 
+    def limit(self, size):
+        """The limit of the user's settings, for this test."""
+        harness.ENVIRONMENT.update(XDG_CONFIG_HOME=str(self.folder / "config"))
+        self.addCleanup(harness.ENVIRONMENT.update, XDG_CONFIG_HOME=str(HOME / "config"))
+        answer, code = self.ask("settings", "--packs-limit", size)
+        self.assertEqual(code, 0, answer)
+        self.assertEqual(self.ask("packs", "--packs", self.packs)[0]["limit_bytes"], answer["packs_limit_bytes"])
+
+    def test_a_limit(self):
+        make("first.safetensors", "--seed", "4")
+        make("other.safetensors", "--seed", "5")
+        plain = self.run_program(*GENERATE, "--packs", "off", "-o", "plain.png")
+        self.assertEqual(plain.returncode, 0, plain)
+        # A pack that is larger than the limit alone: without it, with a warning, and as the forecast said.
+        self.limit("1M")
+        forecast, _ = self.ask("memory", "-m", "../tiny.safetensors", "-W", "64", "-H", "64", "--steps", "2", "--threads", "1",
+                               "--packs", self.packs)
+        budget = forecast["forecast"]["levels"][0]["budget_bytes"]
+        done = self.run_program(*GENERATE, "--packs", self.packs, "--budget", budget, "-o", "small.png")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("warning: the weights of unet will be private memory: no space for a pack", done.stderr)
+        self.assertIn("--packs-limit", done.stderr)
+        self.assertEqual(harness.idat_of(self.folder / "small.png"), harness.idat_of(self.folder / "plain.png"))
+        self.assertLessEqual(sum(pack["bytes"] for pack in self.listed()), MIB)
+        # Room for one model: the other's packs go, and that is told.
+        def generate(model):
+            done = self.run_program("generate", "-m", HOME / f"{model}.safetensors", *GENERATE[3:], "--packs", self.packs, "-o", "a.png")
+            self.assertEqual(done.returncode, 0, done)
+            return done.stderr
+        def made_of():
+            return {pack["source"].rpartition("/")[2] for pack in self.listed()}
+        self.ask("packs", "prune", "--keep", "0", "-y", "--packs", self.packs)
+        self.limit("1G")
+        generate("first")
+        size = sum(pack["bytes"] for pack in self.listed())
+        self.limit(str(size + size // 8))
+        self.assertIn("removed", generate("other"))
+        self.assertNotIn("removed", generate("other"))
+        self.assertIn("other.safetensors", made_of())
+        self.assertLessEqual(sum(pack["bytes"] for pack in self.listed()), size + size // 8)
+        # A larger limit has room for both again.
+        self.limit("1G")
+        self.assertNotIn("removed", generate("first"))
+        self.assertEqual(made_of(), {"first.safetensors", "other.safetensors"})
+        self.assertEqual(len(self.listed()), 6)
+
     def test_kill_while_they_are_made(self):
         moments = random.Random(20261125)
         for turn in range(8):
