@@ -51,7 +51,7 @@ offers "cuda cpu" generate --rng c
 offers "auto eps v" generate --prediction ""
 offers "models" generate --tokenizer m
 offers "sd15.safetensors" generate -m s
-offers "paintings-xl" generate -m pa
+offers "paintings paintings-xl" generate -m pa
 offers "in.png" encode -m sd15.safetensors in.
 offers "none" generate --vae non
 offers "none" settings --vae non
