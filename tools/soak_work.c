@@ -446,7 +446,7 @@ static bool run_generate_refused(struct soak_work *work)
     options.output = in_folder(work, PICTURE, path);
     switch (below(work, 5)) {
     case 0: options.width = 63; break;
-    case 1: options.steps = 0; break;
+    case 1: options.steps = -1; break;
     case 2:
         options.init = in_folder(work, "missing.png", bad);
         options.strength = 1.0;
@@ -467,7 +467,9 @@ static bool run_generate_refused(struct soak_work *work)
 
 struct canceller {
     struct dr_engine *engine;
-    int32_t step; /* of the UNet, at which it is cancelled; -1: at the first report */
+    /* Of the UNet, at which it is cancelled; -1: at the first report. Not the last: a picture that is
+     * sampled is finished. */
+    int32_t step;
     bool has_fired;
 };
 
@@ -486,7 +488,7 @@ static bool run_cancel(struct soak_work *work)
     char path[PATH_ROOM];
     struct dr_error problem = {0};
     struct dr_generate_result result;
-    struct canceller canceller = {.engine = work->engine, .step = below(work, 3) - 1};
+    struct canceller canceller = {.engine = work->engine, .step = below(work, 2) - 1};
     struct outcome outcome = {.expected = DR_CANCELLED,
                               .request = below(work, REQUEST_COUNT)};
     struct dr_generate_options options = request_at(outcome.request);
