@@ -346,6 +346,7 @@ static enum dr_code check_given(const struct options *options,
         (offset == AT(height) && options->height == 0))
         least = "64";
     if (offset == AT(steps) && options->steps == 0) least = "1";
+    if (offset == AT(packs_limit) && options->packs_limit == 0) least = "1";
     if (offset == AT(cfg) && options->cfg == DR_CFG_DEFAULT) least = "0";
     return least ? fail(err, "--%s: %.80s is out of range; the minimum is %s",
                         option->name, text, least)

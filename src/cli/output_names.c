@@ -328,6 +328,9 @@ enum dr_code output_names_make_folders(const struct output_names *names,
 {
     const char *const slash = output ? strrchr(output, '/') : NULL;
     enum dr_code code = DR_OK;
+    /* The settings' directory is as one that is named with a slash. */
+    if (!output && names->count > 0 && strchr(names->paths[0], '/'))
+        return make_folders(names->paths[0], err);
     if (!slash) return DR_OK;
     char *const folder = strdup(output);
     if (!folder) return command_fail(err, DR_NOMEM, "out of memory for file names");

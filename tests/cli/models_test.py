@@ -83,7 +83,6 @@ class Models(Case):
 
     def test_settings_fill_what_is_open(self):
         self.fail_to("generate", "-p", "x", code="bad_input", parts=["-m FILE", "--default-model"])
-        (self.folder / "out").mkdir()
         self.succeed_to("settings", "--default-model", "alpha-one", "-W", "64", "-H", "72", "--steps", "2", "--cfg", "3",
                         "--sampler", "euler", "--output-dir", "out", "--precision", "f32", "--budget", "2G", "--packs-limit", "3G")
         answer = self.succeed_to("settings", "-m", "alpha-two", "--steps", "1")
@@ -108,7 +107,7 @@ class Models(Case):
         self.assertEqual(sorted(set(answer) - {"ok", "command", "ms"}), ["by_model", "exists", "path", "vae_by_model"])
         self.succeed_to("settings", "-m", "alpha-two", "--unset", "steps")
         self.assertEqual((self.folder / "config/darkroom/settings.json").read_text(), "{}\n")
-        for words, part in ((["--unset", "stepps"], "stepps"), (["-W", "64"], "--height"), (["--sampler", "best"], "euler-a"),
+        for words, part in ((["--unset", "stepps"], "stepps"), (["-W", "64"], "--height"), (["--packs-limit", "0"], "out of range"), (["--sampler", "best"], "euler-a"),
                             (["-m", "alpha-one", "--budget", "1G"], "all models"), (["--scheduler", "karras", "--sampler", "lcm"], "lcm")):
             self.fail_to("settings", *words, code="bad_input", parts=[part])
 
