@@ -847,7 +847,8 @@ DR_API enum dr_code dr_engine_memory(struct dr_engine *engine, struct dr_memory 
 DR_API void dr_memory_free(struct dr_memory *memory);
 
 /* The memory that a job needs, from the same plan that would run it. Nothing is reserved, and
- * only the file's index is read. */
+ * only the file's index is read; if weights would be read again for each step, also a part of a file, past the
+ * page cache, to measure the disk. */
 enum {
     DR_FORECAST_LEVELS = 16
 };
@@ -863,6 +864,33 @@ struct dr_forecast_level {
         work; /* FLOP of UNet and VAE relative to the mode without bands; all steps are
                * counted, including those that image to image skips */
     char manner[DR_TEXT_BYTES]; /* "all components resident", ... */
+};
+
+/* Whether the job, in the mode that the budget allows, runs at full speed in this machine's RAM. */
+enum dr_ram_fit {
+    DR_RAM_FITS,
+    DR_RAM_REREADS, /* it runs, but mapped weights are read from disk again for each step */
+    DR_RAM_TOO_SMALL
+};
+DR_API const char *dr_ram_fit_name(
+    enum dr_ram_fit fit); /* "fits", "rereads", "does_not_fit" */
+
+struct dr_ram_forecast {
+    uint64_t
+        private_bytes; /* the most at any time, with what the process holds beside regions */
+    uint64_t mapped_bytes; /* of all weights that the job maps from packs */
+    uint64_t
+        step_bytes; /* of both, what must be in RAM for a step to run at full speed */
+    uint64_t machine_bytes; /* RAM of the machine; 0: not known */
+    uint64_t
+        available_bytes; /* the smaller of MemAvailable and the memory cgroup's limit */
+    char reason[DR_TEXT_BYTES]; /* which of the two */
+    enum dr_ram_fit fit;
+    uint64_t reread_bytes; /* of each step; 0 unless fit is DR_RAM_REREADS */
+    double reread_s;       /* that this takes, about */
+    double disk_bytes_per_s;
+    int32_t disk_is_measured;    /* 0: assumed */
+    char verdict[DR_TEXT_BYTES]; /* "fits", "fits, but ...", "does not fit: ..." */
 };
 
 struct dr_forecast {
@@ -881,6 +909,7 @@ struct dr_forecast {
     char verdict[DR_TEXT_BYTES]; /* "fits with all components resident", ... */
     int32_t fits;
     double unet_flop, vae_flop; /* of one evaluation and of one decode */
+    struct dr_ram_forecast ram;
 };
 DR_API enum dr_code dr_engine_forecast(struct dr_engine *engine,
                                        const struct dr_generate_options *options,

@@ -33,10 +33,12 @@ static void label_of(const char *key, char label[CELL_BYTES])
     static const char *const endings[] = {"_bytes", "_ms", "_count"};
     /* Keys of JSON that are not plain English, and stay for the programs that read them. */
     static const char *const plain[][2] = {
-        {"manner", "mode"         },
-        {"work",   "relative FLOP"},
-        {"lacks",  "missing"      },
-        {"fit",    "status"       }
+        {"manner",        "mode"               },
+        {"work",          "relative FLOP"      },
+        {"lacks",         "missing"            },
+        {"fit",           "status"             },
+        {"step_bytes",    "a step needs in RAM"},
+        {"machine_bytes", "RAM of the machine" }
     };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; ++i)
         if (strcmp(key, plain[i][0]) == 0) key = plain[i][1];

@@ -5,12 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/disk_rate.h"
 #include "base/error.h"
 #include "base/size.h"
 #include "compute/compute.h"
 #include "engine/engine.h"
 #include "image/image.h"
 #include "job/network_plans.h"
+#include "job/ram_need.h"
 #include "job/request.h"
 #include "switch/vae_choice.h"
 
@@ -277,6 +279,83 @@ static enum dr_code judge(const struct dr_engine *engine, struct job *job,
     return DR_OK;
 }
 
+const char *dr_ram_fit_name(enum dr_ram_fit fit)
+{
+    switch (fit) {
+    case DR_RAM_FITS: return "fits";
+    case DR_RAM_REREADS: return "rereads";
+    case DR_RAM_TOO_SMALL: return "does_not_fit";
+    }
+    return "";
+}
+
+/* How fast the UNet's weights come from the disk: their pack, or, where it is not there yet, the checkpoint. */
+static void measure_disk(const struct pipeline *pipeline, struct dr_ram_forecast *ram)
+{
+    const struct tensor_file *const file = &pipeline->checkpoint.file;
+    const struct slot *const unet = pipeline_slot(pipeline, DR_COMPONENT_UNET, 0);
+    const struct source *const source = slot_active(unet);
+    char path[PACK_PATH_BYTES];
+    const bool is_pack = source && source->digest_known &&
+                         component_pack_path(&source->pack, source->digest, path);
+    const char *const measured = is_pack                 ? path
+                                 : file->shard_count > 0 ? file->shards[0].path
+                                                         : "";
+    ram->disk_is_measured = disk_rate_measure(measured, &ram->disk_bytes_per_s);
+    if (!ram->disk_is_measured) ram->disk_bytes_per_s = DISK_RATE_ASSUMED;
+    ram->reread_s = (double)ram->reread_bytes / ram->disk_bytes_per_s;
+}
+
+static void describe_ram(struct dr_ram_forecast *ram)
+{
+    char need[16], have[16];
+    switch (ram->fit) {
+    case DR_RAM_FITS: (void)snprintf(ram->verdict, sizeof ram->verdict, "fits"); break;
+    case DR_RAM_REREADS:
+        (void)snprintf(ram->verdict, sizeof ram->verdict,
+                       "fits, but weights will be re-read from disk every step: about "
+                       "%.*f s (%s at %.0f MB/s, %s)",
+                       ram->reread_s < 10.0 ? 1 : 0, ram->reread_s,
+                       size_format((size_t)ram->reread_bytes, need),
+                       ram->disk_bytes_per_s / 1e6,
+                       ram->disk_is_measured ? "measured" : "assumed");
+        break;
+    case DR_RAM_TOO_SMALL:
+        (void)snprintf(ram->verdict, sizeof ram->verdict,
+                       "does not fit: it needs at least %s of private memory, %s are "
+                       "available (%.200s); choose a smaller picture",
+                       size_format((size_t)ram->private_bytes, need),
+                       size_format((size_t)ram->available_bytes, have), ram->reason);
+        break;
+    }
+}
+
+/* The job as it is planned now, against the machine. A job that the budget refuses is planned with the least
+ * memory; the budget that nobody named leaves a tenth to others. */
+static void forecast_ram(const struct dr_engine *engine, const struct job *job,
+                         struct dr_forecast *forecast)
+{
+    const size_t available = engine->machine.bytes;
+    const struct ram_need need = ram_need_of(job, engine_named_beside_bytes(engine));
+    struct dr_ram_forecast *const ram = &forecast->ram;
+    const enum ram_state state =
+        ram_need_judge(&need, forecast->fits ? available : available / 10 * 9,
+                       available);
+    *ram = (struct dr_ram_forecast){.private_bytes = need.private_bytes,
+                                    .mapped_bytes = need.mapped_bytes,
+                                    .step_bytes = need.step_bytes,
+                                    .machine_bytes = engine->machine.total_bytes,
+                                    .available_bytes = available,
+                                    .fit = state == RAM_FITS      ? DR_RAM_FITS
+                                           : state == RAM_REREADS ? DR_RAM_REREADS
+                                                                  : DR_RAM_TOO_SMALL,
+                                    .reread_bytes =
+                                        state == RAM_REREADS ? need.reread_bytes : 0};
+    (void)snprintf(ram->reason, sizeof ram->reason, "%s", engine->machine.reason);
+    if (state == RAM_REREADS) measure_disk(job->context.pipeline, ram);
+    describe_ram(ram);
+}
+
 static enum dr_code make_forecast(struct dr_engine *engine,
                                   const struct dr_generate_options *options,
                                   struct dr_forecast *forecast, struct dr_error *err)
@@ -302,6 +381,7 @@ static enum dr_code make_forecast(struct dr_engine *engine,
     }
     if (code == DR_OK) code = describe_levels(engine, &job, forecast, err);
     if (code == DR_OK) code = judge(engine, &job, forecast, err);
+    if (code == DR_OK) forecast_ram(engine, &job, forecast);
     job_finish(&job);
     vae_choice_close(&vae);
     return code;

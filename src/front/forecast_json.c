@@ -1,5 +1,7 @@
 #include "front/forecast_json.h"
 
+#include <stdbool.h>
+
 #include "front/component_json.h"
 #include "front/member.h"
 #include "front/memory_json.h"
@@ -17,6 +19,29 @@ static json_t *levels_of(const struct dr_forecast *forecast)
         (void)json_array_append_new(levels, object);
     }
     return levels;
+}
+
+static json_t *ram_of(const struct dr_ram_forecast *ram)
+{
+    json_t *const object = json_object();
+    const bool rereads = ram->fit == DR_RAM_REREADS;
+    member_set_bytes(object, "private_bytes", ram->private_bytes);
+    member_set_bytes(object, "mapped_bytes", ram->mapped_bytes);
+    member_set_bytes(object, "step_bytes", ram->step_bytes);
+    member_set_bytes(object, "machine_bytes",
+                     ram->machine_bytes ? ram->machine_bytes : DR_UNKNOWN_BYTES);
+    member_set_bytes(object, "available_bytes", ram->available_bytes);
+    member_set_text(object, "reason", ram->reason);
+    member_set_text(object, "fit", dr_ram_fit_name(ram->fit));
+    if (rereads) {
+        member_set_bytes(object, "reread_bytes", ram->reread_bytes);
+        member_set_real(object, "reread_ms", ram->reread_s * 1000.0);
+        member_set_real(object, "disk_bytes_per_s", ram->disk_bytes_per_s);
+        member_set_text(object, "disk_rate",
+                        ram->disk_is_measured ? "measured" : "assumed");
+    }
+    member_set_text(object, "verdict", ram->verdict);
+    return object;
 }
 
 void forecast_json_add(json_t *answer, const struct dr_forecast *forecast)
@@ -37,6 +62,7 @@ void forecast_json_add(json_t *answer, const struct dr_forecast *forecast)
     member_set_real(object, "vae_flop", forecast->vae_flop);
     member_set_flag(object, "fits", forecast->fits);
     member_set_text(object, "verdict", forecast->verdict);
+    member_set(object, "ram", ram_of(&forecast->ram));
     member_set(answer, "forecast", object);
     member_set(answer, "budget",
                memory_json_budget(forecast->budget_bytes, forecast->budget_reason));

@@ -40,7 +40,14 @@ static void has_every_field(void)
         .verdict = "fits",
         .fits = 1,
         .unet_flop = 1607e9,
-        .vae_flop = 2.5e12
+        .vae_flop = 2.5e12,
+        .ram = { .private_bytes = 12,
+                     .mapped_bytes = 13,
+                     .step_bytes = 14,
+                     .machine_bytes = 16,
+                     .available_bytes = 15,
+                     .reason = "MemAvailable",
+                     .verdict = "fits"},
     };
     check_str(
         answered(&forecast),
@@ -53,7 +60,31 @@ static void has_every_field(void)
         "'work':1.0},{'manner':'in bands','budget_bytes':10,'peak_bytes':9,"
         "'work':1.25}],"
         "'unet_flop':1.607e12,'vae_flop':2.5e12,'fits':true,"
-        "'verdict':'fits'},'budget':{'bytes':11,'reason':'--budget'}}");
+        "'verdict':'fits',"
+        "'ram':{'private_bytes':12,'mapped_bytes':13,'step_bytes':14,'machine_bytes':16,"
+        "'available_bytes':15,'reason':'MemAvailable','fit':'fits','verdict':'fits'}},"
+        "'budget':{'bytes':11,'reason':'--budget'}}");
+}
+
+static void a_slow_step_has_its_reasons(void)
+{
+    struct dr_forecast forecast = {
+        .ram = {.fit = DR_RAM_REREADS,
+                .reread_bytes = 1000000,
+                .reread_s = 0.5,
+                .disk_bytes_per_s = 2e6,
+                .disk_is_measured = 1,
+                .verdict = "fits, but"}
+    };
+    check_has(answered(&forecast), "'machine_bytes':null,");
+    check_has(
+        answered(&forecast),
+        "'fit':'rereads','reread_bytes':1000000,'reread_ms':500.0,"
+        "'disk_bytes_per_s':2000000.0,'disk_rate':'measured','verdict':'fits, but'}");
+    forecast.ram.disk_is_measured = 0;
+    check_has(answered(&forecast), "'disk_rate':'assumed'");
+    forecast.ram.fit = DR_RAM_TOO_SMALL;
+    check_has(answered(&forecast), "'fit':'does_not_fit','verdict'");
 }
 
 static void empty_lists_are_lists(void)
@@ -61,12 +92,13 @@ static void empty_lists_are_lists(void)
     const struct dr_forecast forecast = {.verdict = "does not fit"};
     check_has(answered(&forecast), "'components':[],");
     check_has(answered(&forecast), "'levels':[],");
-    check_has(answered(&forecast), "'fits':false,'verdict':'does not fit'}");
+    check_has(answered(&forecast), "'fits':false,'verdict':'does not fit',");
 }
 
 int main(void)
 {
     check_run(has_every_field);
+    check_run(a_slow_step_has_its_reasons);
     check_run(empty_lists_are_lists);
     return check_done();
 }

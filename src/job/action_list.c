@@ -13,7 +13,7 @@
 /* What memory would be if the list so far were executed. */
 struct tally {
     struct job *job;
-    size_t now, peak;
+    size_t now, peak, sampling;
     struct tally_slot {
         const struct source *resident;
         size_t bytes; /* private */
@@ -137,7 +137,10 @@ static void count(struct tally *tally, const struct action *action)
     case ACTION_RESTORE:
         if (setting_vae(job)) tally_load(tally, slot, action->order, setting_vae(job));
         break;
-    case ACTION_STEP: break;
+    case ACTION_STEP:
+        if (job->list.steps[action->step].kind == STEP_SAMPLE)
+            tally->sampling = larger(tally->sampling, tally->now);
+        break;
     }
 }
 
@@ -304,5 +307,6 @@ enum dr_code action_list_make(struct job *job, struct dr_error *err)
         add(&tally, is_released ? ACTION_RELEASE : ACTION_RESTORE, vae, order);
     }
     job->planned_bytes = tally.peak;
+    job->sampling_bytes = tally.sampling;
     return DR_OK;
 }

@@ -134,6 +134,7 @@ struct job {
     const struct source *packed[2 * PIPELINE_SLOTS]; /* whose packs the list makes */
     int32_t packed_count;
     size_t planned_bytes; /* peak of the ledger's private bytes, by the list */
+    size_t sampling_bytes; /* the most of them while a step samples */
 
     /* while it runs */
     struct region regions[REGION_TAG_COUNT]; /* those of region_bytes that are not 0 */

@@ -190,25 +190,32 @@ static void each_line(struct search *search, const char *name, parse_line *parse
     (void)line_reader_close(&reader);
 }
 
+/* "MemTotal:  16000000 kB"; false: it is another line. */
+static bool take_kib(const char *line, const char *key, size_t *bytes)
+{
+    const size_t length = strlen(key);
+    if (strncmp(line, key, length) != 0) return false;
+    const unsigned long long kib = strtoull(line + length, NULL, 10);
+    if (kib > 0 && kib <= SIZE_MAX / 1024) *bytes = (size_t)kib * 1024;
+    return true;
+}
+
 static enum dr_code read_available(struct memory_limit *limit, const char *root,
                                    struct dr_error *err)
 {
-    static const char key[] = "MemAvailable:";
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/proc/meminfo", root);
     struct line_reader reader;
     if (!line_reader_open(&reader, path))
         return error_set_errno(err, DR_IO, errno, "cannot read %s", path);
-    bool found = false;
-    for (const char *line; !found && (line = line_reader_next(&reader));) {
-        if (strncmp(line, key, sizeof key - 1) != 0) continue;
-        const unsigned long long kib = strtoull(line + sizeof key - 1, NULL, 10);
-        found = kib > 0 && kib <= SIZE_MAX / 1024;
-        if (found) limit->available_bytes = (size_t)kib * 1024;
-    }
+    for (const char *line;
+         !limit->available_bytes && (line = line_reader_next(&reader));)
+        if (!take_kib(line, "MemTotal:", &limit->total_bytes))
+            (void)take_kib(line, "MemAvailable:", &limit->available_bytes);
     const int failed = line_reader_close(&reader);
     if (failed) return error_set_errno(err, DR_IO, failed, "cannot read %s", path);
-    if (!found) return error_set(err, DR_IO, "%s has no MemAvailable", path);
+    if (!limit->available_bytes)
+        return error_set(err, DR_IO, "%s has no MemAvailable", path);
     return DR_OK;
 }
 
@@ -224,6 +231,8 @@ static enum dr_code read_free(struct memory_limit *limit, struct dr_error *err)
         !size_mul(bytes, info.mem_unit, &bytes) || bytes == 0)
         return error_set(err, DR_IO, "the kernel reports that no memory is free");
     limit->available_bytes = bytes;
+    if (!limit->total_bytes && size_mul(info.totalram, info.mem_unit, &bytes))
+        limit->total_bytes = bytes;
     return DR_OK;
 }
 

@@ -18,6 +18,7 @@ struct memory_limit {
     size_t bytes;           /* the smaller of the next two */
     size_t cgroup_bytes;    /* SIZE_MAX: none */
     size_t available_bytes; /* MemAvailable, or what is free */
+    size_t total_bytes;     /* of the machine: MemTotal; 0: unknown */
     char reason[160]; /* "cgroup v1 limit of /jobs/7", "MemAvailable", "free memory" */
 };
 

@@ -50,6 +50,7 @@ static void expect(size_t bytes, size_t cgroup_bytes, const char *reason)
     check_int(limit.bytes, ==, bytes);
     check_int(limit.cgroup_bytes, ==, cgroup_bytes);
     check_int(limit.available_bytes, ==, 8 * GIB);
+    check_int(limit.total_bytes, ==, 16000000 * (size_t)1024);
     check_str(limit.reason, reason);
 }
 

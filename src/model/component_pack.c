@@ -99,6 +99,18 @@ static struct pack_key key_of(const struct component_pack *pack,
     return key;
 }
 
+bool component_pack_path(const struct component_pack *pack,
+                         const uint8_t digest[DIGEST_BYTES],
+                         char path[static PACK_PATH_BYTES])
+{
+    const bool is_there =
+        pack->state == COMPONENT_PACK_FOUND || pack->state == COMPONENT_PACK_READY;
+    if (!is_there || !pack->layout_known) return false;
+    const struct pack_key key = key_of(pack, digest);
+    pack_store_path(pack->store, &key, path);
+    return true;
+}
+
 /* ---- the sections' digests, by all threads ---- */
 
 struct sections {

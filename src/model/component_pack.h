@@ -102,6 +102,11 @@ void component_pack_commit(struct component_pack *pack,
 /* WANTED: there will be no room for it after all, so its weights will be private. */
 void component_pack_give_up(struct component_pack *pack);
 
+/* The file of the pack that is there (FOUND, READY), of a component with this digest. False: there is none. */
+bool component_pack_path(const struct component_pack *pack,
+                         const uint8_t digest[DIGEST_BYTES],
+                         char path[static PACK_PATH_BYTES]);
+
 /* The bytes of the draft that it holds; 0 where it holds none. */
 uint64_t component_pack_draft_bytes(const struct component_pack *pack);
 

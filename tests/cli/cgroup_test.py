@@ -5,6 +5,7 @@ The limit is the budget and ALLOWANCE more, for what the kernel charges beside p
 GiB), program text, the pages of the picture's own file. Weights that are mapped from packs are charged, too, but they can be
 dropped, and are: that is what the test of pressure shows.
 """
+import json
 import os
 import pathlib
 import subprocess
@@ -133,6 +134,49 @@ class Cgroup(Case):
         self.assertIn("cgroup", done.stderr)
         done, _ = self.run_in(256 * MIB, "memory", "--budget", "200M")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+    def forecast_in(self, limit, *arguments):
+        """What `memory` says of the machine, with so much RAM; and as text."""
+        words = ("memory", "-m", "../tiny.safetensors", "-W", "64", "-H", "64", "--precision", "f32", "--packs", self.packs,
+                 *arguments)
+        done, _ = self.run_in(limit, *words, "--json")
+        self.assertEqual(done.returncode, 0, done)
+        text, _ = self.run_in(limit, *words)
+        ram = json.loads(done.stdout)["forecast"]["ram"]
+        self.assertIn(ram["verdict"].split(":")[0], text.stdout)
+        return ram
+
+    def test_memory_says_what_fits_the_ram(self):
+        self.ask("generate", *GENERATE[1:], "--precision", "f32", "--packs", self.packs, "-o", "a.png")
+        unlimited = self.forecast_in(1 << 40)
+        self.assertEqual((unlimited["fit"], unlimited["verdict"]), ("fits", "fits"))
+        self.assertGreater(unlimited["mapped_bytes"], 4 * MIB)
+        self.assertNotIn("reread_bytes", unlimited)
+        self.assertGreaterEqual(unlimited["machine_bytes"], unlimited["available_bytes"])
+        need = unlimited["step_bytes"]
+        self.assertGreater(need, unlimited["private_bytes"] - 32 * MIB)
+        # As much as a step needs, and a page; less than that; less than what is private.
+        enough = self.forecast_in(need + 4096 & ~4095)
+        self.assertEqual((enough["fit"], enough["step_bytes"]), ("fits", need))
+        self.assertIn("cgroup", enough["reason"])
+        less = self.forecast_in((need - MIB) & ~4095)
+        self.assertEqual(less["fit"], "rereads", less)
+        self.assertLessEqual(less["reread_bytes"], less["mapped_bytes"])
+        self.assertIn(less["disk_rate"], ("measured", "assumed"))
+        self.assertAlmostEqual(less["reread_ms"], 1000 * less["reread_bytes"] / less["disk_bytes_per_s"],
+                               delta=0.01 * less["reread_ms"])
+        self.assertRegex(less["verdict"], r"^fits, but weights will be re-read from disk every step: about [\d.]+ s "
+                                          r"\(.* at \d+ MB/s, (measured|assumed)\)$")
+        heun = self.forecast_in((need - MIB) & ~4095, "--sampler", "heun")
+        self.assertEqual(heun["reread_bytes"], 2 * less["reread_bytes"])
+        none = self.forecast_in(58 * MIB, "-W", "512", "-H", "512")
+        self.assertEqual(none["fit"], "does_not_fit")
+        self.assertRegex(none["verdict"], r"^does not fit: it needs at least .* of private memory, 58.0 MiB are available")
+        # Without packs nothing is mapped.
+        private = self.forecast_in(1 << 40, "--packs", "off")
+        self.assertEqual((private["fit"], private["mapped_bytes"]), ("fits", 0))
+        self.assertEqual(private["step_bytes"], private["private_bytes"])
 
 
 if __name__ == "__main__":
