@@ -133,7 +133,7 @@ struct job {
     int32_t action_count, action_capacity;
     const struct source *packed[2 * PIPELINE_SLOTS]; /* whose packs the list makes */
     int32_t packed_count;
-    size_t planned_bytes; /* peak of the ledger's private bytes, by the list */
+    size_t planned_bytes;  /* peak of the ledger's private bytes, by the list */
     size_t sampling_bytes; /* the most of them while a step samples */
 
     /* while it runs */
