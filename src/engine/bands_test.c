@@ -181,6 +181,7 @@ static void a_wrong_band_is_seen(void)
 
 int main(void)
 {
+    fixture_size = "tiny";
     fixture_begin();
     struct dr_engine *engine = open_engine();
     load(engine, "a.safetensors");
