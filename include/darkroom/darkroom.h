@@ -447,7 +447,8 @@ struct dr_models_options {
     /* "DIR", or "DIR:DIR" for several. NULL: DARKROOM_MODELS, the settings' model_dirs,
      * $XDG_DATA_HOME/darkroom/models. */
     const char *model_folders;
-    int32_t only_names; /* 1: what is given is a name or digest, not a path */
+    int32_t
+        only_names; /* 1: what is given is a complete name or a digest: no path, no beginning */
     const char *vae_folder, *pack_folder, *settings_path; /* as in dr_engine_options */
 };
 

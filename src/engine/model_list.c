@@ -20,6 +20,7 @@ enum {
 
 /* What both calls work with. */
 struct search {
+    bool only_names; /* complete ones */
     struct dr_settings settings;
     struct model_folder folder;
     struct pack_store store;
@@ -35,6 +36,7 @@ static enum dr_code search_open(struct search **out,
     struct search *const search = calloc(1, sizeof *search);
     *out = search;
     if (!search) return error_set(err, DR_NOMEM, "no memory for the list of models");
+    search->only_names = how->only_names != 0;
     enum dr_code code = dr_settings_read(how->settings_path, &search->settings, err);
     if (code == DR_OK)
         code = model_folder_read(&search->folder, how->model_folders, &search->settings,
@@ -92,7 +94,8 @@ static void find_candidates(const struct search *search, const char *name,
     for (size_t i = 0; found && (entry = model_folder_at(&search->folder, i)) != NULL;
          ++i) {
         const enum model_match match = model_folder_match(entry, name);
-        if (match == MODEL_NO_MATCH || (only_models && !is_model(entry->path)))
+        if (match == MODEL_NO_MATCH || (match == MODEL_PREFIX && search->only_names) ||
+            (only_models && !is_model(entry->path)))
             continue;
         add_candidate(&found[match], entry->path);
     }
@@ -193,10 +196,9 @@ static enum dr_code choose(const struct search *search, const char *name,
     return code;
 }
 
-/* A path comes first, where it may be one. */
+/* A path comes first. */
 static enum dr_code find(const struct search *search, const char *given,
-                         bool may_be_path, char path[static DR_PATH_BYTES],
-                         struct dr_error *err)
+                         char path[static DR_PATH_BYTES], struct dr_error *err)
 {
     const char *const name = given && *given ? given : search->settings.model;
     if (!*name)
@@ -206,7 +208,7 @@ static enum dr_code find(const struct search *search, const char *given,
     if (strlen(name) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT, "the model's path is longer than %d bytes",
                          DR_PATH_BYTES - 1);
-    if (!may_be_path || (!strchr(name, '/') && !path_is_taken(name)))
+    if (search->only_names || (!strchr(name, '/') && !path_is_taken(name)))
         return choose(search, name, path, err);
     (void)snprintf(path, DR_PATH_BYTES, "%s", name);
     return DR_OK;
@@ -218,8 +220,7 @@ enum dr_code dr_find_model(const char *name, const struct dr_models_options *opt
     struct search *search = NULL;
     path[0] = '\0';
     enum dr_code code = search_open(&search, options, err);
-    if (code == DR_OK)
-        code = find(search, name, !options || !options->only_names, path, err);
+    if (code == DR_OK) code = find(search, name, path, err);
     search_close(search);
     return code;
 }
