@@ -204,8 +204,8 @@ static void cancel_at(void *cookie, const struct dr_progress *progress)
 
 static void a_cancelled_job_leaves_the_setting(void)
 {
-    static const enum dr_stage stages[] = {DR_STAGE_LOAD, DR_STAGE_TEXT, DR_STAGE_UNET,
-                                           DR_STAGE_DECODE};
+    /* While it is decoded the picture is sampled, and so it is finished (early_end_test). */
+    static const enum dr_stage stages[] = {DR_STAGE_LOAD, DR_STAGE_TEXT, DR_STAGE_UNET};
     struct dr_engine *engine = open_engine();
     load(engine, "a.safetensors");
     picture(engine, "A.png");
