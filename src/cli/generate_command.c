@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "front/answer.h"
 #include "front/job_json.h"
-#include "front/member.h"
 #include "interrupt.h"
 #include "output_names.h"
 #include "picture_commands.h"
@@ -224,42 +224,20 @@ static void name_prompt(const struct work *work, int32_t idx, struct dr_error *e
                    (int)idx + 1, (int)work->prompts.count, why.message);
 }
 
-/* A job's answer goes into the whole one. */
-static void add_job(const struct work *work, int32_t idx, json_t *fields,
-                    json_t *one_take)
-{
-    json_t *const images = json_object_get(one_take, "images");
-    json_t *const warnings = json_object_get(one_take, "warnings");
-    json_t *const vae = json_object_get(one_take, "vae");
-    const char *const prompt = work->prompts.prompts[idx];
-    for (size_t i = 0; i < json_array_size(images); ++i)
-        member_set_text(json_array_get(images, i), "prompt", prompt);
-    (void)json_array_extend(json_object_get(fields, "images"), images);
-    (void)json_array_extend(json_object_get(fields, "warnings"), warnings);
-    if (vae) (void)json_object_set(fields, "vae", vae);
-    member_set_text(one_take, "prompt", prompt);
-    if (work->options->json)
-        (void)json_array_append_new(json_object_get(fields, "jobs"), one_take);
-    else
-        json_decref(one_take);
-}
-
 static enum dr_code run_all(struct work *work, json_t *fields, struct dr_error *err)
 {
     const int32_t count = work->prompts.count;
     enum dr_code code = DR_OK;
-    member_set(fields, "images", json_array());
-    member_set(fields, "warnings", json_array());
-    if (work->options->json) member_set(fields, "jobs", json_array());
+    job_json_begin_jobs(fields, work->options->json);
     for (int32_t i = 0; code == DR_OK && i < count; ++i) {
         char line[160];
-        json_t *const one = json_object();
+        json_t *const one = answer_fields();
         (void)snprintf(line, sizeof line, "prompt %d of %d: %.100s", (int)i + 1,
                        (int)count, work->prompts.prompts[i]);
         talk_log(&work->session->talk, DR_LOG_NOTICE, line);
         code = interrupt_seen() ? command_fail(err, DR_CANCELLED, "cancelled")
                                 : run_one(work, i, one, err);
-        add_job(work, i, fields, one);
+        job_json_add_job(fields, work->prompts.prompts[i], one);
         if (code != DR_OK) name_prompt(work, i, err);
     }
     return code;

@@ -425,6 +425,11 @@ const char *listing_help(const json_t *answer)
     return json_string_value(json_object_get(answer, "help"));
 }
 
+bool listing_has_receipt(const json_t *answer)
+{
+    return json_object_get(answer, "receipt") != NULL;
+}
+
 bool listing_print(json_t *answer, enum listing_detail detail, FILE *stream)
 {
     const struct listing listing = {stream, detail};

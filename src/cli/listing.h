@@ -26,6 +26,9 @@ enum listing_detail {
 /* The text of an answer to `help`, which is to be printed as it is; NULL for any other. */
 const char *listing_help(const json_t *answer);
 
+/* Does the answer end with a receipt? */
+bool listing_has_receipt(const json_t *answer);
+
 /* Text from a file or a user: control characters as '?', later lines indented. */
 void listing_print_text(const char *text, int indent, FILE *stream);
 

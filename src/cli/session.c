@@ -87,7 +87,7 @@ static bool print_text(const struct options *options, double ms, json_t *fields,
                        FILE *stream)
 {
     const char *const help = listing_help(fields);
-    const bool is_receipt = json_object_get(fields, "receipt") != NULL;
+    const bool is_receipt = listing_has_receipt(fields);
     if (help) return fputs(help, stream) >= 0;
     if (options->verbose > 0 && !options->quiet)
         return listing_print(fields, LISTING_FULL, stream);

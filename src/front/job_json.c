@@ -85,6 +85,28 @@ void job_json_add_warning(json_t *answer, const char *sentence)
                                 member_text(sentence));
 }
 
+void job_json_begin_jobs(json_t *answer, bool lists_each)
+{
+    member_set(answer, "images", json_array());
+    member_set(answer, "warnings", json_array());
+    if (lists_each) member_set(answer, "jobs", json_array());
+}
+
+void job_json_add_job(json_t *answer, const char *prompt, json_t *job_take)
+{
+    json_t *const images = json_object_get(job_take, "images");
+    json_t *const vae = json_object_get(job_take, "vae");
+    for (size_t i = 0; i < json_array_size(images); ++i)
+        member_set_text(json_array_get(images, i), "prompt", prompt);
+    member_set_text(job_take, "prompt", prompt);
+    (void)json_array_extend(json_object_get(answer, "images"), images);
+    (void)json_array_extend(json_object_get(answer, "warnings"),
+                            json_object_get(job_take, "warnings"));
+    if (vae) (void)json_object_set(answer, "vae", vae);
+    /* Taken, also where there is no such list. */
+    (void)json_array_append_new(json_object_get(answer, "jobs"), job_take);
+}
+
 /* ---- encode and decode ------------------------------------------------------------------- */
 
 /* All but what was made. */

@@ -17,6 +17,8 @@
 #ifndef FRONT_JOB_JSON_H
 #define FRONT_JOB_JSON_H
 
+#include <stdbool.h>
+
 #include <darkroom/darkroom.h>
 #include <jansson.h>
 
@@ -27,6 +29,11 @@ void job_json_add_generated_part(json_t *answer,
 void job_json_add_decoded_part(json_t *answer, const struct dr_codec_result *result);
 /* One more sentence for the `warnings` of what was generated. */
 void job_json_add_warning(json_t *answer, const char *sentence);
+
+/* Several jobs in one answer: `images` and `warnings` are those of all, vae is the last one's, and where each is listed
+ * `jobs` has the answer of each. */
+void job_json_begin_jobs(json_t *answer, bool lists_each);
+void job_json_add_job(json_t *answer, const char *prompt, json_t *job_take);
 
 void job_json_add_encoded(json_t *answer, const struct dr_codec_result *result);
 void job_json_add_decoded(json_t *answer, const struct dr_codec_result *result);
