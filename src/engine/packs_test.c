@@ -233,6 +233,49 @@ static void a_forecast_reads_no_pack(void)
     dr_forecast_free(&unchecked);
 }
 
+static struct dr_ram_forecast ram_with(struct dr_engine *engine, size_t ram_bytes)
+{
+    struct dr_generate_options options = dr_generate_options_default();
+    struct dr_forecast forecast;
+    options.prompt = "";
+    options.width = options.height = 64;
+    engine->machine.bytes = ram_bytes;
+    check_int(dr_engine_forecast(engine, &options, &forecast, &problem), ==, DR_OK);
+    const struct dr_ram_forecast ram = forecast.ram;
+    dr_forecast_free(&forecast);
+    return ram;
+}
+
+/* To the byte: what a step needs fits; a byte less, and the UNet's weights are read again; less than what is
+ * private does not fit. */
+static void a_forecast_is_held_against_the_ram(void)
+{
+    struct dr_engine *engine = open_with(pack_folder());
+    check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_LAZY, NULL,
+                             &problem),
+              ==, DR_OK);
+    const struct dr_ram_forecast wide = ram_with(engine, engine->machine.bytes);
+    const struct slot *const unet =
+        pipeline_slot(engine->model.pipeline, DR_COMPONENT_UNET, 0);
+    const uint64_t weights = source_memory_bytes(slot_active(unet));
+    check_str(wide.verdict, "fits");
+    check_int(wide.reread_bytes, ==, 0);
+    check_int(wide.mapped_bytes, >, weights);
+    check_int(wide.step_bytes, ==, wide.private_bytes + weights);
+    check_int(ram_with(engine, wide.step_bytes).fit, ==, DR_RAM_FITS);
+    const struct dr_ram_forecast slow = ram_with(engine, wide.step_bytes - 1);
+    check_int(slow.fit, ==, DR_RAM_REREADS);
+    check_int(slow.reread_bytes, ==, weights);
+    check_real(slow.disk_bytes_per_s, >, 0.0);
+    check_real(slow.reread_s, ==, (double)weights / slow.disk_bytes_per_s);
+    check_has(slow.verdict, "fits, but weights will be re-read from disk every step: ");
+    check_int(ram_with(engine, wide.private_bytes).fit, ==, DR_RAM_REREADS);
+    const struct dr_ram_forecast none = ram_with(engine, wide.private_bytes - 1);
+    check_int(none.fit, ==, DR_RAM_TOO_SMALL);
+    check_has(none.verdict, "does not fit: ");
+    dr_engine_close(&engine);
+}
+
 /* The original is known by its record: nothing is read to save it. */
 static void saving_the_original_reads_nothing(void)
 {
@@ -513,6 +556,7 @@ int main(void)
     check_run(the_plan_is_the_peak_and_the_budget_holds);
     check_run(a_forecast_makes_nothing);
     check_run(a_forecast_reads_no_pack);
+    check_run(a_forecast_is_held_against_the_ram);
     check_run(saving_the_original_reads_nothing);
     check_run(a_cancelled_load_leaves_no_draft);
     check_run(a_pack_cut_short_fails_the_job);
