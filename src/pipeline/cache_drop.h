@@ -1,9 +1,9 @@
-/* cache_drop — the page cache of files that the engine lets go of (mem/page_cache.h).
+/* cache_drop — dropping released files from the kernel's page cache (mem/page_cache.h).
  *
- * One call of the engine is one cache_drop: begun with the receipt, told of each file that is let
- * go, described at the receipt's end. A file that the engine goes on using keeps its pages: the
- * next read of it should not come from the disk. What is dropped costs a read when it is used
- * again, so nothing of this happens unless it was asked for.
+ * Each call of the engine has one cache_drop. It begins with the receipt, is given each file that
+ * the engine releases, and its result is described at the receipt's end. A file that the engine still
+ * uses keeps its pages, so that the next read does not come from the disk. A dropped file must be
+ * read from the disk when it is used again: so nothing is dropped unless the caller asked for it.
  *
  * Threads: of the call that is running.
  */
@@ -16,25 +16,25 @@
 struct cache_drop {
     bool is_wanted;
     struct page_cache_count count;
-    int32_t file_count; /* looked at; a shard is a file */
-    int32_t used_count; /* of those, still in use: not touched */
-    bool is_unknown;    /* of some file the kernel did not tell what was dropped */
-    char problem[160];  /* the first of those, in words */
+    int32_t file_count; /* examined; each shard counts as a file */
+    int32_t used_count; /* of those, still in use: their pages were kept */
+    bool is_unknown;    /* for some file the kernel did not report what it dropped */
+    char problem[160];  /* why, for the first of those */
 };
 
-/* What "in use" means: named by the model or its VAE; or some component's weights in memory are
- * from it. */
+/* Is the file in use? It is if the model or its VAE names it, or if the weights of a component in memory
+ * were read from it. */
 enum cache_keep {
     CACHE_KEEP_NAMED,
     CACHE_KEEP_RESIDENT
 };
 
-/* The file is let go: drop its pages, unless `after`, the pipeline as it is now (NULL: none), uses
- * it. Does nothing where it is not wanted. */
+/* The engine released the file: drop its pages, unless `after`, the pipeline as it is now (NULL: none),
+ * still uses it. Does nothing if the caller did not ask for dropping. */
 void cache_drop_file(struct cache_drop *drop, const struct tensor_file *file,
                      const struct pipeline *after, enum cache_keep keep);
 
-/* DR_UNKNOWN_BYTES where the kernel did not tell. */
+/* DR_UNKNOWN_BYTES if the kernel did not report it. */
 uint64_t cache_drop_bytes(const struct cache_drop *drop);
 
 /* "" or a clause for the receipt: "; page cache: 1.9 GiB of 1.9 GiB dropped". */

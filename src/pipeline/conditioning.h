@@ -1,19 +1,19 @@
-/* conditioning — what the UNet is told beside the latents: contexts, and SDXL's vector.
+/* conditioning — the UNet's inputs other than the latents: the text context, and SDXL's added vector.
  *
- * A prompt is a list of chunks (prompt_chunks.h). What one text encoder makes of one chunk is a row of the
- * prompt cache (prompt_cache.h), in float32:
+ * A prompt is a list of chunks (prompt_chunks.h). The result of one text encoder for one chunk is a row of
+ * the prompt cache (prompt_cache.h), in float32:
  *
- *     77 x [ width ]    the context, a token's numbers together, each token times its weight
+ *     77 x [ width ]    the context, token after token, each multiplied by its weight
  *     [ pooled ]        of SDXL's second encoder only
  *
- * The UNet's context has 77 tokens for each chunk, and the encoders' numbers of a token lie side by
- * side. Its vector (SDXL) has the pooled numbers of the first chunk:
+ * The UNet's context has 77 tokens for each chunk; for each token the results of both encoders are
+ * concatenated. The added vector (SDXL) begins with the pooled result of the first chunk:
  *
  *     context   77 x chunks x [ first encoder | second encoder ]
  *     vector    [ pooled | original height, width | crop top, left | target height, width ]
  *
- * with each of the six sizes as a sinusoid of 256 numbers. A negative prompt that was never
- * given is zeros in place of rows (the sizes stay): diffusers' force_zeros_for_empty_prompt.
+ * Each of the six sizes is a sinusoidal embedding of 256 numbers. If no negative prompt was given, its
+ * rows are zeros, and the sizes stay (diffusers' force_zeros_for_empty_prompt).
  *
  * Pure functions over the caller's memory; none allocates.
  * Reference: diffusers pipelines/stable_diffusion_xl/pipeline_stable_diffusion_xl.py; 2307.01952.
@@ -35,7 +35,8 @@ struct size_conditioning {
     int32_t target_height, target_width;
 };
 
-/* Do text encoders and UNet go together? Both are there. Errors: DR_INCOMPLETE, with numbers. */
+/* Check that the UNet's context is as wide as the text encoders' results. Both exist. Errors: DR_INCOMPLETE
+ * with both widths. */
 enum dr_code conditioning_check(const struct pipeline *pipeline,
                                 struct dr_error *err) DR_MUST_CHECK;
 

@@ -1,11 +1,11 @@
-/* load_progress — how far a reading of weights is, over several components.
+/* load_progress — the progress of reading weights, summed over several components.
  *
  *     struct load_progress progress;
  *     load_progress_begin(&progress, &sink, total_bytes);
  *     for each component: its reader gets load_progress_part(&progress, "unet", bytes)
  *
- * Bytes are those of the files, so that a caller sees a pace. done_bytes never falls and is
- * total_bytes when the last part was read whole. Threads: of the call that is running.
+ * Bytes are counted as they are stored in the files, so that a caller can compute a rate. done_bytes never
+ * decreases, and equals total_bytes when the last part was read completely. Threads: of the call that is running.
  */
 #ifndef PIPELINE_LOAD_PROGRESS_H
 #define PIPELINE_LOAD_PROGRESS_H
@@ -14,11 +14,11 @@
 #include "darkroom/darkroom.h"
 #include "weights/checkpoint.h"
 
-/* Who is told, and what is set where the answer is to stop. */
+/* The callback that progress is reported to, and the flag that is set if it asks to stop. */
 struct load_progress_sink {
     dr_load_report *report; /* may be NULL */
     void *cookie;
-    struct cancel *cancel; /* looked at by every reader, by whomever it was set */
+    struct cancel *cancel; /* every reader checks it, whoever set it */
 };
 
 struct load_progress {
@@ -34,12 +34,13 @@ struct load_progress {
 void load_progress_begin(struct load_progress *progress,
                          const struct load_progress_sink *sink, uint64_t total_bytes);
 
-/* The next reading: of `component` (static), bytes long. Borrowed until the next call. */
+/* Begin the next component (`component` is a static string) of so many bytes. The result is valid until the next
+ * call. */
 const struct component_progress *load_progress_part(struct load_progress *progress,
                                                     const char *component,
                                                     uint64_t bytes);
 
-/* What was being read is given up; so many bytes of something else are left in its place. */
+/* The current read is abandoned; this many bytes of something else are read instead. */
 void load_progress_replace(struct load_progress *progress, uint64_t bytes);
 
 #endif

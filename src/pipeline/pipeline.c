@@ -39,7 +39,7 @@ struct slot *pipeline_add_slot(struct pipeline *pipeline, enum dr_component_kind
     return slot;
 }
 
-/* Those of the checkpoint's family, whether it has a base for them or not. */
+/* One slot for each component of the checkpoint's family, also for components that the checkpoint lacks. */
 static enum dr_code add_slots(struct pipeline *pipeline, struct dr_error *err)
 {
     pipeline->slots = calloc(PIPELINE_SLOTS, sizeof *pipeline->slots);
@@ -118,8 +118,8 @@ static void open_vae(struct pipeline *pipeline, struct slot *slot, enum dtype dt
         note_problem(pipeline, &problem);
 }
 
-/* A broken text encoder or VAE counts as missing: the rest is usable. A broken UNet makes the whole
- * checkpoint fail. */
+/* A broken text encoder or VAE counts as missing, and the rest can be used. If the UNet is broken, the
+ * checkpoint is refused. */
 static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
                                struct dr_error *err)
 {
@@ -155,7 +155,7 @@ static enum dr_code check_family(const struct pipeline *pipeline, struct dr_erro
                      pipeline->path, family_name(family));
 }
 
-/* Tensors of a network that its walk did not ask for. */
+/* Tensors of a network's component that the network does not use. */
 static enum dr_code check_unused(struct pipeline *pipeline, struct dr_error *err)
 {
     enum dr_code code = DR_OK;
@@ -269,7 +269,7 @@ static uint64_t draft_bytes(const struct source *source)
     return source ? component_pack_draft_bytes(&source->pack) : 0;
 }
 
-/* The first time, say what is about to be made. */
+/* Log what is about to be created, once. */
 static void announce(const struct pipeline *pipeline,
                      const struct pipeline_settle *settle)
 {
@@ -362,7 +362,7 @@ bool pipeline_has_text(const struct pipeline *pipeline)
     return true;
 }
 
-/* There is such a slot, and the checkpoint has nothing for it. */
+/* The slot exists, but the checkpoint has no such component. */
 static bool lacks(const struct pipeline *pipeline, enum dr_component_kind kind,
                   int32_t kind_idx)
 {

@@ -1,17 +1,17 @@
 /* pipeline — an opened checkpoint: its specs, and a slot for each of its components.
  *
- * The slots are a list, in the order in which they are loaded, measured and reported: the text
+ * The slots are a list, in the order in which they are loaded and reported: the text
  * encoders of the family, the UNet, the VAE. A slot is found by its kind and its index among those of
  * its kind. A set of slots is a mask: bit i stands for slots[i].
  *
- * Opening reads the index alone (names and shapes), so that a bad file is refused before
- * anything that runs is touched. Weights come when slots are loaded.
+ * Opening a pipeline reads only the file's header (names and shapes), so that a bad file is refused before
+ * the running model is changed. Weights are read when slots are loaded.
  *
- * The pipeline also owns the VAE override that the setting resolved to, and the prompts encoded
- * with its text encoder: both belong to this checkpoint and go with it.
+ * The pipeline also owns the VAE override that the setting resolved to, and the prompts that its text
+ * encoders encoded: both belong to this checkpoint and are released with it.
  *
- * Threads: one changes it. Another may look while it holds the lock of the ledger that its regions are
- * in; `said`, `resolution` and `override` change with that lock held.
+ * Threads: one thread changes a pipeline. Another thread may read it while it holds the lock of the ledger
+ * that counts the pipeline's regions; `said`, `resolution` and `override` change only with that lock held.
  */
 #ifndef PIPELINE_PIPELINE_H
 #define PIPELINE_PIPELINE_H
@@ -53,16 +53,17 @@ struct pipeline {
     struct vae_said said;             /* of the VAE, for this checkpoint */
     struct vae_resolution resolution; /* what it means */
     struct vae_file *override;        /* owned; NULL: base */
-    char problems[DR_TEXT_BYTES]; /* components that are there but unusable, in words */
+    char problems
+        [DR_TEXT_BYTES]; /* message about components that exist but cannot be used */
     char warnings
-        [DR_TEXT_BYTES]; /* what the checkpoint says and nothing obeys; "" for nothing */
+        [DR_TEXT_BYTES]; /* entries of the checkpoint that darkroom does not support; "" for none */
 };
 
 struct pipeline_options {
     enum dtype dtype;
     const struct pack_store *packs; /* borrowed; NULL: none */
     bool
-        force; /* what would change the picture and is not obeyed (meaning.h) is a warning */
+        force; /* an entry that would change the picture but is not supported (meaning.h) is only a warning */
 };
 /* Errors: checkpoint_open's; DR_UNSUPPORTED (a family or UNet that is not run yet, a finding of
  * meaning.h); DR_INCOMPLETE where nothing of it is usable. A component that is missing or broken
@@ -84,8 +85,8 @@ struct slot *pipeline_add_slot(struct pipeline *pipeline, enum dr_component_kind
                                const char *name);
 
 /* Find or reserve the packs of the slots in the mask `slots`, base and override, and of `other`, a
- * source that may take vae_slot; what is not used by the end of the call is let go of by
- * pipeline_unsettle. Errors: DR_CANCELLED. */
+ * source that may be put into vae_slot. pipeline_unsettle releases those that were not used. Errors:
+ * DR_CANCELLED. */
 struct pipeline_settle {
     unsigned slots;
     struct source *other; /* may be NULL */
@@ -98,10 +99,10 @@ enum dr_code pipeline_settle(struct pipeline *pipeline,
                              struct dr_error *err) DR_MUST_CHECK;
 void pipeline_unsettle(struct pipeline *pipeline); /* NULL is fine */
 
-/* Are all text encoders of its family there and usable? */
+/* Does it have all text encoders of its family, and can they be used? */
 bool pipeline_has_text(const struct pipeline *pipeline);
 
-/* "" or a sentence: which components the checkpoint lacks and what to do. */
+/* "" or a message: which components are missing in the checkpoint, and what to do. */
 void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_bytes);
 
 /* Make `file` (taken; NULL: base) the setting's override, in vae_slot. Returns the one before, now the
@@ -120,9 +121,10 @@ struct pipeline_bytes pipeline_measure(const struct pipeline *pipeline);
 size_t pipeline_release(struct pipeline *pipeline);
 size_t pipeline_release_weights(struct pipeline *pipeline);
 
-/* The way back of a switch that had to make room: which slots are resident, and load those again. Nobody watches that, and what cancelled the way there does not stop it. It goes as far
- * as it can; on error what is missing is read again when a job needs it. Errors: slot_load's, the
- * first. */
+/* Undo a switch that had to release weights first: a mask of the slots that are resident, and loading
+ * those slots again. Loading again reports no progress, and a cancel of the switch does not stop it. If a
+ * slot cannot be loaded, the others still are, and a job reads the missing one when it needs it. Errors:
+ * slot_load's, the first. */
 unsigned pipeline_resident_slots(const struct pipeline *pipeline);
 enum dr_code pipeline_load_again(struct pipeline *pipeline, unsigned slots,
                                  struct ledger *ledger,

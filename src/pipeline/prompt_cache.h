@@ -1,4 +1,4 @@
-/* prompt_cache — encoded chunks of prompts, kept exactly, so that the text encoders may be released.
+/* prompt_cache — the results of text encoders, kept unchanged, so that the text encoders can be released.
  *
  * One small region: for each text encoder of the pipeline, a table of row_count rows of float32
  * (conditioning.h describes a row). A row is one chunk's result from one encoder, so equal chunks
@@ -7,12 +7,12 @@
  *     encoder 1  [ row ][ row ] ... [ row ]
  *     encoder 2  [ row ][ row ] ... [ row ]
  *
- * A row is found by all that its numbers depend on: the digest of the weights that encoded it, the chunk,
- * clip skip, and the precision. So a text encoder that takes another's place never gets its rows.
- * A hit is the very bytes that the encoder wrote. The least recently used row of a table is replaced.
+ * The key of a row is everything that its numbers depend on: the digest of the encoder's weights, the chunk,
+ * clip skip, and the precision. So rows of one text encoder are never used for another one. A row that is
+ * found has exactly the bytes that the encoder wrote. The least recently used row of a table is replaced.
  *
- * A job opens the cache with as many rows as it needs, at least PROMPT_CACHE_ROWS. While it has no more
- * rows than that, and uses those it finds before it adds others, no row that it needs is replaced.
+ * A job opens the cache with as many rows as it needs, at least PROMPT_CACHE_ROWS. It first looks up the
+ * rows that exist (which counts as a use) and then adds the others: so no row that it needs is replaced.
  *
  * Memory: the region, and about 700 bytes a row for keys. One thread at a time.
  */

@@ -1,8 +1,8 @@
-/* resources — what an engine lends to the layers that hold and use weights: the ledger that counts
- * their bytes, the folder of packs, the number type, and who is told or may cancel.
+/* resources — what the engine provides to the layers that hold and use weights: the ledger that counts
+ * their bytes, the pack directory, the number type, the callbacks, and the cancel flag.
  *
- * The engine owns the struct. Everything below the engine borrows it for the time of a call, so that
- * no layer has to know the engine.
+ * The engine owns the struct. The layers below borrow it during a call, so that they do not depend on
+ * the engine.
  *
  * Threads: of the running call; any thread and any signal handler may request its `cancel`.
  */
@@ -31,15 +31,15 @@ struct resources {
 void resources_log(const struct resources *resources, enum dr_log_level level,
                    const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Would so many private bytes more fit the ledger's limit? */
+/* Would this many more private bytes be within the ledger's limit? */
 bool resources_fit(const struct resources *resources, size_t bytes);
 
-/* Begin to report how far the reading of so many bytes is. */
+/* Begin to report the progress of reading this many bytes. */
 void resources_begin_progress(struct resources *resources,
                               struct load_progress *progress, uint64_t total_bytes);
 
-/* pipeline_settle with these packs, this ledger and this cancel flag. What is reserved and not used
- * is given up by pipeline_unsettle. slots: a mask. other: a source that may take the VAE's slot, or NULL. Errors: DR_CANCELLED. */
+/* pipeline_settle with these packs, this ledger and this cancel flag. pipeline_unsettle releases what
+ * was reserved and not used. slots: a mask. other: a source that may take the VAE's slot, or NULL. Errors: DR_CANCELLED. */
 enum dr_code resources_settle(struct resources *resources, struct pipeline *pipeline,
                               unsigned slots, struct source *other,
                               struct dr_error *err) DR_MUST_CHECK;

@@ -6,7 +6,7 @@
 #include "base/fault.h"
 #include "base/size.h"
 
-/* Enough for few system calls, small enough not to matter beside a component. */
+/* Large enough for few system calls, and small compared with a component. */
 enum {
     SAVE_BUFFER_BYTES = 1 << 18
 };
@@ -16,7 +16,7 @@ struct source *slot_active(const struct slot *slot)
     return slot->override ? slot->override : slot->base;
 }
 
-/* The digest of a source becomes known. Others look at it meanwhile. */
+/* Set the digest of a source. Other threads may read it at the same time. */
 static void learn_digest(struct source *source, const struct ledger *ledger,
                          const uint8_t digest[static DIGEST_BYTES])
 {
@@ -96,7 +96,8 @@ static enum dr_code load_source(struct source *source,
     return verdict;
 }
 
-/* What was loaded takes the place of what was there, all at once for who looks. */
+/* Replace the old weights with the loaded ones, with the lock held: a reader sees either the old or
+ * the new. */
 static void take_weights(struct slot *slot, struct region *fresh, struct source *source,
                          const struct ledger *ledger)
 {
@@ -133,7 +134,7 @@ static enum dr_code load_after_release(struct slot *slot,
     const enum dr_code code = load_source(wanted, options, &fresh, err);
     if (code == DR_OK) take_weights(slot, &fresh, wanted, options->ledger);
     if (code == DR_OK || !old) return code;
-    /* The way back must not be stopped by the same cancel that stopped the way there. */
+    /* The cancel that stopped the switch must not stop its undoing. */
     const struct slot_load_options back = {.ledger = options->ledger,
                                            .order = options->order};
     if (load_source(old, &back, &fresh, NULL) == DR_OK)

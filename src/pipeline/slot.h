@@ -10,21 +10,21 @@
  *         ^                     |               (after slot_set_override)
  *         +----- slot_release --+
  *
- * What runs is the active source: the override where there is one, else the base. A saved
- * original is nothing but `base`: a reference to bytes in a file and the digest they had. It is
- * restored by reading them again, and a read whose digest differs is an error. So a slot never
- * holds the weights of two sources, but for the moment of a switch that fits the budget.
+ * The network runs with the active source: the override if there is one, else the base. Saving the
+ * original keeps no weights: `base` is a reference to bytes in a file, and their digest. To restore it, the
+ * bytes are read again; if the digest differs, that is an error. So a slot holds the weights of one
+ * source, except during a switch, if both fit the budget.
  *
- * A source that leaves the slot while its weights are resident (a job's own VAE at the end of the
- * job) stays named by `resident` until the next load or release; whoever takes it away sees to
- * that before the source dies.
+ * If a source is taken out of the slot while its weights are resident (a job's own VAE at the end of the
+ * job), `resident` still points to it until the next load or release. The caller that takes it out must do
+ * one of these before it destroys the source.
  *
  * Invariants (slot_check): weights is open if and only if resident is set; a resident source has
  * a known digest.
  *
- * Threads: one changes a slot. Another may look at override, resident, weights and a source's digest
- * while it holds the ledger's lock: whatever changes these holds it too, for that moment alone, never
- * while weights are read.
+ * Threads: one thread changes a slot. Another thread may read override, resident, weights and a source's
+ * digest while it holds the ledger's lock. These change only with the lock held, which is never held while
+ * weights are read.
  */
 #ifndef PIPELINE_SLOT_H
 #define PIPELINE_SLOT_H
@@ -34,7 +34,7 @@
 
 struct unet_spec;
 
-/* Where a component's weights come from. Lies with whoever opened the file. */
+/* Where a component's weights come from. Owned by whoever opened the file. */
 struct source {
     const char *name; /* its region's component: "vae (override)"; static */
     const struct component_spec *spec; /* names, shapes, file; borrowed */
@@ -42,7 +42,7 @@ struct source {
     const char *path;                  /* borrowed */
     uint8_t digest[DIGEST_BYTES];      /* of the bytes as stored */
     bool digest_known;
-    struct component_pack pack; /* where its weights come to lie */
+    struct component_pack pack; /* the memory that its weights are loaded into */
 };
 
 struct slot {
@@ -55,7 +55,7 @@ struct slot {
     struct region weights;
 };
 
-/* How a load goes when another source is resident. */
+/* How to load while another source is resident. */
 enum slot_order {
     SLOT_SWAP,          /* load, verify, then release the old: both fit */
     SLOT_RELEASE_FIRST, /* release, then load; on failure the old is read again */
@@ -63,15 +63,15 @@ enum slot_order {
 
 struct source *slot_active(const struct slot *slot);
 
-/* Find or reserve the pack of a source (component_pack.h), so that the figures below are exact;
- * what was reserved and not used is let go of by source_unsettle. NULL is fine for both. Errors:
+/* Find or reserve the pack of a source (component_pack.h), so that the figures below are exact.
+ * source_unsettle releases a pack that was reserved and not used. Both accept NULL. Errors:
  * DR_CANCELLED. */
 enum dr_code source_settle(struct source *source, struct ledger *ledger,
                            enum component_pack_manner manner,
                            const struct component_progress *progress,
                            struct dr_error *err) DR_MUST_CHECK;
 void source_unsettle(struct source *source);
-/* Let go of the pack; the source is about to die. */
+/* Release the pack: the source is about to be destroyed. */
 void source_finish(struct source *source);
 
 /* Private bytes of a source's weights once resident (0 where they are mapped), and what its load

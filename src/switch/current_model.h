@@ -1,12 +1,12 @@
-/* current_model — the checkpoint that is in use, and what is wanted of its VAE and of those loaded
- * later.
+/* current_model — the checkpoint that is in use, and the VAE preferences for it and for checkpoints that
+ * are loaded later.
  *
- * The switches work on it: model_switch.h puts another pipeline in its place, vae_switch.h another
- * VAE into the pipeline. It outlives every pipeline: the VAE preferences, the results of latent
- * probes and the open vocabularies are taken from one checkpoint to the next.
+ * model_switch.h replaces its pipeline, vae_switch.h the VAE of the pipeline. The struct outlives every
+ * pipeline: the VAE preferences, the results of latent probes and the open vocabularies are kept when the
+ * checkpoint changes.
  *
- * Threads: one call changes it. Others may look at the pipeline and at the choice of a VAE while they
- * hold the ledger's lock: both change with that held.
+ * Threads: one call changes it. Other threads may read the pipeline and the choice of a VAE while they
+ * hold the ledger's lock; both change only with that lock held.
  */
 #ifndef SWITCH_CURRENT_MODEL_H
 #define SWITCH_CURRENT_MODEL_H
@@ -18,9 +18,9 @@
 
 struct vae_preferences {
     char folder[DR_PATH_BYTES];  /* of VAEs; "" none */
-    char choice[DR_PATH_BYTES];  /* said for all models by a call; "" never */
-    bool forced;                 /* it was said with DR_VAE_FORCE */
-    struct dr_settings settings; /* of the user, as they were when the engine opened */
+    char choice[DR_PATH_BYTES];  /* set for all models by a call; "" never */
+    bool forced;                 /* set with DR_VAE_FORCE */
+    struct dr_settings settings; /* the user's, as read when the engine was opened */
 };
 
 struct current_model {

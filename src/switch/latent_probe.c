@@ -65,8 +65,8 @@ static void draw(struct plan *plan, struct value image)
     }
 }
 
-/* Not at the picture's rim: there a network's padding shows, and what a fine-tuned decoder prints
- * around a picture (a frame) says nothing of latents. */
+/* Without the border of the image: there the network's padding has an effect, and a fine-tuned decoder
+ * may draw a frame, which says nothing about the latent space. */
 static bool is_measured(int32_t idx)
 {
     const int32_t rim = LATENT_PROBE_SIDE / LATENT_PROBE_CELLS; /* one cell */
@@ -76,7 +76,8 @@ static bool is_measured(int32_t idx)
            y < LATENT_PROBE_SIDE - rim;
 }
 
-/* Peak (2, from -1 to 1) to noise, of what comes back as a picture would show it. */
+/* Peak signal (2: samples are -1 to 1) to noise ratio of the decoded image, clamped as a picture would
+ * be. */
 static double measure(const struct plan *plan, struct value image)
 {
     double square = 0.0;
@@ -104,8 +105,8 @@ enum latent_verdict latent_probe_judge(double own_db, double db)
 
 /* ---- what is remembered ------------------------------------------------------------------ */
 
-/* One digest for the identities of all files that a source's tensors lie in, and for what changes
- * their numbers beside them. */
+/* One digest of the identities of all files with the source's tensors, and of the scales that change the
+ * tensors' numbers. */
 static void identify(const struct source *source, uint8_t out[DIGEST_BYTES])
 {
     const struct tensor_file *const file = source->spec->index->file;
@@ -311,7 +312,7 @@ static void expect(const struct plan *plan, struct value value, int32_t side,
     plan_expect(plan, value, (struct shape){1, side, side, channels}, DTYPE_F32);
 }
 
-/* Decode the latents (unscaled for this decoder) and measure what comes back. */
+/* Decode the latents (unscaled for this decoder) and compare the result with the image. */
 static enum dr_code decode(const struct vae_decode_plan *plan, const float *latents,
                            struct region *arena, const void *weights,
                            const struct latent_probe_work *work, double *db,
@@ -347,7 +348,8 @@ static enum dr_code encode(const struct vae_encode_plan *plan, float *latents,
     return DR_OK;
 }
 
-/* What a run ended in, unless the weights' file lost a page meanwhile: then it says nothing. */
+/* The result of a run; an error if a page of the weights' file was lost during the run, for then the result is
+ * meaningless. */
 static enum dr_code whole_or_lost(const struct source *source,
                                   const struct region *weights, enum dr_code code,
                                   struct dr_error *err)

@@ -1,22 +1,22 @@
-/* latent_probe — does a VAE belong to the latent space that the checkpoint's own VAE makes?
+/* latent_probe — does a VAE use the same latent space as the checkpoint's own VAE?
  *
- * SD1.5's and SDXL's VAEs have the same names and shapes, so only what a VAE does tells: a small
- * fixed picture is encoded by the checkpoint's own VAE (the base) and decoded by the other one.
- * A foreign latent space cannot return the picture. Latents are handed over in the UNet's scale,
- * as a job hands them over, so a wrong scale factor shows too.
+ * The VAEs of SD1.5 and SDXL have the same tensor names and shapes, so a VAE must be tried: a small
+ * fixed image is encoded by the checkpoint's own VAE (the base) and decoded by the other one. If the two
+ * use different latent spaces, the result does not resemble the image. Latents are scaled as for the UNet,
+ * as in a job, so that a wrong scale factor is detected too.
  *
- * The measure is the ratio of peak to noise (dB) between the picture and what comes back, its rim
- * left out, and it is relative to what the base itself returns:
+ * The figure is the peak signal-to-noise ratio (PSNR, in dB) of the decoded image without its border. It
+ * is compared with that of the base, which decodes the same latents:
  *
- *     own  <  LATENT_PROBE_ABLE_DB                        cannot tell, allowed
- *     it   <  LATENT_PROBE_ABLE_DB and                    foreign, refused
- *     it   <  own - LATENT_PROBE_DROP_DB
- *     else                                                fits
+ *     own    <  LATENT_PROBE_ABLE_DB                      cannot be decided, allowed
+ *     other  <  LATENT_PROBE_ABLE_DB and                  from another latent space, refused
+ *     other  <  own - LATENT_PROBE_DROP_DB
+ *     else                                                compatible
  *
- * Base and other need never be resident together: `latent_probe_reference` takes latents and
- * error while the base's weights are there and remembers them by its digest;
- * `latent_probe_check` decodes them with the other's. Both verdict and reference are remembered
- * (struct latent_probe_memory: a few KB, bounded), so a repeated switch costs nothing.
+ * Base and other need not be resident at the same time: `latent_probe_reference` computes the latents and the
+ * base's figure while the base's weights are in memory, and stores them under the base's digest;
+ * `latent_probe_check` decodes them with the other's weights. Verdicts and references are stored (struct
+ * latent_probe_memory: a few KB, bounded), so a repeated switch computes nothing.
  *
  *     latent_probe_find       is it known already?
  *     latent_probe_prepare    plans; from here on the bytes are known
@@ -24,8 +24,8 @@
  *     latent_probe_check      with the other's
  *     latent_probe_finish     plans destroyed, on every path
  *
- * Threads: one runs probes. Another may look at what is remembered (latent_probe_look) while it holds
- * the lock of the memory's ledger.
+ * Threads: one thread runs probes. Another thread may read the stored results (latent_probe_look) while it
+ * holds the ledger's lock.
  */
 #ifndef SWITCH_LATENT_PROBE_H
 #define SWITCH_LATENT_PROBE_H
@@ -44,11 +44,11 @@ enum {
     LATENT_PROBE_VERDICTS = 16,
 };
 
-/* The picture's mean colour everywhere reaches 13 dB; 8x8 means of it, all that an autoencoder
- * without learning can return, 22; trained ones do better. At 18 two thirds of the picture's
- * variance are back. Latents that are rotated at random reach about 10. A fine-tuned VAE is
- * within a few dB of its base, also where its colours are stronger by a third.
- * latent_probe_test prints such figures, and holds the rule against them. */
+/* For orientation: an image of only the mean colour has 13 dB; means of 8x8 pixels, the best that an
+ * untrained autoencoder can do, have 22 dB, and trained ones more. At 18 dB two thirds of the image's
+ * variance are reproduced. Latents that are rotated at random reach about 10 dB. A fine-tuned VAE is
+ * within a few dB of its base, even if its colours are a third stronger. latent_probe_test prints such
+ * figures and checks the rule with them. */
 #define LATENT_PROBE_ABLE_DB 18.0
 #define LATENT_PROBE_DROP_DB 6.0
 
@@ -61,8 +61,8 @@ enum latent_verdict {
 
 struct latent_probe_result {
     enum latent_verdict verdict;
-    double own_db; /* -INFINITY: what came back is not finite */
-    double db;     /* the other's; where the verdict needed no look at it: NAN */
+    double own_db; /* -INFINITY: the decoded image is not finite */
+    double db;     /* the other's; NAN if the verdict did not need it */
 };
 
 /* The rule above. */
@@ -70,9 +70,9 @@ enum latent_verdict latent_probe_judge(double own_db, double db);
 
 /* ---- what is remembered ---- */
 
-/* Zeroed is empty. The oldest goes where there is no room. */
+/* A zeroed struct is empty. When it is full, the oldest entry is replaced. */
 struct latent_probe_memory {
-    const struct ledger *ledger; /* whose lock is held for a change; NULL: none */
+    const struct ledger *ledger; /* its lock is held during a change; NULL: no lock */
     struct latent_reference {
         bool is_set;
         uint8_t own[DIGEST_BYTES];
@@ -96,14 +96,14 @@ struct latent_pair {
     struct source *own_source, *other_source;
 };
 
-/* Is the verdict known? Asks for no weights: the other is known by its digest or, where it was
- * not read since it was opened, by its file's identity. Not known while the base's digest is not.
+/* Is the verdict known? This reads no weights: the other VAE is identified by its digest or, if it was not
+ * read since it was opened, by its file's identity. The verdict is unknown while the base's digest is.
  * Changes nothing. */
 bool latent_probe_look(const struct latent_probe_memory *memory,
                        const struct latent_pair *pair,
                        struct latent_probe_result *result);
-/* The same for who is about to use the other: its digest is expected from then on, and a load that
- * finds another is DR_CHANGED. */
+/* The same before the other VAE is used: its digest is recorded as expected, and a later load that finds
+ * another digest fails with DR_CHANGED. */
 bool latent_probe_find(const struct latent_probe_memory *memory,
                        const struct latent_pair *pair,
                        struct latent_probe_result *result);
@@ -111,10 +111,9 @@ bool latent_probe_find(const struct latent_probe_memory *memory,
 /* ---- one probe ---- */
 
 struct latent_probe {
-    struct latent_probe_memory
-        *memory; /* NULL: not prepared, there is nothing to ask */
+    struct latent_probe_memory *memory; /* NULL: not prepared, no probe is needed */
     struct latent_pair pair;
-    bool wants_reference;   /* the base's is not remembered */
+    bool wants_reference;   /* the base's reference is not stored yet */
     size_t reference_bytes; /* private, page-rounded: the region that each step opens */
     size_t check_bytes;
     /* private below */
@@ -127,7 +126,7 @@ struct latent_probe_work {
     const struct cancel *cancel; /* may be NULL */
 };
 
-/* Make the plans. cancel may be NULL; it is looked at before each. On error the probe is zero. Errors:
+/* Make the plans. cancel may be NULL; it is checked before each plan. On error the probe is zeroed. Errors:
  * the plans', DR_CANCELLED. */
 enum dr_code latent_probe_prepare(struct latent_probe *probe,
                                   struct latent_probe_memory *memory,
@@ -136,25 +135,24 @@ enum dr_code latent_probe_prepare(struct latent_probe *probe,
                                   struct dr_error *err) DR_MUST_CHECK;
 void latent_probe_finish(struct latent_probe *probe); /* zeroed is fine */
 
-/* Encode the picture with the base and decode it again; remember both. The base's weights are
- * the slot's where they are resident there, else they are read into a region of their own for
- * as long as this takes (bytes: source_weights_bytes and the larger of reference_bytes and
- * source_scratch_bytes). Afterwards the base's digest is known. A base whose weights are not
- * finite is one that does not return the picture. Errors: slot_load's, region_open's,
+/* Encode the image with the base, decode it again, and store the latents and the figure. If the base's
+ * weights are resident in the slot, those are used; else they are read into a temporary region (bytes:
+ * source_weights_bytes and the larger of reference_bytes and source_scratch_bytes). Afterwards the base's
+ * digest is known. A base whose weights are not finite counts as one that cannot reproduce the image. Errors: slot_load's, region_open's,
  * DR_CANCELLED. */
 enum dr_code latent_probe_reference(struct latent_probe *probe, const struct slot *slot,
                                     const struct latent_probe_work *work,
                                     struct dr_error *err) DR_MUST_CHECK;
 
-/* Decode the reference with the other's weights, which were read and digested; remember the
- * verdict. Errors: DR_FOREIGN says both figures; region_open's, DR_CANCELLED.
+/* Decode the reference with the other's weights, which were read and digested; store the verdict.
+ * Errors: DR_FOREIGN with both figures; region_open's, DR_CANCELLED.
  * Fault place: FAULT_PROBE: no difference is found. */
 enum dr_code latent_probe_check(struct latent_probe *probe,
                                 const struct region *weights,
                                 const struct latent_probe_work *work,
                                 struct dr_error *err) DR_MUST_CHECK;
 
-/* The same with weights that are read for this alone: for a VAE that is not to stay. */
+/* The same with weights that are read only for the probe and released after it. */
 enum dr_code latent_probe_try(struct latent_probe *probe,
                               const struct latent_probe_work *work,
                               struct dr_error *err) DR_MUST_CHECK;

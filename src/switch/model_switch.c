@@ -40,8 +40,8 @@ static uint64_t bytes_to_read(const struct pipeline *pipeline)
     return bytes;
 }
 
-/* Its last component, asked on the way in. An override that has no room for that beside what is
- * loaded by now is asked by the next job. */
+/* Load the last component (the VAE), and probe it while it is loaded. If there is not enough memory for the probe beside
+ * the loaded components, the next job does it. */
 static enum dr_code load_vae(struct current_model *model, struct pipeline *pipeline,
                              struct vae_trial *trial, struct load_progress *progress,
                              struct dr_error *err)
@@ -60,8 +60,8 @@ static enum dr_code load_vae(struct current_model *model, struct pipeline *pipel
     return slot_load(slot, &options, err);
 }
 
-/* Load a pipeline's weights; an override that came from the setting and cannot be read falls
- * back to base, as any setting that does not fit. */
+/* Load a pipeline's weights. If the override comes from the settings and cannot be read, the checkpoint's own
+ * VAE is used instead, as for any setting that cannot be used. */
 static enum dr_code load_or_fall_back(struct current_model *model,
                                       struct pipeline *pipeline, struct dr_error *err)
 {
@@ -100,9 +100,9 @@ static bool fits_whole(const struct current_model *model,
     return resources_fit(model->resources, bytes.missing + bytes.scratch);
 }
 
-/* The weights of the new pipeline, beside the old one's where both fit, else after them. On
- * error what the old one had loaded is read again, as far as that goes; a cancel that stopped
- * the way there does not stop the way back. */
+/* Load the new pipeline's weights: while the old ones are still in memory if both fit, else after the old ones
+ * are released. On error the old weights are read again, as far as possible; the cancel that stopped the
+ * switch does not stop that. */
 static enum dr_code load_beside_or_after(struct current_model *model,
                                          struct pipeline *fresh, char *note,
                                          size_t note_bytes, struct dr_error *err)
@@ -129,7 +129,7 @@ static enum dr_code load_beside_or_after(struct current_model *model,
     return code;
 }
 
-/* What the model lacks in memory; on error it is as it was. */
+/* Load the components of the model that are not in memory. On error nothing changes. */
 static enum dr_code load_rest(struct current_model *model, struct dr_error *err)
 {
     struct pipeline *const pipeline = model->pipeline;
@@ -152,7 +152,7 @@ static bool is_loaded_already(const struct current_model *model, const char *pat
            meaning_is_current(&pipeline->checkpoint);
 }
 
-/* A pipeline's weights, and what the kernel keeps of its files; it stays open. */
+/* Release a pipeline's weights, and drop its files from the page cache; the pipeline stays open. */
 static size_t let_go(struct current_model *model, struct pipeline *pipeline,
                      enum cache_keep keep)
 {

@@ -1,8 +1,8 @@
-/* model_switch — from one checkpoint to another, and letting go of weights.
+/* model_switch — loading another checkpoint, and releasing weights.
  *
- * A switch first opens the new checkpoint and resolves its VAE; then its weights are loaded beside
- * the old ones where both fit the budget, else after those are released. The old pipeline is closed
- * when nothing can fail any more.
+ * A switch first opens the new checkpoint and resolves its VAE. If old and new weights fit the budget
+ * together, the new ones are loaded before the old ones are released, else after. The old pipeline is
+ * closed last, when nothing can fail any more.
  */
 #ifndef SWITCH_MODEL_SWITCH_H
 #define SWITCH_MODEL_SWITCH_H
