@@ -61,13 +61,12 @@ static struct pack_listing *add_item(struct listing *listing)
     return item;
 }
 
-/* Does a process hold the lock of who makes or uses a pack? */
+/* Does a process hold the lock of who makes or uses a pack? Opened for writing, which NFS wants of such a lock. */
 static bool is_locked(const char *path)
 {
-    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    const int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (descriptor < 0) return false;
-    const bool locked =
-        flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    const bool locked = flock(descriptor, LOCK_EX | LOCK_NB) != 0;
     (void)close(descriptor);
     return locked;
 }

@@ -100,7 +100,7 @@ static enum dr_code remove_open(const struct pack_listing *item, int descriptor,
                                 struct dr_error *err)
 {
     struct stat open_one, named;
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0)
         return error_set(err, DR_BUSY,
                          "%.600s is in use by a process; it can be removed when that "
                          "process has ended or has unloaded the model",
@@ -115,8 +115,8 @@ static enum dr_code remove_open(const struct pack_listing *item, int descriptor,
 enum dr_code pack_room_remove(const struct pack_listing *item, struct dr_error *err)
 {
     enum dr_code code;
-    const int descriptor =
-        open(item->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    const int descriptor = open(item->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW |
+                                                O_NONBLOCK); /* as is_locked */
     if (descriptor >= 0) {
         code = remove_open(item, descriptor, err);
         (void)close(descriptor);
