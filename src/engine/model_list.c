@@ -1,3 +1,5 @@
+#define _XOPEN_SOURCE 700 /* realpath */
+
 /* Models by name: which file a name, the beginning of one or a digest means, and which models there are. */
 #include <stdio.h>
 #include <stdlib.h>
