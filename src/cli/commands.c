@@ -11,11 +11,13 @@
 #include "front/member.h"
 #include "front/memory_json.h"
 #include "generate_command.h"
+#include "help_text.h"
 #include "interrupt.h"
 #include "models_command.h"
 #include "packs_command.h"
 #include "picture_commands.h"
 #include "settings_command.h"
+#include "suggestion.h"
 #include "switch_commands.h"
 #include "vaes_command.h"
 #include "vocabulary_command.h"
@@ -116,8 +118,7 @@ static enum dr_code run_help(struct session *session, const struct options *opti
     const struct command *const command = name ? command_find(name, where) : NULL;
     char *text = NULL;
     size_t text_bytes = 0;
-    if (name && !command)
-        return command_fail(err, DR_BAD_INPUT, "unknown command \"%.80s\"", name);
+    if (name && !command) return command_refuse_unknown(name, where, err);
     FILE *const stream = open_memstream(&text, &text_bytes);
     if (!stream) return command_fail(err, DR_NOMEM, "out of memory for the help text");
     if (command)
@@ -131,6 +132,31 @@ static enum dr_code run_help(struct session *session, const struct options *opti
     member_set_text(fields, "help", text);
     free(text);
     return DR_OK;
+}
+
+/* ---- unknown commands -------------------------------------------------------------------- */
+
+enum dr_code command_refuse_unknown(const char *name, unsigned where,
+                                    struct dr_error *err)
+{
+    char text[SUGGESTION_TEXT_BYTES];
+    struct suggestion nearest;
+    const bool in_shell = where == ON_SHELL_LINE;
+    if (command_find(name, ON_COMMAND_LINE | ON_SHELL_LINE))
+        return command_fail(
+            err, DR_BAD_INPUT,
+            in_shell
+                ? "%.80s is not a command of the shell; quit, then run darkroom %.80s"
+                : "%.80s is a command of the shell: run darkroom shell, then %.80s",
+            name, name);
+    suggestion_begin(&nearest, name);
+    for (int i = 0; command_at(i); ++i)
+        if (command_at(i)->where & where)
+            suggestion_offer(&nearest, command_at(i)->name);
+    return command_fail(err, DR_BAD_INPUT,
+                        "unknown command \"%.80s\"%s; %s lists the commands", name,
+                        suggestion_text(&nearest, text),
+                        in_shell ? "help" : "darkroom --help");
 }
 
 static enum dr_code run_quit(struct session *session, const struct options *options,
@@ -222,10 +248,15 @@ void command_print_help(FILE *stream, const struct command *command, unsigned wh
     }
 }
 
+static void print_row(FILE *stream, const struct command *command)
+{
+    char left[80];
+    (void)snprintf(left, sizeof left, "  %-10s %s", command->name, command->operands);
+    help_text_print_row(stream, left, 40, command->summary);
+}
+
 void command_print_list(FILE *stream, unsigned where)
 {
     for (int i = 0; i < TABLE_COUNT; ++i)
-        if (table[i].where & where)
-            fprintf(stream, "  %-10s %-26s %s\n", table[i].name, table[i].operands,
-                    table[i].summary);
+        if (table[i].where & where) print_row(stream, &table[i]);
 }

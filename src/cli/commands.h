@@ -48,6 +48,10 @@ const struct command *command_at(int idx);
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
                           ...) __attribute__((format(printf, 3, 4)));
 
+/* There is no command of this name there: DR_BAD_INPUT, with the nearest one. */
+enum dr_code command_refuse_unknown(const char *name, unsigned where,
+                                    struct dr_error *err);
+
 /* ---- for help ---- */
 
 /* The usage and options of one command. */

@@ -36,6 +36,15 @@ static bool writes_to_stdout(const struct options *options)
 
 /* ---- before the first step --------------------------------------------------------------- */
 
+static enum dr_code check_prompt(const struct options *options, struct dr_error *err)
+{
+    if (options->prompt_given || options->prompt_is_plain) return DR_OK;
+    return command_fail(
+        err, DR_BAD_INPUT,
+        "no prompt was given: give one with -p TEXT; -p \"\" is the empty "
+        "prompt");
+}
+
 static enum dr_code check_streams(const struct work *work, struct dr_error *err)
 {
     const struct options *const options = work->options;
@@ -152,7 +161,8 @@ static enum dr_code check_files(struct work *work, struct dr_error *err)
 
 static enum dr_code begin(struct work *work, struct dr_error *err)
 {
-    enum dr_code code = check_streams(work, err);
+    enum dr_code code = check_prompt(work->options, err);
+    if (code == DR_OK) code = check_streams(work, err);
     if (code == DR_OK)
         code = work->options->prompt_is_plain
                    ? prompt_list_make_one(&work->prompts, work->options->prompt, err)

@@ -25,14 +25,16 @@
 #include "start_settings.h"
 
 static const char intro[] =
-    "darkroom makes pictures with Stable Diffusion checkpoints and checks its memory use against the kernel's figures.\n"
+    "darkroom makes pictures with Stable Diffusion checkpoints, and checks its memory use against the\n"
+    "kernel's figures.\n"
     "\n"
     "usage: darkroom COMMAND [option...]\n"
     "       darkroom --help | --version\n"
     "\n";
 static const char outro[] =
     "\n"
-    "darkroom COMMAND --help lists the options of a command; the man page darkroom(1) describes everything.\n"
+    "darkroom COMMAND --help lists the options of a command; the man page darkroom(1) describes\n"
+    "everything.\n"
     "\n"
     "  darkroom generate -m sd15.safetensors -p \"a lighthouse at dusk\" -o dusk.png\n"
     "  darkroom generate -m sd15.safetensors --vae my-vae.safetensors -p \"a lighthouse\" --seed 7\n"

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "help_text.h"
+#include "suggestion.h"
+
 enum value_kind {
     TEXT,
     INT32,
@@ -40,22 +43,33 @@ struct option {
 /* One row per option. clang-format would spread each over many lines. */
 // clang-format off
 static const struct option table[] = {
-    {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL | FOR_VAES | FOR_SETTINGS, "MODEL",
-     "the checkpoint: a file, a diffusers directory, or a name, its beginning or a digest in the model directories "
-     "(settings: also the end of a path)"},
+    {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL | FOR_VAES, "MODEL",
+     "the checkpoint: a file, a diffusers directory, or a name, its beginning or a digest in the model directories"},
+    {"model", 'm', TEXT, AT(model), FOR_SETTINGS, "MODEL",
+     "the settings of this model alone: a path, the end of a path, or a name in the model directories"},
     {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT",
      "the prompt; @FILE or - reads prompts, one per line, and makes a job of each (@@ is one @)"},
     {"negative", 'n', TEXT, AT(negative), FOR_GENERATE, "TEXT", "the negative prompt"},
-    {"output", 'o', TEXT, AT(output), FOR_GENERATE | CODECS, "FILE",
-     "output file: .png or .jpg for pictures, .safetensors or .sft for latents; for generate also DIR/, a "
-     "pattern of {seed} {index} {model} {date}, or - (default of generate: darkroom-SEED.png)"},
+    {"output", 'o', TEXT, AT(output), FOR_GENERATE, "FILE",
+     "output file: .png or .jpg for pictures, .safetensors or .sft for latents; also DIR/, a "
+     "pattern of {seed} {index} {model} {date}, or - for standard output (default: darkroom-SEED.png)"},
+    {"output", 'o', TEXT, AT(output), FOR_ENCODE, "FILE", "file for the latents: .safetensors or .sft (required)"},
+    {"output", 'o', TEXT, AT(output), FOR_DECODE, "FILE",
+     "file for the picture: .png or .jpg; several pictures are FILE, FILE-2, ... (required)"},
     {"overwrite", 0, FLAG, AT(overwrite), FOR_GENERATE | CODECS, NULL,
      "replace any existing file; without it only pictures and latent files are replaced"},
     {"no-clobber", 0, FLAG, AT(no_clobber), FOR_GENERATE | CODECS, NULL, "replace no existing file"},
-    {"width", 'W', INT32, AT(width), JOBS | FOR_ENCODE | FOR_SETTINGS, "PIXELS",
-     "width, a multiple of 8 (default: the input picture's, the checkpoint's, else 512, or 1024 for SDXL)"},
-    {"height", 'H', INT32, AT(height), JOBS | FOR_ENCODE | FOR_SETTINGS, "PIXELS",
-     "height, a multiple of 8 (default: the input picture's, the checkpoint's, else 512, or 1024 for SDXL)"},
+    {"width", 'W', INT32, AT(width), JOBS, "PIXELS",
+     "width: 64 to 8192, a multiple of 8 (default: the --init picture's, else the settings', the checkpoint's, 512, or "
+     "1024 for SDXL)"},
+    {"width", 'W', INT32, AT(width), FOR_ENCODE, "PIXELS",
+     "resize the picture to this width, a multiple of 8 (default: its own, cropped to a multiple of 8)"},
+    {"width", 'W', INT32, AT(width), FOR_SETTINGS, "PIXELS", "the width of pictures, a multiple of 8"},
+    {"height", 'H', INT32, AT(height), JOBS, "PIXELS",
+     "height: 64 to 8192, a multiple of 8 (default: as for the width)"},
+    {"height", 'H', INT32, AT(height), FOR_ENCODE, "PIXELS",
+     "resize the picture to this height, a multiple of 8 (default: its own, cropped to a multiple of 8)"},
+    {"height", 'H', INT32, AT(height), FOR_SETTINGS, "PIXELS", "the height of pictures, a multiple of 8"},
     {"original-size", 0, PAIR, AT(original), JOBS, "WxH",
      "SDXL size conditioning: the original size (default: the size of the new picture)"},
     {"crop", 0, PAIR, AT(crop), JOBS, "X,Y",
@@ -64,22 +78,36 @@ static const struct option table[] = {
      "SDXL size conditioning: the target size (default: the size of the new picture)"},
     {"seed", 's', SEED, AT(seed), FOR_GENERATE, "N",
      "seed of the first picture's noise (default -1: a random seed)"},
-    {"steps", 0, INT32, AT(steps), JOBS | FOR_SETTINGS, "N", "sampling steps (default: the checkpoint's, else 20)"},
-    {"cfg", 0, REAL, AT(cfg), JOBS | FOR_SETTINGS, "X", "guidance scale; 1 turns guidance off (default: the checkpoint's, else 7)"},
-    {"sampler", 0, TEXT, AT(sampler), JOBS | FOR_SETTINGS, "NAME",
-     "sampler: euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm (default: the checkpoint's, else euler-a)"},
-    {"scheduler", 0, TEXT, AT(scheduler), JOBS | FOR_SETTINGS, "NAME",
-     "noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing (default: the checkpoint's, else normal; for ddim leading)"},
+    {"steps", 0, INT32, AT(steps), JOBS, "N",
+     "sampling steps, 1 to 1000 (default: the settings', else the checkpoint's, else 20)"},
+    {"steps", 0, INT32, AT(steps), FOR_SETTINGS, "N", "the sampling steps, 1 to 1000"},
+    {"cfg", 0, REAL, AT(cfg), JOBS, "X",
+     "guidance scale, 0 to 1000; 1 turns guidance off (default: the settings', else the checkpoint's, else 7)"},
+    {"cfg", 0, REAL, AT(cfg), FOR_SETTINGS, "X", "the guidance scale, 0 to 1000; 1 turns guidance off"},
+    {"sampler", 0, TEXT, AT(sampler), JOBS, "NAME",
+     "euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm (default: the settings', else the checkpoint's, "
+     "else euler-a)"},
+    {"sampler", 0, TEXT, AT(sampler), FOR_SETTINGS, "NAME",
+     "the sampler: euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm"},
+    {"scheduler", 0, TEXT, AT(scheduler), JOBS, "NAME",
+     "noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing (default: the settings', else the "
+     "checkpoint's, else normal; for ddim leading)"},
+    {"scheduler", 0, TEXT, AT(scheduler), FOR_SETTINGS, "NAME",
+     "the noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing"},
     {"prediction", 0, WORD, AT(prediction), JOBS, "auto|eps|v",
      "what the UNet predicts: eps (noise) or v (velocity) (default auto: read from the checkpoint)"},
     {"clip-skip", 0, INT32, AT(clip_skip), JOBS, "N",
      "CLIP skip, counted as in A1111: 1 is the usual layer, 2 the one before it (default 1)"},
-    {"vae", 0, TEXT, AT(vae), JOBS | CODECS | FOR_SETTINGS, "CHOICE",
-     "automatic, none (the checkpoint's own VAE), a name in the VAE directory, or a path; a VAE given with a job applies to that job only"},
+    {"vae", 0, TEXT, AT(vae), JOBS | CODECS, "CHOICE",
+     "the VAE for this job: automatic, none (the checkpoint's own), a name in the VAE directory, or a path (default: the "
+     "settings', else automatic)"},
+    {"vae", 0, TEXT, AT(vae), FOR_SETTINGS, "CHOICE",
+     "the VAE: automatic, none (the checkpoint's own), a name in the VAE directory, or a path"},
     {"unset-vae", 0, FLAG, AT(unset_vae), FOR_SETTINGS, NULL,
      "remove the VAE choice for all models; with --model, the choice for that model"},
-    {"vae-dir", 0, TEXT, AT(vae_dir), START | FOR_INSPECT | FOR_VAES | FOR_MODELS | FOR_SETTINGS, "DIR",
+    {"vae-dir", 0, TEXT, AT(vae_dir), START | FOR_INSPECT | FOR_VAES | FOR_MODELS, "DIR",
      "the VAE directory (default: DARKROOM_VAE_DIR, then the settings, then ~/.local/share/darkroom/vae)"},
+    {"vae-dir", 0, TEXT, AT(vae_dir), FOR_SETTINGS, "DIR", "the VAE directory"},
     {"unset-vae-dir", 0, FLAG, AT(unset_vae_dir), FOR_SETTINGS, NULL, "remove the VAE directory from the settings"},
     {"default-model", 0, TEXT, AT(default_model), FOR_SETTINGS, "MODEL",
      "the model where a command is given none: a path, or a name in the model directories"},
@@ -99,14 +127,16 @@ static const struct option table[] = {
      "which random generator of PyTorch to reproduce (default cuda)"},
     {"bits", 0, INT32, AT(bits), FOR_GENERATE | FOR_DECODE, "8|16", "bits per channel of a PNG file (default 8)"},
     {"quality", 0, INT32, AT(quality), FOR_GENERATE | FOR_DECODE, "N", "JPEG quality, 1 to 100 (default 95)"},
-    {"precision", 0, WORD, AT(precision), START | FOR_SETTINGS, "auto|bf16|f32",
-     "precision of the networks (default auto: bf16 if the processor supports it, else f32)"},
+    {"precision", 0, WORD, AT(precision), START, "auto|bf16|f32",
+     "precision of the networks (default: the settings', else auto: bf16 if the processor supports it, else f32)"},
+    {"precision", 0, WORD, AT(precision), FOR_SETTINGS, "auto|bf16|f32", "the precision of the networks"},
     {"threads", 0, INT32, AT(threads), START, "N", "number of threads; 0 is one per available processor (default 0)"},
     {"tokenizer", 0, TEXT, AT(tokenizer), START, "DIR",
      "directory of vocab.json and merges.txt (default: DARKROOM_TOKENIZER, then tokenizer/ beside the "
      "checkpoint, then ~/.local/share/darkroom/tokenizer)"},
-    {"budget", 0, BYTES, AT(budget), ENGINE | FOR_SETTINGS, "SIZE",
-     "limit on private memory, such as 2G (default: 90 % of available memory)"},
+    {"budget", 0, BYTES, AT(budget), ENGINE, "SIZE",
+     "limit on private memory, such as 2G (default: the settings', else 90 % of available memory)"},
+    {"budget", 0, BYTES, AT(budget), FOR_SETTINGS, "SIZE", "the limit on private memory, such as 2G"},
     {"packs", 0, TEXT, AT(packs), START | FOR_VAES | FOR_PACKS | FOR_MODELS, "DIR|off",
      "directory of the packs, which are cached weights; off: use no packs (default: DARKROOM_PACKS, then "
      "~/.cache/darkroom/packs)"},
@@ -119,9 +149,13 @@ static const struct option table[] = {
      "use this file of the Python package open-clip-torch instead of downloading it"},
     {"memory-log", 0, TEXT, AT(memory_log), START, "FILE",
      "write a line of JSON to FILE whenever a region of memory is opened or closed"},
-    {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAE | FOR_VAES | FOR_MODEL | FOR_SHELL, NULL,
+    {"force", 0, FLAG, AT(force), JOBS | CODECS | FOR_VAES | FOR_SHELL, NULL,
      "do not refuse a checkpoint with settings that darkroom does not implement, or a VAE from another "
      "latent space"},
+    {"force", 0, FLAG, AT(force), FOR_MODEL, NULL,
+     "do not refuse a checkpoint with settings that darkroom does not implement"},
+    {"force", 0, FLAG, AT(force), FOR_VAE, NULL,
+     "do not refuse a VAE from another latent space, or with settings that darkroom does not implement"},
     {"digest", 0, FLAG, AT(digests), FOR_INSPECT | FOR_VAES, NULL,
      "read all tensors and show their digests"},
     {"drop-cache", 0, FLAG, AT(drop_cache), FOR_SHELL | FOR_UNLOAD, NULL,
@@ -130,7 +164,9 @@ static const struct option table[] = {
      "print to standard error where the time went: for each network a table of its layers by kind and shape"},
     {"json", 0, FLAG, AT(json), FOR_ALL, NULL, "answer each command with one line of JSON on standard output; log in JSON on standard error"},
     {"verbose", 'v', COUNT, AT(verbose), FOR_ALL, NULL, "show complete answers, and log more; -vv logs everything"},
-    {"quiet", 'q', FLAG, AT(quiet), FOR_ALL, NULL, "no progress and no warnings; of a job, only the paths of what it made"},
+    {"quiet", 'q', FLAG, AT(quiet), FOR_GENERATE | CODECS, NULL,
+     "no progress and no warnings; print only the paths of what was made"},
+    {"quiet", 'q', FLAG, AT(quiet), FOR_ALL & ~(FOR_GENERATE | CODECS), NULL, "no progress and no warnings"},
     {"help", 'h', FLAG, AT(help), FOR_ALL, NULL, "show this help"},
 };
 // clang-format on
@@ -241,7 +277,8 @@ static enum dr_code store_real(const struct option *option, const char *text,
     switch (parse_real(text, out)) {
     case NUMBER: return DR_OK;
     case NUMBER_OUT_OF_RANGE:
-        return fail(err, "--%s: %.80s is out of range", option->name, text);
+        return fail(err, "--%s: %.80s is out of range: give %s", option->name, text,
+                    option->offset == AT(cfg) ? "0 to 1000" : "more than 0, at most 1");
     case NUMBER_NONE: break;
     }
     return fail(err, "--%s takes a number, not \"%.80s\"", option->name, text);
@@ -261,6 +298,44 @@ static bool parse_word(const char *words, const char *text, int *out)
         words += bar ? word + 1 : word;
     }
     return false;
+}
+
+static enum dr_code store_word(const struct option *option, const char *text, int *out,
+                               struct dr_error *err)
+{
+    char words[64], said[SUGGESTION_TEXT_BYTES], *rest = NULL;
+    struct suggestion nearest;
+    if (parse_word(option->value, text, out)) return DR_OK;
+    (void)snprintf(words, sizeof words, "%s", option->value);
+    suggestion_begin(&nearest, text);
+    for (char *word = strtok_r(words, "|", &rest); word;
+         word = strtok_r(NULL, "|", &rest))
+        suggestion_offer(&nearest, word);
+    return fail(err, "--%s takes %s, not \"%.80s\"%s", option->name, option->value,
+                text, suggestion_text(&nearest, said));
+}
+
+/* A name that is nearly one of a sampler or a schedule is said here; any other is the engine's to refuse. */
+static enum dr_code check_name(const struct option *option, const char *text,
+                               struct dr_error *err)
+{
+    char said[SUGGESTION_TEXT_BYTES];
+    struct suggestion nearest;
+    const bool of_samplers = option->offset == AT(sampler);
+    if (!of_samplers && option->offset != AT(scheduler)) return DR_OK;
+    suggestion_begin(&nearest, text);
+    for (int32_t i = 0; dr_sampler_name(i); ++i) {
+        const char *const sampler = dr_sampler_name(i);
+        if (of_samplers && strcmp(sampler, text) == 0) return DR_OK;
+        if (of_samplers) suggestion_offer(&nearest, sampler);
+        for (int32_t k = 0; !of_samplers && dr_sampler_schedule(sampler, k); ++k) {
+            if (strcmp(dr_sampler_schedule(sampler, k), text) == 0) return DR_OK;
+            suggestion_offer(&nearest, dr_sampler_schedule(sampler, k));
+        }
+    }
+    if (!suggestion_word(&nearest)) return DR_OK;
+    return fail(err, "unknown %s \"%.80s\"%s --help lists the %ss", option->name, text,
+                suggestion_text(&nearest, said), option->name);
 }
 
 /* Parses "1024x768" according to "WxH". */
@@ -316,7 +391,7 @@ static enum dr_code store(struct options *options, const struct option *option,
         if (!*text && strcmp(option->value, "TEXT") != 0)
             return fail(err, "--%s needs a value: %s", option->name, option->value);
         *(const char **)field = text;
-        return DR_OK;
+        return check_name(option, text, err);
     case REAL: return store_real(option, text, field, err);
     case BYTES: return store_bytes(option, text, field, err);
     case INT32: {
@@ -327,10 +402,7 @@ static enum dr_code store(struct options *options, const struct option *option,
     }
     case SEED: return store_seed(option, text, field, &options->seed_given, err);
     case PAIR: return store_pair(option, text, field, err);
-    case WORD:
-        if (parse_word(option->value, text, field)) return DR_OK;
-        return fail(err, "--%s takes %s, not \"%.80s\"", option->name, option->value,
-                    text);
+    case WORD: return store_word(option, text, field, err);
     }
     return DR_OK;
 }
@@ -353,20 +425,29 @@ static enum dr_code check_given(const struct options *options,
                  : DR_OK;
 }
 
-static const struct option *find_long(const char *name, size_t length)
+/* An option with another text for another command has a row for each: the command's own, else any. */
+static const struct option *prefer(const struct option *found, const struct option *row,
+                                   unsigned command)
 {
+    return !found || (row->commands & command & FOR_ALL) ? row : found;
+}
+
+static const struct option *find_long(const char *name, size_t length, unsigned command)
+{
+    const struct option *found = NULL;
     for (int i = 0; i < TABLE_COUNT; ++i)
         if (strlen(table[i].name) == length &&
             strncmp(table[i].name, name, length) == 0)
-            return &table[i];
-    return NULL;
+            found = prefer(found, &table[i], command);
+    return found;
 }
 
-static const struct option *find_short(char letter)
+static const struct option *find_short(char letter, unsigned command)
 {
+    const struct option *found = NULL;
     for (int i = 0; i < TABLE_COUNT; ++i)
-        if (table[i].letter == letter) return &table[i];
-    return NULL;
+        if (table[i].letter == letter) found = prefer(found, &table[i], command);
+    return found;
 }
 
 static void note_given(struct options *options, const struct option *option)
@@ -374,6 +455,7 @@ static void note_given(struct options *options, const struct option *option)
     if (option->offset == AT(budget)) options->budget_given = true;
     if (option->offset == AT(keep)) options->keep_given = true;
     if (option->offset == AT(strength)) options->strength_given = true;
+    if (option->offset == AT(prompt)) options->prompt_given = true;
 }
 
 static bool takes_value(const struct option *option)
@@ -382,24 +464,40 @@ static bool takes_value(const struct option *option)
 }
 
 /* Finds the option that a word names. *value is the value in the same word ("--seed=7", "-s7"), or NULL. */
-static const struct option *find(const char *word, const char **value)
+static const struct option *find(const char *word, const char **value, unsigned command)
 {
     if (word[1] == '-') {
         const char *const name = word + 2, *const equals = strchr(name, '=');
         *value = equals ? equals + 1 : NULL;
-        return find_long(name, equals ? (size_t)(equals - name) : strlen(name));
+        return find_long(name, equals ? (size_t)(equals - name) : strlen(name),
+                         command);
     }
     *value = word[2] ? word + 2 : NULL;
-    return find_short(word[1]);
+    return find_short(word[1], command);
+}
+
+/* The command's option that is nearest to an unknown one. */
+static enum dr_code refuse_unknown(unsigned command, const char *word,
+                                   struct dr_error *err)
+{
+    char text[SUGGESTION_TEXT_BYTES], name[SUGGESTION_MAX_BYTES + 2];
+    struct suggestion nearest;
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+    suggestion_begin(&nearest, name);
+    for (int i = 0; word[1] == '-' && i < TABLE_COUNT; ++i) {
+        char own[SUGGESTION_MAX_BYTES];
+        (void)snprintf(own, sizeof own, "--%s", table[i].name);
+        if (table[i].commands & command & FOR_ALL) suggestion_offer(&nearest, own);
+    }
+    return fail(err, "unknown option %.80s%s; --help lists the options of this command",
+                word, suggestion_text(&nearest, text));
 }
 
 static enum dr_code check_place(const struct option *option, unsigned command,
                                 const char *word, struct dr_error *err)
 {
     if (!option || !(option->commands & command & FOR_ALL))
-        return fail(err,
-                    "unknown option %.80s; --help lists the options of this command",
-                    word);
+        return refuse_unknown(command, word, err);
     if ((command & IN_SHELL) && (option->commands & AT_START))
         return fail(
             err,
@@ -414,7 +512,7 @@ static enum dr_code take_option(struct options *options, unsigned command, int c
                                 struct dr_error *err)
 {
     const char *const word = words[*idx], *value;
-    const struct option *const option = find(word, &value);
+    const struct option *const option = find(word, &value, command);
     const enum dr_code code = check_place(option, command, word, err);
     if (code != DR_OK) return code;
     if (!takes_value(option) && value && word[1] == '-')
@@ -488,7 +586,9 @@ void options_print_help(FILE *stream, unsigned command)
         if (table[i].value && wrote > 0)
             (void)snprintf(left + wrote, sizeof left - (size_t)wrote, " %s",
                            table[i].value);
-        fprintf(stream, "  %-30s %s\n", left, table[i].help);
+        char row[72];
+        (void)snprintf(row, sizeof row, "  %s", left);
+        help_text_print_row(stream, row, 33, table[i].help);
     }
 }
 
@@ -536,7 +636,7 @@ void options_print_values(FILE *stream, const char *word)
 {
     const char *value;
     const struct option *const option =
-        word[0] == '-' && word[1] ? find(word, &value) : NULL;
+        word[0] == '-' && word[1] ? find(word, &value, FOR_ALL) : NULL;
     if (!option || !takes_value(option)) return;
     if (option->offset == AT(sampler)) {
         for (int32_t i = 0; dr_sampler_name(i); ++i)

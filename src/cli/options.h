@@ -61,7 +61,7 @@ struct options {
         unset_vae_dir, yes;
     int32_t verbose; /* how often it was given */
     bool overwrite, no_clobber;
-    bool budget_given, keep_given, strength_given, seed_given;
+    bool prompt_given, budget_given, keep_given, strength_given, seed_given;
     bool prompt_is_plain; /* not the name of a list: it was not typed */
     const char *operands[OPTIONS_MAX_OPERANDS];
     int operand_count;

@@ -173,13 +173,9 @@ static enum dr_code find(const struct session *session, const char *name,
                          const struct command **command, struct dr_error *err)
 {
     const bool is_shell = session->kind == SESSION_SHELL;
-    *command = command_find(name, is_shell ? ON_SHELL_LINE : ON_COMMAND_LINE);
-    if (*command) return DR_OK;
-    err->code = DR_BAD_INPUT;
-    (void)snprintf(err->message, sizeof err->message,
-                   "unknown command \"%.80s\"; %s lists the commands", name,
-                   is_shell ? "help" : "darkroom --help");
-    return DR_BAD_INPUT;
+    const unsigned where = is_shell ? ON_SHELL_LINE : ON_COMMAND_LINE;
+    *command = command_find(name, where);
+    return *command ? DR_OK : command_refuse_unknown(name, where, err);
 }
 
 static enum dr_code run(struct session *session, const struct command *command,
