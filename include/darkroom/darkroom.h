@@ -996,6 +996,9 @@ struct dr_inspection {
     uint64_t file_bytes;
     uint64_t tensor_count;
     uint64_t ignored_count, ignored_bytes; /* tensors of no component */
+    /* A file of latents, as generate and encode write them: how many, and the size of their pictures. 0 for a
+     * model; then the rest is empty. */
+    int32_t latent_count, latent_width, latent_height;
     /* "", or what an unsupported file is: "an SD2.x checkpoint" */
     char unsupported[DR_TEXT_BYTES];
     /* What the UNet predicts, "epsilon" or "v" ("" without a UNet), and the source: "default", or

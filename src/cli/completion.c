@@ -234,8 +234,11 @@ static void add_operands(struct completion *completion, const struct command *co
                          const char *typed)
 {
     char operands[128], *rest = NULL;
-    const bool of_models =
-        strcmp(command->name, "model") == 0 || strcmp(command->name, "vae") == 0;
+    const bool of_models = strcmp(command->name, "vae") == 0;
+    if (strcmp(command->name, "model") == 0) {
+        (void)add_values(completion, "--model", "", typed);
+        return;
+    }
     (void)snprintf(operands, sizeof operands, "%s", command->operands);
     for (char *word = strtok_r(operands, "[]| ", &rest); word;
          word = strtok_r(NULL, "[]| ", &rest)) {

@@ -46,7 +46,8 @@ static void label_of(const char *key, char label[CELL_BYTES])
     for (size_t i = 0; i < sizeof endings / sizeof *endings; ++i)
         if (ends_with(label, endings[i]))
             label[strlen(label) - strlen(endings[i])] = '\0';
-    if (strcmp(key, "tensor_count") == 0 || strcmp(key, "parameter_count") == 0)
+    if (strcmp(key, "tensor_count") == 0 || strcmp(key, "parameter_count") == 0 ||
+        strcmp(key, "latent_count") == 0)
         (void)strncat(label, "s", CELL_BYTES - strlen(label) - 1);
     for (char *c = label; *c; ++c)
         if (*c == '_') *c = ' ';

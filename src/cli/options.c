@@ -450,9 +450,13 @@ static const struct option *find_short(char letter, unsigned command)
     return found;
 }
 
-static void note_given(struct options *options, const struct option *option)
+static void note_given(struct options *options, const struct option *option,
+                       const char *text)
 {
-    if (option->offset == AT(budget)) options->budget_given = true;
+    if (option->offset == AT(budget)) {
+        options->budget_given = true;
+        options->budget_text = text;
+    }
     if (option->offset == AT(keep)) options->keep_given = true;
     if (option->offset == AT(strength)) options->strength_given = true;
     if (option->offset == AT(prompt)) options->prompt_given = true;
@@ -526,7 +530,7 @@ static enum dr_code take_option(struct options *options, unsigned command, int c
             return fail(err, "--%s needs a value: %s", option->name, option->value);
         value = words[++*idx];
     }
-    note_given(options, option);
+    note_given(options, option, value);
     const enum dr_code stored = store(options, option, value, err);
     return stored == DR_OK ? check_given(options, option, value, err) : stored;
 }

@@ -45,6 +45,7 @@ struct options {
     int precision; /* enum dr_precision; DR_PRECISION_UNSET: not given */
     int32_t threads;
     uint64_t budget, keep;
+    const char *budget_text; /* as typed; NULL: not given */
     const char *tokenizer, *vae_dir, *models, *packs, *memory_log;
     /* job */
     const char *to, *wheel;                         /* of the vocabulary */

@@ -6,6 +6,7 @@
 #include "again_command.h"
 #include "commands.h"
 #include "front/answer.h"
+#include "front/member.h"
 #include "interrupt.h"
 #include "listing.h"
 #include "summary.h"
@@ -16,6 +17,12 @@ void session_init(struct session *session, enum session_kind kind,
     *session = (struct session){.kind = kind, .answers = stdout, .start = *start};
     talk_init(&session->talk, stderr);
     talk_begin(&session->talk, start->json, start->quiet, start->verbose);
+    if (start->budget_text) session_note_budget(session, start->budget_text);
+}
+
+void session_note_budget(struct session *session, const char *typed)
+{
+    (void)snprintf(session->budget, sizeof session->budget, "%s", typed);
 }
 
 void session_finish(struct session *session)
@@ -98,9 +105,20 @@ static bool print_text(const struct options *options, double ms, json_t *fields,
            listing_print(fields, LISTING_BRIEF, stream);
 }
 
+/* In text a budget that was typed stands in the unit that was typed. */
+static void name_budget(const struct session *session, json_t *fields)
+{
+    char text[BUDGET_TEXT_BYTES];
+    json_t *const budget = json_object_get(fields, "budget");
+    const char *const reason = json_string_value(json_object_get(budget, "reason"));
+    if (session->budget[0] && reason && strcmp(reason, "as given") == 0)
+        member_set_text(budget, "bytes", budget_text_of(session->budget, text));
+}
+
 static bool answer_as_text(const struct session *session, const struct options *options,
                            double ms, json_t *fields)
 {
+    name_budget(session, fields);
     const bool is_written = print_text(options, ms, fields, session->answers);
     /* Blank lines part the answers of a person's session. */
     if (session->kind == SESSION_SHELL && session->talk.is_terminal && !options->quiet)
@@ -145,6 +163,7 @@ static struct options default_options(const struct session *session)
     options.force = false; /* said for the model of the start alone */
     options.model = NULL;
     options.budget_given = false;
+    options.budget_text = NULL;
     options.seed = dr_random_seed(); /* another for each command */
     return options;
 }
@@ -236,12 +255,17 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     if (code != DR_OK) options.json |= options_have_json(count, words);
     talk_begin(&session->talk, options.json, options.quiet, options.verbose);
     if (!is_shell) session->start = options; /* the engine opens by them */
+    if (code == DR_OK && options.budget_text)
+        session_note_budget(session, options.budget_text);
     if (!is_shell && options.output && strcmp(options.output, "-") == 0)
         session->answers = stderr;
     interrupt_begin(session->engine);
     if (code == DR_OK) code = run_parsed(session, command, &options, fields, &err);
     interrupt_end();
     talk_end(&session->talk);
+    if (code != DR_OK)
+        budget_text_complete(err.message, sizeof err.message,
+                             session->budget[0] ? session->budget : NULL);
     answer(session, name, &options, dr_clock_ms() - started_ms,
            code == DR_OK ? NULL : &err, fields);
     answer_free(fields);

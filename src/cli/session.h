@@ -14,6 +14,7 @@
 
 #include <darkroom/darkroom.h>
 
+#include "budget_text.h"
 #include "memory_log.h"
 #include "options.h"
 #include "talk.h"
@@ -30,9 +31,10 @@ struct session {
     FILE *
         answers; /* standard output; standard error where a picture goes to the former */
     struct talk talk;
-    struct memory_log memory_log; /* begun with the engine */
-    bool ended;                   /* quit was said */
-    bool output_failed;           /* standard output takes no more */
+    struct memory_log memory_log;   /* begun with the engine */
+    char budget[BUDGET_TEXT_BYTES]; /* as typed; "": not given */
+    bool ended;                     /* quit was said */
+    bool output_failed;             /* standard output takes no more */
     int failed_count;
 };
 
@@ -40,6 +42,9 @@ struct session {
 void session_init(struct session *session, enum session_kind kind,
                   const struct options *start);
 void session_finish(struct session *session);
+
+/* The budget as it was typed; "": the default. */
+void session_note_budget(struct session *session, const char *typed);
 
 /* The engine, opened by the options of the start. */
 enum dr_code session_open(struct session *session, struct dr_error *err) DR_MUST_CHECK;

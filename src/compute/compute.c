@@ -153,9 +153,10 @@ static enum dr_code set_threads(int wanted, struct dr_error *err)
 enum dr_code compute_init(int thread_count, struct dr_error *err)
 {
     if (thread_count < 0 || thread_count > 1024)
-        return error_set(err, DR_BAD_INPUT,
-                         "%d threads: give 1 to 1024, or 0 for one per core",
-                         thread_count);
+        return error_set(
+            err, DR_BAD_INPUT,
+            "%d threads are out of range: give 1 to 1024, or 0 for one per core",
+            thread_count);
     (void)pthread_mutex_lock(&library_lock);
     enum dr_code code = set_threads(thread_count, err);
     if (code == DR_OK) code = open_library(err);

@@ -338,7 +338,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     *out = NULL;
     if (options->thread_count < 0 || options->thread_count > 1024)
         return error_set(err, DR_BAD_INPUT,
-                         "%d threads: give 1 to 1024, or 0 for "
+                         "%d threads are out of range: give 1 to 1024, or 0 for "
                          "all cores",
                          (int)options->thread_count);
     struct dr_engine *engine = calloc(1, sizeof *engine);

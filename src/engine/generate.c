@@ -10,6 +10,7 @@
 #include "engine/job_handle.h"
 #include "job/output.h"
 #include "job/profile.h"
+#include "job/prompt_syntax.h"
 #include "job/request.h"
 #include "switch/vae_choice.h"
 #include "switch/vae_switch.h"
@@ -216,6 +217,21 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
     }
 }
 
+/* What of the prompts another program would not take for text. */
+static void warn_of_syntax(const struct job_request *want,
+                           struct dr_generate_result *result)
+{
+    const char *const prompts[] = {want->prompt, want->negative};
+    char examples[200];
+    for (int i = 0; want->kind == JOB_GENERATE && i < 2; ++i) {
+        if (prompt_syntax_find(prompts[i], examples, sizeof examples) == 0) continue;
+        append_sentence(result->warnings, sizeof result->warnings,
+                        "The %s has A1111 syntax that darkroom does not implement yet: "
+                        "%s. It was encoded as text.",
+                        i ? "negative prompt" : "prompt", examples);
+    }
+}
+
 /* Run a request and answer with all that a result may hold. code: of the request, which is not run
  * where that is an error; there is a receipt only for a job that was done. */
 static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
@@ -251,6 +267,7 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
             .profile = outcome.profile,
         };
         warn_of_cuts(engine, want, result);
+        warn_of_syntax(want, result);
         if (want->warning[0])
             append_sentence(result->warnings, sizeof result->warnings, "%s",
                             want->warning);

@@ -2,10 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "engine/engine.h"
 #include "job/defaults.h"
+#include "model/latent_space.h"
+#include "sampling/latent.h"
 #include "switch/vae_resolution.h"
 
 static enum dr_code copy_metadata(const struct tensor_file *file,
@@ -191,6 +194,22 @@ static void describe_lacks(const struct checkpoint *checkpoint,
                    parts[ROLE_VAE].count ? "" : "no VAE of its own. ");
 }
 
+/* No model, but latents that this program wrote? */
+static bool describe_latents(const char *path, struct dr_inspection *out)
+{
+    struct latent_head head;
+    struct stat status;
+    if (latent_file_head(path, &head, NULL) != DR_OK) return false;
+    out->latent_count = head.n;
+    out->latent_width = head.width * LATENT_FACTOR;
+    out->latent_height = head.height * LATENT_FACTOR;
+    out->tensor_count = 1;
+    if (stat(path, &status) == 0) out->file_bytes = (uint64_t)status.st_size;
+    (void)snprintf(out->format, sizeof out->format, "safetensors");
+    (void)snprintf(out->model.path, sizeof out->model.path, "%s", path);
+    return true;
+}
+
 enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *options,
                         struct dr_inspection *inspection, struct dr_error *err)
 {
@@ -203,6 +222,7 @@ enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *optio
         return error_set(err, DR_BAD_INPUT, "the path is longer than %d bytes",
                          DR_PATH_BYTES - 1);
     enum dr_code code = checkpoint_open(&checkpoint, path, err);
+    if (code == DR_UNSUPPORTED && describe_latents(path, inspection)) return DR_OK;
     if (code != DR_OK) return code;
     code = engine_model_info_create(&inspection->model, err);
     if (code != DR_OK) {

@@ -88,10 +88,24 @@ static void add_vae_neighbours(json_t *answer, const struct dr_inspection *inspe
     member_set(answer, "automatic", automatic);
 }
 
+static void add_latents(json_t *answer, const struct dr_inspection *inspection)
+{
+    member_set_text(answer, "family", "latents");
+    member_set_text(answer, "format", inspection->format);
+    member_set_bytes(answer, "file_bytes", inspection->file_bytes);
+    member_set_integer(answer, "latent_count", inspection->latent_count);
+    member_set_integer(answer, "width", inspection->latent_width);
+    member_set_integer(answer, "height", inspection->latent_height);
+}
+
 void inspection_json_add(json_t *answer, const struct dr_inspection *inspection)
 {
     const struct dr_model_info *const model = &inspection->model;
     member_set_text(answer, "path", model->path);
+    if (inspection->latent_count > 0) {
+        add_latents(answer, inspection);
+        return;
+    }
     member_set_text(answer, "family", model->family);
     member_set_text(answer, "format", inspection->format);
     member_set_bytes(answer, "file_bytes", inspection->file_bytes);

@@ -56,6 +56,8 @@ enum job_kind {
 struct job_request {
     enum job_kind kind;
     int32_t width, height; /* of the picture */
+    const char *
+        size_from; /* path of the picture that has this size; NULL: it was not taken from one */
     int32_t batch;
     uint64_t seed;
     bool guided; /* cfg > 1: negative and prompt in one batch */

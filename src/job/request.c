@@ -73,7 +73,8 @@ static enum dr_code check_side(const char *what, int32_t pixels, struct dr_error
         pixels % LATENT_FACTOR == 0)
         return DR_OK;
     if (pixels < JOB_LEAST_SIDE || pixels > JOB_MAX_SIDE)
-        return error_set(err, DR_BAD_INPUT, "the %s is %d pixels; give %d to %d", what,
+        return error_set(err, DR_BAD_INPUT,
+                         "a %s of %d pixels is out of range: give %d to %d", what,
                          (int)pixels, JOB_LEAST_SIDE, JOB_MAX_SIDE);
     return error_set(
         err, DR_BAD_INPUT,
@@ -86,15 +87,17 @@ static enum dr_code check_numbers(const struct dr_generate_options *options,
                                   struct dr_error *err)
 {
     if (options->steps < 1 || options->steps > SAMPLER_MAX_STEPS)
-        return error_set(err, DR_BAD_INPUT, "%d steps: give 1 to %d",
+        return error_set(err, DR_BAD_INPUT, "%d steps are out of range: give 1 to %d",
                          (int)options->steps, SAMPLER_MAX_STEPS);
     if (!isfinite(options->cfg) || options->cfg < 0.0 ||
         options->cfg > (double)JOB_MAX_CFG)
-        return error_set(err, DR_BAD_INPUT,
-                         "cfg is %g; give 0 to 1000 (1 turns guidance off)",
-                         options->cfg);
+        return error_set(
+            err, DR_BAD_INPUT,
+            "a cfg of %g is out of range: give 0 to 1000 (1 turns guidance off)",
+            options->cfg);
     if (options->batch < 1 || options->batch > MAX_BATCH)
-        return error_set(err, DR_BAD_INPUT, "a batch of %d: give 1 to %d",
+        return error_set(err, DR_BAD_INPUT,
+                         "a batch of %d is out of range: give 1 to %d",
                          (int)options->batch, MAX_BATCH);
     if (options->preview_every < 0 || (options->preview_every > 0 && !options->preview))
         return error_set(err, DR_BAD_INPUT,
@@ -104,9 +107,10 @@ static enum dr_code check_numbers(const struct dr_generate_options *options,
                          options->preview ? "" : " without a function");
     if (options->init && (!isfinite(options->strength) || options->strength <= 0.0 ||
                           options->strength > 1.0))
-        return error_set(err, DR_BAD_INPUT,
-                         "the strength is %g; give more than 0, at most 1",
-                         options->strength);
+        return error_set(
+            err, DR_BAD_INPUT,
+            "a strength of %g is out of range: give more than 0, at most 1",
+            options->strength);
     return DR_OK;
 }
 
@@ -117,7 +121,8 @@ static enum dr_code check_picture_options(int32_t bits, int32_t quality,
         return error_set(err, DR_BAD_INPUT, "%d bits per channel: give 8 or 16",
                          (int)bits);
     if (quality < 1 || quality > 100)
-        return error_set(err, DR_BAD_INPUT, "a JPEG quality of %d: give 1 to 100",
+        return error_set(err, DR_BAD_INPUT,
+                         "a JPEG quality of %d is out of range: give 1 to 100",
                          (int)quality);
     return DR_OK;
 }
@@ -191,6 +196,16 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
                              "pixels per side, so give a width and a height",
                              options->init, (int)head.width, (int)head.height,
                              JOB_LEAST_SIDE);
+        const bool is_wide = !options->width && head.width > JOB_MAX_SIDE;
+        const bool is_high = !options->height && head.height > JOB_MAX_SIDE;
+        if (is_wide || is_high)
+            return error_set(
+                err, DR_BAD_INPUT,
+                "%.600s has %d x %d pixels, and the new picture would have "
+                "its size; pictures have at most %d pixels per side, so "
+                "give a width and a height",
+                options->init, (int)head.width, (int)head.height, JOB_MAX_SIDE);
+        want->size_from = options->init;
         if (!options->width) want->width = head.width - head.width % LATENT_FACTOR;
         if (!options->height) want->height = head.height - head.height % LATENT_FACTOR;
     }
@@ -204,8 +219,9 @@ static enum dr_code check_pair(const char *what, int32_t width, int32_t height,
     if ((width == 0 && height == 0) ||
         (width >= 1 && height >= 1 && width <= MAX_SIZE && height <= MAX_SIZE))
         return DR_OK;
-    return error_set(err, DR_BAD_INPUT, "the %s size is %dx%d; give sides of 1 to %d",
-                     what, (int)width, (int)height, MAX_SIZE);
+    return error_set(err, DR_BAD_INPUT,
+                     "the %s size %dx%d is out of range: give sides of 1 to %d", what,
+                     (int)width, (int)height, MAX_SIZE);
 }
 
 /* What SDXL is told about sizes; after the picture's own is known. */
@@ -223,7 +239,8 @@ static enum dr_code pick_conditioning(const struct dr_generate_options *options,
                          family_name(family));
     if (options->crop_left < 0 || options->crop_top < 0 ||
         options->crop_left > MAX_SIZE || options->crop_top > MAX_SIZE)
-        return error_set(err, DR_BAD_INPUT, "the crop is %d,%d; give 0 to %d for each",
+        return error_set(err, DR_BAD_INPUT,
+                         "the crop %d,%d is out of range: give 0 to %d for each",
                          (int)options->crop_left, (int)options->crop_top, MAX_SIZE);
     enum dr_code code =
         check_pair("original", options->original_width, options->original_height, err);

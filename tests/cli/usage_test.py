@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Help, manual, version, and words that are wrong."""
 import json
+import re
 import shutil
 import subprocess
 import unittest.mock
@@ -32,8 +33,8 @@ class Usage(Case):
             for option in self.run_program("--complete", command).stdout.split():
                 self.assertRegex(text, rf"(?m)^ +(-\w, )?{option}\b", command)
                 self.assertRegex(manual, rf"(?m)^\.It Fl (\w , Fl )?{option.removeprefix('-')}\b", command)
-        for line in self.run_program("shell", stdin=b"help\n").stdout.splitlines():
-            self.assertRegex(manual, rf"(?m)^\.It Cm .*\b{line.split()[0]}\b")
+        for name in re.findall(r"(?m)^  ([a-z]+)", self.run_program("shell", stdin=b"help\n").stdout):
+            self.assertRegex(manual, rf"(?m)^\.It Cm .*\b{name}\b")
 
     def test_version(self):
         done = self.run_program("--version")

@@ -1,0 +1,68 @@
+#include "job/prompt_syntax.h"
+
+#include "check.h"
+
+static const char *found(const char *prompt)
+{
+    static char text[256];
+    (void)prompt_syntax_find(prompt, text, sizeof text);
+    return text;
+}
+
+static void each_kind_is_found(void)
+{
+    check_str(found("a (red:1.2) circle"), "\"(red:1.2)\"");
+    check_str(found("a (red) circle"), "\"(red)\"");
+    check_str(found("a ((red)) circle"), "\"((red))\"");
+    check_str(found("a [red] circle"), "\"[red]\"");
+    check_str(found("[a:b:0.5]"), "\"[a:b:0.5]\"");
+    check_str(found("a circle <lora:round:0.8>"), "\"<lora:round:0.8>\"");
+    check_str(found("a circle BREAK a ring"), "\"BREAK\"");
+    check_str(found("a circle AND a ring"), "\"AND\"");
+    check_str(found("(a) (b) BREAK BREAK [c]"), "\"(a)\", \"BREAK\", \"[c]\"");
+    check_int(prompt_syntax_find("(a) [b] AND", NULL, 0), ==, 3);
+}
+
+static void plain_text_is_not(void)
+{
+    static const char *const plain[] = {"",
+                                        "a red circle, left of a blue square",
+                                        "a smile :)",
+                                        "a \\(b\\)",
+                                        "a [b",
+                                        "BREAKFAST at 8",
+                                        "SAND AND_",
+                                        "and break",
+                                        "a <b> c",
+                                        "x < y > z",
+                                        "<lora:open",
+                                        "\\",
+                                        "\xC3\xA4"
+                                        "AND"};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; ++i)
+        check_str(found(plain[i]), "");
+}
+
+static void a_long_example_is_cut(void)
+{
+    const char *const text =
+        found("(an emphasis that goes on and on and on and on \xC3\xA4\xC3\xA4)");
+    check_has(text, "...\"");
+    check_int(strlen(text), <=, 48);
+}
+
+static void a_small_text_has_whole_examples(void)
+{
+    char text[12];
+    check_int(prompt_syntax_find("(a) [b] BREAK", text, sizeof text), ==, 3);
+    check_str(text, "\"(a)\"");
+}
+
+int main(void)
+{
+    check_run(each_kind_is_found);
+    check_run(plain_text_is_not);
+    check_run(a_long_example_is_cut);
+    check_run(a_small_text_has_whole_examples);
+    return check_done();
+}
