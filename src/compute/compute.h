@@ -1,8 +1,8 @@
 /* compute — the process-wide facts of the compute library: processor, precision, threads.
  *
- * compute/ is the only folder that knows oneDNN. What it offers upward:
- *   weight.h     one operand of a network in the layout that the library executes
- *   plan.h       a network's run: values, operators, buffers, primitives; made, bound, run
+ * compute/ is the only directory that uses oneDNN. What it offers to the layers above:
+ *   weight.h     one weight of a network, packed in the layout that the library executes
+ *   plan.h       one network for one size: its values, operators, buffers and primitives
  *   reference_fixture.h  the same operators as plain loops, for tests
  */
 #ifndef COMPUTE_COMPUTE_H
@@ -16,18 +16,19 @@
 /* Set the number of threads (0: one for each core this process may use) and turn off the
  * library's primitive cache, which would keep memory after a plan is destroyed. Call once
  * before anything else here; again to change the number. While a plan exists, on whatever
- * thread, the number stays: 0 takes it as it is, another is DR_BUSY. Any thread. */
+ * thread, the number cannot change: 0 keeps it, another number is DR_BUSY. Any thread. */
 enum dr_code compute_init(int thread_count, struct dr_error *err) DR_MUST_CHECK;
 int compute_thread_count(void);
 
-/* So many more were wanted, and the system would not make them: a limit on threads or on addresses. */
+/* The number of requested threads that the system refused to create: because of a limit on threads or
+ * on address space. */
 int compute_refused_threads(void);
 
 /* Does this processor multiply bfloat16 in hardware (AVX512-BF16 or AMX)? */
 bool compute_has_bf16(void);
 
-/* Does the library compute in bfloat16 here? Without such hardware it emulates it on AVX512: half
- * of float32's memory, several times its time. */
+/* Can the library compute in bfloat16 on this processor? With AVX512 but without bfloat16 hardware it
+ * emulates it: half the memory of float32, several times the time. */
 bool compute_can_bf16(void);
 
 /* "oneDNN 2.6.3, AVX512-BF16, 2 threads": for the log and docs. The calling thread's, until it calls
@@ -37,7 +38,7 @@ const char *compute_description(void);
 /* The same without the threads: what the layouts of weights depend on. Static storage. */
 const char *compute_platform(void);
 
-/* Give back what the library and malloc keep after plans were destroyed (malloc_trim). */
+/* Return to the system what the library and malloc keep after plans were destroyed (malloc_trim). */
 void compute_trim(void);
 
 #endif

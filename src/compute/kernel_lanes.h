@@ -1,13 +1,13 @@
 /* kernel_lanes — a register of numbers at a time: loading, storing, exp and its relatives.
  *
  * LANES is 16, 8 or 4 float32 numbers, by the flags that the file which includes this is
- * compiled with; all powers of two up to 16, so what is a multiple of 16 needs no rest. (The
- * compiler takes wider vectors than the processor's too, but keeps them in memory.) A rest of
- * less than LANES numbers goes through a padded copy, so that the same arithmetic serves
- * every length and nothing outside an array is touched.
+ * compiled with: powers of two up to 16, so that a multiple of 16 numbers leaves no remainder. (A
+ * compiler accepts vectors wider than the processor's too, but keeps them in memory.) A remainder of
+ * less than LANES numbers is copied to a padded vector, so that the same arithmetic serves
+ * every length and nothing outside an array is accessed.
  *
- * Intrinsics stand where the compiler does not find the one instruction that does it; each has
- * the plain form beside it. All keep NaN: larger(low, x) is x where x is NaN.
+ * Intrinsics are used where the compiler does not find the single instruction; each has
+ * the plain form beside it. All functions propagate NaN: larger(low, x) is x if x is NaN.
  */
 #ifndef COMPUTE_KERNEL_LANES_H
 #define COMPUTE_KERNEL_LANES_H
@@ -295,10 +295,11 @@ INLINE floats activate(floats x, enum activation activation, enum dtype type)
     return x;
 }
 
-/* ---- turning ------------------------------------------------------------------------- */
+/* ---- transposing --------------------------------------------------------------------- */
 
-/* One step of turning LANES x LANES numbers: of the rows i and i + w, lanes with bit w of i's
- * row change places with lanes without it. After w = LANES / 2, ..., 2, 1 rows are columns. */
+/* One step of transposing LANES x LANES numbers: between the rows i and i + w, lanes of row i whose
+ * number has bit w are exchanged with lanes of row i + w whose number has not. After w = LANES / 2,
+ * ..., 2, 1 rows are columns. */
 #define LOW_FROM(i, w)  (((i) & (w)) ? LANES + (i) - (w) : (i))
 #define HIGH_FROM(i, w) (((i) & (w)) ? LANES + (i) : (i) + (w))
 #define FOUR(f, i, w)   f(i, w), f((i) + 1, w), f((i) + 2, w), f((i) + 3, w)

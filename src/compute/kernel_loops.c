@@ -345,7 +345,7 @@ static void softmax(const struct kernel_softmax *arguments)
         soften_all(&a, DTYPE_F32, a.paired, a.causal);
 }
 
-/* ---- turning ------------------------------------------------------------------------ */
+/* ---- transposing -------------------------------------------------------------------- */
 
 INLINE void turn_some(const struct kernel_turn *a, enum dtype to, enum dtype from,
                       size_t row, size_t column, size_t row_count, size_t column_count)

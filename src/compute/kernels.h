@@ -1,17 +1,17 @@
-/* kernels — the few loops that the library lacks, as one table of functions.
+/* kernels — the inner loops that oneDNN does not have, as one table of functions.
  *
- * The same source (kernel_loops.c) is compiled once for each kind of processor; kernels_choose
- * picks the best table that this one runs, once. Nothing else in compute/ knows which it is.
+ * The same source (kernel_loops.c) is compiled once for each instruction set; kernels_choose
+ * selects the best table for this processor, once. Nothing else in compute/ depends on which one that is.
  *
  * Contract of every kernel: arrays are dense unless a stride is named; a `type` is DTYPE_F32
  * or DTYPE_BF16; sums are float32; no alignment is needed and no byte outside the arrays is
- * touched; a NaN that goes in comes out, so that a broken network is noticed and not drawn.
- * Results do not depend on how rows are split over threads.
+ * accessed; a NaN in the input gives NaN in the result, so that a broken network is detected and no picture
+ * is made of it. Results do not depend on how rows are divided among threads.
  *
- * exp: below 2 ulp over [-87.3, 86.9], clamped to that range outside (never 0, never
- * infinite: what a sigmoid or softmax makes of it differs by less than 1e-37). erf: absolute
- * error below 2e-7 (Abramowitz and Stegun, 7.1.26). Where the result is bfloat16, both to
- * 1e-4 of the value only, a twentieth of that rounding.
+ * exp: error below 2 ulp in [-87.3, 86.9]; other inputs are clamped to that range, so that the result
+ * is never 0 or infinite (a sigmoid or softmax of it differs by less than 1e-37). erf: absolute
+ * error below 2e-7 (Abramowitz and Stegun, 7.1.26). If the result is bfloat16, both have a
+ * relative error of 1e-4, a twentieth of the rounding to bfloat16.
  */
 #ifndef COMPUTE_KERNELS_H
 #define COMPUTE_KERNELS_H
@@ -61,11 +61,11 @@ struct kernel_layer_norm {
 };
 
 /* One block of keys for a block of queries: scores become probabilities relative to the
- * largest score seen so far (Milakov and Gimelshein, arXiv 1805.02867): where a query's peak
- * grows, its total and its sums shrink by exp(old - new). Queries are the columns, so that a
- * vector holds 16 of them and nothing is ever added across a vector.
+ * largest score seen so far (Milakov and Gimelshein, arXiv 1805.02867): when a query's peak
+ * increases, its total and its sums are multiplied by exp(old - new). Queries are the columns, so that a
+ * vector holds 16 of them and no sum goes across a vector.
  *
- * Probabilities are the operand of the next product and go where its layout wants them:
+ * Probabilities are the right-hand matrix of the next GEMM and are written in its layout:
  * key k of query q to key_step * k + q of its panel, or, `paired` (bfloat16), keys 2j and
  * 2j + 1 of query q side by side at key_step * j + 2 q. Panels of panel_queries queries are
  * panel_step apart. All counted in elements. */
@@ -77,7 +77,7 @@ struct kernel_softmax {
     size_t key_step, panel_queries, panel_step;
     size_t keys, queries; /* queries: a multiple of 16, as are those of a panel */
     size_t dim;
-    int32_t seen; /* keys that exist: those past get probability 0 */
+    int32_t seen; /* number of keys; keys beyond it get probability 0 */
     bool causal;  /* query q sees keys below first_seen + q only */
     int32_t first_seen;
     float factor;        /* scale * log2(e) */
@@ -86,7 +86,7 @@ struct kernel_softmax {
 };
 
 /* target[column][row] = source[row][column] * factor[column]; factor may be NULL: then numbers
- * of one type are moved and not touched. Strides in bytes, from row to row and from column to
+ * are copied without conversion if both types are the same. Strides in bytes, from row to row and from column to
  * column. */
 struct kernel_turn {
     void *target;

@@ -1,20 +1,19 @@
-/* layout — how the library wants the right-hand matrix of a product to lie.
+/* layout — how the right-hand matrix of a GEMM (the packed weight, called operand) lies in memory.
  *
- * Every product in compute/ is rows x operand: [rows, in] times [in, out]. The library's
- * answer to "any" for the operand, on AVX-512 machines, is blocked:
+ * Every GEMM in compute/ is rows x operand: [rows, in] times [in, out]. On AVX-512 machines the layout
+ * that the library chooses for the operand (format "any") is blocked:
  *
  *     [out / 64] [in / 32] [16] [64] [2]      bfloat16: pairs of inputs lie together
  *     [out / 64] [in / 16] [16] [64]          float32
  *
- * Elsewhere its answer is plain rows of outputs. It reads a few outputs of many rows at a time,
- * so that wide rows cost a page or a set of the cache each, and half the rate or more (measured:
- * decisions/0006). There float32 is laid out as above all the same, and a product multiplies
- * one panel of outputs at a time (`by_panels`): to the library a panel is a plain, narrow matrix.
+ * On other machines it chooses plain rows of outputs. It then reads a few outputs of many rows at a time,
+ * so that with wide rows each read touches another page or cache set, and the rate is halved or worse
+ * (measured: decisions/0006). There float32 is stored in the blocked layout anyway, and a GEMM multiplies
+ * one panel of outputs at a time (`by_panels`): for the library a panel is a plain, narrow matrix.
  *
- * A layout depends on type, in and out alone (the library is asked with one row count; products
- * of other row counts are then made with it, and checked not to be slow ones). Blocks of
- * both dimensions never mix, so an element's place is a sum: place(in) + place(out). That is
- * all that packing needs to know.
+ * A layout depends only on type, in and out. (The library is asked with one number of rows; GEMMs
+ * with other numbers of rows are then made with the same layout, and it is checked that they are not slow.)
+ * The offset of an element is a sum of two parts: place(in) + place(out). Packing needs nothing else.
  */
 #ifndef COMPUTE_LAYOUT_H
 #define COMPUTE_LAYOUT_H
@@ -34,7 +33,7 @@ struct weight_layout {
     enum dtype type;
     int32_t in, out;
     size_t bytes;
-    bool padded; /* some elements belong to no input or output: kept zero */
+    bool padded; /* padding: some elements belong to no input or output and are zero */
     bool
         by_panels; /* the library takes one block of outputs at a time, as plain rows */
     int32_t in_block, out_block;

@@ -1,4 +1,4 @@
-/* library — the one handle to oneDNN that compute/ shares.
+/* library — the oneDNN engine and stream that all of compute/ shares.
  *
  * Primitives are made for one thread and run by many (product.h): the engine and the stream
  * hold no state between calls on a CPU, so all threads use the same.
@@ -18,19 +18,21 @@ dnnl_stream_t library_stream(void);
 
 dnnl_data_type_t library_type(enum dtype type); /* DTYPE_F32 or DTYPE_BF16 */
 
-/* May it use AMX for bfloat16 here? */
+/* May the library use AMX for bfloat16 on this processor? */
 bool library_has_amx(void);
 
-/* Before what is made of the library's objects, or run: it does not survive a refused allocation
- * (mem/headroom.h). Errors: DR_NOMEM. */
+/* Call this before creating or running the library's objects: the library crashes if an allocation is
+ * refused, so enough memory must be available (mem/headroom.h). Errors: DR_NOMEM. */
 enum dr_code library_room(const char *what, struct dr_error *err) DR_MUST_CHECK;
 
-/* Primitives made between these two are made for one thread. Returns what to pass back. */
+/* Primitives that are created between these two calls run on one thread. The first returns what the
+ * second takes. */
 int library_begin_single(void);
 void library_end_single(int before);
 
-/* A plan lives between these two: the number of threads, which its buffers count on, stays as it
- * is. Any thread. Begin returns that number; 0 before compute_init. */
+/* A plan calls the first when it is created and the second when it is destroyed: between them the
+ * number of threads, which its buffers depend on, cannot change. Any thread. The first returns that
+ * number; 0 before compute_init. */
 int library_begin_plan(void);
 void library_end_plan(void);
 

@@ -1,4 +1,4 @@
-/* plan — a network's run: what it computes, in which order, where every byte lies.
+/* plan — one run of a network for one size: what it computes, in which order, and where every byte is.
  *
  * Life of a plan:
  *
@@ -8,17 +8,17 @@
  *       -> plan_write(input); plan_run; plan_read(output)            ... as often as wanted
  *       -> plan_destroy
  *
- * Model code is one walk of builder calls, written like the network itself; the plan derives
- * from it each value's first and last use, lays the buffers out (mem/arena_plan.h) and makes
- * the library's primitives with their scratchpads in the same arena. The list that predicts is
- * the list that runs. Nothing is allocated and no primitive is made while it runs.
+ * Model code is a sequence of builder calls, written like the network itself. The plan derives
+ * from it each value's first and last use, lays the buffers out (mem/arena_plan.h) and creates
+ * the library's primitives with their scratchpads in the same arena. The forecast is computed from the
+ * same list that is run. Nothing is allocated and no primitive is created during a run.
  *
  * Values are activations in channels-last memory: [n, h, w, c], dense. A token list
  * [n, tokens, c] is the same memory with h=1, w=tokens, or any h*w = tokens: a feature map is
  * a token list without a copy.
  *
- * A value may be too large to be kept whole (plan_options.whole_bytes): it is then made in bands
- * of lines whenever it is used; see plan_band.h. The bytes are the same.
+ * A value can be too large to be kept completely (plan_options.whole_bytes): then it is computed in bands
+ * (some rows of pixels at a time) each time it is used; see plan_band.h. The results are the same bytes.
  *
  * Errors while building are sticky: after the first, builder calls return an invalid value and
  * do nothing; plan_seal returns that first error. So a network's walk has no error branches.
@@ -43,7 +43,7 @@
 struct plan;
 
 /* A handle to an activation. id 0 is "none" (or invalid, once an error has stuck), so that
- * zero-initialised options mean none. */
+ * zero-initialised options mean "none". */
 struct value {
     int32_t id;
 };
@@ -68,12 +68,12 @@ struct plan_options {
     enum dtype dtype; /* of values: DTYPE_F32 or DTYPE_BF16 */
     bool profile;     /* time each operator */
     bool
-        by_lines; /* wide maps of one image are computed line by line: for whole_bytes */
-    /* With by_lines: values of more bytes are made in bands, where their operators can;
-     * 0: all are whole. */
+        by_lines; /* wide activations of one image are computed row by row; whole_bytes needs it */
+    /* With by_lines: values of more bytes than this are made in bands, if their operators can do that;
+     * 0: no bands. */
     size_t whole_bytes;
-    /* With whole_bytes: while plan_bytes is no more than this, some of those values are whole all the same, so
-     * that less is made more than once, and bands are tall, so that threads wait less; 0: neither. */
+    /* With whole_bytes: as long as plan_bytes stays within this, some of those values are kept completely, so
+     * that less is computed twice, and bands are taller, so that threads wait less; 0: neither. */
     size_t most_bytes;
 };
 
@@ -81,20 +81,20 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
                          struct dr_error *err) DR_MUST_CHECK;
 void plan_destroy(struct plan **plan); /* NULL and *plan == NULL are fine */
 
-/* Values that the caller writes before, or reads after, each run. They keep their place in
- * the arena for the whole run and between runs; other values do not. */
+/* Values that the caller writes before, or reads after, each run. Their memory in the arena is not
+ * reused, neither during a run nor between runs; that of other values is. */
 struct value plan_input(struct plan *plan, struct shape shape, enum dtype dtype);
 struct value plan_output(struct plan *plan, struct value value,
                          enum dtype dtype); /* converts */
 struct shape plan_shape(const struct plan *plan, struct value value);
 enum dtype plan_dtype(const struct plan *plan, struct value value);
 
-/* Asserts that an input or output is what its user is about to write or read: sizes that were worked
- * out twice, by the network's walk and by its user, are compared before memory is touched. */
+/* Assert that an input or output has the shape that the caller is about to write or read. Both the
+ * network's code and its caller compute this shape; they are compared before memory is accessed. */
 void plan_expect(const struct plan *plan, struct value value, struct shape shape,
                  enum dtype dtype);
 
-/* Remember an error found by model code (a shape that does not go); sticky as all others. */
+/* Record an error found by model code (a wrong shape); it is sticky like all others. */
 void plan_fail(struct plan *plan, enum dr_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -29,7 +29,7 @@
 
 #include "compute/plan_private.h"
 
-/* What plan_run lends to the walk. */
+/* What plan_run passes to each step. */
 struct plan_runner {
     const struct plan_progress *progress; /* may be NULL */
     double done;                          /* FLOP */
@@ -37,7 +37,7 @@ struct plan_runner {
     enum dr_code code;
 };
 
-/* Which operators work by lines, and which values are made in bands: the lowest. */
+/* Decide which operators work row by row, and which values are made in bands (at first the lowest bands). */
 void plan_band_choose(struct plan *plan);
 /* plan->steps; a plan that is whole has one for each operator. Again after each change of what is in
  * bands. Errors: DR_NOMEM. */
@@ -48,15 +48,15 @@ void plan_band_measure(struct plan *plan);
 void plan_band_forget(struct plan *plan);
 /* FLOP of a run by its steps, without measuring. */
 double plan_band_flop(const struct plan *plan);
-/* Is operator i's result in bands, and is anything won if it is not? To keep it whole, and to undo that: then
- * steps and bands are another matter. */
+/* Is operator i's result made in bands, and would keeping it completely save work? The other two keep
+ * it, and undo that: afterwards steps and bands must be made again. */
 bool plan_band_can_keep(const struct plan *plan, size_t i);
 void plan_band_keep(struct plan *plan, size_t i);
 void plan_band_let_go(struct plan *plan, size_t i);
 /* The tallest bands; lower ones: false where they are as low as goes. Then measure again. */
 void plan_band_heighten(struct plan *plan);
 bool plan_band_lower(struct plan *plan);
-/* Do a step; false where runner->code says why not. */
+/* Do a step; false on error, with the reason in runner->code. */
 bool plan_band_run(struct plan *plan, const struct plan_step *step,
                    struct plan_runner *runner);
 

@@ -26,7 +26,7 @@ struct plan_value {
     int32_t buffer;
 };
 
-/* Lines [first, end) of a map. */
+/* Rows [first, end) of an activation's images. */
 struct lines {
     int32_t first, end;
 };
@@ -39,10 +39,11 @@ struct rows {
 struct plan_buffer {
     size_t bytes;
     int32_t first, last; /* operators that write it first, and use it last */
-    int32_t owner;       /* the buffer whose memory it has: itself, or one taken over */
-    bool pinned;         /* input or output */
-    bool given;          /* input: written before the first operator */
-    size_t item;         /* of the arena plan, where owner is itself */
+    int32_t
+        owner; /* the buffer whose memory it uses: its own, or that of an input (in place) */
+    bool pinned; /* input or output */
+    bool given;  /* input: written before the first operator */
+    size_t item; /* of the arena plan, where owner is itself */
 
     /* in bands (plan_band.h): */
     bool banded;
@@ -57,9 +58,9 @@ struct op_class {
     const char *kind;
     /* Make products, set op->scratch_bytes and op->flop. */
     enum dr_code (*prepare)(struct plan *plan, struct op *op, struct dr_error *err);
-    /* Make these rows of the result. False where the library failed. */
+    /* Compute these rows of the result. False if the library failed. */
     bool (*run)(const struct plan *plan, const struct op *op, struct rows rows);
-    /* Can it make some rows alone, of one image? */
+    /* Can it compute only some rows of one image? */
     bool by_rows;
     int32_t
         line_step; /* lines that cost no more together than one of them; 0 means 1 */
@@ -84,7 +85,7 @@ struct op {
     size_t weight_bytes;                 /* that one run reads, each counted once */
 };
 
-/* One thing that is done: plan_band.h. */
+/* One step of a run: see plan_band.h. */
 struct plan_step {
     enum {
         STEP_WHOLE,  /* an operator at once */
@@ -154,9 +155,9 @@ struct value plan_value_new(struct plan *plan, struct shape shape, enum dtype dt
 /* Add the operator; returns op->result, or none where an error has stuck. */
 struct value plan_add_op(struct plan *plan, const struct op *op);
 bool plan_failed(const struct plan *plan);
-/* Does the handle name a value of this plan? Fails the plan where not. */
+/* Is the handle a value of this plan? If not, the plan fails. */
 bool plan_has(struct plan *plan, struct value value, const char *what);
-/* Fails the plan unless the weight is there, of this kind and with these sizes (0: any). */
+/* Check that the weight exists, is of this kind and has these sizes (0: any); else the plan fails. */
 bool plan_has_vector(struct plan *plan, const struct weight *weight, int32_t n,
                      const char *what);
 
@@ -185,7 +186,7 @@ static inline double op_flop_of(const struct plan *plan, const struct op *op,
 
 /* Where a row of a value lies: one that the value has whole, or in its band. */
 void *plan_row(const struct plan *plan, struct value value, int64_t row);
-/* Where a value, or what a band holds of it, begins; and with which line. */
+/* Address of a value, or of the part that a band holds, and the first row that is there. */
 void *plan_address(const struct plan *plan, struct value value);
 int32_t plan_first_line(const struct plan *plan, struct value value);
 void *plan_scratch(const struct plan *plan, const struct op *op);

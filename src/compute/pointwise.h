@@ -4,7 +4,7 @@
 
 #include "compute/plan_private.h"
 
-/* Is the operator a GEGLU? plan_seal lets it join the linear before it. */
+/* Is the operator a GEGLU? plan_seal fuses it into the linear before it. */
 bool pointwise_is_gate(const struct op *op);
 
 #endif

@@ -1,14 +1,14 @@
-/* product — one matrix product of the library: rows x operand (+ bias) (+ what is there).
+/* product — one GEMM of the library: rows x operand (+ bias) (+ what the result holds already).
  *
  *     result[rows][out] = source[rows][in] * operand[in][out] + bias[out] (+ result)
  *
- * All heavy arithmetic of compute/ is this. A product is made for ONE thread and may be run
- * by all threads at once, each with its own lane (handles) and its own scratch memory: a
- * primitive of the library shared without a caller's scratchpad corrupts results silently.
- * source and result are dense. A plan makes each different product once (product_set).
+ * All heavy arithmetic of compute/ is done by GEMMs; the operand is the packed weight. A product is created for
+ * ONE thread and may be run by all threads at once, each as a worker (lane) with its own handles and its own scratch
+ * memory: a primitive of the library that is shared without separate scratchpads gives wrong results silently.
+ * source and result are dense. A plan creates each different product once (product_set).
  *
- * How a row is summed depends on inputs and type alone, not on the rows and the outputs beside it: what
- * the library does not promise is arranged here (decisions/0006).
+ * The order in which a row is summed depends only on its inputs and the type, not on the other rows and outputs. The
+ * library does not guarantee this; product.c does (decisions/0006).
  *
  * Threads: make and finish from one; product_run from any, one at a time for each lane.
  */
@@ -66,12 +66,12 @@ struct product_set {
     struct pool *pool; /* borrowed; set before use */
 };
 
-/* Must whoever wants this result have float32 instead, with nothing to add to, and finish it himself? Where
- * inputs come in parts, a result in bfloat16 would be rounded after each, and what is added come first. */
+/* Must the caller take the result in float32, and add the residual and convert it itself? Yes if the
+ * inputs are multiplied in parts: a bfloat16 result would be rounded after each part. */
 bool product_wants_stage(const struct weight_layout *layout, enum dtype result,
                          bool add);
 
-/* The product of this shape over operands of this layout: found or made. */
+/* The product of this shape for operands of this layout; created if the set does not have it. */
 enum dr_code product_get(struct product_set *set, const struct product_shape *shape,
                          const struct weight_layout *layout, const struct product **out,
                          struct dr_error *err) DR_MUST_CHECK;

@@ -1,14 +1,14 @@
-/* projection — rows times a weight, in blocks of rows: what convolutions and linears share.
+/* projection — a GEMM of many rows and one weight, in blocks of rows; convolutions and linears use it.
  *
  *   a block of rows  --gather-->  [rows][in]  --product-->  [rows][out]  --finish-->  result
  *
- * One task of the team is one block: its rows are gathered into the lane's scratch (a linear
- * uses them where they lie), multiplied under one thread, and written. Bias and residual are
- * the product's own epilogue; what the library does less well (activations, a factor, other
- * types) is done from a float32 stage that never leaves the cache.
+ * One task of the team is one block: its rows are gathered into the worker's scratch memory (a linear
+ * reads them in place), multiplied by one thread, and written. Bias and residual are added by the GEMM
+ * itself; what the library does slowly (activations, a factor, other types) is done from a float32
+ * buffer that stays in the cache.
  *
- * How an output number is summed depends on the weight alone, not on the block that its row
- * falls in; see projection_test.
+ * The order in which an output number is summed depends only on the weight, not on the block that its row
+ * is in; see projection_test.
  */
 #ifndef COMPUTE_PROJECTION_H
 #define COMPUTE_PROJECTION_H
@@ -50,7 +50,7 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op,
 bool projection_run(const struct plan *plan, const struct op *op,
                     const struct projection *projection, struct rows rows);
 
-/* Can this weight's outputs be halved for `gated`? */
+/* Can this weight's outputs be divided into value and gate, for `gated`? */
 bool projection_can_gate(const struct weight *weight);
 
 #endif

@@ -1,13 +1,13 @@
-/* team — the threads of compute/: tasks with numbers, taken as threads become free.
+/* team — the worker threads of compute/. Tasks have numbers; each thread takes the next one when it is free.
  *
- * Which thread (lane) runs a task is not fixed; what a task computes may depend on its number
- * only, never on the lane, which names nothing but scratch memory. So results are the same
- * bytes from run to run, and one slow core delays its own task alone.
+ * A worker is called a lane here. Which lane runs a task is not fixed. What a task computes may depend only on
+ * its number; the lane only selects scratch memory. So results are the same bytes in each run, and a
+ * slow core delays only its own task.
  *
- * Signals wait while tasks run. oneDNN's float32 matrix kernels for AVX2 keep a pointer into the
- * heap in the stack pointer's register, to have one register more; a signal handler that ran then
- * would have its frame written into the heap. So the calling thread holds signals back until the
- * tasks are done (milliseconds), and the other threads never take any.
+ * Signals are blocked while tasks run. oneDNN's float32 matrix kernels for AVX2 use the stack pointer
+ * register for a pointer into the heap; a signal handler that ran then would write its frame
+ * into the heap. So the calling thread blocks signals until the tasks are done (milliseconds), and the
+ * other threads block them always.
  */
 #ifndef COMPUTE_TEAM_H
 #define COMPUTE_TEAM_H
@@ -17,7 +17,7 @@
 typedef void team_task(void *context, int64_t task_idx, int lane);
 
 /* Run tasks 0..count-1; returns when all are done. Lanes are 0..compute_thread_count()-1, or fewer
- * where the system does not make that many threads. */
+ * if the system does not create that many threads. */
 void team_run(int64_t count, team_task *task, void *context);
 
 #endif

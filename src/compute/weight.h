@@ -1,4 +1,4 @@
-/* weight — one operand of a network, in the layout that the compute library executes.
+/* weight — one weight of a network, packed in the layout that the compute library executes.
  *
  * The weights of one component are one region of memory. A run may read several regions: a base,
  * its adapters, a control network. A weight knows its shape, its type, its layout, its bytes,

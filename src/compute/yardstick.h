@@ -1,9 +1,9 @@
-/* yardstick — how fast the compute library multiplies here and now: what layers are held against.
+/* yardstick — the GEMM baseline: the rate of the compute library on this machine now, for profiles.
  *
- * Machines differ and are noisy: a rate alone says little about a layer, its share of what the
- * library reaches in the same minute does. The measure is one product of two matrices that the
- * caches hold, over all threads: the best that a layer can be, not what a layer of its shape should
- * be. bench/ measures the library's convolutions beside darkroom's, which takes seconds.
+ * Machines differ and are noisy: the rate of a layer says little without the rate that the
+ * library reaches at the same time. The baseline is one GEMM of two matrices that fit the
+ * caches, on all threads: an upper bound for a layer, not the expected rate for its shape.
+ * bench/ compares darkroom's convolutions with the library's, which takes seconds.
  */
 #ifndef COMPUTE_YARDSTICK_H
 #define COMPUTE_YARDSTICK_H
@@ -12,8 +12,8 @@
 #include "mem/ledger.h"
 
 /* FLOP a millisecond, the best of some runs within 60 ms or so. The matrices lie in private regions
- * (about 1 MiB a thread and 1 MiB more) that are closed when it returns: before a job's peak
- * counts. 0 where they are refused, or the library fails: no reason for a job to fail.
+ * (about 1 MiB a thread and 1 MiB more) that are closed when it returns, before a job's peak
+ * is measured. 0 if the regions are refused or the library fails; a job does not fail because of that.
  * After compute_init. */
 double yardstick_flop_per_ms(struct ledger *ledger, enum dtype dtype);
 

@@ -106,7 +106,7 @@ class Memory(Case):
         self.assertRegex(answer["forecast"]["verdict"], r"\d+ bytes")
 
     def test_over_budget(self):
-        answer, code = self.ask(*GENERATE[:5], "-W", "4096", "-H", "4096", "--budget", "200M", "-o", "a.png")
+        answer, code = self.ask(*GENERATE[:5], "-W", "2048", "-H", "2048", "--budget", "100M", "-o", "a.png")
         self.assertEqual((code, answer["error"]["code"]), (11, "over_budget"))
         self.assertEqual(len(re.findall(r"\(\d+ bytes\)", answer["error"]["message"])), 3)
         self.assertEqual(self.files(), set())
