@@ -3,8 +3,9 @@
  *
  *     main      what was asked: help, version, completion, one command, or the shell
  *     options   the table of options; words: a shell line split
- *     commands  each command once (switch_commands, picture_commands); session: one command
- *               run, timed, answered
+ *     commands  each command once (switch_commands, picture_commands, generate_command with
+ *               prompt_list, output_names and stdout_picture); session: one command run, timed,
+ *               answered
  *     listing   an answer as text for people; profile_table: a job's profile
  *     shell     a session that reads lines (line_input, or line_editor with completion and history);
  *               talk: progress and log; interrupt: signals
