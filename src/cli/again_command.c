@@ -87,14 +87,19 @@ static enum dr_code find_model(struct again *again, const struct options *option
         *err = why;
         return why.code;
     }
-    return command_fail(
+    struct dr_model_list list = {.folders = ""};
+    const bool has_list = dr_models_list(&how, &list, &why) == DR_OK;
+    const enum dr_code code = command_fail(
         err, DR_NOT_FOUND,
         "the model of %.200s is not found: looked for the hash %.16s, the UNet digest "
-        "%.16s and the name %.100s in the model directories and among the models that "
+        "%.16s and the name %.100s in %.300s, and for the digests among the models that "
         "were used before; give it with -m FILE, or its directory with --models DIR",
         path, picture->model_hash[0] ? picture->model_hash : "(none)",
         picture->unet_digest[0] ? picture->unet_digest : "(none)",
-        picture->model[0] ? picture->model : "(none)");
+        picture->model[0] ? picture->model : "(none)",
+        has_list ? list.folders : "the model directories");
+    dr_model_list_free(&list);
+    return code;
 }
 
 /* A VAE that lay beside the model is named by its path; one of the VAE directory by its name. */

@@ -85,8 +85,12 @@ static enum dr_code run_inspect(struct session *session, const struct options *o
     struct dr_error why;
     const char *path = options->operands[0];
     /* What is no file here may be the name of a model; else it is said to be no file. */
-    if (access(path, F_OK) != 0 && dr_find_model(path, &models, model, &why) == DR_OK)
-        path = model;
+    const enum dr_code found = access(path, F_OK) == 0
+                                   ? DR_NOT_FOUND
+                                   : dr_find_model(path, &models, model, &why);
+    if (found == DR_OK) path = model;
+    if (found == DR_BAD_INPUT) *err = why; /* it means several */
+    if (found == DR_BAD_INPUT) return found;
     const char *const format = picture_format(path);
     if (format) return inspect_picture(path, format, fields, err);
     struct dr_inspection *const inspection = calloc(1, sizeof *inspection);

@@ -40,6 +40,7 @@ class Models(Case):
         self.assertEqual(self.path_of("alpha-two.safetensors"), two)
         self.assertEqual(self.path_of("alpha-t"), two)
         self.fail_to("memory", "-m", "alpha", code="bad_input", parts=["2 models", one, two])
+        self.fail_to("inspect", "alpha", code="bad_input", parts=["2 models"])
         self.fail_to("memory", "-m", "beta", code="not_found", parts=["beta", str(self.models), "darkroom models"])
         self.fail_to("memory", "-m", "./alpha-one", code="not_found", parts=["./alpha-one"])
         # A VAE of the same beginning is no candidate; a name alone is.
