@@ -187,14 +187,14 @@ enum dr_code plan_seal(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
 
 /* Arena bytes, exact, scratchpads included. After plan_seal. */
 size_t plan_bytes(const struct plan *plan);
-/* Floating-point operations of one run, 2 for a multiply-add: convolutions, products. */
+/* Floating-point operations of the convolutions and GEMMs of one run; a multiply-add counts as 2. */
 double plan_flop(const struct plan *plan);
-/* The same if every value were whole: what bands make again is the difference. */
+/* The same without bands. The difference is what bands compute again. */
 double plan_whole_flop(const struct plan *plan);
-/* plan_options.whole_bytes; 0: all values are whole. */
+/* plan_options.whole_bytes; 0: nothing is in bands. */
 size_t plan_whole_bytes(const struct plan *plan);
-/* The next smaller plan_options.whole_bytes that is worth trying; 0: nothing is left that could be
- * made in bands. After plan_seal. */
+/* The next smaller plan_options.whole_bytes for which more values are in bands; 0: there is none.
+ * After plan_seal. */
 size_t plan_next_whole_bytes(const struct plan *plan);
 
 /* The least length of plan_bind's list: 1 + the highest weight->region of the plan's operators; 0
@@ -211,9 +211,9 @@ enum dr_code plan_bind(struct plan *plan, void *arena, const void *const regions
 
 /* ---- numbers in and out -----------------------------------------------------------------
  *
- * After plan_bind, between runs. No one above compute/ has an address in the arena: numbers are
- * copied. A device would stand behind these functions and plan_run alone: its arena is its own
- * memory, and plan_write, plan_clear, plan_read and the borrowed copy are transfers.
+ * After plan_bind, between runs. No code above compute/ has an address in the arena: numbers are
+ * copied. So a device needs only these functions and plan_run: its arena is in its own
+ * memory, and plan_write, plan_clear, plan_read and plan_borrow are transfers.
  *
  * Elements are counted over the whole value, dense, in the order [n, h, w, c], and are of the
  * value's own dtype: plan_expect asserts both for whoever counts on them. A range that leaves the
@@ -227,9 +227,9 @@ void plan_clear(struct plan *plan, struct value input, size_t first, size_t coun
 void plan_read(const struct plan *plan, struct value value, size_t first, size_t count,
                void *target);
 
-/* For an interface that hands out a whole value in one piece, and for nothing else: the whole value,
- * where the host can read and change it. Valid until plan_return, which must come before the plan is
- * run, read, written, bound or destroyed; changes are the value's from then on. One value at a time. */
+/* The complete value in memory that the host can read and change; only for an interface that must pass it
+ * in one piece. Valid until plan_return, which must be called before the plan is run, read, written,
+ * bound or destroyed; it stores the changes. One value at a time. */
 void *plan_borrow(struct plan *plan, struct value value);
 void plan_return(struct plan *plan);
 

@@ -1,28 +1,29 @@
-/* plan_band — values that are too large to be kept whole: bands of lines, made when they are used.
+/* plan_band — activations that are too large to be kept in memory completely: they are computed in bands.
  *
- * A convolution makes any lines of its result from a few lines more of its input; sums and
- * activations from the same lines; a group norm too, once its statistics are known, and for those
- * it is enough to see all lines once, some at a time. So a large value need not exist: whoever
- * uses it has it made, band by band, by the operators before it, back to values that are whole.
+ * A band is some rows (called lines in this code) of an image. A convolution can compute any rows of its result
+ * from the same rows of its input and a few more; a sum or an activation from the same rows; and so can a group
+ * norm after its statistics are known, which need each row only once. So a large value
+ * need not be in memory as a whole: the operator that uses it has it computed, band by band, by the
+ * operators before it, starting from values that are in memory (whole).
  *
  *     whole A --conv--> B --group norm--> C --conv--> D --sum with B--> E (whole)
  *
- *     step 1  measure C's norm     for each band: conv makes lines of B, they are measured
- *     step 2  fill E               for each band: lines of B, C, D, then of E
+ *     step 1  statistics of C's norm   for each band: compute rows of B, measure them
+ *     step 2  compute E                for each band: rows of B, C, D, then of E
  *
- * B is made twice: time is paid for memory. A band keeps the lines that the next one needs
- * again, so nothing is made twice in one step, however few lines a band has.
+ * B is computed twice: this takes time and saves memory. A band keeps the rows that the next band
+ * needs too, so that no row is computed twice within one step, however small the bands are.
  *
- * Where the plan may have more bytes than that takes (most_bytes), large values are kept whole all the
- * same, the one first that saves most work, and bands are taller.
+ * If the plan may take more bytes than that (most_bytes), some of the large values are kept completely after
+ * all, first the one that saves most work, and bands are made taller.
  *
- * Exactly the same bytes come out. A library may sum a product of another shape in another order,
- * so the shapes are the same too: in a plan with by_lines, wide maps are cut into the same parts of
- * lines whether they are whole or banded, and whether they are is decided by bytes alone. A norm's
- * pieces depend on its shape, and are put together in order.
+ * The result is the same bytes. The library may sum a GEMM of another shape in another order,
+ * so the shapes must be the same too: in a plan with by_lines, wide images are divided into the same parts of
+ * rows whether they are banded or not, and banding is decided by bytes only. The pieces of a norm
+ * depend on its shape and are combined in order.
  *
- * The list of steps is walked by plan_seal to see how many lines each band must hold and
- * how much work it is, and by plan_run to do it.
+ * plan_seal goes through the list of steps to find how many rows each band must hold and
+ * how much work it is; plan_run goes through the same list to compute.
  */
 #ifndef COMPUTE_PLAN_BAND_H
 #define COMPUTE_PLAN_BAND_H

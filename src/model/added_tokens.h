@@ -1,9 +1,9 @@
-/* added_tokens — texts of a prompt that are one token each, whatever the merges say.
+/* added_tokens — strings in a prompt that are always one token, without applying the merges.
  *
- * Beside the words of the vocabulary a tokenizer's directory may name whole tokens: those that
- * textual inversion gave a row of their own in the token embedding ("<my-cat>": 49408), and the
- * special ones (begin and end of text, padding). They are read as transformers' CLIPTokenizer
- * reads them:
+ * A tokenizer's directory may define tokens in addition to the vocabulary: those for which
+ * textual inversion added a row to the token embedding ("<my-cat>": 49408), and the
+ * special ones (begin and end of text, padding). They are read in the same way as by transformers'
+ * CLIPTokenizer:
  *
  *     tokenizer_config.json    added_tokens_decoder: {"49408": {"content": "<my-cat>", ...}};
  *                              bos_token, eos_token, unk_token, pad_token,
@@ -13,12 +13,12 @@
  *     tokenizer.json           added_tokens: [{"id": 49408, "content": "<my-cat>", ...}]; used
  *                              without added_tokens_decoder
  *
- * A token is looked for in the prompt as it is written, or, where "normalized" says so, in the
- * prompt in lower case and composed. The first that is met counts, of those that begin at the same
- * place the longest. Special tokens that are plain texts are not normalised, others are.
- * lstrip and rstrip change nothing: white space beside a token is dropped in any case. What would
- * change ids and is not supported is an error: single_word, split_special_tokens, another begin or
- * end of text than CLIP's.
+ * A token is searched in the prompt as it is written or, if "normalized" is set, in the prompt in
+ * lower case and Unicode-composed. The first match counts; of matches that begin at the same
+ * place, the longest. Special tokens that are plain strings are not normalised, others are.
+ * lstrip and rstrip have no effect, because white space beside a token is always dropped. Options that would
+ * change ids and are not supported are errors: single_word, split_special_tokens, and begin or
+ * end of text tokens other than CLIP's.
  *
  * Without such files there are two: "<|endoftext|>" as written, "<|startoftext|>" normalised.
  *
@@ -75,9 +75,9 @@ void added_tokens_finish(struct added_tokens *tokens);
 const struct added_token *added_tokens_find(const struct added_tokens *tokens,
                                             const char *text);
 
-/* A search for the token that begins at one place: step over its points, one after the other,
- * until step is false. found is then the longest token that was met whole, or -1; found_points
- * counts the steps up to its end. */
+/* A search for the token that begins at one place: call step with one code point after the other
+ * until it returns false. Then found is the longest token that matched completely, or -1, and found_points
+ * is its number of code points. */
 struct token_search {
     int32_t first, end; /* the tokens that agree so far */
     int32_t depth;

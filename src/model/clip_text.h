@@ -1,9 +1,9 @@
 /* clip_text — CLIP's text encoders: 77 token ids become the UNet's context.
  *
- * A pre-norm transformer with a causal mask, in two spellings told by the component's role:
+ * A pre-norm transformer with a causal mask, with two sets of tensor names, by the component's role:
  * TEXT is CLIP-L in Hugging Face's names with quick GELU (SD1.x, and SDXL's first encoder),
  * TEXT2 is OpenCLIP bigG in OpenCLIP's names with exact GELU (SDXL's second). Head dimension 64
- * unless the file says (darkroom.text.heads, darkroom.text2.heads), and so may it say the other
+ * unless the file's metadata has darkroom.text.heads or darkroom.text2.heads; metadata can also select the
  * activation (darkroom.text.activation, .text2.activation: quick_gelu or gelu). All other dimensions are
  * read from the tensors.
  *
@@ -12,9 +12,9 @@
  *     SDXL     the last layer but one, not normed   final norm of the last layer at the first
  *                                                   end of text, times text_projection
  *
- * Both results of TEXT2 come from one pass. Every position is projected and the one that is
- * wanted is picked from the result: a product of 77 rows is less than half a percent of the
- * whole, and no operator has to look at token ids.
+ * Both results of TEXT2 come from one run. Every position is projected, and the caller takes the
+ * requested one from the result: projecting 77 rows is less than half a percent of the
+ * work, and no operator has to know token ids.
  * Reference: transformers CLIPTextModel, CLIPTextModelWithProjection; diffusers
  * pipelines/stable_diffusion_xl; 2103.00020.
  */
@@ -31,7 +31,7 @@ struct clip_text_info {
     int32_t pooled; /* width of the pooled vector; 0: it has none */
 };
 
-/* Errors: DR_INCOMPLETE lists tensors, DR_UNSUPPORTED (dims that do not go). */
+/* Errors: DR_INCOMPLETE lists tensors, DR_UNSUPPORTED (sizes that do not match). */
 enum dr_code clip_text_spec_create(struct clip_text_spec **out,
                                    const struct component_index *index,
                                    enum family family, enum dtype dtype,
@@ -48,10 +48,10 @@ struct clip_text_plan {
         projected; /* output [n,1,77,pooled] f32, or none: clip_text_read_pooled */
 };
 
-/* clip_skip as A1111 counts: 1 is none. SD1.x: n takes the output of layer (layers - n + 1), and
- * the final layer norm is applied in either case. SDXL, as diffusers counts on: n takes the
- * output of layer (layers - n); the pooled vector is of the last layer always. Errors: DR_BAD_INPUT where clip_skip
- * is not in 1..layers. */
+/* clip_skip as in A1111: 1 skips nothing. SD1.x: n takes the output of layer (layers - n + 1), and the
+ * final layer norm is always applied. SDXL, as in diffusers: n takes the output of layer (layers - n);
+ * the pooled vector is always that of the last layer. Errors: DR_BAD_INPUT where clip_skip is not in
+ * 1..layers. */
 enum dr_code clip_text_plan_create(struct clip_text_plan *out,
                                    const struct clip_text_spec *spec, int32_t n,
                                    int32_t clip_skip, bool profile,

@@ -1,11 +1,11 @@
-/* code_point — what Unicode says of one code point, as CLIP's tokenizer sees it.
+/* code_point — Unicode properties of one code point, as CLIP's tokenizer uses them.
  *
- * The tables are utf8proc's (Unicode 15.0 in Debian 12). The tokenizer that darkroom equals is
- * made of three libraries, each with its own edition of Unicode: Oniguruma's classes are of
- * Unicode 16, Rust's lower case of Unicode 17, and the normalisation of Unicode 9. What these
- * editions say otherwise is listed in the .c file; the test walks all code points.
+ * The tables are utf8proc's (Unicode 15.0 in Debian 12). The reference tokenizer
+ * uses three libraries, each with its own version of Unicode: Oniguruma's classes are those of
+ * Unicode 16, Rust's lower case that of Unicode 17, and the normalisation that of Unicode 9. The .c
+ * file lists the differences between these versions; the test checks all code points.
  *
- * Pure functions: no state, any thread. A point is in 0..0x10FFFF and no surrogate.
+ * Pure functions: no state, any thread. A point is in 0..0x10FFFF and not a surrogate.
  */
 #ifndef MODEL_CODE_POINT_H
 #define MODEL_CODE_POINT_H
@@ -32,8 +32,8 @@ enum {
     CODE_POINT_DOT_ABOVE = 0x307
 };
 
-/* Younger than the normalisation's edition of Unicode: it neither decomposes, nor moves, nor
- * composes with what is beside it. */
+/* Is it newer than the normalisation's version of Unicode? Then it is not decomposed, reordered or
+ * composed. */
 bool code_point_is_late(int32_t point);
 
 /* Canonical combining class; 0 for starters, and for late marks. */

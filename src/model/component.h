@@ -1,15 +1,15 @@
-/* component — one network's weights: which tensors it needs, and the region they lie in.
+/* component — one network's weights: which tensors it needs, and the region that holds them.
  *
- *   component_spec   from names and shapes: a list of operands (weight.h), each made of one or
- *                    more tensors of the file. Made by clip_text.c, unet.c, vae.c. It holds all
- *                    dimensions; nothing of it depends on the image.
- *   component        a spec whose weights are in memory: one read-only region, private or, by way
- *                    of a pack (component_pack.h), mapped.
+ *   component_spec   made from names and shapes: a list of packed weights (operands, weight.h), each
+ *                    from one or more tensors of the file. Made by clip_text.c, unet.c, vae.c. It has
+ *                    all dimensions, and does not depend on the image size.
+ *   component        a spec whose weights are in memory: one read-only region, either private or
+ *                    mapped from a pack (component_pack.h).
  *
- * Loading reads the file with pread in pieces through a small scratch region, digests the bytes
- * as they pass, converts and packs. So one pass gives the weights and the proof of what they
- * are. The spec and the file's index stay when the weights are released: that is what a "saved
- * original" is, and it costs no tensor memory.
+ * Loading reads the file with pread in pieces through a small scratch region, computes their
+ * digest, converts and packs them. So one pass gives the weights and the digest that identifies
+ * them. The spec and the file's index are kept when the weights are released: this is what a "saved
+ * original" is, and it takes no memory for tensors.
  */
 #ifndef MODEL_COMPONENT_H
 #define MODEL_COMPONENT_H
@@ -81,10 +81,10 @@ void component_spec_begin(struct component_spec *spec,
                           const struct component_index *index, enum dtype dtype,
                           struct pool *pool);
 
-/* What model code says while it walks the network. name may have printf directives for block
- * numbers. Each returns the operand's weight (address stable), or NULL after noting a problem:
- * the walk goes on, so that one message lists all that is missing. Expected dims of -1 are taken
- * from the tensor. A tensor that is there but has another shape, no elements or integer values
+/* Called by model code for each weight of the network. name may have printf directives for block
+ * numbers. Each returns the packed weight (its address does not change), or NULL after recording a problem:
+ * the caller continues, so that one message lists everything that is missing. Expected dims of -1 are taken
+ * from the tensor. A tensor with another shape, without elements or with integer values
  * is a problem too. */
 struct operand_request {
     enum weight_kind kind;
@@ -103,7 +103,7 @@ const struct weight *component_need(struct component_spec *spec,
                                     const char *name, ...)
     __attribute__((format(printf, 3, 4)));
 /* Several tensors of one shape stacked; names is NULL-terminated, at most OPERAND_MAX_PARTS. An
- * optional stack is absent only where all of its tensors are. */
+ * optional stack counts as absent only if all of its tensors are absent. */
 const struct weight *component_need_stack(struct component_spec *spec,
                                           const struct operand_request *request,
                                           const char *const names[]);
@@ -115,8 +115,8 @@ const struct weight *component_need_stack(struct component_spec *spec,
 enum dr_code component_spec_end(struct component_spec *spec,
                                 struct dr_error *err) DR_MUST_CHECK;
 
-/* Tensors of the file that the walk did not ask for are a finding (meaning.h) of the checkpoint that
- * the spec's index is of. After component_spec_end. Errors: DR_NOMEM. */
+/* Report the file's tensors that the network does not use as a finding (meaning.h) of the checkpoint. After
+ * component_spec_end. Errors: DR_NOMEM. */
 enum dr_code component_note_unused(const struct component_spec *spec,
                                    struct checkpoint *checkpoint,
                                    struct dr_error *err) DR_MUST_CHECK;
@@ -134,15 +134,15 @@ struct component_load_options {
     struct component_pack *pack; /* settled (component_pack.h); NULL: private memory */
 };
 
-/* Read, digest, convert, pack, seal; or, where a pack is ready, map it. On success *weights is an
- * open read-only region and digest is the component's. On error *weights is closed and the ledger as before. Tensors that no
- * operand uses are still digested. Peak private bytes while it runs: weights_bytes +
- * scratch_bytes (page-rounded each); scratch_bytes alone where a pack is made; none where one is
- * ready. The file's identity is checked before and after. Errors:
- * DR_OVER_BUDGET, DR_NOMEM, DR_IO, DR_CHANGED, DR_NOT_FINITE (a weight is NaN or infinite, or
- * becomes so in the weight's type: names the tensor), DR_CANCELLED.
- * Fault places: FAULT_REGION, FAULT_READ (each piece), FAULT_VERIFY (the digest at the end).
- * Threads: the calling one and compute's team; compute_init has been called. */
+/* Read, digest, convert, pack, seal; or, if a pack is ready, map it. On success *weights is an open
+ * read-only region and digest is the component's. On error *weights is closed and the ledger as
+ * before. Tensors that no operand uses are still digested. Peak private bytes while it runs:
+ * weights_bytes + scratch_bytes (page-rounded each); scratch_bytes alone where a pack is made; none
+ * where one is ready. The file's identity is checked before and after. Errors: DR_OVER_BUDGET,
+ * DR_NOMEM, DR_IO, DR_CHANGED, DR_NOT_FINITE (a weight is NaN or infinite, or becomes so in the
+ * weight's type: names the tensor), DR_CANCELLED. Fault places: FAULT_REGION, FAULT_READ (each piece),
+ * FAULT_VERIFY (the digest at the end). Threads: the calling one and compute's team; compute_init has
+ * been called. */
 enum dr_code component_load(const struct component_spec *spec,
                             const struct component_load_options *options,
                             struct region *weights, uint8_t digest[DIGEST_BYTES],

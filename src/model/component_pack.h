@@ -1,13 +1,14 @@
-/* component_pack — where a component's weights come to lie: in a pack's file, or in private memory.
+/* component_pack — where a component's weights are loaded: into a pack's file, or into private memory.
  *
- *     UNSETTLED --settle--> READY     a pack is there: loading maps it, and takes no private memory
- *                       --> DRAFTED   room for one is taken: loading fills it, and it becomes READY
- *                       --> PRIVATE   packs are off, or there is no room: as if there were none
- *                       --> WANTED    only looked (a forecast; nothing is held): one would be made
- *                       --> FOUND     only looked: one is there, and is checked when it is used
+ *     UNSETTLED --settle--> READY     a pack exists: loading maps it, and takes no private memory
+ *                       --> DRAFTED   space for a new pack is reserved: loading fills it, then it is READY
+ *                       --> PRIVATE   packs are off, or there is no space on the disk
+ *                       --> WANTED    forecast only (nothing is held): a pack would be created
+ *                       --> FOUND     forecast only: a pack exists, and is checked when it is used
  *
- * Settling comes before a plan is made, so that the plan knows which bytes will be private; what was
- * taken and not filled is let go of by component_pack_unsettle when the call that wanted it is over.
+ * Settling (finding or reserving the pack) is done before a plan is made, so that the plan knows which bytes
+ * will be private. component_pack_unsettle releases what was reserved and not filled, at the end of the
+ * call.
  *
  * Threads: one at a time uses a pack.
  */
@@ -40,7 +41,7 @@ struct component_pack {
 void component_pack_init(struct component_pack *pack, const struct pack_store *store);
 void component_pack_finish(struct component_pack *pack); /* zeroed is fine */
 
-/* Of the component's weights in memory: how many bytes will be private, once settled? */
+/* After settling: how many bytes of the component's weights will be private? */
 size_t component_pack_private_bytes(const struct component_pack *pack,
                                     const struct component_spec *spec);
 /* Will loading read the checkpoint (and take the spec's scratch)? */
@@ -50,7 +51,7 @@ enum component_pack_manner {
     COMPONENT_PACK_LOOK, /* hold nothing, read no pack, remove and mark none */
     COMPONENT_PACK_HOLD, /* one that is there; where there is none it stays UNSETTLED */
     COMPONENT_PACK_WAIT, /* while another process makes the pack */
-    COMPONENT_PACK_NO_WAIT, /* whoever holds a draft must not: two could wait for each other */
+    COMPONENT_PACK_NO_WAIT, /* not while holding a draft: two processes could wait for each other */
 };
 
 struct component_pack_settle {
@@ -61,21 +62,21 @@ struct component_pack_settle {
 };
 
 /* digest: of the component's tensors; NULL: not known. A pack that was not checked since the
- * machine started is read whole, unless this only looks. A damaged one is removed and said, and counts as missing. Errors:
- * DR_CANCELLED alone, and a pack whose check it stopped stays as it was; all else ends in PRIVATE,
- * and is said. */
+ * machine started is read completely, except for a forecast. A damaged pack is removed with a warning, and counts
+ * as missing. Errors: only DR_CANCELLED, and a pack whose check was stopped is not changed. Any other error
+ * results in PRIVATE, with a warning. */
 enum dr_code component_pack_settle(struct component_pack *pack,
                                    const struct component_spec *spec,
                                    const uint8_t *digest,
                                    const struct component_pack_settle *how,
                                    struct dr_error *err) DR_MUST_CHECK;
 
-/* Are weights that were loaded with it still what they were? Private ones are; mapped ones while nobody
- * wrote to the pack. */
+/* Are the loaded weights unchanged? Private ones always are; mapped ones as long as nobody wrote to
+ * the pack's file. */
 bool component_pack_is_sound(const struct component_pack *pack,
                              const struct region *weights);
 
-/* Let go of a draft. READY stays: the open file is the proof that it is still the same. */
+/* Release a draft. READY is kept: while the file is open it is known to be the same file. */
 void component_pack_unsettle(struct component_pack *pack);
 
 /* READY: map it. Errors: DR_CHANGED (the pack is not what it was when it was settled; it is
@@ -99,7 +100,7 @@ void component_pack_commit(struct component_pack *pack,
                            const uint8_t digest[DIGEST_BYTES],
                            const struct region *weights);
 
-/* WANTED: there will be no room for it after all, so its weights will be private. */
+/* WANTED: there is not enough space for it after all, so its weights will be private. */
 void component_pack_give_up(struct component_pack *pack);
 
 /* The file of the pack that is there (FOUND, READY), of a component with this digest. False: there is none. */
@@ -110,7 +111,7 @@ bool component_pack_path(const struct component_pack *pack,
 /* The bytes of the draft that it holds; 0 where it holds none. */
 uint64_t component_pack_draft_bytes(const struct component_pack *pack);
 
-/* The component of these files has this digest: known without reading from now on. */
+/* Store the digest of the component of these files, so that it is known without reading them. */
 void component_pack_remember(const struct component_pack *pack,
                              const struct component_spec *spec,
                              const uint8_t digest[DIGEST_BYTES]);
@@ -118,8 +119,8 @@ bool component_pack_recall(const struct component_pack *pack,
                            const struct component_spec *spec,
                            uint8_t digest[DIGEST_BYTES]);
 
-/* The file lost a page while its weights were mapped: it is no pack any more. Errors: always
- * DR_IO, naming it. */
+/* The file lost a page while its weights were mapped: remove the pack. Always returns
+ * DR_IO, with the file's name. */
 enum dr_code component_pack_lost(struct component_pack *pack, const char *name,
                                  struct dr_error *err);
 

@@ -1,7 +1,7 @@
 /* latent_space — the latent images of Stable Diffusion 1.x and SDXL.
  *
- * Every UNet and every VAE that is accepted has these: a network with others is refused where its
- * spec is made, so whoever hands latents to a plan may count on them.
+ * Every supported UNet and VAE uses these: a network with other latents is refused when its
+ * spec is made, so code that passes latents to a plan can rely on them.
  */
 #ifndef MODEL_LATENT_SPACE_H
 #define MODEL_LATENT_SPACE_H

@@ -1,9 +1,9 @@
-/* layer — a weight with its bias: the smallest noun of a network.
+/* layer — a weight with its bias, the smallest part of a network.
  *
- * Two verbs, one for each walk. layer_need_* names the tensors "<path>.weight" and
+ * Two groups of functions. layer_need_* requests the tensors "<path>.weight" and
  * "<path>.bias" while a spec is built; a width that is not known (-1) is taken from the tensor.
- * layer_* puts the operator into a plan. A layer's pointers are NULL where its tensors were
- * missing: then component_spec_end fails and no plan is ever made.
+ * layer_* adds the operator to a plan. A layer's pointers are NULL if its tensors are
+ * missing: then component_spec_end fails, and no plan is made.
  */
 #ifndef MODEL_LAYER_H
 #define MODEL_LAYER_H
@@ -22,14 +22,14 @@ struct layer {
 
 enum layer_mask {
     LAYER_SEES_ALL,
-    LAYER_SEES_BEFORE /* causal: a token sees itself and what stands before it */
+    LAYER_SEES_BEFORE /* causal: a token attends to itself and to the tokens before it */
 };
 
-/* What a layer should be. in, out: -1 is "as the tensor has it". */
+/* The expected layer. in, out: -1 means "take it from the tensor". */
 struct layer_shape {
     enum weight_kind kind; /* CONV is 3x3; LINEAR; VECTOR: a norm's scale and bias */
     int32_t in, out;       /* VECTOR: out alone */
-    bool exact;            /* float32 whatever the spec's type: for what is small */
+    bool exact; /* float32 even if the spec's type is not: for small layers */
 };
 
 /* ---- naming ---- */
@@ -42,8 +42,8 @@ struct layer layer_need(struct component_spec *spec, const struct layer_shape *s
 #define LAYER_NORM(channels_) \
     (&(struct layer_shape){WEIGHT_VECTOR, 1, (channels_), false})
 
-/* Up to three layers of one shape stacked along their rows: one product instead of three.
- * The shape is that of each. */
+/* Up to three layers of one shape, stacked along their rows: one GEMM instead of three.
+ * The shape is that of each layer. */
 struct layer_stack {
     const char *path;     /* names are below it: "<path>.<name>.weight" */
     const char *names[3]; /* ends early at NULL */

@@ -50,19 +50,19 @@ enum dr_code tokenizer_encode(const struct tokenizer *tokenizer, const char *tex
                               int32_t pad, struct token_list *tokens,
                               struct dr_error *err) DR_MUST_CHECK;
 
-/* What did not fit, for the message, into out: the words, in lower case, of which at least one
- * token was cut. A whole number of characters, "..." at the end when there are more. Empty
- * where nothing was cut. */
+/* The words that were cut, for a message, into out: in lower case, from the first word that lost a
+ * token. Never ends inside a character; "..." at the end if there are more. Empty
+ * if nothing was cut. */
 void tokenizer_cut_text(const struct tokenizer *tokenizer, const char *text, char *out,
                         size_t out_bytes);
 
 /* The number of ids of vocab.json; added tokens may have higher ones. */
 int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);
-/* The id that the files name for padding; -1: they name none. */
+/* The padding id that the files define; -1: none. */
 int32_t tokenizer_pad(const struct tokenizer *tokenizer);
 /* The text of an added token; NULL where no added token has this id. Borrowed. */
 const char *tokenizer_added_text(const struct tokenizer *tokenizer, int32_t id);
-/* Are the files of this folder those that were opened? */
+/* Are the files of this directory still those that were opened? */
 bool tokenizer_is_current(const struct tokenizer *tokenizer, const char *folder);
 
 #endif

@@ -1,4 +1,4 @@
-/* tokenizer_file — one file of a tokenizer's directory, read whole: text, or JSON.
+/* tokenizer_file — reads one file of a tokenizer's directory completely: text or JSON.
  *
  * A UTF-8 byte order mark at the start is left out: some editors write one.
  * Threads: any. Fault place: FAULT_READ, once a file that is there.
@@ -33,7 +33,7 @@ enum dr_code tokenizer_file_read(struct tokenizer_file *file, struct pool *pool,
 enum dr_code tokenizer_file_json(json_t **out, const char *folder, const char *name,
                                  struct dr_error *err) DR_MUST_CHECK;
 
-/* What the files of a directory are, by size and times: has one changed since? */
+/* Size and times of a directory's files, to detect a change. */
 enum {
     TOKENIZER_FILES = 6
 };

@@ -6,8 +6,8 @@
  *             h += cross attention (norm2 h, context)
  *             h += feed forward (norm3 h)           value * gelu(gate), four times as wide
  *
- * A channels-last map is a token list already, so nothing is ever transposed. Query, key and
- * value of self attention are one product, key and value of cross attention another.
+ * Channels-last activations are already a list of tokens, so nothing is transposed. Query, key and
+ * value of self attention are one GEMM, key and value of cross attention another.
  * Reference: diffusers models/attention.py (BasicTransformerBlock), transformer_2d.py.
  */
 #ifndef MODEL_TRANSFORMER_H

@@ -1,9 +1,9 @@
-/* unet — Stable Diffusion's UNet: noisy latents, a time step and a context become a prediction.
+/* unet — Stable Diffusion's UNet: from noisy latents, a time step and a context to a prediction.
  *
- * The original key layout (input_blocks, middle_block, output_blocks). Levels, channels, where
- * transformers stand and how deep, context width: all read from the tensors' names and shapes.
+ * The original key layout (input_blocks, middle_block, output_blocks). Levels, channels, the places and
+ * depths of transformers and the context width are read from the tensors' names and shapes.
  * Heads: SD1.x has 8 at every level, SDXL head dimension 64; metadata darkroom.unet.heads or
- * darkroom.unet.head_dim wins. proj_in/proj_out may be 1x1 kernels or matrices. A 9-channel
+ * darkroom.unet.head_dim takes precedence. proj_in/proj_out may be 1x1 kernels or matrices. A 9-channel
  * (inpainting) or 8-channel (pix2pix) UNet is recognised and refused by name.
  * Reference: diffusers models/unets/unet_2d_condition.py, unet_2d_blocks.py; 2112.10752.
  */

@@ -1,4 +1,4 @@
-/* vae — the KL autoencoder: latents become a picture (develop), a picture becomes latents.
+/* vae — the KL autoencoder: decodes latents to an image, and encodes an image to latents.
  *
  * Original names (encoder., decoder., quant_conv, post_quant_conv). Channels, levels and blocks
  * are read from the tensors; attention weights may be 1x1 kernels or matrices. Scale factor,
@@ -35,9 +35,9 @@ struct vae_info vae_info(const struct vae_spec *spec);
 struct vae_plan_options {
     int32_t n, latent_height, latent_width;
     size_t
-        whole_bytes; /* plan_options: larger maps are made in bands; 0: all are whole */
+        whole_bytes; /* plan_options: activations of more bytes are made in bands; 0: no bands */
     size_t
-        most_bytes; /* plan_options: what bands may take to be faster; 0: no more than they must */
+        most_bytes; /* plan_options: bytes that the plan may take to make bands faster; 0: as few as possible */
     bool profile;
 };
 

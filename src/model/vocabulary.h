@@ -1,7 +1,7 @@
-/* vocabulary — CLIP's table of symbols: which byte is which id, and which two ids merge.
+/* vocabulary — CLIP's symbols: the id of each byte, and which two ids merge to which id.
  *
- * A folder has vocab.json, {"symbol": id, ...}, and merges.txt, two symbols a line, the first
- * merge to try first. In both files a byte is written as one character: bytes that are
+ * A tokenizer's directory has vocab.json, {"symbol": id, ...}, and merges.txt, two symbols a line, the
+ * merge with the highest priority first. In both files a byte is written as one character: bytes that are
  * printable in Latin-1 as themselves, the others as U+0100 and up, in order. "</w>" ends a
  * word. Lines may end in CRLF, and either file may begin with a UTF-8 byte order mark. After opening only ids are kept: the symbols' text is needed for resolving the merges
  * and is dropped with the JSON.
@@ -20,7 +20,7 @@
 
 #include <stdint.h>
 
-/* What merges to what. The index in the table is the rank: the lower, the earlier. */
+/* One merge. Its index in the table is its rank: lower ranks are applied first. */
 struct merge {
     int32_t left, right, result;
 };
