@@ -10,7 +10,7 @@
 
 /* ---- adding up --------------------------------------------------------------------------- */
 
-/* What memory would be if the list so far were executed. */
+/* The state of memory after the list so far. */
 struct tally {
     struct job *job;
     size_t now, peak, sampling;
@@ -57,8 +57,8 @@ bool action_list_makes_pack(const struct job *job, const struct source *source)
     return false;
 }
 
-/* What loading takes beside the weights. A pack that is not there yet is made by the first load;
- * the next one maps it. */
+/* The bytes that loading takes in addition to the weights. If the pack does not exist yet, the first load
+ * creates it, and the next one maps it. */
 static size_t tally_scratch(struct tally *tally, const struct source *source)
 {
     if (!source || source_weights_bytes(source) > 0)
@@ -93,7 +93,7 @@ static void tally_release(struct tally *tally, const struct slot *slot)
     *there = (struct tally_slot){0};
 }
 
-/* The base's weights, read for this alone where they are not resident, and the region. */
+/* The region, and the base's weights if they are not resident and have to be read for the probe. */
 static void tally_reference(struct tally *tally)
 {
     const struct job *const job = tally->job;
@@ -112,7 +112,7 @@ static const struct source *setting_vae(const struct job *job)
     return pipeline->override ? &pipeline->override->source : pipeline->vae_slot->base;
 }
 
-/* Rows are copied, so that for a moment there are two caches. */
+/* Rows are copied, so there are two caches for a moment. */
 static void tally_prompts(struct tally *tally)
 {
     const struct prompt_cache_shape shape = prompt_step_cache_shape(tally->job);
@@ -120,7 +120,7 @@ static void tally_prompts(struct tally *tally)
     tally->now -= tally->job->context.pipeline->prompts.rows.bytes;
 }
 
-/* Do to the tally what the action will do to the ledger. */
+/* Change the tally as the action will change the ledger. */
 static void count(struct tally *tally, const struct action *action)
 {
     const struct job *const job = tally->job;
@@ -188,8 +188,8 @@ bool action_list_needs(const struct job *job, const struct slot *slot)
     return false;
 }
 
-/* Is this the last step before one that needs another slot's weights? Where none follows at all, what
- * decoded stays for the next job. */
+/* Is this the last step before one that needs another slot's weights? If no step follows, the weights stay
+ * for the next job. */
 static bool is_last_of_phase(const struct job *job, int32_t idx,
                              const struct slot *slot)
 {
@@ -214,8 +214,8 @@ static void add_steps(struct tally *tally, bool one_at_a_time)
     }
 }
 
-/* Ask the job's VAE, before any other component is read. Base and it are never there together
- * where room is scarce. */
+/* Probe the job's VAE before any other component is read. If memory is scarce, it and the base are loaded one
+ * after the other. */
 static void add_probe(struct tally *tally, enum slot_order order)
 {
     const struct job *const job = tally->job;
@@ -229,7 +229,7 @@ static void add_probe(struct tally *tally, enum slot_order order)
     if (job->residency == JOB_PHASED) add(tally, ACTION_RELEASE, slot, order);
 }
 
-/* What is resident and has to make room. */
+/* Release resident components that are not needed. */
 static void add_releases(struct tally *tally, enum slot_order order)
 {
     const struct job *const job = tally->job;
@@ -238,7 +238,7 @@ static void add_releases(struct tally *tally, enum slot_order order)
         struct slot *const slot = &pipeline->slots[i];
         const bool goes = job->residency == JOB_PHASED ||
                           (job->residency == JOB_LEAN && !action_list_needs(job, slot));
-        /* For the probe, what is there may be of use. */
+        /* The probe may use weights that are resident. */
         if (slot == pipeline->vae_slot && job->probe.memory) continue;
         if (goes && tally->slots[i].resident) add(tally, ACTION_RELEASE, slot, order);
     }
@@ -263,7 +263,8 @@ static bool wants_other_cache(const struct job *job)
 
 static enum dr_code make_room(struct job *job, struct dr_error *err)
 {
-    /* Each step with a load and a release; each slot with a load and a release before; ten others. */
+    /* At most: a load and a release for each step, a load and a release for each slot before, and ten
+     * others. */
     const int32_t most = 3 * job->list.step_count + 2 * PIPELINE_SLOTS + 10;
     if (job->action_capacity < most) {
         struct action *const actions =

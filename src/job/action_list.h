@@ -1,15 +1,16 @@
-/* action_list — a job's steps with all that has to happen to memory between them, added up.
+/* action_list — a job's steps, with the loads, releases and reservations of memory between them.
  *
- * A job is a list of actions: load this, reserve that, run a step, ... The forecast of its private
- * memory is that list, added up; running the job is that list, executed (job.c). There is no second
- * computation that could differ, so planned bytes equal the ledger's peak.
+ * A job is a list of actions: load a component, reserve a region, run a step, ... The forecast of private
+ * memory adds up this list; running the job executes the same list (job.c). There is no separate
+ * estimate, so the planned bytes equal the ledger's peak.
  *
- * Three residencies; the pictures are the same bytes in each:
- *   RESIDENT  what is loaded stays, what the job needs is loaded beside it
- *   LEAN      what the job does not need is released first
- *   PHASED    one component at a time, each from its first step to the last before another's
+ * There are three residencies; the pictures are the same bytes in each:
+ *   RESIDENT  loaded components stay, and those that the job needs are loaded too
+ *   LEAN      components that the job does not need are released first
+ *   PHASED    one component at a time: each is released before the next one is loaded
  *
- * A VAE whose latent space is not known yet is asked before anything else is done (latent_probe.h).
+ * If it is not known whether the VAE has the checkpoint's latent space, it is probed before anything else
+ * (latent_probe.h).
  */
 #ifndef JOB_ACTION_LIST_H
 #define JOB_ACTION_LIST_H
@@ -38,15 +39,15 @@ struct action {
 
 struct job;
 
-/* Does the job run a step with this slot's weights? A text encoder whose prompts are all in the cache
- * is not run. */
+/* Does a step of the job need this slot's weights? A text encoder is not needed if all prompts are in the
+ * cache. */
 bool action_list_needs(const struct job *job, const struct slot *slot);
 
-/* Fill job->actions for job->residency, with what it makes of the packs, and job->planned_bytes.
+/* Fill job->actions for job->residency, and set which packs it creates and job->planned_bytes.
  * Errors: DR_NOMEM. */
 enum dr_code action_list_make(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
-/* Will the list make the pack of this source? */
+/* Will the list create the pack of this source? */
 bool action_list_makes_pack(const struct job *job, const struct source *source);
 
 #endif

@@ -1,7 +1,7 @@
-/* defaults — size, steps, cfg, sampler and scheduler of a job that does not give them.
+/* defaults — size, steps, cfg, sampler and scheduler, if a request does not set them.
  *
- * Layers, highest first: the request, the settings' entry for the model, the checkpoint's metadata, the settings for
- * all models, its family. Each fills what is still open:
+ * Precedence: the request, the settings' entry for the model, the checkpoint's metadata, the settings for
+ * all models, the family's defaults. Each fills the fields that are still open (not set):
  *
  *     struct job_defaults defaults = what the request gives;
  *     job_defaults_fill(&defaults, &entry's);
@@ -12,7 +12,7 @@
  * A scheduler belongs to its sampler: a layer's scheduler counts only where no higher layer has chosen another sampler.
  *
  * Metadata, all optional: darkroom.default.size ("128x128"), .steps, .cfg, .sampler, .scheduler (the option's names and
- * ranges). A value that is not one of these is reported and left open.
+ * ranges). An invalid value is reported and ignored.
  */
 #ifndef JOB_DEFAULTS_H
 #define JOB_DEFAULTS_H
@@ -38,17 +38,17 @@ struct job_defaults {
 /* Everything open. */
 struct job_defaults job_defaults_none(void);
 
-/* What the family has: nothing is open but the scheduler. */
+/* The family's defaults: only the scheduler is left open. */
 struct job_defaults job_defaults_of_family(enum family family);
 
-/* What the settings have; NULL: nothing. The names are borrowed. */
+/* The values in the settings; NULL: none. The names are borrowed. */
 struct job_defaults job_defaults_of_settings(const struct dr_defaults *settings);
 
-/* What is open in `defaults` is taken from `lower`. */
+/* Fields that are open in `defaults` are copied from `lower`. */
 void job_defaults_fill(struct job_defaults *defaults, const struct job_defaults *lower);
 
-/* The same from a checkpoint's metadata, which names have to outlive. warning: "" or sentences about values that are of
- * no use; of those alone that are needed. */
+/* The same from a checkpoint's metadata; names in `defaults` point into it. warning: "" or messages
+ * about invalid values, only of fields that were open. */
 void job_defaults_fill_from_file(struct job_defaults *defaults,
                                  const struct tensor_file *file,
                                  char warning[static DR_TEXT_BYTES]);

@@ -23,7 +23,7 @@ bool job_request_decodes(const struct job_request *want)
 
 /* ---- preparing --------------------------------------------------------------------------- */
 
-/* Which weights will be mapped, and which packs this job will make: the plan depends on it. */
+/* Find out which weights will be mapped and which packs this job will create: the plan depends on it. */
 static enum dr_code settle_packs(struct job *job, struct dr_error *err)
 {
     struct pipeline *const pipeline = job->context.pipeline;
@@ -44,7 +44,7 @@ static enum dr_code settle_packs(struct job *job, struct dr_error *err)
     return pipeline_settle(pipeline, &settle, err);
 }
 
-/* The plans of the latent probe, where the job's VAE has to be asked and was not yet. */
+/* Make the plans of the latent probe if the job's VAE must be probed. */
 static enum dr_code prepare_probe(struct job *job, struct dr_error *err)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
@@ -98,7 +98,8 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err)
     return code == DR_OK ? network_plans_make(job, err) : code;
 }
 
-/* Where networks are not there together, each picture would read their weights again. */
+/* If the networks are loaded one at a time, the order by picture would read their weights again for
+ * each picture. */
 static enum dr_code put_in_order(struct job *job, struct dr_error *err)
 {
     const enum job_order order =
@@ -136,7 +137,7 @@ void job_manner(const struct job *job, char text[static JOB_MANNER_BYTES])
                    size_format(whole, size));
 }
 
-/* Of the drafts that were reserved those that the list does not fill: others may want to. */
+/* Release the reserved drafts that the list does not fill: another process may create them. */
 static void let_go_of_drafts(const struct job *job)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
@@ -158,7 +159,7 @@ static size_t needed_bytes(const struct job *job)
     return job->planned_bytes + job->decoder_bytes;
 }
 
-/* It fits. What is left to the limit goes into maps that are kept whole, and taller bands. */
+/* It fits. Use the rest of the limit to keep more activations completely, and for taller bands. */
 static enum dr_code accept(struct job *job, struct dr_error *err)
 {
     const size_t limit = job->context.ledger->limit_bytes;

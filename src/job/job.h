@@ -1,21 +1,21 @@
-/* job — one piece of work, from its exact plan to its last byte given back.
+/* job — one request: planned exactly, executed, and all of its memory released.
  *
  *     job_prepare   the request becomes a list of steps (job_steps.h), its networks get their plans
  *                   (network_plans.h), and its memory is laid out (step_list.h)
- *     job_admit     the list is added up with all loads and releases between (action_list.h); the first
- *                   residency that fits the limit is taken, or the job is refused
+ *     job_admit     loads and releases are put between the steps, and their bytes are added up
+ *                   (action_list.h); the first residency that fits the limit is taken, or the job is refused
  *     job_run       the same list is executed (step_run.h)
- *     job_finish    gives everything back, on every path
+ *     job_finish    releases everything; always called, also after an error
  *
- * Where no residency fits, the VAE's largest maps are computed in bands, a level at a time, and the
- * residencies are tried again: that costs work, and the bytes are the same.
+ * If no residency fits, the VAE's largest activations are computed in bands, more of them at each level, and
+ * the residencies are tried again. This takes more work; the pictures are the same bytes.
  *
- * Nothing finished is lost. A picture that is sampled is decoded and written, also where the job is
- * cancelled or fails before the others are: a request to cancel stops only what makes new pictures.
- * Insistence (cancel.h) stops all.
+ * Finished work is not lost. A picture that is sampled is decoded and written, even if the job is
+ * cancelled or fails before the others are sampled: a cancel request only stops making new pictures.
+ * A second request (insistence, cancel.h) stops everything.
  *
- * Threads: one job at a time on a pipeline. What others look at meanwhile (slots, regions) changes with
- * the ledger's lock held.
+ * Threads: one job at a time on a pipeline. State that other threads may read meanwhile (slots, regions)
+ * changes only with the ledger's lock held.
  */
 #ifndef JOB_JOB_H
 #define JOB_JOB_H
@@ -52,7 +52,7 @@ enum job_kind {
     JOB_DECODE  /* a latent file to pictures */
 };
 
-/* What is wanted; made from checked options (request.h). */
+/* The request, made from checked options (request.h). */
 struct job_request {
     enum job_kind kind;
     int32_t width, height; /* of the picture */
@@ -94,18 +94,19 @@ struct job_request {
     void *written_cookie;
 };
 
-/* Are latents decoded: to a picture's file, or for the caller? */
+/* Are latents decoded, for a picture file or for the caller's callback? */
 bool job_request_decodes(const struct job_request *want);
 
-/* What the engine lends to its job. */
+/* What the engine provides to its job; borrowed. */
 struct job_context {
     struct pipeline *pipeline;
     struct ledger *ledger;
     const struct cancel *cancel;
     struct latent_probe_memory *probes;
     enum dtype dtype;
-    size_t beside_bytes; /* a budget that is named has this much beside regions */
-    bool only_looks;     /* a forecast: nothing is reserved for it */
+    size_t
+        beside_bytes; /* when a message names a budget, this much is added to the bytes of regions */
+    bool only_looks; /* a forecast: nothing is reserved for it */
 };
 
 struct job {
@@ -114,9 +115,9 @@ struct job {
     /* The VAE, where it is another than the pipeline's (its override, or the checkpoint's own): */
     struct vae_file *vae; /* this one, lent by the caller; NULL: none of its own */
     bool vae_to_base; /* the checkpoint's own, though the pipeline has an override */
-    bool vae_forced;  /* whoever asked for the job wants no latent probe */
+    bool vae_forced;  /* the caller requested no latent probe */
     bool vae_differs; /* the slot's override is the job's now, not the pipeline's */
-    bool vae_was_resident; /* some VAE was in memory when the job began */
+    bool vae_was_resident; /* a VAE was in memory when the job began */
     struct latent_probe
         probe; /* prepared (memory is set) where the VAE is tried first */
 
@@ -166,9 +167,9 @@ struct job {
         warning[DR_TEXT_BYTES]; /* "" or what went wrong after the pictures were done */
 };
 
-/* Make the list, the plans and the layout. The job's VAE (if any) is put into the slot. On error
- * job_finish still has to be called. Errors: DR_INCOMPLETE, the plans'; DR_FOREIGN, where it is
- * known. */
+/* Make the list of steps, the plans and the memory layout. The job's VAE (if any) is put into the
+ * slot. After an error job_finish must be called too. Errors: DR_INCOMPLETE, the plans'; DR_FOREIGN,
+ * where it is known. */
 enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 /* Add up one residency: fills actions and planned_bytes. PHASED puts the list in the order by network, the
@@ -176,30 +177,30 @@ enum dr_code job_prepare(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 enum dr_code job_plan(struct job *job, enum job_residency residency,
                       struct dr_error *err) DR_MUST_CHECK;
 
-/* How the job is done, as planned now: "one component loaded at a time, VAE activations above
+/* Description of the current plan: "one component loaded at a time, VAE activations above
  * 16.0 MiB computed in bands". */
 enum {
     JOB_MANNER_BYTES = 160
 };
 void job_manner(const struct job *job, char text[static JOB_MANNER_BYTES]);
 
-/* Take the first residency whose peak is within the ledger's limit, with the largest maps whole that
- * fit; what the limit leaves is used for as little work as possible.
+/* Take the first residency whose peak is within the ledger's limit, with as few activations in bands as
+ * possible; memory that the limit leaves is used to save work.
  * Errors: DR_OVER_BUDGET with need, have and limit; network_plans_shrink's. */
 enum dr_code job_admit(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
 /* Errors: DR_FOREIGN before any step runs; the steps'. */
 enum dr_code job_run(struct job *job, struct dr_error *err) DR_MUST_CHECK;
 
-/* Regions closed, plans destroyed, the setting's VAE back in its slot (and resident again where
- * this job's own took its place; a failure there leaves it released, to be read when it is
- * needed). */
+/* Close the regions, destroy the plans, and put the setting's VAE back into its slot. If it was resident
+ * before the job, it is loaded again; if that fails, it stays released and is read when it is
+ * needed. */
 void job_finish(struct job *job);
 
 /* The spec of the VAE that this job uses; NULL: there is none. */
 const struct vae_spec *job_vae_spec(const struct job *job);
 
-/* Tell the caller how far it is. */
+/* Report progress to the caller. */
 void job_report(const struct job *job, int32_t image, int32_t step, double share);
 /* The same while weights are read, as component_progress takes it; cookie: the job. */
 void job_report_load(void *cookie, double share);

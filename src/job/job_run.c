@@ -81,8 +81,8 @@ static void restore_reference(struct job *job)
     job->vae_differs = false;
 }
 
-/* The job's own VAE goes and the setting's comes back. The pictures are done by now: a failure
- * here is a warning, and the VAE is read again when it is needed. */
+/* Replace the job's own VAE by the setting's. The pictures are finished: so a failure
+ * here is only a warning, and the VAE is read again when it is needed. */
 static void restore(struct job *job, enum slot_order order)
 {
     struct slot *const slot = job->context.pipeline->vae_slot;
@@ -101,7 +101,7 @@ static void restore(struct job *job, enum slot_order order)
                    problem.message);
 }
 
-/* Has no later step more of the picture's sampling? */
+/* Is this the last sampling step of the picture? */
 static bool ends_sampling(const struct job *job, const struct step *step)
 {
     const struct step *const end = job->list.steps + job->list.step_count;
@@ -138,7 +138,7 @@ static enum dr_code execute(struct job *job, const struct action *action,
     switch (action->kind) {
     case ACTION_LOAD: return load(job, action->slot, action->order, err);
     case ACTION_RELEASE:
-        job->bound = NULL; /* a plan's weights may be gone */
+        job->bound = NULL; /* a plan's weights may have been released */
         slot_release(action->slot);
         return DR_OK;
     case ACTION_SAVE: return save_original(job, err);
@@ -159,7 +159,7 @@ static enum dr_code execute(struct job *job, const struct action *action,
 
 /* ---- what is finished is saved ------------------------------------------------------------- */
 
-/* Tidying up is not cancelled: by then the pictures are written, and they are the answer. */
+/* The cleanup is not cancelled: the pictures are written by then, and the job succeeds. */
 static bool is_tidying(enum action_kind kind)
 {
     return kind == ACTION_RELEASE || kind == ACTION_REFUND || kind == ACTION_RESTORE;
@@ -192,7 +192,7 @@ static bool is_making(const struct job *job, const struct action *action)
     return true;
 }
 
-/* From here on only what is sampled is saved; whoever watches is told. */
+/* From here on only sampled pictures are saved; the caller is informed. */
 static void finish_early(struct job *job)
 {
     job->finishes = true;
@@ -209,7 +209,7 @@ static void finish_early(struct job *job)
     job_report(job, job->saved_count, 0, 0.0);
 }
 
-/* What saves pictures that wait is stopped by insistence alone. */
+/* Saving sampled pictures is stopped only by insistence. */
 static enum dr_code run_action(struct job *job, const struct action *action,
                                struct dr_error *err)
 {
@@ -229,7 +229,7 @@ static void add_cause(struct dr_error *err, const struct dr_error *later)
                    later->message);
 }
 
-/* Where no more pictures can be made, those that are sampled are saved before that is the answer. */
+/* If no more pictures can be made, save those that are sampled before the error is returned. */
 static enum dr_code run_actions(struct job *job, struct dr_error *err)
 {
     struct dr_error later = {0};
@@ -271,7 +271,7 @@ enum dr_code job_run(struct job *job, struct dr_error *err)
     const enum dr_code code = run_actions(job, err);
     model_hash_end(job);
     job->context.cancel = job->asked;
-    /* Whole pictures are kept: the time that they took was the user's. */
+    /* Complete pictures are kept: the user waited for them. */
     if (code != DR_OK && job->written_count > 0)
         error_prefix(err, "after %d of %d pictures were written",
                      (int)job->written_count, (int)job->request.batch);

@@ -1,4 +1,4 @@
-/* job_steps — a request as a list of steps.
+/* job_steps — makes the list of steps for a request.
  *
  *     generate    TEXT each encoder; READ RESIZE ENCODE where there is an init picture; for each picture
  *                 NOISE SAMPLE; WRITE_LATENTS where that is the output; for each picture DECODE WRITE where
@@ -7,8 +7,8 @@
  *     encode      READ RESIZE ENCODE WRITE_LATENTS
  *     decode      READ_LATENTS; for each picture DECODE WRITE
  *
- * The parts below are what such a list is put together from. Each appends to job->list; the indices of
- * values that it takes and returns are step_list's.
+ * Such a list is built by the functions below. Each appends steps to job->list; they take and return
+ * values as indices in that list.
  */
 #ifndef JOB_JOB_STEPS_H
 #define JOB_JOB_STEPS_H

@@ -32,7 +32,7 @@ void model_hash_begin(struct job *job)
     pipeline->file_digest_known =
         pack_store_recall_file(pipeline->packs, file, pipeline->file_digest);
     if (pipeline->file_digest_known) return;
-    /* OpenMP ends the process where it cannot make its threads: they come first. */
+    /* OpenMP ends the process if it cannot create its threads, so they are created first. */
     const int threads = compute_thread_count();
     const enum file_hash_place place =
         headroom_threads(threads) == threads ? FILE_HASH_BESIDE : FILE_HASH_HERE;
@@ -45,7 +45,7 @@ void model_hash_end(struct job *job)
     file_hash_end(&job->hash);
 }
 
-/* Without it a picture is as good: only a cancel is an error. */
+/* A picture does not need it: only a cancel is an error. */
 static enum dr_code compute(struct job *job, const struct tensor_shard *file,
                             struct dr_error *err)
 {

@@ -1,8 +1,8 @@
-/* model_hash — the name by which A1111 and its clients know a checkpoint: the first ten hexadecimal digits of the
- * SHA-256 of its complete file. A directory and a sharded checkpoint have none.
+/* model_hash — A1111's model hash: the first ten hexadecimal digits of the
+ * SHA-256 of the complete checkpoint file. A directory and a sharded checkpoint have none.
  *
- * Computed once for each file (weights/file_hash.h), beside the job that first writes a picture; then remembered
- * by the pipeline, and by the pack directory as long as the file is the same.
+ * Computed once for each file (weights/file_hash.h), in a thread beside the job that first writes a picture. The
+ * pipeline stores it, and so does the pack directory, until the file changes.
  */
 #ifndef JOB_MODEL_HASH_H
 #define JOB_MODEL_HASH_H
@@ -14,7 +14,7 @@ enum {
     MODEL_HASH_BYTES = MODEL_HASH_DIGITS + 1
 };
 
-/* The job's pictures will need it: begin to compute it, where it is not known. */
+/* Start computing it if it is not known: the job's pictures will need it. */
 void model_hash_begin(struct job *job);
 void model_hash_end(struct job *job);
 

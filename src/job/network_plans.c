@@ -8,9 +8,10 @@
 #include "job/prompt_step.h"
 #include "model/latent_space.h"
 
-/* A size of maps is two levels: with those of it whole, and with them in bands. */
+/* Each activation size gives two levels: one with these activations kept completely, one with them in
+ * bands. */
 #define LEVELS_BELOW 2
-/* What a lower level must save of the work to be taken. */
+/* The share of work that a lower level must save to be chosen. */
 #define LEAST_GAIN 0.001
 
 /* How a VAE's plan is made: its maps above whole_bytes in bands; what most_bytes leave is used. */
@@ -58,7 +59,7 @@ static enum dr_code make_unet_plan(const struct job *job, struct network *networ
                             job->request.profile, err);
 }
 
-/* The plan of a network. A VAE's takes the place of the one that it has; bands are for VAEs alone. */
+/* Make the plan of a network, replacing its old plan. Only VAEs have bands. */
 static enum dr_code make_plan(const struct job *job, struct network *network,
                               struct bands bands, struct dr_error *err)
 {
@@ -110,7 +111,7 @@ enum dr_code network_plans_shrink(struct job *job, bool *smaller, struct dr_erro
     *smaller = false;
     if (!network) return DR_OK;
     const struct plan *const plan = network_plan(network);
-    /* Where another network needs as much nothing is won. */
+    /* If another network needs as much memory, a smaller VAE plan does not help. */
     if (plan_bytes(plan) < job->region_bytes[REGION_ACTIVATIONS]) return DR_OK;
     const struct bands next = {.whole_bytes = plan_next_whole_bytes(plan)};
     if (next.whole_bytes == 0) return DR_OK;

@@ -1,11 +1,11 @@
 /* network_plans — the plans of a job's networks, and how much of the VAE is computed in bands.
  *
- * The memory of a job is mostly its networks' arenas. Where it does not fit the budget, the VAE's
- * largest maps are computed in bands (compute/plan_band.h), a level at a time; where the budget leaves
- * room beside a plan in bands, it is made again to use that.
+ * The memory of a job is mostly its networks' arenas. If it does not fit the budget, the VAE's
+ * largest activations are computed in bands (compute/plan_band.h), more of them at each level. If the budget
+ * then leaves memory unused, the plan with bands is made again to use it.
  *
- * Each function looks at the job's cancel flag before each plan, which takes up to a second. On error
- * the plans are whatever was made so far: job_finish is all that may follow.
+ * Each function checks the job's cancel flag before each plan, which can take a second. After an error
+ * the plans are incomplete, and only job_finish may be called.
  */
 #ifndef JOB_NETWORK_PLANS_H
 #define JOB_NETWORK_PLANS_H
@@ -25,7 +25,7 @@ enum dr_code network_plans_shrink(struct job *job, bool *smaller,
 enum dr_code network_plans_make_whole(struct job *job,
                                       struct dr_error *err) DR_MUST_CHECK;
 
-/* Plans in bands, made again for the arena that is there anyway and this much more: with less work. */
+/* Make plans with bands again, so that they use the complete arena and this many bytes more to save work. */
 enum dr_code network_plans_use_room(struct job *job, size_t more,
                                     struct dr_error *err) DR_MUST_CHECK;
 
@@ -36,7 +36,7 @@ size_t network_plans_whole_bytes(const struct job *job);
  * those that image-to-image leaves out. */
 double network_plans_flop(const struct job *job);
 
-/* The same if the budget were exactly what is planned now; the plans stay as they are. */
+/* The same if the budget were exactly the bytes that are planned now; the plans do not change. */
 enum dr_code network_plans_flop_at_best(struct job *job, double *flop,
                                         struct dr_error *err) DR_MUST_CHECK;
 

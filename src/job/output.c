@@ -102,7 +102,7 @@ static enum dr_code check_existing(const char *path, enum dr_existing existing,
                      path);
 }
 
-/* What is there may be replaced where it is a file that may be written. */
+/* An existing file may be replaced if it is a regular file that may be written. */
 static enum dr_code check_target(const char *path, enum dr_existing existing,
                                  struct dr_error *err)
 {
@@ -153,12 +153,13 @@ static enum dr_code check_folder(const char *path, struct dr_error *err)
                                "the directory %.600s is not "
                                "writable",
                                folder);
-    /* What writers that were killed left there. */
+    /* Remove partial files that killed writers left. */
     (void)temporary_file_sweep(folder);
     return DR_OK;
 }
 
-/* Permission alone does not tell: quotas, servers, names that the file system refuses. */
+/* Checking permissions is not enough, because of quotas, file servers, and names that the file system
+ * refuses. */
 static enum dr_code try_writing(const char *path, struct dr_error *err)
 {
     struct temporary_file file;
@@ -240,7 +241,7 @@ enum dr_code dr_check_output(const struct dr_output *output, struct dr_error *er
     return output_check(&checked, err);
 }
 
-/* ---- room -------------------------------------------------------------------------------- */
+/* ---- space ------------------------------------------------------------------------------- */
 
 /* Of a picture's uncompressed bytes. A PNG of noise is larger than they are; a smooth one is a sixteenth,
  * and a 16-bit one's lower bytes are noise always. JPEG at quality 100 of noise, and of next to
@@ -281,7 +282,7 @@ struct output_range output_file_bytes(const struct dr_output *output,
                : picture_bytes(output, size);
 }
 
-/* Bytes that the disk gives back when this name is replaced. */
+/* Bytes that become free when this file is replaced. */
 static uint64_t replaced_bytes(const char *path)
 {
     struct stat status;
@@ -295,7 +296,7 @@ static uint64_t in_blocks(uint64_t bytes, uint64_t block)
     return (bytes + block - 1) / block * block;
 }
 
-/* The most that is taken at once: each file is whole before the one that it replaces goes. */
+/* The maximum at one time: each file is written completely before the old one is removed. */
 static uint64_t peak_bytes(const struct dr_output *output, uint64_t each,
                            uint64_t block)
 {
@@ -311,7 +312,7 @@ static uint64_t peak_bytes(const struct dr_output *output, uint64_t each,
     return peak;
 }
 
-/* Asked here, since the system would send SIGXFSZ. */
+/* Checked here, because the system would send SIGXFSZ. */
 static enum dr_code check_limit(const char *path, uint64_t least, struct dr_error *err)
 {
     struct rlimit most;
@@ -337,11 +338,11 @@ enum dr_code output_check_room(const struct dr_output *output,
     const enum dr_code code = check_limit(path, each.least, err);
     if (code != DR_OK) return code;
     folder_of(path, folder);
-    /* A file system without a number of blocks does not say what is free. */
+    /* A file system that reports no number of blocks does not report free space either. */
     if (statvfs(folder, &system) != 0 || system.f_blocks == 0 || system.f_frsize == 0)
         return DR_OK;
     const uint64_t block = system.f_frsize;
-    /* Some file systems keep a part for the superuser. */
+    /* Some file systems reserve a part for the superuser. */
     const uint64_t free_bytes =
         (uint64_t)(geteuid() == 0 ? system.f_bfree : system.f_bavail) * block;
     const uint64_t least = peak_bytes(output, each.least, block);

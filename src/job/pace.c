@@ -33,7 +33,7 @@ void pace_end(struct pace *pace, enum pace_end how, double now_ms)
     pace->step_flop = 0.0;
 }
 
-/* Rounding may take a sum of parts beyond the whole. */
+/* Because of rounding, the sum may exceed the total. */
 double pace_share(const struct pace *pace, double step_share)
 {
     double total = 0.0, done = step_share * pace->step_flop;

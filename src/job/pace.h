@@ -1,12 +1,13 @@
-/* pace — how long a job's networks still run, at the pace that they had so far.
+/* pace — estimates how long a job's networks still take, from their speed so far.
  *
  *     pace_count(&pace, NETWORK_UNET, flop)         for each step that is to come
  *     pace_begin(&pace, NETWORK_UNET, flop, now)    a step runs ...
  *     pace_left_ms(&pace, share, now)               ... and this share of it is done
  *     pace_end(&pace, PACE_DONE, now)
  *
- * Each kind of network has a pace of its own, measured; one that has not run yet is taken to be as fast as
- * the one that has done most. Nothing is estimated from the first moments of a step, nor from very little work. Work is floating-point operations: reading weights and writing files count as nothing.
+ * The speed of each kind of network is measured; a network that has not run yet is assumed to be as fast as
+ * the one that has done most work. There is no estimate during the first moments of a step, or after very
+ * little work. Work is counted in floating-point operations; reading weights and writing files are not counted.
  *
  * Plain numbers, no memory; one thread.
  */

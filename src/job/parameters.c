@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names by which A1111 and its clients know samplers and schedules. */
+/* A1111's names of samplers and schedules. */
 static const char *const sampler_labels[SAMPLER_COUNT] = {
     [SAMPLER_EULER] = "Euler",
     [SAMPLER_EULER_A] = "Euler a",
@@ -32,7 +32,7 @@ const char *parameters_schedule_label(enum schedule_kind kind)
     return schedule_labels[kind];
 }
 
-/* snprintf that continues: used grows by what the whole would take. */
+/* Append with snprintf; used grows by the length of the complete text, even if it does not fit. */
 struct appender {
     char *text;
     size_t bytes, used;
@@ -65,7 +65,7 @@ static void append_value(struct appender *out, const char *value)
     APPEND(out, "\"");
 }
 
-/* The shortest text that means the same float: a picture is made again from it. */
+/* The shortest text that gives the same float when it is read, so that the picture can be reproduced. */
 static void append_real(struct appender *out, double value)
 {
     char text[40];

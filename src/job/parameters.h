@@ -6,7 +6,7 @@
  *     Model hash: 0123456789, Model: sd15, VAE hash: abcdef0123, VAE: my-vae.safetensors, ...,
  *     Unet digest: 89abcdef01, ...
  *
- * The VAE named is the one that really ran. "Model hash" is A1111's: the first ten digits of the SHA-256 of the
+ * The VAE is the one that was used. "Model hash" is A1111's: the first ten digits of the SHA-256 of the
  * complete file. "VAE hash" and "Unet digest" are the first ten digits of the component's digest: of tensor bytes,
  * so equal for the same weights in whatever file.
  */
@@ -36,8 +36,9 @@ struct parameters {
     enum dr_rng rng;
     int32_t image_to_image;
     double strength;
-    const struct size_conditioning *sizes; /* that SDXL was told; NULL: the defaults */
-    const char *precision;                 /* "bf16" */
+    const struct size_conditioning
+        *sizes;            /* SDXL size conditioning; NULL: the defaults */
+    const char *precision; /* "bf16" */
 };
 
 /* Writes at most text_bytes with the end; returns the bytes that the whole text takes without
@@ -45,12 +46,12 @@ struct parameters {
 size_t parameters_format(const struct parameters *parameters, char *text,
                          size_t text_bytes);
 
-/* The names by which A1111 knows them. */
+/* A1111's names for them. */
 const char *parameters_sampler_label(enum sampler_kind kind);
 const char *parameters_schedule_label(enum schedule_kind kind);
 
 /* Read such a text, also one of another program. The line that begins with "Steps: " comes last; the prompt and the
- * negative prompt before it may have several lines. What this program does not know is named in `unknown`. Errors:
+ * negative prompt before it may have several lines. Fields that darkroom does not support are listed in `unknown`. Errors:
  * DR_BAD_INPUT names what is wrong; DR_NOMEM. On error nothing is left to free. */
 enum dr_code parameters_parse(struct dr_parameters *parameters, const char *text,
                               struct dr_error *err) DR_MUST_CHECK;

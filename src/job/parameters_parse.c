@@ -98,7 +98,7 @@ static bool take_sampler(const char *label, struct dr_parameters *p)
            find_sampler(label, (size_t)(space - label), p);
 }
 
-/* A text where there is room for it, cut where there is not. */
+/* Copy a text, cut if it is too long. */
 #define TAKE_TEXT(field, value) (void)snprintf(field, sizeof(field), "%s", value)
 
 static enum dr_code take_text(struct dr_parameters *p, const char *key,
@@ -204,7 +204,7 @@ static enum dr_code take_field(struct dr_parameters *p, const char *key,
 
 /* ---- the line of fields ------------------------------------------------------------------ */
 
-/* A character at the end of value, where there is room. */
+/* Append a character to value if it fits. */
 static void put(char value[static VALUE_BYTES], size_t *used, char c)
 {
     if (*used + 1 < VALUE_BYTES) value[(*used)++] = c;
@@ -217,7 +217,7 @@ static int hex_digit(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The four digits of \uXXXX, as UTF-8; what is no character alone becomes U+FFFD. */
+/* Append the character of the four digits of \uXXXX as UTF-8; a surrogate becomes U+FFFD. */
 static const char *put_escaped(char value[static VALUE_BYTES], size_t *used,
                                const char *text)
 {
@@ -241,7 +241,7 @@ static const char *put_escaped(char value[static VALUE_BYTES], size_t *used,
     return text + 4;
 }
 
-/* What stands in quotes, from after the first; returns where the rest begins. */
+/* Read a quoted text, from after the opening quote; returns the position after it. */
 static const char *take_quoted(const char *text, char value[static VALUE_BYTES])
 {
     size_t used = 0;

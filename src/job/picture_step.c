@@ -47,7 +47,8 @@ enum dr_code step_run_read(struct job *job, const struct step *step,
     job->stage = DR_STAGE_ENCODE;
     const enum dr_code code =
         image_reader_pixels(job->reader, step_value_of(job, step->pixels), err);
-    picture_step_close(job); /* what its decoder holds is not for the whole job */
+    picture_step_close(
+        job); /* its decoder's memory is not needed during the rest of the job */
     return code;
 }
 

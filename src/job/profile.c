@@ -45,7 +45,7 @@ static int by_ms(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* False where there is no memory. A network that did not run (a prompt that was known) is none. */
+/* False if malloc fails. A network that did not run (its prompt was in the cache) has no entry. */
 static bool add_network(struct dr_profile *profile, const char *name,
                         const struct plan *plan)
 {

@@ -1,7 +1,7 @@
-/* profile — where the time of a job's networks went, added up by kind and shape of layer.
+/* profile — the time of a job's networks, summed by kind and shape of layer.
  *
- * The plans time each operator where they were made to (job_request.profile); here their records
- * become what darkroom.h hands out. It is malloc'ed: its size is that of the networks, not of the
+ * With job_request.profile the plans measure the time of each operator; these records are converted
+ * to the structs of darkroom.h. They are malloc'ed: their size depends on the networks, not on the
  * picture.
  */
 #ifndef JOB_PROFILE_H

@@ -37,8 +37,8 @@ static bool encodes_negative(const struct job *job)
     return job->request.guided && !job->request.negative_is_zero;
 }
 
-/* Looks at every chunk, also after one that is missing: what is found is not replaced by what this job
- * adds. */
+/* Looks up every chunk, also after a missing one: this counts as a use, so that rows that are found
+ * are not replaced by rows that this job adds. */
 static bool chunks_are_cached(const struct job *job, const struct slot *slot,
                               const struct prompt_chunks *list)
 {
@@ -150,7 +150,7 @@ enum dr_code step_run_text(struct job *job, const struct step *step,
     return code;
 }
 
-/* ---- what the UNet is given ------------------------------------------------------------------ */
+/* ---- the UNet's inputs ---------------------------------------------------------------------- */
 
 /* The inputs of one image of the batch. lists: one for each text encoder; NULL: zeros. */
 static void apply_prompt(const struct job *job, const struct unet_plan *unet,
@@ -167,7 +167,7 @@ static void apply_prompt(const struct job *job, const struct unet_plan *unet,
             const struct conditioning_place place = {image_idx, i, text_idx};
             const float *const row =
                 list ? find_row(job, slot, &list->chunks[i]) : NULL;
-            assert(row || !list); /* one that is missing would pass for zeros */
+            assert(row || !list); /* a missing row would be taken for zeros */
             conditioning_apply(pipeline, unet, place, row);
         }
     }

@@ -16,7 +16,7 @@
 
 enum {
     MAX_BATCH = 256,
-    MAX_SIZE = 65536 /* of the sizes that SDXL is told */
+    MAX_SIZE = 65536 /* of the sizes of SDXL's size conditioning */
 };
 
 const char *dr_sampler_name(int32_t index)
@@ -158,7 +158,7 @@ static enum dr_code check_sampler(const struct dr_generate_options *options,
     return DR_OK;
 }
 
-/* What has no need of a model. */
+/* The checks that need no model. */
 static enum dr_code check_options(const struct dr_generate_options *options,
                                   struct sampler_options *sampler, struct dr_error *err)
 {
@@ -224,7 +224,7 @@ static enum dr_code check_pair(const char *what, int32_t width, int32_t height,
                      (int)width, (int)height, MAX_SIZE);
 }
 
-/* What SDXL is told about sizes; after the picture's own is known. */
+/* SDXL's size conditioning; after the picture's size is known. */
 static enum dr_code pick_conditioning(const struct dr_generate_options *options,
                                       enum family family, struct job_request *want,
                                       struct dr_error *err)
@@ -260,7 +260,7 @@ static enum dr_code pick_conditioning(const struct dr_generate_options *options,
     return code;
 }
 
-/* All to the number of chunks that the longest has. */
+/* Extend all prompts to the number of chunks of the longest. */
 static enum dr_code pad_prompts(struct current_model *model, struct job_request *want,
                                 struct dr_error *err)
 {
@@ -288,7 +288,7 @@ static enum dr_code tokenize(struct current_model *model, struct job_request *wa
 {
     const struct pipeline *const pipeline = model->pipeline;
     const struct tokenizers *const tokenizers = &model->tokenizers;
-    /* Without a text encoder there is nothing to tokenize for: job_prepare says what it lacks. */
+    /* Without a text encoder nothing is tokenized; job_prepare then reports that it is missing. */
     if (!pipeline_has_text(pipeline)) return DR_OK;
     enum dr_code code = current_model_open_tokenizers(model, err);
     for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
@@ -310,7 +310,7 @@ void job_request_finish(struct job_request *want)
     }
 }
 
-/* The options with what they leave open (defaults.h). A picture that is given has the size. */
+/* Fill the options that are not set (defaults.h). An init picture determines the size. */
 static struct dr_generate_options complete_options(
     const struct dr_generate_options *options, const struct current_model *model,
     char warning[static DR_TEXT_BYTES])
@@ -355,7 +355,7 @@ static struct dr_output files_of(const struct dr_generate_options *options)
                               .existing = options->existing};
 }
 
-/* All that a forecast needs as well: everything but the output and the tokens. */
+/* The checks that a forecast needs too: everything except the output and the tokens. */
 enum dr_code forecast_request(struct current_model *model,
                               const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
@@ -410,7 +410,7 @@ enum dr_code forecast_request(struct current_model *model,
     return sampler_bytes(&want->sampler, &bytes, err);
 }
 
-/* What the job writes has room on its disk, as far as that is known. */
+/* Check that the job's files fit on the disk, as far as this is known. */
 static enum dr_code check_room(const struct current_model *model,
                                const struct job_request *want, struct dr_error *err)
 {
@@ -434,7 +434,7 @@ static enum dr_code check_room(const struct current_model *model,
 enum dr_code request_check_generate(const struct dr_generate_options *options,
                                     struct dr_error *err)
 {
-    /* What is open is checked with the model. */
+    /* Options that are not set yet are checked with the model. */
     const bool is_open = !options->steps || !options->sampler;
     const struct job_defaults family = job_defaults_of_family(FAMILY_SD15);
     struct dr_generate_options full = *options;

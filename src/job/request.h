@@ -1,5 +1,5 @@
-/* request — from a caller's options to a job_request: everything is checked before anything is
- * done, and every refusal says what to give instead.
+/* request — checks a caller's options and makes a job_request. Everything is checked before the work begins,
+ * and every error says what to give instead.
  */
 #ifndef JOB_REQUEST_H
 #define JOB_REQUEST_H
@@ -20,7 +20,7 @@ enum dr_code forecast_request(struct current_model *model,
                               struct job_request *want,
                               struct dr_error *err) DR_MUST_CHECK;
 
-/* Release what a request owns. Copies of it are worth nothing then. */
+/* Release what a request owns. Copies of the struct are invalid afterwards. */
 void job_request_finish(struct job_request *want);
 
 enum codec_direction {
@@ -32,16 +32,16 @@ enum dr_code codec_request(struct current_model *model,
                            enum codec_direction direction, struct job_request *want,
                            struct dr_error *err) DR_MUST_CHECK;
 
-/* Check what of the options says nothing about a model: numbers, names, and whether the output can be
- * written. The requests above check that too. Errors: DR_BAD_INPUT; output_check's. */
+/* Check the options that do not depend on a model: numbers, names, and whether the output can be
+ * written. The functions above check these too. Errors: DR_BAD_INPUT; output_check's. */
 enum dr_code request_check_generate(const struct dr_generate_options *options,
                                     struct dr_error *err) DR_MUST_CHECK;
 enum dr_code request_check_codec(const struct dr_codec_options *options,
                                  enum codec_direction direction,
                                  struct dr_error *err) DR_MUST_CHECK;
 
-/* The result does not take the place of what it is made from: the model, the VAE that is active, or the
- * one that the job chose for itself (NULL: none). Errors: DR_BAD_INPUT. */
+/* Check that the output would not overwrite the model, the active VAE, or the job's own VAE (NULL:
+ * none). Errors: DR_BAD_INPUT. */
 enum dr_code request_check_sources(const struct job_request *want,
                                    const struct pipeline *pipeline,
                                    const struct vae_file *vae,

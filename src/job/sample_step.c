@@ -1,7 +1,7 @@
 /* Sampling: the start of a picture (STEP_NOISE) and the way from one noise level to another (STEP_SAMPLE).
  *
- * A picture's random numbers are one sequence: the draw from the moments' distribution, the noise, and
- * what a stochastic sampler adds at each step. So the generator stands in the job from a picture's
+ * The random numbers of a picture are one sequence: the sample from the moments' distribution, the noise, and
+ * the noise that a stochastic sampler adds at each step. So the job holds the generator from a picture's
  * STEP_NOISE to its last STEP_SAMPLE. */
 #include <assert.h>
 #include <string.h>
@@ -52,7 +52,7 @@ enum dr_code step_run_noise(struct job *job, const struct step *step,
     return DR_OK;
 }
 
-/* The latents that another step left, in a sampler for this part of the schedule. */
+/* Continue from another step's latents, with a sampler for this part of the schedule. */
 static enum dr_code go_on(struct job *job, const struct step *step,
                           struct dr_error *err)
 {
@@ -121,7 +121,7 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
         .cancel = job->context.cancel,
         .preview_every = want->preview_every,
         .preview = report_preview,
-        /* The step's own latents are written when it is done; until then they are free. */
+        /* The step writes its latents at the end; until then their memory is free. */
         .picture = step_latents_of(job, step),
     };
     code = guidance_run(&guidance, &job->sampler, count, err);

@@ -7,17 +7,18 @@
  *     latents --DECODE--> decoder's output (or pixels) --WRITE--> file
  *     file --READ_LATENTS--> latents --WRITE_LATENTS--> file
  *
- * Some steps hand on more than values, and must be neighbours in the list for one picture: NOISE and its
- * SAMPLEs share the sampler and its random numbers (struct job), READ uses the open picture, RESIZE
- * leaves its result in the encoder's arena for ENCODE, and DECODE leaves its in the decoder's for WRITE.
+ * Some steps share more than values, so they must follow each other in the list: NOISE and its
+ * SAMPLEs share the sampler and its random numbers (struct job), READ uses the open picture file, RESIZE
+ * leaves its result in the encoder's arena for ENCODE, and DECODE leaves its result in the decoder's arena
+ * for WRITE.
  *
  * A list is as long as the job needs: a second pass at another size, or another model from some step
  * on, are more steps. Steps that run the same network at the same size share its plan.
  *
- * A value lives from the first step that names it to the last. That is all that the layout of a job's
- * memory is made from (step_list_place): values whose lives touch have bytes of their own, others may
- * share them. A value has a tag, and the values of one tag lie in one region, so that the ledger says
- * what a job's bytes are for.
+ * The live range of a value is from the first step that uses it to the last. The layout of a job's
+ * memory depends only on these ranges (step_list_place): values whose ranges overlap get separate memory,
+ * others may share it. A value has a tag, and the values of one tag are in one region, so that the ledger
+ * shows what a job's bytes are used for.
  *
  * Threads: one at a time. Memory: malloc, a few hundred bytes for each step.
  */
@@ -118,17 +119,17 @@ struct step_list {
     bool has_no_memory; /* malloc failed: step_list_place says so */
 };
 
-/* Each returns an index. Without memory it is 0, and the list is worth nothing. */
+/* Each returns an index. If malloc fails, the index is 0, and the list cannot be used. */
 int32_t step_list_add_value(struct step_list *list, enum region_tag tag, size_t bytes);
 /* The one that is there for this kind, slot and size, or a new one. */
 int32_t step_list_network(struct step_list *list, enum network_kind kind,
                           struct slot *slot, int32_t width, int32_t height);
 /* A value for the arena of a network's plan. */
 int32_t step_list_add_arena(struct step_list *list, int32_t network);
-/* Append a step; the lives of its values reach to it. */
+/* Append a step; the live ranges of its values are extended to it. */
 void step_list_add(struct step_list *list, const struct step *step);
 
-/* Has it a step of this kind? */
+/* Does the list have a step of this kind? */
 bool step_list_has(const struct step_list *list, enum step_kind kind);
 
 /* The network that a step runs with; NULL: none. */
@@ -138,7 +139,7 @@ struct network *step_list_network_of(const struct step_list *list,
 /* Take out all steps and values; the networks stay, with their plans. */
 void step_list_clear(struct step_list *list);
 
-/* Lay out all values by their lives, with the bytes of the plans as they are now; region_bytes[tag] is
+/* Lay out all values by their live ranges, with the current bytes of the plans; region_bytes[tag] is
  * what each region needs, 0 where no value has the tag. Errors: DR_NOMEM, DR_OVER_BUDGET (the sum
  * overflows). */
 enum dr_code step_list_place(struct step_list *list,

@@ -1,10 +1,10 @@
-/* step_run — executing one step of a job: what each kind does with its values.
+/* step_run — executes one step of a job.
  *
- * The job's regions are reserved and what the step needs is loaded (action_list.h); no step allocates
- * anything that depends on the picture's size.
+ * Before it, the job's regions are reserved and the weights that the step needs are loaded (action_list.h); no step
+ * allocates memory whose size depends on the picture.
  *
- * Every network's result is searched for NaN and infinity: one that is not finite is an error that names
- * the network, never a black picture called success.
+ * Every network's result is searched for NaN and infinity. A result that is not finite is an error that names
+ * the network, so that a job never succeeds with a black picture.
  */
 #ifndef JOB_STEP_RUN_H
 #define JOB_STEP_RUN_H
@@ -43,35 +43,35 @@ enum dr_code step_run_write_latents(struct job *job, const struct step *step,
 enum dr_code step_run_write(struct job *job, const struct step *step,
                             struct dr_error *err) DR_MUST_CHECK;
 
-/* ---- what they share ---- */
+/* ---- shared by the steps ---- */
 
 enum {
     PICTURE_CHANNELS = 3
 };
 
-/* Whose progress a callback reports. */
+/* The step whose progress a callback reports. */
 struct step_progress {
     const struct job *job;
     const struct step *step;
 };
 
-/* Where a value of the list lies; the job's regions are open. */
+/* The address of a value; the job's regions are open. */
 void *step_value_of(const struct job *job, int32_t value);
 
 /* The latents of the step's picture: step_latent_count floats, channels first. */
 float *step_latents_of(const struct job *job, const struct step *step);
 
-/* Give the step's network its arena and its slot's weights. *is_bound (may be NULL): it had them from
- * the step before, and its inputs are as they were left. Errors: plan_bind's. */
+/* Bind the step's network to its arena and its slot's weights. *is_bound (may be NULL): it was bound by
+ * the step before, and its inputs have not changed. Errors: plan_bind's. */
 enum dr_code step_bind(struct job *job, const struct step *step, bool *is_bound,
                        struct dr_error *err) DR_MUST_CHECK;
 
-/* Run the step's network, and report how far it is. A page of its weights' file that was lost
- * meanwhile is an error, whatever the run came to. */
+/* Run the step's network, and report progress. If a page of its weights' file is lost
+ * meanwhile, that is an error, whatever the result of the run is. */
 enum dr_code step_run_network(struct job *job, const struct step *step,
                               struct dr_error *err) DR_MUST_CHECK;
 
-/* What a run with these weights came to, unless a page of their file was lost meanwhile. */
+/* The result of a run with these weights, or an error if a page of their file was lost meanwhile. */
 enum dr_code step_with_whole_weights(struct slot *slot, enum dr_code code,
                                      struct dr_error *err) DR_MUST_CHECK;
 
@@ -81,10 +81,10 @@ void step_expect_latents(const struct step *step, const struct plan *plan,
 void step_expect_picture(const struct step *step, const struct plan *plan,
                          struct value value);
 
-/* The decoder's nominal -1..1 to 0..1, clamped. */
+/* Convert the decoder's nominal -1..1 to 0..1, clamped. */
 void step_to_unit(float *samples, size_t count);
 
-/* What else may help against a result that is not finite; "" in float32 already. */
+/* Advice for a result that is not finite; "" if the job computes in float32 already. */
 const char *step_more_precision(const struct job *job);
 
 #endif

@@ -20,7 +20,7 @@ static struct latent_head head_of(const struct step *step, int32_t count)
                                 step->width / LATENT_FACTOR};
 }
 
-/* The first pictures of the batch are in a file now: they stay, and the caller is told. */
+/* The first pictures of the batch are in a file now: record them and inform the caller. */
 static void note_written(struct job *job, int32_t idx)
 {
     const struct job_request *const want = &job->request;
@@ -155,7 +155,7 @@ struct decoded {
     bool is_unit; /* it is 0..1 already */
 };
 
-/* The caller's image callback takes the whole picture in one piece, 0..1. It stays so. */
+/* The caller's image callback takes the complete image in one piece, with samples in 0..1. */
 static void show_picture(const struct job *job, const struct step *step,
                          struct decoded *picture)
 {
