@@ -158,8 +158,8 @@ enum dr_code command_refuse_unknown(const char *name, unsigned where,
         if (command_at(i)->where & where)
             suggestion_offer(&nearest, command_at(i)->name);
     return command_fail(err, DR_BAD_INPUT,
-                        "unknown command \"%.80s\"%s; %s lists the commands", name,
-                        suggestion_text(&nearest, text),
+                        "unknown command \"%.80s\"%s%s lists the commands", name,
+                        suggestion_text(&nearest, SUGGESTION_GOES_ON, text),
                         in_shell ? "help" : "darkroom --help");
 }
 

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t running, heeded, seen, ended, at_prompt, prompted;
+static volatile sig_atomic_t running, heeded, seen, ended, at_prompt, prompted,
+    continued;
 static struct dr_engine
     *_Atomic watched; /* a pointer: atomic without a lock, so signal-safe */
 static int wake_pipe[2] = {-1, -1};
@@ -32,6 +33,15 @@ static void on_signal(int number)
         seen = 1;
         dr_engine_cancel(engine);
     }
+    (void)!write(wake_pipe[1], "", 1);
+    errno = saved_errno;
+}
+
+static void on_continue(int number)
+{
+    const int saved_errno = errno;
+    (void)number;
+    continued = 1;
     (void)!write(wake_pipe[1], "", 1);
     errno = saved_errno;
 }
@@ -102,6 +112,23 @@ void interrupt_begin_prompt(void)
     prompted = 0;
     while (read(wake_pipe[0], drained, sizeof drained) > 0)
         continue;
+}
+
+void interrupt_watch_continue(void)
+{
+    struct sigaction action = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGCONT, &action, NULL);
+}
+
+bool interrupt_take_continue(void)
+{
+    char drained[64];
+    if (!continued) return false;
+    continued = 0;
+    while (read(wake_pipe[0], drained, sizeof drained) > 0)
+        continue;
+    return true;
 }
 
 bool interrupt_at_prompt(void)

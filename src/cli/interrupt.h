@@ -44,6 +44,11 @@ void interrupt_begin_prompt(void);
 /* SIGINT came since interrupt_begin_prompt, while no command ran. */
 bool interrupt_at_prompt(void);
 
+/* Who sets up the terminal has to do it again after the program was stopped (Ctrl-Z) and continued: from now on a
+ * SIGCONT wakes who waits, and interrupt_take_continue is true once. */
+void interrupt_watch_continue(void);
+bool interrupt_take_continue(void);
+
 /* The program should end: SIGTERM at any time, SIGINT while nothing ran and nobody was asked. */
 bool interrupt_ended(void);
 

@@ -52,6 +52,14 @@ static void take_interrupt(struct line_editor *editor)
     editor->is_cleared = interrupt_at_prompt();
 }
 
+/* The program was stopped, and another had the terminal. */
+static void set_up_again(struct line_editor *editor)
+{
+    (void)el_set(editor->edit, EL_PREP_TERM, 0);
+    (void)el_set(editor->edit, EL_PREP_TERM, 1);
+    (void)el_set(editor->edit, EL_REFRESH);
+}
+
 /* A byte of the terminal. 1, 0 at its end, -1 where a signal came or it cannot be read. */
 static int read_byte(struct line_editor *editor, char *byte)
 {
@@ -62,6 +70,7 @@ static int read_byte(struct line_editor *editor, char *byte)
     for (;;) {
         look_at_size(editor);
         if (poll(waits, 2, -1) < 0 && errno != EINTR) return -1;
+        if (interrupt_take_continue()) set_up_again(editor);
         if (interrupt_ended() || interrupt_at_prompt()) {
             take_interrupt(editor);
             return -1;
@@ -250,6 +259,7 @@ struct line_editor *line_editor_open(const char *prompt)
         line_editor_close(&editor);
         return NULL;
     }
+    interrupt_watch_continue();
     history_open(&editor->history);
     history_read(&editor->history, enter, editor->lines);
     return editor;

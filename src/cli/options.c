@@ -312,7 +312,7 @@ static enum dr_code store_word(const struct option *option, const char *text, in
          word = strtok_r(NULL, "|", &rest))
         suggestion_offer(&nearest, word);
     return fail(err, "--%s takes %s, not \"%.80s\"%s", option->name, option->value,
-                text, suggestion_text(&nearest, said));
+                text, suggestion_text(&nearest, SUGGESTION_ENDS, said));
 }
 
 /* A name that is nearly one of a sampler or a schedule is said here; any other is the engine's to refuse. */
@@ -334,8 +334,8 @@ static enum dr_code check_name(const struct option *option, const char *text,
         }
     }
     if (!suggestion_word(&nearest)) return DR_OK;
-    return fail(err, "unknown %s \"%.80s\"%s --help lists the %ss", option->name, text,
-                suggestion_text(&nearest, said), option->name);
+    return fail(err, "unknown %s \"%.80s\"%s--help lists the %ss", option->name, text,
+                suggestion_text(&nearest, SUGGESTION_GOES_ON, said), option->name);
 }
 
 /* Parses "1024x768" according to "WxH". */
@@ -493,8 +493,8 @@ static enum dr_code refuse_unknown(unsigned command, const char *word,
         (void)snprintf(own, sizeof own, "--%s", table[i].name);
         if (table[i].commands & command & FOR_ALL) suggestion_offer(&nearest, own);
     }
-    return fail(err, "unknown option %.80s%s; --help lists the options of this command",
-                word, suggestion_text(&nearest, text));
+    return fail(err, "unknown option %.80s%s--help lists the options of this command",
+                word, suggestion_text(&nearest, SUGGESTION_GOES_ON, text));
 }
 
 static enum dr_code check_place(const struct option *option, unsigned command,

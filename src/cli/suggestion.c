@@ -63,12 +63,14 @@ const char *suggestion_word(const struct suggestion *suggestion)
     return suggestion->word[0] ? suggestion->word : NULL;
 }
 
-char *suggestion_text(const struct suggestion *suggestion,
+char *suggestion_text(const struct suggestion *suggestion, enum suggestion_place place,
                       char text[static SUGGESTION_TEXT_BYTES])
 {
-    text[0] = '\0';
+    const bool goes_on = place == SUGGESTION_GOES_ON;
     if (suggestion->word[0])
-        (void)snprintf(text, SUGGESTION_TEXT_BYTES, "; did you mean %s?",
-                       suggestion->word);
+        (void)snprintf(text, SUGGESTION_TEXT_BYTES, "; did you mean %s?%s",
+                       suggestion->word, goes_on ? " " : "");
+    else
+        (void)snprintf(text, SUGGESTION_TEXT_BYTES, "%s", goes_on ? "; " : "");
     return text;
 }

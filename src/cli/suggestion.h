@@ -26,11 +26,16 @@ void suggestion_begin(struct suggestion *suggestion, const char *typed);
 void suggestion_offer(struct suggestion *suggestion, const char *word);
 const char *suggestion_word(const struct suggestion *suggestion);
 
-/* "; did you mean WORD?" or "". The text is the caller's. */
+/* "; did you mean WORD?" or "". With SUGGESTION_GOES_ON more of the sentence follows: "; did you mean WORD? " or "; ". The
+ * text is the caller's. */
 enum {
     SUGGESTION_TEXT_BYTES = SUGGESTION_MAX_BYTES + 32
 };
-char *suggestion_text(const struct suggestion *suggestion,
+enum suggestion_place {
+    SUGGESTION_ENDS,
+    SUGGESTION_GOES_ON
+};
+char *suggestion_text(const struct suggestion *suggestion, enum suggestion_place place,
                       char text[static SUGGESTION_TEXT_BYTES]);
 
 #endif

@@ -45,9 +45,13 @@ static void a_text_says_it(void)
     char text[SUGGESTION_TEXT_BYTES];
     struct suggestion suggestion;
     suggestion_begin(&suggestion, "modle");
-    check_str(suggestion_text(&suggestion, text), "");
+    check_str(suggestion_text(&suggestion, SUGGESTION_ENDS, text), "");
+    check_str(suggestion_text(&suggestion, SUGGESTION_GOES_ON, text), "; ");
     suggestion_offer(&suggestion, "model");
-    check_str(suggestion_text(&suggestion, text), "; did you mean model?");
+    check_str(suggestion_text(&suggestion, SUGGESTION_ENDS, text),
+              "; did you mean model?");
+    check_str(suggestion_text(&suggestion, SUGGESTION_GOES_ON, text),
+              "; did you mean model? ");
 }
 
 int main(void)

@@ -188,6 +188,8 @@ enum dr_code run_budget(struct session *session, const struct options *options,
     if (strcmp(options->operands[0], "default") != 0)
         code = dr_parse_bytes(options->operands[0], &bytes, err);
     if (code == DR_OK) code = dr_engine_set_budget(session->engine, bytes, err);
+    if (code != DR_OK)
+        budget_text_complete(err->message, sizeof err->message, options->operands[0]);
     if (code == DR_OK) session_note_budget(session, bytes ? options->operands[0] : "");
     return code == DR_OK ? command_add_budget(session, fields, err) : code;
 }

@@ -2,6 +2,7 @@
 """The shell as a person has it, in a pseudo-terminal: editing, history, completion, Ctrl-C and Ctrl-D, odd terminals."""
 import os
 import signal
+import termios
 
 import harness
 from harness import HOME, LIMIT_S, Case
@@ -47,7 +48,7 @@ class Editing(TerminalCase):
         terminal.type(DOWN)
         terminal.prompt()
         terminal.type(UP + UP + LEFT * 4 + "1" + CTRL_A + " " + CTRL_E + "\r")
-        terminal.wait_for("1.46 GiB")  # 1500M
+        terminal.wait_for("1500 MiB")
         self.assertNotIn("^[", terminal.screen.raw)
         self.assertNotIn("[A", terminal.screen.text())
 
@@ -86,7 +87,7 @@ class Editing(TerminalCase):
         terminal.type(CTRL_R + "500")
         terminal.wait_for(lambda screen: "budget 500M" in screen.line() or "budget 500M" in screen.text().splitlines()[-2])
         terminal.type("\r")
-        terminal.wait_for(lambda screen: screen.text().count("500.0 MiB") == 2)
+        terminal.wait_for(lambda screen: screen.text().count("500 MiB") == 2)
 
     def test_tab(self):
         (self.folder / "my models").mkdir()
@@ -134,7 +135,7 @@ class Editing(TerminalCase):
         terminal.type(CTRL_U)
         terminal.look(0.2)
         terminal.run("budget 500M")
-        self.assertIn("500.0 MiB", terminal.screen.text())
+        self.assertIn("500 MiB", terminal.screen.text())
 
     def test_a_line_that_wraps(self):
         terminal = self.terminal(columns=30)
@@ -175,7 +176,7 @@ class Signals(TerminalCase):
         terminal.type(CTRL_C)
         terminal.wait_for(lambda screen: screen.text().endswith("darkroom> budget 1\ndarkroom>"))
         terminal.run("budget 500M")
-        self.assertIn("500.0 MiB", terminal.screen.text())
+        self.assertIn("500 MiB", terminal.screen.text())
         self.assertEqual(self.history(), ["budget 500M"])
 
     def test_ctrl_c_on_an_empty_line_ends(self):
@@ -223,6 +224,23 @@ class Signals(TerminalCase):
         self.assertIn(terminal.process.wait(LIMIT_S), (0, -signal.SIGHUP))
 
 
+    def test_stopped_and_continued(self):
+        """Whoever had the terminal in between may have left it in any mode."""
+        terminal = self.terminal()
+        terminal.type("budget 50")
+        terminal.prompt("darkroom> budget 50")
+        terminal.process.send_signal(signal.SIGSTOP)
+        mode = termios.tcgetattr(terminal.master)
+        mode[3] |= termios.ICANON | termios.ECHO
+        termios.tcsetattr(terminal.master, termios.TCSANOW, mode)
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait_for(lambda screen: not termios.tcgetattr(terminal.master)[3] & termios.ICANON)
+        terminal.type("M" + LEFT + "0")
+        terminal.prompt("darkroom> budget 500M")
+        terminal.type("\r")
+        terminal.wait_for("500 MiB")
+
+
 class Kinds(TerminalCase):
     def test_dumb(self):
         terminal = self.terminal("-m", "../tiny.safetensors", environment={"TERM": "dumb"})
@@ -240,7 +258,7 @@ class Kinds(TerminalCase):
         terminal.type(CTRL_C)
         terminal.prompt()
         terminal.run("budget 600M")
-        self.assertIn("600.0 MiB", terminal.screen.text())
+        self.assertIn("600 MiB", terminal.screen.text())
         terminal.type(CTRL_C)
         terminal.wait_for(lambda screen: screen.text().splitlines()[-2:] == ["darkroom> ^C", "darkroom>"])
         terminal.type(CTRL_C)
@@ -260,7 +278,7 @@ class Kinds(TerminalCase):
     def test_an_unknown_terminal_and_no_home(self):
         for environment in ({"TERM": "no-such-terminal"}, {"TERM": ""}, {"XDG_STATE_HOME": "/dev/null/no", "HOME": "/dev/null"}):
             terminal = self.terminal(environment=environment)
-            self.assertIn("500.0 MiB", terminal.run("budget 500M"))
+            self.assertIn("500 MiB", terminal.run("budget 500M"))
             terminal.type(CTRL_D)
             self.assertEqual(terminal.wait(), 0)
             terminal.close()
