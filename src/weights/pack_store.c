@@ -30,6 +30,8 @@ enum {
     TICK_NS = 20000000, /* more than the coarsest of the kernel's clocks for files */
     HOLD_TRIES = 100,   /* of HOLD_NS each: whoever removes a pack is done by then */
     HOLD_NS = 5000000,
+    MAKE_TRIES =
+        4, /* of HOLD_NS each: whoever lists the folder looks at the lock for a moment */
 };
 
 static_assert((int)PACK_NAME_DIGITS < (int)PACK_NAME_BYTES, "a name and its end");
@@ -423,13 +425,24 @@ void pack_store_remove(const struct pack_store *store, const struct pack_key *ke
 
 /* ---- making one ---- */
 
+/* As a maker. False, with errno set. */
+static bool lock_to_make(int descriptor)
+{
+    const struct timespec pause = {.tv_nsec = HOLD_NS};
+    for (int i = 1; flock(descriptor, LOCK_EX | LOCK_NB) != 0; ++i) {
+        if (errno != EWOULDBLOCK || i == MAKE_TRIES) return false;
+        (void)nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 static enum dr_code lock_draft(struct pack_draft *draft, struct dr_error *err)
 {
     draft->descriptor =
         open(draft->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (draft->descriptor < 0)
         return error_set_errno(err, DR_IO, errno, "cannot make %.600s", draft->path);
-    const bool locked = flock(draft->descriptor, LOCK_EX | LOCK_NB) == 0;
+    const bool locked = lock_to_make(draft->descriptor);
     /* Whoever held the lock may have renamed or removed it in the meantime. */
     if (locked && has_name(draft->descriptor, draft->path)) return DR_OK;
     const int refused = locked ? EWOULDBLOCK : errno;
