@@ -74,22 +74,22 @@ void source_unsettle(struct source *source);
 /* Release the pack: the source is about to be destroyed. */
 void source_finish(struct source *source);
 
-/* Private bytes of a source's weights once resident (0 where they are mapped), and what its load
- * takes beside them (0 where nothing is read). */
+/* Private bytes of a source's weights when resident (0 if they are mapped), and the bytes that loading
+ * takes in addition (0 if nothing is read). */
 size_t source_weights_bytes(const struct source *source);
 size_t source_scratch_bytes(const struct source *source);
 /* Bytes of the weights in memory, private or not. */
 size_t source_memory_bytes(const struct source *source);
 
-/* Make the active source resident. Does nothing where it is. On error the slot is as before;
- * with SLOT_RELEASE_FIRST and a second failure it is released, its base still referenced, and
+/* Make the active source resident. Does nothing if it is. On error the slot is unchanged. With
+ * SLOT_RELEASE_FIRST, if reading the old weights again fails too, the slot is released, keeps its base, and
  * the message says so. Errors: DR_NOT_FOUND (no active source), component_load's, accept's. */
 struct slot_load_options {
     struct ledger *ledger;
     enum slot_order order;
     const struct component_progress *progress; /* may be NULL */
-    /* Asked when the weights are read and verified, before they take the slot (and, with
-     * SLOT_SWAP, while the old ones are still there). Its error refuses them. May be NULL. */
+    /* Called when the weights are read and verified, before they replace the old ones (which with
+     * SLOT_SWAP are still in memory). If it returns an error, the new weights are refused. May be NULL. */
     enum dr_code (*accept)(void *cookie, const struct region *weights,
                            struct dr_error *err);
     void *accept_cookie;
@@ -101,24 +101,23 @@ enum dr_code slot_load(struct slot *slot, const struct slot_load_options *option
 void slot_set_override(struct slot *slot, const struct ledger *ledger,
                        struct source *override);
 
-/* Unmap the weights; returns the bytes released (0 where nothing was resident). */
+/* Unmap the weights; returns the bytes released (0 if nothing was resident). */
 size_t slot_release(struct slot *slot);
 
-/* Make sure that a source's digest is known, by reading its file (with a small scratch
- * region). This is what "saving the original's state" is. progress may be NULL. */
+/* Compute a source's digest if it is not known, by reading its file (with a small scratch
+ * region). This is what "saving the original" means. progress may be NULL. */
 enum dr_code source_save(struct source *source, struct ledger *ledger,
                          const struct component_progress *progress,
                          struct dr_error *err) DR_MUST_CHECK;
-/* The bytes of the file that making it resident, or saving it, reads; 0 for NULL. */
+/* The bytes of the file that are read to make it resident or to save it; 0 for NULL. */
 uint64_t source_file_bytes(const struct source *source);
-/* Those that source_save would read: 0 where nothing is left to save (also for NULL). */
+/* The bytes that source_save would read: 0 if it is saved already (also for NULL). */
 uint64_t source_unsaved_bytes(const struct source *source);
-/* Private bytes that source_save takes for the time of the reading; 0 where nothing is left to
- * save (also for NULL). */
+/* Private bytes that source_save takes while it reads; 0 if it is saved already (also for NULL). */
 size_t source_save_bytes(const struct source *source);
 
-/* Was a page of the resident weights lost with its file? Then the weights are released, and what
- * was computed from them is worth nothing. Errors: DR_IO names the pack. */
+/* Was a page of the resident weights lost because their file changed? Then release the weights; results that
+ * were computed from them are invalid. Errors: DR_IO names the pack. */
 enum dr_code slot_check_pages(struct slot *slot, struct dr_error *err) DR_MUST_CHECK;
 
 void slot_check(const struct slot *slot);

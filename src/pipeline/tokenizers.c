@@ -9,7 +9,7 @@
 #include "base/path_error.h"
 #include "weights/hub_cache.h"
 
-/* One that may not be read counts: opening it says why. */
+/* A file without read permission counts as present; opening it gives the error. */
 static bool has_vocabulary(const char *folder)
 {
     char path[DR_PATH_BYTES];
@@ -37,7 +37,8 @@ static bool find(const struct tokenizer_places *places,
         *places->said ? places->said : getenv("DARKROOM_TOKENIZER");
     *second = '\0';
     if (said && *said) {
-        /* What was said is what is meant: its absence is an error, not a reason to look on. */
+        /* If the caller named a directory and it does not exist, that is an error; no other directory
+         * is searched. */
         (void)snprintf(first, DR_PATH_BYTES, "%s", said);
         return true;
     }

@@ -1,12 +1,12 @@
-/* tokenizers — which vocabulary a text encoder's prompts are written in.
+/* tokenizers — the tokenizer of each text encoder.
  *
- * What was said (option, DARKROOM_TOKENIZER) is for all encoders. Else tokenizer/ in a diffusers
- * folder, else tokenizer/ beside the model, else the data folder's; and where tokenizer_2/ lies
- * beside the one that was found with the model, SDXL's second encoder has that. Files that changed
+ * A directory given by the caller (option, DARKROOM_TOKENIZER) is used for all encoders. Else tokenizer/ in a
+ * diffusers directory, else tokenizer/ beside the model, else the one in the data directory. If there is
+ * tokenizer_2/ beside the one that was found with the model, SDXL's second encoder uses it. Files that changed
  * since they were opened are opened again.
  *
- * The first encoder pads with the end of text and the second with id 0, unless its own folder
- * names a pad_token.
+ * The first encoder pads with the end of text token and the second with id 0, unless the directory's files
+ * define a pad_token.
  *
  * Memory: 1.1 MB each. init: a zeroed struct; close. One thread at a time.
  */
@@ -18,7 +18,8 @@
 
 struct tokenizers {
     struct {
-        struct tokenizer *open;   /* NULL: not yet; of the second: the first is meant */
+        struct tokenizer *
+            open; /* NULL: not opened yet; of the second encoder: it uses the first's */
         char path[DR_PATH_BYTES]; /* the folder that it was opened from */
     } list[PROMPT_CACHE_TEXTS];
 };
@@ -29,7 +30,7 @@ struct tokenizer_places {
     const char *data;  /* the data folder's tokenizer/, or "" */
 };
 
-/* Open what the model needs. Errors: DR_NOT_FOUND lists where it was looked for, else as
+/* Open the tokenizers that the model needs. Errors: DR_NOT_FOUND lists the searched directories, else as
  * tokenizer_open. */
 enum dr_code tokenizers_open(struct tokenizers *tokenizers,
                              const struct tokenizer_places *places,

@@ -8,7 +8,7 @@
 static enum dr_code check_meaning(struct vae_file *file, bool force,
                                   struct dr_error *err)
 {
-    /* Of a whole checkpoint only the VAE counts; of a VAE's own file all. */
+    /* In a complete checkpoint only the VAE's tensors count; in a VAE file all of them do. */
     const bool is_alone = file->checkpoint.family == FAMILY_VAE;
     const unsigned roles = 1U << ROLE_VAE | (is_alone ? 1U << ROLE_COUNT : 0U);
     const enum dr_code code =

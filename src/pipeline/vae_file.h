@@ -1,7 +1,7 @@
-/* vae_file — a VAE in a file or diffusers folder of its own, opened: index and spec, no tensor memory.
+/* vae_file — an opened VAE file or diffusers VAE directory: header and spec, without weights.
  *
- * What an override is made from. Two may be open at once: the setting's, and a job's own. Which
- * one's weights are in memory is the slot's business.
+ * An override is made from one. Two may be open at the same time: the setting's and the job's. The slot
+ * knows whose weights are in memory.
  */
 #ifndef PIPELINE_VAE_FILE_H
 #define PIPELINE_VAE_FILE_H
@@ -15,11 +15,11 @@ struct vae_file {
     struct checkpoint checkpoint;
     struct vae_spec *spec;
     struct source source;
-    bool forced;                  /* whoever chose it wants no latent probe */
+    bool forced;                  /* the caller requested no latent probe */
     char warnings[DR_TEXT_BYTES]; /* as struct pipeline's */
 };
 
-/* Open and check that it is whole: every tensor of the architecture with the right shape.
+/* Open it and check that it is complete: every tensor of the architecture with the right shape.
  * options->family: of the checkpoint that it will serve; gives the scale factor where the file does not.
  * Errors: tensor_file_open's, DR_INCOMPLETE (lists tensors), DR_UNSUPPORTED. */
 struct vae_file_options {

@@ -1,8 +1,7 @@
-/* vae_said — what was said about a checkpoint's VAE, by whom, and what that means.
+/* vae_said — the VAE choice that applies to a checkpoint, its origin, and its meaning.
  *
- * The words come from a job, a call or the settings (switch/vae_choice.h); their meaning is worked
- * out by switch/vae_resolution.h. A pipeline keeps both, so that it can always tell why its VAE is
- * the active one.
+ * The choice comes from a job, a call or the settings (switch/vae_choice.h); switch/vae_resolution.h
+ * resolves it. A pipeline keeps both, so that it can always report why its VAE is the active one.
  */
 #ifndef PIPELINE_VAE_SAID_H
 #define PIPELINE_VAE_SAID_H
@@ -21,12 +20,13 @@ struct vae_said {
     char choice[DR_PATH_BYTES];
     enum vae_source source;
     bool forced;    /* with DR_VAE_FORCE */
-    char note[256]; /* "" or who said it, in words, to stand before the reason */
+    char note[256]; /* "" or the origin of the choice as text, put before the reason */
 };
 
 struct vae_resolution {
     bool is_base;
-    bool is_explicit; /* a name or a path was said: failures are errors, not warnings */
+    bool
+        is_explicit; /* a name or a path was given: failures are errors, not warnings */
     char path[DR_PATH_BYTES]; /* of the file or folder, where not base */
     char reason[DR_TEXT_BYTES];
 };

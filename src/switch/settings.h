@@ -1,4 +1,4 @@
-/* settings — what a user wants on every run, in one small file.
+/* settings — the user's settings for every run, in one small file.
  *
  *     {
  *       "vae": "sharp",
@@ -10,14 +10,14 @@
  *
  * setting_key.h has the keys of the last lines.
  *
- * Every key may be missing, and so may the file. A key that means nothing here is named in a
- * warning and kept when the file is written anew. A file that is damaged is DR_BAD_INPUT, never
- * taken for an empty one: other VAEs than those that were asked for would run.
+ * Every key may be missing, and so may the file. An unknown key gives a warning and is kept when the
+ * file is rewritten. A damaged file is DR_BAD_INPUT and never treated as an empty one, because then
+ * other VAEs than the requested ones would be used.
  *
- * A key of vae_by_model and by_model is a checkpoint's path or the end of it, folder by folder, with or
- * without the file's extension: "sd15", "sd15.safetensors", "models/sd15". Of several that match
- * the one with more folders counts, then the longer one; both the path as it is given and the
- * one behind its links are looked at.
+ * A key of vae_by_model and by_model is a checkpoint's path or its last components, with or
+ * without the file's extension: "sd15", "sd15.safetensors", "models/sd15". If several match, the one
+ * with more components counts, then the longer one. The path is compared as it was given and
+ * with its links resolved.
  *
  * The struct and the calls that an embedder has are in darkroom.h: dr_settings_read, _change,
  * _free. Threads: any, on different structs; of two writers at once the last one's file stays,

@@ -61,7 +61,7 @@ static bool is_there(const char *path)
     return stat(path, &status) == 0;
 }
 
-/* A model that is named by a relative path to it. The end of a path stays what it is. */
+/* A model given by a relative path. If it is only the end of a path, it does not change. */
 static enum dr_code settle_model(const char *said, char out[static DR_PATH_BYTES],
                                  struct dr_error *err)
 {
@@ -76,7 +76,7 @@ static enum dr_code settle_model(const char *said, char out[static DR_PATH_BYTES
     return strchr(plain, '/') && is_there(plain) ? whole_path(plain, out, err) : DR_OK;
 }
 
-/* A choice that is a file here. One that means nothing yet is taken, and said. */
+/* A choice that is a file here. A choice that resolves to nothing yet is accepted with a warning. */
 static enum dr_code settle_choice(const char *said, const char *vae_folder,
                                   char out[static DR_PATH_BYTES],
                                   char warning[static DR_TEXT_BYTES],

@@ -1,5 +1,5 @@
-/* settled_change — a change of the settings in words that mean the same wherever one stands: relative paths of
- * what is there become whole ones.
+/* settled_change — a change of the settings that does not depend on the working directory: relative paths of
+ * existing files become absolute.
  *
  * Threads: any. Memory: settled_change_finish releases it.
  */
@@ -8,7 +8,7 @@
 
 #include "darkroom/darkroom.h"
 
-/* A change in words that hold anywhere: the strings of `plain` lie in this struct. */
+/* The change with absolute paths: the strings of `plain` are stored in this struct. */
 struct settled_change {
     struct dr_settings_change plain;
     char model[DR_PATH_BYTES], vae[DR_PATH_BYTES], folder[DR_PATH_BYTES];

@@ -66,7 +66,7 @@ bool vae_choice_pair(const struct pipeline *pipeline, struct vae_file *file,
     return true;
 }
 
-/* Refuse a file that is known to be foreign. */
+/* Refuse a file that is known to be from another latent space. */
 static enum dr_code check_known(const struct current_model *model,
                                 const struct pipeline *pipeline, struct vae_file *file,
                                 struct dr_error *err)
@@ -90,7 +90,7 @@ static enum dr_code resolve_and_open(struct vae_choice *choice,
                                                    .checkpoint = pipeline->path,
                                                    .vae_folder = model->vae.folder,
                                                    .cancel = model->resources->cancel};
-    /* Until the words mean something, whatever they meant is what was asked for. */
+    /* Until the choice is resolved, it counts as an explicit request. */
     resolution->is_explicit = true;
     enum dr_code code = vae_resolve(resolution, &request, err);
     if (code != DR_OK || resolution->is_base) return code;
@@ -125,7 +125,7 @@ enum dr_code vae_choice_open(struct vae_choice *choice,
     }
     const enum dr_code code = resolve_and_open(choice, model, pipeline, words, &why);
     if (code == DR_OK) return DR_OK;
-    /* Who cancels has not said that the choice does not fit. */
+    /* A cancel does not mean that the choice cannot be used. */
     if (code == DR_CANCELLED ||
         (words->kind == VAE_REQUEST && choice->resolution.is_explicit)) {
         if (err) *err = why;

@@ -45,7 +45,7 @@ static int is_diffusers_file(const struct dirent *entry)
     return strncmp(entry->d_name, "diffusion_pytorch_model", 23) == 0;
 }
 
-/* A config.json alone may be a note that a download program left beside other files. */
+/* A config.json alone is not enough: download programs leave one beside other files. */
 static bool has_network(const char *folder)
 {
     struct dirent **entries = NULL;
@@ -72,7 +72,7 @@ bool vae_find_in(const char *folder, char path[static DR_PATH_BYTES])
 
 /* ---- the folder -------------------------------------------------------------------------- */
 
-/* One VAE, or a folder to look into. A pipeline's other networks are no VAEs. */
+/* One VAE, or a directory to search. The other networks of a diffusers pipeline are not VAEs. */
 static enum folder_verdict judge_folder(const char *path,
                                         char taken[static DR_PATH_BYTES])
 {

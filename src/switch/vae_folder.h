@@ -1,7 +1,7 @@
-/* vae_folder — what lies in the VAE folder and below, looked at once.
+/* vae_folder — a list of the VAEs in the VAE directory and below, read once.
  *
- * A name means one of the entries here (vae_resolution.h): a file with a VAE's extension, or a folder
- * that is one VAE, which is not looked into. Whether an entry can be used is asked later.
+ * A name selects one of these entries (vae_resolution.h): a file with the extension of a VAE, or a directory
+ * that is a VAE, whose files are not listed. Whether an entry can be used is checked later.
  */
 #ifndef SWITCH_VAE_FOLDER_H
 #define SWITCH_VAE_FOLDER_H
@@ -25,8 +25,8 @@ const char *vae_folder_left_out(const struct folder_listing *folder,
 /* The extension of a VAE file name that is one of ours, within name; or NULL. */
 const char *vae_extension(const char *name);
 
-/* Is there a file? A name that leads to nothing counts: who opens it says why it cannot be used, and
- * nobody takes it for a file that was never there. */
+/* Does the file exist? A link to nothing counts as existing: opening it gives the error, and it is not
+ * mistaken for a missing file. */
 bool vae_is_file(const char *path);
 
 /* The VAE that a folder is: itself, or vae/ in it, or in the snapshot that it stands for (hub_cache.h),

@@ -65,7 +65,7 @@ static enum dr_code open_folder(const struct vae_resolution_request *request,
                : vae_folder_read(own, request->vae_folder, request->cancel, err);
 }
 
-/* What a limit left out of the look belongs to what it found. */
+/* If a limit ended the search, add that to the result. */
 static void add_left_out(struct vae_resolution *resolution,
                          const struct folder_listing *folder)
 {
@@ -76,7 +76,7 @@ static void add_left_out(struct vae_resolution *resolution,
                        "; %s", left_out);
 }
 
-/* Why a folder is none. */
+/* Why a directory is not a VAE. */
 static enum dr_code refuse_folder(const char *path, struct dr_error *err)
 {
     struct stat status;
@@ -242,7 +242,7 @@ struct first_neighbour {
 static void take_first(void *cookie, const char *path)
 {
     struct first_neighbour *const first = cookie;
-    /* A checkpoint that lies in the VAE folder itself is not its own VAE. */
+    /* A checkpoint that is in the VAE directory does not count as its own VAE file. */
     const bool is_itself = path_is_same_file(path, first->checkpoint);
     if (!first->path[0] && !is_itself)
         (void)snprintf(first->path, sizeof first->path, "%s", path);

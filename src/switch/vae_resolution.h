@@ -1,7 +1,7 @@
-/* vae_resolution — what a VAE choice means: the checkpoint's own, or a file; and why.
+/* vae_resolution — resolves a VAE choice to the checkpoint's own VAE or to a file, with the reason.
  *
- * A function of the choice, the checkpoint's path, the VAE folder and what files are there. It
- * changes nothing and opens no file; whether the file is whole and fits is asked later.
+ * The result depends on the choice, the checkpoint's path, the VAE directory and the files that exist. Nothing
+ * is changed and no file is opened; whether the file is complete and compatible is checked later.
  *
  *     choice                              means
  *     none, default, built-in (any case)  base
@@ -13,10 +13,10 @@
  *     a path (has a '/', or names a       that file
  *     file here and none in the folder)
  *
- * A folder as diffusers writes it for a VAE (config.json and diffusion_pytorch_model.*) counts as
- * a file in the last two rows, its name whole; so does a folder with such a one as vae/ in it, in
- * the VAE folder a pipeline's (model_index.json). Neither is looked into for names. A config.json
- * alone is no VAE.
+ * In the last two rows a diffusers VAE directory (config.json and diffusion_pytorch_model.*) counts as
+ * a file whose name has no extension; so does a directory that has such a VAE in vae/ (in the VAE directory only
+ * if it is a diffusers pipeline, with model_index.json). Files inside these are not found by name. A config.json
+ * alone is not a VAE.
  *
  * Source: docs/MEMORY.md; what goes wrong elsewhere: docs/PITFALLS.md.
  */
@@ -38,9 +38,9 @@ struct vae_resolution_request {
     const struct cancel *cancel; /* of that reading; may be NULL */
 };
 
-/* Errors: DR_NOT_FOUND (says where it looked), DR_BAD_INPUT (two candidates: lists both; an
- * empty or overlong choice), DR_CANCELLED, DR_NOMEM. What a limit on the folder left out is in the
- * reason or the error. */
+/* Errors: DR_NOT_FOUND (names the searched places), DR_BAD_INPUT (two candidates: lists both; an
+ * empty or overlong choice), DR_CANCELLED, DR_NOMEM. If a limit ended the search of the directory, the
+ * reason or the error says so. */
 enum dr_code vae_resolve(struct vae_resolution *resolution,
                          const struct vae_resolution_request *request,
                          struct dr_error *err) DR_MUST_CHECK;

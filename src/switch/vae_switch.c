@@ -13,7 +13,7 @@ enum dr_code vae_switch_apply_setting(const struct current_model *model,
     const struct vae_choice_words words = {.said = pipeline->said.choice,
                                            .kind = VAE_SETTING,
                                            .force = pipeline->said.forced};
-    /* A setting never fails: what is wrong with it is in the resolution's reason. */
+    /* A setting never fails: the resolution's reason has the problem. */
     const enum dr_code code = vae_choice_open(&choice, model, pipeline, &words, err);
     if (code != DR_OK) return code;
     vae_choice_explain(&choice.resolution, pipeline->said.note);
@@ -38,14 +38,14 @@ void vae_switch_fall_back(struct current_model *model, struct pipeline *pipeline
     vae_file_close(&unusable);
 }
 
-/* What was said, and what it came to. */
+/* The choice and its result. */
 struct outcome {
     const struct vae_choice_words *words;
     struct vae_resolution resolution;
 };
 
-/* The switch is done: the override, the words and their meaning change at once for who looks. Returns
- * the override before, now the caller's. */
+/* Complete the switch: the override, the choice and its resolution change together, with the lock
+ * held. Returns the old override, which the caller then owns. */
 static struct vae_file *commit(struct current_model *model, struct vae_file *file_take,
                                const struct outcome *outcome)
 {
@@ -59,8 +59,8 @@ static struct vae_file *commit(struct current_model *model, struct vae_file *fil
     return before;
 }
 
-/* Bring the slot in line with the choice. A VAE that has no room beside the components that are
- * loaded is left to the job that needs it, which can release those. */
+/* Load the chosen VAE into the slot. If it does not fit beside the loaded components, the next job
+ * loads it: a job can release them. */
 static enum dr_code load_vae(struct current_model *model, struct vae_trial *trial,
                              struct load_progress *progress, struct dr_error *err)
 {
@@ -87,7 +87,7 @@ static enum dr_code load_vae(struct current_model *model, struct vae_trial *tria
     return slot_load(slot, &options, err);
 }
 
-/* The bytes of its file that load_vae reads where there is room. */
+/* The bytes of its file that load_vae reads if there is enough memory. */
 static uint64_t load_bytes(const struct current_model *model,
                            const struct source *wanted)
 {
@@ -96,7 +96,7 @@ static uint64_t load_bytes(const struct current_model *model,
     return is_read && slot->resident != wanted ? source_file_bytes(wanted) : 0;
 }
 
-/* The active VAE is what was asked for: only its weights may be missing. */
+/* The requested VAE is active already: only its weights may be missing. */
 static enum dr_code load_present(struct current_model *model, struct dr_error *err)
 {
     struct vae_trial nothing = {0};
@@ -112,8 +112,8 @@ static enum dr_code load_present(struct current_model *model, struct dr_error *e
     return load_vae(model, &nothing, &progress, err);
 }
 
-/* Make `file` (taken, NULL: base) the override, saving the original first and putting back what
- * was there if anything fails. */
+/* Make `file` (taken, NULL: base) the override. The original is saved first; if anything fails, the
+ * old state is restored. */
 static enum dr_code switch_vae(struct current_model *model, struct vae_file *file_take,
                                const struct outcome *outcome, struct dr_error *err)
 {
@@ -158,7 +158,7 @@ static enum dr_code switch_vae(struct current_model *model, struct vae_file *fil
     return code;
 }
 
-/* The override stays the one that it is. */
+/* The override does not change. */
 static enum dr_code keep_present(struct current_model *model,
                                  const struct outcome *outcome, struct dr_error *err)
 {
@@ -184,7 +184,7 @@ static enum dr_code open_and_switch(struct current_model *model,
     if (choice->is_present) return keep_present(model, &outcome, err);
     code = switch_vae(model, vae_choice_take(choice), &outcome, &why);
     if (code == DR_FOREIGN && !outcome.resolution.is_explicit) {
-        /* A neighbour is no request. */
+        /* A VAE file beside the model was not requested explicitly. */
         vae_choice_fall_back(model, &outcome.resolution, &why);
         return switch_vae(model, NULL, &outcome, err);
     }

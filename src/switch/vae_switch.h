@@ -1,7 +1,7 @@
-/* vae_switch — changing the VAE of the loaded checkpoint, and back.
+/* vae_switch — changes the VAE of the loaded checkpoint, and restores the original.
  *
- * The original is saved (its digest), the new VAE is tried (vae_trial.h), and only then does the slot
- * change hands. A switch that fails puts back what was there.
+ * The original is saved (its digest is computed), the new VAE is probed (vae_trial.h), and only then do the
+ * new weights replace the old ones. If a switch fails, the old state is restored.
  */
 #ifndef SWITCH_VAE_SWITCH_H
 #define SWITCH_VAE_SWITCH_H
@@ -9,9 +9,9 @@
 #include "switch/current_model.h"
 #include "switch/vae_choice.h"
 
-/* Make what was said the VAE of the loaded checkpoint, and the preference for models that are loaded
- * later; without a model it is the preference alone. *was_active: it meant the override that was active
- * already. On error what was active stays, and so does the preference. Errors: vae_choice_open's,
+/* Make the choice the VAE of the loaded checkpoint, and the preference for models that are loaded
+ * later; without a model only the preference is set. *was_active: it resolves to the override that is active
+ * already. On error neither the active VAE nor the preference changes. Errors: vae_choice_open's,
  * vae_trial_begin's, slot_load's. */
 enum dr_code vae_switch(struct current_model *model,
                         const struct vae_choice_words *words, bool *was_active,
@@ -24,8 +24,8 @@ enum dr_code vae_switch_apply_setting(const struct current_model *model,
                                       struct pipeline *pipeline,
                                       struct dr_error *err) DR_MUST_CHECK;
 
-/* The preferred VAE turned out not to fit: the checkpoint's own becomes the active one, and `why` is
- * its reason. What was said stays. */
+/* The preferred VAE cannot be used: the checkpoint's own becomes the active one, with the reason `why`.
+ * The preference does not change. */
 void vae_switch_fall_back(struct current_model *model, struct pipeline *pipeline,
                           const struct dr_error *why);
 

@@ -7,7 +7,7 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Weights for the time of a step, and the step's region. */
+/* Weights that are loaded for one step, and the step's region. */
 static size_t alone_bytes(const struct source *source, size_t region_bytes)
 {
     return source_weights_bytes(source) +
@@ -28,8 +28,8 @@ static void make_room(struct current_model *model, size_t bytes,
         (void)pipeline_release_weights(model->pipeline);
 }
 
-/* The base encodes the picture, unless it has before. Without room the trial ends: it is left to
- * the next job, which plans for it. */
+/* Let the base encode the probe image, unless its result is stored. If there is not enough memory, the
+ * trial ends, and the next job does it, because a job plans memory for it. */
 static enum dr_code take_reference(struct vae_trial *trial, struct current_model *model,
                                    const struct slot *slot, enum vae_trial_room room,
                                    struct dr_error *err)
@@ -43,7 +43,7 @@ static enum dr_code take_reference(struct vae_trial *trial, struct current_model
         return DR_OK;
     }
     const enum dr_code code = latent_probe_reference(probe, slot, &trial->work, err);
-    /* A base that returns no picture is all that there is to know. */
+    /* A base that cannot reproduce the image decides nothing: the trial ends. */
     if (code != DR_OK || latent_probe_find(&model->probes, &probe->pair, &result))
         vae_trial_end(trial);
     return code;
@@ -81,7 +81,7 @@ static enum dr_code accept(void *cookie, const struct region *weights,
     struct vae_trial *const trial = cookie;
     struct latent_probe *const probe = &trial->probe;
     struct latent_probe_result result;
-    /* The digest is known now: the same VAE may have been asked under another name. */
+    /* The digest is known now: the same VAE may have been probed under another name. */
     if (latent_probe_find(probe->memory, &probe->pair, &result))
         return latent_probe_refuse(&probe->pair, &result, err);
     return latent_probe_check(probe, weights, &trial->work, err);

@@ -1,15 +1,15 @@
-/* vae_trial — what is asked of an override before it takes the slot.
+/* vae_trial — the latent probe of an override, before it is used.
  *
- * The latent probe (latent_probe.h) in the order that a switch has: the original is saved and
- * encodes the picture while it is still there, the override is asked as soon as its weights are
- * read, and only then does the slot change hands. So a refusal has nothing to put back.
+ * In a switch the latent probe (latent_probe.h) has this order: the original is saved and
+ * encodes the probe image while it is still in memory; the override is probed as soon as its weights are
+ * read; only then do they replace the old weights. So after a refusal nothing must be restored.
  *
  *     vae_trial_begin(&trial, model, pipeline, file, room, err)
  *     ... make file the override ...
  *     vae_trial_watch(&trial, &options), slot_load(slot, &options, err)
  *     vae_trial_end(&trial)
  *
- * A job does the same by its list of actions (job.h). What has no room here is left to it.
+ * A job does the same by its list of actions (job.h). If there is not enough memory here, the next job does it.
  *
  * Threads: of the call that is running.
  */
@@ -20,7 +20,7 @@
 #include "switch/latent_probe.h"
 
 struct vae_trial {
-    struct latent_probe probe; /* prepared where there is something to ask */
+    struct latent_probe probe; /* prepared if a probe is needed */
     struct latent_probe_work work;
 };
 
@@ -30,23 +30,23 @@ enum vae_trial_room {
                           * wants that loads them again where the override is refused */
 };
 
-/* Save the original (its digest) and let it encode the probe's picture; `file` is what is to
- * take the slot. progress is told of the saving; a base that is read again for the picture is not
- * counted. On error the trial is finished. Errors: DR_FOREIGN, where it is known;
- * source_save's, latent_probe_prepare's and latent_probe_reference's. */
+/* Save the original (its digest) and let it encode the probe image; `file` is the new VAE. progress
+ * reports the saving; if the base is read again for the image, that is not counted. On error the trial
+ * is finished. Errors: DR_FOREIGN, where it is known; source_save's, latent_probe_prepare's and
+ * latent_probe_reference's. */
 enum dr_code vae_trial_begin(struct vae_trial *trial, struct current_model *model,
                              struct pipeline *pipeline, struct vae_file *file,
                              enum vae_trial_room room, struct load_progress *progress,
                              struct dr_error *err) DR_MUST_CHECK;
 
-/* Let a load of the override ask the rest. Nothing where there is nothing to ask. */
+/* Let the load of the override do the rest of the probe. Does nothing if no probe is needed. */
 void vae_trial_watch(struct vae_trial *trial, struct slot_load_options *options);
 
 void vae_trial_end(struct vae_trial *trial);
 
-/* Ask an override that is not to be resident now: it is read for this alone. What is loaded is
- * released where there is no room beside it; where that is not enough the next job asks. Nothing
- * where there is nothing to ask. Errors: latent_probe_try's. */
+/* Probe an override that is not loaded now: it is read only for the probe. If there is not enough
+ * memory, loaded components are released; if that is not enough, the next job does the probe. Does
+ * nothing if no probe is needed. Errors: latent_probe_try's. */
 enum dr_code vae_trial_alone(struct vae_trial *trial, struct current_model *model,
                              struct dr_error *err) DR_MUST_CHECK;
 
