@@ -57,6 +57,7 @@ static void set_up_again(struct line_editor *editor)
 {
     (void)el_set(editor->edit, EL_PREP_TERM, 0);
     (void)el_set(editor->edit, EL_PREP_TERM, 1);
+    fputs("\r\033[K", editor->stream); /* wherever the other left the cursor */
     (void)el_set(editor->edit, EL_REFRESH);
 }
 
