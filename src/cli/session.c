@@ -83,9 +83,11 @@ static bool say_failure(const struct session *session, const char *name,
     /* The terminal shows ^C where it was typed. */
     if (err->code == DR_CANCELLED && session->talk.is_terminal)
         fputs("\r\033[K", stderr);
-    fprintf(stderr, "%s%s%s: %s\n", is_shell ? "" : "darkroom",
-            is_shell || !*name ? "" : " ", is_shell && !*name ? "shell" : name,
-            err->message);
+    fprintf(stderr, "%s%s", is_shell ? "" : "darkroom", is_shell || !*name ? "" : " ");
+    listing_print_text(is_shell && !*name ? "shell" : name, 0, stderr);
+    fputs(": ", stderr);
+    listing_print_text(err->message, 0, stderr);
+    fputc('\n', stderr);
     return is_written;
 }
 

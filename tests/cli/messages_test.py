@@ -116,6 +116,17 @@ class Numbers(Case):
         self.assertEqual(answer["images"], [{"path": "b.png", "seed": 8}])
 
 
+class Characters(Case):
+    def test_a_terminal_is_left_alone(self):
+        """What is typed may have any byte; what is printed moves no cursor and sets no colour."""
+        lines = "budget 2G\x1b[A\nnon\x1b[31msense\nmodel 'a\x07\u00e4'\n".encode()
+        done = self.run_program("shell", stdin=lines)
+        self.assertEqual(done.returncode, 1)
+        self.assertNotRegex(done.stderr, "[\x00-\x09\x0b-\x1f\x7f]")
+        self.assertIn("a?\u00e4", done.stderr)
+        self.assertIn('"2G?[A" is not a size', done.stderr)
+
+
 class Prompts(Case):
     def test_a_job_asks_for_its_prompt(self):
         job = ["generate", *MODEL, "-W", "64", "-H", "64", "--steps", "1", "-o", "a.png"]
