@@ -426,6 +426,13 @@ const char *listing_help(const json_t *answer)
     return json_string_value(json_object_get(answer, "help"));
 }
 
+void listing_name_budget(json_t *answer, const char *text)
+{
+    json_t *const budget = json_object_get(answer, "budget");
+    if (strcmp(text_at(budget, "reason"), "as given") == 0)
+        member_set_text(budget, "bytes", text);
+}
+
 bool listing_has_receipt(const json_t *answer)
 {
     return json_object_get(answer, "receipt") != NULL;

@@ -29,6 +29,9 @@ const char *listing_help(const json_t *answer);
 /* Does the answer end with a receipt? */
 bool listing_has_receipt(const json_t *answer);
 
+/* Show a budget that was given as `text`, not as a number of bytes. */
+void listing_name_budget(json_t *answer, const char *text);
+
 /* Text from a file or a user: control characters as '?', later lines indented. */
 void listing_print_text(const char *text, int indent, FILE *stream);
 

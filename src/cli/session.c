@@ -6,7 +6,6 @@
 #include "again_command.h"
 #include "commands.h"
 #include "front/answer.h"
-#include "front/member.h"
 #include "interrupt.h"
 #include "listing.h"
 #include "summary.h"
@@ -111,10 +110,8 @@ static bool print_text(const struct options *options, double ms, json_t *fields,
 static void name_budget(const struct session *session, json_t *fields)
 {
     char text[BUDGET_TEXT_BYTES];
-    json_t *const budget = json_object_get(fields, "budget");
-    const char *const reason = json_string_value(json_object_get(budget, "reason"));
-    if (session->budget[0] && reason && strcmp(reason, "as given") == 0)
-        member_set_text(budget, "bytes", budget_text_of(session->budget, text));
+    if (session->budget[0])
+        listing_name_budget(fields, budget_text_of(session->budget, text));
 }
 
 static bool answer_as_text(const struct session *session, const struct options *options,
