@@ -8,6 +8,7 @@
 #include "front/answer.h"
 #include "front/event_json.h"
 #include "interrupt.h"
+#include "listing.h"
 
 /* How often a report is shown, at most, where nothing but its share changed. */
 #define BAR_MS  50.0
@@ -70,9 +71,11 @@ void talk_log(void *cookie, enum dr_log_level level, const char *line)
     if (talk->json) {
         print_event(talk, event_json_log(level, line));
     } else {
-        fprintf(talk->stream, "darkroom: %s%s%s\n",
+        fprintf(talk->stream, "darkroom: %s%s",
                 level <= DR_LOG_WARNING ? event_json_level(level) : "",
-                level <= DR_LOG_WARNING ? ": " : "", line);
+                level <= DR_LOG_WARNING ? ": " : "");
+        listing_print_text(line, 0, talk->stream);
+        fputc('\n', talk->stream);
     }
     (void)fflush(talk->stream);
 }

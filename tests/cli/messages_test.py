@@ -125,6 +125,8 @@ class Characters(Case):
         self.assertNotRegex(done.stderr, "[\x00-\x09\x0b-\x1f\x7f]")
         self.assertIn("a?\u00e4", done.stderr)
         self.assertIn('"2G?[A" is not a size', done.stderr)
+        done = self.run_program("generate", *MODEL, "-W", "64", "-H", "64", "--steps", "1", "-o", "a.png", "-p", "(a\x1b[31m:2)")
+        self.assertIn('"(a?[31m:2)"', done.stderr)
 
 
 class Prompts(Case):
