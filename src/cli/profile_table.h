@@ -1,4 +1,4 @@
-/* profile_table — where the time of a job went, for people: a table for each network.
+/* profile_table — the time of a job's layers, for people: a table for each network.
  *
  *     unet: 20 runs, 5.124 s
  *       layer                      count    GFLOP      ms  share  GFLOP/s  of library   touched
@@ -7,9 +7,9 @@
  *       31 more kinds and shapes          112     ...
  *       total                             402   ...
  *
- * The layers that took longest first, at most PROFILE_TABLE_ROWS of a network; the rest is one
+ * The slowest layers come first, at most PROFILE_TABLE_ROWS for each network; the others are added up in one
  * row. "2x64x64 320->320" is the result's batch, height and width, and channels in and out. GFLOP,
- * ms and bytes are of all runs. What has no multiplications has no rate.
+ * ms and bytes are of all runs. Layers without multiplications have no rate.
  */
 #ifndef CLI_PROFILE_TABLE_H
 #define CLI_PROFILE_TABLE_H

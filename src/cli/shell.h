@@ -1,7 +1,7 @@
 /* shell — one engine, one command a line: until quit, the end of the input, or Ctrl-C.
  *
- * A line is split as a POSIX shell would (words.h); blank lines and comments are no commands and
- * get no answer. A line that cannot be read as words is answered with an error, as a command that
+ * A line is split into words like in a POSIX shell (words.h); blank lines and comments are ignored and
+ * get no answer. A line that cannot be split is answered with an error, like a command that
  * failed.
  *
  * Where a person types (standard input and standard error are terminals, and no --json) there is a prompt on standard error, with

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Each sets what is missing in the environment, and says whether it did. */
+/* Each sets the variable if it is missing, and returns whether it did. */
 
 static bool set_tcache(void)
 {

@@ -1,24 +1,24 @@
 /* Attention in blocks of queries and keys; no score leaves the cache (Rabe and Staats, arXiv
  * 2112.05682; Dao et al., arXiv 2205.14135, without their GPU's tiling).
  *
- *   pack   a head's keys are copied together, its values turned, block of keys by block
+ *   pack   a head's keys are copied to one place, its values transposed, block of keys by block
  *   task   one block of queries of one head: for each block of keys
  *              scores [keys][queries]  = keys [keys][dim] x queries [dim][queries]
  *              probabilities           = kernels.softmax(scores), in the plan's type
  *              sums [dim][queries]    += values [dim][keys] x probabilities [keys][queries]
- *          and at the end the sums / total, turned back and rounded into the result.
+ *          and at the end sums / total, transposed back and rounded, is the result.
  *
- * Where there are heads enough for the threads, a head is one thread's work, packing
- * included: the threads meet once. Else they share a wave of a few heads: first its packing,
- * then its blocks of queries. Which thread does what changes nothing in the numbers.
+ * If there are enough heads for the threads, one thread computes a head, including its packing,
+ * and the threads are synchronised once. Else they share a few heads at a time: first they pack them,
+ * then they compute the blocks of queries. The numbers do not depend on which thread does what.
  *
- * Why on its side, with queries as columns: a vector of the processor holds the scores of 16
- * queries, so softmax adds and compares vectors whole; and the head's dimension, 40 in
- * SD1.5's largest level, becomes a row count. As columns it would fill 40 of 48 lanes: the
- * products then run at 0.8 of the rate that they reach so.
+ * Queries are columns for two reasons: a vector of the processor holds the scores of 16
+ * queries, so softmax never adds or compares within a vector; and the head's dimension, 40 in
+ * SD1.5's largest level, becomes a number of rows. As columns it would fill 40 of 48 vector lanes, and
+ * the GEMMs would run at 0.8 of this rate.
  *
- * Blocks are equal pieces of the tokens, so one product of each kind serves them all: rest
- * queries are zeros, rest keys have probability 0.
+ * Blocks are equal pieces of the tokens, so that one GEMM of each kind serves all of them: missing
+ * queries are zeros, missing keys have probability 0.
  */
 #include <math.h>
 #include <string.h>

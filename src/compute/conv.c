@@ -1,12 +1,12 @@
-/* A convolution is a projection whose rows are gathered: one row for each output pixel, the
- * numbers under the kernel's window, zero outside the map. Rows of a block are gathered into
- * the cache (1-4 % of the time), multiplied there and forgotten: the matrix of all of them
- * never exists. Stride, uneven padding and the nearest-neighbour enlargement are only other
- * places to gather from, so the enlarged map never exists either.
+/* A convolution is a projection (projection.h) whose rows are gathered: one row for each output pixel, with the
+ * inputs under the kernel's window, and zeros outside the image (im2col). The rows of one block are gathered into
+ * the cache (1-4 % of the time), multiplied there and discarded: the complete im2col matrix is never
+ * in memory. Stride, uneven padding and nearest-neighbour upsampling only change where
+ * the numbers are gathered from, so the upsampled image is never in memory either.
  *
- * Two kinds of 3x3 convolutions have a way with fewer multiplications: tiled_conv.h. Which way is
- * taken for which shape is decided in one place, plan_conv's choose(). The weight lies alike for
- * all: see weight.c.
+ * For two kinds of 3x3 convolutions there is an algorithm with fewer multiplications: tiled_conv.h. choose()
+ * selects the algorithm for each shape, and nothing else does. The weight has the same layout for
+ * all of them: see weight.c.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@
  * direct convolution: down to there small networks run as the large ones do. Below (4 -> 320,
  * 128 -> 3) the transforms of the wide side are nearly all of the work. */
 #define LEAST_WINOGRAD_CHANNELS 32
-/* With fewer tiles a third of the time goes into combining taps, and the direct way is as fast. */
+/* With fewer tiles, combining the taps takes a third of the time, and the direct convolution is as fast. */
 #define LEAST_WINOGRAD_TILES 64
 
 struct conv {

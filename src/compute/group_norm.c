@@ -2,15 +2,15 @@
  *
  *   1. pieces of PIECE_NUMBERS or so of an image: mean and squares of every channel, by two
  *      passes over the piece (kernels.h), the second from the cache;
- *   2. one group of one image: pieces and channels are put together in double (Chan, Golub
- *      and LeVeque 1979) and become one factor and one offset for each channel;
+ *   2. one group of one image: pieces and channels are combined in double (Chan, Golub
+ *      and LeVeque 1979) and give one factor and one offset for each channel;
  *   3. the same pieces: x * factor + offset, SiLU, rounding.
  *
- * A value added to all pixels of a channel (the time embedding) moves that channel's mean and
- * nothing else, so step 1 need not see it. The pieces depend on the shape alone.
+ * A number that is added to all pixels of a channel (the time embedding) changes only that channel's mean,
+ * so step 1 does not need it. The pieces depend only on the shape.
  *
- * In bands (plan_band.h) steps 1 and 2 come first, over all of the map, and step 3 is done for
- * some lines whenever they are needed.
+ * With bands (plan_band.h) steps 1 and 2 are done first, for the complete image, and step 3 is done for
+ * some rows each time they are needed.
  */
 #include "compute/group_norm.h"
 

@@ -6,16 +6,17 @@
 #include "base/fault.h"
 #include "compute/group_norm.h"
 
-/* A band has lines of so many pixels together for each thread. At least two blocks of a product: most
- * of what it takes are the lines that are needed again. At most what the caches are good for: in
- * taller bands threads wait for each other less often, which costs most where the machine takes a
- * core away now and then. */
+/* A band has rows (lines) with this many pixels in total for each thread. The minimum is two blocks of
+ * a GEMM: most of the band's memory is for rows that the next band needs again. The maximum is about
+ * the size of the caches: in taller bands threads wait for each other less often, which matters most
+ * if other programs use the cores too. */
 #define LEAST_BAND_ROWS 256
 #define MOST_BAND_ROWS  4096
-/* A map of narrower lines is cut into blocks across them, as large as the library likes them, and
- * is always whole. */
+/* An activation with narrower rows is divided into blocks that cross rows, of the best size for the
+ * library, and is never in bands. */
 #define LEAST_WIDTH 128
-/* A normalised value costs next to nothing to make again: it goes that much earlier. */
+/* Computing a normalised value again costs almost nothing: so it is put in bands at a size that much
+ * smaller. */
 #define NORM_SHARE 8
 
 static struct plan_buffer *buffer_of(const struct plan *plan, struct value value)
@@ -344,7 +345,7 @@ static bool fill(struct plan *plan, const struct plan_step *step,
     return true;
 }
 
-/* A band begins with the first piece that no band before it had whole. */
+/* A band begins with the first piece that was not complete in the bands before. */
 static bool measure(struct plan *plan, const struct plan_step *step,
                     struct plan_runner *runner)
 {

@@ -1,16 +1,16 @@
-/* From a list of operators to an arena.
+/* Lays out the arena for a list of operators.
  *
- * Time is the index of the operator. A buffer lives from the operator that writes it to the
- * last that reads it; inputs and outputs live from first to last; scratch for its operator
- * alone. Where an operator works element by element and its input is read for the last time,
- * the result takes over the input's buffer: one pass over memory and one buffer less.
+ * Time is the index of the operator. The live range of a buffer is from the operator that writes it to the
+ * last one that reads it; that of inputs and outputs is the complete run; that of scratch memory is one
+ * operator. If an operator works element by element and is the last reader of its input, the
+ * result uses the input's buffer ("in place"): one pass over memory and one buffer less.
  *
- * What is made in bands (plan_band.h) is made for a step, at the time of the step's operator.
- * Those operators share one scratch, since one works at a time; a group norm keeps its own, for
- * the statistics are used long after they were measured.
+ * Values in bands (plan_band.h) are computed within a step, at the time of the step's operator.
+ * Their operators share one scratch buffer, because only one runs at a time; a group norm has its own, because
+ * its statistics are used long after they were measured.
  *
- * With most_bytes, all but the preparing of operators is done again with one banded value or another
- * kept whole, until none saves enough or fits.
+ * With most_bytes, the layout is repeated with one banded value after another kept completely, until none saves
+ * enough work or fits. Operators are prepared only once.
  */
 #include <assert.h>
 #include <math.h>
@@ -21,7 +21,7 @@
 #include "compute/plan_band.h"
 #include "compute/pointwise.h"
 
-/* What a value must save of a run's arithmetic to be kept: less is not worth a map's memory. */
+/* The share of a run's FLOP that keeping a value must save; for less, its memory is not used. */
 #define LEAST_GAIN 0.02
 
 static struct plan_buffer *buffer_of(const struct plan *plan, struct value value)
@@ -112,8 +112,8 @@ static void find_lives(struct plan *plan)
     }
 }
 
-/* May the result of operator i lie where its input k lies? Not where that is still needed,
- * where the caller looks at it, or where another input of the operator is the same memory. */
+/* May the result of operator i use the memory of its input k? Not if the input is needed later,
+ * if it is an input or output of the plan, or if another input of the operator has the same memory. */
 static bool may_take(const struct plan *plan, size_t i, int k)
 {
     const struct op *const op = &plan->ops[i];
@@ -236,7 +236,7 @@ static enum dr_code arrange(struct plan *plan, size_t *scratch, struct dr_error 
     return place(plan, scratch, err);
 }
 
-/* FLOP with what is kept now; infinite where there is no room for that, or where it is not less.
+/* FLOP with the values that are kept now; infinite if they do not fit, or if it is not less.
  * Measuring bands takes long: first whether there would be room if they took nothing. */
 static enum dr_code try_kept(struct plan *plan, double least, size_t *scratch,
                              double *flop, struct dr_error *err)

@@ -7,17 +7,19 @@
 #include "compute/compute.h"
 #include "compute/library.h"
 
-/* By panels, the library copies its matrices into an order of its own at each call: the rows should
- * still be in a core's own cache when the next panel wants them. */
+/* With panels, the library copies its matrices into its own order at each call: the rows should
+ * still be in the core's cache when the next panel needs them. */
 #define MOST_PANEL_IN 2048
 
-/* With AMX the library cuts the inputs of a call into chunks wherever its blocks of the three matrices would
- * leave 3/4 of a core's own cache, and adds the chunks' sums: how a row is summed would depend on the
- * number of rows beside it. Up to MOST_AMX_IN inputs no call of at most 128 rows is cut, and up to
- * MOST_AMX_PANEL_IN none of at most 64 outputs, with the 2 MB that such processors have (decisions/0006). */
+/* With AMX the library divides the inputs of a call into chunks if its blocks of the three matrices
+ * exceed 3/4 of a core's cache, and adds the sums of the chunks: then the order of summation in a row
+ * would depend on the number of rows. With the 2 MB caches of such processors a call of at most 128
+ * rows is not divided up to MOST_AMX_IN inputs, and one of at most 64 outputs not up to
+ * MOST_AMX_PANEL_IN (decisions/0006). */
 #define MOST_AMX_IN       832
 #define MOST_AMX_PANEL_IN 5760
-/* It leaves AMX where rows and outputs are few, which sums in another order; never with these. */
+/* With few rows and outputs the library does not use AMX, which changes the order of summation; with
+ * this many rows it always does. */
 #define ENOUGH_AMX_ROWS 64
 
 static bool is_that(const struct product *product, const struct product_shape *shape,

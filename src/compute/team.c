@@ -7,8 +7,8 @@
 #include "mem/headroom.h"
 #include "mem/lost_page.h"
 
-/* OpenMP keeps the threads that a thread's first team makes, and ends the process where it cannot make
- * one. So before that it is tried, and fewer are asked for where fewer can be made. */
+/* OpenMP creates its threads for a thread's first team, keeps them, and ends the process if it cannot create
+ * one. So this is tried before, and fewer threads are requested if only fewer can be created. */
 static _Thread_local int team_wanted, team_size;
 
 static int size_team(int threads)
@@ -20,8 +20,8 @@ static int size_team(int threads)
     return team_size;
 }
 
-/* All but those that a fault raises in the thread itself: held back, they would end the process
- * without a word. */
+/* Block all signals except those that a fault in the thread itself raises: if these were blocked, the process
+ * would end without a message. */
 static void hold_signals(sigset_t *before)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};

@@ -12,16 +12,18 @@ enum {
     PIECES = 16 /* combined taps */
 };
 
-/* As for a projection's rows: fewer tiles read the weight too often, more do not fit the caches. */
+/* As for the rows of a projection: with fewer tiles the weight is read too often, more do not fit the
+ * caches. */
 #define MOST_TILES   128
 #define FEWEST_TILES 32
-/* Outputs of one product: many, for its own sake; fewer where tiles are few, for the threads'. */
+/* Outputs of one GEMM: many, because that is fast; fewer if there are few tiles, so that all threads
+ * have work. */
 #define MOST_OUTPUTS 320
 #define FEW_OUTPUTS  128
-/* Combined weights that stay in a shared cache until they are used. */
+/* At most this many bytes of combined weights, so that they stay in a shared cache until they are used. */
 #define COMBINED_BYTES (9u << 20)
-/* Windows of a group of blocks, for which larger weights are combined panel by panel: many, since
- * each group combines them again. */
+/* Bytes of the windows of a group of blocks, for weights that are combined panel by panel: many, since
+ * the weights are combined again for each group. */
 #define GROUP_BYTES       (16u << 20)
 #define WINDOW_TASK_TILES 16
 #define COMBINE_TASK_IN   64

@@ -1,10 +1,10 @@
-/* A convolution kernel is stored as the operand of a product too: its inputs are the numbers
+/* A convolution kernel is stored as the right-hand matrix of a GEMM too: its inputs are the numbers
  * under the kernel's window, [kh][kw][in], one row of them for each output pixel (conv.c).
  *
- * Why not the layouts that the library's own convolution picks: it picks another one for
- * almost every image size (blocks of 64, 48, 32 or 16 outputs), takes no other, and falls to
- * its reference loops, a thousand times slower, when it is given the wrong one. A weight has
- * one layout for its life.
+ * The layouts of the library's own convolution are not used, because it requires another one for
+ * almost every image size (blocks of 64, 48, 32 or 16 outputs), and with another layout it uses
+ * its reference loops, a thousand times slower. A weight has
+ * one layout as long as it exists.
  */
 #include "compute/weight.h"
 

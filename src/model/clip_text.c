@@ -174,7 +174,7 @@ static enum activation activation_of(const struct tensor_file *file,
     return names->activation;
 }
 
-/* What the shapes alone leave open, once all tensors are there. */
+/* Set what the shapes do not determine, after all tensors were found. */
 static enum dr_code settle(struct clip_text_spec *text, struct dr_error *err)
 {
     struct clip_text_info *const info = &text->info;
@@ -223,7 +223,7 @@ enum dr_code clip_text_spec_create(struct clip_text_spec **out,
 void clip_text_spec_destroy(struct clip_text_spec **spec)
 {
     if (!spec || !*spec) return;
-    pool_finish(&(*spec)->pool); /* the spec itself lies in it */
+    pool_finish(&(*spec)->pool); /* the spec itself is allocated in it */
     *spec = NULL;
 }
 

@@ -1,21 +1,21 @@
-/* Loading: one pass over the file's bytes gives the weights and the proof of what they are.
+/* Loading: one pass over the file's bytes gives the packed weights and their digest.
  *
  *   file --pread--> chunk --SHA-256--+                      (the tensor's digest)
  *                     |              '--> next chunk, while this one is
  *                     '--converted--> plain operand --weight_store_part--> region
  *
- * Tensors are cut into pieces of one chunk. A turn has three kinds of tasks for the threads: one
- * piece is read and digested, the piece before is converted, and what became whole by the one
- * before that is stored. Digesting is the slowest where the processor has no instructions for it
- * (one tensor's SHA-256 cannot be split): all else hides behind it. What is left of an operand after its
+ * Tensors are divided into pieces of one chunk. In each round (turn) the threads have three kinds of tasks: one
+ * piece is read and digested, the piece before is converted, and the parts that were completed by the one
+ * before that are stored. Without SHA instructions the digest is the slowest (the SHA-256 of one
+ * tensor cannot be divided), and the rest is done in parallel with it. What remains of an operand after its
  * last piece is stored by all threads.
  *
  * The scratch region: [chunk 0][chunk 1][plain operand][scales as stored][scales][a digest a
  * tensor][a flag a tensor]. A tensor with scales (tensor_scale.h) has them read before its first
  * piece is converted: value times scale in float32, then to the weight's type.
  *
- * A tensor that two operands take columns of is read and digested for each; both readings must
- * give the same digest, so that no byte goes into a weight that was not also in the proof.
+ * If two operands use columns of one tensor, it is read and digested twice; both reads must
+ * give the same digest, so that every byte of a weight is covered by the component's digest.
  */
 #include <assert.h>
 #include <string.h>
@@ -29,7 +29,7 @@
 enum {
     BLOCK_ELEMENTS = 512, /* of a transposition's detour */
     ALONE_BYTES =
-        128 * 1024, /* up to here waking another thread costs more than it saves */
+        128 * 1024, /* below this, waking another thread costs more than it saves */
 };
 
 /* A run of one tensor's bytes. */
@@ -352,7 +352,7 @@ static void run_turn(struct turn *turn)
     loader->stored_count = loader->whole_count;
 }
 
-/* The digest of a whole tensor is known: keep it, or hold it against the first reading's. */
+/* The digest of a complete tensor is known: store it, or compare it with that of the first read. */
 static enum dr_code keep_digest(struct loader *loader, const struct piece *piece,
                                 const uint8_t digest[DIGEST_BYTES],
                                 struct dr_error *err)
@@ -448,7 +448,7 @@ static enum dr_code look_up(const struct loader *loader, struct dr_error *err)
                      loader->options->name);
 }
 
-/* Read everything, in turns: each takes in one piece and converts the one before. */
+/* Read everything, in rounds: each reads one piece and converts the one before. */
 static enum dr_code run_turns(struct loader *loader, struct dr_error *err)
 {
     struct piece pieces[2];

@@ -72,7 +72,7 @@ struct resnet resnet_need(struct component_spec *spec, const struct resnet_names
     resnet.norm1 = layer_need(spec, LAYER_NORM(in), "%s.%s", path, names->norm1);
     resnet.conv1 = layer_need(spec, LAYER_CONV(in, -1), "%s.%s", path, names->conv1);
     resnet.out = layer_out(&resnet.conv1);
-    if (resnet.out < 0) /* conv1 is missing: the other one knows it too */
+    if (resnet.out < 0) /* conv1 is missing: its problem is recorded already */
         resnet.out = outline_dim(spec->index, 0, "%s.%s.weight", path, names->conv2);
     if (names->time)
         resnet.time = layer_need(spec, LAYER_LINEAR(width->time, resnet.out), "%s.%s",
@@ -81,7 +81,7 @@ struct resnet resnet_need(struct component_spec *spec, const struct resnet_names
         layer_need(spec, LAYER_NORM(resnet.out), "%s.%s", path, names->norm2);
     resnet.conv2 = layer_need(spec, LAYER_CONV(resnet.out, resnet.out), "%s.%s", path,
                               names->conv2);
-    /* Where a width is not known, what is missing is told already. */
+    /* If a width is not known, the missing tensor is recorded already. */
     const struct outline_path shortcut = outline_path("%s.%s", path, names->shortcut);
     const bool known = in > 0 && resnet.out > 0;
     if (known ? in != resnet.out || width->second > 0

@@ -63,7 +63,7 @@ static bool path_of(char path[static PATH_MAX], const char *folder, const char *
     return length >= 0 && length < PATH_MAX;
 }
 
-/* A link to nothing is no file that is not there: nobody may go on without it. */
+/* A link to nothing is an error, not a missing file: the tokenizer must not be opened without it. */
 static enum dr_code refuse(int errno_value, const char *folder, const char *path,
                            struct dr_error *err)
 {

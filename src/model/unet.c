@@ -1,7 +1,7 @@
-/* The walk is the network: need_* below names the tensors in the order of execution, plan_*
- * puts the operators in the same order. Where a level ends and where a transformer stands is
- * read from the names of the encoder (input_blocks.i.0.op ends a level); the decoder mirrors
- * the encoder's levels, since each of its blocks takes one skip.
+/* need_* below requests the tensors in the order of execution, and plan_*
+ * adds the operators in the same order. The ends of levels and the places of transformers are
+ * read from the tensor names of the encoder (input_blocks.i.0.op ends a level); the decoder mirrors
+ * the encoder's levels, since each of its blocks uses one skip connection.
  *
  *     input 0       conv_in                              skip 0
  *     input i       resnet [transformer] | downsample    skip i
@@ -200,7 +200,7 @@ static void need_network(struct unet_spec *spec)
     info->out_channels = layer_out(&spec->conv_out);
 }
 
-/* What the names say before any tensor is asked for. */
+/* Read the structure from the tensor names, before tensors are requested. */
 static enum dr_code read_outline(struct unet_spec *spec,
                                  const struct component_index *index,
                                  struct dr_error *err)
@@ -288,7 +288,7 @@ static enum dr_code settle_block(struct unet_block *block, struct head_rule rule
     return DR_OK;
 }
 
-/* What the shapes alone leave open, once all tensors are there. */
+/* Set what the shapes do not determine, after all tensors were found. */
 static enum dr_code settle(struct unet_spec *spec, enum family family,
                            struct dr_error *err)
 {
@@ -339,7 +339,7 @@ out:
 void unet_spec_destroy(struct unet_spec **spec)
 {
     if (!spec || !*spec) return;
-    pool_finish(&(*spec)->pool); /* the spec itself lies in it */
+    pool_finish(&(*spec)->pool); /* the spec itself is allocated in it */
     *spec = NULL;
 }
 

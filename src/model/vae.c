@@ -1,12 +1,12 @@
-/* Encoder and decoder are two walks over one set of weights:
+/* Encoder and decoder:
  *
  *     encoder  conv_in, level 0 .. last (blocks, stride 2), mid, norm_out, conv_out, quant_conv
  *     decoder  post_quant_conv, conv_in, mid, level last .. 0 (blocks, upsampling), norm_out,
  *              conv_out
  *
- * Levels are counted from the picture: decoder.up.0 is the picture's own size and runs last.
+ * Level 0 has the image's full size: decoder.up.0 runs last.
  * The encoder pads only right and bottom before a stride of 2 (vae.py: DownEncoderBlock2D with
- * padding 0); padding all sides, as the UNet does, shifts the picture by half a pixel a level.
+ * padding 0); padding on all sides, as in the UNet, would shift the image by half a pixel at each level.
  */
 #include "model/vae.h"
 
@@ -327,7 +327,7 @@ out:
 void vae_spec_destroy(struct vae_spec **spec)
 {
     if (!spec || !*spec) return;
-    pool_finish(&(*spec)->pool); /* the spec itself lies in it */
+    pool_finish(&(*spec)->pool); /* the spec itself is allocated in it */
     *spec = NULL;
 }
 
