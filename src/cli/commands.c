@@ -186,7 +186,7 @@ static const struct command table[] = {
      "choose the VAE, or show the current one", true, run_vae},
     {"generate", BOTH, FOR_GENERATE, 0, 0, "",
      "make pictures from a prompt, or from a prompt and a picture (--init)", true, run_generate},
-    {"again", BOTH, FOR_GENERATE, 1, 1, "PICTURE",
+    {"again", BOTH, FOR_GENERATE | OF_PICTURE, 1, 1, "PICTURE",
      "make a picture again from what it says of itself; options of generate change it", true, run_again},
     {"encode", BOTH, FOR_ENCODE, 1, 1, "IN.png", "encode a picture to latents", true,
      run_encode},

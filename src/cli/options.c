@@ -578,6 +578,27 @@ static bool is_listed(const struct option *option, unsigned command)
     return !((command & IN_SHELL) && (option->commands & AT_START));
 }
 
+/* Of `again`: what the picture says of itself is the default. Longest text: that of the table. */
+static const char *help_of(const struct option *option, unsigned command,
+                           char text[static 256])
+{
+    static const size_t said[] = {
+        AT(model),      AT(prompt),    AT(negative), AT(width),     AT(height),
+        AT(original),   AT(crop),      AT(target),   AT(seed),      AT(steps),
+        AT(cfg),        AT(sampler),   AT(vae),      AT(scheduler), AT(clip_skip),
+        AT(prediction), AT(precision), AT(rng),      AT(bits),      AT(strength)};
+    const char *const end = strstr(option->help, " (default");
+    const char *by = option->offset == AT(output) ? "NAME-again.png" : NULL;
+    if (!(command & OF_PICTURE)) return option->help;
+    for (size_t i = 0; i < sizeof said / sizeof *said; ++i)
+        if (option->offset == said[i]) by = "the picture's";
+    if (!by) return option->help;
+    (void)snprintf(text, 256, "%.*s (default: %s)",
+                   (int)(end ? (size_t)(end - option->help) : strlen(option->help)),
+                   option->help, by);
+    return text;
+}
+
 void options_print_help(FILE *stream, unsigned command)
 {
     for (int i = 0; i < TABLE_COUNT; ++i) {
@@ -590,9 +611,9 @@ void options_print_help(FILE *stream, unsigned command)
         if (table[i].value && wrote > 0)
             (void)snprintf(left + wrote, sizeof left - (size_t)wrote, " %s",
                            table[i].value);
-        char row[72];
+        char row[72], text[256];
         (void)snprintf(row, sizeof row, "  %s", left);
-        help_text_print_row(stream, row, 33, table[i].help);
+        help_text_print_row(stream, row, 33, help_of(&table[i], command, text));
     }
 }
 

@@ -37,7 +37,8 @@ enum {
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_VAES | FOR_SETTINGS |
               FOR_PACKS | FOR_MODEL | FOR_VOCABULARY | FOR_MODELS,
     IN_SHELL = 256, /* with a command's bit: a shell line; the engine is already open */
-    AT_START = 512, /* with an option's bits: fixed when the engine opens */
+    OF_PICTURE = 262144, /* with a command's bit: a picture has the defaults (again) */
+    AT_START = 512,      /* with an option's bits: fixed when the engine opens */
 };
 
 struct options {

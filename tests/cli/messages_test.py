@@ -36,6 +36,10 @@ class Help(Case):
         self.assertEqual((answer["width"], answer["height"]), (72, 64))
         text = re.sub(r"\s+", " ", self.run_program("generate", "--help").stdout)
         self.assertIn("(default: darkroom-SEED.png)", text)
+        text = re.sub(r"\s+", " ", self.run_program("again", "--help").stdout)
+        self.assertIn("(default: NAME-again.png)", text)
+        self.assertIn("sampling steps, 1 to 1000 (default: the picture's)", text)
+        self.assertNotIn("SEED", text)
         self.assertNotIn("default", self.run_program("settings", "--help").stdout.split("--vae-dir DIR")[1].split("\n")[0])
 
 
