@@ -72,7 +72,7 @@ struct resnet resnet_need(struct component_spec *spec, const struct resnet_names
     resnet.norm1 = layer_need(spec, LAYER_NORM(in), "%s.%s", path, names->norm1);
     resnet.conv1 = layer_need(spec, LAYER_CONV(in, -1), "%s.%s", path, names->conv1);
     resnet.out = layer_out(&resnet.conv1);
-    if (resnet.out < 0) /* conv1 is missing: its problem is recorded already */
+    if (resnet.out < 0) /* conv1 is missing: conv2 has the same width */
         resnet.out = outline_dim(spec->index, 0, "%s.%s.weight", path, names->conv2);
     if (names->time)
         resnet.time = layer_need(spec, LAYER_LINEAR(width->time, resnet.out), "%s.%s",

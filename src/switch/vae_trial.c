@@ -43,7 +43,7 @@ static enum dr_code take_reference(struct vae_trial *trial, struct current_model
         return DR_OK;
     }
     const enum dr_code code = latent_probe_reference(probe, slot, &trial->work, err);
-    /* A base that cannot reproduce the image decides nothing: the trial ends. */
+    /* If the base cannot reproduce the image, the verdict is known, and the trial ends. */
     if (code != DR_OK || latent_probe_find(&model->probes, &probe->pair, &result))
         vae_trial_end(trial);
     return code;
