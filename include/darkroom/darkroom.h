@@ -994,6 +994,9 @@ struct dr_inspection {
     struct dr_model_info model;
     char format[64]; /* "safetensors", "sharded safetensors" */
     uint64_t file_bytes;
+    char sha256
+        [65]; /* of the complete file, with DR_INSPECT_DIGESTS; "" for a directory and for shards. Its first ten
+                      * digits are the "Model hash" of pictures. */
     uint64_t tensor_count;
     uint64_t ignored_count, ignored_bytes; /* tensors of no component */
     /* A file of latents, as generate and encode write them: how many, and the size of their pictures. 0 for a

@@ -157,7 +157,7 @@ static const struct option table[] = {
     {"force", 0, FLAG, AT(force), FOR_VAE, NULL,
      "do not refuse a VAE from another latent space, or with settings that darkroom does not implement"},
     {"digest", 0, FLAG, AT(digests), FOR_INSPECT | FOR_VAES, NULL,
-     "read all tensors and show their digests"},
+     "read all tensors and show their digests; inspect: also the SHA-256 of the file"},
     {"drop-cache", 0, FLAG, AT(drop_cache), FOR_SHELL | FOR_UNLOAD, NULL,
      "when a checkpoint or VAE is released, drop its file from the kernel's page cache"},
     {"profile", 0, FLAG, AT(profile), FOR_GENERATE | CODECS, NULL,

@@ -10,6 +10,7 @@
 #include "model/latent_space.h"
 #include "sampling/latent.h"
 #include "switch/vae_resolution.h"
+#include "weights/file_hash.h"
 
 static enum dr_code copy_metadata(const struct tensor_file *file,
                                   struct dr_inspection *out, struct dr_error *err)
@@ -142,6 +143,29 @@ static enum dr_code read_digests(const struct checkpoint *checkpoint,
     return code;
 }
 
+/* The digest of the complete file, read beside the tensors'. A file that is one of several has none. */
+static enum dr_code read_all(const struct checkpoint *checkpoint,
+                             const struct dr_inspect_options *how,
+                             struct dr_inspection *out, struct dr_error *err)
+{
+    const struct tensor_file *const file = &checkpoint->file;
+    const struct tensor_shard *const shard = tensor_file_only(file);
+    struct file_hash hash = {0};
+    uint8_t digest[DIGEST_BYTES];
+    enum dr_code code = DR_OK;
+    if (shard)
+        code = file_hash_begin(&hash, shard->descriptor, shard->identity.bytes,
+                               FILE_HASH_BESIDE, err);
+    if (code == DR_OK) code = read_digests(checkpoint, how, out, err);
+    if (code == DR_OK && shard) {
+        code = file_hash_wait(&hash, NULL, digest, err);
+        if (code != DR_OK) error_prefix(err, "%.400s", file->path);
+    }
+    if (code == DR_OK && shard) digest_hex(digest, out->sha256);
+    file_hash_end(&hash);
+    return code;
+}
+
 /* The folder that `automatic` would look into. Settings that are damaged are no reason to show
  * what another folder has. */
 static enum dr_code find_vae_folder(const char *option, char *folder,
@@ -242,7 +266,7 @@ enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *optio
     inspection->ignored_bytes = checkpoint.ignored_bytes;
     code = copy_metadata(&checkpoint.file, inspection, err);
     if (code == DR_OK && (how->flags & DR_INSPECT_DIGESTS))
-        code = read_digests(&checkpoint, how, inspection, err);
+        code = read_all(&checkpoint, how, inspection, err);
     if (code == DR_OK && checkpoint.family != FAMILY_VAE)
         code = inspect_neighbours(path, how->vae_folder, inspection, err);
     checkpoint_close(&checkpoint);

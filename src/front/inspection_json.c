@@ -123,6 +123,7 @@ void inspection_json_add(json_t *answer, const struct dr_inspection *inspection)
     if (inspection->defaults.width)
         member_set(answer, "defaults", defaults_of(&inspection->defaults));
     json_t *const digests = digests_of(inspection);
+    if (inspection->sha256[0]) member_set_text(answer, "sha256", inspection->sha256);
     if (json_object_size(digests) > 0)
         (void)json_object_set(answer, "digests", digests);
     json_decref(digests);

@@ -6,13 +6,9 @@
 #include "compute/compute.h"
 #include "mem/headroom.h"
 
-/* The file that the model is; NULL: it is more than one. */
 static const struct tensor_shard *model_file(const struct job *job)
 {
-    const struct tensor_file *const file = &job->context.pipeline->checkpoint.file;
-    const bool is_one =
-        file->shard_count == 1 && strcmp(file->shards[0].path, file->path) == 0;
-    return is_one ? &file->shards[0] : NULL;
+    return tensor_file_only(&job->context.pipeline->checkpoint.file);
 }
 
 static bool writes_pictures(const struct job *job)

@@ -430,6 +430,13 @@ enum dr_code tensor_file_read(const struct tensor_file *file,
     return code;
 }
 
+const struct tensor_shard *tensor_file_only(const struct tensor_file *file)
+{
+    const bool is_one =
+        file->shard_count == 1 && strcmp(file->shards[0].path, file->path) == 0;
+    return is_one ? &file->shards[0] : NULL;
+}
+
 enum dr_code tensor_file_check(const struct tensor_file *file, struct dr_error *err)
 {
     enum dr_code code = DR_OK;

@@ -108,6 +108,9 @@ const struct tensor_metadata *tensor_file_config(const struct tensor_file *file,
                                                  enum config_kind config,
                                                  const char *key);
 
+/* The file that this is; NULL: it is a directory, or the index of several. */
+const struct tensor_shard *tensor_file_only(const struct tensor_file *file);
+
 /* Read bytes [start, start+bytes) of a tensor's data as stored; of a composed tensor whole elements. Errors: DR_IO, DR_CHANGED
  * (short read: names file, tensor, offset). Fault place: FAULT_READ. */
 enum dr_code tensor_file_read(const struct tensor_file *file,

@@ -37,6 +37,8 @@ class Inspect(Case):
         self.assertEqual(whole["digests"]["vae"], alone["digests"]["vae"])
         self.assertNotEqual(whole["digests"]["vae"], other["digests"]["vae"])
         self.assertEqual(set(whole["digests"]), {"text", "unet", "vae"})
+        self.assertEqual(whole["sha256"], sha256_of(HOME / "tiny.safetensors"))
+        self.assertNotIn("sha256", self.ask("inspect", "../tiny.safetensors")[0])
 
     def test_neighbours(self):
         model = self.folder / "m.safetensors"
