@@ -126,11 +126,20 @@ static void show_json(const struct talk *talk, const struct report *report)
         print_event(talk, event_json_load(report->load));
 }
 
+/* Pictures that are still written though the command is to stop: also the one that is decoded when a signal comes. */
+static int finishing_count(const struct dr_progress *p)
+{
+    const bool is_sampled = p->stage == DR_STAGE_DECODE || p->stage == DR_STAGE_WRITE;
+    if (p->finishing_count > 0) return p->finishing_count;
+    return p->has_seed && is_sampled && interrupt_seen() ? 1 : 0;
+}
+
 /* What stays to be read above the bar: the seeds, before the first step, and what a cancel lets end. */
 static void tell_once(struct talk *talk, const struct dr_progress *p)
 {
     const bool is_new = p->has_seed && !talk->seed_is_told;
-    const bool ends = p->finishing_count > 0 && !talk->end_is_told;
+    const int count = finishing_count(p);
+    const bool ends = count > 0 && !talk->end_is_told;
     talk->seed_is_told |= is_new;
     talk->end_is_told |= ends;
     if (talk->json || (!is_new && !ends)) return;
@@ -146,7 +155,7 @@ static void tell_once(struct talk *talk, const struct dr_progress *p)
             talk->stream,
             "stopping; %d finished picture%s decoded and written first (Ctrl-C again "
             "stops at once)\n",
-            (int)p->finishing_count, p->finishing_count == 1 ? " is" : "s are");
+            count, count == 1 ? " is" : "s are");
 }
 
 /* "9/20  1.23 s/step  0:14 left  image 1/2" */

@@ -98,6 +98,19 @@ class Ends(Case):
         self.assertRegex(out, r"\Ax\.png +seed 7\n")
         self.assertNotIn(" s, VAE", out)
 
+    def test_an_interrupt_while_the_last_picture_is_decoded(self):
+        """It is sampled: it is written, which is said, and the command has done what it was asked for."""
+        process = self.start(*GENERATE[:5], "-W", "512", "-H", "512", "--steps", "1", "--cfg", "1", "--seed", "7",
+                             "--threads", "1", "-o", "x.png")
+        end = time.monotonic() + LIMIT_S
+        while "decode" not in self.log.read_text() and time.monotonic() < end:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        out = process.stdout.read().decode()
+        self.assertEqual(process.wait(LIMIT_S), 0, self.log.read_text())
+        self.assertRegex(out, r"\Ax\.png +seed 7\n")
+        self.assertIn("stopping; 1 finished picture is decoded and written first", self.log.read_text())
+
     def test_the_seed_and_the_time_left_are_told(self):
         process = self.start(*GENERATE[:9], "--steps", "5", "--threads", "1", *BATCH, "--json")
         answer = json.loads(process.stdout.read())
