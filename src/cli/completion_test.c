@@ -108,6 +108,18 @@ static void files_are_found(void)
               "generate --output=models/a.txt ");
 }
 
+static void models_have_names(void)
+{
+    check_int(setenv("DARKROOM_MODELS", scratch_path("models"), 1), ==, 0);
+    check_int(setenv("XDG_CONFIG_HOME", scratch_path("none"), 1), ==, 0);
+    scratch_write("models/paintings-xl.safetensors", "", 0);
+    check_str(completed("model pain"), "model paintings-xl ");
+    check_str(completed("generate -m pain"), "generate -m paintings-xl ");
+    check_str(completed("generate --model=pain"), "generate --model=paintings-xl ");
+    check_str(offered("inspect pain"), "");
+    check_int(unlink("models/paintings-xl.safetensors"), ==, 0);
+}
+
 static void labels_are_last_parts(void)
 {
     struct completion completion;
@@ -139,6 +151,7 @@ int main(void)
     check_run(options_are_the_commands_own);
     check_run(values_are_the_options_own);
     check_run(files_are_found);
+    check_run(models_have_names);
     check_run(labels_are_last_parts);
     check_run(a_comment_has_none);
     check_run(many_words_are_no_matter);
