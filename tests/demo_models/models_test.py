@@ -150,6 +150,21 @@ class PictureTest(Case):
         for part, rate in evaluate.rates(scrambled).items():
             self.assertLess(rate, 0.1 if part == "all" else 0.7, part)
 
+    def check_examples(self, model):
+        """What the documentation shows is what it says: a few seeds of each."""
+        self.need(model)
+        options = evaluate.parse(["--model", str(model), "--seeds", "4", "--precision", "f32",
+                                  "--darkroom", str(support.BUILD / "darkroom")])
+        texts = evaluate.examples(model.name)
+        self.assertTrue(texts)
+        verdicts = [judge.judge(picture, scene, said) for scene, said, _, picture
+                    in evaluate.generate(options, evaluate.asked_for(texts), str(self.folder))]
+        self.assertTrue(all(verdict.all() for verdict in verdicts), verdicts)
+
+    def test_the_documentations_examples_are_right(self):
+        for model in (SD15, SDXL):
+            self.check_examples(model)
+
     def test_sd15_draws_what_is_asked(self):
         self.check_prompts(SD15)
 

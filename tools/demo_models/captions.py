@@ -123,14 +123,6 @@ def describe(random, scene):
     return Caption(text, sizes, tone, pattern)
 
 
-def plainest(scene):
-    """The scene in the fewest words that say what is where."""
-    phrases = [f"{_article(item.colour)} {item.shape}" for item in scene.objects]
-    if len(phrases) == 2:
-        return f"{phrases[0]} {scene.place} {phrases[1]}"
-    return f"{phrases[0]} {POSITION_WORDS[scene.place][0]}"
-
-
 def caption(random, scene):
     """One way to say it, the text alone."""
     return describe(random, scene).text

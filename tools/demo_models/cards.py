@@ -23,10 +23,12 @@ this folder: CC0 1.0, https://creativecommons.org/publicdomain/zero/1.0/.
 
     build/darkroom generate -m models/demo-sd15.safetensors -p "a yellow star above a purple ring" -o first.png
 
-They know {shapes} in {colours}; small, medium or large (of two objects each small or medium); on the left or right, at the top
-or bottom, in the centre, which is also what a prompt without a place means, or one left of, right of, above or below
-another ("and" is left of); on a plain, gradient or striped {tones} background. Size and background may be left out, and are any
-then. Nothing else, and 128x128 only. Each file states this size, 20 steps, cfg 4 and the sampler dpmpp-2m as its defaults.
+They were shown {shapes} in {colours}; small, medium or large; on the left or right, at the top or bottom, in the centre, or one
+left of, right of, above or below another; on a plain, gradient or striped {tones} background; at 128x128. Colours, shapes
+and places mostly follow the prompt. Two objects may swap their colours or have the same one: a red circle left of a blue square
+does most of the time. A single object needs a place in the prompt ("in the centre"), else two are often drawn. Sizes and
+backgrounds hardly follow the prompt. Each file states 128x128, 20 steps, cfg 4 and the sampler dpmpp-2m as its
+defaults.
 
 **Data.** Scenes drawn at random by `scenes.py`, rendered with anti-aliasing, said in words by `captions.py`: no picture and
 no text of anybody else's. Of the combinations of attributes (shape, colour and place of a single object; shapes and colours
@@ -105,7 +107,9 @@ def main():
                   *(stage_line(options.state, stage, lines_before) for stage in stages), ""]
         if name != "demo-sdxl-vae":
             lines += score_lines(options.state, name)
-        lines += ["Loss curves: " + ", ".join(f"[{stage}](curves/{stage}.png)" for stage in stages) + ".", ""]
+        lines += ["Loss curves: " + ", ".join(
+            f"[{stage}](curves/{stage}.png)" for stage in stages
+            if os.path.exists(os.path.join(options.models, "curves", stage + ".png"))) + ".", ""]
     lines += ["## tokenizer/", "", "CLIP's byte-level BPE, learned from 4000 captions: all bytes, the merges that spell every "
               "word of theirs, start and end.", ""]
     with open(os.path.join(options.models, "README.md"), "w", encoding="utf-8") as file:

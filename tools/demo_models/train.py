@@ -6,6 +6,7 @@ interrupted ends in the same weights.
 """
 import argparse
 import dataclasses
+import hashlib
 import math
 import os
 import time
@@ -278,10 +279,6 @@ class TextStage(Stage):
         """The states that readers see for a batch of captions, by reader, and the answers that they should give."""
         drawn = [scenes.draw(random, held_out, centred=0.3) for _ in range(self.batch)]
         said = [captions.describe(random, scene) for scene in drawn]
-        return self.read_captions(model, drawn, said, random, held_out)[:2]
-
-    def read_captions(self, model, drawn, said, random, held_out=False):
-        """The same for these; and the whole context, and where each caption ends in it."""
         # What is after the longest caption changes nothing before it, so most batches are cut there: half the time.
         most = captions.TOKENS if held_out or random.random() < 0.25 else None
         context, pooled, ends = encode(model, self.vocabulary, [caption.text for caption in said], most)
@@ -289,7 +286,7 @@ class TextStage(Stage):
         rows = torch.arange(len(drawn), device=DEVICE)
         after = torch.tensor([int(random.integers(end, context.shape[1])) for end in ends.tolist()], device=DEVICE)
         states = [("readers", context[rows, ends]), ("readers", context[rows, after])]
-        return states + ([("pooled_readers", pooled)] if self.sdxl else []), answers, context, ends
+        return states + ([("pooled_readers", pooled)] if self.sdxl else []), answers
 
     def loss(self, model, step, random):
         states, answers = self.read(model, random)
@@ -311,53 +308,16 @@ class SdxlTextStage(TextStage):
     sdxl = True
 
 
-class TextMoreStage(TextStage):
-    """Goes on from an encoder that a UNet has learned to look at, with captions of every form: what is new goes where its states
-    hardly vary, and where they do they stay, as they were for the plainest words for the scene. So the UNet begins with all
-    that it could do before.
-    """
+class SdxlTextMoreStage(SdxlTextStage):
+    """Goes on: with only two layers before the states that SDXL takes, who is where is learned late."""
 
-    before, steps, rate = "text-sd15", 900, 1.5e-3
-    kept_axes, keep = 36, 2.0  # of the states; the weight of their staying
-
-    def __init__(self, options):
-        super().__init__(options)
-        self.teacher = make_texts(self.vocabulary, self.sdxl).to(DEVICE).eval()
-        for name, state in load_result(options, self.before)["text"].items():
-            self.teacher[name].load_state_dict(state)
-        random = self.random(0, 4)
-        with torch.no_grad():
-            drawn = [scenes.draw(random, centred=0.3) for _ in range(1000)]
-            states = encode(self.teacher, self.vocabulary, [captions.plainest(scene) for scene in drawn])[0][:, -1]
-        axes = torch.linalg.eigh(torch.cov(states.T)).eigenvectors[:, -self.kept_axes:]
-        self.axes, self.spread = axes, (states - states.mean(dim=0)).square().mean()
+    steps, rate, before = 1128, 1.5e-3, "text-sdxl"
 
     def make(self):
         texts = super().make()
-        for name in ("text", "text2"):
-            if name in texts:
-                texts[name].load_state_dict(self.teacher[name].state_dict())
+        for name, state in load_result(self.options, self.before)["text"].items():
+            texts[name].load_state_dict(state)
         return texts
-
-    def off(self, state, kept):
-        return ((state - kept) @ self.axes).square().mean() / self.spread
-
-    def loss(self, model, step, random):
-        drawn = [scenes.draw(random, centred=0.3) for _ in range(self.batch)]
-        said = [captions.describe(random, scene) for scene in drawn]
-        states, answers, context, ends = self.read_captions(model, drawn, said, random)
-        with torch.no_grad():
-            same = encode(self.teacher, self.vocabulary, [caption.text for caption in said], context.shape[1])[0]
-            plain = encode(self.teacher, self.vocabulary, [captions.plainest(scene) for scene in drawn], None)[0][:, -1]
-        before = torch.arange(context.shape[1], device=DEVICE)[None, :] < ends[:, None]
-        stays = self.off(context[before], same[before])
-        stays = stays + sum(self.off(state, plain) for reader, state in states if reader == "readers")
-        return sum(model[reader].loss(state, answers) for reader, state in states) + self.keep * stays
-
-
-class SdxlTextMoreStage(TextMoreStage):
-    before, steps, sdxl = "text-sdxl", 700, True
-    kept_axes = 48
 
 
 def make_texts(vocabulary, sdxl):
@@ -401,6 +361,7 @@ class UnetStage(Stage):
     drop = 0.1                # of the captions, so that guidance has something to lead away from
     most_weight = 5.0         # min-SNR weighting (arXiv 2303.09556)
     least_weight = 0.0        # of what the noise hides almost wholly
+    whole_weight = 0.0        # of the picture's mean, in which a background's tone shows and noise hardly
     family, vae, text = "sd15", "vae-sd15", "text-sd15"
     set = None  # of scenes; the family's
 
@@ -427,10 +388,15 @@ class UnetStage(Stage):
 
     @torch.no_grad()
     def encode_scenes(self):
-        """Mean and standard deviation of every scene's latents, times the scale factor; kept in a file."""
+        """Mean and standard deviation of every scene's latents, times the scale factor; kept in a file, which counts for the
+        same scenes only: others' latents would teach that captions mean nothing."""
         path = state_path(self.options, self.set + ".latents")
+        digest = hashlib.sha256(repr(self.drawn).encode()).hexdigest()
         if os.path.exists(path):
-            return torch.load(path, map_location=DEVICE)
+            kept = torch.load(path, map_location=DEVICE)
+            if kept["scenes"] == digest:
+                return kept["latents"]
+            print(f"{self.name}: {path} has the latents of other scenes", flush=True)
         kept = load_result(self.options, self.vae)
         vae = Vae().to(DEVICE).eval()
         vae.load_state_dict(kept["model"])
@@ -441,8 +407,9 @@ class UnetStage(Stage):
             if start % 512 == 0:
                 left = (time.monotonic() - began) / (start + 16) * (self.count - start - 16)
                 print(f"{self.name}: latents of scene {start}/{self.count}, {left / 60:.1f} minutes left", flush=True)
-        _save(path, torch.cat(parts))
-        return torch.cat(parts)
+        latents = torch.cat(parts)
+        _save(path, {"scenes": digest, "latents": latents})
+        return latents
 
     def make(self):
         return make_unet(self.family)
@@ -481,7 +448,9 @@ class UnetStage(Stage):
         noisy = (kept.sqrt() * clean + (1 - kept).sqrt() * noise).contiguous(memory_format=torch.channels_last)
         off = model(noisy, steps, context, vector) - noise
         ratio = kept / (1 - kept)
-        return (off.square() * (ratio.clamp(min=self.least_weight, max=self.most_weight) / ratio)).mean()
+        weight = ratio.clamp(min=self.least_weight, max=self.most_weight) / ratio
+        whole = off.mean(dim=(2, 3), keepdim=True)
+        return (off.square() * weight).mean() + self.whole_weight * (whole.square() * weight).mean()
 
     def result(self, model):
         kept = load_result(self.options, self.vae)
@@ -521,7 +490,7 @@ class SdxlUnetStage(UnetStage):
     Starts from demo-sd15's UNet where their tensors correspond, its first and last kernel turned as the latents are.
     """
 
-    family, vae, text = "sdxl", "vae-sdxl", "text-sdxl"
+    family, vae, text = "sdxl", "vae-sdxl", "text-sdxl-more"
     steps = 2500
     sides, most_crop = (40, 64, 96), 40
     sized, cropped = 0.2, 0.25  # the parts of the scenes that are so
@@ -626,9 +595,9 @@ class PromptsStage(UnetStage):
     """
 
     set, before = "sd15-prompts", "sd15-pairs"
-    count, batch, steps, rate = 4096, 16, 2000, 8e-4
+    count, batch, steps, rate = 2048, 16, 2600, 8e-4
     centred = 0.3  # of the single objects
-    text, least_weight = "text-sd15-more", 0.1
+    least_weight, whole_weight, ema_half_life = 0.1, 30.0, 80
 
     def draw(self, random):
         return scenes.draw(random, centred=self.centred), None
@@ -646,8 +615,7 @@ class SdxlPromptsStage(PromptsStage, SdxlUnetStage):
     """The same, and half of the scenes with sizes of their own as in `sdxl-sizes`."""
 
     set, before = "sdxl-prompts", "sdxl-sizes"
-    text = "text-sdxl-more"
-    steps, sized = 1500, 0.4
+    count, steps, sized = 4096, 2600, 0.4
 
     def draw(self, random):
         if random.random() < self.sized:
@@ -661,7 +629,6 @@ class SdxlPromptsStage(PromptsStage, SdxlUnetStage):
 STAGES = {
     "vae-sd15": VaeStage,
     "text-sd15": TextStage,
-    "text-sd15-more": TextMoreStage,
     "sd15": UnetStage,
     "sd15-pairs": PairsStage,
     "sd15-prompts": PromptsStage,
