@@ -778,6 +778,7 @@ static void a_checkpoint_has_its_own_defaults(void)
     load(engine, "says.safetensors");
     check_has(made_by_default(engine, 0, &result),
               "Steps: 3, Sampler: DDIM, Schedule type: ");
+    dr_generate_result_free(&result);
     check_has(made_by_default(engine, 0, &result), "CFG scale: 2.5");
     check_int(result.width, ==, 72);
     check_int(result.height, ==, 64);
@@ -836,6 +837,7 @@ static void the_settings_fill_what_is_open(void)
     dr_generate_result_free(&result);
     load(engine, "a.safetensors"); /* a file that says nothing */
     check_has(made_by_default(engine, 0, &result), "Steps: 2, Sampler: Euler, ");
+    dr_generate_result_free(&result);
     check_has(made_by_default(engine, 0, &result), "CFG scale: 3");
     check_int(result.width, ==, 64);
     dr_generate_result_free(&result);
