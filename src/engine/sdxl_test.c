@@ -271,13 +271,13 @@ static void refuses_sizes_that_mean_nothing(void)
     load(engine, "x.safetensors");
     struct dr_generate_options options = small_options("refused.png");
     options.original_width = 64;
-    check_refused(engine, &options, "original size is 64x0");
+    check_refused(engine, &options, "original size 64x0 is out of range");
     options = small_options("refused.png");
     options.target_width = options.target_height = 70000;
-    check_refused(engine, &options, "target size is 70000x70000");
+    check_refused(engine, &options, "target size 70000x70000 is out of range");
     options = small_options("refused.png");
     options.crop_top = -1;
-    check_refused(engine, &options, "crop is 0,-1");
+    check_refused(engine, &options, "crop 0,-1 is out of range");
     load(engine, "a.safetensors");
     options = small_options("refused.png");
     options.crop_left = 8;

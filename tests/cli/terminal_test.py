@@ -133,7 +133,7 @@ class Editing(TerminalCase):
         terminal.type(UP)
         terminal.wait_for(lambda screen: "word" in screen.line() or "'" in screen.line())
         terminal.type(CTRL_U)
-        terminal.look(0.2)
+        terminal.prompt()  # drawn anew, however long that takes
         terminal.run("budget 500M")
         self.assertIn("500 MiB", terminal.screen.text())
 
