@@ -224,13 +224,17 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t given_bytes,
                 engine->machine.reason);
     }
     const size_t beside = engine_beside_bytes(engine);
-    if (budget <= beside)
+    if (budget <= beside) {
+        char all[16], start[16], growth[16];
         return error_set(
             err, DR_OVER_BUDGET,
             "a budget of %zu bytes leaves nothing for pictures: the process itself "
-            "takes %zu bytes (up to %zu at the start, up to %zu for primitives and "
-            "heap); darkroom memory shows what a picture needs in addition",
-            budget, beside, beside - ENGINE_RESIDUAL_BYTES, ENGINE_RESIDUAL_BYTES);
+            "takes up to %s (%s at the start, and %s for primitives and heap); darkroom "
+            "memory shows what a picture needs in addition",
+            budget, size_format(beside, all),
+            size_format(beside - ENGINE_RESIDUAL_BYTES, start),
+            size_format(ENGINE_RESIDUAL_BYTES, growth));
+    }
     const size_t limit = budget - beside;
     engine_lock(engine);
     if (engine->resources.ledger.private_bytes > limit && engine->model.pipeline)

@@ -81,6 +81,7 @@ class Models(Case):
         done = self.run_program("models")
         self.assertRegex(done.stdout, r"(?m)^ +alpha-one +sd15 ")
         self.assertEqual(self.succeed_to("models", "--models", "/nowhere")["models"], [])
+        self.assertIn("no model was found: put checkpoints", self.run_program("models", "--models", "/nowhere").stderr)
 
     def test_settings_fill_what_is_open(self):
         self.fail_to("generate", "-p", "x", code="bad_input", parts=["-m FILE", "--default-model"])
