@@ -229,9 +229,9 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t given_bytes,
         return error_set(
             err, DR_OVER_BUDGET,
             "a budget of %zu bytes leaves nothing for pictures: the process itself "
-            "takes up to %s (%s at the start, and %s for primitives and heap); darkroom "
-            "memory shows what a picture needs in addition",
-            budget, size_format(beside, all),
+            "takes %zu bytes, or %s (%s at the start, and up to %s for primitives and heap); "
+            "darkroom memory shows what a picture needs in addition",
+            budget, beside, size_format(beside, all),
             size_format(beside - ENGINE_RESIDUAL_BYTES, start),
             size_format(ENGINE_RESIDUAL_BYTES, growth));
     }
