@@ -120,7 +120,7 @@ class Memory(Case):
         residual = self.memory(self.shell())["kernel"]["private_bytes"]
         # What the engine keeps back beside the baseline is told by its refusal of a tiny budget.
         refusal = self.run_program("shell", "--budget", "4K").stderr
-        kept = int(re.search(r"up to (\d+) for primitives", refusal).group(1))
+        kept = int(re.search(r"up to (\d+)\.0 MiB for primitives", refusal).group(1)) << 20
         budget = forecast["phased_peak_bytes"] + kept + residual + (2 << 20)
         answer, _ = self.ask(*GENERATE, "-o", "phased.png", "--budget", str(budget))
         self.assertLess(answer["peak_private_bytes"], whole["peak_private_bytes"])
