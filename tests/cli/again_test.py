@@ -18,17 +18,6 @@ class Again(Case):
         harness.ENVIRONMENT.update(DARKROOM_MODELS=str(self.models))
         self.addCleanup(harness.ENVIRONMENT.pop, "DARKROOM_MODELS")
 
-    def succeed_to(self, *arguments):
-        answer, code = self.ask(*arguments)
-        self.assertEqual(code, 0, answer)
-        return answer
-
-    def fail_to(self, *arguments, code, parts=()):
-        answer, exit_code = self.ask(*arguments)
-        self.assertNotEqual(exit_code, 0)
-        self.assertEqual(answer["error"]["code"], code)
-        self.check_sentence(answer["error"]["message"], parts)
-
     def same(self, name, *made):
         """Made, made again, and equal byte by byte."""
         self.succeed_to(*MAKE, "-o", name, *made)

@@ -221,6 +221,18 @@ class Case(unittest.TestCase):
         self.assertEqual(answer["ok"], done.returncode == 0, done)
         return answer, done.returncode
 
+    def succeed_to(self, *arguments):
+        """The answer of a one-shot command."""
+        answer, code = self.ask(*arguments)
+        self.assertEqual(code, 0, answer)
+        return answer
+
+    def fail_to(self, *arguments, code, parts=()):
+        answer, exit_code = self.ask(*arguments)
+        self.assertNotEqual(exit_code, 0)
+        self.assertEqual(answer["error"]["code"], code)
+        self.check_sentence(answer["error"]["message"], parts)
+
     def shell(self, *arguments, **more):
         shell = Shell(self.folder, *arguments, **more)
         self.addCleanup(shell.kill)

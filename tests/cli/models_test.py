@@ -20,17 +20,6 @@ class Models(Case):
         shutil.copy(HOME / "tiny.safetensors", self.models / "alpha-one.safetensors")
         shutil.copy(HOME / "tiny.safetensors", self.models / "deep/alpha-two.safetensors")
 
-    def succeed_to(self, *arguments):
-        answer, code = self.ask(*arguments)
-        self.assertEqual(code, 0, answer)
-        return answer
-
-    def fail_to(self, *arguments, code, parts=()):
-        answer, exit_code = self.ask(*arguments)
-        self.assertNotEqual(exit_code, 0)
-        self.assertEqual(answer["error"]["code"], code)
-        self.check_sentence(answer["error"]["message"], parts)
-
     def path_of(self, name, *more):
         return self.succeed_to("inspect", name, *more)["path"]
 

@@ -23,15 +23,7 @@ class Settings(Case):
         shutil.copy(HOME / "vae.safetensors", self.vaes / "sharp.safetensors")
 
     def set(self, *arguments):
-        answer, code = self.ask("settings", *arguments)
-        self.assertEqual(code, 0, answer)
-        return answer
-
-    def fail_to(self, *arguments, code, parts=()):
-        answer, exit_code = self.ask(*arguments)
-        self.assertNotEqual(exit_code, 0)
-        self.assertEqual(answer["error"]["code"], code)
-        self.check_sentence(answer["error"]["message"], parts)
+        return self.succeed_to("settings", *arguments)
 
     def generate(self, name, *more):
         answer, code = self.ask(*GENERATE, "-o", name, *more)
