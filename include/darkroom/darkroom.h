@@ -603,6 +603,9 @@ struct dr_generate_options {
 DR_API struct dr_generate_options dr_generate_options_default(void);
 /* A random 32-bit seed, as in other programs; a new one for each call. */
 DR_API uint64_t dr_random_seed(void);
+/* 1 if a job writes its latents to an output of this name (.safetensors or .sft, in any case), 0 if it
+ * writes pictures. Any thread. */
+DR_API int32_t dr_output_is_latent(const char *path);
 
 /* The time of a job's networks by layer. It includes only the networks: not reading weights,
  * planning, the latent probe or writing the picture. */

@@ -23,7 +23,6 @@ struct work {
     struct prompt_list prompts;
     uint64_t *seeds; /* of each job's first picture */
     struct output_names names;
-    bool is_latent; /* the output */
     struct stdout_picture standard_output;
     struct dr_generate_options job;
     struct dr_generate_result *result;
@@ -129,7 +128,6 @@ static enum dr_code name_files(struct work *work, struct dr_error *err)
     code = output_names_make(&work->names, &naming, err);
     if (code == DR_OK)
         code = output_names_make_folders(&work->names, options->output, err);
-    work->is_latent = work->names.is_latent;
     return code;
 }
 
@@ -140,8 +138,8 @@ static void set_job(struct work *work, int32_t idx)
     struct dr_generate_options *const job = &work->job;
     job->prompt = work->prompts.prompts[idx];
     job->seed = work->seeds[idx];
-    job->output = work->is_latent ? names[0] : NULL;
-    job->outputs = work->is_latent ? NULL : names;
+    job->output = work->names.is_latent ? names[0] : NULL;
+    job->outputs = work->names.is_latent ? NULL : names;
 }
 
 static enum dr_code check_files(struct work *work, struct dr_error *err)

@@ -174,11 +174,10 @@ static char *numbered(const char *name, int32_t number)
 
 /* ---- all names --------------------------------------------------------------------------- */
 
-static bool is_latent(const char *name)
+/* NULL: no output is named. */
+static bool is_latent(const char *output)
 {
-    const char *const dot = name ? strrchr(name, '.') : NULL;
-    return dot &&
-           (strcasecmp(dot, ".safetensors") == 0 || strcasecmp(dot, ".sft") == 0);
+    return output && dr_output_is_latent(output);
 }
 
 /* The number after the largest one that a file of the folder begins with. */

@@ -344,6 +344,11 @@ enum dr_code dr_job_run(struct dr_job *job, struct dr_generate_result *result,
     return code;
 }
 
+int32_t dr_output_is_latent(const char *path)
+{
+    return output_is_latent(path);
+}
+
 enum dr_code dr_engine_generate(struct dr_engine *engine,
                                 const struct dr_generate_options *options,
                                 struct dr_generate_result *result, struct dr_error *err)

@@ -1,7 +1,5 @@
 #include "front/job_json.h"
 
-#include <string.h>
-#include <strings.h>
 
 #include "front/member.h"
 #include "front/receipt_json.h"
@@ -32,10 +30,7 @@ static json_t *images_of(const struct dr_image_info *images, int32_t count,
 static const char *latents_of(const struct dr_generate_result *result)
 {
     const char *const path = result->image_count > 0 ? result->images[0].path : "";
-    const char *const dot = strrchr(path, '.');
-    return dot && (strcasecmp(dot, ".safetensors") == 0 || strcasecmp(dot, ".sft") == 0)
-               ? path
-               : NULL;
+    return dr_output_is_latent(path) ? path : NULL;
 }
 
 static json_t *generate_timings(const struct dr_generate_result *result)
