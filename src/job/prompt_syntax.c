@@ -38,13 +38,41 @@ static size_t bracket_bytes(const char *text, char open, char close)
     return 0;
 }
 
-static size_t network_bytes(const char *text)
+/* Is the character escaped, by an odd number of backslashes before it? */
+static bool is_escaped(const char *prompt, const char *at)
+{
+    const char *begin = at;
+    while (begin > prompt && begin[-1] == '\\')
+        --begin;
+    return (at - begin) % 2 == 1;
+}
+
+/* The first opening bracket that has a partner, or NULL. From the end, so that however many brackets have none, the
+ * prompt is read once. */
+static const char *first_bracket(const char *prompt, char open, char close)
+{
+    const char *first = NULL;
+    size_t waiting = 0; /* closing brackets without a partner so far */
+    for (const char *at = prompt + strlen(prompt); at > prompt;) {
+        --at;
+        if ((*at != open && *at != close) || is_escaped(prompt, at)) continue;
+        if (*at == close) {
+            ++waiting;
+        } else if (waiting > 0) {
+            --waiting;
+            first = at;
+        }
+    }
+    return first;
+}
+
+/* `last` is the last '>' of the prompt, or NULL. */
+static size_t network_bytes(const char *text, const char *last)
 {
     static const char *const names[] = {"<lora:", "<lyco:", "<hypernet:"};
-    const char *const end = strchr(text, '>');
-    for (size_t i = 0; end && i < sizeof names / sizeof *names; ++i)
+    for (size_t i = 0; last && last > text && i < sizeof names / sizeof *names; ++i)
         if (strncmp(text, names[i], strlen(names[i])) == 0)
-            return (size_t)(end - text) + 1;
+            return (size_t)(strchr(text, '>') - text) + 1;
     return 0;
 }
 
@@ -56,23 +84,29 @@ static size_t word_bytes(const char *prompt, const char *at, const char *word)
                                                                                : 0;
 }
 
-static size_t kind_bytes(const char *prompt, const char *at, enum kind *kind)
+/* What was found of the prompt before it is walked through. */
+struct scan {
+    const char *prompt, *round, *square; /* the first brackets that have a partner */
+    const char *last_end;                /* the last '>' */
+    bool seen[KIND_COUNT];
+};
+
+static size_t kind_bytes(const struct scan *scan, const char *at, enum kind *kind)
 {
-    size_t bytes = 0;
     switch (*at) {
-    case '(': *kind = KIND_ROUND; return bracket_bytes(at, '(', ')');
-    case '[': *kind = KIND_SQUARE; return bracket_bytes(at, '[', ']');
-    case '<': *kind = KIND_NETWORK; return network_bytes(at);
-    case 'B':
-        *kind = KIND_BREAK;
-        bytes = word_bytes(prompt, at, "BREAK");
-        break;
-    case 'A':
-        *kind = KIND_AND;
-        bytes = word_bytes(prompt, at, "AND");
-        break;
+    case '(':
+        *kind = KIND_ROUND;
+        return at == scan->round ? bracket_bytes(at, '(', ')') : 0;
+    case '[':
+        *kind = KIND_SQUARE;
+        return at == scan->square ? bracket_bytes(at, '[', ']') : 0;
+    case '<':
+        *kind = KIND_NETWORK;
+        return scan->seen[KIND_NETWORK] ? 0 : network_bytes(at, scan->last_end);
+    case 'B': *kind = KIND_BREAK; return word_bytes(scan->prompt, at, "BREAK");
+    case 'A': *kind = KIND_AND; return word_bytes(scan->prompt, at, "AND");
     }
-    return bytes;
+    return 0;
 }
 
 static void add_example(const char *at, size_t bytes, char *text, size_t text_bytes)
@@ -91,7 +125,10 @@ static void add_example(const char *at, size_t bytes, char *text, size_t text_by
 
 int prompt_syntax_find(const char *prompt, char *text, size_t text_bytes)
 {
-    bool seen[KIND_COUNT] = {false};
+    struct scan scan = {.prompt = prompt,
+                        .round = first_bracket(prompt, '(', ')'),
+                        .square = first_bracket(prompt, '[', ']'),
+                        .last_end = strrchr(prompt, '>')};
     int count = 0;
     if (text_bytes > 0) text[0] = '\0';
     for (const char *at = prompt; *at; ++at) {
@@ -100,9 +137,9 @@ int prompt_syntax_find(const char *prompt, char *text, size_t text_bytes)
             ++at;
             continue;
         }
-        const size_t bytes = kind_bytes(prompt, at, &kind);
-        if (bytes == 0 || seen[kind]) continue;
-        seen[kind] = true;
+        const size_t bytes = kind_bytes(&scan, at, &kind);
+        if (bytes == 0 || scan.seen[kind]) continue;
+        scan.seen[kind] = true;
         ++count;
         add_example(at, bytes, text, text_bytes);
     }
