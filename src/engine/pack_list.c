@@ -109,14 +109,6 @@ static enum dr_code verify_all(const struct pack_store *store,
     return worst;
 }
 
-static void plan_prune(struct pack_listing *items, size_t count, uint64_t keep_bytes)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < count; ++i)
-        if (!items[i].is_being_made) total += items[i].bytes;
-    (void)pack_room_choose(items, count, total > keep_bytes ? total - keep_bytes : 0);
-}
-
 /* The folder, with the limit that the user's settings have. */
 static enum dr_code open_store(struct pack_store *store, const char *folder,
                                struct dr_error *err)
@@ -149,7 +141,7 @@ enum dr_code dr_packs_list(const char *folder, const struct dr_packs_options *op
         code = error_set(err, DR_NOMEM, "no memory for the list of packs");
     if (code == DR_OK && how->flags & DR_PACKS_VERIFY)
         code = verify_all(&store, items, count, how, err);
-    if (how->flags & DR_PACKS_PLAN) plan_prune(items, count, how->keep_bytes);
+    if (how->flags & DR_PACKS_PLAN) pack_room_plan_prune(items, count, how->keep_bytes);
     if (code == DR_CANCELLED) dr_pack_list_free(list);
     if (!list->packs) count = 0;
     for (size_t i = 0; i < count; ++i) {

@@ -300,18 +300,23 @@ bool pack_room_would_take(const struct pack_store *store, uint64_t held_bytes,
 
 /* ---- by hand ---- */
 
+void pack_room_plan_prune(struct pack_listing *list, size_t count, uint64_t keep_bytes)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; ++i)
+        if (!list[i].is_being_made) total += list[i].bytes;
+    (void)pack_room_choose(list, count, excess(total, keep_bytes));
+}
+
 enum dr_code pack_room_prune(const struct pack_store *store, uint64_t keep_bytes,
                              struct pack_prune *result, struct dr_error *err)
 {
     struct pack_listing *list = NULL;
     size_t count = 0;
-    uint64_t total = 0;
     *result = (struct pack_prune){0};
     const int lock = pack_store_is_on(store) ? lock_folder(store) : -1;
     const enum dr_code code = pack_store_list(store, &list, &count, err);
-    for (size_t i = 0; i < count; ++i)
-        if (!list[i].is_being_made) total += list[i].bytes;
-    (void)pack_room_choose(list, count, excess(total, keep_bytes));
+    pack_room_plan_prune(list, count, keep_bytes);
     for (size_t i = count; i-- > 0;) {
         const struct pack_listing *const item = &list[i];
         if (item->is_being_made) continue;

@@ -50,6 +50,9 @@ enum dr_code pack_room_take(const struct pack_store *store,
 bool pack_room_would_take(const struct pack_store *store, uint64_t held_bytes,
                           uint64_t new_bytes);
 
+/* Mark with `goes` what pack_room_prune would remove of the list. */
+void pack_room_plan_prune(struct pack_listing *list, size_t count, uint64_t keep_bytes);
+
 /* Removes leftovers and damaged packs, then the packs used least recently until at most keep_bytes
  * remain, or only packs that are in use; also orphans (with keep_bytes 0 all origins). */
 struct pack_prune {
