@@ -1,6 +1,5 @@
 #include "front/job_json.h"
 
-
 #include "front/member.h"
 #include "front/receipt_json.h"
 #include "front/vae_json.h"
