@@ -4,9 +4,9 @@
 #
 #   layers.sh SOURCE_ROOT
 #
-# The layers: base < mem < image, weights < compute < model < sampling < pipeline < switch < job < engine < front < cli.
-# image and weights stand side by side and do not know each other. front sees include/darkroom/ and itself, cli also
-# front: what the program can do, an embedder can.
+# The layers: base < mem < image, weights < compute < model < sampling < pipeline < switch < job < engine < front < service < cli.
+# image and weights stand side by side and do not know each other. front sees include/darkroom/ and itself, service
+# and cli also front: what the program can do, an embedder can.
 # Tests (x_test.c, and x_fixture.h for several of them) may also use what tests/ offers, and any library.
 set -euo pipefail
 
@@ -31,18 +31,22 @@ declare -A below=(
     [job]="base mem image weights compute model sampling pipeline switch job"
     [engine]="base mem image weights compute model sampling pipeline switch job engine"
     [front]="front"
-    [cli]="front cli"
+    [service]="front service"
+    [cli]="front service cli"
 )
 # a library's header: the layers that may include it, and single files.
 declare -A owners=(
     [dnnl.h]="compute"
     [omp.h]="compute"
-    [png.h]="image"
-    [jpeglib.h]="image"
-    [jansson.h]="weights model switch engine front src/cli/listing.h"
+    [png.h]="image service"
+    [jpeglib.h]="image service"
+    [jansson.h]="weights model switch engine front service src/cli/listing.h"
     [utf8proc.h]="model"
-    [openssl/evp.h]="base"
-    [openssl/sha.h]="base"
+    [openssl/evp.h]="base service"
+    [openssl/sha.h]="base service"
+    [openssl/rand.h]="service"
+    [microhttpd.h]="src/service/http_server.c"
+    [sqlite3.h]="service"
     [sys/mman.h]="mem"
     [histedit.h]="src/cli/line_editor.c"
 )

@@ -46,7 +46,7 @@ allocating='malloc|calloc|realloc|reallocarray|free|aligned_alloc|posix_memalign
 mapping='mmap|mmap64|munmap|mremap|mprotect|brk|sbrk|shmat|shm_open|memfd_create'
 
 forbid "$allocating" "an operator or a network allocates (base/pool.h for records, mem/region.h for data)" compute model
-forbid "$mapping" "maps memory, which only mem may" base image weights compute model sampling pipeline switch job engine front cli
+forbid "$mapping" "maps memory, which only mem may" base image weights compute model sampling pipeline switch job engine front service cli
 
 found=$(undefined_symbols libdarkroom_cli.a | grep -E ' json_' | grep -vE 'src_cli_(listing|summary)\.c\.o ' || true)
 if [[ -n $found ]]; then

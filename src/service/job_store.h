@@ -1,0 +1,98 @@
+/* job_store — jobs as rows of the database: accepted before they are answered, and ended exactly once.
+ *
+ *     queued -> running -> done | failed | cancelled
+ *        ^         |
+ *        +---------+  the service stopped or died, and the job survives that
+ *
+ * A job's row and its pictures' rows change in one transaction, so no job has two entries for one picture.
+ */
+#ifndef SERVICE_JOB_STORE_H
+#define SERVICE_JOB_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/picture_request.h"
+#include "service/store.h"
+
+enum job_phase {
+    JOB_QUEUED,
+    JOB_RUNNING,
+    JOB_DONE,
+    JOB_FAILED,
+    JOB_CANCELLED
+};
+/* "queued", "running", "done", "failed", "cancelled" */
+const char *job_phase_name(enum job_phase phase);
+
+enum {
+    JOB_STORE_KEY_BYTES = 128
+};
+
+/* A job as it is stored. */
+struct job_record {
+    char id[STORE_ID_BYTES];
+    int64_t number; /* of arrival: ascending */
+    char user[64];  /* "" where nobody has to log in */
+    enum job_phase phase;
+    bool
+        survives; /* it runs again after a restart: from /jobs, keep_on_disconnect, or with an Idempotency-Key */
+    char key[JOB_STORE_KEY_BYTES];        /* Idempotency-Key; "": none */
+    unsigned char body_digest[32];        /* of the request's body, for retries */
+    double created_s, started_s, ended_s; /* Unix time; 0: not yet */
+    struct picture_request request;
+    enum dr_code code; /* of a job that failed */
+    char *error;       /* its message; NULL: none */
+    char *
+        answer; /* JSON of what the job made (front/job_json.h), without its pictures' bytes; NULL: none yet */
+};
+void job_record_finish(struct job_record *record);
+
+/* Adds a job; it is on disk when this returns (its number is set). Errors also: DR_BUSY where `most_queued` jobs wait. */
+enum dr_code job_store_add(struct store *store, struct job_record *record,
+                           int32_t most_queued, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code job_store_start(struct store *store, const char *id,
+                             struct dr_error *err) DR_MUST_CHECK;
+/* Back into the queue, at its place: the service stops. */
+enum dr_code job_store_requeue(struct store *store, const char *id,
+                               struct dr_error *err) DR_MUST_CHECK;
+/* phase: one of the three ends. answer and error may be NULL. */
+enum dr_code job_store_end(struct store *store, const char *id, enum job_phase phase,
+                           const struct dr_error *error, const char *answer,
+                           struct dr_error *err) DR_MUST_CHECK;
+/* Forget a job that has ended; its pictures stay. DR_NOT_FOUND, DR_BUSY where it has not ended. */
+enum dr_code job_store_forget(struct store *store, const char *id,
+                              struct dr_error *err) DR_MUST_CHECK;
+
+/* One job. user: only that user's; NULL: anybody's. DR_NOT_FOUND. */
+enum dr_code job_store_get(struct store *store, const char *id, const char *user,
+                           struct job_record *record,
+                           struct dr_error *err) DR_MUST_CHECK;
+/* The newest job of the user with this Idempotency-Key (key not ""), or, with key "", with this digest that has not
+ * ended or ended after since_s. DR_NOT_FOUND. */
+enum dr_code job_store_match(struct store *store, const char *user, const char *key,
+                             const unsigned char body_digest[32], double since_s,
+                             char id[STORE_ID_BYTES],
+                             struct dr_error *err) DR_MUST_CHECK;
+/* Newest first, those before number `before` (0: from the newest), at most limit; *count of them in records, which the
+ * caller finishes and frees. */
+enum dr_code job_store_list(struct store *store, const char *user, int64_t before,
+                            int32_t limit, struct job_record **records, int32_t *count,
+                            struct dr_error *err) DR_MUST_CHECK;
+
+/* When the service starts: running jobs that survive are queued again, other jobs that had not ended are cancelled.
+ * Then job_store_next gives the queued ones in order. */
+enum dr_code job_store_recover(struct store *store, int32_t *queued, int32_t *cancelled,
+                               struct dr_error *err) DR_MUST_CHECK;
+
+/* A queued job in a few words, for the order in which they run. */
+struct job_waiting {
+    char id[STORE_ID_BYTES];
+    int64_t number;
+    char user[64];
+};
+/* All queued jobs by arrival: malloc'ed. */
+enum dr_code job_store_waiting(struct store *store, struct job_waiting **jobs,
+                               int32_t *count, struct dr_error *err) DR_MUST_CHECK;
+
+#endif
