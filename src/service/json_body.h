@@ -29,6 +29,9 @@ struct json_body {
     size_t blob_count;
 };
 
+/* A whole number beyond 2^63 - 1 is no value of the JSON library: up to 20 digits it becomes text, for seeds
+ * (loose_field.h). */
+
 /* text [byte_count] is changed and has to stay as long as the body. No bytes at all are no error. Errors: DR_BAD_INPUT
  * (malformed JSON with its line and column; nested deeper than 64), DR_NOMEM. */
 enum dr_code json_body_parse(struct json_body *body, char *text, size_t byte_count,
