@@ -49,7 +49,10 @@ void worker_hurry(struct worker *worker);
 
 struct worker_submission {
     struct picture_request request; /* taken: emptied when it is accepted */
-    const char *user;               /* "" */
+    const unsigned char *
+        init; /* bytes of a PNG or JPEG to begin with, kept under inputs/ until the job has ended; NULL: none */
+    size_t init_byte_count;
+    const char *user; /* "" */
     bool survives;
     const char *key;                  /* Idempotency-Key; NULL: none */
     const unsigned char *body_digest; /* [32]; NULL: none */

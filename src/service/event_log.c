@@ -1,0 +1,181 @@
+#include "service/event_log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "service/store.h"
+
+/* A ring of events, ascending by number without gaps between `first` and `next`: slot number % EVENT_LOG_COUNT. An event
+ * that was replaced or dropped has no text. */
+struct logged_event {
+    const char *type;
+    char job[STORE_ID_BYTES];
+    char user[64];
+    char *text; /* the JSON; NULL: none any more */
+    size_t text_bytes;
+};
+
+struct event_log {
+    pthread_mutex_t lock;
+    pthread_cond_t arrived;
+    struct logged_event events[EVENT_LOG_COUNT];
+    uint64_t first, next; /* numbers: the oldest that is kept, the one to come */
+    size_t text_bytes;    /* of all */
+    bool is_closed;
+};
+
+struct event_log *event_log_create(void)
+{
+    struct event_log *const log = calloc(1, sizeof *log);
+    pthread_condattr_t attributes;
+    if (!log) return NULL;
+    log->first = log->next = 1;
+    pthread_mutex_init(&log->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&log->arrived, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return log;
+}
+
+static struct logged_event *event_at(struct event_log *log, uint64_t number)
+{
+    return &log->events[number % EVENT_LOG_COUNT];
+}
+
+static void drop_text(struct event_log *log, struct logged_event *event)
+{
+    log->text_bytes -= event->text_bytes;
+    free(event->text);
+    event->text = NULL;
+    event->text_bytes = 0;
+}
+
+void event_log_destroy(struct event_log *log)
+{
+    if (!log) return;
+    for (; log->first < log->next; ++log->first)
+        drop_text(log, event_at(log, log->first));
+    pthread_cond_destroy(&log->arrived);
+    pthread_mutex_destroy(&log->lock);
+    free(log);
+}
+
+/* Progress and previews are of interest only until the next one. */
+static bool is_replaced(const char *type)
+{
+    return strcmp(type, "progress") == 0 || strcmp(type, "preview") == 0;
+}
+
+static void replace_older(struct event_log *log, const char *type, const char *job)
+{
+    for (uint64_t number = log->next; number-- > log->first;) {
+        struct logged_event *const event = event_at(log, number);
+        if (!event->text || strcmp(event->type, type) != 0 ||
+            strcmp(event->job, job) != 0)
+            continue;
+        drop_text(log, event);
+        return; /* it had replaced those before it */
+    }
+}
+
+static void make_room(struct event_log *log, size_t text_bytes)
+{
+    while (log->first < log->next && (log->next - log->first >= EVENT_LOG_COUNT ||
+                                      log->text_bytes + text_bytes > EVENT_LOG_BYTES))
+        drop_text(log, event_at(log, log->first++));
+}
+
+void event_log_add(struct event_log *log, const char *type, const char *job,
+                   const char *user, json_t *data_take)
+{
+    char *const text =
+        data_take ? json_dumps(data_take, JSON_COMPACT | JSON_REAL_PRECISION(7)) : NULL;
+    json_decref(data_take);
+    if (!text || strlen(text) >= EVENT_LOG_BYTES) {
+        free(text);
+        return;
+    }
+    pthread_mutex_lock(&log->lock);
+    if (is_replaced(type)) replace_older(log, type, job);
+    make_room(log, strlen(text) + 1);
+    struct logged_event *const event = event_at(log, log->next++);
+    event->type = type;
+    snprintf(event->job, sizeof event->job, "%s", job);
+    snprintf(event->user, sizeof event->user, "%s", user);
+    event->text = text;
+    event->text_bytes = strlen(text) + 1;
+    log->text_bytes += event->text_bytes;
+    pthread_cond_broadcast(&log->arrived);
+    pthread_mutex_unlock(&log->lock);
+}
+
+static bool is_for(const struct logged_event *event, const char *job, const char *user)
+{
+    if (*job && strcmp(event->job, job) != 0) return false;
+    return !user || !*event->user || strcmp(event->user, user) == 0;
+}
+
+/* Writes the first event after *number that is for them; *number is the last one that was looked at. */
+static size_t write_next(struct event_log *log, const char *job, const char *user,
+                         char *bytes, size_t capacity, uint64_t *number)
+{
+    if (*number + 1 < log->first) *number = log->first - 1;
+    while (*number + 1 < log->next) {
+        const struct logged_event *const event = event_at(log, ++*number);
+        if (!event->text || !is_for(event, job, user)) continue;
+        const int length =
+            snprintf(bytes, capacity, "id: %" PRIu64 "\nevent: %s\ndata: %s\n\n",
+                     *number, event->type, event->text);
+        if (length > 0 && (size_t)length < capacity) return (size_t)length;
+    }
+    return 0;
+}
+
+static struct timespec after_ms(double wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    const int64_t nanoseconds = until.tv_nsec + (int64_t)(wait_ms * 1e6);
+    until.tv_sec += (time_t)(nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    return until;
+}
+
+size_t event_log_next(struct event_log *log, uint64_t after, const char *job,
+                      const char *user, double wait_ms, char *bytes, size_t capacity,
+                      uint64_t *number)
+{
+    const struct timespec until = after_ms(wait_ms > 0 ? wait_ms : 0);
+    size_t length;
+    pthread_mutex_lock(&log->lock);
+    /* A number from before a restart is ahead of ours: then all that is kept is new. */
+    *number = after < log->next ? after : 0;
+    while ((length = write_next(log, job, user, bytes, capacity, number)) == 0 &&
+           !log->is_closed && wait_ms > 0)
+        if (pthread_cond_timedwait(&log->arrived, &log->lock, &until) == ETIMEDOUT)
+            break;
+    pthread_mutex_unlock(&log->lock);
+    return length;
+}
+
+uint64_t event_log_last(struct event_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    const uint64_t last = log->next - 1;
+    pthread_mutex_unlock(&log->lock);
+    return last;
+}
+
+void event_log_close(struct event_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    log->is_closed = true;
+    pthread_cond_broadcast(&log->arrived);
+    pthread_mutex_unlock(&log->lock);
+}
