@@ -1,0 +1,2 @@
+// main — starts the page.
+document.documentElement.dataset.ready = "yes";
