@@ -4,7 +4,7 @@
  *        ^         |
  *        +---------+  the service stopped or died, and the job survives that
  *
- * A job's row and its pictures' rows change in one transaction, so no job has two entries for one picture.
+ * The end of a job and the entries of its pictures are one transaction. Errors of all calls: store.h. Threads: any.
  */
 #ifndef SERVICE_JOB_STORE_H
 #define SERVICE_JOB_STORE_H
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "service/gallery.h"
 #include "service/picture_request.h"
 #include "service/store.h"
 
@@ -26,7 +27,10 @@ enum job_phase {
 const char *job_phase_name(enum job_phase phase);
 
 enum {
-    JOB_STORE_KEY_BYTES = 128
+    JOB_STORE_KEY_BYTES = 128,
+    JOB_STORE_ENDED = 10000, /* ended jobs that are kept; older ones are forgotten */
+    JOB_STORE_STARTS =
+        10 /* a job during which the process died so often is not run again */
 };
 
 /* A job as it is stored. */
@@ -48,17 +52,30 @@ struct job_record {
 };
 void job_record_finish(struct job_record *record);
 
-/* Adds a job; it is on disk when this returns (its number is set). Errors also: DR_BUSY where `most_queued` jobs wait. */
+/* Adds a queued job under record->id; it is on disk when this returns. number and created_s are set. Errors also:
+ * DR_BUSY where `most_queued` jobs wait. */
 enum dr_code job_store_add(struct store *store, struct job_record *record,
                            int32_t most_queued, struct dr_error *err) DR_MUST_CHECK;
+/* A queued job runs. DR_NOT_FOUND where no such job is queued. */
 enum dr_code job_store_start(struct store *store, const char *id,
                              struct dr_error *err) DR_MUST_CHECK;
-/* Back into the queue, at its place: the service stops. */
+/* A running job goes back into the queue, at its place: the service stops. DR_NOT_FOUND where no such job runs. */
 enum dr_code job_store_requeue(struct store *store, const char *id,
                                struct dr_error *err) DR_MUST_CHECK;
-/* phase: one of the three ends. answer and error may be NULL. */
-enum dr_code job_store_end(struct store *store, const char *id, enum job_phase phase,
-                           const struct dr_error *error, const char *answer,
+
+/* How a job ended. All is borrowed. */
+struct job_ending {
+    enum job_phase phase;         /* one of the three ends */
+    const struct dr_error *error; /* NULL: none */
+    const char *answer;           /* NULL: none */
+    /* Pictures that are not in the gallery yet: as for gallery_add. */
+    struct gallery_picture *pictures;
+    int32_t picture_count;
+};
+/* Ends a job that is queued or runs, and adds its pictures, in one transaction; then its input is removed. DR_NOT_FOUND
+ * where there is no such job or it has ended: then nothing is changed. */
+enum dr_code job_store_end(struct store *store, const char *id,
+                           const struct job_ending *ending,
                            struct dr_error *err) DR_MUST_CHECK;
 /* Forget a job that has ended; its pictures stay. DR_NOT_FOUND, DR_BUSY where it has not ended. */
 enum dr_code job_store_forget(struct store *store, const char *id,
@@ -69,7 +86,7 @@ enum dr_code job_store_get(struct store *store, const char *id, const char *user
                            struct job_record *record,
                            struct dr_error *err) DR_MUST_CHECK;
 /* The newest job of the user with this Idempotency-Key (key not ""), or, with key "", with this digest that has not
- * ended or ended after since_s. DR_NOT_FOUND. */
+ * ended or ended after since_s. DR_NOT_FOUND. Who adds a job where none matches holds a lock of its own over both calls. */
 enum dr_code job_store_match(struct store *store, const char *user, const char *key,
                              const unsigned char body_digest[32], double since_s,
                              char id[STORE_ID_BYTES],
@@ -80,8 +97,9 @@ enum dr_code job_store_list(struct store *store, const char *user, int64_t befor
                             int32_t limit, struct job_record **records, int32_t *count,
                             struct dr_error *err) DR_MUST_CHECK;
 
-/* When the service starts: running jobs that survive are queued again, other jobs that had not ended are cancelled.
- * Then job_store_next gives the queued ones in order. */
+/* When the service starts. Running jobs that survive are queued again (those that were started JOB_STORE_STARTS times
+ * fail); other jobs that had not ended are cancelled, and what they left without an entry goes with gallery_sweep. Inputs
+ * that no job waits for are removed. Then job_store_waiting gives the queued ones in order. */
 enum dr_code job_store_recover(struct store *store, int32_t *queued, int32_t *cancelled,
                                struct dr_error *err) DR_MUST_CHECK;
 
@@ -91,7 +109,7 @@ struct job_waiting {
     int64_t number;
     char user[64];
 };
-/* All queued jobs by arrival: malloc'ed. */
+/* All queued jobs by arrival: malloc'ed, NULL where none wait. */
 enum dr_code job_store_waiting(struct store *store, struct job_waiting **jobs,
                                int32_t *count, struct dr_error *err) DR_MUST_CHECK;
 

@@ -1,10 +1,17 @@
-/* store — the service's data directory: darkroom.db (SQLite, WAL), images/, inputs/.
+/* store — the service's data directory.
  *
- * One connection and one lock: every call of job_store, gallery and option_store holds the lock for one transaction. The
- * database has one owner: a second service on the same directory is refused (a lock file).
+ *     darkroom.db   SQLite, WAL: jobs, entries of pictures, options
+ *     images/       ID.png, ID.jpg
+ *     thumbnails/   ID.jpg: a cache, may be removed at any time
+ *     inputs/       pictures that jobs start from, until these have ended
+ *     lock          held by the one service that owns the directory
+ *
+ * One connection and one lock: every call of job_store, gallery and option_store holds the lock for one transaction,
+ * which is on disk when the call returns (synchronous FULL). All of a call is done, or nothing.
  * The schema has a version (PRAGMA user_version) and is brought forward when it is opened; one from a newer program is
- * refused. SQLite's own heap is bounded (STORE_HEAP_BYTES), a number of the memory plan.
- * Errors of all calls: DR_IO (full disk, locked, damaged: SQLite's words, the file, and what to do), DR_NOMEM.
+ * refused. SQLite's own heap is bounded (STORE_HEAP_BYTES, for the whole process), a number of the memory plan.
+ * Errors of all calls: DR_IO (full disk, locked, damaged: SQLite's words, the file, and what to do), DR_NOMEM,
+ * DR_BAD_INPUT (a text above STORE_TEXT_BYTES). Threads: any, after store_open and before store_close.
  */
 #ifndef SERVICE_STORE_H
 #define SERVICE_STORE_H
@@ -13,19 +20,21 @@
 
 enum {
     STORE_HEAP_BYTES = 4 * 1024 * 1024,
+    STORE_TEXT_BYTES = 1024 * 1024, /* of one value */
     STORE_ID_BYTES =
         33 /* of a job or a picture: 128 random bits in hexadecimal, and the end */
 };
 
 struct store; /* opaque */
 
-/* Opens or creates the directory (mode 0700) and the database. Errors also: DR_BUSY (another service has it),
- * DR_UNSUPPORTED (a newer schema, with both versions), DR_CORRUPT. */
+/* Opens or creates the directory (mode 0700) and the database. Errors also: DR_BUSY (another service has it, with its
+ * process), DR_UNSUPPORTED (a newer schema, with both versions), DR_CORRUPT (damaged; the whole file is read). */
 enum dr_code store_open(struct store **out, const char *folder,
                         struct dr_error *err) DR_MUST_CHECK;
+/* NULL is fine. */
 void store_close(struct store *store);
 
-/* The path of the folder of pictures and of inputs, absolute. Borrowed. */
+/* The paths of images/ and inputs/. Borrowed. */
 const char *store_image_folder(const struct store *store);
 const char *store_input_folder(const struct store *store);
 
