@@ -84,4 +84,17 @@ enum dr_code gallery_write_thumbnail(struct store *store, const char *id,
 enum dr_code gallery_sweep(struct store *store, double before_s,
                            struct dr_error *err) DR_MUST_CHECK;
 
+/* ---- for job_store.c ---- */
+
+/* Syncs the files of pictures, and sets id and bytes of each. Without the lock. DR_NOT_FOUND: a file is missing. */
+enum dr_code gallery_sync(struct store *store, struct gallery_picture *pictures,
+                          int32_t count, struct dr_error *err) DR_MUST_CHECK;
+/* Adds a picture that gallery_sync has prepared: inside a transaction. */
+enum dr_code gallery_insert(struct store *store, struct gallery_picture *picture,
+                            struct dr_error *err) DR_MUST_CHECK;
+/* The next gallery_sweep removes what the job has written without an entry, of pictures 0 to count - 1: inside a
+ * transaction. */
+enum dr_code gallery_doom(struct store *store, const char *job, int32_t count,
+                          struct dr_error *err) DR_MUST_CHECK;
+
 #endif

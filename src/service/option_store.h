@@ -6,7 +6,7 @@
 
 #include "service/store.h"
 
-/* Called for each. */
+/* Called for each, by name; the lock is held: it must not call a store. */
 enum dr_code option_store_read(struct store *store,
                                void (*each)(void *cookie, const char *name,
                                             const char *value),
