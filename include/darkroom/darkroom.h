@@ -462,18 +462,23 @@ DR_API enum dr_code dr_find_model(const char *name,
                                   char path[DR_PATH_BYTES],
                                   struct dr_error *err) DR_MUST_CHECK;
 
+/* Texts are the list's, and never NULL. */
 struct dr_listed_model {
-    char name[256]; /* without extension */
-    char path[DR_PATH_BYTES];
+    char *name; /* without extension */
+    char *path;
+    char *file; /* the path below its model directory: "xl/base.safetensors" */
     char family[16];
-    char vae[DR_PATH_BYTES]; /* that jobs use by default: a file, "its own", "none" */
-    char problem
-        [DR_TEXT_BYTES];  /* "" or why it cannot be read: then the rest is empty */
-    uint64_t bytes;       /* of its files */
-    uint64_t packs_bytes; /* of the packs that were made from it; 0: none */
+    char *vae;     /* that jobs use by default: a file, "its own", "none" */
+    char *problem; /* "" or why it cannot be read: then the rest is empty */
+    char sha256[DR_DIGEST_CHARS]; /* of the complete file, if it was computed before and
+                                   * the file is the same; else "" */
+    uint64_t bytes;               /* of its files */
+    uint64_t packs_bytes;         /* of the packs that were made from it; 0: none */
 };
 struct dr_model_list {
     char folders[DR_TEXT_BYTES]; /* that were searched, as text */
+    char **folder_paths;         /* each of them */
+    size_t folder_count;
     struct dr_listed_model *models;
     size_t count;
 };
@@ -483,6 +488,25 @@ DR_API enum dr_code dr_models_list(const struct dr_models_options *options,
                                    struct dr_model_list *list,
                                    struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_model_list_free(struct dr_model_list *list);
+
+/* A VAE in a VAE directory: a file, or a directory in the diffusers layout. */
+struct dr_vae_file {
+    char *name; /* of the file or directory: "sharp.safetensors" */
+    char *path;
+    uint64_t bytes; /* of the file; 0 for a directory */
+};
+struct dr_vae_files {
+    char folder[DR_PATH_BYTES]; /* that was searched; "": there is none */
+    struct dr_vae_file *files;
+    size_t count;
+};
+/* Lists the VAEs that a choice can name, without a model. No file is opened. vae_folder: NULL as in
+ * dr_engine_options, with settings_path too. A missing directory has none. Errors: DR_BAD_INPUT (the settings are
+ * damaged), DR_NOMEM. */
+DR_API enum dr_code dr_vae_files_list(const char *vae_folder, const char *settings_path,
+                                      struct dr_vae_files *list,
+                                      struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_vae_files_free(struct dr_vae_files *list);
 
 /* ---- jobs ------------------------------------------------------------------------------ */
 

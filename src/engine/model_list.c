@@ -234,6 +234,7 @@ struct listing {
     struct dr_model_list *list;
     char vae_path[DR_PATH_BYTES]; /* the VAE directory */
     struct folder_listing vaes;
+    size_t capacity; /* of the list's models */
     struct pack_listing *packs;
     size_t pack_count;
 };
@@ -253,12 +254,11 @@ static uint64_t pack_bytes(const struct listing *listing, const char *path)
 
 /* The VAE that a job with it would have where none is given. */
 static void describe_vae(const struct listing *listing,
-                         const struct checkpoint *checkpoint,
-                         struct dr_listed_model *model)
+                         const struct checkpoint *checkpoint, const char *path,
+                         char vae[static DR_PATH_BYTES])
 {
     const struct dr_settings *const settings = &listing->search->settings;
-    const struct dr_model_setting *const own =
-        settings_for_model(settings, model->path);
+    const struct dr_model_setting *const own = settings_for_model(settings, path);
     char choice[DR_PATH_BYTES];
     struct vae_resolution resolution;
     struct dr_error why;
@@ -267,26 +267,36 @@ static void describe_vae(const struct listing *listing,
                                              : "automatic",
                           choice);
     const struct vae_resolution_request request = {.choice = choice,
-                                                   .checkpoint = model->path,
+                                                   .checkpoint = path,
                                                    .vae_folder = listing->vae_path,
                                                    .folder = &listing->vaes};
     const bool is_resolved = vae_resolve(&resolution, &request, &why) == DR_OK;
     if (is_resolved && resolution.path[0])
-        (void)snprintf(model->vae, sizeof model->vae, "%s", resolution.path);
+        (void)snprintf(vae, DR_PATH_BYTES, "%s", resolution.path);
     else
-        (void)snprintf(model->vae, sizeof model->vae, "%s",
+        (void)snprintf(vae, DR_PATH_BYTES, "%s",
                        checkpoint->components[ROLE_VAE].count ? "its own" : "none");
 }
 
+/* The SHA-256 of the complete file, if it is remembered. */
+static void recall_hash(const struct pack_store *store, const struct tensor_file *file,
+                        char sha256[static DR_DIGEST_CHARS])
+{
+    uint8_t digest[DIGEST_BYTES];
+    if (file->shard_count == 1 &&
+        pack_store_recall_file(store, &file->shards[0], digest))
+        digest_hex(digest, sha256);
+}
+
 static void describe(const struct listing *listing, const struct checkpoint *checkpoint,
-                     struct dr_listed_model *model)
+                     const char *path, struct dr_listed_model *model)
 {
     (void)snprintf(model->family, sizeof model->family, "%s",
                    family_name(checkpoint->family));
     for (size_t i = 0; i < checkpoint->file.shard_count; ++i)
         model->bytes += checkpoint->file.shards[i].identity.bytes;
-    model->packs_bytes = pack_bytes(listing, model->path);
-    describe_vae(listing, checkpoint, model);
+    model->packs_bytes = pack_bytes(listing, path);
+    recall_hash(&listing->search->store, &checkpoint->file, model->sha256);
 }
 
 static bool is_listed(const struct dr_model_list *list, const char *path)
@@ -296,40 +306,86 @@ static bool is_listed(const struct dr_model_list *list, const char *path)
     return false;
 }
 
+/* The path below the model directory that it was found in. */
+static const char *below_folder(const struct search *search, const char *path)
+{
+    const struct model_folder *const folder = &search->folder;
+    for (size_t i = 0; i < folder->path_count; ++i) {
+        const size_t length = strlen(folder->paths[i]);
+        if (strncmp(path, folder->paths[i], length) == 0 && path[length] == '/')
+            return path + length + 1;
+    }
+    return path_name(path);
+}
+
+static void free_model(struct dr_listed_model *model)
+{
+    free(model->name);
+    free(model->path);
+    free(model->file);
+    free(model->vae);
+    free(model->problem);
+}
+
+/* NULL: no memory. */
+static struct dr_listed_model *new_model(struct listing *listing)
+{
+    struct dr_model_list *const list = listing->list;
+    if (list->count == listing->capacity) {
+        const size_t more = listing->capacity ? 2 * listing->capacity : 16;
+        struct dr_listed_model *const grown =
+            realloc(list->models, more * sizeof *grown);
+        if (!grown) return NULL;
+        list->models = grown;
+        listing->capacity = more;
+    }
+    return &list->models[list->count];
+}
+
+/* checkpoint: NULL where it could not be read, and problem says why. */
+static enum dr_code add_model(struct listing *listing, const struct folder_entry *entry,
+                              const struct checkpoint *checkpoint, const char *problem,
+                              struct dr_error *err)
+{
+    struct dr_listed_model *const model = new_model(listing);
+    char stem[DR_PATH_BYTES], vae[DR_PATH_BYTES] = "";
+    if (!model) return error_set(err, DR_NOMEM, "no memory for the list of models");
+    *model = (struct dr_listed_model){0};
+    if (checkpoint) {
+        describe(listing, checkpoint, entry->path, model);
+        describe_vae(listing, checkpoint, entry->path, vae);
+    }
+    model->name =
+        strdup(entry->is_folder ? entry->name
+                                : model_folder_stem(entry->name, stem, sizeof stem));
+    model->path = strdup(entry->path);
+    model->file = strdup(below_folder(listing->search, entry->path));
+    model->vae = strdup(vae);
+    model->problem = strdup(problem);
+    ++listing->list->count;
+    return model->name && model->path && model->file && model->vae && model->problem
+               ? DR_OK
+               : error_set(err, DR_NOMEM, "no memory for the list of models");
+}
+
 /* What has no UNet, or is of another kind, is no model; what cannot be read is listed with its defect. */
 static enum dr_code add(struct listing *listing, const struct folder_entry *entry,
                         struct dr_error *err)
 {
-    struct dr_model_list *const list = listing->list;
     struct checkpoint checkpoint = {0};
     struct dr_error why = {0};
     enum dr_code code = checkpoint_open(&checkpoint, entry->path, &why);
     const bool is_other =
         code == DR_UNSUPPORTED ||
         (code == DR_OK && checkpoint.components[ROLE_UNET].count == 0);
-    if (is_other || is_listed(list, entry->path)) {
-        checkpoint_close(&checkpoint);
-        return DR_OK;
-    }
-    struct dr_listed_model *const grown =
-        realloc(list->models, (list->count + 1) * sizeof *grown);
-    if (grown) {
-        list->models = grown;
-        struct dr_listed_model *const model = &grown[list->count++];
-        *model = (struct dr_listed_model){0};
-        (void)snprintf(model->path, sizeof model->path, "%s", entry->path);
-        if (entry->is_folder)
-            (void)snprintf(model->name, sizeof model->name, "%.250s", entry->name);
-        else
-            (void)model_folder_stem(entry->name, model->name, sizeof model->name);
-        if (code == DR_OK)
-            describe(listing, &checkpoint, model);
-        else
-            (void)snprintf(model->problem, sizeof model->problem, "%.500s",
-                           why.message);
-    }
+    if (is_other || is_listed(listing->list, entry->path))
+        code = DR_OK;
+    else if (code == DR_OK)
+        code = add_model(listing, entry, &checkpoint, "", err);
+    else
+        code = add_model(listing, entry, NULL, why.message, err);
     checkpoint_close(&checkpoint);
-    return grown ? DR_OK : error_set(err, DR_NOMEM, "no memory for the list of models");
+    return code;
 }
 
 static enum dr_code add_all(struct listing *listing, struct dr_error *err)
@@ -346,6 +402,20 @@ static enum dr_code add_all(struct listing *listing, struct dr_error *err)
     folder_listing_free(&listing->vaes);
     free(listing->packs);
     return code;
+}
+
+static enum dr_code copy_folders(const struct model_folder *folder,
+                                 struct dr_model_list *list, struct dr_error *err)
+{
+    list->folder_paths = calloc(folder->path_count + 1, sizeof *list->folder_paths);
+    for (size_t i = 0; list->folder_paths && i < folder->path_count; ++i) {
+        list->folder_paths[i] = strdup(folder->paths[i]);
+        if (!list->folder_paths[i]) break;
+        ++list->folder_count;
+    }
+    return list->folder_paths && list->folder_count == folder->path_count
+               ? DR_OK
+               : error_set(err, DR_NOMEM, "no memory for the list of models");
 }
 
 enum dr_code dr_models_list(const struct dr_models_options *options,
@@ -366,6 +436,7 @@ enum dr_code dr_models_list(const struct dr_models_options *options,
         (void)model_folder_describe(&search->folder, list->folders);
         code = add_all(listing, err);
     }
+    if (code == DR_OK) code = copy_folders(&search->folder, list, err);
     search_close(search);
     free(listing);
     if (code != DR_OK) dr_model_list_free(list);
@@ -375,6 +446,11 @@ enum dr_code dr_models_list(const struct dr_models_options *options,
 void dr_model_list_free(struct dr_model_list *list)
 {
     if (!list) return;
+    for (size_t i = 0; i < list->count; ++i)
+        free_model(&list->models[i]);
+    for (size_t i = 0; i < list->folder_count; ++i)
+        free(list->folder_paths[i]);
+    free(list->folder_paths);
     free(list->models);
     *list = (struct dr_model_list){0};
 }
