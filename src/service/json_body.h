@@ -1,9 +1,18 @@
 /* json_body — a request's JSON, with the pictures in it taken out first.
  *
  * A client sends pictures as base64 inside strings. The JSON library would copy each, so the strings that may hold one
- * (the values of init_images, mask, image, imageList[].data, and others of the same names at any depth) are found in
- * the text by a scan of its tokens, decoded in place, and replaced by a short name, "#0", "#1", .... What remains is
- * parsed. A body takes at most its own bytes, twice the text without the pictures, and the parsed values.
+ * are found in the text by a scan of its tokens, decoded in place, and replaced by a short name, "#0", "#1", .... What
+ * remains is parsed. Pictures stand under init_images, init_image, mask, mask_image, image and input_image at any
+ * depth, and under data inside imageList; every string there is taken out but "", so no text of a client can be
+ * mistaken for such a name.
+ *
+ *     text    {"prompt":"a","init_images":["iVBORw0K..."]}
+ *     parsed  {"prompt":"a","init_images":["#0"]}          blobs[0] = the bytes, in text
+ *
+ * What is parsed is bounded by JSON_BODY_TEXT_BYTES and JSON_BODY_VALUES, whatever the size of the body.
+ * Clients' texts are met halfway: a byte order mark is skipped, \u0000 and lone surrogates become U+FFFD, a whole
+ * number that only 64 bits without a sign hold (a seed) becomes text, which the readers of loose_field.h take.
+ * Of two members of one name the last counts.
  *
  * Errors of a picture's base64 are kept with it, since only the handler knows whether it needs the picture.
  */
@@ -15,12 +24,20 @@
 #include <darkroom/error.h>
 #include <jansson.h>
 
+enum {
+    JSON_BODY_DEPTH = 64, /* brackets within brackets */
+    JSON_BODY_PICTURES = 256,
+    JSON_BODY_VALUES = 65536,          /* strings, numbers, brackets */
+    JSON_BODY_TEXT_BYTES = 8 << 20,    /* without the pictures */
+    JSON_BODY_NUMBER_CHARACTERS = 1024 /* of one number */
+};
+
 /* The decoded bytes of one such string. */
 struct json_body_blob {
     const unsigned char *bytes; /* in the body's own memory */
     size_t byte_count;
-    const char
-        *problem; /* NULL, or what is wrong: "not base64", "a URL: ...": static */
+    const char *
+        problem; /* NULL, or what is wrong: "it is not base64", "it is a URL ...": static */
 };
 
 struct json_body {
@@ -29,11 +46,16 @@ struct json_body {
     size_t blob_count;
 };
 
+<<<<<<< HEAD
 /* A whole number beyond 2^63 - 1 is no value of the JSON library: up to 20 digits it becomes text, for seeds
  * (loose_field.h). */
 
 /* text [byte_count] is changed and has to stay as long as the body. No bytes at all are no error. Errors: DR_BAD_INPUT
  * (malformed JSON with its line and column; nested deeper than 64), DR_NOMEM. */
+=======
+/* text [byte_count] is changed and has to stay as long as the body. No bytes at all, or only blanks, are no error.
+ * Errors: DR_BAD_INPUT (malformed JSON with its line and column; over a limit above), DR_NOMEM. The body is then empty. */
+>>>>>>> c93c9ef (service: JSON bodies with pictures, and multipart forms)
 enum dr_code json_body_parse(struct json_body *body, char *text, size_t byte_count,
                              struct dr_error *err) DR_MUST_CHECK;
 void json_body_finish(struct json_body *body);
