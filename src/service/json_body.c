@@ -1,9 +1,9 @@
 #include "service/json_body.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/failure.h"
 #include "service/json_scan.h"
 
 static int is_blank(const char *text, size_t byte_count)
@@ -26,19 +26,13 @@ static enum dr_code parse_scanned(struct json_body *body, struct json_scan *scan
         return DR_OK;
     }
     const int is_no_memory = json_error_code(&problem) == json_error_out_of_memory;
-    const enum dr_code code = is_no_memory ? DR_NOMEM : DR_BAD_INPUT;
-    if (err) {
-        /* It is the place behind the token. */
-        const size_t behind = problem.position > 0 ? (size_t)problem.position : 1;
-        err->code = code;
-        snprintf(err->message, sizeof err->message,
-                 "cannot read the JSON at line %d, column %zu: %s",
-                 problem.line > 0 ? problem.line : 1,
-                 json_scan_column(scan, behind <= scan->byte_count ? behind - 1
-                                                                   : scan->byte_count),
-                 problem.text);
-    }
-    return code;
+    if (is_no_memory) return failure_memory(err, "the request");
+    /* It is the place behind the token. */
+    const size_t behind = problem.position > 0 ? (size_t)problem.position : 1;
+    const size_t at = behind <= scan->byte_count ? behind - 1 : scan->byte_count;
+    return failure(err, DR_BAD_INPUT, "cannot read the JSON at line %d, column %zu: %s",
+                   problem.line > 0 ? problem.line : 1, json_scan_column(scan, at),
+                   problem.text);
 }
 
 enum dr_code json_body_parse(struct json_body *body, char *text, size_t byte_count,

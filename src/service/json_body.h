@@ -11,7 +11,7 @@
  *
  * What is parsed is bounded by JSON_BODY_TEXT_BYTES and JSON_BODY_VALUES, whatever the size of the body.
  * Clients' texts are met halfway: a byte order mark is skipped, \u0000 and lone surrogates become U+FFFD, a whole
- * number that only 64 bits without a sign hold (a seed) becomes text, which the readers of loose_field.h take.
+ * number that only 64 bits without a sign hold (a seed) becomes text, which loose_field.h reads.
  * Of two members of one name the last counts.
  *
  * Errors of a picture's base64 are kept with it, since only the handler knows whether it needs the picture.
@@ -46,16 +46,8 @@ struct json_body {
     size_t blob_count;
 };
 
-<<<<<<< HEAD
-/* A whole number beyond 2^63 - 1 is no value of the JSON library: up to 20 digits it becomes text, for seeds
- * (loose_field.h). */
-
-/* text [byte_count] is changed and has to stay as long as the body. No bytes at all are no error. Errors: DR_BAD_INPUT
- * (malformed JSON with its line and column; nested deeper than 64), DR_NOMEM. */
-=======
 /* text [byte_count] is changed and has to stay as long as the body. No bytes at all, or only blanks, are no error.
  * Errors: DR_BAD_INPUT (malformed JSON with its line and column; over a limit above), DR_NOMEM. The body is then empty. */
->>>>>>> c93c9ef (service: JSON bodies with pictures, and multipart forms)
 enum dr_code json_body_parse(struct json_body *body, char *text, size_t byte_count,
                              struct dr_error *err) DR_MUST_CHECK;
 void json_body_finish(struct json_body *body);

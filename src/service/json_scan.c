@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "service/encoded_picture.h"
+#include "service/failure.h"
 
 enum {
     KEY_BYTES = 24, /* longer than any name that matters here */
@@ -46,22 +47,12 @@ static enum dr_code fail(const struct walk *walk, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    if (!walk->err) return DR_BAD_INPUT;
-    walk->err->code = DR_BAD_INPUT;
     const int shown = walk->key_length < SHOWN ? (int)walk->key_length : SHOWN;
     char place[SHOWN + 16] = "";
     if (walk->key) snprintf(place, sizeof place, " (after \"%.*s\")", shown, walk->key);
-    snprintf(walk->err->message, sizeof walk->err->message,
-             "cannot read the JSON at line %zu, column %zu%s: %s", walk->line,
-             (size_t)(walk->at - walk->line_start) + 1, place, what);
-    return DR_BAD_INPUT;
-}
-
-static enum dr_code no_memory(struct dr_error *err)
-{
-    if (err)
-        *err = (struct dr_error){DR_NOMEM, "there is no memory to read the request"};
-    return DR_NOMEM;
+    return failure(walk->err, DR_BAD_INPUT,
+                   "cannot read the JSON at line %zu, column %zu%s: %s", walk->line,
+                   (size_t)(walk->at - walk->line_start) + 1, place, what);
 }
 
 static enum dr_code put(struct walk *walk, const char *bytes, size_t count)
@@ -75,7 +66,7 @@ static enum dr_code put(struct walk *walk, const char *bytes, size_t count)
         while (capacity < scan->byte_count + count)
             capacity *= 2;
         char *const text = realloc(scan->text, capacity);
-        if (!text) return no_memory(walk->err);
+        if (!text) return failure_memory(walk->err, "the request");
         scan->text = text;
         walk->capacity = capacity;
     }
@@ -203,7 +194,7 @@ static enum dr_code make_room_for_blob(struct walk *walk)
         const size_t capacity = walk->blob_capacity ? 2 * walk->blob_capacity : 4;
         struct json_body_blob *const blobs =
             realloc(scan->blobs, capacity * sizeof *blobs);
-        if (!blobs) return no_memory(walk->err);
+        if (!blobs) return failure_memory(walk->err, "the request");
         scan->blobs = blobs;
         walk->blob_capacity = capacity;
     }

@@ -1,11 +1,12 @@
 #include "service/multipart.h"
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "service/failure.h"
 
 struct walk {
     struct multipart *form;
@@ -14,20 +15,6 @@ struct walk {
     size_t delimiter_length;
     struct dr_error *err;
 };
-
-static enum dr_code fail(struct dr_error *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static enum dr_code fail(struct dr_error *err, const char *format, ...)
-{
-    if (!err) return DR_BAD_INPUT;
-    err->code = DR_BAD_INPUT;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(err->message, sizeof err->message, format, arguments);
-    va_end(arguments);
-    return DR_BAD_INPUT;
-}
 
 static char *skip_blanks(char *at)
 {
@@ -87,25 +74,25 @@ static enum dr_code read_boundary(struct walk *walk, const char *content_type)
     char copy[2 * MULTIPART_BOUNDARY_BYTES + 128];
     char *name = NULL, *value = NULL;
     if (strncasecmp(content_type, type, sizeof type - 1) != 0)
-        return fail(walk->err, "the request's type is not %s", type);
+        return failure(walk->err, DR_BAD_INPUT, "the request's type is not %s", type);
     if ((size_t)snprintf(copy, sizeof copy, "%s", content_type + sizeof type - 1) >=
         sizeof copy)
-        return fail(walk->err, "the Content-Type is longer than %zu bytes",
-                    sizeof copy);
+        return failure(walk->err, DR_BAD_INPUT,
+                       "the Content-Type is longer than %zu bytes", sizeof copy);
     char *at = first_parameter(copy);
     while (at && *at && (at = read_parameter(at, &name, &value))) {
         if (strcasecmp(name, "boundary") != 0) continue;
         const size_t length = strlen(value);
         if (length == 0 || length > MULTIPART_BOUNDARY_BYTES)
-            return fail(walk->err,
-                        "the boundary has %zu characters; 1 to %d are allowed", length,
-                        MULTIPART_BOUNDARY_BYTES);
+            return failure(walk->err, DR_BAD_INPUT,
+                           "the boundary has %zu characters; 1 to %d are allowed",
+                           length, MULTIPART_BOUNDARY_BYTES);
         walk->delimiter_length =
             (size_t)snprintf(walk->delimiter, sizeof walk->delimiter, "\r\n--%s",
                              value);
         return DR_OK;
     }
-    return fail(walk->err, "the Content-Type has no boundary");
+    return failure(walk->err, DR_BAD_INPUT, "the Content-Type has no boundary");
 }
 
 /* ---- delimiters -------------------------------------------------------------------------- */
@@ -168,7 +155,8 @@ static enum dr_code read_disposition(const struct walk *walk, char *value,
     const size_t number = walk->form->part_count + 1;
     char *name = NULL, *text = NULL;
     if (strncasecmp(value, "form-data", 9) != 0)
-        return fail(walk->err, "part %zu of the form is not form-data", number);
+        return failure(walk->err, DR_BAD_INPUT, "part %zu of the form is not form-data",
+                       number);
     char *at = first_parameter(value + 9);
     while (at && *at && (at = read_parameter(at, &name, &text))) {
         if (strcasecmp(name, "name") == 0) part->name = text;
@@ -176,10 +164,10 @@ static enum dr_code read_disposition(const struct walk *walk, char *value,
             part->is_file = 1;
     }
     if (!at)
-        return fail(walk->err,
-                    "part %zu of the form has a Content-Disposition that "
-                    "cannot be read",
-                    number);
+        return failure(walk->err, DR_BAD_INPUT,
+                       "part %zu of the form has a Content-Disposition that "
+                       "cannot be read",
+                       number);
     return DR_OK;
 }
 
@@ -190,13 +178,13 @@ static enum dr_code read_header(const struct walk *walk, char *line,
     char *const colon = strchr(line, ':');
     for (const char *c = line; *c; ++c)
         if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
-            return fail(walk->err,
-                        "part %zu of the form has a control character in a "
-                        "header",
-                        number);
+            return failure(walk->err, DR_BAD_INPUT,
+                           "part %zu of the form has a control character in a "
+                           "header",
+                           number);
     if (!colon || colon == line)
-        return fail(walk->err, "part %zu of the form has a header without a name",
-                    number);
+        return failure(walk->err, DR_BAD_INPUT,
+                       "part %zu of the form has a header without a name", number);
     *colon = '\0';
     char *const value = skip_blanks(colon + 1);
     if (strcasecmp(line, "Content-Disposition") == 0)
@@ -204,10 +192,10 @@ static enum dr_code read_header(const struct walk *walk, char *line,
     if (strcasecmp(line, "Content-Transfer-Encoding") == 0 &&
         strncasecmp(value, "binary", 6) != 0 && strncasecmp(value, "8bit", 4) != 0 &&
         strncasecmp(value, "7bit", 4) != 0)
-        return fail(walk->err,
-                    "part %zu of the form is encoded; send its bytes as they "
-                    "are",
-                    number);
+        return failure(walk->err, DR_BAD_INPUT,
+                       "part %zu of the form is encoded; send its bytes as they "
+                       "are",
+                       number);
     return DR_OK;
 }
 
@@ -229,21 +217,21 @@ static enum dr_code read_headers(struct walk *walk, struct multipart_part *part)
     for (;;) {
         char *const line = walk->at, *const end = line_end(walk, headers, line);
         if (!end)
-            return fail(walk->err,
-                        "part %zu of the form has headers without an end, or "
-                        "more than %d bytes of them",
-                        number, MULTIPART_HEADER_BYTES);
+            return failure(walk->err, DR_BAD_INPUT,
+                           "part %zu of the form has headers without an end, or "
+                           "more than %d bytes of them",
+                           number, MULTIPART_HEADER_BYTES);
         walk->at = end + 2;
         if (end == line) break;
         if (memchr(line, '\0', (size_t)(end - line)))
-            return fail(walk->err, "part %zu of the form has a zero in a header",
-                        number);
+            return failure(walk->err, DR_BAD_INPUT,
+                           "part %zu of the form has a zero in a header", number);
         *end = '\0';
         const enum dr_code code = read_header(walk, line, part);
         if (code != DR_OK) return code;
     }
     if (part->name) return DR_OK;
-    return fail(walk->err, "part %zu of the form has no name", number);
+    return failure(walk->err, DR_BAD_INPUT, "part %zu of the form has no name", number);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -254,13 +242,15 @@ static enum dr_code read_part(struct walk *walk, enum delimiter *found)
     struct multipart_part part = {0};
     char *start = NULL, *after = NULL;
     if (form->part_count == MULTIPART_PARTS)
-        return fail(walk->err, "the form has more than %d parts", MULTIPART_PARTS);
+        return failure(walk->err, DR_BAD_INPUT, "the form has more than %d parts",
+                       MULTIPART_PARTS);
     const enum dr_code code = read_headers(walk, &part);
     if (code != DR_OK) return code;
     char *const bytes = walk->at;
     *found = find_delimiter(walk, bytes, &start, &after);
     if (*found == NO_DELIMITER)
-        return fail(walk->err, "part %zu of the form has no end", form->part_count + 1);
+        return failure(walk->err, DR_BAD_INPUT, "part %zu of the form has no end",
+                       form->part_count + 1);
     part.bytes = (const unsigned char *)bytes;
     part.byte_count = (size_t)(start - bytes);
     *start = '\0';
@@ -279,14 +269,11 @@ enum dr_code multipart_parse(struct multipart *form, const char *content_type,
     char *after = NULL;
     enum delimiter found = find_first(&walk, &after);
     if (found == NO_DELIMITER)
-        return fail(err, "the form has no part that its boundary begins");
+        return failure(err, DR_BAD_INPUT,
+                       "the form has no part that its boundary begins");
     walk.at = after;
     form->parts = calloc(MULTIPART_PARTS, sizeof *form->parts);
-    if (!form->parts) {
-        if (err)
-            *err = (struct dr_error){DR_NOMEM, "there is no memory to read the form"};
-        return DR_NOMEM;
-    }
+    if (!form->parts) return failure_memory(err, "the form");
     while (code == DR_OK && found == NEXT_PART)
         code = read_part(&walk, &found);
     if (code != DR_OK) multipart_finish(form);
