@@ -22,14 +22,22 @@ void again_free(struct again *again)
 
 /* ---- the picture's options --------------------------------------------------------------- */
 
+/* A picture that was cut is made at the next multiple of 8, and cut again. */
+static int32_t made_side(int32_t pixels, int32_t *cut)
+{
+    const int32_t made = (pixels + 7) / 8 * 8;
+    *cut = made == pixels ? 0 : pixels;
+    return made;
+}
+
 static void take_numbers(struct options *options, const struct dr_parameters *picture)
 {
     options->seed = picture->seed;
     options->seed_given = true;
     options->steps = picture->steps;
     options->cfg = picture->cfg;
-    options->width = picture->width;
-    options->height = picture->height;
+    options->width = made_side(picture->width, &options->cut_width);
+    options->height = made_side(picture->height, &options->cut_height);
     options->clip_skip = picture->clip_skip;
     options->original[0] = picture->original_width;
     options->original[1] = picture->original_height;

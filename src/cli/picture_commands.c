@@ -39,6 +39,10 @@ struct dr_generate_options picture_commands_job(struct session *session,
     job.output = options->output;
     job.width = options->width;
     job.height = options->height;
+    job.cut_width = options->cut_width;
+    job.cut_height = options->cut_height;
+    job.cut_width = options->cut_width;
+    job.cut_height = options->cut_height;
     job.original_width = options->original[0];
     job.original_height = options->original[1];
     job.crop_left = options->crop[0];

@@ -254,8 +254,8 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
         *result = (struct dr_generate_result){
             .images = outcome.images,
             .image_count = outcome.image_count,
-            .width = want->width,
-            .height = want->height,
+            .width = want->cut_width,
+            .height = want->cut_height,
             .vae = outcome.vae,
             .text_ms = outcome.text_ms,
             .unet_per_step_ms =

@@ -55,7 +55,8 @@ enum job_kind {
 /* The request, made from checked options (request.h). */
 struct job_request {
     enum job_kind kind;
-    int32_t width, height; /* of the picture */
+    int32_t width, height;         /* of the picture, as the networks make it */
+    int32_t cut_width, cut_height; /* of the picture that is shown and written */
     const char *
         size_from; /* path of the picture that has this size; NULL: it was not taken from one */
     int32_t batch;

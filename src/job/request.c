@@ -175,12 +175,35 @@ static enum dr_code check_given_sides(int32_t width, int32_t height,
     return code == DR_OK && height ? check_side("height", height, err) : code;
 }
 
+static enum dr_code check_cut_side(const char *what, int32_t cut, int32_t pixels,
+                                   struct dr_error *err)
+{
+    if (cut == 0 || (pixels > 0 && cut <= pixels && cut > pixels - LATENT_FACTOR))
+        return DR_OK;
+    return error_set(
+        err, DR_BAD_INPUT,
+        "a picture whose %s is %d pixels cannot be cut to %d: give at most "
+        "%d less, or 0 for no cut",
+        what, (int)pixels, (int)cut, LATENT_FACTOR - 1);
+}
+
+static enum dr_code check_cut(const struct dr_generate_options *options,
+                              struct dr_error *err)
+{
+    const enum dr_code code =
+        check_cut_side("width", options->cut_width, options->width, err);
+    return code == DR_OK
+               ? check_cut_side("height", options->cut_height, options->height, err)
+               : code;
+}
+
 static enum dr_code pick_size(const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
     want->width = options->width;
     want->height = options->height;
     enum dr_code code = check_given_sides(options->width, options->height, err);
+    if (code == DR_OK) code = check_cut(options, err);
     if (code != DR_OK) return code;
     if (options->init && (!options->width || !options->height)) {
         struct image_reader *reader = NULL;
@@ -210,7 +233,10 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
         if (!options->height) want->height = head.height - head.height % LATENT_FACTOR;
     }
     code = check_side("width", want->width, err);
-    return code == DR_OK ? check_side("height", want->height, err) : code;
+    if (code == DR_OK) code = check_side("height", want->height, err);
+    want->cut_width = options->cut_width ? options->cut_width : want->width;
+    want->cut_height = options->cut_height ? options->cut_height : want->height;
+    return code;
 }
 
 static enum dr_code check_pair(const char *what, int32_t width, int32_t height,
@@ -451,6 +477,7 @@ enum dr_code request_check_generate(const struct dr_generate_options *options,
     enum dr_code code = check_options(&full, &sampler, err);
     if (code == DR_OK && !is_open) code = sampler_bytes(&sampler, &bytes, err);
     if (code == DR_OK) code = check_given_sides(options->width, options->height, err);
+    if (code == DR_OK) code = check_cut(options, err);
     const struct dr_output files = files_of(options);
     return code == DR_OK && files.path ? output_check(&files, err) : code;
 }
@@ -498,6 +525,8 @@ static enum dr_code decode_request(const struct dr_codec_options *options,
     want->batch = head.n;
     want->width = head.width * LATENT_FACTOR;
     want->height = head.height * LATENT_FACTOR;
+    want->cut_width = want->width;
+    want->cut_height = want->height;
     want->files.batch = head.n;
     return output_check(&want->files, err);
 }

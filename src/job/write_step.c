@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/path.h"
@@ -89,8 +90,8 @@ static char *parameters_text(const struct job *job, int32_t idx,
         .has_empty_negative = pipeline->checkpoint.family == FAMILY_SDXL &&
                               want->has_negative && !want->negative[0],
         .steps = want->sampler.steps,
-        .width = want->width,
-        .height = want->height,
+        .width = want->cut_width,
+        .height = want->cut_height,
         .clip_skip = want->clip_skip,
         .sampler = want->sampler.kind,
         .schedule = want->sampler.schedule,
@@ -118,8 +119,8 @@ static struct image_write_options write_options(const struct job *job, int32_t i
                                                 const char *text)
 {
     const struct job_request *const want = &job->request;
-    struct image_write_options options = {.width = want->width,
-                                          .height = want->height,
+    struct image_write_options options = {.width = want->cut_width,
+                                          .height = want->cut_height,
                                           .bits = want->bits,
                                           .quality = want->quality,
                                           .parameters = text};
@@ -151,9 +152,19 @@ enum dr_code write_step_check_text(const struct job *job, struct dr_error *err)
 /* A decoded picture, in its plan's arena. */
 struct decoded {
     const struct vae_decode_plan *decode;
-    int32_t width;
-    bool is_unit; /* it is 0..1 already */
+    int32_t width;     /* in the arena */
+    int32_t cut_width; /* that is written */
+    bool is_unit;      /* it is 0..1 already */
 };
+
+/* Moves the rows of the part that is kept together. */
+static void cut_rows(float *rgb, int32_t width, int32_t cut_width, int32_t cut_height)
+{
+    const size_t from = (size_t)PICTURE_CHANNELS * (size_t)width;
+    const size_t to = (size_t)PICTURE_CHANNELS * (size_t)cut_width;
+    for (size_t y = 1; cut_width < width && y < (size_t)cut_height; ++y)
+        memmove(rgb + y * to, rgb + y * from, to * sizeof *rgb);
+}
 
 /* The caller's image callback takes the complete image in one piece, with samples in 0..1. */
 static void show_picture(const struct job *job, const struct step *step,
@@ -164,9 +175,11 @@ static void show_picture(const struct job *job, const struct step *step,
     float *const rgb = plan_borrow(picture->decode->plan, picture->decode->image);
     step_to_unit(rgb,
                  (size_t)PICTURE_CHANNELS * (size_t)step->width * (size_t)step->height);
-    want->image(want->image_cookie, idx, job->images[idx].seed, rgb, step->width,
-                step->height);
+    cut_rows(rgb, step->width, want->cut_width, want->cut_height);
+    want->image(want->image_cookie, idx, job->images[idx].seed, rgb, want->cut_width,
+                want->cut_height);
     plan_return(picture->decode->plan);
+    picture->width = want->cut_width;
     picture->is_unit = true;
 }
 
@@ -174,8 +187,9 @@ static void show_picture(const struct job *job, const struct step *step,
 static void get_row(void *cookie, int32_t y, float *rgb)
 {
     const struct decoded *const picture = cookie;
-    const size_t samples = (size_t)PICTURE_CHANNELS * (size_t)picture->width;
-    plan_read(picture->decode->plan, picture->decode->image, (size_t)y * samples,
+    const size_t stride = (size_t)PICTURE_CHANNELS * (size_t)picture->width;
+    const size_t samples = (size_t)PICTURE_CHANNELS * (size_t)picture->cut_width;
+    plan_read(picture->decode->plan, picture->decode->image, (size_t)y * stride,
               samples, rgb);
     if (!picture->is_unit) step_to_unit(rgb, samples);
 }
@@ -209,7 +223,8 @@ enum dr_code step_run_write(struct job *job, const struct step *step,
     const struct job_request *const want = &job->request;
     const int32_t idx = step->image_idx;
     struct decoded picture = {.decode = &step_list_network_of(&job->list, step)->decode,
-                              .width = step->width};
+                              .width = step->width,
+                              .cut_width = want->cut_width};
     if (want->image) show_picture(job, step, &picture);
     if (want->output_is_latent || !job->images[idx].path[0]) return DR_OK;
     job->stage = DR_STAGE_WRITE;
