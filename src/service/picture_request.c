@@ -52,7 +52,7 @@ void picture_request_finish(struct picture_request *request)
 
 /* ---- as JSON ----------------------------------------------------------------------------- */
 
-static json_t *seed_json(uint64_t seed)
+json_t *picture_seed_json(uint64_t seed)
 {
     char text[24];
     if (seed <= EXACT_IN_JSON) return json_integer((json_int_t)seed);
@@ -83,7 +83,7 @@ json_t *picture_request_json(const struct picture_request *request)
     member_set_text(value, "prompt", request->prompt);
     member_set_text(value, "negative_prompt", request->negative);
     add_open(value, request);
-    member_set(value, "seed", seed_json(request->seed));
+    member_set(value, "seed", picture_seed_json(request->seed));
     member_set_integer(value, "batch_size", request->batch_size);
     member_set_integer(value, "n_iter", request->batch_count);
     member_set_integer(value, "clip_skip", request->clip_skip);

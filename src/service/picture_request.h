@@ -67,6 +67,8 @@ struct picture_request {
 struct picture_request picture_request_default(void);
 void picture_request_finish(struct picture_request *request);
 
+/* A seed as JSON: a number, or text where it is above 2^53 - 1, which readers with doubles do not keep exact. */
+json_t *picture_seed_json(uint64_t seed);
 /* A new value; NULL where memory runs out. As the own API shows it (`request` of a job). */
 json_t *picture_request_json(const struct picture_request *request);
 /* From such a value. Errors: DR_CORRUPT (names the member), DR_NOMEM. */

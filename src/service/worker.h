@@ -4,8 +4,12 @@
  *       a row in the database, a wake-up  ------------------------->      takes the next job by share of each user
  *       wait on the job's end (or go away)                                runs it: load, generate, gallery, end
  *
- * The engine is opened at the first job or at once (--preload). After a job the model stays for keep_alive; then it is
- * unloaded by this thread. Threads: all calls from any thread.
+ * The engine is opened when the worker starts, so that a wrong budget or damaged settings are said then; a model's weights
+ * are read at the first job, or at once (--preload). After a job the model stays for keep_alive; then it is unloaded by
+ * this thread. Threads: all calls from any thread.
+ *
+ * The engine's VAE setting is what the options say. A job whose VAE is another one has it as its own: for this job, and
+ * released after it. Nothing is loaded again where model and VAE stay the same.
  */
 #ifndef SERVICE_WORKER_H
 #define SERVICE_WORKER_H
@@ -18,6 +22,7 @@
 
 #include "service/event_log.h"
 #include "service/job_store.h"
+#include "service/model_folders.h"
 #include "service/option_list.h"
 #include "service/store.h"
 
@@ -28,10 +33,12 @@ struct worker_options {
     struct store *store;
     struct event_log *events;
     struct option_list *options;
+    struct model_folders *models;
     int32_t most_queued;  /* --queue */
     int32_t keep_alive_s; /* --keep-alive; KEEP_ALIVE_ALWAYS */
     int32_t exit_idle_s;  /* --exit-idle; 0: off */
     bool preloads;
+    int32_t preview_interval_ms; /* 0: no previews */
     struct picture_limits limits;
     void (*idle)(void *cookie); /* exit_idle_s have passed without a job */
     void *idle_cookie;

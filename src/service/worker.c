@@ -1,0 +1,278 @@
+#include "service/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "front/event_json.h"
+#include "service/failure.h"
+#include "service/worker_state.h"
+
+enum {
+    LONGEST_WAIT_MS = 60000
+};
+
+double worker_now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+void worker_wait_on(struct worker *worker, pthread_cond_t *condition, double ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    const int64_t nanoseconds =
+        until.tv_nsec + (int64_t)((ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS) * 1e6);
+    until.tv_sec += (time_t)(nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    (void)pthread_cond_timedwait(condition, &worker->lock, &until);
+}
+
+/* ---- the thread -------------------------------------------------------------------------- */
+
+static void tell_memory(void *cookie, const struct dr_memory_event *region)
+{
+    struct worker *const worker = cookie;
+    event_log_add(worker->options.events, "memory", "", "", event_json_memory(region));
+}
+
+static void open_engine(struct worker *worker)
+{
+    struct dr_engine *engine = NULL;
+    struct dr_error err = {0};
+    const enum dr_code code = dr_engine_open(&engine, &worker->options.engine, &err);
+    pthread_mutex_lock(&worker->lock);
+    worker->engine = engine;
+    worker->start_code = code;
+    worker->start_error = err;
+    pthread_mutex_unlock(&worker->lock);
+    if (code == DR_OK) worker_begin(worker);
+    pthread_mutex_lock(&worker->lock);
+    worker->idle_since_ms = dr_clock_ms();
+    worker->is_started = true;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static void close_engine(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    struct dr_engine *engine = worker->engine;
+    worker->engine = NULL;
+    while (worker->held > 0)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    pthread_mutex_unlock(&worker->lock);
+    dr_engine_close(&engine);
+}
+
+/* lock is held, and is again when this returns. */
+static void run_action(struct worker *worker)
+{
+    struct worker_action *const action = worker->actions;
+    worker->actions = action->next;
+    if (!worker->actions) worker->last_action = &worker->actions;
+    const bool is_refused = worker->is_stopping;
+    pthread_mutex_unlock(&worker->lock);
+    struct dr_error err = {0};
+    const enum dr_code code = is_refused
+                                  ? failure(&err, DR_BUSY, "the service is stopping")
+                                  : action->act(worker, action, &err);
+    pthread_mutex_lock(&worker->lock);
+    action->code = code;
+    action->error = err;
+    action->is_done = true;
+    worker->idle_since_ms = dr_clock_ms();
+    pthread_cond_broadcast(&worker->changed);
+}
+
+/* The next queued job by turns; false: none waits. */
+static bool pick_job(struct worker *worker, char id[STORE_ID_BYTES])
+{
+    struct job_waiting *waiting = NULL;
+    int32_t count = 0;
+    const enum dr_code code =
+        job_store_waiting(worker->options.store, &waiting, &count, NULL);
+    const int32_t next =
+        code == DR_OK ? job_turns_next(&worker->turns, waiting, count) : -1;
+    if (next >= 0) {
+        memcpy(id, waiting[next].id, STORE_ID_BYTES);
+        job_turns_serve(&worker->turns, waiting[next].user);
+    }
+    free(waiting);
+    return next >= 0;
+}
+
+/* lock is held, and is again when this returns. */
+static void run_next_job(struct worker *worker)
+{
+    char id[STORE_ID_BYTES];
+    worker->has_news = false;
+    pthread_mutex_unlock(&worker->lock);
+    const bool is_job = pick_job(worker, id);
+    if (is_job) worker_run_job(worker, id);
+    pthread_mutex_lock(&worker->lock);
+    if (!is_job) return;
+    worker->has_news = true; /* there may be more */
+    worker->idle_since_ms = dr_clock_ms();
+    worker->idle_is_told = false;
+}
+
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* Does what is due while nothing runs, and says how long nothing else is. lock is held. */
+static double do_what_is_due(struct worker *worker)
+{
+    const double now = dr_clock_ms();
+    double wait_ms = LONGEST_WAIT_MS;
+    if (worker->expires_ms > 0 && worker->expires_ms <= now) {
+        pthread_mutex_unlock(&worker->lock);
+        (void)!worker_release(worker, "keep_alive", DR_UNLOAD_MODEL, NULL, NULL);
+        pthread_mutex_lock(&worker->lock);
+    }
+    if (worker->expires_ms > 0) wait_ms = least(wait_ms, worker->expires_ms - now);
+    if (worker->options.exit_idle_s > 0 && !worker->idle_is_told) {
+        const double due_ms =
+            worker->idle_since_ms + 1e3 * worker->options.exit_idle_s - now;
+        if (due_ms <= 0) {
+            worker->idle_is_told = true;
+            if (worker->options.idle) worker->options.idle(worker->options.idle_cookie);
+        } else {
+            wait_ms = least(wait_ms, due_ms);
+        }
+    }
+    return wait_ms > 0 ? wait_ms : 0;
+}
+
+static void *run_worker(void *cookie)
+{
+    struct worker *const worker = cookie;
+    open_engine(worker);
+    pthread_mutex_lock(&worker->lock);
+    while (worker->engine && (!worker->is_stopping || worker->actions)) {
+        if (worker->actions)
+            run_action(worker);
+        else if (worker->has_news)
+            run_next_job(worker);
+        else {
+            const double wait_ms = do_what_is_due(worker);
+            if (!worker->actions && !worker->has_news && !worker->is_stopping)
+                worker_wait_on(worker, &worker->wake, wait_ms);
+        }
+    }
+    worker->has_ended = true;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+    close_engine(worker);
+    return NULL;
+}
+
+/* ---- start and stop ---------------------------------------------------------------------- */
+
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static struct worker *create(const struct worker_options *options)
+{
+    struct worker *const worker = calloc(1, sizeof *worker);
+    if (!worker) return NULL;
+    worker->options = *options;
+    worker->options.engine.memory = tell_memory;
+    worker->options.engine.memory_cookie = worker;
+    worker->last_action = &worker->actions;
+    worker->has_news = true;
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_mutex_init(&worker->submit_lock, NULL);
+    init_condition(&worker->wake);
+    init_condition(&worker->changed);
+    return worker;
+}
+
+static void destroy(struct worker *worker)
+{
+    for (int32_t i = 0; i < WORKER_RECEIPTS; ++i)
+        json_decref(worker->receipts[i]);
+    free(worker->preview);
+    pthread_cond_destroy(&worker->wake);
+    pthread_cond_destroy(&worker->changed);
+    pthread_mutex_destroy(&worker->lock);
+    pthread_mutex_destroy(&worker->submit_lock);
+    free(worker);
+}
+
+enum dr_code worker_start(struct worker **out, const struct worker_options *options,
+                          struct dr_error *err)
+{
+    int32_t queued = 0, cancelled = 0;
+    enum dr_code code = job_store_recover(options->store, &queued, &cancelled, err);
+    if (code != DR_OK) return code;
+    struct worker *const worker = create(options);
+    if (!worker) return failure_memory(err, "the worker");
+    if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
+        destroy(worker);
+        return failure(err, DR_NOMEM, "the worker's thread cannot be started");
+    }
+    pthread_mutex_lock(&worker->lock);
+    while (!worker->is_started)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    code = worker->start_code;
+    if (code != DR_OK && err) *err = worker->start_error;
+    pthread_mutex_unlock(&worker->lock);
+    if (code == DR_OK) {
+        *out = worker;
+        return DR_OK;
+    }
+    pthread_join(worker->thread, NULL);
+    destroy(worker);
+    return code;
+}
+
+/* The running job goes back into the queue. lock is held. */
+static void put_back(struct worker *worker)
+{
+    worker->running.is_requeued = true;
+    if (worker->running.handle) dr_job_cancel_now(worker->running.handle);
+}
+
+void worker_hurry(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->is_stopping = true;
+    if (*worker->running.id) put_back(worker);
+    pthread_cond_broadcast(&worker->wake);
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_stop(struct worker *worker, double grace_s)
+{
+    if (!worker) return;
+    const double until_ms = dr_clock_ms() + 1e3 * grace_s;
+    pthread_mutex_lock(&worker->lock);
+    worker->is_stopping = true;
+    pthread_cond_broadcast(&worker->wake);
+    pthread_cond_broadcast(&worker->changed);
+    while (!worker->has_ended && !worker->running.is_requeued) {
+        const double left_ms = until_ms - dr_clock_ms();
+        if (left_ms > 0)
+            worker_wait_on(worker, &worker->changed, left_ms);
+        else if (*worker->running.id)
+            put_back(worker);
+        else
+            break;
+    }
+    pthread_mutex_unlock(&worker->lock);
+    pthread_join(worker->thread, NULL);
+    destroy(worker);
+}

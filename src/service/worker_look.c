@@ -1,0 +1,159 @@
+/* What only looks: progress, preview, what is loaded, receipts, the engine for who reads it (worker.h). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "front/member.h"
+#include "front/receipt_json.h"
+#include "service/worker_state.h"
+
+/* ---- told by the worker ------------------------------------------------------------------ */
+
+void worker_note_receipt(struct worker *worker, const char *what, const char *job,
+                         const struct dr_receipt *receipt)
+{
+    json_t *const value = json_object();
+    member_set_text(value, "what", what);
+    if (*job) member_set_text(value, "job", job);
+    member_set_real(value, "time", worker_now_s());
+    member_set(value, "receipt", receipt_json(receipt));
+    pthread_mutex_lock(&worker->lock);
+    json_decref(worker->receipts[WORKER_RECEIPTS - 1]);
+    memmove(worker->receipts + 1, worker->receipts,
+            (WORKER_RECEIPTS - 1) * sizeof *worker->receipts);
+    worker->receipts[0] = value;
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_tell_state(struct worker *worker, const char *id, const char *user,
+                       enum job_phase phase)
+{
+    json_t *const data = json_object();
+    member_set_text(data, "id", id);
+    member_set_text(data, "state", job_phase_name(phase));
+    event_log_add(worker->options.events, "state", id, user, data);
+}
+
+void worker_tell_ended(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    ++worker->ended_count;
+    pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+/* ---- asked by others --------------------------------------------------------------------- */
+
+static int32_t count_waiting(const struct worker *worker)
+{
+    struct job_waiting *waiting = NULL;
+    int32_t count = 0;
+    if (job_store_waiting(worker->options.store, &waiting, &count, NULL) != DR_OK)
+        count = 0;
+    free(waiting);
+    return count;
+}
+
+void worker_progress(struct worker *worker, struct worker_progress *progress)
+{
+    *progress = (struct worker_progress){.eta_s = -1};
+    progress->queued = count_waiting(worker);
+    pthread_mutex_lock(&worker->lock);
+    const struct running_job *const running = &worker->running;
+    progress->is_running = *running->id != '\0';
+    memcpy(progress->job, running->id, sizeof progress->job);
+    memcpy(progress->user, running->user, sizeof progress->user);
+    progress->kind = running->kind;
+    progress->created_s = running->created_s;
+    progress->is_interrupted = running->is_cancelled;
+    progress->step = running->step;
+    progress->step_count = running->step_count;
+    progress->image = running->image;
+    progress->image_count = running->image_count;
+    if (running->handle) {
+        dr_job_progress(running->handle, &progress->job_progress);
+        if (progress->job_progress.last.left_ms > 0)
+            progress->eta_s = progress->job_progress.last.left_ms / 1e3;
+    }
+    pthread_mutex_unlock(&worker->lock);
+}
+
+int32_t worker_position(struct worker *worker, const char *id)
+{
+    struct job_waiting *waiting = NULL;
+    int32_t count = 0, position = 0;
+    if (job_store_waiting(worker->options.store, &waiting, &count, NULL) == DR_OK) {
+        pthread_mutex_lock(&worker->lock);
+        const struct job_turns turns = worker->turns;
+        pthread_mutex_unlock(&worker->lock);
+        position = job_turns_position(&turns, waiting, count, id);
+    }
+    free(waiting);
+    return position;
+}
+
+unsigned char *worker_preview(struct worker *worker, size_t *byte_count)
+{
+    unsigned char *copy = NULL;
+    pthread_mutex_lock(&worker->lock);
+    *byte_count = worker->preview ? worker->preview_bytes : 0;
+    if (*byte_count) copy = malloc(*byte_count);
+    if (copy) memcpy(copy, worker->preview, *byte_count);
+    pthread_mutex_unlock(&worker->lock);
+    return copy;
+}
+
+struct dr_engine *worker_engine_hold(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    struct dr_engine *const engine = worker->engine;
+    worker->held += engine != NULL;
+    pthread_mutex_unlock(&worker->lock);
+    return engine;
+}
+
+void worker_engine_drop(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    if (--worker->held == 0) pthread_cond_broadcast(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+/* The clock of the engine as Unix time. */
+static double unix_s(double clock_ms)
+{
+    return worker_now_s() + (clock_ms - dr_clock_ms()) / 1e3;
+}
+
+void worker_model(struct worker *worker, struct worker_model *model)
+{
+    *model = (struct worker_model){0};
+    struct dr_engine *const engine = worker_engine_hold(worker);
+    if (!engine) return;
+    struct dr_status status;
+    dr_engine_status(engine, &status);
+    pthread_mutex_lock(&worker->lock);
+    if (worker->is_resident || *worker->running.id)
+        memcpy(model->path, status.model, sizeof model->path);
+    if (worker->expires_ms > 0) model->expires_s = unix_s(worker->expires_ms);
+    pthread_mutex_unlock(&worker->lock);
+    struct dr_memory memory;
+    if (*model->path && dr_engine_memory(engine, &memory, NULL) == DR_OK) {
+        for (int32_t i = 0; i < memory.component_count; ++i) {
+            model->private_bytes += memory.components[i].private_bytes;
+            model->mapped_bytes += memory.components[i].mapped_bytes;
+        }
+        dr_memory_free(&memory);
+    }
+    worker_engine_drop(worker);
+}
+
+json_t *worker_receipts(struct worker *worker)
+{
+    json_t *const list = json_array();
+    pthread_mutex_lock(&worker->lock);
+    for (int32_t i = 0; i < WORKER_RECEIPTS && worker->receipts[i]; ++i)
+        json_array_append_new(list, json_deep_copy(worker->receipts[i]));
+    pthread_mutex_unlock(&worker->lock);
+    return list;
+}

@@ -1,0 +1,384 @@
+/* A queued job runs to its end, by the worker's thread (worker_state.h). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "front/event_json.h"
+#include "front/job_json.h"
+#include "front/member.h"
+#include "service/failure.h"
+#include "service/gallery.h"
+#include "service/worker_state.h"
+
+enum {
+    PROGRESS_MS = 250, /* between two events of a stage */
+    SIDE_STEP = 8      /* the engine makes sides that are multiples of it */
+};
+
+/* A job while it runs. */
+struct run {
+    struct worker *worker;
+    struct job_record record;
+    char (*paths)[DR_PATH_BYTES]; /* of its pictures' files */
+    const char **outputs;
+    int32_t count;
+    int32_t noted; /* pictures in the gallery */
+    enum dr_stage stage;
+    struct dr_generate_result result;
+    enum dr_code code;
+    struct dr_error error;
+};
+
+/* ---- what it tells while it runs --------------------------------------------------------- */
+
+static void tell_progress(void *cookie, const struct dr_progress *progress)
+{
+    struct run *const run = cookie;
+    struct worker *const worker = run->worker;
+    const double now = dr_clock_ms();
+    pthread_mutex_lock(&worker->lock);
+    worker->running.image = progress->image;
+    const int32_t step = worker->running.step, steps = worker->running.step_count;
+    pthread_mutex_unlock(&worker->lock);
+    if (progress->stage == run->stage && now - worker->progress_ms < PROGRESS_MS)
+        return;
+    run->stage = progress->stage;
+    worker->progress_ms = now;
+    json_t *const data = json_object();
+    member_set_text(data, "id", run->record.id);
+    member_set_text(data, "stage", dr_stage_name(progress->stage));
+    member_set_real(data, "progress", progress->total_share);
+    member_set_integer(data, "image", progress->image);
+    member_set_integer(data, "images", run->count);
+    member_set_integer(data, "step", step);
+    member_set_integer(data, "steps", steps);
+    if (progress->left_ms >= 0)
+        member_set_real(data, "eta_seconds", progress->left_ms / 1e3);
+    event_log_add(worker->options.events, "progress", run->record.id, run->record.user,
+                  data);
+}
+
+/* Keeps a preview as a PNG, for worker_preview. */
+static void keep_preview(struct worker *worker, const struct dr_preview *preview)
+{
+    size_t bytes = 0;
+    unsigned char *const png = preview_map_png(&worker->map, preview, &bytes);
+    if (!png) return;
+    pthread_mutex_lock(&worker->lock);
+    free(worker->preview);
+    worker->preview = png;
+    worker->preview_bytes = bytes;
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static void take_step(void *cookie, const struct dr_preview *preview)
+{
+    struct run *const run = cookie;
+    struct worker *const worker = run->worker;
+    const double now = dr_clock_ms();
+    pthread_mutex_lock(&worker->lock);
+    worker->running.step = preview->step;
+    worker->running.step_count = preview->step_count;
+    worker->running.image = preview->image;
+    pthread_mutex_unlock(&worker->lock);
+    const int32_t interval_ms = worker->options.preview_interval_ms;
+    if (interval_ms <= 0 || now - worker->preview_ms < interval_ms) return;
+    worker->preview_ms = now;
+    keep_preview(worker, preview);
+    char url[80];
+    snprintf(url, sizeof url, "/api/v1/jobs/%s/preview", run->record.id);
+    json_t *const data = json_object();
+    member_set_text(data, "id", run->record.id);
+    member_set_integer(data, "image", preview->image);
+    member_set_integer(data, "step", preview->step);
+    member_set_integer(data, "steps", preview->step_count);
+    member_set_text(data, "url", url);
+    event_log_add(worker->options.events, "preview", run->record.id, run->record.user,
+                  data);
+}
+
+/* ---- its pictures ------------------------------------------------------------------------ */
+
+/* What the gallery shows is read from the picture itself. */
+static void describe(struct gallery_picture *picture, const char *path)
+{
+    struct dr_parameters parameters;
+    if (dr_read_parameters(path, &picture->parameters, NULL) != DR_OK ||
+        !picture->parameters ||
+        dr_parse_parameters(picture->parameters, &parameters, NULL) != DR_OK)
+        return;
+    picture->width = parameters.width;
+    picture->height = parameters.height;
+    picture->model = strdup(parameters.model);
+    picture->vae = strdup(parameters.vae);
+    dr_parameters_free(&parameters);
+}
+
+static enum dr_code add_to_gallery(struct run *run, int32_t index, uint64_t seed,
+                                   struct dr_error *err)
+{
+    const struct picture_request *const request = &run->record.request;
+    struct gallery_picture picture = {.index = index,
+                                      .is_kept = request->keeps,
+                                      .is_jpeg = request->format == PICTURE_JPEG,
+                                      .seed = seed,
+                                      .prompt = strdup(request->prompt)};
+    memcpy(picture.job, run->record.id, sizeof picture.job);
+    snprintf(picture.user, sizeof picture.user, "%s", run->record.user);
+    describe(&picture, run->paths[index]);
+    const enum dr_code code = gallery_add(run->worker->options.store, &picture, err);
+    if (code == DR_OK) {
+        json_t *const data = json_object();
+        member_set_text(data, "id", picture.id);
+        member_set_text(data, "job", run->record.id);
+        member_set_integer(data, "index", index);
+        member_set(data, "seed", picture_seed_json(seed));
+        member_set_integer(data, "width", picture.width);
+        member_set_integer(data, "height", picture.height);
+        event_log_add(run->worker->options.events, "image", run->record.id,
+                      run->record.user, data);
+    }
+    gallery_picture_finish(&picture);
+    return code;
+}
+
+/* A picture's file is there. Where it cannot be entered, the rest of the job is of no use. */
+static void note_written(void *cookie, int32_t index, const struct dr_image_info *image)
+{
+    struct run *const run = cookie;
+    if (run->code != DR_OK) return;
+    run->code = add_to_gallery(run, index, image->seed, &run->error);
+    if (run->code == DR_OK) {
+        run->noted = index + 1;
+        return;
+    }
+    pthread_mutex_lock(&run->worker->lock);
+    if (run->worker->running.handle) dr_job_cancel_now(run->worker->running.handle);
+    pthread_mutex_unlock(&run->worker->lock);
+}
+
+/* ---- running ----------------------------------------------------------------------------- */
+
+static int32_t made_side(int32_t pixels)
+{
+    return (pixels + SIDE_STEP - 1) / SIDE_STEP * SIDE_STEP;
+}
+
+static const char *text_or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+/* NULL where the engine's setting is what the job has. */
+static const char *own_vae(const struct worker *worker, const char *vae)
+{
+    const char *const setting = *worker->vae ? worker->vae : "automatic";
+    return !*vae || strcmp(vae, setting) == 0 ? NULL : vae;
+}
+
+static enum dr_code name_outputs(struct run *run)
+{
+    const struct picture_request *const request = &run->record.request;
+    run->count = request->batch_size * request->batch_count;
+    run->paths = calloc((size_t)run->count, sizeof *run->paths);
+    run->outputs = calloc((size_t)run->count, sizeof *run->outputs);
+    if (!run->paths || !run->outputs)
+        return failure_memory(&run->error, "the names of pictures");
+    for (int32_t i = 0; i < run->count; ++i) {
+        char id[STORE_ID_BYTES];
+        gallery_id(run->record.id, i, id);
+        gallery_path(run->worker->options.store, id, request->format == PICTURE_JPEG,
+                     run->paths[i], sizeof run->paths[i]);
+        run->outputs[i] = run->paths[i];
+    }
+    return DR_OK;
+}
+
+static struct dr_generate_options job_options(struct run *run, const char *init)
+{
+    const struct picture_request *const request = &run->record.request;
+    struct dr_generate_options options = dr_generate_options_default();
+    options.prompt = request->prompt;
+    options.negative = text_or_null(request->negative);
+    options.outputs = run->outputs;
+    options.existing = DR_EXISTING_ANY;
+    options.width = made_side(request->width);
+    options.height = made_side(request->height);
+    options.cut_width = options.width != request->width ? request->width : 0;
+    options.cut_height = options.height != request->height ? request->height : 0;
+    options.seed = request->seed;
+    options.steps = request->steps;
+    options.cfg = request->cfg;
+    options.sampler = text_or_null(request->sampler);
+    options.scheduler = text_or_null(request->scheduler);
+    options.clip_skip = request->clip_skip;
+    options.vae = own_vae(run->worker, request->vae);
+    options.init = init;
+    options.strength = request->strength;
+    options.batch = run->count;
+    options.quality = request->quality;
+    options.progress = tell_progress;
+    options.preview_every = 1;
+    options.preview = take_step;
+    options.written = note_written;
+    options.progress_cookie = options.preview_cookie = options.written_cookie = run;
+    return options;
+}
+
+/* From now on it can be cancelled by its handle; a request that came before counts. */
+static void publish(struct worker *worker, struct dr_job *handle)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->running.handle = handle;
+    if (handle && worker->running.is_requeued)
+        dr_job_cancel_now(handle);
+    else if (handle && worker->running.is_cancelled)
+        dr_job_cancel(handle);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static void choose_map(struct worker *worker)
+{
+    struct dr_status status;
+    dr_engine_status(worker->engine, &status);
+    worker->map = preview_map_of_family(status.family);
+}
+
+static enum dr_code run_on_engine(struct run *run)
+{
+    struct worker *const worker = run->worker;
+    const struct picture_request *const request = &run->record.request;
+    char init[DR_PATH_BYTES];
+    enum dr_code code = worker_open_model(worker, request->model, &run->error);
+    if (code == DR_OK) code = name_outputs(run);
+    if (code != DR_OK) return code;
+    if (request->init)
+        snprintf(init, sizeof init, "%s/%s", store_input_folder(worker->options.store),
+                 request->init);
+    choose_map(worker);
+    const struct dr_generate_options options =
+        job_options(run, request->init ? init : NULL);
+    struct dr_job *job = NULL;
+    code = dr_job_create_generate(worker->engine, &options, &job, &run->error);
+    if (code != DR_OK) return code;
+    publish(worker, job);
+    struct dr_error err = {0};
+    code = dr_job_run(job, &run->result, &err);
+    publish(worker, NULL);
+    dr_job_destroy(&job);
+    /* An error of a picture's entry is why the job was cancelled. */
+    if (run->code != DR_OK) return run->code;
+    if (code != DR_OK) run->error = err;
+    return code;
+}
+
+/* ---- its end ----------------------------------------------------------------------------- */
+
+static char *answer_text(const struct run *run)
+{
+    json_t *const answer = json_object();
+    if (run->code == DR_OK)
+        job_json_add_generated(answer, &run->result);
+    else
+        job_json_add_generated_part(answer, &run->result);
+    member_set_text(answer, "model", run->record.request.model);
+    if (*run->record.request.warnings)
+        job_json_add_warning(answer, run->record.request.warnings);
+    char *const text = json_dumps(answer, JSON_COMPACT);
+    json_decref(answer);
+    return text;
+}
+
+static enum job_phase phase_of(const struct run *run)
+{
+    if (run->code == DR_OK) return JOB_DONE;
+    return run->code == DR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
+}
+
+static void end_job(struct run *run, bool is_requeued)
+{
+    struct worker *const worker = run->worker;
+    struct job_record *const record = &run->record;
+    enum job_phase phase = phase_of(run);
+    if (phase == JOB_CANCELLED && is_requeued && record->survives) {
+        if (job_store_requeue(worker->options.store, record->id, NULL) == DR_OK)
+            worker_tell_state(worker, record->id, record->user, JOB_QUEUED);
+        return;
+    }
+    char *const answer = answer_text(run);
+    const struct job_ending ending = {.phase = phase,
+                                      .error = phase == JOB_FAILED ? &run->error : NULL,
+                                      .answer = answer};
+    struct dr_error err = {0};
+    if (job_store_end(worker->options.store, record->id, &ending, &err) != DR_OK &&
+        worker->options.engine.log)
+        worker->options.engine.log(worker->options.engine.log_cookie, DR_LOG_ERROR,
+                                   err.message);
+    free(answer);
+    worker_tell_state(worker, record->id, record->user, phase);
+}
+
+static void show_running(struct worker *worker, const struct job_record *record)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->running = (struct running_job){.kind = record->request.kind,
+                                           .created_s = record->created_s,
+                                           .image_count = record->request.batch_size *
+                                                          record->request.batch_count};
+    memcpy(worker->running.id, record->id, sizeof worker->running.id);
+    memcpy(worker->running.user, record->user, sizeof worker->running.user);
+    worker->expires_ms = 0;
+    pthread_mutex_unlock(&worker->lock);
+}
+
+/* Returns whether it goes back into the queue. */
+static bool hide_running(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    const bool is_requeued = worker->running.is_requeued;
+    free(worker->preview);
+    worker->preview = NULL;
+    worker->preview_bytes = 0;
+    pthread_mutex_unlock(&worker->lock);
+    return is_requeued;
+}
+
+/* The job is the running one; false: it was cancelled before, or cannot be read (then it has ended). */
+static bool begin(struct worker *worker, const char *id, struct job_record *record)
+{
+    struct dr_error err = {0};
+    pthread_mutex_lock(&worker->submit_lock);
+    enum dr_code code = job_store_get(worker->options.store, id, NULL, record, &err);
+    if (code == DR_OK) {
+        show_running(worker, record);
+        code = job_store_start(worker->options.store, id, &err);
+    }
+    if (code != DR_OK && code != DR_NOT_FOUND) {
+        const struct job_ending ending = {.phase = JOB_FAILED, .error = &err};
+        (void)!job_store_end(worker->options.store, id, &ending, NULL);
+    }
+    pthread_mutex_unlock(&worker->submit_lock);
+    return code == DR_OK;
+}
+
+void worker_run_job(struct worker *worker, const char *id)
+{
+    struct run run = {.worker = worker, .stage = DR_STAGE_WRITE};
+    if (begin(worker, id, &run.record)) {
+        worker_tell_state(worker, id, run.record.user, JOB_RUNNING);
+        run.code = run_on_engine(&run);
+        const bool is_requeued = hide_running(worker);
+        if (run.code == DR_OK)
+            worker_note_receipt(worker, "job", id, &run.result.receipt);
+        end_job(&run, is_requeued);
+        worker_keep_alive(worker, run.record.request.keep_alive_s);
+    }
+    pthread_mutex_lock(&worker->lock);
+    worker->running = (struct running_job){0};
+    pthread_mutex_unlock(&worker->lock);
+    worker_tell_ended(worker);
+    dr_generate_result_free(&run.result);
+    job_record_finish(&run.record);
+    free(run.outputs);
+    free(run.paths);
+}

@@ -1,0 +1,118 @@
+/* worker_state — what the files of the worker share: worker.c (the thread), worker_submit.c, worker_run.c,
+ * worker_control.c, worker_look.c. Nobody else includes it.
+ *
+ * lock guards all that is marked so. It is not held while the engine computes or the database writes. A thread that has
+ * it may take submit_lock never; submit_lock is taken first.
+ */
+#ifndef SERVICE_WORKER_STATE_H
+#define SERVICE_WORKER_STATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/job_turns.h"
+#include "service/preview_map.h"
+#include "service/worker.h"
+
+enum {
+    WORKER_RECEIPTS = 32
+};
+
+/* What another thread wants done between jobs. It lies on that thread's stack until is_done. */
+struct worker_action {
+    enum dr_code (*act)(struct worker *worker, struct worker_action *action,
+                        struct dr_error *err);
+    const void *input;
+    void *output;
+    struct dr_receipt *receipt; /* may be NULL */
+    size_t count;
+    unsigned flags;
+    enum dr_code code;
+    struct dr_error error;
+    bool is_done;
+    struct worker_action *next;
+};
+
+/* A thread that waits for a job. It lies on that thread's stack. */
+struct worker_waiter {
+    const char *id;
+    struct worker_waiter *next;
+};
+
+struct running_job {
+    char id[STORE_ID_BYTES]; /* "": none */
+    char user[64];
+    enum picture_kind kind;
+    double created_s;
+    struct dr_job *handle; /* NULL: not made yet, or gone */
+    bool is_cancelled, is_requeued;
+    int32_t step, step_count, image, image_count;
+};
+
+struct worker {
+    struct worker_options options;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;         /* for the worker's thread */
+    pthread_cond_t changed;      /* for those that wait: a job or an action ended */
+    pthread_mutex_t submit_lock; /* a job is looked up and added */
+
+    /* By the worker's thread alone. */
+    struct job_turns turns;
+    char vae[DR_PATH_BYTES]; /* the engine's setting; "": that of the settings file */
+    double progress_ms, preview_ms; /* of the last event */
+    struct preview_map map;
+    char map_family[16];
+
+    /* Under lock. */
+    struct dr_engine *engine; /* NULL: not open */
+    int32_t held;             /* by worker_engine_hold */
+    bool is_started, is_stopping, has_ended, has_news;
+    enum dr_code start_code;
+    struct dr_error start_error;
+    struct worker_action *actions, **last_action;
+    struct worker_waiter *waiters;
+    uint64_t ended_count;
+    struct running_job running;
+    bool is_resident;  /* weights may be in memory */
+    double expires_ms; /* dr_clock_ms; 0: never */
+    double idle_since_ms;
+    bool idle_is_told;
+    json_t *receipts[WORKER_RECEIPTS]; /* newest first */
+    unsigned char *preview;            /* a PNG of the running job; NULL: none */
+    size_t preview_bytes;
+};
+
+/* Unix time in seconds. */
+double worker_now_s(void);
+/* Waits for a condition at most ms. lock is held. */
+void worker_wait_on(struct worker *worker, pthread_cond_t *condition, double ms);
+
+/* ---- by the worker's thread ---- */
+
+/* Opens a model's file, if another one is open, or its file has changed. No weights are read. */
+enum dr_code worker_open_model(struct worker *worker, const char *path,
+                               struct dr_error *err) DR_MUST_CHECK;
+/* Runs a queued job to its end. */
+void worker_run_job(struct worker *worker, const char *id);
+/* The model stays for so long from now on: seconds, or KEEP_ALIVE_...; 0 unloads it now. */
+void worker_keep_alive(struct worker *worker, int32_t keep_alive_s);
+/* Releases all weights. */
+enum dr_code worker_release(struct worker *worker, const char *what, unsigned which,
+                            struct dr_receipt *receipt,
+                            struct dr_error *err) DR_MUST_CHECK;
+/* Puts the options' model and VAE into effect when the worker starts. A model that is missing is no error. */
+void worker_begin(struct worker *worker);
+
+/* ---- by any thread ---- */
+
+void worker_note_receipt(struct worker *worker, const char *what, const char *job,
+                         const struct dr_receipt *receipt);
+/* A `state` event. */
+void worker_tell_state(struct worker *worker, const char *id, const char *user,
+                       enum job_phase phase);
+/* Wakes who waits for jobs. */
+void worker_tell_ended(struct worker *worker);
+
+#endif
