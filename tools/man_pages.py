@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 # Sections that belong to the page of one command.
-PAGES = {"THE SHELL": "shell", "PACKS": "packs", "SETTINGS": "settings"}
+PAGES = {"THE SHELL": "shell", "THE SERVICE": "serve", "PACKS": "packs", "SETTINGS": "settings"}
 
 
 def sections(text):

@@ -16,6 +16,7 @@
 #include "models_command.h"
 #include "packs_command.h"
 #include "picture_commands.h"
+#include "serve_command.h"
 #include "settings_command.h"
 #include "suggestion.h"
 #include "switch_commands.h"
@@ -215,6 +216,8 @@ static const struct command table[] = {
      "set or show the limit on private memory", true, run_budget},
     {"shell", ON_COMMAND_LINE, FOR_SHELL, 0, 0, "",
      "run commands from standard input, one per line, in one process", true, NULL},
+    {"serve", ON_COMMAND_LINE, FOR_SERVE, 0, 0, "",
+     "answer requests over HTTP: a web page, and the APIs of AUTOMATIC1111 and OpenAI", false, run_serve},
     {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "list the commands, or show the options of one command", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
     {"exit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "the same as quit", false, run_quit},

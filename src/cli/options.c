@@ -19,7 +19,9 @@ enum value_kind {
     FLAG,
     COUNT,
     WORD,
-    PAIR
+    PAIR,
+    LIST,    /* it may be repeated */
+    DURATION /* of seconds: "90", "5m", "2h"; "-1" */
 };
 
 struct option {
@@ -108,6 +110,53 @@ static const struct option table[] = {
     {"vae-dir", 0, TEXT, AT(vae_dir), START | FOR_INSPECT | FOR_VAES | FOR_MODELS, "DIR",
      "the VAE directory (default: DARKROOM_VAE_DIR, then the settings, then ~/.local/share/darkroom/vae)"},
     {"vae-dir", 0, TEXT, AT(vae_dir), FOR_SETTINGS, "DIR", "the VAE directory"},
+    {"listen", 0, TEXT, AT(serve.listen), FOR_SERVE, "ADDR:PORT",
+     "where to listen: ADDR:PORT, or unix:PATH; port 0 is any free one (default: systemd's socket, else 127.0.0.1:7860)"},
+    {"model", 'm', TEXT, AT(model), FOR_SERVE, "MODEL",
+     "the model at the start (default: the one of the last run)"},
+    {"preload", 0, FLAG, AT(serve.preload), FOR_SERVE, NULL, "load the model at once, not with the first job"},
+    {"vae", 0, TEXT, AT(vae), FOR_SERVE, "CHOICE",
+     "the VAE at the start: automatic, none, a name in the VAE directory, or a path (default: that of the last run)"},
+    {"models", 0, LIST, AT(serve.models), FOR_SERVE, "DIR",
+     "a directory of models; may be repeated (default: ~/.local/share/darkroom/models)"},
+    {"vae-dir", 0, LIST, AT(serve.vae_dirs), FOR_SERVE, "DIR",
+     "a directory of VAEs; may be repeated (default: ~/.local/share/darkroom/vae)"},
+    {"lora-dir", 0, LIST, AT(serve.lora_dirs), FOR_SERVE, "DIR", "a directory of LoRAs; may be repeated"},
+    {"embedding-dir", 0, LIST, AT(serve.embedding_dirs), FOR_SERVE, "DIR",
+     "a directory of embeddings; may be repeated"},
+    {"control-dir", 0, LIST, AT(serve.control_dirs), FOR_SERVE, "DIR",
+     "a directory of control networks; may be repeated"},
+    {"upscaler-dir", 0, LIST, AT(serve.upscaler_dirs), FOR_SERVE, "DIR",
+     "a directory of upscalers; may be repeated"},
+    {"data", 0, TEXT, AT(serve.data), FOR_SERVE, "DIR",
+     "where jobs, pictures and settings are kept (default: ~/.local/share/darkroom/service)"},
+    {"keep-alive", 0, DURATION, AT(serve.keep_alive_s), FOR_SERVE, "TIME",
+     "unload the model when no job has come for this long: 90, 5m, 2h; 0: after each job, -1: never (default 5m)"},
+    {"exit-idle", 0, DURATION, AT(serve.exit_idle_s), FOR_SERVE, "TIME",
+     "end when no job has come for this long (default: never)"},
+    {"grace", 0, DURATION, AT(serve.grace_s), FOR_SERVE, "TIME",
+     "how long the running job may take to end when the service is stopped (default 30s)"},
+    {"auth-file", 0, TEXT, AT(serve.auth_file), FOR_SERVE, "FILE",
+     "who may use the service: a line user:password or key:TOKEN for each"},
+    {"insecure-no-auth", 0, FLAG, AT(serve.insecure_no_auth), FOR_SERVE, NULL,
+     "let everybody use the service who can reach it, from other machines too"},
+    {"cors-origin", 0, LIST, AT(serve.cors_origins), FOR_SERVE, "ORIGIN",
+     "a site whose pages may use the service, such as https://example.org; may be repeated"},
+    {"allowed-host", 0, LIST, AT(serve.allowed_hosts), FOR_SERVE, "NAME",
+     "one more name of the service in Host headers: NAME, or NAME:PORT; may be repeated"},
+    {"max-body", 0, BYTES, AT(serve.body_bytes), FOR_SERVE, "SIZE", "the longest body of a request (default 64M)"},
+    {"body-memory", 0, BYTES, AT(serve.body_memory_bytes), FOR_SERVE, "SIZE",
+     "the memory of all requests' bodies together (default 128M)"},
+    {"max-pixels", 0, BYTES, AT(serve.pixels), FOR_SERVE, "COUNT", "the most pixels of a picture (default 4M)"},
+    {"max-batch", 0, INT32, AT(serve.batch), FOR_SERVE, "N", "the most pictures of a job (default 16)"},
+    {"max-steps", 0, INT32, AT(serve.steps), FOR_SERVE, "N", "the most sampling steps (default 200)"},
+    {"queue", 0, INT32, AT(serve.queue), FOR_SERVE, "N", "the most jobs that wait (default 64)"},
+    {"max-connections", 0, INT32, AT(serve.connections), FOR_SERVE, "N", "the most connections (default 160)"},
+    {"openai-format", 0, WORD, AT(serve.url_format), FOR_SERVE, "b64_json|url",
+     "OpenAI API: how pictures are answered if a request does not say (default b64_json)"},
+    {"metrics", 0, FLAG, AT(serve.metrics), FOR_SERVE, NULL, "answer /metrics"},
+    {"access-log", 0, TEXT, AT(serve.access_log), FOR_SERVE, "FILE",
+     "write a line to FILE for each request; - is standard error"},
     {"unset-vae-dir", 0, FLAG, AT(unset_vae_dir), FOR_SETTINGS, NULL, "remove the VAE directory from the settings"},
     {"default-model", 0, TEXT, AT(default_model), FOR_SETTINGS, "MODEL",
      "the model where a command is given none: a path, or a name in the model directories"},
@@ -127,17 +176,17 @@ static const struct option table[] = {
      "which random generator of PyTorch to reproduce (default cuda)"},
     {"bits", 0, INT32, AT(bits), FOR_GENERATE | FOR_DECODE, "8|16", "bits per channel of a PNG file (default 8)"},
     {"quality", 0, INT32, AT(quality), FOR_GENERATE | FOR_DECODE, "N", "JPEG quality, 1 to 100 (default 95)"},
-    {"precision", 0, WORD, AT(precision), START, "auto|bf16|f32",
+    {"precision", 0, WORD, AT(precision), START | FOR_SERVE, "auto|bf16|f32",
      "precision of the networks (default: the settings', else auto: bf16 if the processor supports it, else f32)"},
     {"precision", 0, WORD, AT(precision), FOR_SETTINGS, "auto|bf16|f32", "the precision of the networks"},
-    {"threads", 0, INT32, AT(threads), START, "N", "number of threads; 0 is one per available processor (default 0)"},
-    {"tokenizer", 0, TEXT, AT(tokenizer), START, "DIR",
+    {"threads", 0, INT32, AT(threads), START | FOR_SERVE, "N", "number of threads; 0 is one per available processor (default 0)"},
+    {"tokenizer", 0, TEXT, AT(tokenizer), START | FOR_SERVE, "DIR",
      "directory of vocab.json and merges.txt (default: DARKROOM_TOKENIZER, then tokenizer/ beside the "
      "checkpoint, then ~/.local/share/darkroom/tokenizer)"},
-    {"budget", 0, BYTES, AT(budget), ENGINE, "SIZE",
+    {"budget", 0, BYTES, AT(budget), ENGINE | FOR_SERVE, "SIZE",
      "limit on private memory, such as 2G (default: the settings', else 90 % of available memory)"},
     {"budget", 0, BYTES, AT(budget), FOR_SETTINGS, "SIZE", "the limit on private memory, such as 2G"},
-    {"packs", 0, TEXT, AT(packs), START | FOR_VAES | FOR_PACKS | FOR_MODELS, "DIR|off",
+    {"packs", 0, TEXT, AT(packs), START | FOR_VAES | FOR_PACKS | FOR_MODELS | FOR_SERVE, "DIR|off",
      "directory of the packs, which are cached weights; off: use no packs (default: DARKROOM_PACKS, then "
      "~/.cache/darkroom/packs)"},
     {"keep", 0, BYTES, AT(keep), FOR_PACKS, "SIZE",
@@ -178,6 +227,7 @@ struct options options_default(void)
 {
     const struct dr_generate_options job = dr_generate_options_default();
     return (struct options){
+        .serve = {.keep_alive_s = INT32_MIN, .exit_idle_s = -1, .grace_s = -1},
         .precision = DR_PRECISION_UNSET,
         .prompt = job.prompt,
         .negative = job.negative,
@@ -378,6 +428,38 @@ static enum dr_code store_bytes(const struct option *option, const char *text,
     return fail(err, "--%s: %s", option->name, why.message);
 }
 
+static enum dr_code store_in_list(const struct option *option, const char *text,
+                                  struct option_words *words, struct dr_error *err)
+{
+    int count = 0;
+    while (words->list[count])
+        ++count;
+    if (!*text) return fail(err, "--%s needs a value: %s", option->name, option->value);
+    if (count == OPTIONS_MAX_WORDS)
+        return fail(err, "--%s can be given %d times", option->name, OPTIONS_MAX_WORDS);
+    words->list[count] = text;
+    return DR_OK;
+}
+
+/* "90", "90s", "5m", "2h", and -1 for never. */
+static enum dr_code store_duration(const struct option *option, const char *text,
+                                   int32_t *seconds, struct dr_error *err)
+{
+    char *end;
+    errno = 0;
+    const long long count = strtoll(text, &end, 10);
+    const bool is_number = end != text && !errno;
+    const long long unit = *end == 'h' ? 3600 : *end == 'm' ? 60 : 1;
+    if (*end && strchr("smh", *end)) ++end;
+    if (!is_number || *end || count < -1 ||
+        (count == -1 && option->offset != AT(serve.keep_alive_s)) ||
+        count > INT32_MAX / unit)
+        return fail(err, "--%s takes a time such as 90s, 5m or 2h, not \"%.80s\"",
+                    option->name, text);
+    *seconds = count < 0 ? -1 : (int32_t)(count * unit);
+    return DR_OK;
+}
+
 static enum dr_code store(struct options *options, const struct option *option,
                           const char *text, struct dr_error *err)
 {
@@ -403,6 +485,8 @@ static enum dr_code store(struct options *options, const struct option *option,
     case SEED: return store_seed(option, text, field, &options->seed_given, err);
     case PAIR: return store_pair(option, text, field, err);
     case WORD: return store_word(option, text, field, err);
+    case LIST: return store_in_list(option, text, field, err);
+    case DURATION: return store_duration(option, text, field, err);
     }
     return DR_OK;
 }
@@ -419,6 +503,15 @@ static enum dr_code check_given(const struct options *options,
         least = "64";
     if (offset == AT(steps) && options->steps == 0) least = "1";
     if (offset == AT(packs_limit) && options->packs_limit == 0) least = "1";
+    if ((offset == AT(serve.batch) && options->serve.batch < 1) ||
+        (offset == AT(serve.steps) && options->serve.steps < 1) ||
+        (offset == AT(serve.queue) && options->serve.queue < 1) ||
+        (offset == AT(serve.body_bytes) && options->serve.body_bytes == 0) ||
+        (offset == AT(serve.body_memory_bytes) &&
+         options->serve.body_memory_bytes == 0) ||
+        (offset == AT(serve.pixels) && options->serve.pixels == 0))
+        least = "1";
+    if (offset == AT(serve.connections) && options->serve.connections < 4) least = "4";
     if (offset == AT(cfg) && options->cfg == DR_CFG_DEFAULT) least = "0";
     return least ? fail(err, "--%s: %.80s is out of range; the minimum is %s",
                         option->name, text, least)
@@ -672,7 +765,7 @@ void options_print_values(FILE *stream, const char *word)
         fputs("automatic\nnone\nFILE\n", stream);
     } else if (strcmp(option->value, "MODEL") == 0) {
         print_models(stream);
-    } else if (option->kind == TEXT && strcmp(option->value, "DIR") == 0) {
+    } else if (strcmp(option->value, "DIR") == 0) {
         fputs("DIR\n", stream);
     } else if (option->kind == TEXT && (strcmp(option->value, "FILE") == 0 ||
                                         strcmp(option->value, "IMAGE") == 0)) {

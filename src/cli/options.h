@@ -13,7 +13,13 @@
 #include <darkroom/darkroom.h>
 
 enum {
-    OPTIONS_MAX_OPERANDS = 8
+    OPTIONS_MAX_OPERANDS = 8,
+    OPTIONS_MAX_WORDS = 16 /* how often an option may be repeated */
+};
+
+/* The values of an option that may be repeated, NULL-terminated. */
+struct option_words {
+    const char *list[OPTIONS_MAX_WORDS + 1];
 };
 
 /* Which commands take an option: bits. */
@@ -33,15 +39,29 @@ enum {
     FOR_MODEL = 32768, /* the shell's command */
     FOR_VOCABULARY = 65536,
     FOR_MODELS = 131072,
+    FOR_SERVE = 524288,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_VAES | FOR_SETTINGS |
-              FOR_PACKS | FOR_MODEL | FOR_VOCABULARY | FOR_MODELS,
+              FOR_PACKS | FOR_MODEL | FOR_VOCABULARY | FOR_MODELS | FOR_SERVE,
     IN_SHELL = 256, /* with a command's bit: a shell line; the engine is already open */
     OF_PICTURE = 262144, /* with a command's bit: a picture has the defaults (again) */
     AT_START = 512,      /* with an option's bits: fixed when the engine opens */
 };
 
+/* What `serve` alone takes. A number that is negative was not given, except keep_alive_s (-1: always). */
+struct serve_options {
+    const char *listen, *data, *auth_file, *access_log;
+    struct option_words models, vae_dirs, lora_dirs, embedding_dirs, control_dirs,
+        upscaler_dirs, cors_origins, allowed_hosts;
+    bool preload, insecure_no_auth, metrics;
+    int32_t keep_alive_s, exit_idle_s, grace_s;
+    uint64_t body_bytes, body_memory_bytes, pixels; /* at most; 0: not given */
+    int32_t batch, steps, queue, connections;       /* at most; 0: not given */
+    int url_format;                                 /* 0: b64_json, 1: url */
+};
+
 struct options {
+    struct serve_options serve;
     /* engine */
     int precision; /* enum dr_precision; DR_PRECISION_UNSET: not given */
     int32_t threads;

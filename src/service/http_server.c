@@ -1,0 +1,591 @@
+#define _GNU_SOURCE /* POLLRDHUP */
+
+#include "service/http_server.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <darkroom/darkroom.h>
+#include <microhttpd.h>
+
+#include "service/access_log.h"
+#include "service/connection_table.h"
+#include "service/failure.h"
+#include "service/http_target.h"
+#include "service/reply_headers.h"
+#include "service/request_body.h"
+#include "service/socket_address.h"
+
+enum {
+    STREAM_BLOCK_BYTES = 64 * 1024, /* an event of a stream, at most */
+    SKIPPED_BYTES = 64 * 1024,      /* of the body of a request that is refused */
+    SWEEP_MS = 500
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct MHD_Daemon *daemon;
+    struct connection_table *connections;
+    struct body_room room;
+    _Atomic int32_t waiting_count; /* requests of ROUTE_WAITS */
+    atomic_int connection_count;
+    /* The thread that ends late connections: it runs while there are any. */
+    pthread_t sweeper;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool is_stopping; /* under the lock */
+};
+
+/* A request, from its head to the end of its reply. */
+struct exchange {
+    struct http_server *server;
+    struct connection *connection;
+    struct http_request request;
+    struct gate_verdict verdict;
+    struct request_body body;
+    char path[HTTP_SERVER_POOL_BYTES];
+    char peer[SOCKET_ADDRESS_BYTES], local[SOCKET_ADDRESS_BYTES];
+    struct http_field *headers, *query;
+    char *query_text; /* the query's names and values, decoded */
+    int socket;
+    double start_ms;
+    bool is_waiting; /* counted in waiting_count */
+    bool is_refused; /* by the gate: `refusal` is sent when the body has come */
+    struct http_reply refusal;
+    bool is_answered;
+    int status;
+    uint64_t reply_bytes;
+    struct http_reply stream; /* of a reply that is a stream */
+};
+
+/* ---- the request's head -------------------------------------------------------------------- */
+
+static enum http_method method_of(const char *name)
+{
+    static const char *const names[] = {"GET", "HEAD",   "POST",
+                                        "PUT", "DELETE", "OPTIONS"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        if (strcmp(names[i], name) == 0) return (enum http_method)i;
+    return HTTP_OTHER;
+}
+
+struct field_list {
+    struct http_field *fields;
+    size_t count, capacity;
+};
+
+static enum MHD_Result take_field(void *cookie, enum MHD_ValueKind kind,
+                                  const char *name, const char *value)
+{
+    struct field_list *const list = cookie;
+    (void)kind;
+    if (list->count == list->capacity) return MHD_NO;
+    list->fields[list->count++] = (struct http_field){name, value ? value : ""};
+    return MHD_YES;
+}
+
+/* The headers, or the query's parameters, as the library keeps them. NULL: no memory. */
+static struct http_field *read_fields(struct MHD_Connection *connection,
+                                      enum MHD_ValueKind kind, size_t *count)
+{
+    const int found = MHD_get_connection_values(connection, kind, NULL, NULL);
+    struct field_list list = {.capacity = found > 0 ? (size_t)found : 0};
+    list.fields = calloc(list.capacity + 1, sizeof *list.fields);
+    if (!list.fields) return NULL;
+    (void)MHD_get_connection_values(connection, kind, take_field, &list);
+    *count = list.count;
+    return list.fields;
+}
+
+/* The query's names and values, copied and decoded. What is malformed is "". */
+static bool decode_query(struct exchange *exchange)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < exchange->request.query_count; ++i)
+        bytes += strlen(exchange->query[i].name) + strlen(exchange->query[i].value) + 2;
+    char *to = exchange->query_text = malloc(bytes);
+    if (!to) return false;
+    for (size_t i = 0; i < exchange->request.query_count; ++i) {
+        const char **const texts[] = {&exchange->query[i].name,
+                                      &exchange->query[i].value};
+        for (size_t k = 0; k < 2; ++k) {
+            const size_t length = strlen(*texts[k]) + 1;
+            memcpy(to, *texts[k], length);
+            (void)http_target_decode_query(to);
+            *texts[k] = to;
+            to += length;
+        }
+    }
+    return true;
+}
+
+static void name_addresses(struct exchange *exchange)
+{
+    struct sockaddr_storage storage = {.ss_family = AF_UNIX};
+    socklen_t length = sizeof storage;
+    if (getpeername(exchange->socket, (struct sockaddr *)&storage, &length) == 0)
+        socket_address_host((struct sockaddr *)&storage, exchange->peer);
+    length = sizeof storage;
+    if (getsockname(exchange->socket, (struct sockaddr *)&storage, &length) == 0)
+        socket_address_text((struct sockaddr *)&storage, exchange->local);
+}
+
+/* Has the client closed its side? */
+static bool is_gone(void *cookie)
+{
+    const struct exchange *const exchange = cookie;
+    struct pollfd file = {.fd = exchange->socket, .events = POLLRDHUP};
+    return poll(&file, 1, 0) > 0 &&
+           (file.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+static bool read_head(struct exchange *exchange, struct MHD_Connection *connection,
+                      const char *target, const char *method, const char *version)
+{
+    struct http_request *const request = &exchange->request;
+    name_addresses(exchange);
+    (void)http_target_path(target, exchange->path, sizeof exchange->path);
+    *request = (struct http_request){.method = method_of(method),
+                                     .version = version,
+                                     .target = target,
+                                     .path = exchange->path,
+                                     .peer = exchange->peer,
+                                     .local = exchange->local,
+                                     .user = exchange->verdict.user,
+                                     .is_gone = is_gone,
+                                     .cookie = exchange};
+    exchange->headers =
+        read_fields(connection, MHD_HEADER_KIND, &request->header_count);
+    exchange->query =
+        read_fields(connection, MHD_GET_ARGUMENT_KIND, &request->query_count);
+    if (!exchange->headers || !exchange->query || !decode_query(exchange)) return false;
+    request->headers = exchange->headers;
+    request->query = exchange->query;
+    return true;
+}
+
+/* ---- replies ------------------------------------------------------------------------------- */
+
+static ssize_t read_stream(void *cookie, uint64_t position, char *bytes,
+                           size_t capacity)
+{
+    struct exchange *const exchange = cookie;
+    struct connection_table *const table = exchange->server->connections;
+    (void)position;
+    connection_table_enter(table, exchange->connection, CONNECTION_HANDLER, 0,
+                           dr_clock_ms());
+    const size_t count =
+        exchange->stream.read(exchange->stream.cookie, bytes, capacity);
+    exchange->reply_bytes += count;
+    connection_table_enter(table, exchange->connection, CONNECTION_REPLY, count,
+                           dr_clock_ms());
+    return count > 0 ? (ssize_t)count : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void close_stream(void *cookie)
+{
+    struct exchange *const exchange = cookie;
+    http_reply_finish(&exchange->stream);
+}
+
+/* Takes the reply's body: what is left of it has nothing to free. */
+static struct MHD_Response *make_response(struct exchange *exchange,
+                                          struct http_reply *reply)
+{
+    struct MHD_Response *response = NULL;
+    switch (reply->kind) {
+    case HTTP_BODY_BYTES:
+        response =
+            reply->is_static || !reply->bytes
+                ? MHD_create_response_from_buffer(reply->byte_count, reply->bytes,
+                                                  MHD_RESPMEM_PERSISTENT)
+                : MHD_create_response_from_buffer_with_free_callback(reply->byte_count,
+                                                                     reply->bytes,
+                                                                     free);
+        break;
+    case HTTP_BODY_FILE:
+        response = MHD_create_response_from_fd(reply->byte_count, reply->file);
+        break;
+    case HTTP_BODY_STREAM:
+        exchange->stream = *reply;
+        response =
+            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES,
+                                              read_stream, exchange, close_stream);
+        break;
+    }
+    if (!response) return NULL;
+    reply->bytes = NULL;
+    reply->file = -1;
+    reply->kind = HTTP_BODY_BYTES;
+    return response;
+}
+
+static void add_header(void *cookie, const char *name, const char *value)
+{
+    (void)MHD_add_response_header(cookie, name, value);
+}
+
+/* Sends a reply and finishes it. */
+static enum MHD_Result send_reply(struct exchange *exchange,
+                                  struct MHD_Connection *connection,
+                                  struct http_reply *reply)
+{
+    const bool is_stream = reply->kind == HTTP_BODY_STREAM;
+    const uint64_t bytes = is_stream ? 0 : reply->byte_count;
+    struct http_reply head = *reply; /* for its headers: the body is taken */
+    struct MHD_Response *const response = make_response(exchange, reply);
+    http_reply_finish(reply);
+    if (!response) return MHD_NO;
+    reply_headers_each(&head, exchange->verdict.cors_origin,
+                       exchange->server->options.policy->cors_origins != NULL,
+                       add_header, response);
+    exchange->is_answered = true;
+    exchange->status = head.status;
+    exchange->reply_bytes = bytes;
+    connection_table_enter(exchange->server->connections, exchange->connection,
+                           CONNECTION_REPLY, bytes, dr_clock_ms());
+    const enum MHD_Result result =
+        MHD_queue_response(connection, (unsigned)head.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* ---- the body, and the handler ------------------------------------------------------------- */
+
+static void parse_body(struct exchange *exchange, struct http_reply *reply)
+{
+    struct http_request *const request = &exchange->request;
+    struct request_body *const body = &exchange->body;
+    (void)reply;
+    request_body_digest(body, request->body_digest);
+}
+
+/* Connections beyond those that may wait stay free for requests that are answered at once. */
+static bool may_wait(struct exchange *exchange, struct http_reply *reply)
+{
+    struct http_server *const server = exchange->server;
+    if (!(exchange->verdict.route->flags & ROUTE_WAITS)) return true;
+    exchange->is_waiting = true;
+    if (atomic_fetch_add(&server->waiting_count, 1) < server->options.most_waiting)
+        return true;
+    http_reply_error(reply, exchange->verdict.route->shape, 503, NULL,
+                     "%d requests wait for jobs or events, which is the limit (a part "
+                     "of --max-connections)",
+                     server->options.most_waiting);
+    return false;
+}
+
+static enum MHD_Result answer(struct exchange *exchange,
+                              struct MHD_Connection *connection)
+{
+    struct http_reply reply;
+    if (exchange->is_refused)
+        return send_reply(exchange, connection, &exchange->refusal);
+    http_reply_init(&reply);
+    connection_table_enter(exchange->server->connections, exchange->connection,
+                           CONNECTION_HANDLER, 0, dr_clock_ms());
+    reply.status = 0; /* no answer yet */
+    parse_body(exchange, &reply);
+    if (reply.status == 0 && may_wait(exchange, &reply)) {
+        http_reply_init(&reply);
+        exchange->verdict.route->handle(exchange->server->options.service,
+                                        &exchange->request, &reply);
+    }
+    return send_reply(exchange, connection, &reply);
+}
+
+/* The library takes a reply before the body or after it. One that ends a body half way is written past it, and the
+ * connection is closed. */
+struct head_text {
+    char bytes[2048];
+    size_t count;
+};
+
+static void add_to_text(void *cookie, const char *name, const char *value)
+{
+    struct head_text *const text = cookie;
+    const size_t room = sizeof text->bytes - text->count;
+    const int wrote = snprintf(text->bytes + text->count, room, "%s%s%s\r\n", name,
+                               *name ? ": " : "", value);
+    if (wrote > 0 && (size_t)wrote < room) text->count += (size_t)wrote;
+}
+
+static enum MHD_Result refuse_rest(struct exchange *exchange, struct http_reply *reply)
+{
+    struct head_text text = {.count = 0};
+    char line[64], length[32];
+    (void)snprintf(line, sizeof line, "HTTP/1.1 %d %s", reply->status,
+                   MHD_get_reason_phrase_for((unsigned)reply->status));
+    (void)snprintf(length, sizeof length, "%zu", reply->byte_count);
+    add_to_text(&text, "", line);
+    reply->closes = true;
+    reply_headers_each(reply, exchange->verdict.cors_origin, false, add_to_text, &text);
+    add_to_text(&text, "Content-Length", length);
+    add_to_text(&text, "", "");
+    if (send(exchange->socket, text.bytes, text.count, MSG_NOSIGNAL) > 0 &&
+        reply->byte_count > 0)
+        (void)!send(exchange->socket, reply->bytes, reply->byte_count, MSG_NOSIGNAL);
+    exchange->is_answered = true;
+    exchange->status = reply->status;
+    exchange->reply_bytes = reply->byte_count;
+    http_reply_finish(reply);
+    return MHD_NO;
+}
+
+static enum MHD_Result take_body(struct exchange *exchange, const char *bytes,
+                                 size_t *count)
+{
+    struct http_reply reply;
+    struct request_body *const body = &exchange->body;
+    connection_table_progress(exchange->server->connections, exchange->connection,
+                              *count);
+    const enum body_status status =
+        exchange->is_refused ? BODY_TAKEN : request_body_add(body, bytes, *count);
+    *count = 0;
+    if (status == BODY_TAKEN) return MHD_YES;
+    const enum api_shape shape = exchange->verdict.route->shape;
+    http_reply_init(&reply);
+    if (status == BODY_TOO_LARGE)
+        http_reply_error(&reply, shape, 413, NULL,
+                         "the body has more than %llu bytes (--max-body)",
+                         (unsigned long long)body->most_bytes);
+    else
+        http_reply_error(&reply, shape, 503, NULL,
+                         "the bodies of other requests take the memory that there is "
+                         "for them, %llu bytes (--body-memory)",
+                         (unsigned long long)body->room->most_bytes);
+    return refuse_rest(exchange, &reply);
+}
+
+/* ---- the library's callbacks --------------------------------------------------------------- */
+
+/* The library closes the connection after a reply that comes before the body's end. A refusal waits for a short body
+ * instead, so that a client that errs can go on with its connection. */
+static bool is_soon_over(const struct http_request *request,
+                         const struct http_reply *reply)
+{
+    const char *const length = http_request_header(request, "Content-Length");
+    return !reply->closes && !http_request_header(request, "Transfer-Encoding") &&
+           !http_request_header(request, "Expect") &&
+           (!length || strtoull(length, NULL, 10) <= SKIPPED_BYTES);
+}
+
+static enum MHD_Result begin(struct exchange *exchange,
+                             struct MHD_Connection *connection, const char *target,
+                             const char *method, const char *version)
+{
+    struct http_reply reply;
+    struct http_server *const server = exchange->server;
+    if (!read_head(exchange, connection, target, method, version)) return MHD_NO;
+    http_reply_init(&reply);
+    gate_judge(server->options.policy, &exchange->request, exchange->start_ms,
+               &exchange->verdict, &reply);
+    memcpy(exchange->request.segments, exchange->verdict.segments,
+           sizeof exchange->request.segments);
+    if (!exchange->verdict.route && !is_soon_over(&exchange->request, &reply))
+        return send_reply(exchange, connection, &reply);
+    exchange->is_refused = exchange->verdict.route == NULL;
+    exchange->refusal = reply;
+    request_body_init(&exchange->body, &server->room,
+                      server->options.policy->most_body_bytes);
+    connection_table_enter(server->connections, exchange->connection, CONNECTION_BODY,
+                           0, exchange->start_ms);
+    return MHD_YES;
+}
+
+static enum MHD_Result handle(void *cookie, struct MHD_Connection *connection,
+                              const char *target, const char *method,
+                              const char *version, const char *bytes, size_t *count,
+                              void **kept)
+{
+    struct exchange *exchange = *kept;
+    if (exchange && *count > 0) return take_body(exchange, bytes, count);
+    if (exchange) return exchange->is_answered ? MHD_YES : answer(exchange, connection);
+    const union MHD_ConnectionInfo *const socket =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *const entry =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    exchange = calloc(1, sizeof *exchange);
+    if (!exchange || !socket) {
+        free(exchange);
+        return MHD_NO;
+    }
+    http_reply_init(&exchange->refusal);
+    exchange->server = cookie;
+    exchange->connection = entry ? entry->socket_context : NULL;
+    exchange->socket = socket->connect_fd;
+    exchange->start_ms = dr_clock_ms();
+    *kept = exchange;
+    return begin(exchange, connection, target, method, version);
+}
+
+static void log_access(const struct exchange *exchange)
+{
+    const struct access_entry entry = {
+        .peer = exchange->peer,
+        .method = exchange->request.method,
+        .route = exchange->verdict.route ? exchange->verdict.route->path : NULL,
+        .status = exchange->is_answered ? exchange->status : 0,
+        .bytes = exchange->reply_bytes,
+        .seconds = (dr_clock_ms() - exchange->start_ms) / 1e3};
+    access_log_add(exchange->server->options.access_log, &entry);
+}
+
+static void complete(void *cookie, struct MHD_Connection *connection, void **kept,
+                     enum MHD_RequestTerminationCode why)
+{
+    struct http_server *const server = cookie;
+    struct exchange *const exchange = *kept;
+    (void)connection;
+    (void)why;
+    *kept = NULL;
+    if (!exchange) return;
+    log_access(exchange);
+    if (exchange->is_waiting) (void)atomic_fetch_sub(&server->waiting_count, 1);
+    connection_table_enter(server->connections, exchange->connection, CONNECTION_HEAD,
+                           0, dr_clock_ms());
+    http_reply_finish(&exchange->refusal);
+    request_body_finish(&exchange->body);
+    free(exchange->headers);
+    free(exchange->query);
+    free(exchange->query_text);
+    free(exchange);
+}
+
+static void notice_connection(void *cookie, struct MHD_Connection *connection,
+                              void **kept, enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *const server = cookie;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        connection_table_remove(server->connections, *kept);
+        (void)atomic_fetch_sub(&server->connection_count, 1);
+        *kept = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *const socket =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char peer[SOCKET_ADDRESS_BYTES] = "";
+    struct sockaddr_storage storage = {.ss_family = AF_UNIX};
+    socklen_t length = sizeof storage;
+    if (socket &&
+        getpeername(socket->connect_fd, (struct sockaddr *)&storage, &length) == 0)
+        socket_address_host((struct sockaddr *)&storage, peer);
+    *kept = socket ? connection_table_add(server->connections, socket->connect_fd, peer,
+                                          dr_clock_ms())
+                   : NULL;
+    (void)pthread_mutex_lock(&server->lock);
+    (void)atomic_fetch_add(&server->connection_count, 1);
+    (void)pthread_cond_signal(&server->wake);
+    (void)pthread_mutex_unlock(&server->lock);
+}
+
+/* Percent escapes are decoded by http_target, which refuses what is malformed. */
+static size_t keep_escapes(void *cookie, struct MHD_Connection *connection, char *text)
+{
+    (void)cookie;
+    (void)connection;
+    return strlen(text);
+}
+
+/* ---- late connections ---------------------------------------------------------------------- */
+
+static void *sweep(void *cookie)
+{
+    struct http_server *const server = cookie;
+    (void)pthread_mutex_lock(&server->lock);
+    while (!server->is_stopping) {
+        if (atomic_load(&server->connection_count) == 0) {
+            (void)pthread_cond_wait(&server->wake, &server->lock);
+            continue;
+        }
+        struct timespec until;
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += SWEEP_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        (void)pthread_cond_timedwait(&server->wake, &server->lock, &until);
+        (void)connection_table_sweep(server->connections, dr_clock_ms());
+    }
+    (void)pthread_mutex_unlock(&server->lock);
+    return NULL;
+}
+
+/* ---- start and stop ------------------------------------------------------------------------ */
+
+static void destroy(struct http_server *server)
+{
+    connection_table_destroy(server->connections);
+    (void)pthread_mutex_destroy(&server->lock);
+    (void)pthread_cond_destroy(&server->wake);
+    free(server);
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *server)
+{
+    const struct http_server_options *const options = &server->options;
+    return MHD_start_daemon(
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC, 0,
+        NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, options->socket,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->most_connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_SERVER_POOL_BYTES,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)HTTP_SERVER_STACK_BYTES,
+        /* connection_table.h has the limits of time. */
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        complete, server, MHD_OPTION_NOTIFY_CONNECTION, notice_connection, server,
+        MHD_OPTION_END);
+}
+
+enum dr_code http_server_start(struct http_server **out,
+                               const struct http_server_options *options,
+                               struct dr_error *err)
+{
+    const struct connection_limits limits = connection_limits_default();
+    struct http_server *const server = calloc(1, sizeof *server);
+    if (!server) return failure_memory(err, "the server");
+    server->options = *options;
+    server->room.most_bytes = options->body_memory_bytes;
+    (void)pthread_mutex_init(&server->lock, NULL);
+    (void)pthread_cond_init(&server->wake, NULL);
+    server->connections = connection_table_create(&limits);
+    if (!server->connections ||
+        pthread_create(&server->sweeper, NULL, sweep, server) != 0) {
+        destroy(server);
+        return failure_memory(err, "the server");
+    }
+    server->daemon = start_daemon(server);
+    if (!server->daemon) {
+        server->options.socket = -1;
+        http_server_stop(server);
+        return failure(
+            err, DR_NOMEM,
+            "the HTTP library did not start: there is no memory, or no thread");
+    }
+    *out = server;
+    return DR_OK;
+}
+
+void http_server_quiesce(struct http_server *server)
+{
+    const MHD_socket socket = MHD_quiesce_daemon(server->daemon);
+    if (socket != MHD_INVALID_SOCKET) (void)close(socket);
+}
+
+void http_server_stop(struct http_server *server)
+{
+    if (!server) return;
+    if (server->daemon) MHD_stop_daemon(server->daemon);
+    (void)pthread_mutex_lock(&server->lock);
+    server->is_stopping = true;
+    (void)pthread_cond_signal(&server->wake);
+    (void)pthread_mutex_unlock(&server->lock);
+    (void)pthread_join(server->sweeper, NULL);
+    destroy(server);
+}

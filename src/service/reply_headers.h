@@ -1,0 +1,16 @@
+/* reply_headers — the headers that every answer has beside its own: what keeps a browser from reading it as something else,
+ * framing it, or showing it to another site.
+ */
+#ifndef SERVICE_REPLY_HEADERS_H
+#define SERVICE_REPLY_HEADERS_H
+
+#include "service/http_reply.h"
+
+typedef void reply_headers_take(void *cookie, const char *name, const char *value);
+
+/* Calls take for each header of a reply, its own ones last. cors_origin: as the gate's verdict has it; NULL: none.
+ * varies: there are origins that would be allowed, so caches must keep answers apart. */
+void reply_headers_each(const struct http_reply *reply, const char *cors_origin,
+                        bool varies, reply_headers_take *take, void *cookie);
+
+#endif

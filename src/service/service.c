@@ -1,0 +1,205 @@
+#define _GNU_SOURCE /* signalfd, eventfd */
+
+#include "service/service.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "service/access_log.h"
+#include "service/failure.h"
+#include "service/http_server.h"
+#include "service/listen_address.h"
+
+enum {
+    /* Of the connections, those that do not wait: lists, progress and interrupt. A half, where there are few. */
+    FREE_CONNECTIONS = 32,
+    /* glibc gives each thread a heap of its own to keep them from waiting for each other; here each would hold what
+     * one request needed. */
+    HEAP_COUNT = 2,
+    MAPPED_BYTES = 256 * 1024
+};
+
+struct service_options service_options_default(void)
+{
+    return (struct service_options){
+        .keep_alive_s = 300,
+        .most_body_bytes = 64u << 20,
+        .body_memory_bytes = 128u << 20,
+        .most_pixels = 4 << 20,
+        .most_batch = 16,
+        .most_steps = 200,
+        .most_queued = 64,
+        .most_connections = 160,
+        .grace_s = 30.0,
+        .preview_interval_ms = 1000,
+        .engine = dr_engine_options_default(),
+    };
+}
+
+const char *service_viewer(const struct service *service,
+                           const struct http_request *request)
+{
+    return service->parts_users ? request->user : NULL;
+}
+
+/* What service_run has, in the order in which it comes up. */
+struct run {
+    const struct service_options *options;
+    sigset_t signals_before;
+    int signals; /* a signalfd; -1 */
+    int idle;    /* an eventfd: the worker asks to leave; -1 */
+    struct credentials *credentials;
+    struct access_log *access_log;
+    struct listener listener;
+    struct gate_policy policy;
+    struct service service;
+    struct http_server *server;
+};
+
+/* ---- signals ------------------------------------------------------------------------------- */
+
+/* They are blocked before there is another thread, so that none of them takes one, and read here. */
+static enum dr_code take_signals(struct run *run, struct dr_error *err)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    if (pthread_sigmask(SIG_BLOCK, &set, &run->signals_before) != 0 ||
+        (run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
+        (run->idle = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+        return failure(err, DR_IO, "cannot set up signals: %s", strerror(errno));
+    return DR_OK;
+}
+
+/* Waits for a signal or for the worker: true where the service has to end. */
+static bool must_end(struct run *run)
+{
+    struct pollfd files[] = {
+        {.fd = run->signals, .events = POLLIN},
+        {.fd = run->idle,    .events = POLLIN}
+    };
+    if (poll(files, 2, -1) < 0) return errno != EINTR;
+    if (files[1].revents & POLLIN) return true;
+    struct signalfd_siginfo signal;
+    if (read(run->signals, &signal, sizeof signal) != (ssize_t)sizeof signal)
+        return false;
+    if (signal.ssi_signo != SIGHUP) return true;
+    access_log_reopen(run->access_log);
+    return false;
+}
+
+/* ---- start --------------------------------------------------------------------------------- */
+
+/* Whoever can connect can use the machine: beyond this machine somebody has to be asked for. */
+static enum dr_code check_reach(const struct run *run, struct dr_error *err)
+{
+    const struct service_options *const options = run->options;
+    if (run->listener.is_local || run->credentials) return DR_OK;
+    if (!options->insecure_no_auth)
+        return failure(
+            err, DR_BAD_INPUT,
+            "%.150s can be reached from other machines: give --auth-file FILE, "
+            "or --insecure-no-auth if everybody there may use this service",
+            run->listener.text);
+    fprintf(stderr,
+            "darkroom serve: warning: everybody who can reach %s can use this service "
+            "(--insecure-no-auth)\n",
+            run->listener.text);
+    return DR_OK;
+}
+
+static enum dr_code open_door(struct run *run, struct dr_error *err)
+{
+    const struct service_options *const options = run->options;
+    enum dr_code code = DR_OK;
+    if (options->auth_file)
+        code = credentials_read(options->auth_file, &run->credentials, err);
+    if (code == DR_OK && options->access_log)
+        code = access_log_open(&run->access_log, options->access_log, err);
+    if (code == DR_OK) code = listen_address_open(&run->listener, options->listen, err);
+    if (code == DR_OK) code = check_reach(run, err);
+    run->policy = (struct gate_policy){.allowed_hosts = options->allowed_hosts,
+                                       .cors_origins = options->cors_origins,
+                                       .credentials = run->credentials,
+                                       .most_body_bytes = options->most_body_bytes};
+    run->service.parts_users =
+        run->credentials && credentials_count(run->credentials) > 1;
+    return code;
+}
+
+static enum dr_code start_server(struct run *run, struct dr_error *err)
+{
+    const struct service_options *const options = run->options;
+    const int32_t connections = options->most_connections;
+    const int32_t free_count =
+        connections / 2 < FREE_CONNECTIONS ? connections / 2 : FREE_CONNECTIONS;
+    const struct http_server_options server = {.socket = run->listener.socket,
+                                               .policy = &run->policy,
+                                               .service = &run->service,
+                                               .access_log = run->access_log,
+                                               .body_memory_bytes =
+                                                   options->body_memory_bytes,
+                                               .most_connections = connections,
+                                               .most_waiting =
+                                                   connections - free_count};
+    const enum dr_code code = http_server_start(&run->server, &server, err);
+    if (code == DR_OK) run->listener.socket = -1;
+    return code;
+}
+
+static enum dr_code start(struct run *run, struct dr_error *err)
+{
+    enum dr_code code = take_signals(run, err);
+    if (code == DR_OK) code = open_door(run, err);
+    if (code == DR_OK) code = start_server(run, err);
+    if (code != DR_OK) return code;
+    printf("listening on %s\n", run->listener.text);
+    return fflush(stdout) == 0
+               ? DR_OK
+               : failure(err, DR_IO, "standard output could not be written");
+}
+
+/* ---- stop ---------------------------------------------------------------------------------- */
+
+static void stop(struct run *run)
+{
+    if (run->server) {
+        http_server_quiesce(run->server);
+        http_server_stop(run->server);
+    }
+    if (run->listener.socket >= 0) (void)close(run->listener.socket);
+    listen_address_forget(&run->listener);
+    access_log_close(run->access_log);
+    credentials_destroy(run->credentials);
+    if (run->idle >= 0) (void)close(run->idle);
+    if (run->signals >= 0) (void)close(run->signals);
+    (void)pthread_sigmask(SIG_SETMASK, &run->signals_before, NULL);
+}
+
+enum dr_code service_run(const struct service_options *options, struct dr_error *err)
+{
+    struct run run = {
+        .options = options,
+        .signals = -1,
+        .idle = -1,
+        .listener = {.socket = -1              },
+        .service = { .options = options, .start_ms = dr_clock_ms()}
+    };
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &run.signals_before);
+    (void)mallopt(M_ARENA_MAX, HEAP_COUNT);
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+    const enum dr_code code = start(&run, err);
+    while (code == DR_OK && !must_end(&run))
+        continue;
+    stop(&run);
+    return code;
+}
