@@ -444,7 +444,7 @@ DR_API enum dr_code dr_settings_change(const char *path,
 /* ---- models by name -------------------------------------------------------------------- */
 
 struct dr_models_options {
-    /* "DIR", or "DIR:DIR" for several. NULL: DARKROOM_MODELS, the settings' model_dirs,
+    /* "DIR", or "DIR:DIR" for several; a DIR may be one model's path. NULL: DARKROOM_MODELS, the settings' model_dirs,
      * $XDG_DATA_HOME/darkroom/models. */
     const char *model_folders;
     int32_t

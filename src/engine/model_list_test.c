@@ -117,6 +117,18 @@ static void names_of_any_length_are_listed(void)
     check_int(unlink(scratch_path(name)), ==, 0);
 }
 
+static void a_model_alone_stands_for_a_directory(void)
+{
+    const struct dr_models_options options = {.model_folders =
+                                                  scratch_path("one/a.safetensors"),
+                                              .settings_path = ""};
+    dr_model_list_free(&list);
+    check_int(dr_models_list(&options, &list, &problem), ==, DR_OK);
+    check_int(list.count, ==, 1);
+    check_str(model("a.safetensors")->path, scratch_path("one/a.safetensors"));
+    check_str(model("a.safetensors")->name, "a");
+}
+
 int main(void)
 {
     check_int(mkdir(scratch_path("one"), 0700), ==, 0);
@@ -129,6 +141,7 @@ int main(void)
     check_run(models_are_named_by_the_path_below_their_directory);
     check_run(a_hash_is_known_once_it_was_computed);
     check_run(names_of_any_length_are_listed);
+    check_run(a_model_alone_stands_for_a_directory);
     dr_model_list_free(&list);
     return check_done();
 }

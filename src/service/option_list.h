@@ -45,7 +45,7 @@ void option_list_get(struct option_list *list, const char *name, char *value,
 /* Reads an object of values (POST options, override_settings): which would change. ignored: an array that gets the names
  * that were not taken, 64 at most; may be NULL. Errors: DR_BAD_INPUT (names the option), DR_NOT_FOUND (a model or VAE),
  * DR_NOMEM. */
-enum dr_code option_list_read(struct option_list *list, const json_t *values,
+enum dr_code option_list_read(struct option_list *list, json_t *values,
                               struct option_change **changes, size_t *count,
                               json_t *ignored, struct dr_error *err) DR_MUST_CHECK;
 /* Sets them, and writes them to the store: all or none. The engine is not touched: worker_apply does both. */

@@ -96,6 +96,27 @@ static enum dr_code find_paths(struct model_folder *folder, const char *option,
     return code;
 }
 
+/* In place of a directory of models, one model: a file, or a pipeline. */
+static bool is_one_model(const char *path)
+{
+    return is_model_file(path, path) || is_pipeline(path);
+}
+
+static enum dr_code take_one(struct folder_listing *listing, const char *path,
+                             struct dr_error *err)
+{
+    const char *const slash = strrchr(path, '/');
+    listing->entries = calloc(1, sizeof *listing->entries);
+    if (!listing->entries) return no_memory(err);
+    listing->count = 1;
+    listing->entries[0] =
+        (struct folder_entry){.path = strdup(path),
+                              .name = strdup(slash ? slash + 1 : path),
+                              .is_folder = is_pipeline(path)};
+    return listing->entries[0].path && listing->entries[0].name ? DR_OK
+                                                                : no_memory(err);
+}
+
 enum dr_code model_folder_read(struct model_folder *folder, const char *option,
                                const struct dr_settings *settings, struct dr_error *err)
 {
@@ -109,7 +130,10 @@ enum dr_code model_folder_read(struct model_folder *folder, const char *option,
         if (!folder->listings) code = no_memory(err);
     }
     for (size_t i = 0; i < folder->path_count && code == DR_OK; ++i)
-        code = folder_listing_read(&folder->listings[i], folder->paths[i], &how, err);
+        code = is_one_model(folder->paths[i])
+                   ? take_one(&folder->listings[i], folder->paths[i], err)
+                   : folder_listing_read(&folder->listings[i], folder->paths[i], &how,
+                                         err);
     if (code != DR_OK) model_folder_free(folder);
     return code;
 }

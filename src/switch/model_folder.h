@@ -5,7 +5,7 @@
  *     sd1                      the beginning of one name alone
  *
  * The directories: an option, else DARKROOM_MODELS, else the settings' (several: "DIR:DIR"), else models/ in
- * the user's data directory. Files with a model's extension and diffusers pipelines count; what they hold is
+ * the user's data directory. One of them may be a model itself. Files with a model's extension and diffusers pipelines count; what they hold is
  * not looked at here.
  *
  * Threads: any. Memory: model_folder_free.
