@@ -259,12 +259,28 @@ static enum MHD_Result send_reply(struct exchange *exchange,
 
 /* ---- the body, and the handler ------------------------------------------------------------- */
 
-static void parse_body(struct exchange *exchange, struct http_reply *reply)
+static bool parse_body(struct exchange *exchange, struct http_reply *reply)
 {
     struct http_request *const request = &exchange->request;
     struct request_body *const body = &exchange->body;
-    (void)reply;
+    const struct route *const route = exchange->verdict.route;
+    struct dr_error err = {.code = DR_OK};
+    enum dr_code code = DR_OK;
     request_body_digest(body, request->body_digest);
+    switch (route->body) {
+    case ROUTE_BODY_NONE: break;
+    case ROUTE_BODY_JSON:
+        code = json_body_parse(&request->json, body->bytes, body->count, &err);
+        break;
+    case ROUTE_BODY_FORM: {
+        const char *const type = http_request_header(request, "Content-Type");
+        code = multipart_parse(&request->form, type ? type : "", body->bytes,
+                               body->count, &err);
+        break;
+    }
+    }
+    if (code != DR_OK) http_reply_failure(reply, route->shape, &err);
+    return code == DR_OK;
 }
 
 /* Connections beyond those that may wait stay free for requests that are answered at once. */
@@ -291,13 +307,9 @@ static enum MHD_Result answer(struct exchange *exchange,
     http_reply_init(&reply);
     connection_table_enter(exchange->server->connections, exchange->connection,
                            CONNECTION_HANDLER, 0, dr_clock_ms());
-    reply.status = 0; /* no answer yet */
-    parse_body(exchange, &reply);
-    if (reply.status == 0 && may_wait(exchange, &reply)) {
-        http_reply_init(&reply);
+    if (parse_body(exchange, &reply) && may_wait(exchange, &reply))
         exchange->verdict.route->handle(exchange->server->options.service,
                                         &exchange->request, &reply);
-    }
     return send_reply(exchange, connection, &reply);
 }
 
@@ -452,6 +464,8 @@ static void complete(void *cookie, struct MHD_Connection *connection, void **kep
     connection_table_enter(server->connections, exchange->connection, CONNECTION_HEAD,
                            0, dr_clock_ms());
     http_reply_finish(&exchange->refusal);
+    json_body_finish(&exchange->request.json);
+    multipart_finish(&exchange->request.form);
     request_body_finish(&exchange->body);
     free(exchange->headers);
     free(exchange->query);

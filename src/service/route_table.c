@@ -6,6 +6,7 @@
 
 /* In the order of the API's description. */
 static const struct route *const tables[] = {
+    page_routes,
     status_routes,
 };
 enum {

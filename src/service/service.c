@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -47,6 +48,26 @@ const char *service_viewer(const struct service *service,
                            const struct http_request *request)
 {
     return service->parts_users ? request->user : NULL;
+}
+
+/* Where jobs and pictures are, into path [DR_PATH_BYTES]. */
+static enum dr_code data_folder(const struct service_options *options, char *path,
+                                struct dr_error *err)
+{
+    const char *const data = getenv("XDG_DATA_HOME"), *const home = getenv("HOME");
+    int length;
+    if (options->data_folder)
+        length = snprintf(path, DR_PATH_BYTES, "%s", options->data_folder);
+    else if (data && data[0] == '/')
+        length = snprintf(path, DR_PATH_BYTES, "%s/darkroom/service", data);
+    else if (home && home[0] == '/')
+        length =
+            snprintf(path, DR_PATH_BYTES, "%s/.local/share/darkroom/service", home);
+    else
+        return failure(err, DR_NOT_FOUND,
+                       "there is no home directory to keep jobs in: give --data DIR");
+    if (length > 0 && length < DR_PATH_BYTES) return DR_OK;
+    return failure(err, DR_BAD_INPUT, "the data directory's path is too long");
 }
 
 /* What service_run has, in the order in which it comes up. */
@@ -136,6 +157,18 @@ static enum dr_code open_door(struct run *run, struct dr_error *err)
     return code;
 }
 
+/* What must survive, and what handlers share. */
+static enum dr_code open_stores(struct run *run, struct dr_error *err)
+{
+    struct service *const service = &run->service;
+    char folder[DR_PATH_BYTES];
+    enum dr_code code = data_folder(run->options, folder, err);
+    if (code == DR_OK) code = store_open(&service->store, folder, err);
+    if (code != DR_OK) return code;
+    service->events = event_log_create();
+    return service->events ? DR_OK : failure_memory(err, "the log of events");
+}
+
 static enum dr_code start_server(struct run *run, struct dr_error *err)
 {
     const struct service_options *const options = run->options;
@@ -160,6 +193,7 @@ static enum dr_code start(struct run *run, struct dr_error *err)
 {
     enum dr_code code = take_signals(run, err);
     if (code == DR_OK) code = open_door(run, err);
+    if (code == DR_OK) code = open_stores(run, err);
     if (code == DR_OK) code = start_server(run, err);
     if (code != DR_OK) return code;
     printf("listening on %s\n", run->listener.text);
@@ -170,12 +204,15 @@ static enum dr_code start(struct run *run, struct dr_error *err)
 
 /* ---- stop ---------------------------------------------------------------------------------- */
 
+/* Those that wait for events or jobs are let go before their connections are ended. */
 static void stop(struct run *run)
 {
-    if (run->server) {
-        http_server_quiesce(run->server);
-        http_server_stop(run->server);
-    }
+    struct service *const service = &run->service;
+    if (run->server) http_server_quiesce(run->server);
+    if (service->events) event_log_close(service->events);
+    http_server_stop(run->server);
+    event_log_destroy(service->events);
+    store_close(service->store);
     if (run->listener.socket >= 0) (void)close(run->listener.socket);
     listen_address_forget(&run->listener);
     access_log_close(run->access_log);
