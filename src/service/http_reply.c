@@ -119,6 +119,8 @@ static json_t *openai_error(int status, const char *code, const char *param,
         member_set_text(error, "param", param);
     else
         member_set(error, "param", json_null());
+    /* Clients look for this one. */
+    if (status == 404 && param && strcmp(param, "model") == 0) code = "model_not_found";
     if (code)
         member_set_text(error, "code", code);
     else
