@@ -84,7 +84,7 @@ enum dr_code gallery_write_thumbnail(struct store *store, const char *id,
 enum dr_code gallery_sweep(struct store *store, double before_s,
                            struct dr_error *err) DR_MUST_CHECK;
 
-/* ---- for job_store.c ---- */
+/* ---- for the files of the stores ---- */
 
 /* Syncs the files of pictures, and sets id and bytes of each. Without the lock. DR_NOT_FOUND: a file is missing. */
 enum dr_code gallery_sync(struct store *store, struct gallery_picture *pictures,
@@ -96,5 +96,7 @@ enum dr_code gallery_insert(struct store *store, struct gallery_picture *picture
  * transaction. */
 enum dr_code gallery_doom(struct store *store, const char *job, int32_t count,
                           struct dr_error *err) DR_MUST_CHECK;
+/* Removes a picture's file and thumbnail, where they are there. */
+void gallery_remove_files(struct store *store, const char *id, bool is_jpeg);
 
 #endif

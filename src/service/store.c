@@ -168,7 +168,6 @@ static enum dr_code open_database(struct store *store, struct dr_error *err)
     (void)sqlite3_busy_timeout(store->database, BUSY_MS);
     (void)sqlite3_limit(store->database, SQLITE_LIMIT_LENGTH, STORE_TEXT_BYTES);
     (void)sqlite3_db_config(store->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    (void)sqlite3_db_config(store->database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     char pragmas[512];
     (void)snprintf(pragmas, sizeof pragmas,
                    "PRAGMA mmap_size = 0; PRAGMA cache_size = -512;"
@@ -236,6 +235,8 @@ static enum dr_code migrate(struct store *store, struct dr_error *err)
 static enum dr_code prepare_database(struct store *store, struct dr_error *err)
 {
     enum dr_code code = open_database(store, err);
+    if (code == DR_OK)
+        code = store_prepare(store, &store->rollback, "ROLLBACK", NULL, 0, err);
     if (code == DR_OK) code = check_database(store, err);
     if (code == DR_OK) code = migrate(store, err);
     if (code == DR_IO && store->database && is_damage(store))
@@ -254,6 +255,7 @@ static void close_file(int *file)
 void store_close(struct store *store)
 {
     if (!store) return;
+    sqlite3_finalize(store->rollback);
     (void)sqlite3_close(store->database);
     close_file(&store->image_folder);
     close_file(&store->thumbnail_folder);

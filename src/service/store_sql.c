@@ -183,20 +183,28 @@ void store_unlock(struct store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
+/* SQLite may have rolled back by itself (full disk, no memory). */
+static void roll_back(struct store *store)
+{
+    if (sqlite3_get_autocommit(store->database)) return;
+    (void)sqlite3_step(store->rollback);
+    (void)sqlite3_reset(store->rollback);
+}
+
 enum dr_code store_begin(struct store *store, struct dr_error *err)
 {
     store_lock(store);
     const enum dr_code code = store_execute(store, "BEGIN IMMEDIATE", NULL, 0, err);
-    if (code) store_unlock(store);
+    if (!code) return DR_OK;
+    roll_back(store);
+    store_unlock(store);
     return code;
 }
 
 enum dr_code store_commit(struct store *store, enum dr_code code, struct dr_error *err)
 {
     if (code == DR_OK) code = store_execute(store, "COMMIT", NULL, 0, err);
-    /* SQLite may have rolled back by itself (full disk, no memory). */
-    if (code && !sqlite3_get_autocommit(store->database))
-        (void)sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);
+    if (code) roll_back(store);
     store_unlock(store);
     return code;
 }

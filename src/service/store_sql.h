@@ -24,6 +24,7 @@
 struct store {
     pthread_mutex_t lock;
     sqlite3 *database;
+    sqlite3_stmt *rollback; /* prepared: it has to work where memory has run out */
     char *folder, *database_path, *image_path, *input_path;
     int lock_file, image_folder, thumbnail_folder, input_folder; /* -1: not open */
 };
