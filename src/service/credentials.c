@@ -234,7 +234,7 @@ static bool has_failed_often(const struct credentials *credentials, const char *
     failures->count -= (now_ms - failures->at_ms) / one_more_ms;
     if (failures->count < 0.0) failures->count = 0.0;
     failures->at_ms = now_ms;
-    const bool is_often = failures->count >= failures_at_once;
+    const bool is_often = failures->count + 1.0 > failures_at_once;
     if (!is_often) failures->count += more;
     (void)pthread_mutex_unlock(credentials->lock);
     return is_often;

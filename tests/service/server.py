@@ -203,6 +203,9 @@ class Server:
             got = b""
             try:
                 made.sendall(data)
+            except ConnectionError:
+                pass  # it answered and closed before all was sent
+            try:
                 while piece := made.recv(65536):
                     got += piece
             except ConnectionError:

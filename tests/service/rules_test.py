@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""The rules of the gate from outside: what a browser, a stranger or a broken client gets. What needs no socket is in
+src/service/gate_test.c; docs/SERVICE_RULES.md says which test holds which rule."""
+import json
+import re
+import socket
+import threading
+import time
+
+import server
+
+
+def head_of(data):
+    """Status, headers (lower case) and body of a reply as bytes."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    return int(lines[0].split()[1]), dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line), body
+
+
+class Wire(server.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.made = server.Server("--max-body", "100K", "--allowed-host", "box.lan", "--cors-origin", "https://listed.example").start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.made.kill()
+
+    def raw(self, head, body=b"", close=True):
+        """A request as bytes, with Host where it has none."""
+        lines = head.strip("\n").split("\n")
+        if not any(line.lower().startswith("host") for line in lines[1:]):
+            lines.append(f"Host: 127.0.0.1:{self.made.port}")
+        if close:
+            lines.append("Connection: close")
+        return self.made.raw("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+
+    def status(self, *words, **more):
+        got = self.raw(*words, **more)
+        self.assertTrue(got.startswith(b"HTTP/1.1 "), got[:100])
+        return head_of(got)[0]
+
+    def test_R02_no_path_is_a_file(self):
+        for path in ("/../../../../etc/passwd", "/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/%252e%252e/etc/passwd", "/..%5c..%5cetc/passwd",
+                     "//etc/passwd", "/file=/etc/passwd", "/file=../../etc/passwd", "/page/..%2f..%2f..%2fetc%2fpasswd",
+                     "/page/%2fetc%2fpasswd", "/api/v1/images/..%2f..%2fdarkroom.db", "/%00", "/etc/passwd%00.png", "/%ff",
+                     "/" + "a" * 5000):
+            got = self.raw(f"GET {path} HTTP/1.1")
+            status, headers, body = head_of(got)
+            self.assertIn(status, (400, 404, 414), path)
+            self.assertNotIn(b"root:", got, path)
+            if status != 414:
+                self.assertEqual(headers["content-type"], "application/json", path)
+                json.loads(body)
+
+    def test_R12_only_our_names_are_answered(self):
+        port = self.made.port
+        for host, status in ((f"127.0.0.1:{port}", 200), (f"localhost:{port}", 200), (f"[::1]:{port}", 200), ("box.lan", 200),
+                             ("evil.example", 403), (f"evil.example:{port}", 403), ("localhost:1", 403), (f"0.0.0.0:{port}", 403)):
+            self.assertEqual(self.made.get("/health", Host=host).status, status, host)
+        self.assertEqual(self.status("GET /health HTTP/1.1\nHost: "), 400)
+        got = self.made.raw(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n")
+        self.assertEqual(head_of(got)[0], 400)
+
+    def test_R13_R14_an_origin_is_ours_or_listed(self):
+        answer = self.made.get("/health", Origin="https://evil.example")
+        self.assertEqual(answer.status, 403)
+        self.assertIsNone(answer.headers["Access-Control-Allow-Origin"])
+        answer = self.made.get("/health", Origin="https://listed.example")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "https://listed.example")
+        self.assertIn("Origin", answer.headers.get_all("Vary"))
+        self.assertIsNone(answer.headers["Access-Control-Allow-Credentials"])
+        self.assertEqual(self.made.get("/health", Origin=f"http://127.0.0.1:{self.made.port}").status, 200)
+        self.assertEqual(self.made.get("/health", Origin="null").status, 403)
+        answer = self.made.ask("OPTIONS", "/health", Origin="https://evil.example", Access_Control_Request_Method="GET")
+        self.assertEqual(answer.status, 204)
+        self.assertFalse([name for name in answer.headers if name.lower().startswith("access-control")])
+
+    def test_T07_T08_options_and_head(self):
+        answer = self.made.ask("OPTIONS", "/health")
+        self.assertEqual((answer.status, answer.headers["Allow"], answer.body), (204, "GET, HEAD", b""))
+        answer = self.made.ask("HEAD", "/")
+        self.assertEqual((answer.status, answer.body), (200, b""))
+
+    def test_T09_a_question_mark_at_the_end(self):
+        self.assertEqual(self.made.get("/health?").json(), {"status": "ok"})
+
+    def test_T11_unknown_paths_answer_json(self):
+        for path in ("/config", "/login", "/StableStudio/x", "/controlnet/version", "/v1/nothing", "/api/v1/nothing", "/x.html"):
+            answer = self.made.get(path)
+            self.assertEqual(answer.status, 404, path)
+            self.assertEqual(answer.headers["Content-Type"], "application/json")
+            answer.json()
+
+    def test_R19_R20_every_answer_has_the_headers(self):
+        for path, status in (("/", 200), ("/health", 200), ("/nothing", 404), ("/page/main.js", None), ("/favicon.ico", None)):
+            answer = self.made.get(path, Accept="text/html")
+            if status:
+                self.assertEqual(answer.status, status)
+            self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff", path)
+            self.assertEqual(answer.headers["X-Frame-Options"], "DENY", path)
+            self.assertEqual(answer.headers["Referrer-Policy"], "no-referrer", path)
+            self.assertIn("frame-ancestors 'none'", answer.headers["Content-Security-Policy"], path)
+        page = self.made.get("/", Accept="text/html").headers["Content-Security-Policy"]
+        for part in ("default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob: data:", "connect-src 'self'",
+                     "base-uri 'none'", "form-action 'none'"):
+            self.assertIn(part, page)
+        self.assertNotIn("unsafe", page)
+
+    def test_R21_a_body_that_is_said_to_be_too_large_is_not_read(self):
+        with self.made.socket() as made:
+            made.sendall(f"POST /nothing HTTP/1.1\r\nHost: 127.0.0.1:{self.made.port}\r\nContent-Length: 1000000\r\n\r\n".encode())
+            got = b""
+            while piece := made.recv(65536):  # it is closed without a byte of the body
+                got += piece
+        self.assertEqual(head_of(got)[0], 404)
+        got = self.raw(f"GET /health HTTP/1.1\nContent-Length: {100 * 1024 + 1}", close=False)
+        status, headers, body = head_of(got)
+        self.assertEqual((status, headers["connection"]), (413, "close"))
+        self.assertIn("102400", json.loads(body)["error"]["message"])
+
+    def test_R21_a_chunked_body_is_counted_as_it_comes(self):
+        head = "GET /health HTTP/1.1\nTransfer-Encoding: chunked"
+        piece = b"1000\r\n" + b"x" * 4096 + b"\r\n"
+        self.assertEqual(self.status(head, body=piece * 25 + b"0\r\n\r\n"), 200)
+        got = self.raw(head, body=piece * 26)  # and no end
+        status, headers, body = head_of(got)
+        self.assertEqual((status, headers["connection"]), (413, "close"))
+        self.assertEqual(headers["x-content-type-options"], "nosniff")
+        self.assertEqual(int(headers["content-length"]), len(body))
+        self.assertIn("--max-body", json.loads(body)["error"]["message"])
+        self.assertEqual(self.status(head, body=b"zz\r\n"), 400)
+
+    def test_T12_expect_gets_its_answer_at_once(self):
+        with self.made.socket() as made:
+            made.sendall(f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{self.made.port}\r\nExpect: 100-continue\r\n"
+                         "Content-Length: 5\r\n\r\n".encode())
+            self.assertTrue(made.recv(4096).startswith(b"HTTP/1.1 100 "))
+            made.sendall(b"12345")
+            self.assertTrue(made.recv(4096).startswith(b"HTTP/1.1 200 "))
+        with self.made.socket() as made:
+            made.sendall(f"POST /health HTTP/1.1\r\nHost: 127.0.0.1:{self.made.port}\r\nExpect: 100-continue\r\n"
+                         "Content-Length: 5\r\n\r\n".encode())
+            self.assertTrue(made.recv(4096).startswith(b"HTTP/1.1 405 "))
+
+    def test_R24_heads_that_are_too_large(self):
+        for head, statuses in (("GET /health HTTP/1.1\nX: " + "x" * 40000, (431,)),
+                               ("GET /health HTTP/1.1\n" + "X: y\n" * 1000, (431,)),
+                               ("GET /health HTTP/1.1\nX: " + "x" * 9000, (431,)),
+                               ("GET /health HTTP/1.1\n" + "X: y\n" * 101, (431,)),
+                               ("GET /" + "x" * 65536 + " HTTP/1.1", (414, 431)),
+                               ("GET /" + "x" * 5000 + " HTTP/1.1", (414,))):
+            self.assertIn(self.status(head), statuses, head[:60])
+        # More parameters than a connection's memory holds: the library closes the connection without an answer.
+        self.assertEqual(self.status("GET /health?" + "a=b&" * 100 + " HTTP/1.1"), 200)
+        self.assertEqual(self.raw("GET /health?" + "a=b&" * 2000 + " HTTP/1.1"), b"")
+        self.assertEqual(self.made.get("/health").status, 200)
+
+    def test_R29_requests_with_two_ends_are_refused_and_the_connection_ends(self):
+        hidden = b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+        for name, head in (("both", "Content-Length: 4\nTransfer-Encoding: chunked"), ("two lengths", "Content-Length: 5\nContent-Length: 4"),
+                           ("unknown coding", "Transfer-Encoding: xchunked"), ("signed", "Content-Length: +4"),
+                           ("two hosts", f"Host: 127.0.0.1:{self.made.port}\nHost: 127.0.0.1:{self.made.port}"),
+                           ("blank", "Content-Length : 4")):
+            got = self.raw(f"GET /health HTTP/1.1\n{head}", body=hidden, close=False)
+            self.assertEqual(set(re.findall(rb"HTTP/1\.1 (\d+)", got)), {b"400"}, (name, got))
+
+    def test_R30_old_and_odd_requests(self):
+        port = self.made.port
+        got = self.made.raw(f"GET /health HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        self.assertEqual(head_of(got)[0], 200)  # and the connection ended by itself
+        self.assertEqual(self.status(f"GET http://127.0.0.1:{port}/health HTTP/1.1"), 400)
+        self.assertEqual(self.status("OPTIONS * HTTP/1.1"), 204)
+        self.assertEqual(self.status("CONNECT evil.example:443 HTTP/1.1"), 400)
+        self.assertEqual(self.status("TRACE /health HTTP/1.1"), 405)
+        self.assertEqual(self.status("BREW /health HTTP/1.1"), 405)
+        self.made.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100 + b"\r\n\r\n")  # TLS
+        self.made.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        self.assertEqual(self.made.get("/health").status, 200)
+
+
+class Users(server.Case):
+    def users(self, text, mode=0o600):
+        path = self.folder / "users"
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def test_R03_R32_credentials_are_asked_for(self):
+        made = self.server("--auth-file", self.users("ada:secret\nkey:token\n"))
+        self.assertEqual(made.get("/health").status, 200)
+        self.assertEqual(made.get("/").status, 200)
+        for path in ("/nothing", "/sdapi/v1/options", "/sdapi/v1/cmd-flags", "/api/v1/jobs", "/v1/models"):
+            answer = made.get(path)
+            self.assertEqual(answer.status, 401, path)
+            self.assertIn("Basic", answer.headers["WWW-Authenticate"])
+            answer.json()
+        for right in (server.basic("ada", "secret"), server.basic("x", "token"), "Bearer token"):
+            self.assertEqual(made.get("/nothing", Authorization=right).status, 404)
+        for _ in range(12):
+            self.assertEqual(made.get("/nothing", Authorization=server.basic("ada", "guess")).status, 401)
+        self.assertEqual(made.get("/nothing", Authorization=server.basic("ada", "secret")).status, 401)
+        self.assertEqual(made.stop(), 0)
+        self.assertNotIn("secret", made.errors() + made.said)
+
+    def test_R31_other_machines_need_credentials(self):
+        done = self.run_serve("--listen", "0.0.0.0:0")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--insecure-no-auth", done.stderr)
+        self.assertEqual(done.stdout, "")
+        made = self.server("--insecure-no-auth", listen="0.0.0.0:0")
+        self.assertIn("warning", made.errors())
+        made.stop()
+        self.server("--auth-file", self.users("ada:secret\n"), listen="0.0.0.0:0").stop()
+        self.assertEqual(server.Server().listen, "127.0.0.1:0")
+
+    def test_R32_a_file_that_others_can_read(self):
+        done = self.run_serve("--listen", "127.0.0.1:0", "--auth-file", self.users("ada:secret\n", 0o644))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("chmod 600", done.stderr)
+        self.assertNotIn("secret", done.stderr)
+
+    def test_R33_the_log_has_neither_queries_nor_credentials(self):
+        log = self.folder / "access"
+        made = self.server("--access-log", log, "--auth-file", self.users("ada:secret\n"))
+        made.get("/health?prompt=lighthouse", Authorization=server.basic("ada", "secret"))
+        made.get("/nothing/lighthouse?prompt=dusk", Authorization=server.basic("ada", "secret"))
+        made.get("/nothing", Authorization=server.basic("ada", "guess"))
+        self.assertEqual(made.stop(), 0)
+        lines = log.read_text().splitlines()
+        self.assertEqual([line.split(" ", 1)[1].rsplit(" ", 2)[0] for line in lines],
+                         ["127.0.0.1 GET /health 200", "127.0.0.1 GET - 404", "127.0.0.1 GET - 401"])
+        for word in ("lighthouse", "dusk", "secret", "guess", "ada"):
+            self.assertNotIn(word, log.read_text() + made.errors())
+        self.assertEqual(log.stat().st_mode & 0o777, 0o600)
+
+
+class Slow(server.Case):
+    """Clients that are slow on purpose: each holds one connection until its time has passed, and nobody else waits."""
+
+    def trickle(self, made, first, piece, pause, ended, name):
+        started = time.monotonic()
+        with made.socket() as line:
+            line.sendall(first)
+            line.settimeout(pause)
+            while time.monotonic() - started < 120:
+                try:
+                    if not line.recv(4096):
+                        break
+                except TimeoutError:
+                    pass
+                except ConnectionError:
+                    break
+                try:
+                    line.sendall(piece)
+                except OSError:
+                    break
+        ended[name] = time.monotonic() - started
+
+    def stop_reading(self, made, ended):
+        started = time.monotonic()
+        line = socket.socket()
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect((made.host, made.port))
+        request = f"GET /page/main.js HTTP/1.1\r\nHost: {made.host}:{made.port}\r\n\r\n".encode()
+        line.setblocking(False)
+        sent = b""
+        while time.monotonic() - started < 200:  # asks again and again, and reads nothing
+            try:
+                line.send(request)
+            except BlockingIOError:
+                time.sleep(0.2)
+            except OSError:
+                break
+        ended["reader"] = time.monotonic() - started
+        line.close()
+
+    def test_R23_slow_clients_are_ended_and_others_served(self):
+        made = self.server()
+        host = f"Host: 127.0.0.1:{made.port}\r\n"
+        ended = {}
+        clients = [threading.Thread(target=self.trickle, args=(made, f"GET /health HTTP/1.1\r\n{host}".encode(), b"X-A: b\r\n", 1.0, ended, "head")),
+                   threading.Thread(target=self.trickle, args=(made, b"", b"", 1.0, ended, "silence")),
+                   threading.Thread(target=self.trickle, args=(made, f"GET /health HTTP/1.1\r\n{host}Content-Length: 50000\r\n\r\n".encode(),
+                                                               b"x", 1.0, ended, "body")),
+                   threading.Thread(target=self.stop_reading, args=(made, ended))]
+        for client in clients:
+            client.start()
+        while any(client.is_alive() for client in clients):
+            self.assertEqual(made.get("/health").status, 200)
+            time.sleep(0.2)
+        for client in clients:
+            client.join()
+        # Ten seconds for a head, twenty for a body that hardly comes or a reply that is not read.
+        self.assertGreater(ended["head"], 9.0)
+        self.assertLess(ended["head"], 60.0)
+        self.assertLess(ended["silence"], 60.0)
+        self.assertGreater(ended["body"], 19.0)
+        self.assertLess(ended["body"], 90.0)
+        self.assertGreater(ended["reader"], 19.0)
+        self.assertLess(ended["reader"], 190.0)
+
+    def test_R23_connections_have_a_limit_and_come_back(self):
+        made = self.server("--max-connections", "8")
+        idle = [made.socket() for _ in range(20)]
+        time.sleep(0.5)
+        for line in idle:
+            line.close()
+        self.wait_for(lambda: self.is_served(made), "a free connection")
+
+    @staticmethod
+    def is_served(made):
+        try:
+            return made.get("/health", connection=None).status == 200
+        except (ConnectionError, OSError):
+            return False
+
+
+if __name__ == "__main__":
+    server.main()
