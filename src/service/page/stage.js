@@ -1,0 +1,150 @@
+// stage — the picture in the middle: the preview of the job that runs, or a result; its progress, and Stop.
+
+import {fill, find, make, say} from "./element.js";
+import {complain} from "./notice.js";
+import {fileOf, previewOf, show, showNothing, thumbnailOf} from "./picture.js";
+import {countText, durationText} from "./units.js";
+
+const leastPreviewMs = 900;
+
+export class Stage {
+  job = null; // whose pictures the strip has
+  image = ""; // the id that is shown
+  preview = "";
+  previewMs = -Infinity;
+
+  constructor(jobs, onOpen) {
+    this.jobs = jobs;
+    find("stop").addEventListener("click", () => this.stop());
+    find("shown-open").addEventListener("click", () => onOpen(this.image));
+    jobs.addEventListener("change", () => this.update());
+    jobs.addEventListener("ended", ({detail}) => this.end(detail));
+    jobs.addEventListener("preview", ({detail}) => this.showPreview(detail.data));
+  }
+
+  stop() {
+    const job = this.jobs.running();
+    if (job) this.jobs.cancel(job.id).catch(complain);
+  }
+
+  update() {
+    const job = this.jobs.running();
+    const waiting = this.jobs.waiting().length;
+    find("stop").disabled = !job;
+    const bar = find("progress");
+    if (job) {
+      bar.value = job.progress ?? 0;
+      say(find("progress-text"), progressText(job, waiting));
+      say(find("progress-eta"), paceText(job));
+      document.title = `${Math.floor((job.progress ?? 0) * 100)} % · darkroom`;
+      return;
+    }
+    bar.value = 0;
+    this.hidePreview();
+    document.title = "darkroom";
+    say(find("progress-eta"), "");
+    const last = this.jobs.over()[0];
+    if (last?.images?.length && !this.image) this.end(last);
+    say(find("progress-text"), waiting ? "The next job is about to begin." : idleText(last));
+  }
+
+  // A job has ended: its first picture is shown, unless somebody looks at another job's in the meantime.
+  end(job) {
+    this.hidePreview();
+    if (!job.images?.length) return;
+    this.job = job;
+    this.select(job.images[0]);
+  }
+
+  select(image) {
+    this.image = image;
+    if (!this.preview) this.showImage();
+    this.showStrip();
+  }
+
+  showImage() {
+    const picture = find("shown-picture");
+    picture.classList.remove("preview");
+    picture.hidden = this.image === "";
+    find("shown-open").hidden = this.image === "";
+    find("shown-empty").hidden = this.image !== "";
+    if (this.image === "") showNothing(picture);
+    else show(picture, fileOf(this.image));
+    picture.alt = this.job?.request?.prompt ?? "";
+    say(find("caption"), this.job ? captionOf(this.job) : "");
+  }
+
+  showStrip() {
+    const images = this.job?.images ?? [];
+    fill(find("strip"), ...(images.length > 1 ? images.map((id, index) => {
+      const picture = make("img", {alt: `Picture ${index + 1} of ${images.length}`});
+      show(picture, thumbnailOf(id));
+      return make("button", {type: "button", "aria-pressed": String(id === this.image), onclick: () => this.select(id)}, picture);
+    }) : []));
+  }
+
+  // A picture was deleted.
+  drop(image) {
+    if (this.job) this.job = {...this.job, images: this.job.images.filter((id) => id !== image)};
+    if (this.image !== image) return;
+    this.image = this.job?.images[0] ?? "";
+    this.showImage();
+    this.showStrip();
+  }
+
+  // One of a step of the job that runs: the server keeps the newest.
+  showPreview({id, image, step}) {
+    const job = this.jobs.running();
+    if (document.hidden || job?.id !== id || performance.now() - this.previewMs < leastPreviewMs) return;
+    this.previewMs = performance.now();
+    this.preview = `${previewOf(id)}?image=${image}&step=${step}`;
+    const picture = find("shown-picture");
+    show(picture, this.preview);
+    picture.alt = "Preview of the picture that is being made";
+    picture.classList.add("preview");
+    picture.hidden = false;
+    find("shown-open").hidden = true;
+    find("shown-empty").hidden = true;
+  }
+
+  hidePreview() {
+    if (!this.preview) return;
+    this.preview = "";
+    this.showImage();
+  }
+}
+
+function progressText(job, waiting) {
+  const parts = [];
+  const pictures = (job.request?.batch_size ?? 1) * (job.request?.n_iter ?? 1);
+  if (job.steps) parts.push(`Step ${job.step} of ${job.steps}`);
+  else parts.push("Getting ready");
+  if (pictures > 1) parts.push(countText(pictures, "picture"));
+  if (waiting) parts.push(`${waiting} waiting`);
+  return parts.join(" · ");
+}
+
+function paceText(job) {
+  const parts = [];
+  const perStep = job.pace?.seconds;
+  if (perStep) parts.push(`${durationText(perStep)} a step`);
+  if (job.eta_seconds !== null && job.eta_seconds !== undefined && job.eta_seconds >= 0) parts.push(`about ${durationText(job.eta_seconds)} left`);
+  return parts.join(" · ");
+}
+
+function idleText(last) {
+  if (!last) return "Nothing is running.";
+  if (last.state === "failed") return `The last job failed: ${errorText(last.error)}`;
+  if (last.state === "cancelled") return "The last job was stopped.";
+  const seconds = last.started && last.ended ? last.ended - last.started : null;
+  return seconds === null ? "Done." : `Done in ${durationText(seconds)}.`;
+}
+
+export function errorText(error) {
+  return typeof error === "string" ? error : error?.message ?? "no reason was given";
+}
+
+function captionOf(job) {
+  const request = job.request ?? {};
+  return [request.prompt, request.seed === undefined ? "" : `seed ${request.seed}`].filter(Boolean).join(" · ");
+}
