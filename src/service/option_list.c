@@ -48,7 +48,7 @@ static const struct option {
     {"CLIP_stop_at_last_layers",   OPTION_INTEGER, OPTION_DEFAULT, "1",            1, 12,  NULL,
      NULL                                                                                                 },
     {"samples_format",             OPTION_TEXT,    OPTION_DEFAULT, "png",          0, 0,   formats, "jpeg"},
-    {"jpeg_quality",               OPTION_INTEGER, OPTION_DEFAULT, "90",           1, 100, NULL,    NULL  },
+    {"jpeg_quality",               OPTION_INTEGER, OPTION_DEFAULT, "80",           1, 100, NULL,    NULL  },
     {"samples_save",               OPTION_FLAG,    OPTION_DEFAULT, "true",         0, 0,   NULL,    NULL  },
  /* The preview in GET progress. */
     {"live_previews_enable",       OPTION_FLAG,    OPTION_DEFAULT, "true",         0, 0,   NULL,    NULL  },

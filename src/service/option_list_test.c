@@ -195,7 +195,7 @@ static void what_is_set_survives(void)
     check_str(value_of("sd_model_checkpoint"), scratch_path("models/b.safetensors"));
     check_str(value_of("sd_vae"), scratch_path("vae/sharp.safetensors"));
     check_str(value_of("CLIP_stop_at_last_layers"), "2");
-    check_str(value_of("jpeg_quality"), "90");
+    check_str(value_of("jpeg_quality"), "80");
     check_str(value_of("outdir_samples"), "");
     open_list(NULL);
     store_close(store);
