@@ -409,7 +409,11 @@ void component_pack_give_up(struct component_pack *pack)
 
 uint64_t component_pack_draft_bytes(const struct component_pack *pack)
 {
-    return pack->state == COMPONENT_PACK_DRAFTED ? pack->draft.data_bytes : 0;
+    size_t data_offset, file_bytes;
+    return pack->state == COMPONENT_PACK_DRAFTED &&
+                   pack_extent(pack->draft.data_bytes, &data_offset, &file_bytes)
+               ? file_bytes
+               : 0;
 }
 
 void component_pack_remember(const struct component_pack *pack,

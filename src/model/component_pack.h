@@ -108,7 +108,7 @@ bool component_pack_path(const struct component_pack *pack,
                          const uint8_t digest[DIGEST_BYTES],
                          char path[static PACK_PATH_BYTES]);
 
-/* The bytes of the draft that it holds; 0 where it holds none. */
+/* The size of the file that its draft becomes; 0 where it holds none. */
 uint64_t component_pack_draft_bytes(const struct component_pack *pack);
 
 /* Store the digest of the component of these files, so that it is known without reading them. */

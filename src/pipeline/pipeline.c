@@ -269,9 +269,9 @@ static uint64_t draft_bytes(const struct source *source)
     return source ? component_pack_draft_bytes(&source->pack) : 0;
 }
 
-/* Log what is about to be created, once. */
-static void announce(const struct pipeline *pipeline,
-                     const struct pipeline_settle *settle)
+/* The files that are about to be made. */
+static uint64_t all_draft_bytes(const struct pipeline *pipeline,
+                                const struct pipeline_settle *settle)
 {
     uint64_t bytes = draft_bytes(settle->other);
     for (int32_t i = 0; i < pipeline->slot_count; ++i) {
@@ -279,7 +279,7 @@ static void announce(const struct pipeline *pipeline,
         bytes += draft_bytes(slot->base);
         if (slot->override != settle->other) bytes += draft_bytes(slot->override);
     }
-    if (bytes) pack_room_announce(pipeline->packs, bytes);
+    return bytes;
 }
 
 /* Packs that a look found, and would make so far. */
@@ -340,9 +340,12 @@ enum dr_code pipeline_settle(struct pipeline *pipeline,
         if (looked == DR_OK) look_at_rooms(pipeline, settle);
         return looked;
     }
+    const uint64_t before_bytes = all_draft_bytes(pipeline, settle);
     enum dr_code code = settle_all(pipeline, settle, COMPONENT_PACK_HOLD, err);
     if (code == DR_OK) code = settle_all(pipeline, settle, settle->manner, err);
-    if (code == DR_OK) announce(pipeline, settle);
+    const uint64_t bytes = all_draft_bytes(pipeline, settle);
+    if (code == DR_OK && bytes > before_bytes)
+        pack_room_announce(pipeline->packs, pipeline->name, bytes - before_bytes);
     return code;
 }
 

@@ -338,25 +338,19 @@ enum dr_code pack_room_prune(const struct pack_store *store, uint64_t keep_bytes
     return code;
 }
 
-/* ---- the first time ---- */
+/* ---- before they are made ---- */
 
-void pack_room_announce(const struct pack_store *store, uint64_t bytes)
+void pack_room_announce(const struct pack_store *store, const char *model,
+                        uint64_t bytes)
 {
-    char path[PACK_PATH_BYTES], limit[PACK_ROOM_TEXT_BYTES], size[16],
-        line[PACK_PATH_BYTES + 600];
-    if (!pack_store_is_on(store) || !store->note || bytes == 0) return;
-    (void)snprintf(path, sizeof path, "%s/announced", store->folder);
-    const int descriptor =
-        open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (descriptor < 0) return; /* said before */
-    (void)close(descriptor);
+    char limit[PACK_ROOM_TEXT_BYTES], size[16], line[PACK_PATH_BYTES + 900];
+    if (!pack_store_is_on(store) || !store->note || bytes < PACK_ROOM_QUIET_BYTES)
+        return;
     (void)pack_room_limit(store, bytes, limit);
-    (void)snprintf(
-        line, sizeof line,
-        "the model's weights are cached as packs, %s in %s, so that later runs start "
-        "at once and share them. The packs used least recently are removed beyond a "
-        "limit: %.200s. To do without packs, give --packs off; darkroom packs lists "
-        "them (this is said once)",
-        words(bytes, size), store->folder, limit);
+    (void)snprintf(line, sizeof line,
+                   "%s of weights are cached as packs in %s, so that later runs of "
+                   "%.200s start at once. All packs together take at most %.200s. "
+                   "--packs off does without them; darkroom packs lists them",
+                   words(bytes, size), store->folder, model, limit);
     store->note(store->say_cookie, line);
 }

@@ -24,7 +24,8 @@
 enum {
     PACK_ROOM_TEXT_BYTES = 160
 };
-#define PACK_ROOM_LIMIT_MOST ((uint64_t)40 << 30) /* of the default */
+#define PACK_ROOM_LIMIT_MOST  ((uint64_t)40 << 30) /* of the default */
+#define PACK_ROOM_QUIET_BYTES ((uint64_t)32 << 20) /* fewer are not worth a message */
 
 /* The limit on all packs together, where they take packs_bytes now; in words, with its reason, into
  * text. */
@@ -63,7 +64,9 @@ enum dr_code pack_room_prune(const struct pack_store *store, uint64_t keep_bytes
                              struct pack_prune *result,
                              struct dr_error *err) DR_MUST_CHECK;
 
-/* Say, once for a folder, that packs of so many bytes are about to be made in it, and how to do without. */
-void pack_room_announce(const struct pack_store *store, uint64_t bytes);
+/* Say that packs of so many bytes are about to be made for a model of this name: how large, where, and how to do
+ * without. Nothing is said of less than PACK_ROOM_QUIET_BYTES. */
+void pack_room_announce(const struct pack_store *store, const char *model,
+                        uint64_t bytes);
 
 #endif

@@ -337,25 +337,27 @@ static void a_killed_one_is_followed(void)
     check_int(count_files(".checked"), ==, 0);
 }
 
-/* ---- the first time ---- */
+/* ---- before they are made ---- */
 
-static void it_is_said_once(void)
+static void large_ones_are_said_each_time(void)
 {
     noted_count = 0;
-    pack_room_announce(&store, 0); /* nothing is made: nothing to say */
+    pack_room_announce(&store, "small", 0);
+    pack_room_announce(&store, "small", PACK_ROOM_QUIET_BYTES - 1);
     check_int(noted_count, ==, 0);
-    pack_room_announce(&store, (uint64_t)3 << 30);
-    pack_room_announce(&store, (uint64_t)3 << 30);
-    check_int(noted_count, ==, 1);
-    check_has(noted[0], "3.00 GiB in ");
-    check_has(noted[0], store.folder);
-    check_has(noted[0], "--packs off");
-    check_has(noted[0], "limit");
+    pack_room_announce(&store, "first", (uint64_t)3 << 30);
+    pack_room_announce(&store, "second", (uint64_t)5 << 30);
+    check_int(noted_count, ==, 2);
+    check_has(noted[0], "3.00 GiB of weights");
+    check_has(noted[1], "5.00 GiB of weights");
+    check_has(noted[1], store.folder);
+    check_has(noted[1], "later runs of second");
+    check_has(noted[1], "--packs off");
     struct pack_store off = store;
     off.folder[0] = '\0';
-    pack_room_announce(&off, 1);
-    pack_room_announce(NULL, 1);
-    check_int(noted_count, ==, 1);
+    pack_room_announce(&off, "off", (uint64_t)3 << 30);
+    pack_room_announce(NULL, "none", (uint64_t)3 << 30);
+    check_int(noted_count, ==, 2);
 }
 
 int main(void)
@@ -377,6 +379,6 @@ int main(void)
     check_run(what_was_just_made_stays);
     check_run(two_at_once_remove_what_they_need);
     check_run(a_killed_one_is_followed);
-    check_run(it_is_said_once);
+    check_run(large_ones_are_said_each_time);
     return check_done();
 }

@@ -6,7 +6,6 @@
  *     ORIGIN.origin     "these files, as they were then, hold a component of this digest", or "this
  *                       file, as it was then, has this SHA-256"
  *     ORIGIN.building   a pack that a process is making, which holds a lock on it
- *     announced         that packs are made was said once (pack_room.h)
  *
  * Whoever has a pack open for its weights holds a shared lock on it (flock), for as long as it is open:
  * no process removes it to make room meanwhile. Who removes one takes the lock for itself first.
@@ -48,7 +47,7 @@ struct pack_store {
     /* Receives a sentence about what happened to a pack: "the pack of unet is damaged
      * ...". May be NULL. */
     void (*say)(void *cookie, const char *line);
-    /* The same for what is no trouble: packs are made for the first time, or make room. May be NULL. */
+    /* The same for what is no trouble: packs are made, or make room. May be NULL. */
     void (*note)(void *cookie, const char *line);
     void *say_cookie;
 };

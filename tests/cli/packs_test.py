@@ -2,6 +2,7 @@
 """Packs from outside: made once, found by every later run, shared between processes, and no harm in losing one."""
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -104,12 +105,23 @@ class Packs(Case):
         answer, code = self.ask("packs", "--packs", place / "packs")
         self.assertEqual((answer["error"]["code"], code), ("not_found", 3))
 
-    def test_said_once(self):
-        first, second = (self.run_program(*GENERATE, "--packs", self.packs, "-o", name, "--seed", "2") for name in ("a.png", "b.png"))
-        for words in ("cached as packs", " MiB in " + str(self.packs), "--packs off", "limit"):
-            self.assertIn(words, first.stderr)
-        self.assertNotIn("warning", first.stderr)
-        self.assertNotIn("packs", second.stderr)
+    def test_said_for_each_model(self):
+        make("large.safetensors", "--seed", "9", "--dtype", "f32")
+        def generate(model, *words):
+            done = self.run_program("generate", "-m", HOME / model, *GENERATE[3:], "--packs", self.packs, "-o", "a.png", "--precision", "f32", *words)
+            self.assertEqual(done.returncode, 0, done)
+            self.assertNotIn("warning", done.stderr)
+            return done.stderr
+        first = generate("tiny.safetensors")
+        said = re.search(r"darkroom: ([0-9.]+ MiB) of weights are cached as packs in (\S+),.* later runs of tiny .*--packs off", first)
+        self.assertEqual(said[2], str(self.packs))
+        self.assertEqual(said[1], f"{sum(pack['bytes'] for pack in self.listed()) / MIB:.1f} MiB")
+        self.assertNotIn("packs", generate("tiny.safetensors"))
+        self.assertIn("later runs of large", generate("large.safetensors"))
+        self.ask("packs", "prune", "--keep", "0", "-y", "--packs", self.packs)
+        self.assertEqual(generate("large.safetensors", "-q"), "")
+        self.ask("packs", "prune", "--keep", "0", "-y", "--packs", self.packs)
+        self.assertNotIn("packs", self.run_program(*GENERATE, "--precision", "bf16", "--packs", self.packs, "-o", "a.png").stderr)  # 28 MiB
 
     def prune(self, *arguments):
         return self.ask("packs", "prune", *arguments, "--packs", self.packs)
