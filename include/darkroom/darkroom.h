@@ -626,6 +626,10 @@ struct dr_generate_options {
      * stay whatever happens to the rest of the job. image is borrowed. May be NULL. */
     void (*written)(void *cookie, int32_t index, const struct dr_image_info *image);
     void *written_cookie;
+    /* Called for each sentence of the result's warnings as soon as it is known: what concerns the prompts
+     * and the checkpoint's defaults before weights are read. sentence is borrowed. May be NULL. */
+    void (*warned)(void *cookie, const char *sentence);
+    void *warned_cookie;
 };
 DR_API struct dr_generate_options dr_generate_options_default(void);
 /* A random 32-bit seed, as in other programs; a new one for each call. */

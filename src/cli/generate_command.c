@@ -187,18 +187,18 @@ static void end(struct work *work)
 
 /* ---- the jobs ---------------------------------------------------------------------------- */
 
+static const char no_strength[] = "--strength has no effect without --init.";
+
+static bool lacks_init(const struct options *options)
+{
+    return options->strength_given && !options->init;
+}
+
 static void answer_one(struct work *work, json_t *fields)
 {
-    static const char no_strength[] = "--strength has no effect without --init.";
     const struct options *const options = work->options;
-    struct talk *const talk = &work->session->talk;
     job_json_add_generated(fields, work->result);
-    if (work->result->warnings[0])
-        talk_log(talk, DR_LOG_WARNING, work->result->warnings);
-    if (options->strength_given && !options->init) {
-        job_json_add_warning(fields, no_strength);
-        talk_log(talk, DR_LOG_WARNING, no_strength);
-    }
+    if (lacks_init(options)) job_json_add_warning(fields, no_strength);
     picture_commands_answer_profile(work->session, options, work->result->profile,
                                     fields);
 }
@@ -257,6 +257,7 @@ enum dr_code run_generate(struct session *session, const struct options *options
     struct work work = {.session = session, .options = options};
     /* Before the model is loaded, which can take minutes. */
     enum dr_code code = begin(&work, err);
+    if (code == DR_OK && lacks_init(options)) talk_warned(&session->talk, no_strength);
     if (code == DR_OK) code = command_prepare(session, options, fields, err);
     if (code == DR_OK)
         code = work.prompts.count == 1 ? run_one(&work, 0, fields, err)

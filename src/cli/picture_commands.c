@@ -41,8 +41,6 @@ struct dr_generate_options picture_commands_job(struct session *session,
     job.height = options->height;
     job.cut_width = options->cut_width;
     job.cut_height = options->cut_height;
-    job.cut_width = options->cut_width;
-    job.cut_height = options->cut_height;
     job.original_width = options->original[0];
     job.original_height = options->original[1];
     job.crop_left = options->crop[0];
@@ -70,6 +68,8 @@ struct dr_generate_options picture_commands_job(struct session *session,
     job.progress_cookie = &session->talk;
     job.written = talk_written;
     job.written_cookie = &session->talk;
+    job.warned = talk_warned;
+    job.warned_cookie = &session->talk;
     return job;
 }
 

@@ -80,6 +80,11 @@ void talk_log(void *cookie, enum dr_log_level level, const char *line)
     (void)fflush(talk->stream);
 }
 
+void talk_warned(void *cookie, const char *sentence)
+{
+    talk_log(cookie, DR_LOG_WARNING, sentence);
+}
+
 /* ---- progress ---------------------------------------------------------------------------- */
 
 char *talk_format_time(double ms, char out[16])

@@ -49,6 +49,7 @@ void talk_end(struct talk *talk);
 /* The callbacks that darkroom.h asks for; cookie is a struct talk. */
 void talk_progress(void *cookie, const struct dr_progress *progress);
 void talk_written(void *cookie, int32_t index, const struct dr_image_info *image);
+void talk_warned(void *cookie, const char *sentence);
 int talk_load(void *cookie, const struct dr_load_progress *progress);
 void talk_log(void *cookie, enum dr_log_level level, const char *line);
 

@@ -179,26 +179,29 @@ static void describe_outcome(const struct job_outcome *outcome,
                    outcome->warning[0] ? "; warning: " : "", outcome->warning);
 }
 
-static void append_sentence(char *text, size_t text_bytes, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void append_sentence(char *text, size_t text_bytes, const char *format, ...)
+/* A sentence more for the job's warnings, which the caller gets at once. */
+static void warn(struct dr_job *job, char warnings[static DR_TEXT_BYTES],
+                 const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void warn(struct dr_job *job, char warnings[static DR_TEXT_BYTES],
+                 const char *format, ...)
 {
-    const size_t used = strlen(text);
+    char sentence[DR_TEXT_BYTES];
+    const size_t used = strlen(warnings);
     va_list arguments;
-    if (used && used + 1 < text_bytes) (void)strncat(text, " ", text_bytes - used - 1);
-    const size_t start = strlen(text);
     va_start(arguments, format);
-    (void)vsnprintf(text + start, text_bytes - start, format, arguments);
+    (void)vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
+    (void)snprintf(warnings + used, DR_TEXT_BYTES - used, "%s%s", used ? " " : "",
+                   sentence);
+    if (!job->is_codec && job->generate.warned)
+        job->generate.warned(job->generate.warned_cookie, sentence);
 }
 
-/* What of the prompts was cut. */
-static void warn_of_cuts(const struct dr_engine *engine, const struct job_request *want,
-                         struct dr_generate_result *result)
+/* What of the prompts is cut. */
+static void warn_of_cuts(struct dr_job *job, const struct job_request *want,
+                         char warnings[static DR_TEXT_BYTES])
 {
     char words[120];
-    result->cut_tokens = want->prompt_chunks[0].cut_count;
-    result->cut_tokens_negative = want->negative_chunks[0].cut_count;
     const struct {
         const struct prompt_chunks *chunks;
         const char *what, *text;
@@ -208,28 +211,36 @@ static void warn_of_cuts(const struct dr_engine *engine, const struct job_reques
     };
     for (int i = 0; i < 2; ++i) {
         if (prompts[i].chunks->cut_count == 0) continue;
-        tokenizer_cut_text(tokenizers_of(&engine->model.tokenizers, 0), prompts[i].text,
-                           words, sizeof words);
-        append_sentence(result->warnings, sizeof result->warnings,
-                        "The %s is longer than 75 tokens: %d were ignored, starting "
-                        "at \"%s\".",
-                        prompts[i].what, (int)prompts[i].chunks->cut_count, words);
+        tokenizer_cut_text(tokenizers_of(&job->engine->model.tokenizers, 0),
+                           prompts[i].text, words, sizeof words);
+        warn(job, warnings,
+             "The %s is longer than 75 tokens: %d are ignored, starting at \"%s\".",
+             prompts[i].what, (int)prompts[i].chunks->cut_count, words);
     }
 }
 
 /* What of the prompts another program would not take for text. */
-static void warn_of_syntax(const struct job_request *want,
-                           struct dr_generate_result *result)
+static void warn_of_syntax(struct dr_job *job, const struct job_request *want,
+                           char warnings[static DR_TEXT_BYTES])
 {
     const char *const prompts[] = {want->prompt, want->negative};
     char examples[200];
     for (int i = 0; want->kind == JOB_GENERATE && i < 2; ++i) {
         if (prompt_syntax_find(prompts[i], examples, sizeof examples) == 0) continue;
-        append_sentence(result->warnings, sizeof result->warnings,
-                        "The %s has A1111 syntax that darkroom does not implement yet: "
-                        "%s. It was encoded as text.",
-                        i ? "negative prompt" : "prompt", examples);
+        warn(job, warnings,
+             "The %s has A1111 syntax that darkroom does not implement yet: %s. It is "
+             "encoded as text.",
+             i ? "negative prompt" : "prompt", examples);
     }
+}
+
+/* What is known before the job runs. */
+static void warn_of_request(struct dr_job *job, const struct job_request *want,
+                            char warnings[static DR_TEXT_BYTES])
+{
+    warn_of_cuts(job, want, warnings);
+    warn_of_syntax(job, want, warnings);
+    if (want->warning[0]) warn(job, warnings, "%s", want->warning);
 }
 
 /* Run a request and answer with all that a result may hold. code: of the request, which is not run
@@ -242,15 +253,17 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
 {
     struct dr_engine *const engine = job->engine;
     struct job_outcome outcome = {0};
-    char reason[DR_TEXT_BYTES] = "";
+    char reason[DR_TEXT_BYTES] = "", warnings[DR_TEXT_BYTES] = "";
     const unsigned flags =
         job->is_codec ? job->codec.vae_flags : job->generate.vae_flags;
     const struct vae_choice_words words = {.said = job->is_codec ? job->codec.vae
                                                                  : job->generate.vae,
                                            .kind = VAE_REQUEST,
                                            .force = flags & DR_VAE_FORCE};
+    if (code == DR_OK) warn_of_request(job, want, warnings);
     if (code == DR_OK) code = run_request(job, want, &words, &outcome, err);
     if (code == DR_OK) {
+        if (outcome.warning[0]) warn(job, warnings, "%s", outcome.warning);
         *result = (struct dr_generate_result){
             .images = outcome.images,
             .image_count = outcome.image_count,
@@ -264,16 +277,11 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
                 outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : outcome.vae_ms,
             .planned_private_bytes = outcome.planned_bytes,
             .peak_private_bytes = outcome.peak_bytes,
+            .cut_tokens = want->prompt_chunks[0].cut_count,
+            .cut_tokens_negative = want->negative_chunks[0].cut_count,
             .profile = outcome.profile,
         };
-        warn_of_cuts(engine, want, result);
-        warn_of_syntax(want, result);
-        if (want->warning[0])
-            append_sentence(result->warnings, sizeof result->warnings, "%s",
-                            want->warning);
-        if (outcome.warning[0])
-            append_sentence(result->warnings, sizeof result->warnings, "%s",
-                            outcome.warning);
+        (void)snprintf(result->warnings, sizeof result->warnings, "%s", warnings);
         describe_outcome(&outcome, reason);
     } else {
         result->images = outcome.images;

@@ -190,7 +190,7 @@ class Generate(Case):
         arguments = [*GENERATE, "-o", "a.png"]
         arguments[4] = "a " * 120
         answer, _ = self.ask(*arguments)
-        self.assertRegex(answer["warnings"][0], r"75 tokens: \d+ were ignored")
+        self.assertRegex(answer["warnings"][0], r"75 tokens: \d+ are ignored")
         done = self.run_program(*arguments)
         self.assertRegex(done.stderr, r"(?m)^darkroom: warning: .*75 tokens")
         self.assertNotIn("cut", self.run_program(*arguments, "-q").stderr)

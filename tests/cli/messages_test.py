@@ -149,11 +149,25 @@ class Prompts(Case):
             answer, code = self.ask(*job, "-p", prompt)
             self.assertEqual((code, len(answer["warnings"])), (0, 1), prompt)
             self.assertEqual(answer["warnings"][0], f"The prompt has A1111 syntax that darkroom does not implement yet: {said}. "
-                                                    "It was encoded as text.")
+                                                    "It is encoded as text.")
         self.assertIn("The negative prompt has", self.ask(*job, "-p", "x", "-n", "(y:2)")[0]["warnings"][0])
         self.assertEqual(self.ask(*job, "-p", r"a \(red\) ring :)")[0]["warnings"], [])
         done = self.run_program(*job, "-p", "a (red:1.2) ring")
         self.assertRegex(done.stderr, r"(?m)^darkroom: warning: The prompt has A1111 syntax")
+
+    def test_what_is_wrong_with_prompts_is_said_before_anything_is_read(self):
+        job = ["generate", *MODEL, "-W", "64", "-H", "64", "--steps", "1", "-o", "a.png", "--seed", "1", "--strength", "0.5",
+               "-p", "a (red:1.2) ring " + "a " * 120]
+        done = self.run_program(*job)
+        warnings, rest = done.stderr.split("\nseed 1\n")
+        for words in ("A1111 syntax", "longer than 75 tokens", "--strength has no effect"):
+            self.assertEqual(warnings.count(words), 1, done.stderr)
+        self.assertNotIn("warning", rest)
+        self.assertNotIn("load\n", warnings)
+        answer, _ = self.ask(*job)
+        self.assertEqual(len([line for line in done.stderr.splitlines() if "warning" in line]), 3)
+        self.assertTrue(all(words in " ".join(answer["warnings"]) for words in ("A1111 syntax", "75 tokens", "--strength")), answer)
+        self.assertEqual(self.run_program(*job, "-q").stderr, "")
 
 
 class Latents(Case):
