@@ -8,6 +8,7 @@
 static const struct route *const tables[] = {
     page_routes,
     status_routes,
+    openai_routes,
 };
 enum {
     TABLE_COUNT = sizeof tables / sizeof *tables

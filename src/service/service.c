@@ -79,6 +79,7 @@ struct run {
     struct credentials *credentials;
     struct access_log *access_log;
     struct listener listener;
+    char *model_path; /* of a model that is given as a file; NULL */
     struct gate_policy policy;
     struct service service;
     struct http_server *server;
@@ -157,16 +158,97 @@ static enum dr_code open_door(struct run *run, struct dr_error *err)
     return code;
 }
 
+/* A model that is given as a file, by its whole path; NULL: it is a name, or none was given. Frees with free. */
+static char *model_file(const struct service_options *options)
+{
+    return options->model && access(options->model, F_OK) == 0
+               ? realpath(options->model, NULL)
+               : NULL;
+}
+
+/* What the command line says of model and VAE goes before what was set in the last run. */
+static enum dr_code set_start(struct run *run, struct dr_error *err)
+{
+    const struct service_options *const options = run->options;
+    struct service *const service = &run->service;
+    char model[DR_PATH_BYTES], vae[DR_PATH_BYTES];
+    struct option_change changes[2];
+    size_t count = 0;
+    enum dr_code code = DR_OK;
+    if (run->model_path)
+        (void)snprintf(model, sizeof model, "%s", run->model_path);
+    else if (options->model)
+        code = model_folders_find(service->models, options->model, model, err);
+    if (code == DR_OK && options->model)
+        changes[count++] =
+            (struct option_change){.name = "sd_model_checkpoint", .value = model};
+    if (code == DR_OK && options->vae && access(options->vae, F_OK) == 0)
+        (void)snprintf(vae, sizeof vae, "%s", options->vae);
+    else if (code == DR_OK && options->vae)
+        code = model_folders_find_vae(service->models, options->vae, vae, err);
+    if (code == DR_OK && options->vae)
+        changes[count++] = (struct option_change){.name = "sd_vae", .value = vae};
+    if (code != DR_OK || count == 0) return code;
+    return option_list_set(service->option_list, changes, count, err);
+}
+
 /* What must survive, and what handlers share. */
 static enum dr_code open_stores(struct run *run, struct dr_error *err)
 {
     struct service *const service = &run->service;
+    const struct service_options *const options = run->options;
     char folder[DR_PATH_BYTES];
-    enum dr_code code = data_folder(run->options, folder, err);
+    run->model_path = model_file(options);
+    const struct model_folders_options folders = {.models = options->model_folders,
+                                                  .vaes = options->vae_folders,
+                                                  .model = run->model_path,
+                                                  .pack_folder =
+                                                      options->engine.pack_folder,
+                                                  .settings_path =
+                                                      options->engine.settings_path};
+    enum dr_code code = data_folder(options, folder, err);
     if (code == DR_OK) code = store_open(&service->store, folder, err);
+    if (code == DR_OK) code = model_folders_create(&service->models, &folders, err);
+    if (code == DR_OK)
+        code = option_list_create(&service->option_list, service->store,
+                                  service->models, err);
+    if (code == DR_OK) code = set_start(run, err);
     if (code != DR_OK) return code;
     service->events = event_log_create();
     return service->events ? DR_OK : failure_memory(err, "the log of events");
+}
+
+/* The worker's thread: it has been idle for --exit-idle. */
+static void leave(void *cookie)
+{
+    const struct run *const run = cookie;
+    (void)eventfd_write(run->idle, 1);
+}
+
+static enum dr_code start_worker(struct run *run, struct dr_error *err)
+{
+    const struct service_options *const options = run->options;
+    struct dr_engine_options engine = options->engine;
+    /* Where automatic looks for the VAE of a model. */
+    if (options->vae_folders) engine.vae_folder = options->vae_folders[0];
+    const struct worker_options worker = {
+        .engine = engine,
+        .store = run->service.store,
+        .events = run->service.events,
+        .options = run->service.option_list,
+        .models = run->service.models,
+        .most_queued = options->most_queued,
+        .keep_alive_s = options->keep_alive_s,
+        .exit_idle_s = options->exit_idle_s,
+        .preloads = options->preloads,
+        .preview_interval_ms = options->preview_interval_ms,
+        .limits = {.most_pixels = options->most_pixels,
+                   .most_batch = options->most_batch,
+                   .most_steps = options->most_steps},
+        .idle = leave,
+        .idle_cookie = run
+    };
+    return worker_start(&run->service.worker, &worker, err);
 }
 
 static enum dr_code start_server(struct run *run, struct dr_error *err)
@@ -194,6 +276,7 @@ static enum dr_code start(struct run *run, struct dr_error *err)
     enum dr_code code = take_signals(run, err);
     if (code == DR_OK) code = open_door(run, err);
     if (code == DR_OK) code = open_stores(run, err);
+    if (code == DR_OK) code = start_worker(run, err);
     if (code == DR_OK) code = start_server(run, err);
     if (code != DR_OK) return code;
     printf("listening on %s\n", run->listener.text);
@@ -204,15 +287,21 @@ static enum dr_code start(struct run *run, struct dr_error *err)
 
 /* ---- stop ---------------------------------------------------------------------------------- */
 
-/* Those that wait for events or jobs are let go before their connections are ended. */
+/* The running job ends or goes back into the queue; whoever waits for it or for events has an answer then, before the
+ * connections are ended. Handlers may ask a worker that has stopped, until there is none of them. */
 static void stop(struct run *run)
 {
     struct service *const service = &run->service;
     if (run->server) http_server_quiesce(run->server);
+    worker_stop(service->worker, run->options->grace_s);
     if (service->events) event_log_close(service->events);
     http_server_stop(run->server);
+    worker_destroy(service->worker);
     event_log_destroy(service->events);
+    option_list_destroy(service->option_list);
+    model_folders_destroy(service->models);
     store_close(service->store);
+    free(run->model_path);
     if (run->listener.socket >= 0) (void)close(run->listener.socket);
     listen_address_forget(&run->listener);
     access_log_close(run->access_log);

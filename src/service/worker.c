@@ -199,8 +199,9 @@ static struct worker *create(const struct worker_options *options)
     return worker;
 }
 
-static void destroy(struct worker *worker)
+void worker_destroy(struct worker *worker)
 {
+    if (!worker) return;
     for (int32_t i = 0; i < WORKER_RECEIPTS; ++i)
         json_decref(worker->receipts[i]);
     free(worker->preview);
@@ -220,7 +221,7 @@ enum dr_code worker_start(struct worker **out, const struct worker_options *opti
     struct worker *const worker = create(options);
     if (!worker) return failure_memory(err, "the worker");
     if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0) {
-        destroy(worker);
+        worker_destroy(worker);
         return failure(err, DR_NOMEM, "the worker's thread cannot be started");
     }
     pthread_mutex_lock(&worker->lock);
@@ -234,7 +235,7 @@ enum dr_code worker_start(struct worker **out, const struct worker_options *opti
         return DR_OK;
     }
     pthread_join(worker->thread, NULL);
-    destroy(worker);
+    worker_destroy(worker);
     return code;
 }
 
@@ -274,5 +275,4 @@ void worker_stop(struct worker *worker, double grace_s)
     }
     pthread_mutex_unlock(&worker->lock);
     pthread_join(worker->thread, NULL);
-    destroy(worker);
 }

@@ -48,8 +48,11 @@ struct worker_options {
 enum dr_code worker_start(struct worker **out, const struct worker_options *options,
                           struct dr_error *err) DR_MUST_CHECK;
 /* Stops taking jobs; the running one may take grace_s to end, else it is cancelled and queued again (or cancelled where
- * it does not survive). Then the thread ends and the engine is closed. worker_hurry, from a signal's thread: at once. */
+ * it does not survive). Then the thread ends and the engine is closed; all calls go on to answer, with DR_BUSY where they
+ * need the thread. worker_hurry, from another thread meanwhile: at once. NULL is fine. */
 void worker_stop(struct worker *worker, double grace_s);
+/* When nobody can call any more. NULL is fine. */
+void worker_destroy(struct worker *worker);
 void worker_hurry(struct worker *worker);
 
 /* ---- jobs ---- */
