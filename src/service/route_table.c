@@ -9,6 +9,7 @@ static const struct route *const tables[] = {
     page_routes,
     status_routes,
     openai_routes,
+    gallery_routes,
 };
 enum {
     TABLE_COUNT = sizeof tables / sizeof *tables
