@@ -586,6 +586,11 @@ enum dr_code http_server_start(struct http_server **out,
     return DR_OK;
 }
 
+int32_t http_server_connection_count(const struct http_server *server)
+{
+    return atomic_load(&server->connection_count);
+}
+
 void http_server_quiesce(struct http_server *server)
 {
     const MHD_socket socket = MHD_quiesce_daemon(server->daemon);

@@ -36,6 +36,8 @@ struct http_server_options {
 enum dr_code http_server_start(struct http_server **out,
                                const struct http_server_options *options,
                                struct dr_error *err) DR_MUST_CHECK;
+/* How many clients are connected now. */
+int32_t http_server_connection_count(const struct http_server *server);
 /* No new connections; those that are there go on. */
 void http_server_quiesce(struct http_server *server);
 /* Ends all connections. */

@@ -1,22 +1,20 @@
-#define _GNU_SOURCE /* signalfd, eventfd */
+#define _XOPEN_SOURCE 700 /* realpath */
 
 #include "service/service.h"
 
-#include <errno.h>
 #include <malloc.h>
-#include <poll.h>
-#include <signal.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "service/access_log.h"
 #include "service/failure.h"
 #include "service/http_server.h"
 #include "service/listen_address.h"
+#include "service/service_events.h"
+#include "service/service_manager.h"
 
 enum {
     /* Of the connections, those that do not wait: lists, progress and interrupt. A half, where there are few. */
@@ -73,9 +71,7 @@ static enum dr_code data_folder(const struct service_options *options, char *pat
 /* What service_run has, in the order in which it comes up. */
 struct run {
     const struct service_options *options;
-    sigset_t signals_before;
-    int signals; /* a signalfd; -1 */
-    int idle;    /* an eventfd: the worker asks to leave; -1 */
+    struct service_events events;
     struct credentials *credentials;
     struct access_log *access_log;
     struct listener listener;
@@ -84,40 +80,6 @@ struct run {
     struct service service;
     struct http_server *server;
 };
-
-/* ---- signals ------------------------------------------------------------------------------- */
-
-/* They are blocked before there is another thread, so that none of them takes one, and read here. */
-static enum dr_code take_signals(struct run *run, struct dr_error *err)
-{
-    sigset_t set;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
-    if (pthread_sigmask(SIG_BLOCK, &set, &run->signals_before) != 0 ||
-        (run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
-        (run->idle = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
-        return failure(err, DR_IO, "cannot set up signals: %s", strerror(errno));
-    return DR_OK;
-}
-
-/* Waits for a signal or for the worker: true where the service has to end. */
-static bool must_end(struct run *run)
-{
-    struct pollfd files[] = {
-        {.fd = run->signals, .events = POLLIN},
-        {.fd = run->idle,    .events = POLLIN}
-    };
-    if (poll(files, 2, -1) < 0) return errno != EINTR;
-    if (files[1].revents & POLLIN) return true;
-    struct signalfd_siginfo signal;
-    if (read(run->signals, &signal, sizeof signal) != (ssize_t)sizeof signal)
-        return false;
-    if (signal.ssi_signo != SIGHUP) return true;
-    access_log_reopen(run->access_log);
-    return false;
-}
 
 /* ---- start --------------------------------------------------------------------------------- */
 
@@ -219,10 +181,9 @@ static enum dr_code open_stores(struct run *run, struct dr_error *err)
 }
 
 /* The worker's thread: it has been idle for --exit-idle. */
-static void leave(void *cookie)
+static void say_idle(void *cookie)
 {
-    const struct run *const run = cookie;
-    (void)eventfd_write(run->idle, 1);
+    service_events_idle(cookie);
 }
 
 static enum dr_code start_worker(struct run *run, struct dr_error *err)
@@ -245,8 +206,8 @@ static enum dr_code start_worker(struct run *run, struct dr_error *err)
         .limits = {.most_pixels = options->most_pixels,
                    .most_batch = options->most_batch,
                    .most_steps = options->most_steps},
-        .idle = leave,
-        .idle_cookie = run
+        .idle = say_idle,
+        .idle_cookie = &run->events
     };
     return worker_start(&run->service.worker, &worker, err);
 }
@@ -273,19 +234,75 @@ static enum dr_code start_server(struct run *run, struct dr_error *err)
 
 static enum dr_code start(struct run *run, struct dr_error *err)
 {
-    enum dr_code code = take_signals(run, err);
+    enum dr_code code = service_events_begin(&run->events, err);
     if (code == DR_OK) code = open_door(run, err);
     if (code == DR_OK) code = open_stores(run, err);
     if (code == DR_OK) code = start_worker(run, err);
     if (code == DR_OK) code = start_server(run, err);
     if (code != DR_OK) return code;
     printf("listening on %s\n", run->listener.text);
-    return fflush(stdout) == 0
-               ? DR_OK
-               : failure(err, DR_IO, "standard output could not be written");
+    if (fflush(stdout) != 0)
+        return failure(err, DR_IO, "standard output could not be written");
+    service_manager_status("READY=1\n", "listening on %s", run->listener.text);
+    return DR_OK;
+}
+
+/* ---- until it has to end ------------------------------------------------------------------- */
+
+static bool is_busy(const struct run *run)
+{
+    struct worker_progress progress;
+    worker_progress(run->service.worker, &progress);
+    return progress.is_running || progress.queued > 0;
+}
+
+/* An idle service leaves when nobody is connected: whoever watches the page would see it fall and rise. */
+static void wait_for_end(struct run *run)
+{
+    bool is_idle = false;
+    for (;;) {
+        if (is_idle && is_busy(run)) is_idle = false;
+        if (is_idle && http_server_connection_count(run->server) == 0) return;
+        switch (service_events_next(&run->events, is_idle ? 1000.0 : -1.0)) {
+        case SERVICE_EVENT_STOP:
+        case SERVICE_EVENT_END: return;
+        case SERVICE_EVENT_REOPEN: access_log_reopen(run->access_log); break;
+        case SERVICE_EVENT_IDLE: is_idle = true; break;
+        case SERVICE_EVENT_TIME: break;
+        }
+    }
 }
 
 /* ---- stop ---------------------------------------------------------------------------------- */
+
+/* While the main thread waits for the running job: a second signal ends that at once, a third one the process. */
+static void *watch_stop(void *cookie)
+{
+    struct run *const run = cookie;
+    for (;;) {
+        const enum service_event event = service_events_next(&run->events, -1.0);
+        if (event == SERVICE_EVENT_END) return NULL;
+        if (event != SERVICE_EVENT_STOP) continue;
+        worker_hurry(run->service.worker);
+        service_events_unblock(&run->events);
+    }
+}
+
+static void stop_worker(struct run *run)
+{
+    pthread_t watcher;
+    const double grace_s = run->options->grace_s;
+    if (!run->service.worker) return;
+    char state[80];
+    (void)snprintf(state, sizeof state, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%.0f\n",
+                   (grace_s + 30.0) * 1e6);
+    service_manager_status(state, "stopping; the running job has %.0f s", grace_s);
+    const bool is_watched = pthread_create(&watcher, NULL, watch_stop, run) == 0;
+    worker_stop(run->service.worker, grace_s);
+    if (!is_watched) return;
+    service_events_end(&run->events);
+    (void)pthread_join(watcher, NULL);
+}
 
 /* The running job ends or goes back into the queue; whoever waits for it or for events has an answer then, before the
  * connections are ended. Handlers may ask a worker that has stopped, until there is none of them. */
@@ -293,7 +310,7 @@ static void stop(struct run *run)
 {
     struct service *const service = &run->service;
     if (run->server) http_server_quiesce(run->server);
-    worker_stop(service->worker, run->options->grace_s);
+    stop_worker(run);
     if (service->events) event_log_close(service->events);
     http_server_stop(run->server);
     worker_destroy(service->worker);
@@ -306,26 +323,20 @@ static void stop(struct run *run)
     listen_address_forget(&run->listener);
     access_log_close(run->access_log);
     credentials_destroy(run->credentials);
-    if (run->idle >= 0) (void)close(run->idle);
-    if (run->signals >= 0) (void)close(run->signals);
-    (void)pthread_sigmask(SIG_SETMASK, &run->signals_before, NULL);
+    service_events_finish(&run->events);
 }
 
 enum dr_code service_run(const struct service_options *options, struct dr_error *err)
 {
     struct run run = {
         .options = options,
-        .signals = -1,
-        .idle = -1,
         .listener = {.socket = -1              },
         .service = { .options = options, .start_ms = dr_clock_ms()}
     };
-    (void)pthread_sigmask(SIG_SETMASK, NULL, &run.signals_before);
     (void)mallopt(M_ARENA_MAX, HEAP_COUNT);
     (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     const enum dr_code code = start(&run, err);
-    while (code == DR_OK && !must_end(&run))
-        continue;
+    if (code == DR_OK) wait_for_end(&run);
     stop(&run);
     return code;
 }

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""How the service starts, leaves and is told to stop: signals, --grace, --exit-idle, and what systemd sees."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import server
+
+# Runs the program as systemd does: the descriptor given first becomes 3, and LISTEN_PID is its number.
+AS_SYSTEMD = """
+import os, sys
+passed = int(sys.argv[1])
+if passed != 3:
+    os.dup2(passed, 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+if "WATCHDOG_USEC" in os.environ:
+    os.environ["WATCHDOG_PID"] = str(os.getpid())
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Manager:
+    """A NOTIFY_SOCKET, and what was sent to it."""
+
+    def __init__(self, folder):
+        self.path = folder / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.states = []
+
+    def receive(self):
+        self.socket.settimeout(0.01)
+        try:
+            while True:
+                self.states.append(self.socket.recv(4096).decode())
+        except TimeoutError:
+            return self.states
+
+    def has(self, text):
+        return any(text in state for state in self.receive())
+
+    def close(self):
+        self.socket.close()
+
+
+class Activation(server.Case):
+    def passed(self, family=socket.AF_INET):
+        made = socket.socket(family)
+        made.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(self.folder / "door"))
+        made.listen(16)
+        self.addCleanup(made.close)
+        return made
+
+    def activated(self, listening, *options, home=None, **more):
+        return self.server(*options, home=home, listen=None, pass_fds=(listening.fileno(),),
+                           wrap=(sys.executable, "-c", AS_SYSTEMD, str(listening.fileno())), **more)
+
+    def test_the_socket_of_systemd_is_used_and_outlives_the_service(self):
+        listening = self.passed()
+        home = self.folder / "home"
+        home.mkdir()
+        for _ in range(2):
+            made = self.activated(listening, home=home)
+            self.assertEqual(made.port, listening.getsockname()[1])
+            self.assertEqual(made.get("/health").status, 200)
+            self.assertEqual(made.stop(), 0)
+        # Nobody serves now, but the socket takes connections for the next one.
+        waiting = socket.create_connection(listening.getsockname())
+        waiting.sendall(f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nConnection: close\r\n\r\n".encode())
+        made = self.activated(listening, home=home)
+        waiting.settimeout(server.LIMIT_S)
+        self.assertTrue(waiting.recv(4096).startswith(b"HTTP/1.1 200 "))
+        waiting.close()
+
+    def test_a_unix_socket_of_systemd_stays_after_the_service(self):
+        listening = self.passed(socket.AF_UNIX)
+        made = self.activated(listening)
+        self.assertEqual(made.said, f"listening on unix:{self.folder / 'door'}")
+        self.assertEqual(made.get("/health").status, 200)
+        self.assertEqual(made.stop(), 0)
+        self.assertTrue((self.folder / "door").exists())
+
+    def test_systemd_is_told_ready_stopping_and_that_it_lives(self):
+        manager = Manager(self.folder)
+        self.addCleanup(manager.close)
+        made = self.activated(self.passed(), more_environment={"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "200000"})
+        self.assertEqual(manager.receive()[0].split("\n")[0], "READY=1")
+        self.assertTrue(manager.has(f"STATUS=listening on http://127.0.0.1:{made.port}"))
+        self.wait_for(lambda: manager.receive().count("WATCHDOG=1") >= 3, "the watchdog's food")
+        self.assertFalse(manager.has("STOPPING=1"))
+        self.assertEqual(made.stop(), 0)
+        self.assertTrue(manager.has("STOPPING=1\n"))
+
+    def test_what_systemd_passed_has_to_be_one_socket(self):
+        file = os.open("/dev/null", os.O_RDONLY)
+        self.addCleanup(os.close, file)
+        done = subprocess.run([sys.executable, "-c", AS_SYSTEMD, str(file), server.DARKROOM, "serve"], pass_fds=(file,),
+                              env=server.environment(self.folder), capture_output=True, text=True, timeout=server.LIMIT_S, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("not a listening socket", done.stderr)
+
+
+class Leaving(server.Case):
+    def test_it_leaves_when_idle_and_nobody_is_connected(self):
+        made = self.server("--exit-idle", "1s")
+        kept = made.connection()
+        kept.connect()
+        time.sleep(3.0)
+        self.assertIsNone(made.process.poll(), "it left while somebody was connected")
+        self.assertEqual(made.get("/health", connection=kept).status, 200)
+        kept.close()
+        self.assertEqual(made.wait(), 0)
+
+    def test_a_log_that_was_moved_is_opened_again(self):
+        log = self.folder / "access"
+        made = self.server("--access-log", log)
+        made.get("/health")
+        self.wait_for(lambda: log.read_text().count("\n") == 1)
+        log.rename(self.folder / "access.1")
+        made.process.send_signal(signal.SIGHUP)
+        self.wait_for(log.exists)
+        made.get("/health")
+        self.wait_for(lambda: log.read_text().count("\n") == 1)
+        self.assertEqual(made.stop(), 0)
+
+
+if __name__ == "__main__":
+    server.main()
