@@ -14,6 +14,7 @@
 
 #include <darkroom/error.h>
 
+#include "service/body_reader.h"
 #include "service/json_body.h"
 #include "service/option_list.h"
 #include "service/picture_request.h"
@@ -32,13 +33,6 @@ struct a1111_request {
     size_t change_count;
 };
 void a1111_request_finish(struct a1111_request *request);
-
-/* Why a request is refused. */
-struct a1111_refusal {
-    int status;        /* 404, 422, 500, 501 */
-    const char *field; /* static; NULL: none in particular */
-    struct dr_error err;
-};
 
 struct a1111_reading {
     const struct service *service; /* its options, option_list and models */
