@@ -19,6 +19,7 @@
 #include "service/connection_table.h"
 #include "service/failure.h"
 #include "service/http_target.h"
+#include "service/metrics.h"
 #include "service/reply_headers.h"
 #include "service/request_body.h"
 #include "service/socket_address.h"
@@ -438,7 +439,7 @@ static enum MHD_Result handle(void *cookie, struct MHD_Connection *connection,
     return begin(exchange, connection, target, method, version);
 }
 
-static void log_access(const struct exchange *exchange)
+static void note_answer(const struct exchange *exchange)
 {
     const struct access_entry entry = {
         .peer = exchange->peer,
@@ -448,6 +449,7 @@ static void log_access(const struct exchange *exchange)
         .bytes = exchange->reply_bytes,
         .seconds = (dr_clock_ms() - exchange->start_ms) / 1e3};
     access_log_add(exchange->server->options.access_log, &entry);
+    metrics_add_request(exchange->server->options.metrics, entry.route, entry.status);
 }
 
 static void complete(void *cookie, struct MHD_Connection *connection, void **kept,
@@ -459,7 +461,7 @@ static void complete(void *cookie, struct MHD_Connection *connection, void **kep
     (void)why;
     *kept = NULL;
     if (!exchange) return;
-    log_access(exchange);
+    note_answer(exchange);
     if (exchange->is_waiting) (void)atomic_fetch_sub(&server->waiting_count, 1);
     connection_table_enter(server->connections, exchange->connection, CONNECTION_HEAD,
                            0, dr_clock_ms());

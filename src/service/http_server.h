@@ -22,12 +22,14 @@ enum {
 struct service;
 struct http_server; /* opaque */
 struct access_log;
+struct metrics;
 
 struct http_server_options {
     int socket; /* bound and listening; the server's */
     const struct gate_policy *policy;
     struct service *service;       /* what handlers get */
     struct access_log *access_log; /* NULL: none */
+    struct metrics *metrics;       /* counts requests; NULL: nobody does */
     uint64_t body_memory_bytes;
     int32_t most_connections;
     int32_t

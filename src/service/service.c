@@ -13,6 +13,7 @@
 #include "service/failure.h"
 #include "service/http_server.h"
 #include "service/listen_address.h"
+#include "service/metrics.h"
 #include "service/service_events.h"
 #include "service/service_manager.h"
 
@@ -176,6 +177,8 @@ static enum dr_code open_stores(struct run *run, struct dr_error *err)
                                   service->models, err);
     if (code == DR_OK) code = set_start(run, err);
     if (code != DR_OK) return code;
+    if (options->has_metrics && !(service->metrics = metrics_create()))
+        return failure_memory(err, "metrics");
     service->events = event_log_create();
     return service->events ? DR_OK : failure_memory(err, "the log of events");
 }
@@ -198,6 +201,7 @@ static enum dr_code start_worker(struct run *run, struct dr_error *err)
         .events = run->service.events,
         .options = run->service.option_list,
         .models = run->service.models,
+        .metrics = run->service.metrics,
         .most_queued = options->most_queued,
         .keep_alive_s = options->keep_alive_s,
         .exit_idle_s = options->exit_idle_s,
@@ -222,6 +226,7 @@ static enum dr_code start_server(struct run *run, struct dr_error *err)
                                                .policy = &run->policy,
                                                .service = &run->service,
                                                .access_log = run->access_log,
+                                               .metrics = run->service.metrics,
                                                .body_memory_bytes =
                                                    options->body_memory_bytes,
                                                .most_connections = connections,
@@ -315,6 +320,7 @@ static void stop(struct run *run)
     http_server_stop(run->server);
     worker_destroy(service->worker);
     event_log_destroy(service->events);
+    metrics_destroy(service->metrics);
     option_list_destroy(service->option_list);
     model_folders_destroy(service->models);
     store_close(service->store);

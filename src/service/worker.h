@@ -34,9 +34,10 @@ struct worker_options {
     struct event_log *events;
     struct option_list *options;
     struct model_folders *models;
-    int32_t most_queued;  /* --queue */
-    int32_t keep_alive_s; /* --keep-alive; KEEP_ALIVE_ALWAYS */
-    int32_t exit_idle_s;  /* --exit-idle; 0: off */
+    struct metrics *metrics; /* counts jobs; NULL: nobody does */
+    int32_t most_queued;     /* --queue */
+    int32_t keep_alive_s;    /* --keep-alive; KEEP_ALIVE_ALWAYS */
+    int32_t exit_idle_s;     /* --exit-idle; 0: off */
     bool preloads;
     int32_t preview_interval_ms; /* 0: no previews */
     struct picture_limits limits;

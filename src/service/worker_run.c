@@ -8,6 +8,7 @@
 #include "front/member.h"
 #include "service/failure.h"
 #include "service/gallery.h"
+#include "service/metrics.h"
 #include "service/worker_state.h"
 
 enum {
@@ -24,6 +25,7 @@ struct run {
     int32_t count;
     int32_t noted; /* pictures in the gallery */
     enum dr_stage stage;
+    double start_ms;
     struct dr_generate_result result;
     enum dr_code code;
     struct dr_error error;
@@ -315,6 +317,8 @@ static void end_job(struct run *run, bool is_requeued)
         worker->options.engine.log(worker->options.engine.log_cookie, DR_LOG_ERROR,
                                    err.message);
     free(answer);
+    metrics_add_job(worker->options.metrics, phase,
+                    (dr_clock_ms() - run->start_ms) / 1e3, &run->result);
     worker_tell_state(worker, record->id, record->user, phase);
 }
 
@@ -363,7 +367,9 @@ static bool begin(struct worker *worker, const char *id, struct job_record *reco
 
 void worker_run_job(struct worker *worker, const char *id)
 {
-    struct run run = {.worker = worker, .stage = DR_STAGE_WRITE};
+    struct run run = {.worker = worker,
+                      .start_ms = dr_clock_ms(),
+                      .stage = DR_STAGE_WRITE};
     if (begin(worker, id, &run.record)) {
         worker_tell_state(worker, id, run.record.user, JOB_RUNNING);
         run.code = run_on_engine(&run);
