@@ -3,7 +3,8 @@
  *     darkroom_http_requests_total{route,status}    the table's route; "" for what was refused before one was found
  *     darkroom_jobs_total{result}                   done, failed, cancelled
  *     darkroom_images_total
- *     darkroom_phase_seconds{phase}                 histograms: job; text, step (one UNet evaluation), decode (one picture)
+ *     darkroom_phase_seconds{phase}                 histograms: job; text, step (one UNet evaluation) and decode (one
+ *                                                   picture), which are means of a job
  *     darkroom_queue_depth, darkroom_running_jobs
  *     darkroom_budget_bytes, darkroom_private_bytes, darkroom_mapped_bytes, darkroom_peak_bytes, darkroom_kernel_bytes
  *     darkroom_component_bytes{component}           private memory of each slot
