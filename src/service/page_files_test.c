@@ -65,6 +65,7 @@ static void a_file_has_its_type_and_a_tag(void)
     check_int(reply.status, ==, 200);
     check_str(reply.content_type, "text/javascript; charset=utf-8");
     check_int((long)strlen(header_of(&reply, "ETag")), ==, 18);
+    check_str(header_of(&reply, "Cache-Control"), "no-cache");
     http_reply_finish(&reply);
     answer("/favicon.ico", "Accept", "*/*", NULL, &reply);
     check_str(reply.content_type, "image/svg+xml");

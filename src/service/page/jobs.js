@@ -7,6 +7,24 @@ export const isOver = (job) => job.state === "done" || job.state === "failed" ||
 
 const progressOf = ({progress, step, steps, stage, eta_seconds}) => ({progress, step, steps, stage, eta_seconds});
 
+const ownKey = "darkroom.own-jobs", mostOwn = 200;
+
+function remembered() {
+  try {
+    return new Set(JSON.parse(sessionStorage.getItem(ownKey) ?? "[]"));
+  } catch {
+    return new Set();
+  }
+}
+
+function remember(own) {
+  try {
+    sessionStorage.setItem(ownKey, JSON.stringify([...own].slice(-mostOwn)));
+  } catch {
+    // Not allowed here: after a reload this tab shows what anybody makes.
+  }
+}
+
 // Seconds of a step, the mean of those that this page has seen of the job: {fromStep, fromMs, seconds}.
 function paceOf(job, {step, steps}) {
   const now = performance.now();
@@ -19,6 +37,7 @@ function paceOf(job, {step, steps}) {
 
 export class Jobs extends EventTarget {
   byId = new Map();
+  own = remembered(); // ids of the jobs that this tab has asked for
   looking = new Map(); // job: "once", or "again" where more was said of it meanwhile
 
   async refresh() {
@@ -73,6 +92,8 @@ export class Jobs extends EventTarget {
 
   async submit(body) {
     const job = await post("api/v1/jobs", body);
+    this.own.add(job.id);
+    remember(this.own);
     this.byId.set(job.id, {request: body, created: Date.now() / 1000, ...this.byId.get(job.id), ...job});
     this.changed();
     return job;
@@ -86,6 +107,11 @@ export class Jobs extends EventTarget {
   async cancelAll() {
     for (const job of this.waiting().reverse()) await this.cancel(job.id);
     if (this.running()) await this.cancel(this.running().id);
+  }
+
+  // Does this tab show it? Its own jobs; and anybody's as long as it has asked for none.
+  isShown(job) {
+    return this.own.size === 0 || this.own.has(job.id);
   }
 
   running() {

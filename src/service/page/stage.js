@@ -34,7 +34,7 @@ export class Stage {
     const bar = find("progress");
     if (job) {
       bar.value = job.progress ?? 0;
-      say(find("progress-text"), progressText(job, waiting));
+      say(find("progress-text"), `${this.jobs.isShown(job) ? "" : "Another page's job: "}${progressText(job, waiting)}`);
       say(find("progress-eta"), paceText(job));
       document.title = `${Math.floor((job.progress ?? 0) * 100)} % · darkroom`;
       return;
@@ -44,14 +44,14 @@ export class Stage {
     document.title = "darkroom";
     say(find("progress-eta"), "");
     const last = this.jobs.over()[0];
-    if (last?.images?.length && !this.image) this.end(last);
+    if (!this.image) this.end(this.jobs.over().find((done) => done.images?.length && this.jobs.isShown(done)) ?? {});
     say(find("progress-text"), waiting ? "The next job is about to begin." : idleText(last));
   }
 
-  // A job has ended: its first picture is shown, unless somebody looks at another job's in the meantime.
+  // A job has ended: its first picture is shown, unless it is another tab's.
   end(job) {
     this.hidePreview();
-    if (!job.images?.length) return;
+    if (!job.images?.length || !this.jobs.isShown(job)) return;
     this.job = job;
     this.select(job.images[0]);
   }
@@ -95,7 +95,7 @@ export class Stage {
   // One of a step of the job that runs: the server keeps the newest.
   showPreview({id, image, step}) {
     const job = this.jobs.running();
-    if (document.hidden || job?.id !== id || performance.now() - this.previewMs < leastPreviewMs) return;
+    if (document.hidden || job?.id !== id || !this.jobs.isShown(job) || performance.now() - this.previewMs < leastPreviewMs) return;
     this.previewMs = performance.now();
     this.preview = `${previewOf(id)}?image=${image}&step=${step}`;
     const picture = find("shown-picture");
