@@ -36,8 +36,8 @@ export function setLogin(header) {
 // them (its answer is none of ours), they are sent.
 let credentials = "omit";
 
-async function send(method, path, {json, signal, headers = {}} = {}) {
-  const options = {method, signal, credentials, cache: "no-store", headers: {...headers}};
+async function send(method, path, {json, signal, headers = {}, cache = "no-store"} = {}) {
+  const options = {method, signal, credentials, cache, headers: {...headers}};
   if (credentials === "omit") options.redirect = "manual";
   if (json !== undefined) {
     options.body = JSON.stringify(json);

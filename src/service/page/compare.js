@@ -17,14 +17,14 @@ export class Compare {
     at.value = 50;
     at.dispatchEvent(new Event("input"));
     const pictures = [find("compare-a"), find("compare-b")];
-    show(pictures[0], fileOf(a.id));
-    show(pictures[1], fileOf(b.id));
+    const shown = [show(pictures[0], fileOf(a.id)), show(pictures[1], fileOf(b.id))];
     say(find("compare-a-name"), `Left: ${a.name}`);
     say(find("compare-b-name"), `Right: ${b.name}`);
     say(find("compare-verdict"), "");
     if (!find("compare").open) find("compare").showModal();
     at.focus();
     try {
+      await Promise.all(shown);
       await Promise.all(pictures.map((picture) => picture.decode()));
       say(find("compare-verdict"), verdict(...pictures));
     } catch {

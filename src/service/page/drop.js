@@ -32,7 +32,11 @@ export function startDrop(takers) {
     const blob = pictureOf(files);
     if (blob) askWhatFor(blob, takers);
   });
-  find("restore").addEventListener("click", () => choose((blob) => takers.restore(blob)));
+  find("restore-file").addEventListener("change", (event) => {
+    const blob = event.target.files[0];
+    if (blob) Promise.resolve(takers.restore(blob)).catch(complain);
+    event.target.value = "";
+  });
 }
 
 function hasFiles(transfer) {
@@ -62,14 +66,4 @@ export function askWhatFor(blob, takers) {
     URL.revokeObjectURL(address);
   }, {once: true});
   dialog.showModal();
-}
-
-function choose(take) {
-  const input = document.createElement("input");
-  input.type = "file";
-  input.accept = types.join(",");
-  input.addEventListener("change", () => {
-    if (input.files[0]) Promise.resolve(take(input.files[0])).catch(complain);
-  });
-  input.click();
 }

@@ -2,7 +2,7 @@
 // goes with them. It goes on where it was (Last-Event-ID), waits longer after each failure, and rests while the page is
 // hidden.
 
-import {open, Refusal} from "./api.js";
+import {open, Refusal, Unreachable} from "./api.js";
 
 const longestWaitSeconds = 15;
 
@@ -53,6 +53,7 @@ export class EventStream {
         this.onState("closed", null);
       } catch (error) {
         if (signal.aborted) return;
+        if (error instanceof Unreachable) this.last = ""; // another process, which counts anew, may answer next
         this.onState(error instanceof Refusal ? "refused" : "closed", error);
       }
       await pause(wait, signal);

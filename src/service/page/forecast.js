@@ -71,7 +71,7 @@ export class Forecast extends EventTarget {
     fill(find("forecast-text"), make("strong", {}, forecast.fits ? `Takes ${bytesText(level.peak_bytes)} at most: fits` : `Does not fit: needs ${bytesText(level.budget_bytes)}`),
       ` · budget ${bytesText(budget)}`, secondsText(answer), forecast.width ? ` · ${forecast.width}×${forecast.height}` : "");
     find("forecast-text").title = forecast.verdict ?? "";
-    this.gauges(0, level.peak_bytes, budget);
+    this.gauges(0, forecast.fits ? level.peak_bytes : level.budget_bytes, budget);
     this.detail(answer, forecast, level, budget);
     return this.onPlan({peakBytes: level.peak_bytes, budgetBytes: budget, fits: Boolean(forecast.fits)});
   }

@@ -22,55 +22,59 @@ export class Gallery extends EventTarget {
     find("more").addEventListener("click", () => this.older().catch(complain));
   }
 
+  next = null; // what to ask for the pictures before the last one with; null: there are none
+
   async load() {
-    const images = await this.fetch("");
+    const {images, next} = await this.fetch(null);
     this.images = images;
-    this.update(images.length === pageCount);
+    this.next = next;
+    this.update();
   }
 
   async older() {
-    const images = await this.fetch(this.images.at(-1)?.number ?? this.images.at(-1)?.id ?? "");
+    const {images, next} = await this.fetch(this.next);
     this.images = [...this.images, ...images];
-    this.update(images.length === pageCount);
+    this.next = next;
+    this.update();
   }
 
   async fetch(before) {
     const query = new URLSearchParams({limit: pageCount});
-    if (before !== "") query.set("before", before);
+    if (before !== null) query.set("before", before);
     const words = find("search").value.trim();
     if (words) query.set("q", words);
-    const answer = await get(`api/v1/images?${query}`);
-    return answer.images ?? answer;
+    return get(`api/v1/images?${query}`);
   }
 
   // New pictures at the top; those that are there stay as they are.
   async refresh() {
-    const newest = await this.fetch("");
-    const known = new Set(newest.map((image) => image.id));
-    const older = this.images.length > newest.length ? this.images.filter((image) => !known.has(image.id)) : [];
-    this.images = [...newest, ...older];
-    this.update(newest.length === pageCount);
+    const {images, next} = await this.fetch(null);
+    const last = images.at(-1)?.number ?? 0;
+    const older = next === null ? [] : this.images.filter((image) => image.number < last);
+    if (older.length === 0) this.next = next;
+    this.images = [...images, ...older];
+    this.update();
   }
 
   async remove(id) {
     await ask("DELETE", `api/v1/images/${encodeURIComponent(id)}`);
     this.images = this.images.filter((image) => image.id !== id);
-    this.update(!find("more").hidden);
+    this.update();
   }
 
   choose(id) {
     this.chosen = id;
-    this.update(!find("more").hidden);
+    this.update();
   }
 
-  update(hasOlder) {
+  update() {
     const place = find("tiles");
     const old = new Map([...place.children].map((item) => [item.dataset.id, item]));
     const items = this.images.map((image) => old.get(image.id) ?? this.tile(image));
     const same = items.length === place.children.length && items.every((item, index) => item === place.children[index]);
     if (!same) fill(place, ...items);
     for (const item of items) item.firstChild.classList.toggle("chosen", item.dataset.id === this.chosen);
-    find("more").hidden = !hasOlder;
+    find("more").hidden = this.next === null;
     const empty = find("gallery-empty");
     empty.hidden = this.images.length > 0;
     empty.textContent = find("search").value.trim() ? "No prompt has these words." : "No picture yet.";

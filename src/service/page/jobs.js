@@ -41,8 +41,8 @@ export class Jobs extends EventTarget {
   looking = new Map(); // job: "once", or "again" where more was said of it meanwhile
 
   async refresh() {
-    const answer = await get("api/v1/jobs");
-    const fresh = new Map((answer.jobs ?? answer).map((job) => [job.id, job]));
+    const answer = await get("api/v1/jobs?limit=200");
+    const fresh = new Map(answer.jobs.map((job) => [job.id, job]));
     for (const [id, job] of fresh) {
       const old = this.byId.get(id);
       this.byId.set(id, {...old, ...job});

@@ -5,7 +5,7 @@ import {find, say} from "./element.js";
 import {onTheme} from "./theme.js";
 import {bytesText} from "./units.js";
 
-const keepSeconds = 300, key = "darkroom.memory-history", least = 0.4;
+const keepSeconds = 300, leastSeconds = 60, key = "darkroom.memory-history", least = 0.4;
 const order = ["program", "text", "text2", "unet", "vae", "job"];
 
 export class MemoryHistory {
@@ -39,7 +39,8 @@ export class MemoryHistory {
     context.scale(scale, scale);
     const most = Math.max(1, ...this.samples.map(sumOf)) * 1.1;
     const now = Date.now() / 1000;
-    const x = (at) => width - (now - at) / keepSeconds * width;
+    const span = Math.max(leastSeconds, now - (this.samples[0]?.at ?? now));
+    const x = (at) => width - (now - at) / span * width;
     const y = (bytes) => height - bytes / most * height;
     const base = this.samples.map(() => 0);
     const style = getComputedStyle(document.documentElement);

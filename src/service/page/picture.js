@@ -15,8 +15,8 @@ const nearby = new IntersectionObserver((entries) => {
   }
 }, {rootMargin: "300px"});
 
-// Shows the picture at a path in an <img>. lazily: when it comes near the window.
-export function show(image, path, {lazily = false} = {}) {
+// Shows the picture at a path in an <img>. lazily: when it comes near the window. Resolves when it is on its way.
+export async function show(image, path, {lazily = false} = {}) {
   if (image.dataset.path === path) return;
   release(image);
   image.dataset.path = path;
@@ -26,7 +26,7 @@ export function show(image, path, {lazily = false} = {}) {
   } else if (lazily) {
     nearby.observe(image);
   } else {
-    load(image);
+    await load(image);
   }
 }
 
@@ -39,7 +39,7 @@ export function showNothing(image) {
 async function load(image) {
   const path = image.dataset.path;
   try {
-    const blob = await (await open("GET", path)).blob();
+    const blob = await (await open("GET", path, {cache: "default"})).blob();
     if (image.dataset.path !== path) return;
     image.src = URL.createObjectURL(blob);
   } catch {
@@ -53,7 +53,7 @@ function release(image) {
 }
 
 export async function fetchPicture(id) {
-  return (await open("GET", fileOf(id))).blob();
+  return (await open("GET", fileOf(id), {cache: "default"})).blob();
 }
 
 export async function download(id, name) {

@@ -3,7 +3,7 @@
 import {fill, find, make, say} from "./element.js";
 import {complain} from "./notice.js";
 import {fileOf, previewOf, show, showNothing, thumbnailOf} from "./picture.js";
-import {countText, durationText} from "./units.js";
+import {bytesText, countText, durationText} from "./units.js";
 
 const leastPreviewMs = 900;
 
@@ -92,14 +92,22 @@ export class Stage {
     this.showStrip();
   }
 
-  // One of a step of the job that runs: the server keeps the newest.
-  showPreview({id, image, step}) {
-    const job = this.jobs.running();
-    if (document.hidden || job?.id !== id || !this.jobs.isShown(job) || performance.now() - this.previewMs < leastPreviewMs) return;
+  // One of a step of the job that runs: the server keeps the newest. It takes the place of what is shown when it is there.
+  async showPreview({id, image, step}) {
+    const isWanted = () => !document.hidden && this.jobs.running()?.id === id && this.jobs.isShown({id});
+    if (!isWanted() || performance.now() - this.previewMs < leastPreviewMs) return;
     this.previewMs = performance.now();
-    this.preview = `${previewOf(id)}?image=${image}&step=${step}`;
+    const next = make("img");
+    await show(next, `${previewOf(id)}?image=${image}&step=${step}`);
+    try {
+      await next.decode();
+    } catch {
+      return; // the job has ended meanwhile
+    }
+    if (!isWanted()) return;
     const picture = find("shown-picture");
-    show(picture, this.preview);
+    showNothing(picture);
+    picture.src = this.preview = next.src;
     picture.alt = "Preview of the picture that is being made";
     picture.classList.add("preview");
     picture.hidden = false;
@@ -137,7 +145,10 @@ function idleText(last) {
   if (last.state === "failed") return `The last job failed: ${errorText(last.error)}`;
   if (last.state === "cancelled") return "The last job was stopped.";
   const seconds = last.started && last.ended ? last.ended - last.started : null;
-  return seconds === null ? "Done." : `Done in ${durationText(seconds)}.`;
+  const parts = [seconds === null ? "Done" : `Done in ${durationText(seconds)}`];
+  if (last.timings_ms?.unet_per_step) parts.push(`${durationText(last.timings_ms.unet_per_step / 1000)} a step`);
+  if (last.peak_private_bytes) parts.push(`at most ${bytesText(last.peak_private_bytes)} of private memory`);
+  return parts.join(" · ");
 }
 
 export function errorText(error) {
