@@ -32,7 +32,8 @@ static void send_file(const struct http_request *request, const char *name,
         return;
     }
     http_reply_static(reply, file->content_type, file->bytes, file->byte_count);
-    http_reply_header(reply, "Cache-Control", "no-cache"); /* kept, but asked for again */
+    http_reply_header(reply, "Cache-Control",
+                      "no-cache"); /* kept, but asked for again */
     http_reply_header(reply, "ETag", file->etag);
     if (!is_known(request, file)) return;
     reply->status = 304;
