@@ -121,6 +121,9 @@ struct dr_engine_options {
                             * (DR_BUSY; 0 keeps the number) */
     uint64_t budget_bytes; /* maximum private bytes; 0: the settings', else 90 % of
                             * available memory */
+    /* Private bytes beside the engine's own that the budget includes: what the program around it may take, such as
+     * a server's buffers. The engine leaves them free. */
+    uint64_t set_aside_bytes;
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
     const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, the settings, XDG data */
@@ -950,6 +953,12 @@ DR_API enum dr_code dr_engine_forecast(struct dr_engine *engine,
                                        const struct dr_generate_options *options,
                                        struct dr_forecast *forecast,
                                        struct dr_error *err) DR_MUST_CHECK;
+/* The same for a model that may not be the loaded one: as after a switch to it, which gives back what the loaded model
+ * holds. The loaded model and its memory stay as they are. Errors: also those of opening the file, as dr_engine_load's. */
+DR_API enum dr_code dr_engine_forecast_model(struct dr_engine *engine, const char *path,
+                                             const struct dr_generate_options *options,
+                                             struct dr_forecast *forecast,
+                                             struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_forecast_free(struct dr_forecast *forecast);
 
 /* ---- packs ----------------------------------------------------------------------------- */

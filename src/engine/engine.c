@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,14 +180,15 @@ static size_t larger(size_t a, size_t b)
 
 size_t engine_beside_bytes(const struct dr_engine *engine)
 {
-    return larger(engine->baseline_bytes, ENGINE_PROCESS_BYTES) + ENGINE_RESIDUAL_BYTES;
+    return larger(engine->baseline_bytes, ENGINE_PROCESS_BYTES) +
+           ENGINE_RESIDUAL_BYTES + engine->set_aside_bytes;
 }
 
 size_t engine_named_beside_bytes(const struct dr_engine *engine)
 {
     return larger(engine->baseline_bytes + ENGINE_PROCESS_SLACK_BYTES,
                   ENGINE_PROCESS_BYTES) +
-           ENGINE_RESIDUAL_BYTES;
+           ENGINE_RESIDUAL_BYTES + engine->set_aside_bytes;
 }
 
 struct job_context engine_job_context(struct dr_engine *engine)
@@ -225,15 +227,19 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t given_bytes,
     }
     const size_t beside = engine_beside_bytes(engine);
     if (budget <= beside) {
-        char all[16], start[16], growth[16];
+        char all[16], start[16], growth[16], aside[16], words[64] = "";
+        if (engine->set_aside_bytes)
+            (void)snprintf(words, sizeof words, ", and %s for the program around it",
+                           size_format(engine->set_aside_bytes, aside));
         return error_set(
             err, DR_OVER_BUDGET,
             "a budget of %zu bytes leaves nothing for pictures: the process itself "
-            "takes %zu bytes, or %s (%s at the start, and up to %s for primitives and heap); "
+            "takes %zu bytes, or %s (%s at the start, and up to %s for primitives and heap%s); "
             "darkroom memory shows what a picture needs in addition",
             budget, beside, size_format(beside, all),
-            size_format(beside - ENGINE_RESIDUAL_BYTES, start),
-            size_format(ENGINE_RESIDUAL_BYTES, growth));
+            size_format(beside - ENGINE_RESIDUAL_BYTES - engine->set_aside_bytes,
+                        start),
+            size_format(ENGINE_RESIDUAL_BYTES, growth), words);
     }
     const size_t limit = budget - beside;
     engine_lock(engine);
@@ -345,6 +351,10 @@ enum dr_code dr_engine_open(struct dr_engine **out,
                          "%d threads are out of range: give 1 to 1024, or 0 for "
                          "all cores",
                          (int)options->thread_count);
+    if (options->set_aside_bytes > SIZE_MAX / 4)
+        return error_set(err, DR_BAD_INPUT,
+                         "%" PRIu64 " bytes cannot be set aside of a budget",
+                         options->set_aside_bytes);
     struct dr_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return error_set(err, DR_NOMEM, "no memory for an engine");
     engine->resources.cancel = &engine->cancel;
@@ -362,6 +372,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     engine->resources.load_progress = options->load_progress;
     engine->resources.load_cookie = options->load_cookie;
     engine->drop_cache = options->drop_cache != 0;
+    engine->set_aside_bytes = (size_t)options->set_aside_bytes;
     engine->memory = options->memory;
     engine->memory_cookie = options->memory_cookie;
     if (options->memory)

@@ -52,8 +52,9 @@ struct dr_engine {
     size_t budget_bytes;
     char budget_reason[DR_TEXT_BYTES];
     struct memory_limit machine;
-    size_t baseline_bytes; /* kernel private bytes when the engine opened, or ... */
-    bool baseline_known;   /* ... where the kernel does not tell, what cannot be less */
+    size_t baseline_bytes;  /* kernel private bytes when the engine opened, or ... */
+    size_t set_aside_bytes; /* of the budget, for the program around the engine */
+    bool baseline_known; /* ... where the kernel does not tell, what cannot be less */
     atomic_flag busy;
     struct cancel cancel;      /* of whatever call is running */
     struct cancel list_cancel; /* of a list of VAEs that is made beside it */

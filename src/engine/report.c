@@ -7,6 +7,7 @@
 
 #include "base/disk_rate.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "base/size.h"
 #include "compute/compute.h"
 #include "engine/engine.h"
@@ -15,6 +16,7 @@
 #include "job/ram_need.h"
 #include "job/request.h"
 #include "switch/vae_choice.h"
+#include "switch/vae_switch.h"
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
@@ -357,22 +359,24 @@ static void forecast_ram(const struct dr_engine *engine, const struct job *job,
 }
 
 static enum dr_code make_forecast(struct dr_engine *engine,
+                                  const struct job_context *context,
+                                  struct current_model *model,
                                   const struct dr_generate_options *options,
                                   struct dr_forecast *forecast, struct dr_error *err)
 {
-    struct job job = {.context = engine_job_context(engine)};
+    struct job job = {.context = *context};
     job.context.only_looks = true;
     struct vae_choice vae;
-    enum dr_code code = forecast_request(&engine->model, options, &job.request, err);
+    enum dr_code code = forecast_request(model, options, &job.request, err);
     if (code != DR_OK) return code;
     const struct vae_choice_words words = {.said = options->vae,
                                            .kind = VAE_REQUEST,
                                            .force = options->vae_flags & DR_VAE_FORCE};
-    code = vae_choice_open(&vae, &engine->model, engine->model.pipeline, &words, err);
+    code = vae_choice_open(&vae, model, model->pipeline, &words, err);
     if (code != DR_OK) return code;
     job.vae = vae.file;
     job.vae_forced = words.force;
-    job.vae_to_base = vae_choice_leaves_override(&vae, engine->model.pipeline);
+    job.vae_to_base = vae_choice_leaves_override(&vae, model->pipeline);
     code = job_prepare(&job, err);
     if (code == DR_OK) {
         forecast->width = job.request.width;
@@ -394,7 +398,51 @@ enum dr_code dr_engine_forecast(struct dr_engine *engine,
     *forecast = (struct dr_forecast){0};
     enum dr_code code = engine_enter(engine, "forecast", err);
     if (code != DR_OK) return code;
-    code = make_forecast(engine, options, forecast, err);
+    const struct job_context context = engine_job_context(engine);
+    code = make_forecast(engine, &context, &engine->model, options, forecast, err);
+    if (code != DR_OK) dr_forecast_free(forecast);
+    engine_leave(engine);
+    return code;
+}
+
+/* The model is opened beside the loaded one, which a switch would release first: so nothing is in use. */
+static enum dr_code forecast_switched(struct dr_engine *engine, const char *path,
+                                      const struct dr_generate_options *options,
+                                      struct dr_forecast *forecast,
+                                      struct dr_error *err)
+{
+    struct current_model other = engine->model;
+    struct ledger emptied = {.limit_bytes = engine->resources.ledger.limit_bytes};
+    struct job_context context = engine_job_context(engine);
+    other.pipeline = NULL;
+    const struct pipeline_options how = {.dtype = engine->resources.dtype,
+                                         .packs = &engine->resources.packs};
+    enum dr_code code = pipeline_open(&other.pipeline, path, &how, err);
+    if (code == DR_OK) code = vae_switch_apply_setting(&other, other.pipeline, err);
+    context.pipeline = other.pipeline;
+    context.ledger = &emptied;
+    if (code == DR_OK)
+        code = make_forecast(engine, &context, &other, options, forecast, err);
+    pipeline_close(&other.pipeline);
+    return code;
+}
+
+enum dr_code dr_engine_forecast_model(struct dr_engine *engine, const char *path,
+                                      const struct dr_generate_options *options,
+                                      struct dr_forecast *forecast,
+                                      struct dr_error *err)
+{
+    *forecast = (struct dr_forecast){0};
+    if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no model path was given");
+    enum dr_code code = engine_enter(engine, "forecast", err);
+    if (code != DR_OK) return code;
+    const struct pipeline *const loaded = engine->model.pipeline;
+    if (loaded && path_is_same(loaded->path, path)) {
+        const struct job_context context = engine_job_context(engine);
+        code = make_forecast(engine, &context, &engine->model, options, forecast, err);
+    } else {
+        code = forecast_switched(engine, path, options, forecast, err);
+    }
     if (code != DR_OK) dr_forecast_free(forecast);
     engine_leave(engine);
     return code;

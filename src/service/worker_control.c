@@ -233,3 +233,31 @@ enum dr_code worker_load(struct worker *worker, struct dr_receipt *receipt,
     struct worker_action action = {.act = load, .receipt = receipt};
     return perform(worker, &action, err);
 }
+
+static enum dr_code forecast(struct worker *worker, struct worker_action *action,
+                             struct dr_error *err)
+{
+    const struct picture_request *const request = action->input;
+    const struct dr_generate_options options = worker_options_of(worker, request);
+    char path[DR_PATH_BYTES];
+    enum dr_code code = DR_OK;
+    if (*request->model)
+        snprintf(path, sizeof path, "%s", request->model);
+    else
+        code = model_choice_path(worker->options.options, worker->options.models, path,
+                                 err);
+    if (code != DR_OK) return code;
+    return dr_engine_forecast_model(worker->engine, path, &options, action->output,
+                                    err);
+}
+
+enum dr_code worker_forecast(struct worker *worker,
+                             const struct picture_request *request,
+                             struct dr_forecast *forecast_out, struct dr_error *err)
+{
+    struct worker_action action = {.act = forecast,
+                                   .input = request,
+                                   .output = forecast_out};
+    *forecast_out = (struct dr_forecast){0};
+    return perform(worker, &action, err);
+}

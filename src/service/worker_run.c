@@ -178,6 +178,30 @@ static const char *own_vae(const struct worker *worker, const char *vae)
     return !*vae || strcmp(vae, setting) == 0 ? NULL : vae;
 }
 
+struct dr_generate_options worker_options_of(const struct worker *worker,
+                                             const struct picture_request *request)
+{
+    struct dr_generate_options options = dr_generate_options_default();
+    options.prompt = request->prompt;
+    options.negative = text_or_null(request->negative);
+    options.existing = DR_EXISTING_ANY;
+    options.width = made_side(request->width);
+    options.height = made_side(request->height);
+    options.cut_width = options.width != request->width ? request->width : 0;
+    options.cut_height = options.height != request->height ? request->height : 0;
+    options.seed = request->seed;
+    options.steps = request->steps;
+    options.cfg = request->cfg;
+    options.sampler = text_or_null(request->sampler);
+    options.scheduler = text_or_null(request->scheduler);
+    options.clip_skip = request->clip_skip;
+    options.vae = own_vae(worker, request->vae);
+    options.strength = request->strength;
+    options.batch = request->batch_size * request->batch_count;
+    options.quality = request->quality;
+    return options;
+}
+
 static enum dr_code name_outputs(struct run *run)
 {
     const struct picture_request *const request = &run->record.request;
@@ -198,27 +222,10 @@ static enum dr_code name_outputs(struct run *run)
 
 static struct dr_generate_options job_options(struct run *run, const char *init)
 {
-    const struct picture_request *const request = &run->record.request;
-    struct dr_generate_options options = dr_generate_options_default();
-    options.prompt = request->prompt;
-    options.negative = text_or_null(request->negative);
+    struct dr_generate_options options =
+        worker_options_of(run->worker, &run->record.request);
     options.outputs = run->outputs;
-    options.existing = DR_EXISTING_ANY;
-    options.width = made_side(request->width);
-    options.height = made_side(request->height);
-    options.cut_width = options.width != request->width ? request->width : 0;
-    options.cut_height = options.height != request->height ? request->height : 0;
-    options.seed = request->seed;
-    options.steps = request->steps;
-    options.cfg = request->cfg;
-    options.sampler = text_or_null(request->sampler);
-    options.scheduler = text_or_null(request->scheduler);
-    options.clip_skip = request->clip_skip;
-    options.vae = own_vae(run->worker, request->vae);
     options.init = init;
-    options.strength = request->strength;
-    options.batch = run->count;
-    options.quality = request->quality;
     options.progress = tell_progress;
     options.preview_every = 1;
     options.preview = take_step;

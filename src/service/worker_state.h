@@ -94,6 +94,9 @@ void worker_wait_on(struct worker *worker, pthread_cond_t *condition, double ms)
 /* Opens a model's file, if another one is open, or its file has changed. No weights are read. */
 enum dr_code worker_open_model(struct worker *worker, const char *path,
                                struct dr_error *err) DR_MUST_CHECK;
+/* A request as the engine takes it, without files and callbacks. Borrows the request's texts. */
+struct dr_generate_options worker_options_of(const struct worker *worker,
+                                             const struct picture_request *request);
 /* Runs a queued job to its end. */
 void worker_run_job(struct worker *worker, const char *id);
 /* The model stays for so long from now on: seconds, or KEEP_ALIVE_...; 0 unloads it now. */
