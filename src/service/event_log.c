@@ -179,3 +179,11 @@ void event_log_close(struct event_log *log)
     pthread_cond_broadcast(&log->arrived);
     pthread_mutex_unlock(&log->lock);
 }
+
+bool event_log_is_closed(struct event_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    const bool is_closed = log->is_closed;
+    pthread_mutex_unlock(&log->lock);
+    return is_closed;
+}

@@ -38,5 +38,6 @@ size_t event_log_next(struct event_log *log, uint64_t after, const char *job,
 uint64_t event_log_last(struct event_log *log);
 /* Wakes all that wait, for ever: the service stops. */
 void event_log_close(struct event_log *log);
+bool event_log_is_closed(struct event_log *log);
 
 #endif

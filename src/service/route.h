@@ -66,4 +66,7 @@ extern const struct route gallery_routes[]; /* gallery_routes.c: /api/v1/images 
 extern const struct route engine_routes
     []; /* engine_routes.c: /api/v1/memory, forecast, models, vaes, settings, unload */
 
+extern const struct route
+    model_routes[]; /* model_routes.c: /api/v1/models, vaes, loras, ... */
+
 #endif

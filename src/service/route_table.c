@@ -10,6 +10,9 @@ static const struct route *const tables[] = {
     status_routes,
     openai_routes,
     gallery_routes,
+    job_routes,
+    engine_routes,
+    model_routes,
 };
 enum {
     TABLE_COUNT = sizeof tables / sizeof *tables

@@ -16,6 +16,7 @@
 #include "service/metrics.h"
 #include "service/service_events.h"
 #include "service/service_manager.h"
+#include "service/service_memory.h"
 
 enum {
     /* Of the connections, those that do not wait: lists, progress and interrupt. A half, where there are few. */
@@ -195,6 +196,7 @@ static enum dr_code start_worker(struct run *run, struct dr_error *err)
     struct dr_engine_options engine = options->engine;
     /* Where automatic looks for the VAE of a model. */
     if (options->vae_folders) engine.vae_folder = options->vae_folders[0];
+    engine.set_aside_bytes = service_memory_bytes(options);
     const struct worker_options worker = {
         .engine = engine,
         .store = run->service.store,

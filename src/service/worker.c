@@ -75,6 +75,7 @@ static void run_action(struct worker *worker)
     worker->actions = action->next;
     if (!worker->actions) worker->last_action = &worker->actions;
     const bool is_refused = worker->is_stopping;
+    worker->is_at_work = true;
     pthread_mutex_unlock(&worker->lock);
     struct dr_error err = {0};
     const enum dr_code code = is_refused
@@ -84,6 +85,7 @@ static void run_action(struct worker *worker)
     action->code = code;
     action->error = err;
     action->is_done = true;
+    worker->is_at_work = false;
     worker->idle_since_ms = dr_clock_ms();
     pthread_cond_broadcast(&worker->changed);
 }
@@ -95,12 +97,14 @@ static bool pick_job(struct worker *worker, char id[STORE_ID_BYTES])
     int32_t count = 0;
     const enum dr_code code =
         job_store_waiting(worker->options.store, &waiting, &count, NULL);
+    pthread_mutex_lock(&worker->lock);
     const int32_t next =
         code == DR_OK ? job_turns_next(&worker->turns, waiting, count) : -1;
     if (next >= 0) {
         memcpy(id, waiting[next].id, STORE_ID_BYTES);
         job_turns_serve(&worker->turns, waiting[next].user);
     }
+    pthread_mutex_unlock(&worker->lock);
     free(waiting);
     return next >= 0;
 }
@@ -110,10 +114,12 @@ static void run_next_job(struct worker *worker)
 {
     char id[STORE_ID_BYTES];
     worker->has_news = false;
+    worker->is_at_work = true;
     pthread_mutex_unlock(&worker->lock);
     const bool is_job = pick_job(worker, id);
     if (is_job) worker_run_job(worker, id);
     pthread_mutex_lock(&worker->lock);
+    worker->is_at_work = false;
     if (!is_job) return;
     worker->has_news = true; /* there may be more */
     worker->idle_since_ms = dr_clock_ms();

@@ -125,11 +125,25 @@ enum dr_code worker_unload(struct worker *worker, unsigned what,
 /* Read the model that the options name, if it is not loaded. */
 enum dr_code worker_load(struct worker *worker, struct dr_receipt *receipt,
                          struct dr_error *err) DR_MUST_CHECK;
-/* What a job would take. It waits for the running job. */
+enum worker_patience {
+    WORKER_WAITS,        /* for the running job */
+    WORKER_DOES_NOT_WAIT /* DR_BUSY where a job runs */
+};
+/* What a job would take; the loaded model stays. */
 enum dr_code worker_forecast(struct worker *worker,
                              const struct picture_request *request,
+                             enum worker_patience patience,
                              struct dr_forecast *forecast,
                              struct dr_error *err) DR_MUST_CHECK;
+/* How long it would take, at the pace of the last jobs with this model; negative: there were none. */
+double worker_seconds(struct worker *worker, const struct picture_request *request,
+                      const struct dr_forecast *forecast);
+/* The maximum private bytes from now on (dr_engine_set_budget). */
+enum dr_code worker_set_budget(struct worker *worker, uint64_t bytes,
+                               struct dr_error *err) DR_MUST_CHECK;
+/* How long a model stays where a job does not say it, from the next job on. */
+void worker_set_keep_alive(struct worker *worker, int32_t keep_alive_s);
+int32_t worker_get_keep_alive(struct worker *worker);
 
 /* ---- what only looks ---- */
 

@@ -9,13 +9,17 @@
 #include "service/worker_state.h"
 
 /* Has the worker's thread do it, and waits. */
-static enum dr_code perform(struct worker *worker, struct worker_action *action,
-                            struct dr_error *err)
+static enum dr_code perform_if(struct worker *worker, struct worker_action *action,
+                               enum worker_patience patience, struct dr_error *err)
 {
     pthread_mutex_lock(&worker->lock);
-    if (worker->is_stopping || worker->has_ended) {
+    const bool stops = worker->is_stopping || worker->has_ended;
+    const bool is_late = patience == WORKER_DOES_NOT_WAIT &&
+                         (worker->is_at_work || worker->has_news || worker->actions);
+    if (stops || is_late) {
         pthread_mutex_unlock(&worker->lock);
-        return failure(err, DR_BUSY, "the service is stopping");
+        return failure(err, DR_BUSY,
+                       stops ? "the service is stopping" : "a job is running");
     }
     *worker->last_action = action;
     worker->last_action = &action->next;
@@ -25,6 +29,12 @@ static enum dr_code perform(struct worker *worker, struct worker_action *action,
     pthread_mutex_unlock(&worker->lock);
     if (action->code != DR_OK && err) *err = action->error;
     return action->code;
+}
+
+static enum dr_code perform(struct worker *worker, struct worker_action *action,
+                            struct dr_error *err)
+{
+    return perform_if(worker, action, WORKER_WAITS, err);
 }
 
 /* ---- by the worker's thread -------------------------------------------------------------- */
@@ -48,10 +58,10 @@ enum dr_code worker_open_model(struct worker *worker, const char *path,
 
 void worker_keep_alive(struct worker *worker, int32_t keep_alive_s)
 {
+    pthread_mutex_lock(&worker->lock);
     const int32_t seconds = keep_alive_s == KEEP_ALIVE_DEFAULT
                                 ? worker->options.keep_alive_s
                                 : keep_alive_s;
-    pthread_mutex_lock(&worker->lock);
     worker->is_resident = true;
     worker->expires_ms = seconds > 0 ? dr_clock_ms() + 1e3 * seconds : 0;
     pthread_mutex_unlock(&worker->lock);
@@ -253,11 +263,42 @@ static enum dr_code forecast(struct worker *worker, struct worker_action *action
 
 enum dr_code worker_forecast(struct worker *worker,
                              const struct picture_request *request,
+                             enum worker_patience patience,
                              struct dr_forecast *forecast_out, struct dr_error *err)
 {
     struct worker_action action = {.act = forecast,
                                    .input = request,
                                    .output = forecast_out};
     *forecast_out = (struct dr_forecast){0};
+    return perform_if(worker, &action, patience, err);
+}
+
+/* ---- budget and keep-alive --------------------------------------------------------------- */
+
+static enum dr_code set_budget(struct worker *worker, struct worker_action *action,
+                               struct dr_error *err)
+{
+    return dr_engine_set_budget(worker->engine, *(const uint64_t *)action->input, err);
+}
+
+enum dr_code worker_set_budget(struct worker *worker, uint64_t bytes,
+                               struct dr_error *err)
+{
+    struct worker_action action = {.act = set_budget, .input = &bytes};
     return perform(worker, &action, err);
+}
+
+void worker_set_keep_alive(struct worker *worker, int32_t keep_alive_s)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->options.keep_alive_s = keep_alive_s;
+    pthread_mutex_unlock(&worker->lock);
+}
+
+int32_t worker_get_keep_alive(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    const int32_t seconds = worker->options.keep_alive_s;
+    pthread_mutex_unlock(&worker->lock);
+    return seconds;
 }

@@ -5,6 +5,7 @@
 
 #include "front/member.h"
 #include "front/receipt_json.h"
+#include "service/model_choice.h"
 #include "service/worker_state.h"
 
 /* ---- told by the worker ------------------------------------------------------------------ */
@@ -156,4 +157,26 @@ json_t *worker_receipts(struct worker *worker)
         json_array_append_new(list, json_deep_copy(worker->receipts[i]));
     pthread_mutex_unlock(&worker->lock);
     return list;
+}
+
+double worker_seconds(struct worker *worker, const struct picture_request *request,
+                      const struct dr_forecast *forecast)
+{
+    enum {
+        FAMILY_STEPS = 20
+    };
+    const int32_t steps = request->steps > 0 ? request->steps : FAMILY_STEPS;
+    char model[DR_PATH_BYTES];
+    if (*request->model)
+        snprintf(model, sizeof model, "%s", request->model);
+    else if (model_choice_path(worker->options.options, worker->options.models, model,
+                               NULL) != DR_OK)
+        return -1;
+    pthread_mutex_lock(&worker->lock);
+    const double seconds =
+        job_pace_seconds(&worker->pace, model,
+                         (int64_t)forecast->width * forecast->height, steps,
+                         request->batch_size * request->batch_count);
+    pthread_mutex_unlock(&worker->lock);
+    return seconds;
 }

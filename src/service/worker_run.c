@@ -372,6 +372,15 @@ static bool begin(struct worker *worker, const char *id, struct job_record *reco
     return code == DR_OK;
 }
 
+static void note_result(const struct run *run)
+{
+    struct worker *const worker = run->worker;
+    worker_note_receipt(worker, "job", run->record.id, &run->result.receipt);
+    pthread_mutex_lock(&worker->lock);
+    job_pace_note(&worker->pace, run->record.request.model, &run->result);
+    pthread_mutex_unlock(&worker->lock);
+}
+
 void worker_run_job(struct worker *worker, const char *id)
 {
     struct run run = {.worker = worker,
@@ -381,8 +390,7 @@ void worker_run_job(struct worker *worker, const char *id)
         worker_tell_state(worker, id, run.record.user, JOB_RUNNING);
         run.code = run_on_engine(&run);
         const bool is_requeued = hide_running(worker);
-        if (run.code == DR_OK)
-            worker_note_receipt(worker, "job", id, &run.result.receipt);
+        if (run.code == DR_OK) note_result(&run);
         end_job(&run, is_requeued);
         worker_keep_alive(worker, run.record.request.keep_alive_s);
     }

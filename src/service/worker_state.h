@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "service/job_pace.h"
 #include "service/job_turns.h"
 #include "service/preview_map.h"
 #include "service/worker.h"
@@ -59,7 +60,6 @@ struct worker {
     pthread_mutex_t submit_lock; /* a job is looked up and added */
 
     /* By the worker's thread alone. */
-    struct job_turns turns;
     char vae[DR_PATH_BYTES]; /* the engine's setting; "": that of the settings file */
     double progress_ms, preview_ms; /* of the last event */
     struct preview_map map;
@@ -75,6 +75,9 @@ struct worker {
     struct worker_waiter *waiters;
     uint64_t ended_count;
     struct running_job running;
+    struct job_turns turns;
+    struct job_pace pace;
+    bool is_at_work;   /* a job or an action is under way */
     bool is_resident;  /* weights may be in memory */
     double expires_ms; /* dr_clock_ms; 0: never */
     double idle_since_ms;

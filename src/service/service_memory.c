@@ -1,0 +1,11 @@
+#include "service/service_memory.h"
+
+#include "service/http_server.h"
+
+uint64_t service_memory_bytes(const struct service_options *options)
+{
+    const uint64_t connection = HTTP_SERVER_STACK_BYTES + HTTP_SERVER_POOL_BYTES;
+    return (uint64_t)options->most_connections * connection +
+           options->body_memory_bytes + SERVICE_VALUE_BYTES + STORE_HEAP_BYTES +
+           EVENT_LOG_BYTES + SERVICE_REST_BYTES;
+}
