@@ -95,7 +95,8 @@ void event_log_add(struct event_log *log, const char *type, const char *job,
                    const char *user, json_t *data_take)
 {
     char *const text =
-        data_take ? json_dumps(data_take, JSON_COMPACT | JSON_REAL_PRECISION(7)) : NULL;
+        data_take ? json_dumps(data_take, JSON_COMPACT | JSON_REAL_PRECISION(12))
+                  : NULL;
     json_decref(data_take);
     if (!text || strlen(text) >= EVENT_LOG_BYTES) {
         free(text);

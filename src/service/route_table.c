@@ -6,13 +6,8 @@
 
 /* In the order of the API's description. */
 static const struct route *const tables[] = {
-    page_routes,
-    status_routes,
-    openai_routes,
-    gallery_routes,
-    job_routes,
-    engine_routes,
-    model_routes,
+    page_routes, status_routes, openai_routes, gallery_routes,
+    job_routes,  engine_routes, model_routes,
 };
 enum {
     TABLE_COUNT = sizeof tables / sizeof *tables

@@ -125,7 +125,8 @@ void worker_begin(struct worker *worker)
     char text[DR_PATH_BYTES];
     struct dr_error why;
     option_list_get(worker->options.options, "sd_vae", text, sizeof text);
-    if (*text && choose_vae(worker, text, NULL, &why) != DR_OK)
+    if (*text && strcmp(text, "automatic") != 0 &&
+        choose_vae(worker, text, NULL, &why) != DR_OK)
         log_warning(worker, &why);
     if (!worker->options.preloads) return;
     enum dr_code code =
