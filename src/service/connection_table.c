@@ -1,10 +1,14 @@
 #include "service/connection_table.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+
+#include <darkroom/darkroom.h>
 
 #include "service/socket_address.h"
 
@@ -20,10 +24,17 @@ struct connection {
     uint64_t bytes; /* of the body that came, or of the reply */
 };
 
+enum {
+    SWEEP_MS = 500
+};
+
 struct connection_table {
     struct connection_limits limits;
     pthread_mutex_t lock;
+    pthread_cond_t wake; /* of the thread: there are connections, or it has to end */
     struct connection *first;
+    pthread_t watcher;
+    bool is_watched, is_ending;
 };
 
 struct connection_limits connection_limits_default(void)
@@ -40,12 +51,23 @@ struct connection_table *connection_table_create(const struct connection_limits 
     if (!table) return NULL;
     table->limits = *limits;
     (void)pthread_mutex_init(&table->lock, NULL);
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&table->wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
     return table;
 }
 
 void connection_table_destroy(struct connection_table *table)
 {
     if (!table) return;
+    (void)pthread_mutex_lock(&table->lock);
+    table->is_ending = true;
+    (void)pthread_cond_signal(&table->wake);
+    (void)pthread_mutex_unlock(&table->lock);
+    if (table->is_watched) (void)pthread_join(table->watcher, NULL);
+    (void)pthread_cond_destroy(&table->wake);
     (void)pthread_mutex_destroy(&table->lock);
     free(table);
 }
@@ -62,6 +84,7 @@ struct connection *connection_table_add(struct connection_table *table, int sock
     connection->next = table->first;
     if (table->first) table->first->previous = connection;
     table->first = connection;
+    (void)pthread_cond_signal(&table->wake);
     (void)pthread_mutex_unlock(&table->lock);
     return connection;
 }
@@ -85,7 +108,7 @@ size_t connection_table_count(struct connection_table *table, const char *peer)
     size_t count = 0;
     (void)pthread_mutex_lock(&table->lock);
     for (const struct connection *at = table->first; at; at = at->next)
-        count += strcmp(at->peer, peer) == 0;
+        count += !peer || strcmp(at->peer, peer) == 0;
     (void)pthread_mutex_unlock(&table->lock);
     return count;
 }
@@ -129,16 +152,59 @@ static bool is_late(const struct connection *connection,
     return false;
 }
 
-size_t connection_table_sweep(struct connection_table *table, double now_ms)
+/* The lock is held. */
+static size_t sweep(struct connection_table *table, double now_ms)
 {
     size_t count = 0;
-    (void)pthread_mutex_lock(&table->lock);
     for (struct connection *at = table->first; at; at = at->next)
         if (!at->is_shut && is_late(at, &table->limits, now_ms)) {
             (void)shutdown(at->socket, SHUT_RDWR);
             at->is_shut = true;
             ++count;
         }
+    return count;
+}
+
+size_t connection_table_sweep(struct connection_table *table, double now_ms)
+{
+    (void)pthread_mutex_lock(&table->lock);
+    const size_t count = sweep(table, now_ms);
     (void)pthread_mutex_unlock(&table->lock);
     return count;
+}
+
+/* ---- the thread ---------------------------------------------------------------------------- */
+
+static void wait_for_sweep(struct connection_table *table)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += SWEEP_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    while (!table->is_ending &&
+           pthread_cond_timedwait(&table->wake, &table->lock, &until) != ETIMEDOUT)
+        continue;
+}
+
+static void *watch(void *cookie)
+{
+    struct connection_table *const table = cookie;
+    (void)pthread_mutex_lock(&table->lock);
+    while (!table->is_ending) {
+        if (table->first) {
+            wait_for_sweep(table);
+            (void)sweep(table, dr_clock_ms());
+        } else {
+            (void)pthread_cond_wait(&table->wake, &table->lock);
+        }
+    }
+    (void)pthread_mutex_unlock(&table->lock);
+    return NULL;
+}
+
+bool connection_table_watch(struct connection_table *table)
+{
+    table->is_watched = pthread_create(&table->watcher, NULL, watch, table) == 0;
+    return table->is_watched;
 }

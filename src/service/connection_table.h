@@ -33,7 +33,7 @@ struct connection;       /* opaque: one of its entries */
 
 struct connection_table *connection_table_create(
     const struct connection_limits *limits); /* NULL: no memory */
-/* All connections have been removed. */
+/* All connections have been removed. Ends the thread of connection_table_watch. NULL is fine. */
 void connection_table_destroy(struct connection_table *table);
 
 /* The socket stays the caller's, which must not close it before connection_table_remove. peer is copied. NULL: no memory. */
@@ -41,7 +41,7 @@ struct connection *connection_table_add(struct connection_table *table, int sock
                                         const char *peer, double now_ms);
 void connection_table_remove(struct connection_table *table,
                              struct connection *connection);
-/* How many a peer has. */
+/* How many a peer has; NULL: all. */
 size_t connection_table_count(struct connection_table *table, const char *peer);
 
 /* bytes: of the reply, if they are known; 0 else. */
@@ -52,6 +52,8 @@ void connection_table_enter(struct connection_table *table,
 void connection_table_progress(struct connection_table *table,
                                struct connection *connection, size_t bytes);
 
+/* Starts a thread that sweeps twice a second while there are connections. False: no memory. */
+bool connection_table_watch(struct connection_table *table);
 /* Shuts the sockets of those past their time. Returns how many. */
 size_t connection_table_sweep(struct connection_table *table, double now_ms);
 

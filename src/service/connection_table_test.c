@@ -102,6 +102,7 @@ static void a_peers_connections_are_counted(void)
         made[i] = connection_table_add(table, -1, i % 2 ? "10.0.0.1" : "10.0.0.2", 0.0);
     check_int(connection_table_count(table, "10.0.0.1"), ==, 2u);
     check_int(connection_table_count(table, "10.0.0.2"), ==, 3u);
+    check_int(connection_table_count(table, NULL), ==, 5u);
     /* From the middle, the end and the beginning of the list. */
     connection_table_remove(table, made[2]);
     connection_table_remove(table, made[0]);
@@ -114,8 +115,20 @@ static void a_peers_connections_are_counted(void)
     connection_table_destroy(table);
 }
 
+/* A client that is long past its time is found without anybody who asks. */
+static void R23_the_thread_ends_late_connections(void)
+{
+    struct line line;
+    char byte;
+    line_init(&line);
+    check(connection_table_watch(line.table));
+    check_int(recv(line.sockets[1], &byte, 1, 0), ==, 0);
+    line_finish(&line);
+}
+
 int main(void)
 {
+    check_run(R23_the_thread_ends_late_connections);
     check_run(R23_a_head_has_to_come_in_time);
     check_run(between_requests_a_client_may_be_idle_for_longer);
     check_run(R23_a_body_has_to_keep_its_rate);

@@ -3,13 +3,11 @@
 #include "service/http_server.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <darkroom/darkroom.h>
@@ -26,8 +24,7 @@
 
 enum {
     STREAM_BLOCK_BYTES = 64 * 1024, /* an event of a stream, at most */
-    SKIPPED_BYTES = 64 * 1024,      /* of the body of a request that is refused */
-    SWEEP_MS = 500
+    SKIPPED_BYTES = 64 * 1024       /* of the body of a request that is refused */
 };
 
 struct http_server {
@@ -36,12 +33,6 @@ struct http_server {
     struct connection_table *connections;
     struct body_room room;
     _Atomic int32_t waiting_count; /* requests of ROUTE_WAITS */
-    atomic_int connection_count;
-    /* The thread that ends late connections: it runs while there are any. */
-    pthread_t sweeper;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool is_stopping; /* under the lock */
 };
 
 /* A request, from its head to the end of its reply. */
@@ -105,39 +96,6 @@ static struct http_field *read_fields(struct MHD_Connection *connection,
     return list.fields;
 }
 
-/* The query's names and values, copied and decoded. What is malformed is "". */
-static bool decode_query(struct exchange *exchange)
-{
-    size_t bytes = 1;
-    for (size_t i = 0; i < exchange->request.query_count; ++i)
-        bytes += strlen(exchange->query[i].name) + strlen(exchange->query[i].value) + 2;
-    char *to = exchange->query_text = malloc(bytes);
-    if (!to) return false;
-    for (size_t i = 0; i < exchange->request.query_count; ++i) {
-        const char **const texts[] = {&exchange->query[i].name,
-                                      &exchange->query[i].value};
-        for (size_t k = 0; k < 2; ++k) {
-            const size_t length = strlen(*texts[k]) + 1;
-            memcpy(to, *texts[k], length);
-            (void)http_target_decode_query(to);
-            *texts[k] = to;
-            to += length;
-        }
-    }
-    return true;
-}
-
-static void name_addresses(struct exchange *exchange)
-{
-    struct sockaddr_storage storage = {.ss_family = AF_UNIX};
-    socklen_t length = sizeof storage;
-    if (getpeername(exchange->socket, (struct sockaddr *)&storage, &length) == 0)
-        socket_address_host((struct sockaddr *)&storage, exchange->peer);
-    length = sizeof storage;
-    if (getsockname(exchange->socket, (struct sockaddr *)&storage, &length) == 0)
-        socket_address_text((struct sockaddr *)&storage, exchange->local);
-}
-
 /* Has the client closed its side? */
 static bool is_gone(void *cookie)
 {
@@ -151,7 +109,7 @@ static bool read_head(struct exchange *exchange, struct MHD_Connection *connecti
                       const char *target, const char *method, const char *version)
 {
     struct http_request *const request = &exchange->request;
-    name_addresses(exchange);
+    socket_address_ends(exchange->socket, exchange->peer, exchange->local);
     (void)http_target_path(target, exchange->path, sizeof exchange->path);
     *request = (struct http_request){.method = method_of(method),
                                      .version = version,
@@ -166,7 +124,10 @@ static bool read_head(struct exchange *exchange, struct MHD_Connection *connecti
         read_fields(connection, MHD_HEADER_KIND, &request->header_count);
     exchange->query =
         read_fields(connection, MHD_GET_ARGUMENT_KIND, &request->query_count);
-    if (!exchange->headers || !exchange->query || !decode_query(exchange)) return false;
+    if (!exchange->headers || !exchange->query) return false;
+    exchange->query_text =
+        http_target_decode_fields(exchange->query, request->query_count);
+    if (!exchange->query_text) return false;
     request->headers = exchange->headers;
     request->query = exchange->query;
     return true;
@@ -316,34 +277,13 @@ static enum MHD_Result answer(struct exchange *exchange,
 
 /* The library takes a reply before the body or after it. One that ends a body half way is written past it, and the
  * connection is closed. */
-struct head_text {
-    char bytes[2048];
-    size_t count;
-};
-
-static void add_to_text(void *cookie, const char *name, const char *value)
-{
-    struct head_text *const text = cookie;
-    const size_t room = sizeof text->bytes - text->count;
-    const int wrote = snprintf(text->bytes + text->count, room, "%s%s%s\r\n", name,
-                               *name ? ": " : "", value);
-    if (wrote > 0 && (size_t)wrote < room) text->count += (size_t)wrote;
-}
-
 static enum MHD_Result refuse_rest(struct exchange *exchange, struct http_reply *reply)
 {
-    struct head_text text = {.count = 0};
-    char line[64], length[32];
-    (void)snprintf(line, sizeof line, "HTTP/1.1 %d %s", reply->status,
-                   MHD_get_reason_phrase_for((unsigned)reply->status));
-    (void)snprintf(length, sizeof length, "%zu", reply->byte_count);
-    add_to_text(&text, "", line);
+    char head[2048];
     reply->closes = true;
-    reply_headers_each(reply, exchange->verdict.cors_origin, false, add_to_text, &text);
-    add_to_text(&text, "Content-Length", length);
-    add_to_text(&text, "", "");
-    if (send(exchange->socket, text.bytes, text.count, MSG_NOSIGNAL) > 0 &&
-        reply->byte_count > 0)
+    const size_t count =
+        reply_headers_text(reply, exchange->verdict.cors_origin, head, sizeof head);
+    if (send(exchange->socket, head, count, MSG_NOSIGNAL) > 0 && reply->byte_count > 0)
         (void)!send(exchange->socket, reply->bytes, reply->byte_count, MSG_NOSIGNAL);
     exchange->is_answered = true;
     exchange->status = reply->status;
@@ -481,25 +421,31 @@ static void notice_connection(void *cookie, struct MHD_Connection *connection,
     struct http_server *const server = cookie;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
         connection_table_remove(server->connections, *kept);
-        (void)atomic_fetch_sub(&server->connection_count, 1);
         *kept = NULL;
         return;
     }
     const union MHD_ConnectionInfo *const socket =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    char peer[SOCKET_ADDRESS_BYTES] = "";
-    struct sockaddr_storage storage = {.ss_family = AF_UNIX};
-    socklen_t length = sizeof storage;
-    if (socket &&
-        getpeername(socket->connect_fd, (struct sockaddr *)&storage, &length) == 0)
-        socket_address_host((struct sockaddr *)&storage, peer);
+    char peer[SOCKET_ADDRESS_BYTES] = "", local[SOCKET_ADDRESS_BYTES];
+    if (socket) socket_address_ends(socket->connect_fd, peer, local);
     *kept = socket ? connection_table_add(server->connections, socket->connect_fd, peer,
                                           dr_clock_ms())
                    : NULL;
-    (void)pthread_mutex_lock(&server->lock);
-    (void)atomic_fetch_add(&server->connection_count, 1);
-    (void)pthread_cond_signal(&server->wake);
-    (void)pthread_mutex_unlock(&server->lock);
+}
+
+/* A client of another machine may have half of the connections. Those of this machine may be a proxy's. */
+static enum MHD_Result may_connect(void *cookie, const struct sockaddr *address,
+                                   socklen_t length)
+{
+    const struct http_server *const server = cookie;
+    char peer[SOCKET_ADDRESS_BYTES];
+    (void)length;
+    if (socket_address_is_local(address)) return MHD_YES;
+    socket_address_host(address, peer);
+    return connection_table_count(server->connections, peer) <
+                   (size_t)server->options.most_connections / 2
+               ? MHD_YES
+               : MHD_NO;
 }
 
 /* Percent escapes are decoded by http_target, which refuses what is malformed. */
@@ -510,45 +456,14 @@ static size_t keep_escapes(void *cookie, struct MHD_Connection *connection, char
     return strlen(text);
 }
 
-/* ---- late connections ---------------------------------------------------------------------- */
-
-static void *sweep(void *cookie)
-{
-    struct http_server *const server = cookie;
-    (void)pthread_mutex_lock(&server->lock);
-    while (!server->is_stopping) {
-        if (atomic_load(&server->connection_count) == 0) {
-            (void)pthread_cond_wait(&server->wake, &server->lock);
-            continue;
-        }
-        struct timespec until;
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += SWEEP_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        (void)pthread_cond_timedwait(&server->wake, &server->lock, &until);
-        (void)connection_table_sweep(server->connections, dr_clock_ms());
-    }
-    (void)pthread_mutex_unlock(&server->lock);
-    return NULL;
-}
-
 /* ---- start and stop ------------------------------------------------------------------------ */
-
-static void destroy(struct http_server *server)
-{
-    connection_table_destroy(server->connections);
-    (void)pthread_mutex_destroy(&server->lock);
-    (void)pthread_cond_destroy(&server->wake);
-    free(server);
-}
 
 static struct MHD_Daemon *start_daemon(struct http_server *server)
 {
     const struct http_server_options *const options = &server->options;
     return MHD_start_daemon(
         MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC, 0,
-        NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, options->socket,
+        may_connect, server, handle, server, MHD_OPTION_LISTEN_SOCKET, options->socket,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->most_connections,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_SERVER_POOL_BYTES,
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)HTTP_SERVER_STACK_BYTES,
@@ -568,17 +483,13 @@ enum dr_code http_server_start(struct http_server **out,
     if (!server) return failure_memory(err, "the server");
     server->options = *options;
     server->room.most_bytes = options->body_memory_bytes;
-    (void)pthread_mutex_init(&server->lock, NULL);
-    (void)pthread_cond_init(&server->wake, NULL);
     server->connections = connection_table_create(&limits);
-    if (!server->connections ||
-        pthread_create(&server->sweeper, NULL, sweep, server) != 0) {
-        destroy(server);
+    if (!server->connections || !connection_table_watch(server->connections)) {
+        http_server_stop(server);
         return failure_memory(err, "the server");
     }
     server->daemon = start_daemon(server);
     if (!server->daemon) {
-        server->options.socket = -1;
         http_server_stop(server);
         return failure(
             err, DR_NOMEM,
@@ -590,7 +501,7 @@ enum dr_code http_server_start(struct http_server **out,
 
 int32_t http_server_connection_count(const struct http_server *server)
 {
-    return atomic_load(&server->connection_count);
+    return (int32_t)connection_table_count(server->connections, NULL);
 }
 
 void http_server_quiesce(struct http_server *server)
@@ -603,10 +514,6 @@ void http_server_stop(struct http_server *server)
 {
     if (!server) return;
     if (server->daemon) MHD_stop_daemon(server->daemon);
-    (void)pthread_mutex_lock(&server->lock);
-    server->is_stopping = true;
-    (void)pthread_cond_signal(&server->wake);
-    (void)pthread_mutex_unlock(&server->lock);
-    (void)pthread_join(server->sweeper, NULL);
-    destroy(server);
+    connection_table_destroy(server->connections);
+    free(server);
 }

@@ -2,8 +2,8 @@
  * bytes. The only file that knows the HTTP library.
  *
  * A thread for each connection, with HTTP_SERVER_STACK_BYTES of stack and HTTP_SERVER_POOL_BYTES of buffers: what
- * connections can take is most_connections times both, a number of the memory plan. Bodies together take at most
- * body_memory_bytes.
+ * connections can take is most_connections times both, a number of the memory plan. A client of another machine may have
+ * half of the connections. Bodies together take at most body_memory_bytes.
  */
 #ifndef SERVICE_HTTP_SERVER_H
 #define SERVICE_HTTP_SERVER_H

@@ -1,6 +1,6 @@
 #include "service/http_target.h"
 
-#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int hex_digit(char c)
@@ -69,10 +69,28 @@ bool http_target_path(const char *target, char *decoded, size_t decoded_bytes)
     return is_decoded;
 }
 
-bool http_target_decode_query(char *text)
+/* What is decoded is never longer, so it is not ahead of what is read. */
+static void decode_in_place(char *text)
 {
-    /* What is decoded is never longer, so it is not ahead of what is read. */
-    const bool is_decoded = decode(text, text, strlen(text) + 1, true);
-    if (!is_decoded) text[0] = '\0';
-    return is_decoded;
+    if (!decode(text, text, strlen(text) + 1, true)) text[0] = '\0';
+}
+
+char *http_target_decode_fields(struct http_field *fields, size_t count)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < count; ++i)
+        bytes += strlen(fields[i].name) + strlen(fields[i].value) + 2;
+    char *const text = malloc(bytes);
+    char *to = text;
+    for (size_t i = 0; text && i < count; ++i) {
+        const char **const parts[] = {&fields[i].name, &fields[i].value};
+        for (size_t k = 0; k < 2; ++k) {
+            const size_t length = strlen(*parts[k]) + 1;
+            memcpy(to, *parts[k], length);
+            decode_in_place(to);
+            *parts[k] = to;
+            to += length;
+        }
+    }
+    return text;
 }

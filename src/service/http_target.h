@@ -9,10 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "service/http_request.h"
+
 /* Decodes a path into decoded [decoded_bytes], terminated. False: malformed, or too long; decoded is "" then. */
 bool http_target_path(const char *target, char *decoded, size_t decoded_bytes);
 
-/* Decodes a name or a value of a query in place ("+" is a blank). False: malformed; text is "" then. */
-bool http_target_decode_query(char *text);
+/* Decodes the names and values of a query ("+" is a blank) into new text, which the fields point into then; what is malformed
+ * is "". Returns the text, for free; NULL: no memory. */
+char *http_target_decode_fields(struct http_field *fields, size_t count);
 
 #endif

@@ -50,13 +50,23 @@ static void a_path_that_does_not_fit_is_refused(void)
 
 static void a_query_has_plus_for_a_blank(void)
 {
-    char text[] = "a+b%2Bc%26", wrong[] = "a%0", nul[] = "a%00b", empty[] = "";
-    check(http_target_decode_query(text));
-    check_str(text, "a b+c&");
-    check(!http_target_decode_query(wrong));
-    check_str(wrong, "");
-    check(!http_target_decode_query(nul));
-    check(http_target_decode_query(empty));
+    struct http_field fields[] = {
+        {"a+b",    "%2Bc%26"},
+        {"",       ""       },
+        {"wrong",  "a%0"    },
+        {"nul%00", "x"      },
+        {"q",      "\xc3"   }
+    };
+    char *const text = http_target_decode_fields(fields, 5);
+    check_str(fields[0].name, "a b");
+    check_str(fields[0].value, "+c&");
+    check_str(fields[1].name, "");
+    check_str(fields[2].value, "");
+    check_str(fields[3].name, "");
+    check_str(fields[3].value, "x");
+    check_str(fields[4].value, "");
+    free(text);
+    free(http_target_decode_fields(fields, 0));
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 #include "service/reply_headers.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -38,4 +39,38 @@ void reply_headers_each(const struct http_reply *reply, const char *cors_origin,
     if (reply->closes) take(cookie, "Connection", "close");
     for (size_t i = 0; i < reply->header_count; ++i)
         take(cookie, reply->headers[i].name, reply->headers[i].value);
+}
+
+struct text {
+    char *bytes;
+    size_t count, capacity;
+};
+
+static void append(struct text *text, const char *first, const char *between,
+                   const char *second)
+{
+    const size_t room = text->capacity - text->count;
+    const int wrote =
+        snprintf(text->bytes + text->count, room, "%s%s%s\r\n", first, between, second);
+    if (wrote > 0 && (size_t)wrote < room) text->count += (size_t)wrote;
+}
+
+static void add_line(void *cookie, const char *name, const char *value)
+{
+    append(cookie, name, ": ", value);
+}
+
+size_t reply_headers_text(const struct http_reply *reply, const char *cors_origin,
+                          char *text, size_t text_bytes)
+{
+    struct text head = {.bytes = text, .capacity = text_bytes};
+    char status[16], length[32];
+    (void)snprintf(status, sizeof status, "%d", reply->status);
+    (void)snprintf(length, sizeof length, "%zu", reply->byte_count);
+    /* The reason may be left out, the blank before it may not. */
+    append(&head, "HTTP/1.1 ", status, " ");
+    reply_headers_each(reply, cors_origin, cors_origin != NULL, add_line, &head);
+    add_line(&head, "Content-Length", length);
+    append(&head, "", "", "");
+    return head.count;
 }

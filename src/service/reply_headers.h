@@ -13,4 +13,9 @@ typedef void reply_headers_take(void *cookie, const char *name, const char *valu
 void reply_headers_each(const struct http_reply *reply, const char *cors_origin,
                         bool varies, reply_headers_take *take, void *cookie);
 
+/* The head of a reply, with its status line, length and the blank line, as text. Returns its length; what does not fit is
+ * left out. Of a reply that is bytes. */
+size_t reply_headers_text(const struct http_reply *reply, const char *cors_origin,
+                          char *text, size_t text_bytes);
+
 #endif

@@ -72,8 +72,27 @@ static void a_replys_own_headers_count(void)
     http_reply_finish(&reply);
 }
 
+static void the_head_as_text_is_whole(void)
+{
+    struct http_reply reply;
+    char text[2048];
+    http_reply_init(&reply);
+    http_reply_error(&reply, API_OWN, 413, NULL, "too large");
+    const size_t count = reply_headers_text(&reply, NULL, text, sizeof text);
+    check_int(count, ==, strlen(text));
+    check(strncmp(text, "HTTP/1.1 413 \r\nContent-Type: application/json\r\n", 47) ==
+          0);
+    check_has(text, "\r\nContent-Length: 52\r\n\r\n");
+    check_str(text + count - 4, "\r\n\r\n");
+    check_int(reply.byte_count, ==, 52u);
+    /* A line that does not fit is left out whole. */
+    check_int(reply_headers_text(&reply, NULL, text, 20), ==, 17u);
+    http_reply_finish(&reply);
+}
+
 int main(void)
 {
+    check_run(the_head_as_text_is_whole);
     check_run(R19_R20_every_answer_is_what_it_says_and_is_in_no_frame);
     check_run(R14_an_origin_is_named_where_it_is_listed);
     check_run(a_replys_own_headers_count);

@@ -66,6 +66,18 @@ void socket_address_host(const struct sockaddr *address,
     (void)snprintf(text, SOCKET_ADDRESS_BYTES, "%s", host_of(&parts, host));
 }
 
+void socket_address_ends(int file, char peer[SOCKET_ADDRESS_BYTES],
+                         char local[SOCKET_ADDRESS_BYTES])
+{
+    struct sockaddr_storage storage = {.ss_family = AF_UNIX};
+    struct sockaddr *const address = (struct sockaddr *)&storage;
+    socklen_t length = sizeof storage;
+    peer[0] = local[0] = '\0';
+    if (getpeername(file, address, &length) == 0) socket_address_host(address, peer);
+    length = sizeof storage;
+    if (getsockname(file, address, &length) == 0) socket_address_text(address, local);
+}
+
 bool socket_address_is_local(const struct sockaddr *address)
 {
     const struct parts parts = split(address);

@@ -18,6 +18,9 @@ void socket_address_text(const struct sockaddr *address,
 /* Without the port and brackets: who it is, in logs. */
 void socket_address_host(const struct sockaddr *address,
                          char text[SOCKET_ADDRESS_BYTES]);
+/* Both ends of a connected socket: the client's host, and the whole address that it connected to. "" where there is none. */
+void socket_address_ends(int file, char peer[SOCKET_ADDRESS_BYTES],
+                         char local[SOCKET_ADDRESS_BYTES]);
 /* Can only this machine reach it? True for Unix sockets too. */
 bool socket_address_is_local(const struct sockaddr *address);
 

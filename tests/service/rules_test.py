@@ -309,6 +309,31 @@ class Slow(server.Case):
             line.close()
         self.wait_for(lambda: self.is_served(made), "a free connection")
 
+    def test_R23_one_machine_cannot_have_all_connections(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # sends nothing: it asks for the way
+            try:
+                probe.connect(("192.0.2.1", 9))
+                address = probe.getsockname()[0]
+            except OSError:
+                self.skipTest("this machine has no address but loopback")
+        made = self.server("--max-connections", "8", "--insecure-no-auth", listen="0.0.0.0:0")
+        idle = [socket.create_connection((address, made.port), timeout=server.LIMIT_S) for _ in range(4)]
+        self.wait_for(lambda: self.is_refused(address, made.port), "the fifth connection to be refused")
+        made.host = "127.0.0.1"
+        self.assertEqual(made.get("/health").status, 200)
+        for line in idle:
+            line.close()
+        self.wait_for(lambda: not self.is_refused(address, made.port), "a free connection")
+
+    @staticmethod
+    def is_refused(address, port):
+        with socket.create_connection((address, port), timeout=server.LIMIT_S) as line:
+            try:
+                line.sendall(f"GET /health HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n".encode())
+                return line.recv(100) == b""
+            except ConnectionError:
+                return True
+
     @staticmethod
     def is_served(made):
         try:
