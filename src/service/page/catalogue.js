@@ -1,6 +1,16 @@
 // catalogue — what the server has: models, the VAEs for each, samplers, schedules.
 
-import {get, post} from "./api.js";
+import {get, post, Refusal} from "./api.js";
+
+// A list without which the page works: the model's own sampler is used then.
+async function listOf(path) {
+  try {
+    return await get(path);
+  } catch (error) {
+    if (error instanceof Refusal) return [];
+    throw error;
+  }
+}
 
 export class Catalogue extends EventTarget {
   models = [];
@@ -12,9 +22,9 @@ export class Catalogue extends EventTarget {
 
   async load() {
     const [models, samplers, schedulers, settings] = await Promise.all([
-      get("api/v1/models"), get("sdapi/v1/samplers"), get("sdapi/v1/schedulers"), get("api/v1/settings")]);
+      get("api/v1/models"), listOf("sdapi/v1/samplers"), listOf("sdapi/v1/schedulers"), get("api/v1/settings")]);
     this.models = models.models.map((model) => ({...model, title: model.title ?? model.name}));
-    this.folders = models.model_dirs ?? "";
+    this.folders = (models.folders ?? []).join(" or ");
     this.samplers = samplers;
     this.schedulers = schedulers;
     this.settings = settings;
@@ -23,7 +33,7 @@ export class Catalogue extends EventTarget {
   }
 
   async refresh() {
-    await Promise.all([post("sdapi/v1/refresh-checkpoints", {}), post("sdapi/v1/refresh-vae", {})]);
+    await post("sdapi/v1/refresh-checkpoints", {});
     await this.load();
   }
 
