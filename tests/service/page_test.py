@@ -592,7 +592,7 @@ class Work(Case):
 class Memory(Case):
     def figure(self, part):
         """The exact bytes that the legend has for a component."""
-        title = page.value("document.querySelector(`#memory-legend [data-part=${arguments[0]}] .bytes`).title", part)
+        title = page.value("document.querySelector(`#memory-legend [data-part=${arguments[0]}] [data-kind=private]`)?.title ?? '0'", part)
         return int(title.split()[0].replace(",", ""))
 
     def test_the_view_has_the_servers_figures(self):

@@ -65,23 +65,21 @@ export class Memory {
     setGauge(find("top-gauge"), held, budget);
   }
 
+  // Private bytes are solid, mapped ones lighter; then what the form's job would take more.
   showBar(parts) {
-    const held = sum(parts, "privateBytes");
-    const most = Math.max(held, this.plan?.peakBytes ?? 0) * 1.02;
-    const segments = parts.filter((part) => part.privateBytes > 0).map((part) => {
-      const segment = make("span", {class: "bar-part", "data-part": part.part, title: `${part.title}: ${exactText(part.privateBytes)} bytes`});
-      segment.style.setProperty("width", percent(part.privateBytes, most));
-      return segment;
-    });
-    if (this.plan && this.plan.peakBytes > held) {
-      const ghost = make("span", {class: "bar-plan", title: `The form's job: up to ${exactText(this.plan.peakBytes)} bytes`});
+    const more = this.plan ? Math.max(0, this.plan.peakBytes - (this.answer.ledger?.private_bytes ?? 0)) : 0;
+    const held = sum(parts, "privateBytes") + sum(parts, "mappedBytes");
+    const most = (held + more) * 1.02;
+    const segments = parts.flatMap((part) => [segment(part, part.privateBytes, "private", most), segment(part, part.mappedBytes, "mapped", most)]);
+    if (more > 0) {
+      const ghost = make("span", {class: "bar-plan", title: `The form's job: ${exactText(more)} bytes more at its peak`});
       ghost.style.setProperty("left", percent(held, most));
-      ghost.style.setProperty("width", percent(this.plan.peakBytes - held, most));
+      ghost.style.setProperty("width", percent(more, most));
       segments.push(ghost);
     }
     fill(find("memory-bar"), ...segments);
-    find("memory-bar").setAttribute("aria-label", parts.map((part) => `${part.title}: ${bytesText(part.privateBytes)}`).join(", "));
-    fill(find("memory-legend"), ...parts.map(legendRow), this.plan && planRow(this.plan, held));
+    find("memory-bar").setAttribute("aria-label", parts.map((part) => `${part.title}: ${bytesText(part.privateBytes)} private, ${bytesText(part.mappedBytes)} mapped`).join("; "));
+    fill(find("memory-legend"), ...parts.map(legendRow), this.plan && planRow(this.plan, more));
   }
 
   showReceipts(receipts) {
@@ -119,17 +117,24 @@ export class Memory {
   }
 }
 
-function legendRow(part) {
-  const kind = part.privateBytes > 0 ? "" : part.mappedBytes > 0 ? "mapped" : "absent";
-  const mapped = part.mappedBytes > 0 ? make("span", {class: "note"}, `${bytesText(part.mappedBytes)} mapped`) : null;
-  return make("li", {"data-part": part.part}, make("span", {class: `swatch ${kind}`}),
-    make("span", {class: "name"}, part.title, part.note ? make("span", {class: "note"}, part.note) : null),
-    make("span", {class: "bytes", title: `${exactText(part.privateBytes)} bytes`}, part.privateBytes || !part.mappedBytes ? bytesText(part.privateBytes) : "", mapped));
+function segment(part, bytes, kind, most) {
+  if (bytes <= 0) return null;
+  const element = make("span", {class: `bar-part ${kind}`, "data-part": part.part, title: `${part.title}: ${exactText(bytes)} bytes ${kind}`});
+  element.style.setProperty("width", percent(bytes, most));
+  return element;
 }
 
-function planRow(plan, held) {
-  const more = plan.peakBytes - held;
+function legendRow(part) {
+  const kind = part.privateBytes > 0 ? "private" : part.mappedBytes > 0 ? "mapped" : "absent";
+  const figures = [[part.privateBytes, "private"], [part.mappedBytes, "mapped"]].filter(([bytes]) => bytes > 0);
+  return make("li", {"data-part": part.part}, make("span", {class: `swatch ${kind}`}),
+    make("span", {class: "name"}, part.title, part.note ? make("span", {class: "note"}, part.note) : null),
+    make("span", {class: "bytes"}, ...(figures.length ? figures : [[0, "private"]]).map(([bytes, what]) =>
+      make("span", {class: "bytes-of", "data-kind": what, title: `${exactText(bytes)} bytes ${what}`}, bytes ? `${bytesText(bytes)} ${what}` : "0 B"))));
+}
+
+function planRow(plan, more) {
   return make("li", {"data-part": "plan"}, make("span", {class: "swatch"}),
-    make("span", {class: "name"}, "The form's job, at its peak", make("span", {class: "note"}, more > 0 ? `${bytesText(more)} more than now` : "no more than is held now")),
-    make("span", {class: "bytes", title: `${exactText(plan.peakBytes)} bytes`}, bytesText(plan.peakBytes)));
+    make("span", {class: "name"}, "The form's job", make("span", {class: "note"}, `${bytesText(plan.peakBytes)} private at its peak`)),
+    make("span", {class: "bytes", title: `${exactText(more)} bytes more`}, more > 0 ? `${bytesText(more)} more` : "no more"));
 }

@@ -1,4 +1,4 @@
-// memory_history — the last minutes of private memory, by component, as stacked areas. Samples are kept over a reload of
+// memory_history — the last minutes of memory, private and mapped, by component, as stacked areas. Samples are kept over a reload of
 // this tab.
 
 import {find, say} from "./element.js";
@@ -21,7 +21,7 @@ export class MemoryHistory {
   add(parts) {
     const now = Date.now() / 1000;
     const last = this.samples.at(-1);
-    const sample = {at: now, bytes: Object.fromEntries(parts.map((part) => [part.part, part.privateBytes]))};
+    const sample = {at: now, bytes: Object.fromEntries(parts.map((part) => [part.part, part.privateBytes + part.mappedBytes]))};
     if (last && now - last.at < least && sumOf(last) >= sumOf(sample)) return;
     this.samples.push(sample);
     while (this.samples.length && this.samples[0].at < now - keepSeconds) this.samples.shift();
@@ -50,7 +50,7 @@ export class MemoryHistory {
       top.forEach((bytes, index) => { base[index] = bytes; });
     }
     const peak = Math.max(0, ...this.samples.map(sumOf));
-    say(find("history-about"), this.samples.length > 1 ? `Highest in the last five minutes: ${bytesText(peak)}` : "");
+    say(find("history-about"), this.samples.length > 1 ? `Private and mapped; highest: ${bytesText(peak)}` : "");
   }
 }
 

@@ -80,6 +80,7 @@ const readers = {
   "RNG": (value) => value === "GPU" ? "" : `darkroom draws the noise of RNG "GPU": the picture will differ`,
   "Version": said,
   "Precision": said,
+  "Unet digest": said,
   "Batch size": said,
   "Batch pos": said,
 };

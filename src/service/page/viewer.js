@@ -89,7 +89,8 @@ export class Viewer {
     const model = this.catalogue.find(valueOf(parameters, "Model"), valueOf(parameters, "Model hash"));
     const list = model ? await this.catalogue.vaesOf(model.title) : {choices: []};
     const ran = valueOf(parameters, "VAE");
-    fillSelect(find("viewer-vae"), vaeChoices(list).filter(([value]) => value !== "Automatic" && value !== ran));
+    const same = ran === "built-in" ? "None" : ran;
+    fillSelect(find("viewer-vae"), vaeChoices(list).filter(([value]) => value !== "Automatic" && value !== same));
     find("viewer-again").disabled = !model || find("viewer-vae").options.length === 0;
   }
 
