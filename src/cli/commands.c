@@ -49,6 +49,20 @@ static enum dr_code run_memory(struct session *session, const struct options *op
     return code;
 }
 
+void command_explain_words(const struct command *command, int count,
+                           const char *const *words, struct dr_error *err)
+{
+    struct options ignored = options_default();
+    struct dr_error why;
+    if (command->run != run_memory ||
+        options_parse(&ignored, FOR_MEMORY | IN_SHELL, count, words, &why) != DR_OK)
+        return;
+    (void)command_fail(err, DR_BAD_INPUT,
+                       "in the shell, memory shows what is held now, and takes no "
+                       "options of a job; what a job needs is shown by forecast, with "
+                       "the same options");
+}
+
 /* "png" or "jpeg" by the first bytes of the file, NULL for anything else. A pipe is not opened:
  * that would wait for a writer. */
 static const char *picture_format(const char *path)
@@ -181,8 +195,8 @@ static enum dr_code run_quit(struct session *session, const struct options *opti
 /* One row per command, formatted by hand. */
 // clang-format off
 static const struct command table[] = {
-    {"model", ON_SHELL_LINE, FOR_MODEL, 1, 1, "FILE", "switch to a checkpoint and load it", true,
-     run_model},
+    {"model", ON_SHELL_LINE, FOR_MODEL, 0, 1, "[MODEL]",
+     "switch to a checkpoint and load it, or show the current one", true, run_model},
     {"vae", ON_SHELL_LINE, FOR_VAE, 0, 1, "[automatic|none|NAME|FILE]",
      "choose the VAE, or show the current one", true, run_vae},
     {"generate", BOTH, FOR_GENERATE, 0, 0, "",

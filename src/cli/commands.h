@@ -52,6 +52,10 @@ enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *f
 enum dr_code command_refuse_unknown(const char *name, unsigned where,
                                     struct dr_error *err);
 
+/* err says why these words are not those of the command. Where they would be those of another, it names that one. */
+void command_explain_words(const struct command *command, int count,
+                           const char *const *words, struct dr_error *err);
+
 /* ---- for help ---- */
 
 /* The usage and options of one command. */

@@ -241,9 +241,11 @@ enum dr_code session_run(struct session *session, const char *name, int count,
     struct dr_error err = {0};
     json_t *const fields = answer_fields();
     enum dr_code code = find(session, name, &command, &err);
-    if (code == DR_OK)
+    if (code == DR_OK) {
         code = options_parse(&options, command->bit | (is_shell ? IN_SHELL : 0), count,
                              words, &err);
+        if (code != DR_OK) command_explain_words(command, count, words, &err);
+    }
     /* What `again` is not given is the picture's. */
     if (code == DR_OK && command->run == run_again && options.operand_count == 1 &&
         !options.help) {

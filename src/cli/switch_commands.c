@@ -35,6 +35,20 @@ static enum dr_code load(struct session *session, const struct options *options,
     return dr_engine_load(session->engine, path, mode, result, err);
 }
 
+/* The model of a shell that a job's option, or a picture, has changed: it stays. */
+static void tell_switch(struct session *session, const char *before)
+{
+    struct dr_status status;
+    char line[2 * DR_PATH_BYTES + 160];
+    dr_engine_status(session->engine, &status);
+    if (!before[0] || strcmp(before, status.model) == 0) return;
+    (void)snprintf(line, sizeof line,
+                   "the model is now %s, also for later commands; model %s switches "
+                   "back",
+                   status.model, before);
+    talk_log(&session->talk, DR_LOG_NOTICE, line);
+}
+
 /* In the shell the answer says what was loaded. */
 static enum dr_code load_first(struct session *session, const struct options *options,
                                json_t *fields, struct dr_error *err)
@@ -42,9 +56,12 @@ static enum dr_code load_first(struct session *session, const struct options *op
     if (session->kind != SESSION_SHELL)
         return load(session, options, options->model, NULL, err);
     struct dr_load_result *const result = calloc(1, sizeof *result);
+    struct dr_status before;
     if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
+    dr_engine_status(session->engine, &before);
     const enum dr_code code = load(session, options, options->model, result, err);
     if (code == DR_OK) {
+        tell_switch(session, before.model);
         member_set(fields, "model", model_json(&result->model));
         member_set(fields, "model_receipt", receipt_json(&result->receipt));
     }
@@ -112,9 +129,21 @@ static enum dr_code add_active_vae(struct session *session, json_t *fields,
 
 /* ---- model, vae, unload, budget ---------------------------------------------------------- */
 
+static enum dr_code add_active_model(struct session *session, json_t *fields,
+                                     struct dr_error *err)
+{
+    struct dr_model_info model;
+    const enum dr_code code = dr_engine_model(session->engine, &model, err);
+    if (code != DR_OK) return code;
+    member_set(fields, "model", model_json(&model));
+    dr_model_info_free(&model);
+    return add_active_vae(session, fields, err);
+}
+
 enum dr_code run_model(struct session *session, const struct options *options,
                        json_t *fields, struct dr_error *err)
 {
+    if (options->operand_count == 0) return add_active_model(session, fields, err);
     struct dr_load_result *const result = calloc(1, sizeof *result);
     if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     enum dr_code code = load(session, options, options->operands[0], result, err);

@@ -122,6 +122,21 @@ class Again(Case):
         answer = shell.ask("again a.png -o b.png")
         self.assertTrue(answer["identical"], answer)
 
+    def test_the_shell_says_that_its_model_changes(self):
+        self.succeed_to(*MAKE, "-m", "one", "-p", "x", "--steps", "1", "-o", "a.png")
+        make("other.safetensors", "--seed", "5")
+        other, one = str(HOME / "other.safetensors"), str(self.models / "one.safetensors")
+        shell = self.shell("-m", other)
+        def said():
+            return [event["message"] for event in shell.events() if event["event"] == "log"]
+        self.assertTrue(self.succeed(shell, "again a.png -o b.png -q")["images"])
+        self.assertEqual((said(), self.succeed(shell, "model")["model"]["path"]), ([], one))
+        self.succeed(shell, "again a.png -o b.png")
+        self.succeed(shell, f"model {other}")
+        self.assertEqual(said(), [])
+        self.succeed(shell, "again a.png -o b.png")
+        self.assertEqual(said(), [f"the model is now {one}, also for later commands; model {other} switches back"])
+
 
 if __name__ == "__main__":
     take("xl.safetensors", "--family", "sdxl", "--seed", "3")
