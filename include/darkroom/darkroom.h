@@ -120,7 +120,8 @@ struct dr_engine_options {
                             * their number, but not while a job of another engine runs
                             * (DR_BUSY; 0 keeps the number) */
     uint64_t budget_bytes; /* maximum private bytes; 0: the settings', else 90 % of
-                            * available memory */
+                            * available memory. One that is too small for any job is
+                            * accepted: each is refused, with one that is sufficient */
     /* Private bytes beside the engine's own that the budget includes: what the program around it may take, such as
      * a server's buffers. The engine leaves them free. */
     uint64_t set_aside_bytes;
@@ -168,8 +169,8 @@ DR_API void dr_engine_cancel(struct dr_engine *engine);
 
 /* Sets the maximum number of private bytes that the process may hold. This includes the memory
  * outside regions, for which 49 MiB are set aside, or 46 MiB more than the process held when the
- * engine opened if that is more. 0: back to the default. Errors: DR_OVER_BUDGET if more is in use
- * now and cannot be released. */
+ * engine opened if that is more. 0: back to the default. Errors: DR_OVER_BUDGET if what is set aside
+ * exceeds the budget. */
 DR_API enum dr_code dr_engine_set_budget(struct dr_engine *engine, uint64_t bytes,
                                          struct dr_error *err) DR_MUST_CHECK;
 
@@ -904,7 +905,8 @@ struct dr_forecast_level {
     char manner[DR_TEXT_BYTES]; /* "all components resident", ... */
 };
 
-/* Whether the job, in the mode that the budget allows, runs at full speed in this machine's RAM. */
+/* Whether the job, in the mode that the budget allows (if it allows none, in the one that needs least), runs at full
+ * speed in this machine's RAM. */
 enum dr_ram_fit {
     DR_RAM_FITS,
     DR_RAM_REREADS, /* it runs, but mapped weights are read from disk again for each step */
@@ -927,8 +929,10 @@ struct dr_ram_forecast {
     uint64_t reread_bytes; /* of each step; 0 unless fit is DR_RAM_REREADS */
     double reread_s;       /* that this takes, about */
     double disk_bytes_per_s;
-    int32_t disk_is_measured;    /* 0: assumed */
-    char verdict[DR_TEXT_BYTES]; /* "fits", "fits, but ...", "does not fit: ..." */
+    int32_t disk_is_measured; /* 0: assumed */
+    /* "fits", "fits, but ...", "does not fit: ..."; "would fit with a larger budget" where the forecast's
+     * fits is 0 because of the budget alone */
+    char verdict[DR_TEXT_BYTES];
 };
 
 struct dr_forecast {

@@ -219,7 +219,7 @@ static const struct command table[] = {
     {"vocabulary", ON_COMMAND_LINE, FOR_VOCABULARY, 0, 0, "",
      "download CLIP's vocabulary, which checkpoints need to read prompts (1.5 MB)", false, run_vocabulary},
     {"memory", ON_COMMAND_LINE, FOR_MEMORY, 0, 0, "",
-     "show how much memory a job needs, and the budget", true, run_forecast},
+     "show how much memory a job needs, whether it fits, and which budgets it can have", true, run_forecast},
     {"memory", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "",
      "list every region in use and compare it with the kernel's figures", true, run_memory},
     {"forecast", ON_SHELL_LINE, FOR_MEMORY, 0, 0, "", "show how much memory a job needs", true,

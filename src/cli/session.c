@@ -5,6 +5,7 @@
 
 #include "again_command.h"
 #include "commands.h"
+#include "forecast_text.h"
 #include "front/answer.h"
 #include "interrupt.h"
 #include "listing.h"
@@ -97,8 +98,11 @@ static bool print_text(const struct options *options, double ms, json_t *fields,
     const char *const help = listing_help(fields);
     const bool is_receipt = listing_has_receipt(fields);
     if (help) return fputs(help, stream) >= 0;
+    if (forecast_text_fits(fields) && !forecast_text_print(fields, stream))
+        return false;
     if (options->verbose > 0 && !options->quiet)
         return listing_print(fields, LISTING_FULL, stream);
+    if (forecast_text_fits(fields)) return true;
     if (summary_fits(fields))
         return summary_print(fields, ms, options->quiet ? SUMMARY_PATHS : SUMMARY_LINES,
                              stream);

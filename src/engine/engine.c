@@ -201,7 +201,34 @@ struct job_context engine_job_context(struct dr_engine *engine)
                                 .beside_bytes = engine_named_beside_bytes(engine)};
 }
 
-/* given_bytes 0: the settings', else the default. */
+/* What a budget leaves for regions. At least a byte, since a limit of 0 is none. */
+static size_t regions_bytes(const struct dr_engine *engine, size_t budget_bytes)
+{
+    const size_t beside = engine_beside_bytes(engine);
+    return budget_bytes > beside ? budget_bytes - beside : 1;
+}
+
+/* A process that runs cannot hold less than it does. */
+static enum dr_code refuse_budget(const struct dr_engine *engine, size_t budget_bytes,
+                                  struct dr_error *err)
+{
+    const size_t beside = engine_beside_bytes(engine);
+    char all[16], start[16], growth[16], aside[16], words[64] = "";
+    if (engine->set_aside_bytes)
+        (void)snprintf(words, sizeof words, ", and %s for the program around it",
+                       size_format(engine->set_aside_bytes, aside));
+    return error_set(
+        err, DR_OVER_BUDGET,
+        "a budget of %zu bytes leaves nothing for pictures: the process itself "
+        "takes %zu bytes, or %s (%s at the start, and up to %s for primitives and heap%s); "
+        "darkroom memory shows what a picture needs in all",
+        budget_bytes, beside, size_format(beside, all),
+        size_format(beside - ENGINE_RESIDUAL_BYTES - engine->set_aside_bytes, start),
+        size_format(ENGINE_RESIDUAL_BYTES, growth), words);
+}
+
+/* given_bytes 0: the settings', else the default. An engine that opens takes any: it refuses each job, with the budget
+ * that is sufficient for that. */
 static enum dr_code set_limit(struct dr_engine *engine, uint64_t given_bytes,
                               struct dr_error *err)
 {
@@ -225,23 +252,10 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t given_bytes,
                 size_format(budget, given), size_format(engine->machine.bytes, there),
                 engine->machine.reason);
     }
-    const size_t beside = engine_beside_bytes(engine);
-    if (budget <= beside) {
-        char all[16], start[16], growth[16], aside[16], words[64] = "";
-        if (engine->set_aside_bytes)
-            (void)snprintf(words, sizeof words, ", and %s for the program around it",
-                           size_format(engine->set_aside_bytes, aside));
-        return error_set(
-            err, DR_OVER_BUDGET,
-            "a budget of %zu bytes leaves nothing for pictures: the process itself "
-            "takes %zu bytes, or %s (%s at the start, and up to %s for primitives and heap%s); "
-            "darkroom memory shows what a picture needs in addition",
-            budget, beside, size_format(beside, all),
-            size_format(beside - ENGINE_RESIDUAL_BYTES - engine->set_aside_bytes,
-                        start),
-            size_format(ENGINE_RESIDUAL_BYTES, growth), words);
-    }
-    const size_t limit = budget - beside;
+    const bool is_open = engine->budget_bytes > 0;
+    if (is_open && budget <= engine_beside_bytes(engine))
+        return refuse_budget(engine, budget, err);
+    const size_t limit = regions_bytes(engine, budget);
     engine_lock(engine);
     if (engine->resources.ledger.private_bytes > limit && engine->model.pipeline)
         (void)pipeline_release(engine->model.pipeline);

@@ -308,16 +308,19 @@ static void measure_disk(const struct pipeline *pipeline, struct dr_ram_forecast
     ram->reread_s = (double)ram->reread_bytes / ram->disk_bytes_per_s;
 }
 
-static void describe_ram(struct dr_ram_forecast *ram)
+/* The machine alone is judged: a job that the budget refuses would fit. */
+static void describe_ram(struct dr_ram_forecast *ram, const char *fits)
 {
     char need[16], have[16];
     switch (ram->fit) {
-    case DR_RAM_FITS: (void)snprintf(ram->verdict, sizeof ram->verdict, "fits"); break;
+    case DR_RAM_FITS:
+        (void)snprintf(ram->verdict, sizeof ram->verdict, "%s", fits);
+        break;
     case DR_RAM_REREADS:
         (void)snprintf(ram->verdict, sizeof ram->verdict,
-                       "fits, but weights will be re-read from disk every step: about "
+                       "%s, but weights will be re-read from disk every step: about "
                        "%.*f s (%s at %.0f MB/s, %s)",
-                       ram->reread_s < 10.0 ? 1 : 0, ram->reread_s,
+                       fits, ram->reread_s < 10.0 ? 1 : 0, ram->reread_s,
                        size_format((size_t)ram->reread_bytes, need),
                        ram->disk_bytes_per_s / 1e6,
                        ram->disk_is_measured ? "measured" : "assumed");
@@ -355,7 +358,7 @@ static void forecast_ram(const struct dr_engine *engine, const struct job *job,
                                         state == RAM_REREADS ? need.reread_bytes : 0};
     (void)snprintf(ram->reason, sizeof ram->reason, "%s", engine->machine.reason);
     if (state == RAM_REREADS) measure_disk(job->context.pipeline, ram);
-    describe_ram(ram);
+    describe_ram(ram, forecast->fits ? "fits" : "would fit with a larger budget");
 }
 
 static enum dr_code make_forecast(struct dr_engine *engine,

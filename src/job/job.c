@@ -196,16 +196,17 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
     const char *const bands =
         network_plans_whole_bytes(job) > 0 ? " and VAE activations in bands" : "";
     const char *const from = job->request.size_from;
-    char need[16], have[16], limit[16];
+    const size_t left = ledger->limit_bytes > 1 ? ledger->limit_bytes : 0;
+    char need[16], have[16], limit[16], beside[16];
     return error_set(
         err, DR_OVER_BUDGET,
         "%dx%d%s%.400s%s needs at least %s (%zu bytes) of private memory, with one component "
         "in memory at a time%s; the budget leaves %s (%zu bytes) for weights and "
-        "buffers, %s (%zu bytes) are in use now; choose a smaller picture or a "
-        "larger budget: a budget of %zu bytes is sufficient",
+        "buffers beside %s for the process itself, %s (%zu bytes) are in use now; "
+        "choose a smaller picture or a larger budget: a budget of %zu bytes is sufficient",
         (int)job->request.width, (int)job->request.height, from ? " (the size of " : "",
         from ? from : "", from ? ")" : "", size_format(least, need), least, bands,
-        size_format(ledger->limit_bytes, limit), ledger->limit_bytes,
+        size_format(left, limit), left, size_format(job->context.beside_bytes, beside),
         size_format(ledger->private_bytes, have), ledger->private_bytes,
         least + job->context.beside_bytes);
 }

@@ -106,6 +106,19 @@ class Memory(Case):
         self.assertEqual(code, 0)
         self.assertFalse(answer["forecast"]["fits"])
         self.assertRegex(answer["forecast"]["verdict"], r"\d+ bytes")
+        # In text there is one verdict, whatever is too small, and the budget that it names is sufficient.
+        size = ["-m", "../tiny.safetensors", "-W", "64", "-H", "64", "--steps", "2", "--threads", "1"]
+        for typed in ("1M", "51M"):
+            answer, _ = self.ask("memory", *size, "--budget", typed)
+            self.assertEqual((answer["forecast"]["fits"], answer["forecast"]["ram"]["verdict"]), (False, "would fit with a larger budget"))
+            text = self.run_program("memory", *size, "--budget", typed).stdout
+            named = re.match(rf"64x64: does not fit the budget of {typed[:-1]} MiB; the least that is sufficient is --budget (\d+M)\n", text)[1]
+            self.assertEqual(len(re.findall(r"\bfits\b", text)), 0, text)
+        self.ask("generate", *size, "-p", "x", "-o", "a.png", "--budget", named)
+        self.assertEqual(self.files(), {"a.png"})
+        full = self.run_program("memory", *size, "-v").stdout
+        self.assertTrue(full.startswith("64x64: fits with all components resident\n"), full)
+        self.assertIn("\n  unet arena ", full)
 
     def test_over_budget(self):
         answer, code = self.ask(*GENERATE[:5], "-W", "2048", "-H", "2048", "--budget", "100M", "-o", "a.png")
@@ -119,7 +132,7 @@ class Memory(Case):
                             "--threads", "1")[0]["forecast"]
         residual = self.memory(self.shell())["kernel"]["private_bytes"]
         # What the engine keeps back beside the baseline is told by its refusal of a tiny budget.
-        refusal = self.run_program("shell", "--budget", "4K").stderr
+        refusal = self.run_program("shell", stdin=b"budget 4K\n").stderr
         kept = int(re.search(r"up to (\d+)\.0 MiB for primitives", refusal).group(1)) << 20
         budget = forecast["phased_peak_bytes"] + kept + residual + (2 << 20)
         answer, _ = self.ask(*GENERATE, "-o", "phased.png", "--budget", str(budget))
