@@ -1094,6 +1094,10 @@ DR_API void dr_inspection_free(struct dr_inspection *inspection);
 /* The generation parameters stored in a picture (A1111's text): malloc'ed, or NULL. */
 DR_API enum dr_code dr_read_parameters(const char *path, char **text,
                                        struct dr_error *err) DR_MUST_CHECK;
+/* The same of the bytes of such a file in memory, which are borrowed for the call. */
+DR_API enum dr_code dr_read_parameters_memory(const void *data, size_t bytes,
+                                              char **text,
+                                              struct dr_error *err) DR_MUST_CHECK;
 
 /* What a picture's text says of how it was made. Numbers that it does not have are those of
  * dr_generate_options_default, texts "". */

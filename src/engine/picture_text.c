@@ -13,6 +13,12 @@ enum dr_code dr_read_parameters(const char *path, char **text, struct dr_error *
     return image_read_parameters(path, text, err);
 }
 
+enum dr_code dr_read_parameters_memory(const void *data, size_t bytes, char **text,
+                                       struct dr_error *err)
+{
+    return image_read_parameters_memory(data, bytes, text, err);
+}
+
 enum dr_code dr_parse_parameters(const char *text, struct dr_parameters *parameters,
                                  struct dr_error *err)
 {

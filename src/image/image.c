@@ -268,14 +268,32 @@ bool image_format_from_path(const char *path, enum image_format *format)
     return true;
 }
 
+static enum dr_code read_text(struct image_reader *reader, char **text,
+                              struct dr_error *err)
+{
+    const enum dr_code code = read_head(reader, IMAGE_WANT_TEXT, err);
+    return code == DR_OK ? reader->decoder->text(reader->state, text, err) : code;
+}
+
 enum dr_code image_read_parameters(const char *path, char **text, struct dr_error *err)
 {
     *text = NULL;
     struct image_reader *reader = new_reader(path);
     if (!reader) return error_set(err, DR_NOMEM, "%s: no memory for a reader", path);
     enum dr_code code = image_source_open(&reader->source, reader->name, err);
-    if (code == DR_OK) code = read_head(reader, IMAGE_WANT_TEXT, err);
-    if (code == DR_OK) code = reader->decoder->text(reader->state, text, err);
+    if (code == DR_OK) code = read_text(reader, text, err);
+    image_reader_close(&reader);
+    return code;
+}
+
+enum dr_code image_read_parameters_memory(const void *data, size_t bytes, char **text,
+                                          struct dr_error *err)
+{
+    *text = NULL;
+    struct image_reader *reader = new_reader("picture in memory");
+    if (!reader) return error_set(err, DR_NOMEM, "no memory for a reader");
+    image_source_open_memory(&reader->source, data, bytes, reader->name);
+    const enum dr_code code = read_text(reader, text, err);
     image_reader_close(&reader);
     return code;
 }

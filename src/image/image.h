@@ -108,5 +108,8 @@ bool image_format_from_path(const char *path, enum image_format *format);
  * and tests. PNG: tEXt, zTXt or iTXt before the pixels. Errors: as image_reader_open. */
 enum dr_code image_read_parameters(const char *path, char **text,
                                    struct dr_error *err) DR_MUST_CHECK;
+/* The same of a file's bytes in memory, borrowed for the call. */
+enum dr_code image_read_parameters_memory(const void *data, size_t bytes, char **text,
+                                          struct dr_error *err) DR_MUST_CHECK;
 
 #endif

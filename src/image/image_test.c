@@ -273,6 +273,21 @@ static void parameters_are_where_others_look(void)
     unlink(in_folder("t"));
 }
 
+/* The parameters of a file's bytes in memory of just that size. */
+static enum dr_code read_from_memory(const char *path, char **text)
+{
+    FILE *const file = fopen(path, "rb");
+    check(file && fseek(file, 0, SEEK_END) == 0);
+    const size_t bytes = (size_t)ftell(file);
+    uint8_t *const data = malloc(bytes);
+    rewind(file);
+    check_int(fread(data, 1, bytes, file), ==, bytes);
+    (void)fclose(file);
+    const enum dr_code code = image_read_parameters_memory(data, bytes, text, NULL);
+    free(data);
+    return code;
+}
+
 /* A text that a JPEG's marker cannot hold is refused, with numbers; PNG holds it. */
 static void long_parameters(void)
 {
@@ -298,6 +313,9 @@ static void long_parameters(void)
                   most); /* the refused one left the old file */
         free(back);
         check_int(image_read_parameters(in_folder("u"), &back, NULL), ==, DR_OK);
+        check_str(back, text);
+        free(back);
+        check_int(read_from_memory(in_folder("u"), &back), ==, DR_OK);
         check_str(back, text);
         free(back);
         text[count] = 'x';

@@ -61,14 +61,19 @@ static void set_static(struct http_reply *reply, const void *bytes, size_t count
     reply->is_static = true;
 }
 
+char *http_reply_print(json_t *value_take)
+{
+    char *const text =
+        value_take ? json_dumps(value_take, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    json_decref(value_take);
+    return text ? escape_less_than(text) : NULL;
+}
+
 void http_reply_json(struct http_reply *reply, int status, json_t *value_take)
 {
     static const char no_memory[] =
         "{\"error\":{\"code\":\"no_memory\",\"message\":\"there is no memory for the answer\"}}";
-    char *text =
-        value_take ? json_dumps(value_take, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    json_decref(value_take);
-    if (text) text = escape_less_than(text);
+    char *const text = http_reply_print(value_take);
     reply->content_type = "application/json";
     if (!text) {
         reply->status = 500;

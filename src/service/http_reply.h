@@ -32,7 +32,8 @@ enum http_body {
 };
 
 /* Writes the next bytes of a stream into at most capacity bytes, and may wait for them. Returns how many; 0: the
- * stream has ended. It is called in the thread of the connection. */
+ * stream has ended, or cannot go on where less than byte_count has come: then the connection is closed, so that the
+ * client sees that something is missing. It is called in the thread of the connection. */
 typedef size_t http_stream_read(void *cookie, char *bytes, size_t capacity);
 
 struct http_reply {
@@ -48,7 +49,8 @@ struct http_reply {
     size_t byte_count;
     bool is_static;
     int file; /* open for reading, the reply's; with byte_count its size */
-    http_stream_read *read;
+    http_stream_read
+        *read; /* of a stream; byte_count: its length, 0 where it is not known */
     void (*close)(
         void *
             cookie); /* of the stream, when it has ended or the client has gone; may be NULL */
@@ -63,6 +65,8 @@ void http_reply_finish(struct http_reply *reply);
 
 /* A value as JSON, which is taken. NULL, or one that cannot be printed, gives 500 with an error. `<` is escaped. */
 void http_reply_json(struct http_reply *reply, int status, json_t *value_take);
+/* A value as such text, for a reply that is put together; the value is taken. malloc'ed; NULL: no memory. */
+char *http_reply_print(json_t *value_take);
 /* Bytes that stay: a page's file. */
 void http_reply_static(struct http_reply *reply, const char *content_type,
                        const void *bytes, size_t count);

@@ -148,7 +148,10 @@ static ssize_t read_stream(void *cookie, uint64_t position, char *bytes,
     exchange->reply_bytes += count;
     connection_table_enter(table, exchange->connection, CONNECTION_REPLY, count,
                            dr_clock_ms());
-    return count > 0 ? (ssize_t)count : MHD_CONTENT_READER_END_OF_STREAM;
+    if (count > 0) return (ssize_t)count;
+    return exchange->reply_bytes < exchange->stream.byte_count
+               ? MHD_CONTENT_READER_END_WITH_ERROR
+               : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
 static void close_stream(void *cookie)
@@ -177,9 +180,9 @@ static struct MHD_Response *make_response(struct exchange *exchange,
         break;
     case HTTP_BODY_STREAM:
         exchange->stream = *reply;
-        response =
-            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES,
-                                              read_stream, exchange, close_stream);
+        response = MHD_create_response_from_callback(
+            reply->byte_count ? reply->byte_count : MHD_SIZE_UNKNOWN,
+            STREAM_BLOCK_BYTES, read_stream, exchange, close_stream);
         break;
     }
     if (!response) return NULL;

@@ -1,0 +1,202 @@
+/* A1111's lists: samplers, schedules, models, VAEs, and what this service has none of. */
+#include <string.h>
+
+#include "front/member.h"
+#include "service/route.h"
+#include "service/sampler_names.h"
+#include "service/service.h"
+
+static json_t *texts_of(const char *const *texts)
+{
+    json_t *const list = json_array();
+    for (; *texts; ++texts)
+        (void)json_array_append_new(list, json_string(*texts));
+    return list;
+}
+
+/* ---- samplers and schedules -------------------------------------------------------------- */
+
+static void list_samplers(struct service *service, const struct http_request *request,
+                          struct http_reply *reply)
+{
+    json_t *const list = json_array();
+    const struct sampler_entry *sampler;
+    (void)service;
+    (void)request;
+    for (size_t i = 0; (sampler = sampler_names_at(i)) != NULL; ++i) {
+        json_t *const entry = json_object(), *const options = json_object();
+        json_t *const aliases = texts_of(sampler->aliases);
+        (void)json_array_append_new(aliases, json_string(sampler->name));
+        if (sampler->automatic)
+            member_set_text(options, "scheduler", sampler->automatic);
+        member_set_text(entry, "name", sampler->label);
+        member_set(entry, "aliases", aliases);
+        member_set(entry, "options", options);
+        (void)json_array_append_new(list, entry);
+    }
+    http_reply_json(reply, 200, list);
+}
+
+static void list_schedulers(struct service *service, const struct http_request *request,
+                            struct http_reply *reply)
+{
+    json_t *const list = json_array();
+    const struct schedule_entry *schedule;
+    (void)service;
+    (void)request;
+    for (size_t i = 0; (schedule = schedule_names_at(i)) != NULL; ++i) {
+        json_t *const entry = json_object();
+        member_set_text(entry, "name", schedule->key);
+        member_set_text(entry, "label", schedule->label);
+        member_set(entry, "aliases", texts_of(schedule->aliases));
+        member_set_real(entry, "default_rho",
+                        strcmp(schedule->name, "karras") == 0 ? 7.0 : -1.0);
+        member_set_flag(entry, "need_inner_model", 0);
+        (void)json_array_append_new(list, entry);
+    }
+    http_reply_json(reply, 200, list);
+}
+
+/* ---- models and VAEs --------------------------------------------------------------------- */
+
+/* filename is the path below the models' directory: no more of the disk is shown. */
+static json_t *model_json(const struct listed_checkpoint *model)
+{
+    json_t *const entry = json_object();
+    const bool has_hash = model->sha256[0] != '\0';
+    member_set_text(entry, "title", model->title);
+    member_set_text(entry, "model_name", model->name);
+    member_set(entry, "hash",
+               has_hash ? json_stringn(model->sha256, MODEL_HASH_CHARS - 1)
+                        : json_null());
+    member_set(entry, "sha256", has_hash ? json_string(model->sha256) : json_null());
+    member_set_text(entry, "filename", model->file);
+    member_set(entry, "config", json_null());
+    return entry;
+}
+
+static void list_models(struct service *service, const struct http_request *request,
+                        struct http_reply *reply)
+{
+    json_t *const list = json_array();
+    (void)request;
+    const struct model_snapshot *const snapshot = model_folders_hold(service->models);
+    for (size_t i = 0; i < snapshot->model_count; ++i)
+        if (!snapshot->models[i].problem[0])
+            (void)json_array_append_new(list, model_json(&snapshot->models[i]));
+    model_folders_drop(service->models, snapshot);
+    http_reply_json(reply, 200, list);
+}
+
+static void list_vaes(struct service *service, const struct http_request *request,
+                      struct http_reply *reply)
+{
+    json_t *const list = json_array();
+    (void)request;
+    const struct model_snapshot *const snapshot = model_folders_hold(service->models);
+    for (size_t i = 0; i < snapshot->vae_count; ++i) {
+        json_t *const entry = json_object();
+        member_set_text(entry, "model_name", snapshot->vaes[i].name);
+        member_set_text(entry, "filename", snapshot->vaes[i].name);
+        (void)json_array_append_new(list, entry);
+    }
+    model_folders_drop(service->models, snapshot);
+    http_reply_json(reply, 200, list);
+}
+
+static void refresh(struct service *service, const struct http_request *request,
+                    struct http_reply *reply)
+{
+    struct dr_error err = {0};
+    (void)request;
+    if (model_folders_refresh(service->models, &err) == DR_OK)
+        http_reply_json(reply, 200, json_object());
+    else
+        http_reply_failure(reply, API_A1111, &err);
+}
+
+/* ---- upscalers --------------------------------------------------------------------------- */
+
+/* "None" comes first: clients put others behind it. */
+static void list_upscalers(struct service *service, const struct http_request *request,
+                           struct http_reply *reply)
+{
+    (void)service;
+    (void)request;
+    http_reply_json(reply, 200,
+                    json_pack("[{s:s, s:n, s:n, s:n, s:i}]", "name", "None",
+                              "model_name", "model_path", "model_url", "scale", 4));
+}
+
+static void list_latent_upscalers(struct service *service,
+                                  const struct http_request *request,
+                                  struct http_reply *reply)
+{
+    (void)service;
+    (void)request;
+    http_reply_json(reply, 200, json_pack("[{s:s}]", "name", "Latent"));
+}
+
+/* ---- what there is none of --------------------------------------------------------------- */
+
+static void list_none(struct service *service, const struct http_request *request,
+                      struct http_reply *reply)
+{
+    (void)service;
+    (void)request;
+    http_reply_json(reply, 200, json_array());
+}
+
+static void list_embeddings(struct service *service, const struct http_request *request,
+                            struct http_reply *reply)
+{
+    (void)service;
+    (void)request;
+    http_reply_json(reply, 200, json_pack("{s:{}, s:{}}", "loaded", "skipped"));
+}
+
+static void list_scripts(struct service *service, const struct http_request *request,
+                         struct http_reply *reply)
+{
+    (void)service;
+    (void)request;
+    http_reply_json(reply, 200, json_pack("{s:[], s:[]}", "txt2img", "img2img"));
+}
+
+#define GET(name, handler, summary)                                                   \
+    {                                                                                 \
+        HTTP_GET, "/sdapi/v1/" name, handler, ROUTE_BODY_NONE, 0, API_A1111, summary, \
+            NULL, NULL                                                                \
+    }
+#define REFRESH(name, summary)                                                         \
+    {                                                                                  \
+        HTTP_POST, "/sdapi/v1/" name, refresh, ROUTE_BODY_NONE, 0, API_A1111, summary, \
+            NULL, NULL                                                                 \
+    }
+
+const struct route a1111_list_routes[] = {
+    GET("samplers", list_samplers, "Samplers, with their other names"),
+    GET("schedulers", list_schedulers, "Schedules of noise levels"),
+    GET("sd-models", list_models, "Models"),
+    GET("sd-vae", list_vaes,
+        "VAEs that sd_vae can be set to, beside Automatic and None"),
+    GET("sd-modules", list_vaes, "As sd-vae"),
+    GET("upscalers", list_upscalers, "Upscalers: none yet"),
+    GET("latent-upscale-modes", list_latent_upscalers, "Ways to enlarge latents"),
+    GET("loras", list_none, "LoRA files: none yet"),
+    GET("embeddings", list_embeddings, "Embeddings: none yet"),
+    GET("hypernetworks", list_none, "None"),
+    GET("face-restorers", list_none, "None"),
+    GET("realesrgan-models", list_none, "None"),
+    GET("prompt-styles", list_none, "None"),
+    GET("extensions", list_none, "None"),
+    GET("artists", list_none, "None"),
+    GET("artist-categories", list_none, "None"),
+    GET("scripts", list_scripts, "Scripts: none"),
+    GET("script-info", list_none, "Scripts with their arguments: none"),
+    REFRESH("refresh-checkpoints", "Read the models' directories again"),
+    REFRESH("refresh-vae", "Read the VAEs' directories again"),
+    REFRESH("refresh-loras", "Read the directories again"),
+    REFRESH("refresh-embeddings", "Read the directories again"),
+    {.path = NULL},
+};
