@@ -4,7 +4,7 @@
  * added. The id is made from the job's id and the index, so a job that runs again writes the same files and no second
  * entry; it cannot be guessed by who does not know the job's. A file is removed after its row, and what the process did
  * not get to is noted in the database: gallery_sweep does it. No file is removed because it has no row.
- * A picture that is not kept (`keeps` of its request) is in no list and is removed some minutes after its job.
+ * A picture that is not kept (`keeps` of its request) is in no list and is removed after GALLERY_UNKEPT_S.
  * Errors of all calls: store.h. Threads: any.
  */
 #ifndef SERVICE_GALLERY_H
@@ -15,6 +15,10 @@
 #include <stdint.h>
 
 #include "service/store.h"
+
+enum {
+    GALLERY_UNKEPT_S = 60 * 60 /* so long a picture that is not kept can be asked for */
+};
 
 struct gallery_picture {
     char id[STORE_ID_BYTES];

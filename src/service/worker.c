@@ -10,7 +10,8 @@
 #include "service/worker_state.h"
 
 enum {
-    LONGEST_WAIT_MS = 60000
+    LONGEST_WAIT_MS = 60000,
+    RETRY_MS = 1000 /* after the disk did not take something */
 };
 
 double worker_now_s(void)
@@ -90,40 +91,48 @@ static void run_action(struct worker *worker)
     pthread_cond_broadcast(&worker->changed);
 }
 
-/* The next queued job by turns; false: none waits. */
-static bool pick_job(struct worker *worker, char id[STORE_ID_BYTES])
+/* The next queued job by turns; id "": none waits. */
+static enum dr_code pick_job(struct worker *worker, char id[STORE_ID_BYTES])
 {
     struct job_waiting *waiting = NULL;
     int32_t count = 0;
+    id[0] = '\0';
     const enum dr_code code =
         job_store_waiting(worker->options.store, &waiting, &count, NULL);
+    if (code != DR_OK) return code;
     pthread_mutex_lock(&worker->lock);
-    const int32_t next =
-        code == DR_OK ? job_turns_next(&worker->turns, waiting, count) : -1;
+    const int32_t next = job_turns_next(&worker->turns, waiting, count);
     if (next >= 0) {
         memcpy(id, waiting[next].id, STORE_ID_BYTES);
         job_turns_serve(&worker->turns, waiting[next].user);
     }
     pthread_mutex_unlock(&worker->lock);
     free(waiting);
-    return next >= 0;
+    return DR_OK;
 }
 
 /* lock is held, and is again when this returns. */
 static void run_next_job(struct worker *worker)
 {
-    char id[STORE_ID_BYTES];
+    char id[STORE_ID_BYTES] = "";
     worker->has_news = false;
     worker->is_at_work = true;
     pthread_mutex_unlock(&worker->lock);
-    const bool is_job = pick_job(worker, id);
-    if (is_job) worker_run_job(worker, id);
+    worker_sweep(worker);
+    bool is_done = worker_write_end(worker) && pick_job(worker, id) == DR_OK;
+    if (is_done && id[0]) is_done = worker_run_job(worker, id);
     pthread_mutex_lock(&worker->lock);
     worker->is_at_work = false;
-    if (!is_job) return;
+    if (!is_done) worker->retry_ms = dr_clock_ms() + RETRY_MS;
+    if (is_done && !id[0]) return;
     worker->has_news = true; /* there may be more */
     worker->idle_since_ms = dr_clock_ms();
     worker->idle_is_told = false;
+}
+
+static bool is_job_due(const struct worker *worker)
+{
+    return worker->has_news && worker->retry_ms <= dr_clock_ms();
 }
 
 static double least(double a, double b)
@@ -135,7 +144,10 @@ static double least(double a, double b)
 static double do_what_is_due(struct worker *worker)
 {
     const double now = dr_clock_ms();
-    double wait_ms = LONGEST_WAIT_MS;
+    pthread_mutex_unlock(&worker->lock);
+    worker_sweep(worker);
+    pthread_mutex_lock(&worker->lock);
+    double wait_ms = worker->has_news ? worker->retry_ms - now : LONGEST_WAIT_MS;
     if (worker->expires_ms > 0 && worker->expires_ms <= now) {
         pthread_mutex_unlock(&worker->lock);
         (void)!worker_release(worker, "keep_alive", DR_UNLOAD_MODEL, NULL, NULL);
@@ -163,14 +175,17 @@ static void *run_worker(void *cookie)
     while (worker->engine && (!worker->is_stopping || worker->actions)) {
         if (worker->actions)
             run_action(worker);
-        else if (worker->has_news)
+        else if (is_job_due(worker))
             run_next_job(worker);
         else {
             const double wait_ms = do_what_is_due(worker);
-            if (!worker->actions && !worker->has_news && !worker->is_stopping)
+            if (!worker->actions && !is_job_due(worker) && !worker->is_stopping)
                 worker_wait_on(worker, &worker->wake, wait_ms);
         }
     }
+    pthread_mutex_unlock(&worker->lock);
+    (void)!worker_write_end(worker);
+    pthread_mutex_lock(&worker->lock);
     worker->has_ended = true;
     pthread_cond_broadcast(&worker->changed);
     pthread_mutex_unlock(&worker->lock);

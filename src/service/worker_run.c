@@ -13,6 +13,7 @@
 
 enum {
     PROGRESS_MS = 250, /* between two events of a stage */
+    ENTRY_TRIES = 10,  /* to enter a picture, while the disk does not take it */
     SIDE_STEP = 8      /* the engine makes sides that are multiples of it */
 };
 
@@ -149,7 +150,10 @@ static void note_written(void *cookie, int32_t index, const struct dr_image_info
 {
     struct run *const run = cookie;
     if (run->code != DR_OK) return;
-    run->code = add_to_gallery(run, index, image->seed, &run->error);
+    int tries = ENTRY_TRIES;
+    do
+        run->code = add_to_gallery(run, index, image->seed, &run->error);
+    while (run->code == DR_IO && --tries > 0 && worker_pause(run->worker));
     if (run->code == DR_OK) {
         run->noted = index + 1;
         return;
@@ -314,19 +318,12 @@ static void end_job(struct run *run, bool is_requeued)
             worker_tell_state(worker, record->id, record->user, JOB_QUEUED);
         return;
     }
-    char *const answer = answer_text(run);
     const struct job_ending ending = {.phase = phase,
-                                      .error = phase == JOB_FAILED ? &run->error : NULL,
-                                      .answer = answer};
-    struct dr_error err = {0};
-    if (job_store_end(worker->options.store, record->id, &ending, &err) != DR_OK &&
-        worker->options.engine.log)
-        worker->options.engine.log(worker->options.engine.log_cookie, DR_LOG_ERROR,
-                                   err.message);
-    free(answer);
+                                      .error =
+                                          phase == JOB_FAILED ? &run->error : NULL};
+    worker_note_end(worker, record, &ending, answer_text(run));
     metrics_add_job(worker->options.metrics, phase,
                     (dr_clock_ms() - run->start_ms) / 1e3, &run->result);
-    worker_tell_state(worker, record->id, record->user, phase);
 }
 
 static void show_running(struct worker *worker, const struct job_record *record)
@@ -354,8 +351,9 @@ static bool hide_running(struct worker *worker)
     return is_requeued;
 }
 
-/* The job is the running one; false: it was cancelled before, or cannot be read (then it has ended). */
-static bool begin(struct worker *worker, const char *id, struct job_record *record)
+/* The job is the running one. DR_NOT_FOUND: it was cancelled before. Other errors are the disk's, and it still waits. */
+static enum dr_code begin(struct worker *worker, const char *id,
+                          struct job_record *record)
 {
     struct dr_error err = {0};
     pthread_mutex_lock(&worker->submit_lock);
@@ -363,13 +361,16 @@ static bool begin(struct worker *worker, const char *id, struct job_record *reco
     if (code == DR_OK) {
         show_running(worker, record);
         code = job_store_start(worker->options.store, id, &err);
-    }
-    if (code != DR_OK && code != DR_NOT_FOUND) {
+    } else if (code == DR_CORRUPT) { /* its request: nobody can run it */
         const struct job_ending ending = {.phase = JOB_FAILED, .error = &err};
-        (void)!job_store_end(worker->options.store, id, &ending, NULL);
+        const struct job_record unread = {.phase = JOB_QUEUED};
+        *record = unread;
+        memcpy(record->id, id, sizeof record->id);
+        worker_note_end(worker, record, &ending, NULL);
+        code = worker_write_end(worker) ? DR_NOT_FOUND : DR_IO;
     }
     pthread_mutex_unlock(&worker->submit_lock);
-    return code == DR_OK;
+    return code;
 }
 
 static void note_result(const struct run *run)
@@ -381,17 +382,20 @@ static void note_result(const struct run *run)
     pthread_mutex_unlock(&worker->lock);
 }
 
-void worker_run_job(struct worker *worker, const char *id)
+bool worker_run_job(struct worker *worker, const char *id)
 {
     struct run run = {.worker = worker,
                       .start_ms = dr_clock_ms(),
                       .stage = DR_STAGE_WRITE};
-    if (begin(worker, id, &run.record)) {
+    const enum dr_code code = begin(worker, id, &run.record);
+    bool is_written = code == DR_OK || code == DR_NOT_FOUND;
+    if (code == DR_OK) {
         worker_tell_state(worker, id, run.record.user, JOB_RUNNING);
         run.code = run_on_engine(&run);
         const bool is_requeued = hide_running(worker);
         if (run.code == DR_OK) note_result(&run);
         end_job(&run, is_requeued);
+        is_written = worker_write_end(worker);
         worker_keep_alive(worker, run.record.request.keep_alive_s);
     }
     pthread_mutex_lock(&worker->lock);
@@ -402,4 +406,5 @@ void worker_run_job(struct worker *worker, const char *id)
     job_record_finish(&run.record);
     free(run.outputs);
     free(run.paths);
+    return is_written;
 }

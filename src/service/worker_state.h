@@ -51,6 +51,16 @@ struct running_job {
     int32_t step, step_count, image, image_count;
 };
 
+/* How a job ended, until that is on disk. answer: malloc'ed. */
+struct unended_job {
+    char id[STORE_ID_BYTES]; /* "": none */
+    char user[64];
+    enum job_phase phase;
+    struct dr_error error; /* of one that failed */
+    char *answer;
+    bool is_told; /* the log has it that the disk did not take it */
+};
+
 struct worker {
     struct worker_options options;
     pthread_t thread;
@@ -62,6 +72,8 @@ struct worker {
     /* By the worker's thread alone. */
     char vae[DR_PATH_BYTES]; /* the engine's setting; "": that of the settings file */
     double progress_ms, preview_ms; /* of the last event */
+    struct unended_job unended;     /* no other job runs before it is on disk */
+    double sweep_ms;                /* when the gallery is swept next */
     struct preview_map map;
     char map_family[16];
 
@@ -69,6 +81,8 @@ struct worker {
     struct dr_engine *engine; /* NULL: not open */
     int32_t held;             /* by worker_engine_hold */
     bool is_started, is_stopping, has_ended, has_news;
+    double
+        retry_ms; /* news are not looked at before: the disk did not take something */
     enum dr_code start_code;
     struct dr_error start_error;
     struct worker_action *actions, **last_action;
@@ -100,8 +114,17 @@ enum dr_code worker_open_model(struct worker *worker, const char *path,
 /* A request as the engine takes it, without files and callbacks. Borrows the request's texts. */
 struct dr_generate_options worker_options_of(const struct worker *worker,
                                              const struct picture_request *request);
-/* Runs a queued job to its end. */
-void worker_run_job(struct worker *worker, const char *id);
+/* Runs a queued job to its end. False: its begin or end cannot be written to the disk, to be tried again later. */
+bool worker_run_job(struct worker *worker, const char *id);
+/* Notes how a job ended; worker_write_end brings it to the disk. */
+void worker_note_end(struct worker *worker, const struct job_record *record,
+                     const struct job_ending *ending, char *answer_take);
+/* False: the disk (full, or the database is locked) did not take it; the log says why, once. */
+bool worker_write_end(struct worker *worker);
+/* Lets a second pass for the disk. False: the service stops. */
+bool worker_pause(struct worker *worker);
+/* Once a minute: pictures that are not kept go. */
+void worker_sweep(struct worker *worker);
 /* The model stays for so long from now on: seconds, or KEEP_ALIVE_...; 0 unloads it now. */
 void worker_keep_alive(struct worker *worker, int32_t keep_alive_s);
 /* Releases all weights. */
