@@ -121,7 +121,8 @@ struct dr_engine_options {
                             * (DR_BUSY; 0 keeps the number) */
     uint64_t budget_bytes; /* maximum private bytes; 0: the settings', else 90 % of
                             * available memory. One that is too small for any job is
-                            * accepted: each is refused, with one that is sufficient */
+                            * accepted: each is refused, with one that is sufficient.
+                            * Not if something is set aside of it: DR_OVER_BUDGET */
     /* Private bytes beside the engine's own that the budget includes: what the program around it may take, such as
      * a server's buffers. The engine leaves them free. */
     uint64_t set_aside_bytes;
@@ -326,11 +327,13 @@ struct dr_listed_vae {
     char digest[DR_DIGEST_CHARS]; /* "" if it is not known: see DR_LIST_DIGESTS */
     int32_t same_as;   /* index of an earlier entry that is the same VAE, by file
                               * or by digest if known; -1: none */
-    enum dr_code code; /* DR_OK: it can be chosen */
-    char fit
-        [DR_TEXT_BYTES]; /* "whole", or the defect, as text; with the result of the latent probe if it
-                              * was run before. A list runs no probe */
-    int32_t active; /* the one that runs */
+    enum dr_code code; /* DR_OK: nothing is known against it */
+    /* 1: it is the checkpoint's own or the same VAE, or the latent probe was run for it before. A list runs no
+     * probe: where this is 0, one from another latent space is not known as such yet. */
+    int32_t tried;
+    char fit[DR_TEXT_BYTES]; /* "whole", or the defect, as text; with the result of the
+                              * latent probe, or that it was not run */
+    int32_t active;          /* the one that runs */
 };
 
 /* The result that a choice would have for the loaded model. */
@@ -979,7 +982,7 @@ DR_API const char *dr_pack_state_name(
 
 struct dr_pack_info {
     char path[DR_PATH_BYTES];
-    char source[DR_TEXT_BYTES];  /* "vae of /models/a.safetensors" */
+    char source[DR_TEXT_BYTES];  /* "vae (bf16) of /models/a.safetensors" */
     char problem[DR_TEXT_BYTES]; /* "" or its defect */
     char name[16];               /* for dr_packs_remove: "3f2a0c1b9d7e" */
     enum dr_pack_state state;

@@ -115,6 +115,7 @@ static void print_text(const struct listing *listing, const char *text, int inde
 /* A figure that is null is one that the kernel does not tell; other things that are null are none. */
 static const char *null_text(const char *key)
 {
+    if (strcmp(key, "usable") == 0) return "not tried";
     return strcmp(key, "bytes") == 0 || ends_with(key, "_bytes") ||
                    strcmp(key, "regions_agree") == 0 || strstr(key, "_bytes_per_")
                ? "unknown"

@@ -15,6 +15,7 @@ static enum dr_code list_packs(struct session *session, const struct options *op
                                          .progress_cookie = &session->talk};
     interrupt_heed();
     const enum dr_code code = dr_packs_list(options->packs, &how, &list, err);
+    if (code == DR_OK && flags & DR_PACKS_VERIFY) pack_json_add_verified(fields, &list);
     if (code == DR_OK) pack_json_add_list(fields, &list);
     dr_pack_list_free(&list);
     return code;

@@ -9,6 +9,7 @@
 #include "front/answer.h"
 #include "interrupt.h"
 #include "listing.h"
+#include "packs_text.h"
 #include "summary.h"
 
 void session_init(struct session *session, enum session_kind kind,
@@ -91,6 +92,15 @@ static bool say_failure(const struct session *session, const char *name,
     return is_written;
 }
 
+/* What stands before the listing, or in its place. */
+static bool print_lead(const json_t *fields, FILE *stream)
+{
+    if (forecast_text_fits(fields)) return forecast_text_print(fields, stream);
+    if (packs_text_is_prune(fields) || packs_text_is_verify(fields))
+        return packs_text_print(fields, stream);
+    return true;
+}
+
 /* -v: all of it. -q: what was asked for; of a job that is what it made, of a switch nothing. */
 static bool print_text(const struct options *options, double ms, json_t *fields,
                        FILE *stream)
@@ -98,11 +108,10 @@ static bool print_text(const struct options *options, double ms, json_t *fields,
     const char *const help = listing_help(fields);
     const bool is_receipt = listing_has_receipt(fields);
     if (help) return fputs(help, stream) >= 0;
-    if (forecast_text_fits(fields) && !forecast_text_print(fields, stream))
-        return false;
+    if (!print_lead(fields, stream)) return false;
     if (options->verbose > 0 && !options->quiet)
         return listing_print(fields, LISTING_FULL, stream);
-    if (forecast_text_fits(fields)) return true;
+    if (forecast_text_fits(fields) || packs_text_is_prune(fields)) return true;
     if (summary_fits(fields))
         return summary_print(fields, ms, options->quiet ? SUMMARY_PATHS : SUMMARY_LINES,
                              stream);

@@ -227,8 +227,8 @@ static enum dr_code refuse_budget(const struct dr_engine *engine, size_t budget_
         size_format(ENGINE_RESIDUAL_BYTES, growth), words);
 }
 
-/* given_bytes 0: the settings', else the default. An engine that opens takes any: it refuses each job, with the budget
- * that is sufficient for that. */
+/* given_bytes 0: the settings', else the default. An engine that opens takes any that has room for what its program
+ * sets aside: it refuses each job, with the budget that is sufficient for that. */
 static enum dr_code set_limit(struct dr_engine *engine, uint64_t given_bytes,
                               struct dr_error *err)
 {
@@ -253,7 +253,7 @@ static enum dr_code set_limit(struct dr_engine *engine, uint64_t given_bytes,
                 engine->machine.reason);
     }
     const bool is_open = engine->budget_bytes > 0;
-    if (is_open && budget <= engine_beside_bytes(engine))
+    if ((is_open || engine->set_aside_bytes) && budget <= engine_beside_bytes(engine))
         return refuse_budget(engine, budget, err);
     const size_t limit = regions_bytes(engine, budget);
     engine_lock(engine);

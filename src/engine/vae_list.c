@@ -184,6 +184,7 @@ static void judge_latents(const struct dr_engine *engine, struct vae_file *file,
         !latent_probe_look(&engine->model.probes, &pair, &result))
         return;
     judge(vae, latent_probe_refuse(&pair, &result, &why), &why);
+    vae->tried = 1;
     if (vae->code != DR_OK) return;
     latent_probe_describe(&result, words, sizeof words);
     (void)snprintf(vae->fit, sizeof vae->fit, "whole; %.480s", words);
@@ -197,6 +198,7 @@ static enum dr_code look_at_base(struct dr_engine *engine, unsigned flags,
     struct source *const base = pipeline->vae_slot->base;
     struct dr_error why = {0};
     describe_file(checkpoint, vae);
+    vae->tried = 1;
     if (base) {
         judge(vae, DR_OK, &why);
         return take_digest(engine, base, flags, vae, err);
@@ -282,6 +284,30 @@ static enum dr_code find_twins(const struct vae_listing *listing, struct dr_erro
     return DR_OK;
 }
 
+/* Of a VAE that is whole, whether it belongs to the model's latent space is known only after the probe. */
+static void say_untried(const struct dr_engine *engine, struct dr_vae_list *list)
+{
+    const struct pipeline *const pipeline = engine->model.pipeline;
+    const char *const family = family_name(pipeline->checkpoint.family);
+    for (size_t i = 1; i < list->vae_count; ++i) {
+        struct dr_listed_vae *const vae = &list->vaes[i];
+        const bool is_own = vae->same_as == 0 && list->vaes[0].code == DR_OK;
+        if (vae->code == DR_OK && is_own) vae->tried = 1;
+        if (vae->code != DR_OK || vae->tried) continue;
+        if (!pipeline->vae_slot->base)
+            (void)snprintf(vae->fit, sizeof vae->fit,
+                           "whole; cannot be tried: the checkpoint has no VAE of its "
+                           "own to compare it with");
+        else if (strstr(vae->family, family))
+            (void)snprintf(vae->fit, sizeof vae->fit,
+                           "whole; not tried yet: choosing it runs the latent probe");
+        else
+            (void)snprintf(vae->fit, sizeof vae->fit,
+                           "whole; not tried yet, but it is of %s and the model of %s",
+                           vae->family, family);
+    }
+}
+
 struct listing_progress {
     void (*report)(void *cookie, const struct dr_progress *progress);
     void *cookie;
@@ -308,7 +334,9 @@ static enum dr_code look_at_all(struct vae_listing *listing, unsigned flags,
         if (code != DR_OK) return code;
     }
     mark_active(engine, list);
-    return find_twins(listing, err);
+    const enum dr_code code = find_twins(listing, err);
+    if (code == DR_OK) say_untried(engine, list);
+    return code;
 }
 
 /* ---- choices ----------------------------------------------------------------------------- */
@@ -374,8 +402,9 @@ static bool add_choice(const struct vae_listing *listing, const char *said)
             !is_usable && !resolution.is_explicit && !resolution.is_base;
         if (!is_usable && !falls_back) choice->code = vae->code;
         if (is_usable)
-            (void)snprintf(choice->reason, sizeof choice->reason, "%s",
-                           resolution.reason);
+            (void)snprintf(choice->reason, sizeof choice->reason, "%.480s%s",
+                           resolution.reason,
+                           vae && !vae->tried ? " (not tried yet)" : "");
         else
             (void)snprintf(choice->reason, sizeof choice->reason, "%.180s; %s%.290s",
                            resolution.reason,

@@ -58,7 +58,9 @@ static void whole_ones_are_described(void)
     check_str(sharp->format, "safetensors");
     check_str(sharp->stored_types, "F16");
     check_int(sharp->stored_bytes, ==, base->stored_bytes);
-    check_str(sharp->fit, "whole");
+    check_str(sharp->fit, "whole; not tried yet: choosing it runs the latent probe");
+    check(base->tried && !sharp->tried);
+    check_has(choice_of("sharp")->reason, "(not tried yet)");
     check_str(sharp->digest, ""); /* not asked for */
     check(!sharp->active && sharp->same_as < 0);
 
@@ -155,9 +157,9 @@ static void broken_ones_are_listed(void)
     check_has(row(in_root("vae/gone.pt"))->fit, "unreadable: ");
     check_has(row(in_root("vae/gone.pt"))->fit,
               "is a symbolic link to nowhere, which is missing");
-    check_str(row(in_root("vae/whole.safetensors"))->fit, "whole");
+    check_has(row(in_root("vae/whole.safetensors"))->fit, "whole; not tried yet");
     check_str(row(in_root("vae/whole.safetensors"))->family, "sd15");
-    check_str(row(in_root("vae/soft.safetensors"))->fit, "whole");
+    check_has(row(in_root("vae/soft.safetensors"))->fit, "whole; not tried yet");
     run_command("cd '%s/vae' && rm part.* empty.* other.* junk.* gone.* whole.*",
                 fixture_root);
     dr_engine_close(&engine);
@@ -211,7 +213,7 @@ static void a_checkpoint_without_a_vae_says_so(void)
     check_has(list.vaes[0].fit, "absent");
     check_int(list.vaes[0].code, ==, DR_NOT_FOUND);
     check_int(choice_of("none")->code, ==, DR_NOT_FOUND);
-    check_str(row(in_root("vae/soft.safetensors"))->fit, "whole");
+    check_has(row(in_root("vae/soft.safetensors"))->fit, "whole; cannot be tried");
     make_checkpoint("torn.safetensors", "--family sd15 --size least --seed 6 --drop "
                                         "first_stage_model.decoder.conv_in.weight");
     load(engine, "torn.safetensors");
@@ -232,7 +234,8 @@ static void a_foreign_one_is_known_once_it_was_tried(void)
                     "--family sd15 --size least --part vae --latent-space 1 --seed 5");
     load(engine, "space.safetensors");
     look(engine, DR_LIST_DIGESTS);
-    check_str(row(in_root("vae/foreign.safetensors"))->fit, "whole");
+    check_has(row(in_root("vae/foreign.safetensors"))->fit, "whole; not tried yet");
+    check(!row(in_root("vae/foreign.safetensors"))->tried);
     check_int(choose(engine, "foreign"), ==, DR_FOREIGN);
     check_int(choose(engine, "tuned"), ==, DR_OK);
     look(engine, 0);
@@ -241,6 +244,9 @@ static void a_foreign_one_is_known_once_it_was_tried(void)
     check_int(choice_of("foreign")->code, ==, DR_FOREIGN);
     check_has(row(in_root("vae/tuned.safetensors"))->fit, "whole; latent probe: ");
     check_has(row(in_root("vae/tuned.safetensors"))->fit, "fits");
+    check(row(in_root("vae/foreign.safetensors"))->tried &&
+          row(in_root("vae/tuned.safetensors"))->tried);
+    check(strstr(choice_of("tuned")->reason, "not tried") == NULL);
     run_command("rm '%s' '%s'", in_root("vae/foreign.safetensors"),
                 in_root("vae/tuned.safetensors"));
     dr_engine_close(&engine);

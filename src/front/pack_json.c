@@ -41,6 +41,14 @@ void pack_json_add_list(json_t *answer, const struct dr_pack_list *list)
     member_set(answer, "packs", packs);
 }
 
+void pack_json_add_verified(json_t *answer, const struct dr_pack_list *list)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < list->count; ++i)
+        count += list->packs[i].state == DR_PACK_READY;
+    member_set_integer(answer, "verified_count", count);
+}
+
 void pack_json_add_plan(json_t *answer, const struct dr_pack_list *list)
 {
     json_t *const packs = json_array();

@@ -8,7 +8,10 @@ static json_t *listed_vae(const struct dr_vae_list *list,
     json_t *const object = json_object();
     member_set_text(object, "choice", vae->choice);
     member_set_flag(object, "active", vae->active);
-    member_set_flag(object, "usable", vae->code == DR_OK);
+    if (vae->code == DR_OK && !vae->tried)
+        member_set(object, "usable", json_null());
+    else
+        member_set_flag(object, "usable", vae->code == DR_OK);
     member_set_text(object, "family", vae->family);
     member_set_text(object, "stored_types", vae->stored_types);
     member_set_bytes(object, "stored_bytes", vae->stored_bytes);

@@ -7,7 +7,7 @@
  *     "choices":[{"choice":"automatic", "source":"default", "active":"base", "path":"", "reason":"..."}, ...],
  *     "left_out_count":3, "left_out":"..."
  *
- * same_as is the choice of an earlier VAE that is the same one, "" for none. active of a choice is "override", "base",
+ * usable is null where the file is whole, but was not tried with the model. same_as is the choice of an earlier VAE that is the same one, "" for none. active of a choice is "override", "base",
  * or the code that a request for it would fail with. The last two are left out where nothing was left out.
  */
 #ifndef FRONT_VAE_LIST_JSON_H

@@ -26,6 +26,7 @@ static void lists_vaes(void)
          .digest = "ab12",
          .same_as = -1,
          .code = DR_OK,
+         .tried = 1,
          .fit = "whole",
          .active = 1},
         {.choice = sharp,
@@ -33,12 +34,18 @@ static void lists_vaes(void)
          .found = "VAE folder",
          .same_as = 0,
          .code = DR_CORRUPT,
-         .fit = "cut off"        }
+         .fit = "cut off"          },
+        {.choice = sharp,
+         .path = path,
+         .found = "VAE folder",
+         .same_as = -1,
+         .code = DR_OK,
+         .fit = "whole; not tried yet"     }
     };
     const struct dr_vae_list list = {.model = "/models/a\xFF.sft",
                                      .vae_folder = "/vae",
                                      .vaes = vaes,
-                                     .vae_count = 2,
+                                     .vae_count = 3,
                                      .left_out_count = 3,
                                      .left_out = "more than a thousand files"};
     check_str(
@@ -51,7 +58,11 @@ static void lists_vaes(void)
         "{'choice':'sharp\xEF\xBF\xBD','active':false,'usable':false,'family':'',"
         "'stored_types':'','stored_bytes':0,'format':'',"
         "'found':'VAE folder','path':'/vae/sharp\xEF\xBF\xBD.sft','same_as':'none',"
-        "'digest':'','fit':'cut off'}],"
+        "'digest':'','fit':'cut off'},"
+        "{'choice':'sharp\xEF\xBF\xBD','active':false,'usable':null,'family':'',"
+        "'stored_types':'','stored_bytes':0,'format':'',"
+        "'found':'VAE folder','path':'/vae/sharp\xEF\xBF\xBD.sft','same_as':'',"
+        "'digest':'','fit':'whole; not tried yet'}],"
         "'choices':[],'left_out_count':3,'left_out':'more than a thousand files'}");
 }
 

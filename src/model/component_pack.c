@@ -386,6 +386,7 @@ void component_pack_commit(struct component_pack *pack,
     uint8_t(*digests)[DIGEST_BYTES];
     enum dr_code code =
         digest_sections(weights->data, spec->weights_bytes, NULL, &digests, &problem);
+    pack->draft.precision = spec->dtype == DTYPE_BF16 ? "bf16" : "f32";
     /* Before others can find the pack: who waits for it looks for this first. */
     component_pack_remember(pack, spec, digest);
     if (code == DR_OK)

@@ -474,12 +474,14 @@ enum dr_code pack_store_draft(const struct pack_store *store,
     return room;
 }
 
-static void describe_source(const struct component_index *index,
+static void describe_source(const struct component_index *index, const char *precision,
                             char text[static PACK_SOURCE_BYTES])
 {
     char *const whole = realpath(index->file->path, NULL);
-    (void)snprintf(text, PACK_SOURCE_BYTES, "%s of %.480s",
-                   component_role_name(index->role), whole ? whole : index->file->path);
+    (void)snprintf(text, PACK_SOURCE_BYTES, "%s%s%.8s%s of %.470s",
+                   component_role_name(index->role), precision ? " (" : "",
+                   precision ? precision : "", precision ? ")" : "",
+                   whole ? whole : index->file->path);
     free(whole);
 }
 
@@ -507,7 +509,7 @@ enum dr_code pack_store_commit(const struct pack_store *store, struct pack_draft
         return DR_OK;
     }
     pack_store_path(store, key, path);
-    describe_source(index, source);
+    describe_source(index, draft->precision, source);
     enum dr_code code = pack_write_head(draft->descriptor, draft->path, key,
                                         draft->data_bytes, digests, source, err);
     if (code == DR_OK && !has_name(draft->descriptor, draft->path))

@@ -106,6 +106,7 @@ void pack_store_remove(const struct pack_store *store, const struct pack_key *ke
 struct pack_draft {
     int descriptor; /* -1: closed; for region_map_writable at data_offset */
     size_t data_offset, data_bytes;
+    const char *precision; /* "bf16", for the pack's source; static, or NULL */
     char path[PACK_PATH_BYTES];
 };
 #define PACK_DRAFT_INIT ((struct pack_draft){.descriptor = -1})

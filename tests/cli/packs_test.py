@@ -48,6 +48,16 @@ class Packs(Case):
         self.assertEqual(made, first)
         self.assertEqual({pack["source"].split()[0] for pack in self.listed()}, {"text", "unet", "vae"})
         self.assertEqual({pack["state"] for pack in self.listed()}, {"ready"})
+        # Those of the other precision are told apart; verify says that all are good, prune in one line what went.
+        self.assertEqual(self.run_program(*GENERATE, "--packs", self.packs, "-o", "a.png", "--precision", "f32").returncode, 0)
+        sources = {pack["source"].split(" of ")[0] for pack in self.listed()}
+        self.assertTrue({"text (f32)", "unet (f32)", "vae (f32)"} <= sources, sources)
+        count = len(self.listed())
+        self.assertEqual(self.ask("packs", "verify", "--packs", self.packs)[0]["verified_count"], count)
+        text = self.run_program("packs", "verify", "--packs", self.packs).stdout
+        self.assertTrue(text.startswith(f"all {count} packs were read, and they are good\n"), text)
+        text = self.run_program("packs", "prune", "--keep", "0", "-y", "--packs", self.packs).stdout
+        self.assertRegex(text, rf"^removed {count} packs \([0-9.]+ MiB\), kept 0 \(0 B\)\n$")
 
     def test_two_processes_share_them(self):
         one, two = (self.open_shell(name, "--precision", "f32") for name in ("one", "two"))
@@ -166,7 +176,7 @@ class Packs(Case):
                 shown += os.read(ours, 4096)
             process.wait()
             os.close(ours)
-            self.assertIn(b"unet of ", shown)
+            self.assertRegex(shown, rb"unet \((bf16|f32)\) of ")
             self.assertEqual(len(self.listed()), count)
 
     def test_remove_by_name(self):

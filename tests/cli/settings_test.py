@@ -144,7 +144,11 @@ class Vaes(Case):
         self.assertEqual(set(rows), {"m.safetensors", "./m.vae.safetensors", "vae/sharp.safetensors", "vae/cut.safetensors",
                                      "vae/below/twin.safetensors", "vae/below/sharp.safetensors"})
         self.assertEqual([path for path, row in rows.items() if row["active"]], ["./m.vae.safetensors"])
-        self.assertEqual([path for path, row in rows.items() if not row["usable"]], ["vae/cut.safetensors"])
+        self.assertEqual({path: row["usable"] for path, row in rows.items()},
+                         {"m.safetensors": True, "vae/below/sharp.safetensors": True,  # the checkpoint's own, and the same
+                          "vae/cut.safetensors": False, "./m.vae.safetensors": None, "vae/sharp.safetensors": None,
+                          "vae/below/twin.safetensors": None})
+        self.assertRegex(self.run_program(*self.arguments).stdout, r"(?m)^  twin .* not tried .* whole; not tried yet: ")
         self.assertIn("truncated", rows["vae/cut.safetensors"]["fit"])
         self.assertEqual(rows["vae/below/twin.safetensors"]["same_as"], "./m.vae.safetensors")
         self.assertEqual(rows["vae/below/sharp.safetensors"]["same_as"], "none")  # the checkpoint's own, in a file
