@@ -7,7 +7,7 @@ export const isOver = (job) => job.state === "done" || job.state === "failed" ||
 
 const progressOf = ({progress, step, steps, stage, eta_seconds}) => ({progress, step, steps, stage, eta_seconds});
 
-const ownKey = "darkroom.own-jobs", mostOwn = 200;
+const ownKey = "darkroom.own-jobs", mostOwn = 200, togetherMs = 200;
 
 function remembered() {
   try {
@@ -38,6 +38,7 @@ function paceOf(job, {step, steps}) {
 export class Jobs extends EventTarget {
   byId = new Map();
   own = remembered(); // ids of the jobs that this tab has asked for
+  timer = 0;
   looking = new Map(); // job: "once", or "again" where more was said of it meanwhile
 
   async refresh() {
@@ -60,6 +61,7 @@ export class Jobs extends EventTarget {
     const old = this.byId.get(id);
     if (!old || type === "state" || type === "image") {
       this.look(id);
+      if (type === "state" && this.waiting().length) this.soon(); // their places have changed
       return;
     }
     if (isOver(old)) return;
@@ -130,7 +132,13 @@ export class Jobs extends EventTarget {
 
   ended(id) {
     this.dispatchEvent(new CustomEvent("ended", {detail: this.byId.get(id)}));
-    for (const job of this.waiting()) this.look(job.id);
+  }
+
+  soon() {
+    this.timer ||= setTimeout(() => {
+      this.timer = 0;
+      this.refresh().catch(() => {});
+    }, togetherMs);
   }
 
   changed() {

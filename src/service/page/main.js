@@ -94,7 +94,8 @@ async function makeAgain(id, text, vae) {
 
 function named(id) {
   const image = gallery.images.find((one) => one.id === id);
-  const words = [image?.model, image?.vae && `VAE ${image.vae}`, image?.seed !== undefined && `seed ${image.seed}`].filter(Boolean).join(" · ");
+  const own = ["none", "built-in"].includes(image?.vae);
+  const words = [image?.model, image?.vae && (own ? "the checkpoint's own VAE" : `VAE ${image.vae}`), image?.seed !== undefined && `seed ${image.seed}`].filter(Boolean).join(" · ");
   return {id, name: words || id.slice(0, 8)};
 }
 

@@ -50,13 +50,13 @@ export class Viewer {
     this.id = id;
     this.text = "";
     this.setZoom(0);
+    this.updateMoves();
     if (!this.dialog.open) this.dialog.showModal();
     const picture = find("viewer-picture");
     show(picture, fileOf(id));
     const known = this.gallery.images.find((image) => image.id === id);
     say(find("viewer-prompt"), known?.prompt ?? "");
     this.listFacts(known, null);
-    this.updateMoves();
     try {
       const [answer, image] = await Promise.all([get(`api/v1/images/${encodeURIComponent(id)}/parameters`), known]);
       if (this.id !== id) return;
@@ -100,8 +100,10 @@ export class Viewer {
 
   updateMoves() {
     const place = this.place();
+    const focused = document.activeElement;
     find("viewer-previous").disabled = place <= 0;
     find("viewer-next").disabled = place < 0 || place >= this.gallery.images.length - 1;
+    if (focused?.disabled) find("viewer-close").focus(); // the keyboard stays in the picture
     const chosen = this.gallery.chosen;
     say(find("viewer-compare"), chosen && chosen !== this.id ? "Compare with the chosen picture" : "Compare with…");
   }
