@@ -43,6 +43,7 @@ struct model_snapshot {
     size_t model_count;
     const struct listed_vae_file *vaes;
     size_t vae_count;
+    const char *folders; /* those of models that were searched, as text */
 };
 
 /* Strings stay borrowed. NULL: the defaults, as in dr_models_options and dr_engine_options. */

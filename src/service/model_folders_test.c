@@ -185,6 +185,7 @@ static void directories_that_are_not_there_are_empty(void)
     check_int(model_folders_create(&folders, &options, &problem), ==, DR_OK);
     const struct model_snapshot *const list = model_folders_hold(folders);
     check_int(list->model_count + list->vae_count, ==, 0);
+    check_has(list->folders, "/nothing/here");
     model_folders_drop(folders, list);
     model_folders_destroy(folders);
 }

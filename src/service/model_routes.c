@@ -39,8 +39,12 @@ static void get_models(struct service *service, const struct http_request *reque
         member_set_bytes(vae, "bytes", snapshot->vaes[i].bytes);
         (void)json_array_append_new(vaes, vae);
     }
+    json_t *const answer = json_object();
+    member_set_text(answer, "model_dirs", snapshot->folders);
+    member_set(answer, "models", models);
+    member_set(answer, "vaes", vaes);
     model_folders_drop(service->models, snapshot);
-    http_reply_json(reply, 200, json_pack("{s:o,s:o}", "models", models, "vaes", vaes));
+    http_reply_json(reply, 200, answer);
 }
 
 /* ---- VAEs for a model -------------------------------------------------------------------- */

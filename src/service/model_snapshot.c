@@ -240,6 +240,7 @@ static enum dr_code add_models(struct snapshot *snapshot, struct dr_error *err)
     snapshot->models =
         calloc(lists[0].count + lists[1].count + 1, sizeof *snapshot->models);
     snapshot->shown.models = snapshot->models;
+    snapshot->shown.folders = snapshot->lists[0].folders;
     if (!snapshot->models) return no_memory(err);
     for (size_t i = 0; i < lists[0].count && code == DR_OK; ++i)
         code = add_model(snapshot, &lists[0].models[i], err);

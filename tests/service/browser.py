@@ -14,7 +14,7 @@ import urllib.request
 
 KEYS = {"ctrl": "\ue009", "alt": "\ue00a", "shift": "\ue008", "up": "\ue013", "down": "\ue015", "left": "\ue012", "right": "\ue014",
         "enter": "\ue007", "escape": "\ue00c", "tab": "\ue004", "delete": "\ue017", "end": "\ue010", "home": "\ue011"}
-LIMIT_S = 25  # of one answer or wait: a busy machine takes its time
+LIMIT_S = 120  # of one answer or wait: a busy machine takes its time
 
 
 def missing():

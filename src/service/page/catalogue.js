@@ -24,7 +24,7 @@ export class Catalogue extends EventTarget {
     const [models, samplers, schedulers, settings] = await Promise.all([
       get("api/v1/models"), listOf("sdapi/v1/samplers"), listOf("sdapi/v1/schedulers"), get("api/v1/settings")]);
     this.models = models.models.map((model) => ({...model, title: model.title ?? model.name}));
-    this.folders = (models.folders ?? []).join(" or ");
+    this.folders = models.model_dirs;
     this.samplers = samplers;
     this.schedulers = schedulers;
     this.settings = settings;

@@ -88,6 +88,7 @@ export class Forecast extends EventTarget {
     const wasOpen = find("plan").querySelector("details")?.open;
     fill(find("plan"),
       make("p", {class: forecast.fits ? "good" : "bad"}, `${forecast.fits ? "✓" : "✕"} ${forecast.verdict}`),
+      forecast.ram && forecast.ram.fit !== "fits" && forecast.fits && make("p", {class: "bad"}, forecast.ram.verdict),
       make("p", {class: "hint"}, `Weights: ${weights}. Buffers: text ${bytesText(forecast.text_arena_bytes)}, UNet ${bytesText(forecast.unet_arena_bytes)}, VAE ${bytesText(forecast.vae_arena_bytes)}.`),
       rows.length > 0 && make("details", {open: wasOpen}, make("summary", {}, "Each way to run it, and the budget that it needs"), make("table", {class: "levels"}, make("tbody", {}, ...rows))));
     for (const [id, size] of [["width", forecast.width], ["height", forecast.height]])
