@@ -149,7 +149,7 @@ enum dr_code gallery_insert(struct store *store, struct gallery_picture *picture
 enum dr_code gallery_add(struct store *store, struct gallery_picture *picture,
                          struct dr_error *err)
 {
-    enum dr_code code = gallery_sync(store, picture, 1, err);
+    enum dr_code code = gallery_sync(store, picture, err);
     if (code == DR_OK) code = store_begin(store, err);
     if (code) return code;
     return store_commit(store, gallery_insert(store, picture, err), err);

@@ -45,8 +45,7 @@ void gallery_path(const struct store *store, const char *id, bool is_jpeg, char 
                   size_t path_bytes);
 
 /* Adds a picture whose file is there, and is synced here; id, number, created_s and bytes are set. One of the same job
- * and index is replaced and keeps its number. Several at once, with the job's end: job_store_end. Errors also:
- * DR_NOT_FOUND: no file. */
+ * and index is replaced and keeps its number. Errors also: DR_NOT_FOUND: no file. */
 enum dr_code gallery_add(struct store *store, struct gallery_picture *picture,
                          struct dr_error *err) DR_MUST_CHECK;
 
@@ -90,10 +89,10 @@ enum dr_code gallery_sweep(struct store *store, double before_s,
 
 /* ---- for the files of the stores ---- */
 
-/* Syncs the files of pictures, and sets id and bytes of each. Without the lock. DR_NOT_FOUND: a file is missing. */
-enum dr_code gallery_sync(struct store *store, struct gallery_picture *pictures,
-                          int32_t count, struct dr_error *err) DR_MUST_CHECK;
-/* Adds a picture that gallery_sync has prepared: inside a transaction. */
+/* Syncs a picture's file, and sets id and bytes. Without the lock. DR_NOT_FOUND: there is no file. */
+enum dr_code gallery_sync(struct store *store, struct gallery_picture *picture,
+                          struct dr_error *err) DR_MUST_CHECK;
+/* Adds the entry of a picture that gallery_sync has prepared: inside a transaction. */
 enum dr_code gallery_insert(struct store *store, struct gallery_picture *picture,
                             struct dr_error *err) DR_MUST_CHECK;
 /* The next gallery_sweep removes what the job has written without an entry, of pictures 0 to count - 1: inside a

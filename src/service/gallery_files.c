@@ -120,32 +120,20 @@ void gallery_remove_files(struct store *store, const char *id, bool is_jpeg)
     (void)unlinkat(store->thumbnail_folder, name, 0);
 }
 
-static enum dr_code sync_file(struct store *store, struct gallery_picture *picture,
-                              struct dr_error *err)
+enum dr_code gallery_sync(struct store *store, struct gallery_picture *picture,
+                          struct dr_error *err)
 {
     struct stat status;
     int file = -1;
     gallery_id(picture->job, picture->index, picture->id);
     enum dr_code code = gallery_open(store, picture, &file, err);
     if (code) return code;
-    if (fsync(file) != 0 || fstat(file, &status) != 0)
+    if (fsync(file) != 0 || fstat(file, &status) != 0 ||
+        fsync(store->image_folder) != 0)
         code = failure(err, DR_IO, "cannot write picture %s to the disk: %s",
                        picture->id, strerror(errno));
     else
         picture->bytes = (uint64_t)status.st_size;
     (void)close(file);
     return code;
-}
-
-enum dr_code gallery_sync(struct store *store, struct gallery_picture *pictures,
-                          int32_t count, struct dr_error *err)
-{
-    for (int32_t i = 0; i < count; ++i) {
-        const enum dr_code code = sync_file(store, &pictures[i], err);
-        if (code) return code;
-    }
-    if (count > 0 && fsync(store->image_folder) != 0)
-        return failure(err, DR_IO, "cannot write %s to the disk: %s", store->image_path,
-                       strerror(errno));
-    return DR_OK;
 }

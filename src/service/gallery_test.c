@@ -297,6 +297,73 @@ static void nothing_in_a_search_is_syntax(void)
     store_close(store);
 }
 
+/* A letter that very many words begin with: with little memory only whole words are found, and that is no error. */
+static void a_search_that_takes_too_much_memory_finds_words(void)
+{
+    struct store *const store = fixture_open("broad");
+    char prompt[512];
+    int32_t with_prefixes = 0;
+    bool fell_back = false;
+    fixture_sql(store, "BEGIN");
+    for (int i = 0; i < 3000; ++i) {
+        size_t used = (size_t)snprintf(prompt, sizeof prompt, "match");
+        for (int word = 0; word < 40; ++word)
+            used += (size_t)snprintf(prompt + used, sizeof prompt - used, " mat%d",
+                                     (i * 7 + word) % 100);
+        struct gallery_picture picture = fixture_picture("1", i, "", prompt);
+        store_new_id(picture.id);
+        check_int(gallery_insert(store, &picture, NULL), ==, DR_OK);
+    }
+    fixture_sql(store, "COMMIT");
+    for (int64_t more = 0; more < STORE_HEAP_BYTES && with_prefixes == 0;
+         more += 8192) {
+        struct gallery_picture *list = NULL;
+        (void)sqlite3_db_release_memory(store->database);
+        (void)sqlite3_hard_heap_limit64(sqlite3_memory_used() + more + 1);
+        const enum dr_code code =
+            gallery_list(store, NULL, 0, 10, "mat", &list, &with_prefixes, NULL);
+        (void)sqlite3_hard_heap_limit64(STORE_HEAP_BYTES);
+        if (code) with_prefixes = 0;
+        fell_back = fell_back || (code == DR_OK && with_prefixes == 0);
+        free_list(list, with_prefixes);
+    }
+    check(fell_back);
+    check_int(with_prefixes, ==, 10);
+    check_int(found(store, "match mat99"), >, 0);
+    store_close(store);
+}
+
+/* ---- entries ------------------------------------------------------------------------------------ */
+
+/* With ever more memory until it works: before that, each time nothing, neither the entry nor its words. */
+static void an_entry_without_memory_is_none(void)
+{
+    struct store *const store = fixture_open("memory");
+    char prompt[] = "some words for the index";
+    int refused = 0;
+    struct dr_error err = {0};
+    enum dr_code code = DR_NOMEM;
+    struct gallery_picture picture = fixture_picture("1", 0, "", prompt);
+    fixture_write(store, &picture);
+    for (int64_t more = 0; code != DR_OK && more < STORE_HEAP_BYTES; more += 512) {
+        (void)sqlite3_db_release_memory(store->database);
+        (void)sqlite3_hard_heap_limit64(sqlite3_memory_used() + more + 1);
+        code = gallery_add(store, &picture, &err);
+        (void)sqlite3_hard_heap_limit64(STORE_HEAP_BYTES);
+        if (code == DR_OK) break;
+        if (code != DR_NOMEM) check_has(err.message, "memory");
+        ++refused;
+        check_int(found(store, ""), ==, 0);
+        check_int(found(store, "some"), ==, 0);
+    }
+    check_int(code, ==, DR_OK);
+    check_int(refused, >, 3);
+    check_int(found(store, ""), ==, 1);
+    check_int(found(store, "some"), ==, 1);
+    fixture_sql(store, "INSERT INTO word (word) VALUES ('integrity-check')");
+    store_close(store);
+}
+
 /* ---- files ------------------------------------------------------------------------------------ */
 
 static void a_picture_without_a_file_is_not_added(void)
@@ -444,6 +511,8 @@ int main(void)
     check_run(random_operations_agree_with_an_array);
     check_run(a_search_finds_all_its_words);
     check_run(nothing_in_a_search_is_syntax);
+    check_run(a_search_that_takes_too_much_memory_finds_words);
+    check_run(an_entry_without_memory_is_none);
     check_run(a_picture_without_a_file_is_not_added);
     check_run(links_are_not_followed);
     check_run(thumbnails_go_with_their_pictures);

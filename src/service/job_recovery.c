@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/gallery.h"
 #include "service/store_sql.h"
 
 /* Pictures that a job wrote before it was cut off have files but no rows. */

@@ -65,8 +65,14 @@ static enum dr_code read_request(sqlite3_stmt *row, struct job_record *record,
     return code;
 }
 
-static enum dr_code read_row(sqlite3_stmt *row, struct job_record *record,
-                             struct dr_error *err)
+/* What becomes of a job whose request cannot be read. */
+enum unreadable {
+    UNREADABLE_FAILS,
+    UNREADABLE_IS_LISTED /* with an empty request: it must not hide the others */
+};
+
+static enum dr_code read_row(sqlite3_stmt *row, enum unreadable unreadable,
+                             struct job_record *record, struct dr_error *err)
 {
     char name[32];
     store_column_text(row, 3, name, sizeof name);
@@ -86,7 +92,11 @@ static enum dr_code read_row(sqlite3_stmt *row, struct job_record *record,
                sizeof record->body_digest);
     store_column_text(row, 11, name, sizeof name);
     record->code = name[0] ? code_of(name) : DR_OK;
-    const enum dr_code code = read_request(row, record, err);
+    enum dr_code code = read_request(row, record, err);
+    if (code == DR_CORRUPT && unreadable == UNREADABLE_IS_LISTED) {
+        record->request = picture_request_default();
+        code = DR_OK;
+    }
     if (code) {
         *record = (struct job_record){0};
         return code;
@@ -245,14 +255,10 @@ enum dr_code job_store_end(struct store *store, const char *id,
                            const struct job_ending *ending, struct dr_error *err)
 {
     char input[NAME_MAX + 1] = "";
-    enum dr_code code =
-        gallery_sync(store, ending->pictures, ending->picture_count, err);
-    if (code == DR_OK) code = store_begin(store, err);
+    enum dr_code code = store_begin(store, err);
     if (code) return code;
     code = end_row(store, id, ending, err);
     if (code == DR_OK) code = find_input(store, id, input, sizeof input, err);
-    for (int32_t i = 0; code == DR_OK && i < ending->picture_count; ++i)
-        code = gallery_insert(store, &ending->pictures[i], err);
     code = store_commit(store, code, err);
     if (code == DR_OK) remove_input(store, input);
     return code;
@@ -287,7 +293,8 @@ static void finish_all(struct job_record *records, int32_t count)
 
 static enum dr_code read_rows(struct store *store, const char *sql,
                               const struct store_value *values, size_t value_count,
-                              int32_t most, struct job_record **records, int32_t *count,
+                              int32_t most, enum unreadable unreadable,
+                              struct job_record **records, int32_t *count,
                               struct dr_error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -299,7 +306,7 @@ static enum dr_code read_rows(struct store *store, const char *sql,
         code = store_prepare(store, &statement, sql, values, value_count, err);
     if (code == DR_OK) code = store_step(store, statement, &has_row, err);
     while (code == DR_OK && has_row && at < most) {
-        code = read_row(statement, &list[at], err);
+        code = read_row(statement, unreadable, &list[at], err);
         if (code == DR_OK) ++at;
         if (code == DR_OK) code = store_step(store, statement, &has_row, err);
     }
@@ -323,7 +330,7 @@ enum dr_code job_store_get(struct store *store, const char *id, const char *user
     store_lock(store);
     const enum dr_code code =
         read_rows(store, "SELECT " COLUMNS " FROM job WHERE id = ?1", values, 1, 1,
-                  &found, &count, err);
+                  UNREADABLE_FAILS, &found, &count, err);
     store_unlock(store);
     if (code) return code;
     if (count == 0 || (user && strcmp(found->user, user) != 0)) {
@@ -380,7 +387,8 @@ enum dr_code job_store_list(struct store *store, const char *user, int64_t befor
                          " ORDER BY number DESC LIMIT ?2"
                        : "SELECT " COLUMNS " FROM job WHERE number < ?1"
                          " ORDER BY number DESC LIMIT ?2",
-                  values, user ? 3 : 2, limit, records, count, err);
+                  values, user ? 3 : 2, limit, UNREADABLE_IS_LISTED, records, count,
+                  err);
     store_unlock(store);
     return code;
 }

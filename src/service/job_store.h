@@ -4,7 +4,9 @@
  *        ^         |
  *        +---------+  the service stopped or died, and the job survives that
  *
- * The end of a job and the entries of its pictures are one transaction. Errors of all calls: store.h. Threads: any.
+ * A job's pictures are entered as they are made (gallery.h), and all of them before its end: a job that is done has its
+ * entries, and one that runs again after the process died replaces those that it had. Errors of all calls: store.h.
+ * Threads: any.
  */
 #ifndef SERVICE_JOB_STORE_H
 #define SERVICE_JOB_STORE_H
@@ -12,7 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "service/gallery.h"
 #include "service/picture_request.h"
 #include "service/store.h"
 
@@ -68,12 +69,9 @@ struct job_ending {
     enum job_phase phase;         /* one of the three ends */
     const struct dr_error *error; /* NULL: none */
     const char *answer;           /* NULL: none */
-    /* Pictures that are not in the gallery yet: as for gallery_add. */
-    struct gallery_picture *pictures;
-    int32_t picture_count;
 };
-/* Ends a job that is queued or runs, and adds its pictures, in one transaction; then its input is removed. DR_NOT_FOUND
- * where there is no such job or it has ended: then nothing is changed. */
+/* Ends a job that is queued or runs; then its input is removed. DR_NOT_FOUND where there is no such job or it has ended:
+ * then nothing is changed. */
 enum dr_code job_store_end(struct store *store, const char *id,
                            const struct job_ending *ending,
                            struct dr_error *err) DR_MUST_CHECK;

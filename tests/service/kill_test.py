@@ -4,6 +4,7 @@ entries, and a picture of a job that ran again has the same bytes.
 
 DARKROOM_SEED gives the moments, DARKROOM_KILLS says how many.
 """
+import base64
 import http.client
 import os
 import random
@@ -11,6 +12,7 @@ import sqlite3
 import sys
 import threading
 import time
+import zlib
 
 import server
 
@@ -18,8 +20,20 @@ SEED = int(os.environ.get("DARKROOM_SEED", "20261130"))
 KILLS = int(os.environ.get("DARKROOM_KILLS", "100"))
 CLIENTS = 3
 MOST_WAITING = 12  # more are not sent, so that the queue is short when the last kill has come
-KINDS = ("queued", "kept", "keyed", "plain")
+KINDS = ("queued", "drawn", "kept", "keyed", "plain")
 ENDED = ("done", "failed", "cancelled")
+
+
+def chunk(kind, data):
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def drawing():
+    """A picture of 64 x 64 pixels to begin with, as base64."""
+    rows = b"".join(b"\0" + bytes((x * 4, y * 4, 99)[channel] for x in range(64) for channel in range(3)) for y in range(64))
+    head = (64).to_bytes(4, "big") * 2 + bytes((8, 2, 0, 0, 0))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return base64.b64encode(data).decode()
 
 
 class Client(threading.Thread):
@@ -31,25 +45,31 @@ class Client(threading.Thread):
         self.retry = None  # a request with a key that has no answer yet
 
     def body(self, name):
-        return {"prompt": name, "seed": self.random.randrange(2**53), "steps": self.random.randint(1, 4), "width": 64, "height": 64,
-                "batch_size": self.random.choice((1, 1, 1, 2)), "kind": "txt2img"}
+        made = {"prompt": name, "seed": self.random.randrange(2**53), "steps": self.random.randint(2, 5), "width": 64, "height": 64,
+                "batch_size": self.random.choice((1, 1, 1, 2)), "kind": "txt2img", "save_images": True}
+        return {**made, "kind": "img2img", "init_images": [drawing()]} if name.startswith("drawn") else made
+
+    def wait_for_answer(self, body, more=None, **headers):
+        """By one of the two APIs that wait; the same one when it is asked again."""
+        post, name = self.test.instance.post, body["prompt"]
+        if body["seed"] % 2:
+            self.test.note_answered(name, post("/sdapi/v1/txt2img", {**body, **(more or {})}, **headers), "images")
+            return
+        other = {"prompt": name, "seed": body["seed"], "steps": body["steps"], "size": "64x64", "n": body["batch_size"]}
+        self.test.note_answered(name, post("/v1/images/generations", {**other, **(more or {})}, **headers), "data")
 
     def send(self, kind, body):
         """Its answer has come: 200 or 202."""
-        post = self.test.instance.post
-        name = body["prompt"]
-        if kind == "queued":
-            self.test.note_accepted(name, post("/api/v1/jobs", body))
-            return
-        waiting = {"prompt": name, "seed": body["seed"], "steps": body["steps"], "size": "64x64", "n": body["batch_size"]}
-        if kind == "kept":
-            self.test.note_answered(name, post("/v1/images/generations", {**waiting, "keep_on_disconnect": True}))
+        if kind in ("queued", "drawn"):
+            self.test.note_accepted(body["prompt"], self.test.instance.post("/api/v1/jobs", body))
+        elif kind == "kept":
+            self.wait_for_answer(body, {"keep_on_disconnect": True})
         elif kind == "keyed":
             self.retry = (kind, body)
-            self.test.note_answered(name, post("/v1/images/generations", waiting, Idempotency_Key=name))
+            self.wait_for_answer(body, Idempotency_Key=body["prompt"])
             self.retry = None
         else:
-            self.test.note_answered(name, post("/v1/images/generations", waiting))
+            self.wait_for_answer(body)
 
     def run(self):
         try:
@@ -95,9 +115,9 @@ class Kill(server.Case):
         with self.lock:
             self.accepted[name] = answer.json()["id"]
 
-    def note_answered(self, name, answer):
+    def note_answered(self, name, answer, images):
         self.assertEqual(answer.status, 200, answer)
-        self.assertEqual(len(answer.json()["data"]), self.bodies[name]["batch_size"], name)
+        self.assertEqual(len(answer.json()[images]), self.bodies[name]["batch_size"], name)
         with self.lock:
             self.answered.add(name)
 
