@@ -319,6 +319,9 @@ static void read_overrides(struct reader *reader)
     json_t *const overrides = json_object_get(reader->fields.body, "override_settings");
     struct option_change *changes = NULL;
     size_t count = 0;
+    if (overrides && !json_is_object(overrides) && !json_is_null(overrides))
+        body_refuse(&reader->fields, STATUS_WRONG, DR_BAD_INPUT, "override_settings",
+                    "override_settings is not an object of names and values");
     if (reader->fields.code != DR_OK || !overrides) return;
     json_t *const ignored = json_array();
     body_take(&reader->fields, "override_settings",
