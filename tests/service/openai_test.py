@@ -382,11 +382,11 @@ class Images(server.Case):
         self.refused(self.generate(stream=True, partial_images=4), 400, "partial_images")
 
     def test_T74_an_error_of_the_job_is_an_event(self):
-        made = self.server("-m", "tiny.safetensors", "--budget", "56M")
-        (name, data), = events(self.generate(made, stream=True, size="1536x1536").body)
+        made = self.server("-m", "tiny.safetensors", "--budget", "300M", "--max-pixels", "100M")
+        (name, data), = events(self.generate(made, stream=True, size="8192x8192").body)
         self.assertEqual((name, data["type"]), ("error", "error"))
         self.assertEqual(data["error"]["code"], "over_budget")
-        self.assertEqual(self.refused(self.generate(made, size="1536x1536"), 507)["code"], "over_budget")
+        self.assertEqual(self.refused(self.generate(made, size="8192x8192"), 507)["code"], "over_budget")
 
     def test_no_model(self):
         made = self.server(models=False)
