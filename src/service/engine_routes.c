@@ -263,7 +263,7 @@ const struct route engine_routes[] = {
     {HTTP_GET,                                                                        "/api/v1/memory", get_memory, ROUTE_BODY_NONE, 0, API_OWN,
      "What memory holds: components, regions, ledger, kernel, and the last receipts", NULL, "Memory"},
     {HTTP_GET,                                                                     "/api/v1/ps", get_ps, ROUTE_BODY_NONE, 0, API_OWN,
-     "The loaded model, its bytes, and when it is unloaded", NULL, NULL},
+     "The loaded model, its bytes, and when it is unloaded", NULL, "LoadedList"},
     {HTTP_POST,                                                                              "/api/v1/forecast", post_forecast, ROUTE_BODY_JSON, ROUTE_WAITS,
      API_OWN, "What a job would take: a body as for a job", "JobRequest", "Forecast"},
     {HTTP_GET, "/api/v1/settings", get_settings, ROUTE_BODY_NONE, 0, API_OWN,
@@ -271,6 +271,6 @@ const struct route engine_routes[] = {
     {HTTP_PUT,                                                                       "/api/v1/settings", put_settings, ROUTE_BODY_JSON, ROUTE_WAITS, API_OWN,
      "Change settings; what is left out stays", "Settings", "Settings"},
     {HTTP_POST,                                                                        "/api/v1/unload", post_unload, ROUTE_BODY_JSON, ROUTE_WAITS, API_OWN,
-     "Give memory back: {\"what\": \"all\"} or \"vae\"", NULL, "Receipt"},
+     "Give memory back: {\"what\": \"all\"} or \"vae\"", "Unload", "Receipt"},
     {.path = NULL                                                                        },
 };

@@ -41,24 +41,18 @@ static const char *error_schema(enum api_shape shape)
     return "Error";
 }
 
-static const char *success_status(const struct route *route)
+/* A borrowed part: parts[name][key]. */
+static json_t *part_of(const json_t *parts, const char *name, const char *key)
 {
-    for (const struct openapi_success *entry = openapi_successes; entry->path; ++entry)
-        if (entry->method == route->method && strcmp(entry->path, route->path) == 0)
-            return entry->status;
-    return "200";
+    return json_object_get(json_object_get(parts, name), key);
 }
 
-/* JSON written with ' for ". */
-static json_t *read_schema(const char *text)
+static const char *success_status(const json_t *parts, const struct route *route)
 {
-    char *const copy = strdup(text);
-    if (!copy) return NULL;
-    for (char *c = copy; *c; ++c)
-        if (*c == '\'') *c = '"';
-    json_t *const value = json_loads(copy, 0, NULL);
-    free(copy);
-    return value;
+    char name[160];
+    (void)snprintf(name, sizeof name, "%s %s", method_name(route->method), route->path);
+    const char *const status = json_string_value(part_of(parts, "statuses", name));
+    return status ? status : "200";
 }
 
 static json_t *reference(const char *schema)
@@ -111,37 +105,36 @@ static void add_response(json_t *responses, const char *status, const char *desc
     member_set(responses, status, response);
 }
 
-static void add_parameter(json_t *parameters, const char *name, const char *place,
-                          json_t *schema_take)
+static void add_path_parameter(json_t *parameters, const char *name, bool is_id)
 {
-    json_t *const parameter = json_object();
+    json_t *const parameter = json_object(), *const schema = json_object();
+    member_set_text(schema, "type", "string");
+    if (is_id) member_set_text(schema, "pattern", "^[0-9a-f]{32}$");
     member_set_text(parameter, "name", name);
-    member_set_text(parameter, "in", place);
-    member_set_flag(parameter, "required", strcmp(place, "path") == 0);
-    member_set(parameter, "schema", schema_take);
+    member_set_text(parameter, "in", "path");
+    member_set_flag(parameter, "required", 1);
+    member_set(parameter, "schema", schema);
     (void)json_array_append_new(parameters, parameter);
 }
 
-static json_t *parameters_of(const struct route *route)
+static json_t *parameters_of(const json_t *parts, const struct route *route)
 {
-    json_t *const parameters = json_array();
+    json_t *const parameters = json_array(), *query;
+    size_t idx;
     for (const char *at = strchr(route->path, '{'); at; at = strchr(at, '{')) {
         char name[32];
-        const size_t length = strcspn(++at, "}");
-        (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
-        add_parameter(parameters, name, "path",
-                      read_schema(strcmp(name, "id") == 0 &&
-                                          strncmp(route->path, "/api/v1/", 8) == 0
-                                      ? "{'type':'string','pattern':'^[0-9a-f]{32}$'}"
-                                      : "{'type':'string'}"));
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(at + 1, "}"), at + 1);
+        add_path_parameter(parameters, name,
+                           strcmp(group_of(route->path), "darkroom") == 0);
+        ++at;
     }
-    for (const struct openapi_query *query = openapi_queries; query->path; ++query)
-        if (route->method == HTTP_GET && strcmp(query->path, route->path) == 0) {
-            add_parameter(parameters, query->name, "query", read_schema(query->schema));
-            json_t *const parameter =
-                json_array_get(parameters, json_array_size(parameters) - 1);
-            member_set_text(parameter, "description", query->description);
-        }
+    if (route->method != HTTP_GET) return parameters;
+    json_array_foreach(part_of(parts, "queries", route->path), idx, query)
+    {
+        json_t *const parameter = json_copy(query);
+        member_set_text(parameter, "in", "query");
+        (void)json_array_append_new(parameters, parameter);
+    }
     return parameters;
 }
 
@@ -167,7 +160,7 @@ static void name_operation(const struct route *route, char *name, size_t bytes)
     name[length] = '\0';
 }
 
-static json_t *operation_of(const struct route *route)
+static json_t *operation_of(const json_t *parts, const struct route *route)
 {
     char name[128];
     json_t *const operation = json_object(), *const responses = json_object();
@@ -177,14 +170,15 @@ static json_t *operation_of(const struct route *route)
     json_t *const tags = json_array();
     (void)json_array_append_new(tags, json_string(group_of(route->path)));
     member_set(operation, "tags", tags);
-    json_t *const parameters = parameters_of(route);
+    json_t *const parameters = parameters_of(parts, route);
     if (json_array_size(parameters) > 0)
         member_set(operation, "parameters", parameters);
     else
         json_decref(parameters);
     if (route->body != ROUTE_BODY_NONE)
         member_set(operation, "requestBody", body_of(route));
-    add_response(responses, success_status(route), "what was asked for", route->gives);
+    add_response(responses, success_status(parts, route), "what was asked for",
+                 route->gives);
     add_response(responses, "default", "an error", error_schema(route->shape));
     member_set(operation, "responses", responses);
     if (route->flags & ROUTE_PUBLIC) member_set(operation, "security", json_array());
@@ -193,7 +187,7 @@ static json_t *operation_of(const struct route *route)
 
 /* ---- the description --------------------------------------------------------------------- */
 
-static json_t *all_paths(void)
+static json_t *all_paths(const json_t *parts)
 {
     json_t *const paths = json_object();
     const struct route *route;
@@ -204,25 +198,26 @@ static json_t *all_paths(void)
             path = json_object();
             member_set(paths, route->path, path);
         }
-        member_set(path, method_name(route->method), operation_of(route));
+        member_set(path, method_name(route->method), operation_of(parts, route));
     }
     return paths;
 }
 
-static json_t *all_components(void)
+static json_t *all_components(const json_t *parts)
 {
-    json_t *const schemas = json_object(), *const components = json_object();
-    for (const struct openapi_schema *schema = openapi_schemas; schema->name; ++schema)
-        member_set(schemas, schema->name, read_schema(schema->text));
-    member_set(components, "schemas", schemas);
+    json_t *const components = json_object();
+    member_set(components, "schemas", json_incref(json_object_get(parts, "schemas")));
     member_set(components, "securitySchemes",
-               read_schema("{'basic':{'type':'http','scheme':'basic'},"
-                           "'bearer':{'type':'http','scheme':'bearer'}}"));
+               json_pack("{s:{s:s,s:s},s:{s:s,s:s}}", "basic", "type", "http", "scheme",
+                         "basic", "bearer", "type", "http", "scheme", "bearer"));
     return components;
 }
 
 json_t *openapi_json(void)
 {
+    json_t *const parts =
+        json_loadb((const char *)openapi_parts, openapi_parts_count, 0, NULL);
+    if (!parts) return NULL;
     json_t *const value = json_object(), *const info = json_object();
     member_set_text(value, "openapi", "3.0.3");
     member_set_text(info, "title", "darkroom");
@@ -232,14 +227,11 @@ json_t *openapi_json(void)
         "Pictures from Stable Diffusion checkpoints. Numbers may be sent as "
         "text; fields that are not known are ignored.");
     member_set(value, "info", info);
-    json_t *const security = json_array();
-    (void)json_array_append_new(security,
-                                json_object()); /* none, where none is asked for */
-    (void)json_array_append_new(security, read_schema("{'basic':[]}"));
-    (void)json_array_append_new(security, read_schema("{'bearer':[]}"));
-    member_set(value, "security", security);
-    member_set(value, "paths", all_paths());
-    member_set(value, "components", all_components());
+    /* The first: none, where none is asked for. */
+    member_set(value, "security", json_pack("[{},{s:[]},{s:[]}]", "basic", "bearer"));
+    member_set(value, "paths", all_paths(parts));
+    member_set(value, "components", all_components(parts));
+    json_decref(parts);
     return value;
 }
 
