@@ -401,7 +401,7 @@ static void R03_every_route_but_the_public_ones_asks_who_it_is(void)
         http_reply_finish(&reply);
     }
     check_int(public_count, >=, 1u);
-    if (guarded_count < 5) check_skip_case("there are hardly any routes");
+    check_int(guarded_count, >=, 20u);
     make_head(head, HTTP_GET, "/nothing/here", "");
     check_int(judge(&guarded, head, &verdict, &reply), ==, 401);
     http_reply_finish(&reply);
@@ -563,7 +563,8 @@ static void R15_only_the_type_that_a_route_reads_is_let_in(void)
     const struct route *const json = some_route(HTTP_POST, ROUTE_BODY_JSON);
     const struct route *const form = some_route(HTTP_POST, ROUTE_BODY_FORM);
     struct head *const head = malloc(sizeof *head);
-    if (!json || !form) check_skip_case("there is no route of each kind");
+    check(json != NULL);
+    check(form != NULL);
     for (size_t i = 0; i < sizeof trials / sizeof *trials; ++i)
         for (int of_form = 0; of_form < 2; ++of_form) {
             const struct route *const route = of_form ? form : json;

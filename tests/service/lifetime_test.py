@@ -128,5 +128,49 @@ class Leaving(server.Case):
         self.assertEqual(made.stop(), 0)
 
 
+class Stopping(server.Case):
+    """A job that takes minutes, and the service is told to stop."""
+
+    BODY = {"prompt": "a lighthouse", "width": 1024, "height": 1024, "steps": 200, "model": "tiny"}
+
+    def begin(self, *options):
+        made = self.server(*options)
+        answer = made.post("/api/v1/jobs", {"kind": "txt2img", **self.BODY})
+        self.assertEqual(answer.status, 202, answer)
+        job = answer.json()["id"]
+        self.wait_for(lambda: made.get(f"/api/v1/jobs/{job}").json()["state"] == "running", "the job to run")
+        return made, job
+
+    def state_after_restart(self, made, job):
+        again = self.server(home=made.home)
+        return again.get(f"/api/v1/jobs/{job}").json()["state"]
+
+    def test_a_job_that_does_not_end_in_time_is_queued_again(self):
+        made, job = self.begin("--grace", "1s")
+        began = time.monotonic()
+        self.assertEqual(made.stop(), 0)
+        self.assertGreater(time.monotonic() - began, 0.9)
+        self.assertIn(self.state_after_restart(made, job), ("queued", "running"))
+
+    def test_a_second_signal_ends_it_at_once(self):
+        made, job = self.begin("--grace", "1h")
+        made.process.send_signal(signal.SIGTERM)
+        time.sleep(1.0)
+        self.assertIsNone(made.process.poll(), "it did not wait for the job")
+        # While it waits it takes no new connections, and answers those that it has no more.
+        with self.assertRaises(ConnectionRefusedError):
+            made.get("/health")
+        self.assertEqual(made.stop(signal.SIGINT), 0)
+        self.assertIn(self.state_after_restart(made, job), ("queued", "running"))
+
+    def test_it_waits_for_a_job_that_ends(self):
+        made = self.server("--grace", "10m")
+        job = made.post("/api/v1/jobs", {"kind": "txt2img", "prompt": "a", "steps": 20, "width": 256, "height": 256,
+                                         "model": "tiny"}).json()["id"]
+        self.wait_for(lambda: made.get(f"/api/v1/jobs/{job}").json()["state"] != "queued", "the job to run")
+        self.assertEqual(made.stop(), 0)
+        self.assertEqual(self.state_after_restart(made, job), "done")
+
+
 if __name__ == "__main__":
     server.main()

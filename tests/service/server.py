@@ -32,7 +32,7 @@ import cases
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
 DARKROOM = str(BUILD / "darkroom")
-LIMIT_S = 300  # of one step: a busy machine takes its time
+LIMIT_S = int(os.environ.get("LIMIT_S", 300))  # of one step: a busy machine takes its time
 
 # A folder for all that this file's tests write.
 HOME = pathlib.Path(tempfile.mkdtemp(prefix="darkroom-service-"))
