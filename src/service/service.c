@@ -103,12 +103,23 @@ static enum dr_code check_reach(const struct run *run, struct dr_error *err)
     return DR_OK;
 }
 
+/* The file of users: systemd's credential "users" where the command line names none. NULL: there is none. */
+static const char *auth_file(const struct service_options *options,
+                             char path[DR_PATH_BYTES])
+{
+    const char *const folder = getenv("CREDENTIALS_DIRECTORY");
+    if (options->auth_file || !folder) return options->auth_file;
+    const int length = snprintf(path, DR_PATH_BYTES, "%s/users", folder);
+    return length < DR_PATH_BYTES && access(path, F_OK) == 0 ? path : NULL;
+}
+
 static enum dr_code open_door(struct run *run, struct dr_error *err)
 {
     const struct service_options *const options = run->options;
+    char path[DR_PATH_BYTES];
+    const char *const users = auth_file(options, path);
     enum dr_code code = DR_OK;
-    if (options->auth_file)
-        code = credentials_read(options->auth_file, &run->credentials, err);
+    if (users) code = credentials_read(users, &run->credentials, err);
     if (code == DR_OK && options->access_log)
         code = access_log_open(&run->access_log, options->access_log, err);
     if (code == DR_OK) code = listen_address_open(&run->listener, options->listen, err);

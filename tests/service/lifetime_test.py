@@ -95,6 +95,17 @@ class Activation(server.Case):
         self.assertEqual(made.stop(), 0)
         self.assertTrue(manager.has("STOPPING=1\n"))
 
+    def test_R32_users_are_taken_from_systemds_credentials(self):
+        path = self.folder / "users"
+        path.write_text("ada:secret\n")
+        path.chmod(0o400)
+        made = self.server(more_environment={"CREDENTIALS_DIRECTORY": str(self.folder)})
+        self.assertEqual(made.get("/nothing").status, 401)
+        self.assertEqual(made.get("/nothing", Authorization=server.basic("ada", "secret")).status, 404)
+        path.unlink()
+        made = self.server(more_environment={"CREDENTIALS_DIRECTORY": str(self.folder)})
+        self.assertEqual(made.get("/nothing").status, 404)
+
     def test_what_systemd_passed_has_to_be_one_socket(self):
         file = os.open("/dev/null", os.O_RDONLY)
         self.addCleanup(os.close, file)
