@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # guards.sh SOURCE: every test that a page of docs/ names exists and is run: "x_test: case" in C, "cli_x: test_case" of
-# the program from outside. A guard that was renamed or dropped would otherwise go on being promised.
+# the program from outside, "service_x: test_case" of the service. A guard that was renamed or dropped would otherwise go on being promised.
 set -euo pipefail
 cd "$1"
-named=$(grep -oHE '\b([a-z0-9_]+_test: [a-z0-9_]+|cli_[a-z0-9_]+: test_[a-z0-9_]+)' docs/*.md | sed 's/: / /' |
+named=$(grep -oHE '\b([a-z0-9_]+_test: [a-z0-9_]+|(cli|service)_[a-z0-9_]+: test_[a-zA-Z0-9_]+)' docs/*.md | sed 's/: / /' |
     sed 's/:/ /' | sort -u)
 if [[ -z $named ]]; then
     echo "docs/ names no test"
@@ -12,9 +12,9 @@ fi
 
 # exists PROGRAM CASE
 exists() {
-    local name=${1#cli_}
-    if [[ $2 == test_* && $1 == cli_* ]]; then
-        grep -qs "'$name'" tests/cli/meson.build && grep -qs "def $2(" "tests/cli/${name}_test.py"
+    local folder=${1%%_*} name=${1#*_}
+    if [[ $2 == test_* && ($folder == cli || $folder == service) ]]; then
+        grep -qs "'$name'" "tests/$folder/meson.build" && grep -qs "def $2(" "tests/$folder/${name}_test.py"
     else
         # Without line breaks: the formatter may break any call.
         { cat src/*/"$1.c" tools/"$1.c" 2>/dev/null || true; } | tr -d '[:space:]' |

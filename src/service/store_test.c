@@ -457,6 +457,23 @@ static void a_directory_that_cannot_be_is_an_error(void)
     check_has(err.message, "linked/images");
 }
 
+static void a_directory_below_a_link_is_a_directory(void)
+{
+    struct store *store = NULL;
+    struct dr_error err = {0};
+    (void)mkdir(scratch_path("real"), 0700);
+    check_int(symlink("real", scratch_path("link")), ==, 0);
+    store_close(fixture_open("link/data"));
+    store_close(fixture_open("real/data"));
+    store_close(fixture_open("link"));
+    /* The database itself is not followed. */
+    check_int(rename(scratch_path("real/darkroom.db"), scratch_path("real/other.db")),
+              ==, 0);
+    check_int(symlink("other.db", scratch_path("real/darkroom.db")), ==, 0);
+    check_int(store_open(&store, scratch_path("real"), &err), ==, DR_IO);
+    check_has(err.message, "real/darkroom.db");
+}
+
 int main(void)
 {
     check_run(is_private);
@@ -474,5 +491,6 @@ int main(void)
     check_run(a_read_only_disk_is_an_error);
     check_run(a_disk_that_is_full_at_the_start_is_an_error);
     check_run(a_directory_that_cannot_be_is_an_error);
+    check_run(a_directory_below_a_link_is_a_directory);
     return check_done();
 }

@@ -87,6 +87,10 @@ class Gallery(server.Case):
             self.assertEqual(instance.get(path, **ann).status, 200, path)
             self.assertEqual(instance.get(path, **bob).status, 404, path)
         self.assertEqual(instance.ask("DELETE", image["url"], **bob).status, 404)
+        job = f"/api/v1/jobs/{image['job']}"
+        self.assertEqual([len(instance.get("/api/v1/jobs", **who).json()["jobs"]) for who in (ann, bob)], [1, 0])
+        self.assertEqual([instance.get(job, **who).status for who in (ann, bob)], [200, 404])
+        self.assertEqual(instance.ask("DELETE", job, **bob).status, 404)
         self.assertEqual(instance.get(image["url"], **ann).status, 200)
 
     def test_U02_a_picture_has_nothing_of_the_job_before(self):
