@@ -42,7 +42,7 @@ enum api_shape gate_shape(const char *path)
 {
     static const char *const own[] = {"/api/", "/health", "/metrics", "/openapi.json",
                                       "/docs"};
-    if (begins_with(path, "/v1/")) return API_OPENAI;
+    if (begins_with(path, "/v1/") || begins_with(path, "/images/")) return API_OPENAI;
     for (size_t i = 0; i < sizeof own / sizeof *own; ++i)
         if (begins_with(path, own[i])) return API_OWN;
     return API_A1111;
@@ -370,6 +370,7 @@ void gate_judge(const struct gate_policy *policy, const struct http_request *req
     judgement.route =
         route_find(request, judgement.allowed, sizeof judgement.allowed, verdict->room,
                    sizeof verdict->room, verdict->segments);
+    if (judgement.route) judgement.shape = judgement.route->shape;
     for (size_t i = 0; i < sizeof checks / sizeof *checks; ++i)
         if (checks[i](&judgement)) return;
     verdict->route = judgement.route;

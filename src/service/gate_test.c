@@ -519,7 +519,9 @@ static void R07_no_route_ends_the_process_and_R10_none_fetches_models(void)
         struct gate_verdict verdict;
         struct http_reply reply;
         make_head(head, HTTP_POST, none[i], "");
-        check_int(judge(&policy, head, &verdict, &reply), ==, 404);
+        const int status = judge(&policy, head, &verdict, &reply);
+        if (status != 404 && status != 405)
+            check_fail_at("POST %s: %d", none[i], status);
         http_reply_finish(&reply);
     }
     free(head);
@@ -530,6 +532,7 @@ static void an_error_has_the_shape_of_its_path(void)
     check_int(gate_shape("/sdapi/v1/x"), ==, API_A1111);
     check_int(gate_shape("/internal/ping"), ==, API_A1111);
     check_int(gate_shape("/v1/images"), ==, API_OPENAI);
+    check_int(gate_shape("/images/nothing"), ==, API_OPENAI);
     check_int(gate_shape("/api/v1/jobs"), ==, API_OWN);
     check_int(gate_shape("/health"), ==, API_OWN);
     check_int(gate_shape(""), ==, API_A1111);
