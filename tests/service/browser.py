@@ -100,7 +100,9 @@ class Browser:
 
     def click(self, name):
         """A press of a mouse or finger, as the protocol makes it: what is covered or off cannot be pressed."""
-        found = self.call("POST", "/element", {"using": "css selector", "value": name if name[0] in "#.[" else f"#{name}"})
+        selector = name if name[0] in "#.[" else f"#{name}"
+        self.js("document.querySelector(arguments[0])?.scrollIntoView({block: 'center'})", selector)
+        found = self.call("POST", "/element", {"using": "css selector", "value": selector})
         self.call("POST", f"/element/{next(iter(found.values()))}/click", {})
 
     def type(self, name, text):

@@ -289,7 +289,7 @@ class Rules(Case):
         page.wait("document.getElementById('generate').textContent === 'Add to the queue (2)'")
         page.click("generate")
         page.wait("document.querySelectorAll('.job').length === 3")
-        self.assertEqual(page.value("[...document.querySelectorAll('.job-place')].map((place) => place.textContent)"), ["now", "1.", "2."])
+        page.wait("[...document.querySelectorAll('.job-place')].map((place) => place.textContent).join() === 'now,1.,2.'")
         page.click(".job.queued button")
         page.wait("document.querySelectorAll('.job').length === 2")
         page.click("cancel-all")
@@ -508,6 +508,42 @@ class Work(Case):
         self.assertEqual((job["kind"], job["request"]["denoising_strength"]), ("img2img", 0.5))
         page.click("init-clear")
         self.assertNotEqual(made.get(f"/api/v1/images/{image}").body, made.get(f"/api/v1/images/{self.make(seed='5', steps=4)}").body)
+
+    def hand_over(self, event, target, data=None, kind="image/png"):
+        """A file as the browser hands it over: a drop on an element, or a paste."""
+        page.js("""
+            const [event, target, bytes, kind] = arguments;
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([Uint8Array.from(bytes)], "handed", {type: kind}));
+            const options = {bubbles: true, cancelable: true};
+            document.querySelector(target).dispatchEvent(event === "paste" ? new ClipboardEvent("paste", {...options, clipboardData: transfer})
+                : new DragEvent(event, {...options, dataTransfer: transfer}))""", event, target, list(data or picture()), kind)
+
+    def test_a_picture_that_is_dropped_or_pasted(self):
+        made = self.open()
+        self.hand_over("dragenter", "#prompt")
+        self.assertFalse(page.value("document.getElementById('drop-zone').hidden"))
+        self.hand_over("drop", "#prompt", picture("a dog\nSteps: 3, Sampler: Euler, CFG scale: 7, Seed: 5, Size: 64x64"))
+        page.wait("document.getElementById('dropped').open && document.getElementById('drop-zone').hidden")
+        page.click("dropped-restore")
+        page.wait("document.getElementById('restored').open")
+        self.assertEqual(page.value("document.getElementById('prompt').value"), "a dog")
+        page.click("restored-close")
+        self.hand_over("paste", "#prompt")
+        page.wait("document.getElementById('dropped').open")
+        page.click("dropped-init")
+        page.wait("!document.getElementById('init-picture').hidden")
+        page.click("init-clear")
+        self.hand_over("drop", "#init-place")
+        page.wait("!document.getElementById('init-picture').hidden")
+        self.assertFalse(page.value("document.getElementById('dropped').open"))
+        self.hand_over("paste", "#prompt", b"words", "text/plain")
+        page.wait("document.querySelector('.notice.bad')")
+        self.hand_over("paste", "#prompt", picture())
+        page.wait("document.getElementById('dropped').open")
+        page.click("dropped-restore")
+        page.wait("[...document.querySelectorAll('.notice.bad')].some((notice) => notice.textContent.includes('says nothing of how it was made'))")
+        self.assertEqual(self.jobs(made), [])
 
     def test_the_gallery_searches_deletes_and_answers_keys(self):
         made = self.open()

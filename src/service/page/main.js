@@ -27,7 +27,7 @@ import {Stage} from "./stage.js";
 import {startTheme} from "./theme.js";
 import {Viewer} from "./viewer.js";
 
-const busySeconds = 1, idleSeconds = 5, hiddenSeconds = 10, memorySeconds = 2, mostWaitSeconds = 15;
+const busySeconds = 1, idleSeconds = 5, hiddenSeconds = 10, memorySeconds = 2, mostWaitSeconds = 15, memoryMs = 500, fullTurns = 8;
 
 startTheme();
 startLogin();
@@ -158,7 +158,7 @@ function refreshMemory() {
   memoryTimer ||= setTimeout(() => {
     memoryTimer = 0;
     if (!document.hidden) memory.refresh().catch(() => {});
-  }, 250);
+  }, memoryMs);
 }
 
 // Everything that may have changed: after a start, after the server was gone, and while no events come.
@@ -187,6 +187,8 @@ async function turn() {
       await start();
       started = true;
       stream.current ??= new EventStream("api/v1/events", onEvent, onStream);
+    } else if (streams && ++turns % fullTurns !== 0) {
+      if (!document.hidden) await memory.refresh(); // events say the rest
     } else {
       await look();
     }
@@ -208,7 +210,7 @@ async function turn() {
   soon(pause());
 }
 
-let started = false, timer = 0;
+let started = false, timer = 0, turns = 0;
 
 function soon(seconds) {
   clearTimeout(timer);

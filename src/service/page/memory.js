@@ -6,7 +6,7 @@ import {fill, find, make, say} from "./element.js";
 import {MemoryHistory} from "./memory_history.js";
 import {partsOf, percent, setGauge, sum} from "./memory_parts.js";
 import {complain} from "./notice.js";
-import {receiptView} from "./receipt.js";
+import {lastSwitch, receiptView} from "./receipt.js";
 import {bytesText, countText, exactText, timeText} from "./units.js";
 
 export class Memory {
@@ -83,8 +83,8 @@ export class Memory {
   }
 
   showReceipts(receipts) {
-    if (receipts.length) fill(find("receipt"), receiptView(receipts[0]));
-    fill(find("receipts"), ...(receipts.length > 1 ? receipts.slice(1).map(receiptView) : [make("p", {class: "hint"}, "None.")]));
+    if (receipts.length) fill(find("receipt"), receiptView(lastSwitch(receipts)));
+    fill(find("receipts"), ...(receipts.length ? receipts.map(receiptView) : [make("p", {class: "hint"}, "None yet.")]));
   }
 
   showAccounts(answer) {

@@ -72,6 +72,9 @@ export class Stage {
     else show(picture, fileOf(this.image));
     picture.alt = this.job?.request?.prompt ?? "";
     say(find("caption"), this.job ? captionOf(this.job) : "");
+    say(find("warnings"), (this.job?.warnings ?? []).join(" "));
+    find("warnings").hidden = find("warnings").textContent === "";
+    say(find("caption-vae"), this.job?.vae ? vaeText(this.job.vae) : "");
   }
 
   showStrip() {
@@ -153,6 +156,12 @@ function idleText(last) {
 
 export function errorText(error) {
   return typeof error === "string" ? error : error?.message ?? "no reason was given";
+}
+
+// Which VAE has run, why, and what the probe of its latent space has said.
+function vaeText(vae) {
+  const name = vae.active === "base" ? "the checkpoint's own VAE" : `the VAE ${vae.name}`;
+  return `Decoded with ${name}${vae.verified ? ", verified by its digest" : ""}. ${[vae.reason, vae.probe].filter(Boolean).join("; ")}`;
 }
 
 function captionOf(job) {
