@@ -3,7 +3,7 @@
 # the program from outside, "service_x: test_case" of the service. A guard that was renamed or dropped would otherwise go on being promised.
 set -euo pipefail
 cd "$1"
-named=$(grep -oHE '\b([a-z0-9_]+_test: [a-z0-9_]+|(cli|service)_[a-z0-9_]+: test_[a-zA-Z0-9_]+)' docs/*.md | sed 's/: / /' |
+named=$(grep -oHE '\b([a-z0-9_]+_test: [a-zA-Z0-9_]+|(cli|service)_[a-z0-9_]+: test_[a-zA-Z0-9_]+)' docs/*.md | sed 's/: / /' |
     sed 's/:/ /' | sort -u)
 if [[ -z $named ]]; then
     echo "docs/ names no test"

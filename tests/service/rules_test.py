@@ -2,6 +2,7 @@
 """The rules of the gate from outside: what a browser, a stranger or a broken client gets. What needs no socket is in
 src/service/gate_test.c; docs/SERVICE_RULES.md says which test holds which rule."""
 import json
+import pathlib
 import re
 import socket
 import threading
@@ -178,6 +179,123 @@ class Wire(server.Case):
         self.made.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100 + b"\r\n\r\n")  # TLS
         self.made.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         self.assertEqual(self.made.get("/health").status, 200)
+
+
+class Requests(server.Case):
+    """What a request may say, and what comes of it: nothing on disk, no connection, no more memory than the limits."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.made = server.Server("-m", "tiny", "--cors-origin", "https://listed.example").start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.made.kill()
+
+    SMALL = {"prompt": "a", "steps": 1, "width": 64, "height": 64}
+
+    def files(self):
+        return {str(path) for path in self.made.home.rglob("*")
+                if path.name != "serve.log" and not path.name.startswith("darkroom.db")}
+
+    def test_R04_names_of_models_are_below_their_directory(self):
+        for entry in self.made.get("/sdapi/v1/sd-models").json() + self.made.get("/sdapi/v1/sd-vae").json():
+            self.assertNotIn(str(self.made.home), json.dumps(entry))
+            self.assertFalse(entry["filename"].startswith("/") or ".." in entry["filename"], entry)
+        for path in ("/api/v1/models?path=/etc", "/sdapi/v1/sd-models?folder=/etc", "/api/v1/models/etc", "/page/"):
+            self.assertNotIn(b"passwd", self.made.get(path).body)
+
+    def test_R06_options_that_name_places_stay_as_they_are(self):
+        before, files = self.made.get("/sdapi/v1/options").json(), self.files()
+        places = {name: str(self.folder / name) for name in
+                  ("outdir_samples", "outdir_txt2img_samples", "outdir_save", "samples_filename_pattern", "directories_filename_pattern",
+                   "sd_vae_checkpoint_cache", "font", "temp_dir", "api_enable_requests", "cors_origins", "data_folder", "auth_file")}
+        self.assertIn(self.made.post("/sdapi/v1/options", places).status, (200, 422))
+        self.assertEqual(self.made.get("/sdapi/v1/options").json(), before)
+        self.assertEqual(self.made.post("/sdapi/v1/txt2img", {**self.SMALL, "override_settings": places, "outpath_samples": str(self.folder),
+                                                              "save_images": False}).status, 200)
+        self.assertEqual(list(self.folder.iterdir()), [])
+        added = self.files() - files
+        self.assertFalse({path for path in added if "/service/images" not in path}, added)
+
+    def test_R09_no_answer_leads_to_another_site(self):
+        for head in ({}, {"Host": "evil.example"}, {"X_Forwarded_Host": "evil.example"}, {"Forwarded": "host=evil.example"}):
+            answer = self.made.post("/v1/images/generations", {"prompt": "a", "size": "64x64", "model": "tiny", "response_format": "url"}, **head)
+            self.assertNotIn(b"//evil.example", answer.body)
+            self.assertNotIn("evil.example", str(answer.headers.get("Location")))
+        answer = self.made.post("/api/v1/jobs", {"kind": "txt2img", **self.SMALL}, X_Forwarded_Host="evil.example")
+        self.assertRegex(answer.headers["Location"], r"^/api/v1/jobs/[0-9a-f]{32}$")
+
+    def test_R15_forms_of_other_sites_have_no_effect(self):
+        before = self.made.get("/sdapi/v1/options").body
+        count = len(self.made.get("/api/v1/jobs").json()["jobs"])
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "application/json"):
+            for path in ("/sdapi/v1/txt2img", "/sdapi/v1/options", "/sdapi/v1/interrupt", "/sdapi/v1/unload-checkpoint", "/api/v1/unload",
+                         "/api/v1/jobs", "/v1/images/edits"):
+                answer = self.made.ask("POST", path, b'{"sd_vae": "None", "kind": "txt2img"}', Content_Type=kind, Origin="https://evil.example")
+                self.assertEqual(answer.status, 403, (kind, path))
+        self.assertEqual(self.made.get("/sdapi/v1/options").body, before)
+        self.assertEqual(len(self.made.get("/api/v1/jobs").json()["jobs"]), count)
+
+    def test_R16_GET_changes_nothing(self):
+        for path in ("/sdapi/v1/txt2img", "/sdapi/v1/interrupt", "/sdapi/v1/skip", "/sdapi/v1/unload-checkpoint", "/sdapi/v1/png-info",
+                     "/api/v1/unload", "/api/v1/forecast"):
+            self.assertEqual(self.made.get(path).status, 405, path)
+
+    def test_R18_there_are_no_websockets_and_events_are_guarded(self):
+        answer = self.made.get("/api/v1/memory", Upgrade="websocket", Connection="Upgrade", Sec_WebSocket_Key="eA==", Sec_WebSocket_Version="13")
+        self.assertEqual(answer.status, 200)  # an ordinary answer: nothing was switched
+        self.assertEqual(self.made.get("/api/v1/events", Origin="https://evil.example").status, 403)
+        self.assertEqual(self.made.get("/api/v1/events", Host="evil.example").status, 403)
+
+    def test_R19_R20_pictures_and_answers_of_every_kind(self):
+        picture = self.made.post("/sdapi/v1/txt2img", {**self.SMALL, "prompt": "<script>alert(1)</script>", "save_images": True})
+        self.assertNotIn(b"<script>", picture.body)
+        image = self.made.get("/api/v1/images").json()["images"][0]
+        for path in ("/api/v1/images", f"/api/v1/images/{image['id']}", f"/api/v1/images/{image['id']}/parameters", "/docs", "/openapi.json"):
+            answer = self.made.get(path)
+            self.assertEqual(answer.status, 200, path)
+            self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff", path)
+            self.assertEqual(answer.headers["X-Frame-Options"], "DENY", path)
+            self.assertEqual(answer.headers["Cross-Origin-Resource-Policy"], "same-origin", path)
+            if not answer.headers["Content-Type"].startswith("image/"):
+                self.assertFalse(b"<script>alert" in answer.body, path)
+        self.assertIn(self.made.get(f"/api/v1/images/{image['id']}").headers["Content-Type"], ("image/png", "image/jpeg"))
+
+    def peak(self):
+        status = pathlib.Path(f"/proc/{self.made.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+
+    def test_R25_work_is_judged_before_memory_is_taken(self):
+        self.assertEqual(self.made.post("/sdapi/v1/txt2img", self.SMALL).status, 200)
+        before = self.peak()
+        for more in ({"width": 100000, "height": 100000}, {"width": 2 ** 31, "height": 1}, {"batch_size": 10 ** 6}, {"steps": 10 ** 9},
+                     {"width": 64, "height": 64, "n_iter": 10 ** 9}, {"width": -64}, {"hr_scale": 1e300, "enable_hr": True}):
+            answer = self.made.post("/sdapi/v1/txt2img", {**self.SMALL, **more})
+            self.assertTrue(400 <= answer.status < 500 or "hr_scale" in more, (more, answer))
+        self.assertLess(self.peak() - before, 32 * 1024)
+
+    def test_R25_a_full_queue_says_when_to_come_back(self):
+        made = self.server("-m", "tiny", "--queue", "2", "--grace", "0")
+        long = {"kind": "txt2img", "prompt": "a", "steps": 200, "width": 1024, "height": 1024}
+        answers = [made.post("/api/v1/jobs", long) for _ in range(4)]
+        self.assertEqual(answers[-1].status, 429, answers)
+        self.assertGreater(int(answers[-1].headers["Retry-After"]), 0)
+
+    def test_R27_a_prompt_of_brackets_is_read_at_once(self):
+        before = self.peak()
+        for prompt in ("(" * 20000, "[a:b:" * 4000, "[a|" * 6000, "((a:1.1)" * 2500, "{" * 20000):
+            began = time.monotonic()
+            answer = self.made.post("/api/v1/forecast", {"kind": "txt2img", **self.SMALL, "prompt": prompt})
+            self.assertEqual(answer.status, 200, answer)
+            self.assertLess(time.monotonic() - began, 60)
+        self.assertLess(self.peak() - before, 64 * 1024)
+
+    def test_R36_nothing_is_installed_or_stopped_by_a_request(self):
+        for path in ("/sdapi/v1/server-kill", "/sdapi/v1/server-restart", "/sdapi/v1/server-stop", "/sdapi/v1/extensions",
+                     "/sdapi/v1/reload-script", "/api/v1/models/install"):
+            self.assertIn(self.made.post(path, {}).status, (404, 405), path)
+        self.assertIsNone(self.made.process.poll())
 
 
 class Users(server.Case):
