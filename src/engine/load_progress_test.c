@@ -107,6 +107,57 @@ static void a_load_is_told_to_its_end(void)
     dr_engine_close(&engine);
 }
 
+/* A job's loads are one stage, whichever component is read. */
+struct stage_watch {
+    double share;
+    int risen; /* how often the share rose */
+};
+
+static void note_stage(void *cookie, const struct dr_progress *progress)
+{
+    struct stage_watch *const watch = cookie;
+    if (progress->stage != DR_STAGE_LOAD) return;
+    check(progress->share >= watch->share && progress->share <= 1.0);
+    watch->risen += progress->share > watch->share;
+    watch->share = progress->share;
+}
+
+static void watch_job(struct dr_engine *engine, const char *vae)
+{
+    struct stage_watch watch = {0};
+    struct dr_generate_result result;
+    struct dr_generate_options options = dr_generate_options_default();
+    options.prompt = "lake";
+    options.width = options.height = 64;
+    options.steps = 1;
+    options.vae = vae;
+    options.output = in_root("out.png");
+    options.progress = note_stage;
+    options.progress_cookie = &watch;
+    check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+    check_real(watch.share, ==, 1.0);
+    check_int(watch.risen, >=, 3);
+    dr_generate_result_free(&result);
+}
+
+static void a_jobs_loads_never_go_back(void)
+{
+    struct dr_engine *engine = open_engine();
+    check_int(dr_engine_load(engine, in_root("a.safetensors"), DR_LOAD_LAZY, NULL,
+                             &problem),
+              ==, DR_OK);
+    watch_job(engine, NULL);
+    /* With another VAE, the original is digested first; and one component at a time. */
+    check_int(dr_engine_load(engine, in_root("b.safetensors"), DR_LOAD_LAZY, NULL,
+                             &problem),
+              ==, DR_OK);
+    watch_job(engine, "sharp");
+    check_int(dr_engine_unload(engine, DR_UNLOAD_MODEL, NULL, &problem), ==, DR_OK);
+    limit_regions(engine, 8 << 20);
+    watch_job(engine, NULL);
+    dr_engine_close(&engine);
+}
+
 struct state {
     char model[DR_PATH_BYTES], digest[DR_DIGEST_CHARS];
     uint64_t bytes;
@@ -279,6 +330,7 @@ int main(void)
 {
     fixture_begin();
     check_run(a_load_is_told_to_its_end);
+    check_run(a_jobs_loads_never_go_back);
     check_run(the_answer_stops);
     check_run(a_cancel_from_the_report_stops);
     check_run(an_inspection_is_told_and_stopped);

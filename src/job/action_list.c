@@ -14,6 +14,7 @@
 struct tally {
     struct job *job;
     size_t now, peak, sampling;
+    uint64_t load_bytes; /* of files */
     struct tally_slot {
         const struct source *resident;
         size_t bytes; /* private */
@@ -126,9 +127,16 @@ static void count(struct tally *tally, const struct action *action)
     const struct job *const job = tally->job;
     const struct slot *const slot = action->slot;
     switch (action->kind) {
-    case ACTION_LOAD: tally_load(tally, slot, action->order, slot_active(slot)); break;
+    case ACTION_LOAD:
+        if (tally_of(tally, slot)->resident != slot_active(slot))
+            tally->load_bytes += source_file_bytes(slot_active(slot));
+        tally_load(tally, slot, action->order, slot_active(slot));
+        break;
     case ACTION_RELEASE: tally_release(tally, slot); break;
-    case ACTION_SAVE: tally_for_a_moment(tally, source_save_bytes(slot->base)); break;
+    case ACTION_SAVE:
+        tally->load_bytes += source_file_bytes(slot->base);
+        tally_for_a_moment(tally, source_save_bytes(slot->base));
+        break;
     case ACTION_REFERENCE: tally_reference(tally); break;
     case ACTION_PROBE: tally_for_a_moment(tally, job->probe.check_bytes); break;
     case ACTION_PROMPTS: tally_prompts(tally); break;
@@ -309,5 +317,6 @@ enum dr_code action_list_make(struct job *job, struct dr_error *err)
     }
     job->planned_bytes = tally.peak;
     job->sampling_bytes = tally.sampling;
+    job->load_bytes = tally.load_bytes;
     return DR_OK;
 }

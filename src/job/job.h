@@ -139,6 +139,8 @@ struct job {
     int32_t packed_count;
     size_t planned_bytes;  /* peak of the ledger's private bytes, by the list */
     size_t sampling_bytes; /* the most of them while a step samples */
+    uint64_t
+        load_bytes; /* of the files of all components that the list loads or digests */
 
     /* while it runs */
     struct region regions[REGION_TAG_COUNT]; /* those of region_bytes that are not 0 */
@@ -149,6 +151,8 @@ struct job {
     struct file_hash hash; /* of the model's file; see model_hash.h */
     int32_t calls_total;   /* of the UNet, in the step that runs */
     enum dr_stage stage;
+    /* of load_bytes: those of components that are loaded, and of the one that is being loaded */
+    uint64_t loaded_bytes, loading_bytes;
     double started_ms;
     struct pace pace; /* of its networks */
     const struct cancel
@@ -203,7 +207,8 @@ const struct vae_spec *job_vae_spec(const struct job *job);
 
 /* Report progress to the caller. */
 void job_report(const struct job *job, int32_t image, int32_t step, double share);
-/* The same while weights are read, as component_progress takes it; cookie: the job. */
+/* The same while weights are read, as component_progress takes it: share is the component's, and what is reported that of
+ * all that the list loads. cookie: the job. */
 void job_report_load(void *cookie, double share);
 
 #endif

@@ -15,13 +15,28 @@
 
 /* ---- actions ------------------------------------------------------------------------------- */
 
+/* Its bytes are those by which the list counted it. */
+static void begin_load(struct job *job, const struct source *source)
+{
+    job->stage = DR_STAGE_LOAD;
+    job->loading_bytes = source_file_bytes(source);
+}
+
+static void end_load(struct job *job)
+{
+    job->loaded_bytes += job->loading_bytes;
+    job->loading_bytes = 0;
+}
+
 static enum dr_code save_original(struct job *job, struct dr_error *err)
 {
     const struct component_progress progress = {job_report_load, job,
                                                 job->context.cancel};
-    job->stage = DR_STAGE_LOAD;
-    return source_save(job->context.pipeline->vae_slot->base, job->context.ledger,
-                       &progress, err);
+    struct source *const base = job->context.pipeline->vae_slot->base;
+    begin_load(job, base);
+    const enum dr_code code = source_save(base, job->context.ledger, &progress, err);
+    end_load(job);
+    return code;
 }
 
 static enum dr_code load(struct job *job, struct slot *slot, enum slot_order order,
@@ -32,9 +47,12 @@ static enum dr_code load(struct job *job, struct slot *slot, enum slot_order ord
     const struct slot_load_options options = {.ledger = job->context.ledger,
                                               .order = order,
                                               .progress = &progress};
-    job->stage = DR_STAGE_LOAD;
+    struct source *const wanted = slot_active(slot);
+    begin_load(job, slot->resident == wanted ? NULL : wanted);
     job->bound = NULL;
-    return slot_load(slot, &options, err);
+    const enum dr_code code = slot_load(slot, &options, err);
+    end_load(job);
+    return code;
 }
 
 static enum dr_code run_probe(struct job *job, enum action_kind kind,
@@ -303,7 +321,13 @@ void job_finish(struct job *job)
 
 void job_report_load(void *cookie, double share)
 {
-    job_report(cookie, 0, 0, share);
+    const struct job *const job = cookie;
+    const double done = (double)job->loaded_bytes + share * (double)job->loading_bytes;
+    /* Before the list is made, packs are checked: what that reads is not in it. */
+    job_report(job, 0, 0,
+               job->loading_bytes == 0          ? share
+               : done < (double)job->load_bytes ? done / (double)job->load_bytes
+                                                : 1.0);
 }
 
 void job_report(const struct job *job, int32_t image, int32_t step, double share)
