@@ -51,8 +51,10 @@
 extern "C" {
 #endif
 
-#define DR_PATH_BYTES   4096
-#define DR_TEXT_BYTES   512
+#define DR_PATH_BYTES 4096
+#define DR_TEXT_BYTES 512
+#define DR_REASON_BYTES \
+    2048 /* of what happened and why: it may have an error's message in it */
 #define DR_DIGEST_CHARS 65 /* SHA-256 in hexadecimal, and the end */
 
 /* A figure that the kernel does not report: sandboxes and hardened containers hide some or all of
@@ -192,7 +194,8 @@ struct dr_receipt {
     uint64_t dropped_cache_bytes;
     struct dr_memory_point before, after;
     double ms;
-    char reason[DR_TEXT_BYTES]; /* what happened and why, as text; warnings included */
+    char
+        reason[DR_REASON_BYTES]; /* what happened and why, as text; warnings included */
 };
 
 /* ---- models ---------------------------------------------------------------------------- */
@@ -273,7 +276,7 @@ struct dr_vae_info {
     /* its source: "job"; "model", the settings' entry for this model; "setting", chosen
      * for all models, by a call or in the settings; "default", nothing was set */
     char source[32];
-    char reason[DR_TEXT_BYTES];   /* how the choice was resolved, as text */
+    char reason[DR_REASON_BYTES]; /* how the choice was resolved, as text */
     int32_t override_active;      /* 0: the checkpoint's own VAE is the active one */
     char path[DR_PATH_BYTES];     /* the file that the active one is from */
     char name[256];               /* its short name, for picture metadata */
@@ -342,7 +345,7 @@ struct dr_listed_choice {
     char source[32]; /* "setting", "model", "default" for the current choice; else "" */
     enum dr_code code; /* DR_OK, or why a request for it would fail */
     char *path;        /* of the file; "" for the checkpoint's own, and on failure */
-    char reason[DR_TEXT_BYTES]; /* in words */
+    char reason[DR_REASON_BYTES]; /* in words */
 };
 
 struct dr_vae_list {
@@ -1075,7 +1078,7 @@ struct dr_inspection {
     size_t vae_neighbour_count;
     char automatic[DR_PATH_BYTES]; /* the file that `automatic` resolves to; "" for the
                           * checkpoint's own VAE */
-    char automatic_reason[DR_TEXT_BYTES];
+    char automatic_reason[DR_REASON_BYTES];
 };
 enum {
     DR_INSPECT_DIGESTS = 1

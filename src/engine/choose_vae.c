@@ -7,11 +7,11 @@
 #include "switch/vae_switch.h"
 
 static void describe_switch(const struct dr_engine *engine, bool was_active,
-                            char note[static DR_TEXT_BYTES])
+                            char note[static DR_REASON_BYTES])
 {
     struct dr_vae_info info;
     engine_describe_setting(engine, &info);
-    (void)snprintf(note, DR_TEXT_BYTES, "%.300s%s%s%.160s",
+    (void)snprintf(note, DR_REASON_BYTES, "%.1500s%s%s%.400s",
                    engine->model.pipeline->resolution.reason,
                    was_active ? "; it is already the active VAE" : "",
                    info.probe[0] ? "; " : "", info.probe);
@@ -24,7 +24,7 @@ enum dr_code dr_engine_choose_vae(struct dr_engine *engine, const char *choice,
     const struct vae_choice_words words = {.said = choice,
                                            .kind = VAE_REQUEST,
                                            .force = flags & DR_VAE_FORCE};
-    char note[DR_TEXT_BYTES] = "a setting, checked when a model is loaded";
+    char note[DR_REASON_BYTES] = "a setting, checked when a model is loaded";
     if (!choice || !*choice || strlen(choice) >= DR_PATH_BYTES)
         return error_set(err, DR_BAD_INPUT,
                          "the VAE choice is %s; give automatic, none, a name or a path",

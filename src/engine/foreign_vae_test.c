@@ -232,6 +232,9 @@ static void a_setting_gives_way_in_a_job(void)
     check_has(vae_state(engine).probe, "not run yet");
     check_int(job_with(engine, NULL, 0, &result), ==, DR_OK);
     check_has(result.receipt.reason, "the checkpoint's own VAE");
+    /* The whole reason, to its last word. */
+    check_has(result.receipt.reason, "use --force to accept this one");
+    check_has(vae_state(engine).reason, "use --force to accept this one");
     check(!result.vae.override_active);
     check(!vae_state(engine).override_active);
     check_str(vae_state(engine).choice, "foreign");

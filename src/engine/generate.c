@@ -171,10 +171,10 @@ static enum dr_code run_request(struct dr_job *handle, const struct job_request 
 
 /* A receipt's words: how it went, with which VAE, and what went wrong after the pictures. */
 static void describe_outcome(const struct job_outcome *outcome,
-                             char reason[static DR_TEXT_BYTES])
+                             char reason[static DR_REASON_BYTES])
 {
     const struct dr_vae_info *const vae = &outcome->vae;
-    (void)snprintf(reason, DR_TEXT_BYTES, "%.118s; VAE: %.160s%s%.100s%s%.110s",
+    (void)snprintf(reason, DR_REASON_BYTES, "%.150s; VAE: %.1000s%s%.300s%s%.500s",
                    outcome->how, vae->reason, vae->probe[0] ? "; " : "", vae->probe,
                    outcome->warning[0] ? "; warning: " : "", outcome->warning);
 }
@@ -253,7 +253,7 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
 {
     struct dr_engine *const engine = job->engine;
     struct job_outcome outcome = {0};
-    char reason[DR_TEXT_BYTES] = "", warnings[DR_TEXT_BYTES] = "";
+    char reason[DR_REASON_BYTES] = "", warnings[DR_TEXT_BYTES] = "";
     const unsigned flags =
         job->is_codec ? job->codec.vae_flags : job->generate.vae_flags;
     const struct vae_choice_words words = {.said = job->is_codec ? job->codec.vae

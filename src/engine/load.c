@@ -8,7 +8,7 @@
 enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned mode,
                             struct dr_load_result *result, struct dr_error *err)
 {
-    char note[DR_TEXT_BYTES] = "", reason[DR_TEXT_BYTES];
+    char note[DR_TEXT_BYTES] = "", reason[DR_REASON_BYTES];
     if (result) *result = (struct dr_load_result){0};
     if (!path || !*path) return error_set(err, DR_BAD_INPUT, "no model path was given");
     enum dr_code code = engine_enter(engine, "load", err);
@@ -23,7 +23,7 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned
     if (code == DR_OK) {
         struct dr_vae_info vae;
         engine_describe_setting(engine, &vae);
-        (void)snprintf(reason, sizeof reason, "%.130sVAE: %.230s%s%.130s", note,
+        (void)snprintf(reason, sizeof reason, "%.400sVAE: %.1200s%s%.400s", note,
                        vae.reason, vae.probe[0] ? "; " : "", vae.probe);
         resources_log(&engine->resources, DR_LOG_INFO, "model %s", path);
     }

@@ -394,7 +394,7 @@ static bool add_choice(const struct vae_listing *listing, const char *said)
     choice->code = resolve(listing, said, &resolution, &why);
     const char *path = "";
     if (choice->code != DR_OK) {
-        (void)snprintf(choice->reason, sizeof choice->reason, "%.500s", why.message);
+        (void)snprintf(choice->reason, sizeof choice->reason, "%s", why.message);
     } else {
         const struct dr_listed_vae *const vae = row_of(list, &resolution);
         const bool is_usable = !vae || vae->code == DR_OK;
@@ -402,11 +402,11 @@ static bool add_choice(const struct vae_listing *listing, const char *said)
             !is_usable && !resolution.is_explicit && !resolution.is_base;
         if (!is_usable && !falls_back) choice->code = vae->code;
         if (is_usable)
-            (void)snprintf(choice->reason, sizeof choice->reason, "%.480s%s",
+            (void)snprintf(choice->reason, sizeof choice->reason, "%.1900s%s",
                            resolution.reason,
                            vae && !vae->tried ? " (not tried yet)" : "");
         else
-            (void)snprintf(choice->reason, sizeof choice->reason, "%.180s; %s%.290s",
+            (void)snprintf(choice->reason, sizeof choice->reason, "%.1200s; %s%.500s",
                            resolution.reason,
                            falls_back ? "so the checkpoint's own, since it is "
                                       : "it cannot be used: ",

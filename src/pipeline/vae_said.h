@@ -28,7 +28,7 @@ struct vae_resolution {
     bool
         is_explicit; /* a name or a path was given: failures are errors, not warnings */
     char path[DR_PATH_BYTES]; /* of the file or folder, where not base */
-    char reason[DR_TEXT_BYTES];
+    char reason[DR_REASON_BYTES];
 };
 
 struct vae_said vae_said_by(enum vae_source source, const char *choice);

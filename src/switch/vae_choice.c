@@ -41,7 +41,7 @@ void vae_choice_explain(struct vae_resolution *resolution, const char *note)
 {
     char reason[sizeof resolution->reason];
     if (!*note) return;
-    (void)snprintf(reason, sizeof reason, "%.180s%.320s", note, resolution->reason);
+    (void)snprintf(reason, sizeof reason, "%.250s%.1700s", note, resolution->reason);
     (void)snprintf(resolution->reason, sizeof resolution->reason, "%s", reason);
 }
 
@@ -50,7 +50,7 @@ void vae_choice_fall_back(const struct current_model *model,
 {
     *resolution = (struct vae_resolution){.is_base = true};
     (void)snprintf(resolution->reason, sizeof resolution->reason,
-                   "the checkpoint's own VAE, because the choice does not fit: %.380s",
+                   "the checkpoint's own VAE, because the choice does not fit: %.1023s",
                    why->message);
     resources_log(model->resources, DR_LOG_WARNING, "%s", resolution->reason);
 }
