@@ -142,6 +142,7 @@ static enum dr_code fill(struct options *options, const struct options *defaults
     take_picture(&full, &again->picture);
     code = options_parse(&full, words->command, words->count, words->words, err);
     full.prompt_is_plain = full.prompt == again->picture.prompt;
+    full.picture = &again->picture;
     if (code == DR_OK) code = check_init(again, &full, path, err);
     if (code == DR_OK && !full.model) {
         code = find_model(again, &full, path, err);
@@ -170,8 +171,8 @@ enum dr_code again_fill(struct options *options, const struct options *defaults,
 
 /* A picture before another is made, which may take its place. */
 struct before {
-    struct dr_parameters says;
-    unsigned char *bytes; /* of the file; NULL: not known */
+    const struct dr_parameters *says; /* borrowed */
+    unsigned char *bytes;             /* of the file; NULL: not known */
     size_t count;
 };
 
@@ -187,7 +188,6 @@ static void read_bytes(struct before *before, const char *path)
 
 static void before_free(struct before *before)
 {
-    dr_parameters_free(&before->says);
     free(before->bytes);
 }
 
@@ -213,7 +213,7 @@ static void answer_differences(const struct options *options,
     struct dr_error why;
     const char *const path = again_json_made(fields);
     if (!path || dr_read_picture(path, &is, &why) != DR_OK) return; /* latents */
-    const size_t count = dr_parameters_compare(&before->says, &is, differences);
+    const size_t count = dr_parameters_compare(before->says, &is, differences);
     again_json_add(fields,
                    &(struct again_answer){.picture = options->operands[0],
                                           .differences = differences,
@@ -225,16 +225,14 @@ static void answer_differences(const struct options *options,
 enum dr_code run_again(struct session *session, const struct options *options,
                        json_t *fields, struct dr_error *err)
 {
-    struct before before = {.bytes = NULL};
-    enum dr_code code = dr_read_picture(options->operands[0], &before.says, err);
-    if (code != DR_OK) return code;
+    struct before before = {.says = options->picture};
     read_bytes(&before, options->operands[0]);
-    code = run_generate(session, options, fields, err);
-    if (before.says.unknown[0]) {
+    const enum dr_code code = run_generate(session, options, fields, err);
+    if (before.says->unknown[0]) {
         char line[DR_TEXT_BYTES + 100];
         (void)snprintf(line, sizeof line,
                        "the picture was made with what darkroom does not have: %s",
-                       before.says.unknown);
+                       before.says->unknown);
         talk_log(&session->talk, DR_LOG_WARNING, line);
     }
     if (code == DR_OK) answer_differences(options, &before, fields);

@@ -19,7 +19,8 @@ struct again_words {
     int count;
     const char *const *words;
 };
-/* options: as they were parsed; becomes `defaults` with what the picture says, then with the words. *again: for
+/* options: as they were parsed; becomes `defaults` with what the picture says, then with the words; its `picture`
+ * is *again's. *again: for
  * again_free when the command is over. Errors: of the picture, DR_NOT_FOUND (its model: what was looked for and where),
  * DR_BAD_INPUT. */
 enum dr_code again_fill(struct options *options, const struct options *defaults,

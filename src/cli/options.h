@@ -85,7 +85,8 @@ struct options {
     int32_t verbose; /* how often it was given */
     bool overwrite, no_clobber;
     bool prompt_given, budget_given, keep_given, strength_given, seed_given;
-    bool prompt_is_plain; /* not the name of a list: it was not typed */
+    bool prompt_is_plain;                /* not the name of a list: it was not typed */
+    const struct dr_parameters *picture; /* that is made again; NULL: none */
     const char *operands[OPTIONS_MAX_OPERANDS];
     int operand_count;
 };

@@ -1,11 +1,13 @@
 #include "picture_commands.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "front/forecast_json.h"
 #include "front/job_json.h"
 #include "front/profile_json.h"
 #include "profile_table.h"
+#include "stdout_picture.h"
 #include "switch_commands.h"
 
 void picture_commands_answer_profile(struct session *session,
@@ -79,29 +81,79 @@ typedef enum dr_code codec_run(struct dr_engine *engine,
                                const struct dr_codec_options *options,
                                struct dr_codec_result *result, struct dr_error *err);
 
-static enum dr_code run_codec(struct session *session, const struct options *options,
-                              bool encodes, json_t *fields, struct dr_error *err)
+/* One encode or decode, while it runs. */
+struct codec_work {
+    struct session *session;
+    const struct options *options;
+    bool encodes;
+    struct stdout_picture standard_output; /* open where the picture goes there */
+    struct dr_codec_result *result;
+};
+
+static bool writes_to_stdout(const struct codec_work *work)
 {
-    codec_run *const run = encodes ? dr_engine_encode : dr_engine_decode;
-    struct dr_codec_options codec = dr_codec_options_default();
+    return !work->encodes && strcmp(work->options->output, "-") == 0;
+}
+
+/* Only one picture can go to standard output. What is wrong with the file is said when it is decoded. */
+static enum dr_code check_one_picture(const struct codec_work *work,
+                                      struct dr_error *err)
+{
+    const char *const path = work->options->operands[0];
+    struct dr_error why;
+    if (work->session->kind == SESSION_SHELL)
+        return command_fail(err, DR_BAD_INPUT,
+                            "-o -: in the shell, standard output has the answers; name "
+                            "a file");
+    struct dr_inspection *const inspection = calloc(1, sizeof *inspection);
+    if (!inspection)
+        return command_fail(err, DR_NOMEM, "out of memory for %.400s", path);
+    const enum dr_code code = dr_inspect(path, NULL, inspection, &why);
+    const int count = code == DR_OK ? (int)inspection->latent_count : 1;
+    dr_inspection_free(inspection);
+    free(inspection);
+    return count <= 1
+               ? DR_OK
+               : command_fail(err, DR_BAD_INPUT,
+                              "-o - takes one picture, and %.400s has %d: name a "
+                              "file",
+                              path, count);
+}
+
+/* Before the model is loaded, which can take minutes. */
+static enum dr_code begin_codec(struct codec_work *work, struct dr_error *err)
+{
+    const struct options *const options = work->options;
     if (!options->output)
         return command_fail(err, DR_BAD_INPUT,
                             "no output file was given: give one with -o %s",
-                            encodes ? "LATENT.safetensors" : "OUT.png");
-    const struct dr_output output = {.path = options->output,
-                                     .batch = 1,
-                                     .kind = encodes ? DR_OUTPUT_LATENTS
-                                                     : DR_OUTPUT_PICTURES,
-                                     .bits = options->bits,
-                                     .existing = existing_of(options)};
+                            work->encodes ? "LATENT.safetensors" : "OUT.png");
     if (options->overwrite && options->no_clobber)
         return command_fail(err, DR_BAD_INPUT,
                             "--overwrite and --no-clobber exclude each other");
-    enum dr_code code = dr_check_output(&output, err);
-    if (code == DR_OK) code = command_prepare(session, options, fields, err);
-    if (code != DR_OK) return code;
+    work->result = calloc(1, sizeof *work->result);
+    if (!work->result)
+        return command_fail(err, DR_NOMEM, "out of memory for the answer");
+    if (writes_to_stdout(work)) {
+        const enum dr_code code = check_one_picture(work, err);
+        return code == DR_OK ? stdout_picture_open(&work->standard_output, err) : code;
+    }
+    const struct dr_output output = {.path = options->output,
+                                     .batch = 1,
+                                     .kind = work->encodes ? DR_OUTPUT_LATENTS
+                                                           : DR_OUTPUT_PICTURES,
+                                     .bits = options->bits,
+                                     .existing = existing_of(options)};
+    return dr_check_output(&output, err);
+}
+
+static struct dr_codec_options codec_of(const struct codec_work *work)
+{
+    const struct options *const options = work->options;
+    struct dr_codec_options codec = dr_codec_options_default();
     codec.input = options->operands[0];
-    codec.output = options->output;
+    codec.output =
+        writes_to_stdout(work) ? work->standard_output.path : options->output;
     codec.existing = existing_of(options);
     codec.width = options->width;
     codec.height = options->height;
@@ -111,34 +163,56 @@ static enum dr_code run_codec(struct session *session, const struct options *opt
     codec.quality = options->quality;
     codec.profile = options->profile;
     codec.progress = talk_progress;
-    codec.progress_cookie = &session->talk;
-    struct dr_codec_result *const result = calloc(1, sizeof *result);
-    if (!result) return command_fail(err, DR_NOMEM, "out of memory for the answer");
-    code = run(session->engine, &codec, result, err);
-    if (code == DR_OK) {
-        if (encodes)
-            job_json_add_encoded(fields, result);
-        else
-            job_json_add_decoded(fields, result);
-        picture_commands_answer_profile(session, options, result->profile, fields);
-    } else if (!encodes) {
-        job_json_add_decoded_part(fields, result);
+    codec.progress_cookie = &work->session->talk;
+    return codec;
+}
+
+static enum dr_code run_codec_job(struct codec_work *work, json_t *fields,
+                                  struct dr_error *err)
+{
+    codec_run *const run = work->encodes ? dr_engine_encode : dr_engine_decode;
+    const struct dr_codec_options codec = codec_of(work);
+    struct dr_codec_result *const result = work->result;
+    enum dr_code code = run(work->session->engine, &codec, result, err);
+    if (writes_to_stdout(work) && code == DR_OK) {
+        code = stdout_picture_send(&work->standard_output, err);
+        (void)snprintf(result->images[0].path, sizeof result->images[0].path, "-");
     }
+    if (code == DR_OK && work->encodes) job_json_add_encoded(fields, result);
+    if (code == DR_OK && !work->encodes) job_json_add_decoded(fields, result);
+    if (code == DR_OK)
+        picture_commands_answer_profile(work->session, work->options, result->profile,
+                                        fields);
+    else if (!work->encodes && !writes_to_stdout(work))
+        job_json_add_decoded_part(fields, result);
     dr_codec_result_free(result);
-    free(result);
+    return code;
+}
+
+static enum dr_code run_codec(struct codec_work *work, json_t *fields,
+                              struct dr_error *err)
+{
+    enum dr_code code = begin_codec(work, err);
+    if (code == DR_OK)
+        code = command_prepare(work->session, work->options, fields, err);
+    if (code == DR_OK) code = run_codec_job(work, fields, err);
+    stdout_picture_close(&work->standard_output);
+    free(work->result);
     return code;
 }
 
 enum dr_code run_encode(struct session *session, const struct options *options,
                         json_t *fields, struct dr_error *err)
 {
-    return run_codec(session, options, true, fields, err);
+    struct codec_work work = {.session = session, .options = options, .encodes = true};
+    return run_codec(&work, fields, err);
 }
 
 enum dr_code run_decode(struct session *session, const struct options *options,
                         json_t *fields, struct dr_error *err)
 {
-    return run_codec(session, options, false, fields, err);
+    struct codec_work work = {.session = session, .options = options};
+    return run_codec(&work, fields, err);
 }
 
 /* ---- forecast ---------------------------------------------------------------------------- */

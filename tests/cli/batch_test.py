@@ -212,6 +212,24 @@ class Names(Case):
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertIn("one picture, not 2", done.stderr)
 
+    def test_decode_to_standard_output(self):
+        model = ["-m", "../tiny.safetensors", "--threads", "1"]
+        for name, batch in (("one.sft", "1"), ("two.sft", "2")):
+            self.ask(*self.JOB, "--seed", "3", "-o", name, "--batch", batch)
+        self.ask("decode", *model, "one.sft", "-o", "a.png")
+        before = self.files()
+        done = subprocess.run([DARKROOM, "decode", *model, "one.sft", "-o", "-", "--json"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, cwd=self.folder, timeout=LIMIT_S, check=True,
+                              env={**ENVIRONMENT, "TMPDIR": str(self.folder)})
+        self.assertEqual(done.stdout, (self.folder / "a.png").read_bytes())
+        self.assertEqual(json.loads(done.stderr.splitlines()[-1])["images"], [{"path": "-"}])
+        done = self.run_program("decode", *model, "two.sft", "-o", "-")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("one picture, and two.sft has 2", done.stderr)
+        shell = self.shell()
+        self.fail_with(shell, "decode one.sft -o -", "bad_input", "name a file")
+        self.assertEqual(self.files() - {"shell.log"}, before - {"shell.log"})  # nothing stays of it
+
     def test_prompts(self):
         """A job for each line; a seed that is given is that of each."""
         (self.folder / "list.txt").write_bytes(b"a red fox\r\n\n  \n  a \"grey\" owl  \nlast")
