@@ -11,7 +11,8 @@ enum {
     MAX_COLUMNS = 12,
     CELL_BYTES = 64,
     INDENT = 2,
-    MAX_LABEL = 24
+    MAX_LABEL = 24,
+    MAX_VERBATIM = 48
 };
 
 struct listing {
@@ -365,7 +366,8 @@ static int label_width(const struct listing *listing, enum manner manner,
         member_label(manner, key, label);
         if (listing_columns(label) > width) width = listing_columns(label);
     }
-    return width < MAX_LABEL ? width : MAX_LABEL;
+    const int most = manner == VERBATIM ? MAX_VERBATIM : MAX_LABEL;
+    return width < most ? width : most;
 }
 
 static void print_object(const struct listing *listing, json_t *object,

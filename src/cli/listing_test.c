@@ -103,6 +103,11 @@ static void hides_control_characters(void)
     check_str(listed("{\"metadata\":{\"a_bytes\":\"x\",\"ss_tag\":\"y\"}}",
                      LISTING_BRIEF),
               "metadata\n  a_bytes  x\n  ss_tag   y\n");
+    check_str(listed("{\"metadata\":{\"darkroom.default.scheduler\":\"x\",\"a\":"
+                     "\"y\"}}",
+                     LISTING_FULL),
+              "metadata\n  darkroom.default.scheduler  x\n"
+              "  a                           y\n");
 }
 
 int main(void)

@@ -57,7 +57,7 @@ static const struct option table[] = {
      "pattern of {seed} {index} {model} {date}, or - for standard output (default: darkroom-SEED.png)"},
     {"output", 'o', TEXT, AT(output), FOR_ENCODE, "FILE", "file for the latents: .safetensors or .sft (required)"},
     {"output", 'o', TEXT, AT(output), FOR_DECODE, "FILE",
-     "file for the picture: .png or .jpg; several pictures are FILE, FILE-2, ... (required)"},
+     "file for the picture: .png or .jpg, or - for standard output; several pictures are FILE, FILE-2, ... (required)"},
     {"overwrite", 0, FLAG, AT(overwrite), FOR_GENERATE | CODECS, NULL,
      "replace any existing file; without it only pictures and latent files are replaced"},
     {"no-clobber", 0, FLAG, AT(no_clobber), FOR_GENERATE | CODECS, NULL, "replace no existing file"},
@@ -92,10 +92,10 @@ static const struct option table[] = {
     {"sampler", 0, TEXT, AT(sampler), FOR_SETTINGS, "NAME",
      "the sampler: euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm"},
     {"scheduler", 0, TEXT, AT(scheduler), JOBS, "NAME",
-     "noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing (default: the settings', else the "
+     "noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing, lcm (default: the settings', else the "
      "checkpoint's, else normal; for ddim leading)"},
     {"scheduler", 0, TEXT, AT(scheduler), FOR_SETTINGS, "NAME",
-     "the noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing"},
+     "the noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing, lcm"},
     {"prediction", 0, WORD, AT(prediction), JOBS, "auto|eps|v",
      "what the UNet predicts: eps (noise) or v (velocity) (default auto: read from the checkpoint)"},
     {"clip-skip", 0, INT32, AT(clip_skip), JOBS, "N",

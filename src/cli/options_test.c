@@ -200,11 +200,30 @@ static const char *printed(void (*print)(FILE *, unsigned), unsigned command)
     return text;
 }
 
+/* Each sampler and each schedule, as the library names them: the help of the options has them as text. */
+static const char *lacks_a_name(unsigned command)
+{
+    static char help[1 << 16];
+    (void)snprintf(help, sizeof help, "%s", printed(options_print_help, command));
+    for (int32_t i = 0; dr_sampler_name(i); ++i) {
+        const char *const sampler = dr_sampler_name(i), *schedule;
+        if (!strstr(help, sampler)) return sampler;
+        const char *const schedules = strstr(help, "--scheduler NAME");
+        const char *const end = schedules ? strstr(schedules, "\n      --") : NULL;
+        for (int32_t k = 0; (schedule = dr_sampler_schedule(sampler, k)) != NULL; ++k) {
+            const char *const at = schedules ? strstr(schedules, schedule) : NULL;
+            if (!at || !end || at > end) return schedule;
+        }
+    }
+    return NULL;
+}
+
 static void help_lists_what_is_taken(void)
 {
     const char *help = printed(options_print_help, FOR_GENERATE);
     check_has(help, "-p, --prompt TEXT");
     check_has(help, "--sampler NAME");
+    check(!lacks_a_name(FOR_GENERATE) && !lacks_a_name(FOR_SETTINGS));
     check(!strstr(help, "--digest"));
     help = printed(options_print_help, FOR_GENERATE | IN_SHELL);
     check(!strstr(help, "--precision"));

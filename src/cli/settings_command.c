@@ -92,6 +92,23 @@ static enum dr_code set_given(struct change *change, const struct options *optio
     return DR_OK;
 }
 
+/* The key that is meant: also by an option's name, "output-dir" or "--output-dir". Changes name. */
+static const char *key_of(char *name)
+{
+    static const char *const others[][2] = {
+        {"models",        "model_dirs"},
+        {"default_model", "model"     },
+        {"width",         "size"      },
+        {"height",        "size"      }
+    };
+    name += strspn(name, "-");
+    for (char *c = name; *c; ++c)
+        if (*c == '-') *c = '_';
+    for (size_t i = 0; i < sizeof others / sizeof *others; ++i)
+        if (strcmp(name, others[i][0]) == 0) return others[i][1];
+    return name;
+}
+
 /* "steps,size": each is removed. vae and vae_dir are settings, too. */
 static enum dr_code set_unset(struct change *change, const char *names,
                               struct dr_error *err)
@@ -101,8 +118,9 @@ static enum dr_code set_unset(struct change *change, const char *names,
     change->unset = strdup(names);
     if (!change->unset)
         return command_fail(err, DR_NOMEM, "out of memory for the settings");
-    for (const char *name = strtok_r(change->unset, ",", &rest); name;
-         name = strtok_r(NULL, ",", &rest)) {
+    for (char *word = strtok_r(change->unset, ",", &rest); word;
+         word = strtok_r(NULL, ",", &rest)) {
+        const char *const name = key_of(word);
         if (strcmp(name, "vae") == 0)
             change->all.vae = "";
         else if (strcmp(name, "vae_dir") == 0)

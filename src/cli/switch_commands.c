@@ -20,6 +20,21 @@ static enum dr_code check_interrupt(struct dr_error *err)
                : DR_OK;
 }
 
+/* A picture is no model, but says which one made it. */
+static void name_again(const char *path, struct dr_error *err)
+{
+    char *text = NULL;
+    struct dr_error why;
+    const size_t used = strlen(err->message);
+    if (err->code != DR_UNSUPPORTED || dr_read_parameters(path, &text, &why) != DR_OK)
+        return;
+    if (text)
+        (void)snprintf(err->message + used, sizeof err->message - used,
+                       ", not a model; darkroom again makes it again, with the model "
+                       "that it names");
+    free(text);
+}
+
 /* name: NULL for the settings' model; result may be NULL. */
 static enum dr_code load(struct session *session, const struct options *options,
                          const char *name, struct dr_load_result *result,
@@ -27,12 +42,14 @@ static enum dr_code load(struct session *session, const struct options *options,
 {
     char path[DR_PATH_BYTES];
     const struct dr_models_options models = models_options(options);
-    const enum dr_code code = dr_find_model(name, &models, path, err);
+    enum dr_code code = dr_find_model(name, &models, path, err);
     if (code != DR_OK) return code;
     const unsigned mode =
         (session->kind == SESSION_SHELL ? DR_LOAD_EAGER : DR_LOAD_LAZY) |
         (options->force ? DR_LOAD_FORCE : 0U);
-    return dr_engine_load(session->engine, path, mode, result, err);
+    code = dr_engine_load(session->engine, path, mode, result, err);
+    if (code != DR_OK) name_again(path, err);
+    return code;
 }
 
 /* The model of a shell that a job's option, or a picture, has changed: it stays. */

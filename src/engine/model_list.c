@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 
 /* Models by name: which file a name, the beginning of one or a digest means, and which models there are. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,14 @@ static bool is_digest(const char *name)
            strspn(name, "0123456789abcdef") == length;
 }
 
+/* The beginning of a digest, but for its length? */
+static bool is_too_short(const char *name)
+{
+    const size_t length = strlen(name);
+    static_assert(LEAST_DIGITS == 6, "the message has the number");
+    return length < LEAST_DIGITS && strspn(name, "0123456789abcdef") == length;
+}
+
 /* Is one of the digests that were remembered of the file, as it is now, one that begins so? */
 static bool has_digest(const struct pack_store *store, const char *path,
                        const char *digits)
@@ -177,9 +186,10 @@ static enum dr_code say_choice(const struct search *search, const char *name,
                          name, found->count, found->names);
     return error_set(err, DR_NOT_FOUND,
                      "there is no model \"%.200s\": no file here has this path, and no "
-                     "model in %.450s has this name, beginning or digest; darkroom "
+                     "model in %.450s has this name, beginning or digest%s; darkroom "
                      "models lists them",
-                     name, model_folder_describe(&search->folder, where));
+                     name, model_folder_describe(&search->folder, where),
+                     is_too_short(name) ? " (at least 6 digits)" : "");
 }
 
 static enum dr_code choose(const struct search *search, const char *name,

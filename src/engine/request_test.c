@@ -131,7 +131,7 @@ static void bad_outputs(struct dr_engine *engine)
     const char *const kinds[] = {"out.gif", "out", "png", "out.png.txt"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i) {
         options.output = in_root(kinds[i]);
-        refuse(engine, &options, DR_BAD_INPUT, kinds[i], ".png, .jpg");
+        refuse(engine, &options, DR_BAD_INPUT, kinds[i], ".png or .jpg");
     }
     options.output = in_root("no/such/out.png");
     refuse(engine, &options, DR_NOT_FOUND, "no directory", "no/such");

@@ -190,12 +190,13 @@ static enum dr_code check_kind(const char *path, enum dr_output_kind kind, int32
                          "picture.png (generate also takes a directory that ends in "
                          "a slash)",
                          path);
+    const char *const dot = strrchr(path_name(path), '.');
     if (!is_latent && !is_picture)
-        return error_set(
-            err, DR_BAD_INPUT,
-            "%.600s: the output needs a file name extension: .png, .jpg, or for "
-            "latents .safetensors or .sft",
-            path);
+        return error_set(err, DR_BAD_INPUT,
+                         "%.600s: the output needs a file name extension%s%.40s%s: "
+                         ".png or .jpg for a picture, .safetensors or .sft for latents",
+                         path, dot ? " that can be written, which " : "",
+                         dot ? dot : "", dot ? " is not" : "");
     if (is_picture && format == IMAGE_JPEG && bits == 16)
         return error_set(err, DR_BAD_INPUT,
                          "%.600s: JPEG has 8 bits per channel; write a .png", path);

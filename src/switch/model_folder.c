@@ -1,5 +1,6 @@
 #include "switch/model_folder.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,7 +169,9 @@ const char *model_folder_describe(const struct model_folder *folder,
         const size_t used = strlen(text);
         (void)snprintf(text + used, DR_TEXT_BYTES - used, "%s%.200s%s", i ? ", " : "",
                        folder->paths[i],
-                       folder->listings[i].refused ? " (cannot be read)" : "");
+                       folder->listings[i].refused == ENOENT ? " (does not exist)"
+                       : folder->listings[i].refused         ? " (cannot be read)"
+                                                             : "");
     }
     return text;
 }

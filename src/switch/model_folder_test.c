@@ -54,7 +54,7 @@ static void the_first_that_says_where_counts(void)
     check_str(folder.paths[1], "/second");
     read_with("/option");
     check_int(folder.path_count, ==, 1);
-    check_str(model_folder_describe(&folder, text), "/option (cannot be read)");
+    check_str(model_folder_describe(&folder, text), "/option (does not exist)");
     check_int(unsetenv("DARKROOM_MODELS"), ==, 0);
     settings = settings_none();
 }

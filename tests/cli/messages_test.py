@@ -74,6 +74,26 @@ class Meant(Case):
         self.assertIn("the samplers are euler, ", self.said("generate", *MODEL, "-p", "x", "--sampler", "photograph"))
 
 
+class Names(Case):
+    def message(self, *arguments):
+        return self.ask("generate", *arguments)[0]["error"]["message"]
+
+    def test_outputs(self):
+        self.assertIn("needs a file name extension that can be written, which .webp is not: .png or .jpg for a picture",
+                      self.message(*MODEL, "-p", "x", "-o", "x.webp"))
+        self.assertIn("needs a file name extension: .png", self.message(*MODEL, "-p", "x", "-o", "x"))
+
+    def test_models(self):
+        self.assertIn("digest (at least 6 digits)", self.message("-m", "c39d", "-p", "x"))
+        self.assertNotIn("6 digits", self.message("-m", "house", "-p", "x"))
+        self.assertNotIn("6 digits", self.message("-m", "c39d55", "-p", "x"))
+        self.assertIn("darkroom/models (does not exist)", self.message("-m", "house", "-p", "x"))
+        self.ask(*GENERATE, "-o", "star.png")
+        self.assertIn("star.png is a PNG picture, not a model; darkroom again", self.message("-m", "star.png", "-p", "x"))
+        (self.folder / "plain.png").write_bytes(png(64, 64))
+        self.assertTrue(self.message("-m", "plain.png", "-p", "x").endswith("plain.png is a PNG picture"))
+
+
 class Numbers(Case):
     def test_out_of_range(self):
         for option, value, said in [("--steps", 0, "minimum is 1"), ("--steps", 9999, "1 to 1000"), ("--cfg", 2000, "0 to 1000"),

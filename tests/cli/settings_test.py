@@ -107,6 +107,13 @@ class Settings(Case):
         self.set("--vae", "none")
         self.assertEqual(json.loads(self.file.read_text()), {"vea": "none", "vae": "none"})
 
+    def test_unset_takes_the_names_of_options_too(self):
+        self.set("--output-dir", str(self.folder), "--packs-limit", "5G", "-W", "64", "-H", "64", "--steps", "3", "--vae-dir", "vae",
+                 "--default-model", "../tiny.safetensors")
+        self.set("--unset", "output-dir,--packs-limit,width,steps,vae-dir,default-model")
+        self.assertEqual(json.loads(self.file.read_text()), {})
+        self.fail_to("settings", "--unset", "ouput-dir", code="bad_input", parts=["there is no setting ouput_dir", "output_dir"])
+
     def test_a_shell_goes_there_and_back(self):
         os.link(HOME / "tiny.safetensors", self.folder / "a.safetensors")
         os.link(HOME / "tiny.safetensors", self.folder / "b.safetensors")
