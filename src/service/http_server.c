@@ -54,7 +54,8 @@ struct exchange {
     bool is_answered;
     int status;
     uint64_t reply_bytes;
-    struct http_reply stream; /* of a reply that is a stream */
+    /* Of a reply that is a stream: the library lets go of its response after the exchange, so it is closed with that. */
+    struct http_reply stream;
 };
 
 /* ---- the request's head -------------------------------------------------------------------- */
@@ -154,12 +155,6 @@ static ssize_t read_stream(void *cookie, uint64_t position, char *bytes,
                : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
-static void close_stream(void *cookie)
-{
-    struct exchange *const exchange = cookie;
-    http_reply_finish(&exchange->stream);
-}
-
 /* Takes the reply's body: what is left of it has nothing to free. */
 static struct MHD_Response *make_response(struct exchange *exchange,
                                           struct http_reply *reply)
@@ -179,13 +174,13 @@ static struct MHD_Response *make_response(struct exchange *exchange,
         response = MHD_create_response_from_fd(reply->byte_count, reply->file);
         break;
     case HTTP_BODY_STREAM:
-        exchange->stream = *reply;
         response = MHD_create_response_from_callback(
             reply->byte_count ? reply->byte_count : MHD_SIZE_UNKNOWN,
-            STREAM_BLOCK_BYTES, read_stream, exchange, close_stream);
+            STREAM_BLOCK_BYTES, read_stream, exchange, NULL);
         break;
     }
     if (!response) return NULL;
+    if (reply->kind == HTTP_BODY_STREAM) exchange->stream = *reply;
     reply->bytes = NULL;
     reply->file = -1;
     reply->kind = HTTP_BODY_BYTES;
@@ -374,6 +369,7 @@ static enum MHD_Result handle(void *cookie, struct MHD_Connection *connection,
         return MHD_NO;
     }
     http_reply_init(&exchange->refusal);
+    http_reply_init(&exchange->stream);
     exchange->server = cookie;
     exchange->connection = entry ? entry->socket_context : NULL;
     exchange->socket = socket->connect_fd;
@@ -409,6 +405,7 @@ static void complete(void *cookie, struct MHD_Connection *connection, void **kep
     connection_table_enter(server->connections, exchange->connection, CONNECTION_HEAD,
                            0, dr_clock_ms());
     http_reply_finish(&exchange->refusal);
+    http_reply_finish(&exchange->stream);
     json_body_finish(&exchange->request.json);
     multipart_finish(&exchange->request.form);
     request_body_finish(&exchange->body);
