@@ -40,6 +40,13 @@ class Gallery(server.Case):
         files = sorted(path.name for path in (instance.data / "images").iterdir())
         self.assertEqual(files, [image["id"] + ".png"])
 
+    def test_a_jpeg_has_a_thumbnail_too(self):
+        instance = self.server("-m", "tiny")
+        image = self.make(instance, "sea", output_format="jpeg")
+        self.assertEqual(image["format"], "jpeg")
+        self.assertEqual(instance.get(image["url"]).headers["Content-Type"], "image/jpeg")
+        self.assertEqual(instance.get(image["thumbnail"]).status, 200)
+
     def test_search_pages_and_removal(self):
         instance = self.server("-m", "tiny")
         made = [self.make(instance, prompt) for prompt in ("red house", "blue house", "red tree")]
@@ -99,6 +106,31 @@ class Gallery(server.Case):
         first = instance.get(self.make(instance, "sea")["url"]).body
         self.make(instance, "a red house, and very many other words", size="128x64", seed=1)
         self.assertEqual(instance.get(self.make(instance, "sea")["url"]).body, first)
+
+    def test_U02_an_interrupted_batch_has_its_own_pictures(self):
+        """What is there of it is what the whole batch has at that place; nothing is half made."""
+        instance = self.server("-m", "tiny")
+        body = {"prompt": "sea", "width": 64, "height": 64, "steps": 40, "seed": 3, "batch_size": 4, "save_images": True}
+
+        def job(number):
+            return instance.get(f"/api/v1/jobs/{number}").json()
+
+        def is_over(number):
+            return job(number)["state"] not in ("queued", "running")
+
+        whole = instance.post("/api/v1/jobs", body).json()["id"]
+        self.wait_for(lambda: is_over(whole))
+        pictures = [instance.get(f"/api/v1/images/{image}").body for image in job(whole)["images"]]
+        self.assertEqual(len(pictures), 4)
+        self.make(instance, "another picture in between", size="128x64")
+        part = instance.post("/api/v1/jobs", body).json()["id"]
+        self.wait_for(lambda: job(part)["images"] or is_over(part))
+        self.assertEqual(instance.ask("DELETE", f"/api/v1/jobs/{part}").status, 200)
+        self.wait_for(lambda: is_over(part))
+        made = [instance.get(f"/api/v1/images/{image}").body for image in job(part)["images"]]
+        self.assertGreater(len(made), 0)
+        self.assertEqual(made, pictures[:len(made)])
+        self.assertEqual(job(part)["state"], "cancelled" if len(made) < 4 else "done")
 
 
 if __name__ == "__main__":
