@@ -123,12 +123,14 @@ static inline void fixture_trace(struct store *store, struct fixture_trace *trac
     (void)sqlite3_trace_v2(store->database, SQLITE_TRACE_STMT, fixture_note, trace);
 }
 
-/* Steps of the plans of all that ran which read a whole table or sort, but for those that `allowed` names (a part of the
- * plan's line; NULL-terminated). Frees the trace. */
+/* Steps of the plans of all that ran which read a whole table or sort, but for those that `allowed` names, and indexes of
+ * `needed` that no step uses; both are parts of a plan's line, NULL-terminated. Frees the trace. */
 static inline int fixture_slow_steps(struct store *store, struct fixture_trace *trace,
-                                     const char *const *allowed)
+                                     const char *const *allowed,
+                                     const char *const *needed)
 {
     int slow = 0;
+    bool is_used[16] = {false};
     (void)sqlite3_trace_v2(store->database, 0, NULL, NULL);
     for (int i = 0; i < trace->count; ++i) {
         char sql[2048];
@@ -140,6 +142,8 @@ static inline int fixture_slow_steps(struct store *store, struct fixture_trace *
                 bool is_slow = strncmp(step, "SCAN", 4) == 0 || strstr(step, "TEMP");
                 for (const char *const *name = allowed; *name; ++name)
                     is_slow = is_slow && !strstr(step, *name);
+                for (int n = 0; needed[n]; ++n)
+                    is_used[n] = is_used[n] || strstr(step, needed[n]);
                 if (is_slow)
                     fprintf(stderr, "slow: %s\n  %s\n", step, trace->statements[i]);
                 slow += is_slow;
@@ -148,6 +152,11 @@ static inline int fixture_slow_steps(struct store *store, struct fixture_trace *
         free(trace->statements[i]);
     }
     trace->count = 0;
+    for (int n = 0; needed[n]; ++n) {
+        if (is_used[n]) continue;
+        fprintf(stderr, "not used: %s\n", needed[n]);
+        ++slow;
+    }
     return slow;
 }
 
