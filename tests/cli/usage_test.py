@@ -89,9 +89,10 @@ class Usage(Case):
         self.assertEqual(done.returncode, 3)
         done = self.run_program("shell", "--threads", "-3")
         self.assertEqual(done.returncode, 2)
-        done = self.run_program("shell", "--budget", "4K")
-        self.assertEqual(done.returncode, 11)
-        self.assertRegex(done.stderr, r"4096 bytes")
+        # It starts with any budget: each job is refused, with one that is sufficient.
+        done = self.run_program("shell", "--budget", "4K", "-m", "../tiny.safetensors", stdin=b"generate -p x -W 64 -H 64 -o a.png\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"a budget of \d+ bytes is sufficient \(\d+K; 4K was given\)")
 
     def test_vocabulary_runs_the_script_that_is_installed_with_the_program(self):
         installed = self.folder / "usr/bin/darkroom"
