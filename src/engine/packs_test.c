@@ -357,9 +357,9 @@ static void a_pack_cut_short_fails_the_job(void)
         const char *source;
         enum dr_stage stage;
     } parts[] = {
-        {"text of", DR_STAGE_TEXT},
-        {"unet of", DR_STAGE_UNET},
-        {"vae of",  DR_STAGE_UNET},
+        {"text (", DR_STAGE_TEXT},
+        {"unet (", DR_STAGE_UNET},
+        {"vae (",  DR_STAGE_UNET},
     };
     struct dr_engine *engine = open_with(pack_folder());
     load(engine, "a.safetensors");
@@ -389,7 +389,7 @@ static void a_pack_written_to_is_not_used_again(void)
     struct dr_engine *engine = open_with(pack_folder());
     load(engine, "a.safetensors");
     picture(engine, "whole.png");
-    find_pack("unet of", path);
+    find_pack("unet (", path);
     check_int(truncate(path, 128 * 1024), ==, 0);
     picture(engine, "again.png");
     check_has(told, "made again");
@@ -413,7 +413,7 @@ static void a_damaged_pack_is_made_again_and_said(void)
     load(engine, "a.safetensors");
     picture(engine, "whole.png");
     dr_engine_close(&engine);
-    find_pack("unet of", path);
+    find_pack("unet (", path);
     FILE *const file = fopen(path, "r+b");
     check(file && fseek(file, 1 << 20, SEEK_SET) == 0 && fputs("damage", file) >= 0);
     if (file) (void)fclose(file);
@@ -487,7 +487,7 @@ static void a_pack_that_cannot_be_read_is_not_called_damaged(void)
 {
     char path[DR_PATH_BYTES];
     struct dr_pack_list list;
-    find_pack("vae of", path);
+    find_pack("vae (", path);
     hidden_files = path;
     hidden_errno = EACCES;
     check_int(dr_packs_list(pack_folder(), &verify, &list, &problem), ==, DR_IO);

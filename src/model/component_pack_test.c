@@ -199,7 +199,7 @@ static void the_first_load_makes_it_the_next_maps_it(void)
     fault_disarm();
     region_close(&weights);
     check_str(said, "");
-    check_has(the_pack().source, "vae of /");
+    check_has(the_pack().source, "vae (");
     close_sample(&sample);
 }
 
