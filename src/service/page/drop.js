@@ -49,7 +49,7 @@ function pictureOf(files) {
   return blob;
 }
 
-export function askWhatFor(blob, takers) {
+function askWhatFor(blob, takers) {
   const dialog = find("dropped");
   const address = URL.createObjectURL(blob);
   find("dropped-picture").src = address;

@@ -18,11 +18,3 @@ export function kept(name, fallback) {
     return fallback;
   }
 }
-
-export function forget(name) {
-  try {
-    localStorage.removeItem(prefix + name);
-  } catch {
-    // As above.
-  }
-}
