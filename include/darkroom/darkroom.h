@@ -453,6 +453,8 @@ DR_API enum dr_code dr_settings_change(const char *path,
 
 /* ---- models by name -------------------------------------------------------------------- */
 
+struct dr_model_list; /* below */
+
 struct dr_models_options {
     /* "DIR", or "DIR:DIR" for several; a DIR may be one model's path. NULL: DARKROOM_MODELS, the settings' model_dirs,
      * $XDG_DATA_HOME/darkroom/models. */
@@ -460,6 +462,8 @@ struct dr_models_options {
     int32_t
         only_names; /* 1: what is given is a complete name or a digest: no path, no beginning */
     const char *vae_folder, *pack_folder, *settings_path; /* as in dr_engine_options */
+    /* dr_models_list: an earlier list, so that files that are as they were then are not read again. NULL: none */
+    const struct dr_model_list *before;
 };
 
 /* The path of a model that is given by its path, or by name in the model directories: the file's name with or
@@ -484,6 +488,7 @@ struct dr_listed_model {
                                    * the file is the same; else "" */
     uint64_t bytes;               /* of its files */
     uint64_t packs_bytes;         /* of the packs that were made from it; 0: none */
+    uint64_t state[10];           /* private: the file as it was when it was read */
 };
 struct dr_model_list {
     char folders[DR_TEXT_BYTES]; /* that were searched, as text */

@@ -117,6 +117,55 @@ static void names_of_any_length_are_listed(void)
     check_int(unlink(scratch_path(name)), ==, 0);
 }
 
+/* What an earlier list says of a file counts until the file changes: here it says something that no file does. */
+static void files_that_are_as_they_were_are_not_read_again(void)
+{
+    char folder[300];
+    (void)snprintf(folder, sizeof folder, "%s", scratch_path("two"));
+    struct dr_model_list before, now;
+    struct dr_models_options options = {.model_folders = folder,
+                                        .vae_folder = scratch_path("vae"),
+                                        .pack_folder = pack_folder(),
+                                        .settings_path = ""};
+    char ready[512], command[2048];
+    ready_checkpoint_path(ready, sizeof ready, "--family sd15 --size least --seed 1");
+    (void)snprintf(command, sizeof command, "cp '%s' '%s'", ready,
+                   scratch_path("two/own.safetensors"));
+    check_int(system(command), ==, 0);
+    check_int(dr_models_list(&options, &before, &problem), ==, DR_OK);
+    check_int(before.count, ==, 3);
+    for (size_t i = 0; i < before.count; ++i)
+        (void)snprintf(before.models[i].family, sizeof before.models[i].family, "told");
+    options.before = &before;
+    const char *const expected[][3] = {
+        {"told", "told", ""},
+        {"told", "sd15", ""}
+    };
+    for (size_t round = 0; round < 2; ++round) {
+        check_int(dr_models_list(&options, &now, &problem), ==, DR_OK);
+        check_int(now.count, ==, 3);
+        check_str(now.models[0].file, "c.safetensors");
+        check_str(now.models[1].file, "own.safetensors");
+        check_str(now.models[2].file, "torn.safetensors");
+        for (size_t i = 0; i < 3; ++i)
+            check_str(now.models[i].family, expected[round][i]);
+        check_int(now.models[1].bytes, ==, before.models[1].bytes);
+        check_str(now.models[1].vae, "its own");
+        check_has(now.models[2].problem, "torn.safetensors"); /* it is read again */
+        dr_model_list_free(&now);
+        (void)snprintf(command, sizeof command, "touch -d @1 '%s'",
+                       scratch_path("two/own.safetensors"));
+        check_int(system(command), ==, 0);
+    }
+    scratch_write(scratch_path("two/c.yaml"), "model: {}\n", 10);
+    check_int(dr_models_list(&options, &now, &problem), ==, DR_OK);
+    check(strcmp(now.models[0].family, "told") != 0); /* a config came */
+    dr_model_list_free(&now);
+    dr_model_list_free(&before);
+    check_int(unlink(scratch_path("two/c.yaml")), ==, 0);
+    check_int(unlink(scratch_path("two/own.safetensors")), ==, 0);
+}
+
 static void a_model_alone_stands_for_a_directory(void)
 {
     const struct dr_models_options options = {.model_folders =
@@ -141,6 +190,7 @@ int main(void)
     check_run(models_are_named_by_the_path_below_their_directory);
     check_run(a_hash_is_known_once_it_was_computed);
     check_run(names_of_any_length_are_listed);
+    check_run(files_that_are_as_they_were_are_not_read_again);
     check_run(a_model_alone_stands_for_a_directory);
     dr_model_list_free(&list);
     return check_done();

@@ -99,13 +99,14 @@ void model_folders_destroy(struct model_folders *folders)
 
 /* ---- the newest list --------------------------------------------------------------------- */
 
-/* Under `listing`. */
+/* Under `listing`, so that the newest stays meanwhile. */
 static enum dr_code list_again(struct model_folders *folders, struct dr_error *err)
 {
     struct held *const held = calloc(1, sizeof *held);
     if (!held) return failure_memory(err, "the list of models");
     const enum dr_code code =
-        snapshot_create(&held->snapshot, &folders->options, folders->model_option, err);
+        snapshot_create(&held->snapshot, &folders->options, folders->model_option,
+                        folders->newest ? folders->newest->snapshot : NULL, err);
     if (code != DR_OK) {
         free(held);
         return code;

@@ -285,17 +285,20 @@ static enum dr_code add_vaes(struct snapshot *snapshot, struct dr_error *err)
 
 static enum dr_code list_models(struct snapshot *snapshot,
                                 const struct model_folders_options *options,
-                                const char *model_option, struct dr_error *err)
+                                const char *model_option, const struct snapshot *before,
+                                struct dr_error *err)
 {
     struct dr_models_options how = {.model_folders = model_option,
                                     .vae_folder =
                                         options->vaes ? options->vaes[0] : NULL,
                                     .pack_folder = options->pack_folder,
-                                    .settings_path = options->settings_path};
+                                    .settings_path = options->settings_path,
+                                    .before = before ? &before->lists[0] : NULL};
     enum dr_code code = dr_models_list(&how, &snapshot->lists[0], err);
     /* ":" would part it: then it can be loaded, and is not listed. */
     if (code != DR_OK || !options->model || strchr(options->model, ':')) return code;
     how.model_folders = options->model;
+    how.before = before ? &before->lists[1] : NULL;
     return dr_models_list(&how, &snapshot->lists[1], err);
 }
 
@@ -321,13 +324,14 @@ static enum dr_code list_vaes(struct snapshot *snapshot,
 
 enum dr_code snapshot_create(struct snapshot **out,
                              const struct model_folders_options *options,
-                             const char *model_option, struct dr_error *err)
+                             const char *model_option, const struct snapshot *before,
+                             struct dr_error *err)
 {
     struct snapshot *const snapshot = calloc(1, sizeof *snapshot);
     *out = NULL;
     if (!snapshot) return no_memory(err);
     clock_gettime(CLOCK_REALTIME, &snapshot->started);
-    enum dr_code code = list_models(snapshot, options, model_option, err);
+    enum dr_code code = list_models(snapshot, options, model_option, before, err);
     if (code == DR_OK) code = list_vaes(snapshot, options, err);
     if (code == DR_OK) code = watch_all(snapshot, err);
     if (code == DR_OK) {

@@ -11,10 +11,11 @@
 
 struct snapshot; /* opaque */
 
-/* model_option: "DIR:DIR"; NULL: the default. Errors: dr_models_list's and dr_vae_files_list's. */
+/* model_option: "DIR:DIR"; NULL: the default. before: an earlier one, whose files are not read again where they are as
+ * they were; NULL: none. Errors: dr_models_list's and dr_vae_files_list's. */
 enum dr_code snapshot_create(struct snapshot **out,
                              const struct model_folders_options *options,
-                             const char *model_option,
+                             const char *model_option, const struct snapshot *before,
                              struct dr_error *err) DR_MUST_CHECK;
 void snapshot_destroy(struct snapshot *snapshot); /* NULL is fine */
 
