@@ -16,12 +16,13 @@
 #include "service/route.h"
 #include "service/service.h"
 
-/* 422 for a wrong value, as A1111 has it; field: which, or NULL. */
+/* 422 for a wrong value, as A1111 has it; field: which, or NULL. A job that is not accepted may come again: 429. */
 static void refuse(struct http_reply *reply, const char *field,
                    const struct dr_error *err)
 {
-    if (err->code == DR_BAD_INPUT)
-        http_reply_error(reply, API_A1111, 422, field, "%s", err->message);
+    if (err->code == DR_BAD_INPUT || err->code == DR_BUSY)
+        http_reply_error(reply, API_A1111, err->code == DR_BUSY ? 429 : 422, field,
+                         "%s", err->message);
     else
         http_reply_failure(reply, API_A1111, err);
 }
