@@ -382,6 +382,13 @@ static void note_result(const struct run *run)
     pthread_mutex_unlock(&worker->lock);
 }
 
+static void clear_running(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->running = (struct running_job){0};
+    pthread_mutex_unlock(&worker->lock);
+}
+
 bool worker_run_job(struct worker *worker, const char *id)
 {
     struct run run = {.worker = worker,
@@ -395,12 +402,12 @@ bool worker_run_job(struct worker *worker, const char *id)
         const bool is_requeued = hide_running(worker);
         if (run.code == DR_OK) note_result(&run);
         end_job(&run, is_requeued);
+        /* Before anybody learns of its end: who interrupts then means the next job. */
+        clear_running(worker);
         is_written = worker_write_end(worker);
         worker_keep_alive(worker, run.record.request.keep_alive_s);
     }
-    pthread_mutex_lock(&worker->lock);
-    worker->running = (struct running_job){0};
-    pthread_mutex_unlock(&worker->lock);
+    clear_running(worker);
     worker_tell_ended(worker);
     dr_generate_result_free(&run.result);
     job_record_finish(&run.record);

@@ -49,7 +49,7 @@ function pictureOf(files) {
   return blob;
 }
 
-function askWhatFor(blob, takers) {
+export function askWhatFor(blob, takers) {
   const dialog = find("dropped");
   const address = URL.createObjectURL(blob);
   find("dropped-picture").src = address;

@@ -13,6 +13,15 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+const svgSpace = "http://www.w3.org/2000/svg";
+
+export function makeSvg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(svgSpace, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...present(children));
+  return element;
+}
+
 export function fill(element, ...children) {
   element.replaceChildren(...present(children));
 }

@@ -1,6 +1,6 @@
 // init_picture — the picture that image to image starts from, kept over a reload (IndexedDB: it may be large).
 
-import {find} from "./element.js";
+import {find, say} from "./element.js";
 import {base64Of} from "./picture.js";
 
 const database = "darkroom", shelf = "pictures", key = "init";
@@ -34,6 +34,7 @@ export class InitPicture extends EventTarget {
     find("init-hint").hidden = Boolean(blob);
     find("init-clear").disabled = !blob;
     find("init-tag").hidden = !blob;
+    say(find("generate"), find("generate").textContent);
     if (blob) find("init").open = true;
     this.dispatchEvent(new Event("change"));
   }

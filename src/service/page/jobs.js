@@ -3,7 +3,7 @@
 
 import {ask, get, post} from "./api.js";
 
-const isOver = (job) => job.state === "done" || job.state === "failed" || job.state === "cancelled";
+export const isOver = (job) => job.state === "done" || job.state === "failed" || job.state === "cancelled";
 
 const progressOf = ({progress, step, steps, stage, eta_seconds}) => ({progress, step, steps, stage, eta_seconds});
 

@@ -18,3 +18,11 @@ export function kept(name, fallback) {
     return fallback;
   }
 }
+
+export function forget(name) {
+  try {
+    localStorage.removeItem(prefix + name);
+  } catch {
+    // As above.
+  }
+}

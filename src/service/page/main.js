@@ -1,21 +1,22 @@
-// main — puts the parts together.
+// main — puts the parts together, and keeps them fed: events while they come, else questions from time to time.
 
 import {Refusal, Unreachable} from "./api.js";
 import {Catalogue} from "./catalogue.js";
 import {Compare} from "./compare.js";
 import {startDrop} from "./drop.js";
 import {find, say} from "./element.js";
+import {EventStream} from "./event_stream.js";
+import {parseExact} from "./exact_json.js";
 import {Forecast} from "./forecast.js";
 import {Form} from "./form.js";
 import {Gallery} from "./gallery.js";
 import {InitPicture} from "./init_picture.js";
 import {Jobs} from "./jobs.js";
 import {startKeys} from "./keys.js";
-import {Link} from "./link.js";
 import {startLogin} from "./login.js";
 import {Memory} from "./memory.js";
 import {ModelChoice} from "./model_choice.js";
-import {complain, notice} from "./notice.js";
+import {banner, complain, notice} from "./notice.js";
 import {parseParameters, restoreValues, valueOf} from "./parameters.js";
 import {Queue} from "./queue.js";
 import {requestOf} from "./request.js";
@@ -26,7 +27,7 @@ import {Stage} from "./stage.js";
 import {startTheme} from "./theme.js";
 import {Viewer} from "./viewer.js";
 
-const memoryMs = 500; // at most so often, however many regions are opened and closed
+const busySeconds = 1, idleSeconds = 5, hiddenSeconds = 10, memorySeconds = 2, mostWaitSeconds = 15, memoryMs = 500, fullTurns = 8;
 
 startTheme();
 startLogin();
@@ -130,6 +131,28 @@ jobs.addEventListener("ended", async ({detail: job}) => {
   else if (other) notice(`The picture for the comparison was not made: ${job.error?.message ?? job.state}`, "bad");
 });
 
+let streams = false, isGone = false, wait = 1;
+
+const stream = {current: null};
+
+function onEvent(type, text) {
+  let data;
+  try {
+    data = parseExact(text);
+  } catch {
+    return;
+  }
+  if (type === "memory") refreshMemory();
+  else jobs.take(type, data);
+}
+
+function onStream(state) {
+  const was = streams;
+  streams = state === "open";
+  if (streams && !was) look().catch(() => {});
+  else if (!streams) soon(wait);
+}
+
 let memoryTimer = 0;
 function refreshMemory() {
   memoryTimer ||= setTimeout(() => {
@@ -138,20 +161,69 @@ function refreshMemory() {
   }, memoryMs);
 }
 
+// Everything that may have changed: after a start, after the server was gone, and while no events come.
 async function look() {
   await jobs.refresh();
   await memory.refresh();
 }
 
-new Link({
-  start: async () => {
-    await catalogue.load();
-    await look();
-    await gallery.load();
-    stage.update();
-  },
-  look,
-  glance: () => memory.refresh(),
-  event: (type, data) => { if (type === "memory") refreshMemory(); else jobs.take(type, data); },
-  isBusy: () => Boolean(jobs.running()) || jobs.waiting().length > 0,
-});
+async function start() {
+  await catalogue.load();
+  await look();
+  await gallery.load();
+  stage.update();
+}
+
+function setLink(state, words) {
+  const place = find("link-state");
+  place.dataset.state = state;
+  say(place, words);
+}
+
+// The fields stay as they are while the server is away; when it is back, everything is asked again.
+async function turn() {
+  try {
+    if (isGone || !started) {
+      await start();
+      started = true;
+      stream.current ??= new EventStream("api/v1/events", onEvent, onStream);
+    } else if (streams && ++turns % fullTurns !== 0) {
+      if (!document.hidden) await memory.refresh(); // events say the rest
+    } else {
+      await look();
+    }
+    if (isGone) notice("The server is back.");
+    isGone = false;
+    wait = 1;
+    banner("");
+    setLink("open", "connected");
+  } catch (error) {
+    if (error instanceof Unreachable) {
+      isGone = true;
+      setLink("gone", "no answer");
+      banner("The server does not answer. Your fields are kept; this page goes on by itself when it is back.");
+    } else {
+      complain(error);
+    }
+    wait = Math.min(wait * 2, mostWaitSeconds);
+  }
+  soon(pause());
+}
+
+let started = false, timer = 0, turns = 0;
+
+function soon(seconds) {
+  clearTimeout(timer);
+  timer = setTimeout(turn, seconds * 1000);
+}
+
+function pause() {
+  if (wait > 1) return wait;
+  if (document.hidden) return hiddenSeconds;
+  if (streams) return jobs.running() ? memorySeconds : 3 * idleSeconds;
+  return jobs.running() || jobs.waiting().length ? busySeconds : idleSeconds;
+}
+
+addEventListener("online", () => soon(0));
+document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(0); });
+turn();

@@ -27,7 +27,7 @@ export function requestOf(values, initPicture = null) {
 }
 
 // A seed of 64 bits does not fit a JavaScript number: then it goes as text.
-function seedOf(text) {
+export function seedOf(text) {
   if (text === "" || text === "-1") return -1;
   const value = Number(text);
   return Number.isSafeInteger(value) ? value : text;
