@@ -450,7 +450,7 @@ static enum dr_code store_duration(const struct option *option, const char *text
     const long long count = strtoll(text, &end, 10);
     const bool is_number = end != text && !errno;
     const long long unit = *end == 'h' ? 3600 : *end == 'm' ? 60 : 1;
-    if (*end && strchr("smh", *end)) ++end;
+    if (count >= 0 && *end && strchr("smh", *end)) ++end;
     if (!is_number || *end || count < -1 ||
         (count == -1 && option->offset != AT(serve.keep_alive_s)) ||
         count > INT32_MAX / unit)

@@ -121,6 +121,53 @@ static void keeps_operands(void)
     check_has(err.message, "\"9\"");
 }
 
+static void an_option_of_serve_may_be_repeated(void)
+{
+    check_int(PARSE(FOR_SERVE, "--models", "a", "--models=b", "--vae-dir", "c"), ==,
+              DR_OK);
+    check_str(options.serve.models.list[0], "a");
+    check_str(options.serve.models.list[1], "b");
+    check(!options.serve.models.list[2] && !options.serve.cors_origins.list[0]);
+    check_str(options.serve.vae_dirs.list[0], "c");
+    check(!options.models && !options.vae_dir); /* those of other commands */
+    const char *words[2 * OPTIONS_MAX_WORDS + 3] = {NULL};
+    for (int i = 0; i <= OPTIONS_MAX_WORDS; ++i) {
+        words[2 * i] = "--allowed-host";
+        words[2 * i + 1] = "x";
+    }
+    check_int(parse(FOR_SERVE, words), ==, DR_BAD_INPUT);
+    check_has(err.message, "--allowed-host can be given 16 times");
+    check_int(PARSE(FOR_SERVE, "--cors-origin", ""), ==, DR_BAD_INPUT);
+}
+
+static void a_time_has_a_unit(void)
+{
+    static const struct {
+        const char *text;
+        int32_t seconds;
+    } times[] = {
+        {"90",  90  },
+        {"90s", 90  },
+        {"5m",  300 },
+        {"2h",  7200},
+        {"0",   0   },
+        {"-1",  -1  }
+    };
+    static const char *const wrong[] = {"",     "m",   "5x",           "5mm",    "-2",
+                                        "1.5m", "-1m", "99999999999h", "600000h"};
+    for (size_t i = 0; i < sizeof times / sizeof *times; ++i) {
+        check_int(PARSE(FOR_SERVE, "--keep-alive", times[i].text), ==, DR_OK);
+        check_int(options.serve.keep_alive_s, ==, times[i].seconds);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i)
+        if (PARSE(FOR_SERVE, "--keep-alive", wrong[i]) != DR_BAD_INPUT)
+            check_fail_at("--keep-alive took \"%s\"", wrong[i]);
+    check_int(PARSE(FOR_SERVE, "--exit-idle", "-1"), ==, DR_BAD_INPUT);
+    check_has(err.message, "such as 90s, 5m or 2h");
+    check_int(PARSE(FOR_SERVE, "--max-connections", "3"), ==, DR_BAD_INPUT);
+    check_int(PARSE(FOR_SERVE, "--queue", "0"), ==, DR_BAD_INPUT);
+}
+
 static void refuses_by_name(void)
 {
     static const struct {
@@ -268,6 +315,8 @@ int main(void)
     check_run(no_negative_prompt_is_told_from_an_empty_one);
     check_run(defaults_are_the_librarys);
     check_run(keeps_operands);
+    check_run(an_option_of_serve_may_be_repeated);
+    check_run(a_time_has_a_unit);
     check_run(refuses_by_name);
     check_run(start_options_stay_at_the_start);
     check_run(help_lists_what_is_taken);

@@ -14,6 +14,12 @@ struct event_stream {
     uint64_t after;
     bool is_new;  /* nothing was sent yet, and the client did not say where it was */
     bool has_end; /* the job's last state was sent */
+    bool (*is_gone)(void *cookie); /* of the request; NULL: never */
+    void *cookie;
+};
+
+enum {
+    LOOK_MS = 1000 /* how often a stream that waits looks whether its client is there */
 };
 
 static size_t put(char *bytes, size_t capacity, const char *text)
@@ -72,12 +78,18 @@ static size_t read_events(void *cookie, char *bytes, size_t capacity)
                                            : put(bytes, capacity, ": events\n\n");
         if (length > 0) return length;
     }
-    const size_t length =
-        event_log_next(log, stream->after, stream->job, stream->viewer,
-                       1e3 * EVENT_STREAM_PING_S, bytes, capacity, &stream->after);
-    if (length > 0) {
-        stream->has_end = *stream->job && ends_job(bytes, length);
-        return length;
+    for (int waited_ms = 0; waited_ms < 1000 * EVENT_STREAM_PING_S;
+         waited_ms += LOOK_MS) {
+        const size_t length =
+            event_log_next(log, stream->after, stream->job, stream->viewer, LOOK_MS,
+                           bytes, capacity, &stream->after);
+        if (length > 0) {
+            stream->has_end = *stream->job && ends_job(bytes, length);
+            return length;
+        }
+        if (event_log_is_closed(log) ||
+            (stream->is_gone && stream->is_gone(stream->cookie)))
+            return 0;
     }
     return event_log_is_closed(log) ? 0 : put(bytes, capacity, ": ping\n\n");
 }
@@ -98,6 +110,8 @@ void event_stream_reply(struct service *service, const struct http_request *requ
     const char *const last = http_request_header(request, "Last-Event-ID");
     const char *const viewer = service_viewer(service, request);
     stream->service = service;
+    stream->is_gone = request->is_gone;
+    stream->cookie = request->cookie;
     snprintf(stream->job, sizeof stream->job, "%s", job);
     if (viewer) {
         snprintf(stream->user, sizeof stream->user, "%s", viewer);

@@ -1,7 +1,7 @@
 /* event_stream — the log of events as the body of a reply (Server-Sent Events).
  *
  * It goes on after Last-Event-ID, else with what comes from now on; a comment comes every EVENT_STREAM_PING_S, so that who
- * is between keeps the connection. The stream of one job begins with its state and ends when the job has ended.
+ * is between keeps the connection; a client that has left is noticed within a second. The stream of one job begins with its state and ends when the job has ended.
  *
  *     state     {"id", "state"}
  *     progress  {"id", "stage", "progress", "image", "images", "step", "steps", "eta_seconds"}

@@ -42,7 +42,7 @@ struct exchange {
     struct http_request request;
     struct gate_verdict verdict;
     struct request_body body;
-    char path[HTTP_SERVER_POOL_BYTES];
+    char *path; /* the target, decoded */
     char peer[SOCKET_ADDRESS_BYTES], local[SOCKET_ADDRESS_BYTES];
     struct http_field *headers, *query;
     char *query_text; /* the query's names and values, decoded */
@@ -111,7 +111,9 @@ static bool read_head(struct exchange *exchange, struct MHD_Connection *connecti
 {
     struct http_request *const request = &exchange->request;
     socket_address_ends(exchange->socket, exchange->peer, exchange->local);
-    (void)http_target_path(target, exchange->path, sizeof exchange->path);
+    exchange->path = malloc(strlen(target) + 1);
+    if (!exchange->path) return false;
+    (void)http_target_path(target, exchange->path, strlen(target) + 1);
     *request = (struct http_request){.method = method_of(method),
                                      .version = version,
                                      .target = target,
@@ -409,6 +411,7 @@ static void complete(void *cookie, struct MHD_Connection *connection, void **kep
     json_body_finish(&exchange->request.json);
     multipart_finish(&exchange->request.form);
     request_body_finish(&exchange->body);
+    free(exchange->path);
     free(exchange->headers);
     free(exchange->query);
     free(exchange->query_text);

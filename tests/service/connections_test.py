@@ -50,6 +50,46 @@ class Connections(server.Case):
             self.assertIs(kept.sock, first, "the connection was closed")
         kept.close()
 
+    def test_those_that_wait_leave_connections_to_others(self):
+        made = self.server("--max-connections", "8")  # four of them may wait
+        waiting = []
+        for _ in range(4):
+            line = made.connection()
+            line.request("GET", "/api/v1/events")
+            self.assertEqual(line.getresponse().status, 200)
+            waiting.append(line)
+        answer = made.get("/api/v1/events")
+        self.assertEqual(answer.status, 503)
+        self.assertGreater(int(answer.headers["Retry-After"]), 0)
+        self.assertIn("4 requests wait", answer.json()["error"]["message"])
+        self.assertEqual(made.get("/health").status, 200)
+        self.assertEqual(made.post("/sdapi/v1/interrupt").status, 200)
+        for line in waiting:
+            line.close()
+        self.wait_for(lambda: self.streams(made), "a free place")
+
+    @staticmethod
+    def streams(made):
+        line = made.connection()
+        line.request("GET", "/api/v1/events")
+        status = line.getresponse().status
+        line.close()
+        return status == 200
+
+    def test_bodies_together_have_a_limit_and_give_it_back(self):
+        made = self.server("--body-memory", "300K", "--max-body", "200K")
+        request = (f"POST /sdapi/v1/png-info HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nContent-Type: application/json\r\n"
+                   "Content-Length: 200000\r\nConnection: close\r\n\r\n").encode()
+
+        def status():
+            return int(made.raw(request + b" " * 200000).split()[1])
+
+        held = made.socket()
+        held.sendall(request + b" " * 190000)
+        self.wait_for(lambda: status() == 503, "the memory to be taken")
+        held.close()
+        self.wait_for(lambda: status() != 503, "the memory to be free")
+
 
 if __name__ == "__main__":
     server.main()
