@@ -103,9 +103,9 @@ static void other_names_are_not_found(void)
 
 int main(void)
 {
-    a_browser_gets_the_page_and_others_json();
-    a_file_has_its_type_and_a_tag();
-    what_a_browser_has_is_not_sent_again();
-    other_names_are_not_found();
-    return 0;
+    check_run(a_browser_gets_the_page_and_others_json);
+    check_run(a_file_has_its_type_and_a_tag);
+    check_run(what_a_browser_has_is_not_sent_again);
+    check_run(other_names_are_not_found);
+    return check_done();
 }
