@@ -1,33 +1,26 @@
 #include "service/model_choice.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "service/failure.h"
 
-/* Nothing was chosen: with one usable model there is no question. */
-static enum dr_code take_the_only(struct model_folders *folders,
-                                  char path[DR_PATH_BYTES], struct dr_error *err)
+static enum dr_code take_the_first(struct model_folders *folders,
+                                   char path[DR_PATH_BYTES], struct dr_error *err)
 {
     const struct model_snapshot *const snapshot = model_folders_hold(folders);
-    const struct listed_checkpoint *only = NULL;
-    size_t usable = 0;
-    for (size_t i = 0; i < snapshot->model_count; ++i) {
-        if (*snapshot->models[i].problem) continue;
-        only = &snapshot->models[i];
-        ++usable;
-    }
-    enum dr_code code = DR_OK;
-    if (usable == 1)
-        snprintf(path, DR_PATH_BYTES, "%s", only->path);
-    else
-        code = failure(err, DR_NOT_FOUND,
-                       usable ? "no model was chosen, and there are %zu: set "
-                                "sd_model_checkpoint to one of them"
-                              : "there is no model (%zu files can be used): put a "
-                                "checkpoint into a directory given by --models",
-                       usable);
+    const size_t count = snapshot->model_count;
+    size_t i = 0;
+    while (i < count && *snapshot->models[i].problem)
+        ++i;
+    if (i < count) snprintf(path, DR_PATH_BYTES, "%s", snapshot->models[i].path);
     model_folders_drop(folders, snapshot);
-    return code;
+    if (i < count) return DR_OK;
+    return failure(
+        err, DR_NOT_FOUND,
+        "there is no model (%zu files were found, and none can be used): put "
+        "a checkpoint into a directory that --models names",
+        count);
 }
 
 enum dr_code model_choice_path(struct option_list *options,
@@ -35,5 +28,5 @@ enum dr_code model_choice_path(struct option_list *options,
                                struct dr_error *err)
 {
     option_list_get(options, "sd_model_checkpoint", path, DR_PATH_BYTES);
-    return *path ? DR_OK : take_the_only(folders, path, err);
+    return *path ? DR_OK : take_the_first(folders, path, err);
 }
