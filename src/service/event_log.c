@@ -10,14 +10,14 @@
 
 #include "service/store.h"
 
-/* A ring of events, ascending by number without gaps between `first` and `next`: slot number % EVENT_LOG_COUNT. An event
- * that was replaced or dropped has no text. */
+/* A ring of events, ascending by number without gaps between `first` and `next`: slot number % EVENT_LOG_COUNT. Their texts
+ * lie in a second ring, each in one piece and in the same order, so that the oldest event has the oldest text. */
 struct logged_event {
     const char *type;
     char job[STORE_ID_BYTES];
     char user[64];
-    char *text; /* the JSON; NULL: none any more */
-    size_t text_bytes;
+    size_t at, text_bytes; /* in the ring, with the terminator */
+    bool is_dropped;       /* a newer one has replaced it */
 };
 
 struct event_log {
@@ -25,8 +25,9 @@ struct event_log {
     pthread_cond_t arrived;
     struct logged_event events[EVENT_LOG_COUNT];
     uint64_t first, next; /* numbers: the oldest that is kept, the one to come */
-    size_t text_bytes;    /* of all */
+    size_t end; /* where the next text begins, if there is room before the ring ends */
     bool is_closed;
+    char texts[EVENT_LOG_BYTES];
 };
 
 struct event_log *event_log_create(void)
@@ -34,6 +35,8 @@ struct event_log *event_log_create(void)
     struct event_log *const log = calloc(1, sizeof *log);
     pthread_condattr_t attributes;
     if (!log) return NULL;
+    /* Other than zero, so that all of its pages are there now. */
+    memset(log->texts, ' ', sizeof log->texts);
     log->first = log->next = 1;
     pthread_mutex_init(&log->lock, NULL);
     pthread_condattr_init(&attributes);
@@ -48,19 +51,9 @@ static struct logged_event *event_at(struct event_log *log, uint64_t number)
     return &log->events[number % EVENT_LOG_COUNT];
 }
 
-static void drop_text(struct event_log *log, struct logged_event *event)
-{
-    log->text_bytes -= event->text_bytes;
-    free(event->text);
-    event->text = NULL;
-    event->text_bytes = 0;
-}
-
 void event_log_destroy(struct event_log *log)
 {
     if (!log) return;
-    for (; log->first < log->next; ++log->first)
-        drop_text(log, event_at(log, log->first));
     pthread_cond_destroy(&log->arrived);
     pthread_mutex_destroy(&log->lock);
     free(log);
@@ -76,19 +69,33 @@ static void replace_older(struct event_log *log, const char *type, const char *j
 {
     for (uint64_t number = log->next; number-- > log->first;) {
         struct logged_event *const event = event_at(log, number);
-        if (!event->text || strcmp(event->type, type) != 0 ||
+        if (event->is_dropped || strcmp(event->type, type) != 0 ||
             strcmp(event->job, job) != 0)
             continue;
-        drop_text(log, event);
+        event->is_dropped = true;
         return; /* it had replaced those before it */
     }
 }
 
-static void make_room(struct event_log *log, size_t text_bytes)
+/* Would a text at this place overwrite one that is kept? */
+static bool is_taken(struct event_log *log, size_t at, size_t text_bytes)
 {
-    while (log->first < log->next && (log->next - log->first >= EVENT_LOG_COUNT ||
-                                      log->text_bytes + text_bytes > EVENT_LOG_BYTES))
-        drop_text(log, event_at(log, log->first++));
+    for (uint64_t number = log->first; number < log->next; ++number) {
+        const struct logged_event *const event = event_at(log, number);
+        if (event->at < at + text_bytes && at < event->at + event->text_bytes)
+            return true;
+    }
+    return false;
+}
+
+/* The place for a text, from which the oldest events have gone. */
+static size_t make_room(struct event_log *log, size_t text_bytes)
+{
+    const size_t at = log->end + text_bytes <= EVENT_LOG_BYTES ? log->end : 0;
+    while (log->first < log->next &&
+           (log->next - log->first >= EVENT_LOG_COUNT || is_taken(log, at, text_bytes)))
+        ++log->first;
+    return at;
 }
 
 void event_log_add(struct event_log *log, const char *type, const char *job,
@@ -98,22 +105,23 @@ void event_log_add(struct event_log *log, const char *type, const char *job,
         data_take ? json_dumps(data_take, JSON_COMPACT | JSON_REAL_PRECISION(12))
                   : NULL;
     json_decref(data_take);
-    if (!text || strlen(text) >= EVENT_LOG_BYTES) {
+    const size_t text_bytes = text ? strlen(text) + 1 : 0;
+    if (!text || text_bytes > EVENT_LOG_BYTES) {
         free(text);
         return;
     }
     pthread_mutex_lock(&log->lock);
     if (is_replaced(type)) replace_older(log, type, job);
-    make_room(log, strlen(text) + 1);
+    const size_t at = make_room(log, text_bytes);
+    memcpy(log->texts + at, text, text_bytes);
+    log->end = at + text_bytes;
     struct logged_event *const event = event_at(log, log->next++);
-    event->type = type;
+    *event = (struct logged_event){.type = type, .at = at, .text_bytes = text_bytes};
     snprintf(event->job, sizeof event->job, "%s", job);
     snprintf(event->user, sizeof event->user, "%s", user);
-    event->text = text;
-    event->text_bytes = strlen(text) + 1;
-    log->text_bytes += event->text_bytes;
     pthread_cond_broadcast(&log->arrived);
     pthread_mutex_unlock(&log->lock);
+    free(text);
 }
 
 static bool is_for(const struct logged_event *event, const char *job, const char *user)
@@ -129,10 +137,10 @@ static size_t write_next(struct event_log *log, const char *job, const char *use
     if (*number + 1 < log->first) *number = log->first - 1;
     while (*number + 1 < log->next) {
         const struct logged_event *const event = event_at(log, ++*number);
-        if (!event->text || !is_for(event, job, user)) continue;
+        if (event->is_dropped || !is_for(event, job, user)) continue;
         const int length =
             snprintf(bytes, capacity, "id: %" PRIu64 "\nevent: %s\ndata: %s\n\n",
-                     *number, event->type, event->text);
+                     *number, event->type, log->texts + event->at);
         if (length > 0 && (size_t)length < capacity) return (size_t)length;
     }
     return 0;

@@ -2,7 +2,7 @@
  *
  * The last EVENT_LOG_COUNT events are kept, so that a client that lost its connection goes on where it was (Last-Event-ID).
  * Each has a type (`state`, `progress`, `preview`, `image`, `memory`), its job, and JSON. Progress and previews of a job
- * replace the one that is waiting. All memory is bounded: EVENT_LOG_BYTES of text, the oldest go.
+ * replace the one that is waiting. Texts lie in one ring of EVENT_LOG_BYTES that is there from the start; the oldest go.
  * Threads: any.
  */
 #ifndef SERVICE_EVENT_LOG_H
@@ -16,7 +16,7 @@
 
 enum {
     EVENT_LOG_COUNT = 1024,
-    EVENT_LOG_BYTES = 2 * 1024 * 1024
+    EVENT_LOG_BYTES = 512 * 1024
 };
 
 struct event_log; /* opaque */

@@ -107,12 +107,42 @@ static void text_is_bounded(void)
     while (event_log_next(log, number, "", NULL, 0, room, EVENT_LOG_BYTES, &number))
         ++count;
     check_int(count, ==, 3);
+    check_has(room, text); /* the newest is whole */
     /* It is too long for this reader, who goes on behind it. */
     number = 0;
     event_log_add(log, "state", "", "", data(5));
     check_has(next(log, &number, "", NULL), "\"value\":5");
     free(room);
     free(text);
+    event_log_destroy(log);
+}
+
+/* Texts of many lengths go round the ring: those that are kept are whole, the newest ones, and in order. */
+static void texts_stay_whole_round_the_ring(void)
+{
+    struct event_log *const log = event_log_create();
+    static char text[EVENT_LOG_BYTES / 3], room[EVENT_LOG_BYTES];
+    uint32_t state = 7;
+    for (int i = 0; i < 5000; ++i) {
+        state = state * 1664525u + 1013904223u;
+        const size_t length = (state >> 8) % (i % 50 == 0 ? sizeof text : 2000);
+        memset(text, 'a' + i % 26, length);
+        text[length] = '\0';
+        event_log_add(log, "state", "a", "", json_pack("{s:i,s:s}", "n", i, "t", text));
+        if (i % 100) continue;
+        uint64_t number = 0;
+        int next_n = -1;
+        while (event_log_next(log, number, "", NULL, 0, room, sizeof room, &number)) {
+            json_t *const value = json_loads(strstr(room, "data: ") + 6, 0, NULL);
+            const int n = (int)json_integer_value(json_object_get(value, "n"));
+            const char *const t = json_string_value(json_object_get(value, "t"));
+            check(value && (next_n < 0 || n == next_n));
+            check(t && strspn(t, (char[]){(char)('a' + n % 26), '\0'}) == strlen(t));
+            json_decref(value);
+            next_n = n + 1;
+        }
+        check_int(next_n, ==, i + 1);
+    }
     event_log_destroy(log);
 }
 
@@ -175,6 +205,7 @@ int main(void)
     check_run(progress_replaces_what_nobody_read);
     check_run(the_oldest_events_go);
     check_run(text_is_bounded);
+    check_run(texts_stay_whole_round_the_ring);
     check_run(a_number_from_another_run_starts_anew);
     check_run(a_reader_waits_for_what_comes);
     check_run(closing_wakes_all);

@@ -3,7 +3,7 @@
  *     connections   each a stack and buffers               most_connections x (HTTP_SERVER_STACK_BYTES + HTTP_SERVER_POOL_BYTES)
  *     bodies        together                               body_memory_bytes
  *     values        parsed from them, and answers          SERVICE_VALUE_BYTES
- *     database      SQLite's heap                          STORE_HEAP_BYTES
+ *     database      SQLite's heap                          STORE_HEAP_BYTES + STORE_PAGE_CACHE_BYTES
  *     events        their texts                            EVENT_LOG_BYTES
  *     rest          previews, receipts, lists, records     SERVICE_REST_BYTES
  */

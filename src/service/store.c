@@ -14,7 +14,8 @@
 #include "service/store_sql.h"
 
 enum {
-    BUSY_MS = 2000, /* another process may hold the database for so long */
+    PAGE_BYTES = 4096, /* of the database: SQLite's default */
+    BUSY_MS = 2000,    /* another process may hold the database for so long */
     WAL_BYTES = 4 * 1024 * 1024
 };
 
@@ -154,10 +155,26 @@ static enum dr_code run(struct store *store, const char *sql, struct dr_error *e
                : store_fail_sql(store, err);
 }
 
+/* The cache of pages is one block of memory that is there from the start: pages in the heap would keep it from being
+ * given back. For the whole process, before SQLite is first used. */
+static pthread_once_t pages_once = PTHREAD_ONCE_INIT;
+
+static void give_pages(void)
+{
+    static _Alignas(8) char pages[STORE_PAGE_CACHE_BYTES];
+    int header_bytes = 0;
+    (void)sqlite3_config(SQLITE_CONFIG_PCACHE_HDRSZ, &header_bytes);
+    const int slot_bytes = (PAGE_BYTES + header_bytes + 7) / 8 * 8;
+    memset(pages, 0, sizeof pages);
+    (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, pages, slot_bytes,
+                         (int)(sizeof pages / (size_t)slot_bytes));
+}
+
 static enum dr_code open_database(struct store *store, struct dr_error *err)
 {
     enum dr_code code = make_database_file(store, err);
     if (code) return code;
+    (void)pthread_once(&pages_once, give_pages);
     (void)sqlite3_hard_heap_limit64(STORE_HEAP_BYTES);
     const int result =
         sqlite3_open_v2(store->database_path, &store->database,

@@ -20,7 +20,8 @@
 
 enum {
     STORE_HEAP_BYTES = 4 * 1024 * 1024,
-    STORE_TEXT_BYTES = 1024 * 1024, /* of one value */
+    STORE_PAGE_CACHE_BYTES = 144 * 4400, /* beside the heap, and there from the start */
+    STORE_TEXT_BYTES = 1024 * 1024,      /* of one value */
     STORE_ID_BYTES =
         33 /* of a job or a picture: 128 random bits in hexadecimal, and the end */
 };

@@ -223,8 +223,6 @@ static struct worker *create(const struct worker_options *options)
 void worker_destroy(struct worker *worker)
 {
     if (!worker) return;
-    for (int32_t i = 0; i < WORKER_RECEIPTS; ++i)
-        json_decref(worker->receipts[i]);
     free(worker->preview);
     pthread_cond_destroy(&worker->wake);
     pthread_cond_destroy(&worker->changed);

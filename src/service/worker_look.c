@@ -10,19 +10,17 @@
 
 /* ---- told by the worker ------------------------------------------------------------------ */
 
+/* what: static. */
 void worker_note_receipt(struct worker *worker, const char *what, const char *job,
                          const struct dr_receipt *receipt)
 {
-    json_t *const value = json_object();
-    member_set_text(value, "what", what);
-    if (*job) member_set_text(value, "job", job);
-    member_set_real(value, "time", worker_now_s());
-    member_set(value, "receipt", receipt_json(receipt));
     pthread_mutex_lock(&worker->lock);
-    json_decref(worker->receipts[WORKER_RECEIPTS - 1]);
     memmove(worker->receipts + 1, worker->receipts,
             (WORKER_RECEIPTS - 1) * sizeof *worker->receipts);
-    worker->receipts[0] = value;
+    worker->receipts[0] = (struct worker_receipt){.what = what,
+                                                  .time_s = worker_now_s(),
+                                                  .receipt = *receipt};
+    snprintf(worker->receipts[0].job, sizeof worker->receipts[0].job, "%s", job);
     pthread_mutex_unlock(&worker->lock);
 }
 
@@ -71,11 +69,12 @@ void worker_progress(struct worker *worker, struct worker_progress *progress)
     progress->step_count = running->step_count;
     progress->image = running->image;
     progress->image_count = running->image_count;
-    if (running->handle) {
+    if (running->handle)
         dr_job_progress(running->handle, &progress->job_progress);
-        if (progress->job_progress.last.left_ms > 0)
-            progress->eta_s = progress->job_progress.last.left_ms / 1e3;
-    }
+    else if (progress->is_running)
+        progress->job_progress = worker->last_progress;
+    if (progress->job_progress.last.left_ms > 0)
+        progress->eta_s = progress->job_progress.last.left_ms / 1e3;
     pthread_mutex_unlock(&worker->lock);
 }
 
@@ -149,12 +148,22 @@ void worker_model(struct worker *worker, struct worker_model *model)
     worker_engine_drop(worker);
 }
 
+static json_t *noted_json(const struct worker_receipt *noted)
+{
+    json_t *const value = json_object();
+    member_set_text(value, "what", noted->what);
+    if (*noted->job) member_set_text(value, "job", noted->job);
+    member_set_real(value, "time", noted->time_s);
+    member_set(value, "receipt", receipt_json(&noted->receipt));
+    return value;
+}
+
 json_t *worker_receipts(struct worker *worker)
 {
     json_t *const list = json_array();
     pthread_mutex_lock(&worker->lock);
-    for (int32_t i = 0; i < WORKER_RECEIPTS && worker->receipts[i]; ++i)
-        json_array_append_new(list, json_deep_copy(worker->receipts[i]));
+    for (int32_t i = 0; i < WORKER_RECEIPTS && worker->receipts[i].what; ++i)
+        (void)json_array_append_new(list, noted_json(&worker->receipts[i]));
     pthread_mutex_unlock(&worker->lock);
     return list;
 }

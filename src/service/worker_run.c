@@ -27,6 +27,8 @@ struct run {
     int32_t noted; /* pictures in the gallery */
     enum dr_stage stage;
     double start_ms;
+    bool learns; /* the map of previews is not known for its VAE */
+    struct preview_fit fit;
     struct dr_generate_result result;
     enum dr_code code;
     struct dr_error error;
@@ -84,6 +86,7 @@ static void take_step(void *cookie, const struct dr_preview *preview)
     worker->running.step_count = preview->step_count;
     worker->running.image = preview->image;
     pthread_mutex_unlock(&worker->lock);
+    if (run->learns) preview_fit_take_latents(&run->fit, preview);
     const int32_t interval_ms = worker->options.preview_interval_ms;
     if (interval_ms <= 0 || now - worker->preview_ms < interval_ms) return;
     worker->preview_ms = now;
@@ -98,6 +101,46 @@ static void take_step(void *cookie, const struct dr_preview *preview)
     member_set_text(data, "url", url);
     event_log_add(worker->options.events, "preview", run->record.id, run->record.user,
                   data);
+}
+
+static void take_image(void *cookie, int32_t index, uint64_t seed, const float *rgb,
+                       int32_t width, int32_t height)
+{
+    struct run *const run = cookie;
+    (void)seed;
+    preview_fit_take_image(&run->fit, index, rgb, width, height);
+}
+
+/* The map of the model's family, until that of this VAE is learned. */
+static void choose_map(struct run *run)
+{
+    struct worker *const worker = run->worker;
+    const struct picture_request *const request = &run->record.request;
+    char map_of[sizeof worker->map_of];
+    snprintf(map_of, sizeof map_of, "%s\n%s", request->model, request->vae);
+    run->learns =
+        worker->options.preview_interval_ms > 0 && strcmp(map_of, worker->map_of) != 0;
+    if (!run->learns) return;
+    struct dr_status status;
+    dr_engine_status(worker->engine, &status);
+    worker->map = preview_map_of_family(status.family);
+    *worker->map_of = '\0';
+}
+
+/* After a job that was done: now the VAE is known. */
+static void learn_map(const struct run *run)
+{
+    struct worker *const worker = run->worker;
+    const struct picture_request *const request = &run->record.request;
+    const char *const digest = run->result.vae.digest;
+    if (!run->learns) return;
+    if (!preview_fit_recall(worker->options.store, digest, &worker->map)) {
+        if (!run->fit.is_fitted) return;
+        worker->map = run->fit.map;
+        preview_fit_keep(worker->options.store, digest, &worker->map);
+    }
+    snprintf(worker->map_of, sizeof worker->map_of, "%s\n%s", request->model,
+             request->vae);
 }
 
 /* ---- its pictures ------------------------------------------------------------------------ */
@@ -234,6 +277,8 @@ static struct dr_generate_options job_options(struct run *run, const char *init)
     options.preview_every = 1;
     options.preview = take_step;
     options.written = note_written;
+    if (run->learns) options.image = take_image;
+    options.image_cookie = run;
     options.progress_cookie = options.preview_cookie = options.written_cookie = run;
     return options;
 }
@@ -242,19 +287,13 @@ static struct dr_generate_options job_options(struct run *run, const char *init)
 static void publish(struct worker *worker, struct dr_job *handle)
 {
     pthread_mutex_lock(&worker->lock);
+    if (!handle) dr_job_progress(worker->running.handle, &worker->last_progress);
     worker->running.handle = handle;
     if (handle && worker->running.is_requeued)
         dr_job_cancel_now(handle);
     else if (handle && worker->running.is_cancelled)
         dr_job_cancel(handle);
     pthread_mutex_unlock(&worker->lock);
-}
-
-static void choose_map(struct worker *worker)
-{
-    struct dr_status status;
-    dr_engine_status(worker->engine, &status);
-    worker->map = preview_map_of_family(status.family);
 }
 
 static enum dr_code run_on_engine(struct run *run)
@@ -268,7 +307,7 @@ static enum dr_code run_on_engine(struct run *run)
     if (request->init)
         snprintf(init, sizeof init, "%s/%s", store_input_folder(worker->options.store),
                  request->init);
-    choose_map(worker);
+    choose_map(run);
     const struct dr_generate_options options =
         job_options(run, request->init ? init : NULL);
     struct dr_job *job = NULL;
@@ -335,6 +374,7 @@ static void show_running(struct worker *worker, const struct job_record *record)
                                                           record->request.batch_count};
     memcpy(worker->running.id, record->id, sizeof worker->running.id);
     memcpy(worker->running.user, record->user, sizeof worker->running.user);
+    worker->last_progress = (struct dr_job_progress){0};
     worker->expires_ms = 0;
     pthread_mutex_unlock(&worker->lock);
 }
@@ -377,6 +417,7 @@ static void note_result(const struct run *run)
 {
     struct worker *const worker = run->worker;
     worker_note_receipt(worker, "job", run->record.id, &run->result.receipt);
+    learn_map(run);
     pthread_mutex_lock(&worker->lock);
     job_pace_note(&worker->pace, run->record.request.model, &run->result);
     pthread_mutex_unlock(&worker->lock);
@@ -411,6 +452,7 @@ bool worker_run_job(struct worker *worker, const char *id)
     worker_tell_ended(worker);
     dr_generate_result_free(&run.result);
     job_record_finish(&run.record);
+    preview_fit_finish(&run.fit);
     free(run.outputs);
     free(run.paths);
     return is_written;

@@ -13,11 +13,19 @@
 
 #include "service/job_pace.h"
 #include "service/job_turns.h"
-#include "service/preview_map.h"
+#include "service/preview_fit.h"
 #include "service/worker.h"
 
 enum {
     WORKER_RECEIPTS = 32
+};
+
+/* What an operation did to memory. */
+struct worker_receipt {
+    const char *what;         /* static; NULL: this entry is free */
+    char job[STORE_ID_BYTES]; /* "": none */
+    double time_s;
+    struct dr_receipt receipt;
 };
 
 /* What another thread wants done between jobs. It lies on that thread's stack until is_done. */
@@ -75,7 +83,9 @@ struct worker {
     struct unended_job unended;     /* no other job runs before it is on disk */
     double sweep_ms;                /* when the gallery is swept next */
     struct preview_map map;
-    char map_family[16];
+    char map_of
+        [2 *
+         DR_PATH_BYTES]; /* model and VAE that the map was learned of; "": it is the family's */
 
     /* Under lock. */
     struct dr_engine *engine; /* NULL: not open */
@@ -96,8 +106,10 @@ struct worker {
     double expires_ms; /* dr_clock_ms; 0: never */
     double idle_since_ms;
     bool idle_is_told;
-    json_t *receipts[WORKER_RECEIPTS]; /* newest first */
-    unsigned char *preview;            /* a PNG of the running job; NULL: none */
+    struct worker_receipt receipts[WORKER_RECEIPTS]; /* newest first */
+    struct dr_job_progress
+        last_progress;      /* of the running job, when its engine's work was over */
+    unsigned char *preview; /* a PNG of the running job; NULL: none */
     size_t preview_bytes;
 };
 

@@ -108,7 +108,7 @@ class Jobs(server.Case):
 
     def test_progress_rises_and_a_preview_is_a_small_picture(self):
         service = self.server()
-        slow = self.submit(service, {**SLOW, "steps": 100})
+        slow = self.submit(service, {**SLOW, "width": 128, "height": 128, "steps": 80})
         shares, steps, preview = [], [], None
         while (job := self.job(service, slow))["state"] != "done":
             self.assertIn(job["state"], ("queued", "running"))
@@ -122,7 +122,7 @@ class Jobs(server.Case):
         self.assertGreater(len(set(steps)), 2)
         self.assertEqual(job["images"].__len__(), 1)
         self.assertEqual(preview.headers["Content-Type"], "image/png")
-        self.assertEqual(size_of(preview.body), (32, 32))
+        self.assertEqual(size_of(preview.body), (16, 16))
         self.assertEqual(service.get(f"/api/v1/jobs/{slow}/preview").status, 404)
 
     def events(self, service, path, count, **headers):
@@ -220,7 +220,7 @@ class Jobs(server.Case):
 
     def test_a_kill_loses_no_job_and_doubles_no_picture(self):
         service = self.server()
-        name = self.submit(service, {**SLOW, "steps": 60, "batch_size": 3})
+        name = self.submit(service, {**SLOW, "width": 128, "height": 128, "steps": 30, "batch_size": 3})
         self.wait_for(lambda: len(self.job(service, name)["images"]) >= 1, "the first picture")
         service.kill()
         again = self.server(home=service.home)
