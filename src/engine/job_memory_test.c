@@ -82,7 +82,7 @@ static struct dr_generate_options options_of(const struct memory_case *item)
 struct answer {
     enum dr_code code;
     uint64_t planned, peak;
-    char reason[DR_TEXT_BYTES];
+    char reason[DR_REASON_BYTES];
 };
 
 static struct answer run_generate(struct dr_engine *engine,
