@@ -48,14 +48,15 @@ enum dr_code access_log_open(struct access_log **out, const char *path,
     return DR_OK;
 }
 
-void access_log_reopen(struct access_log *log)
+bool access_log_reopen(struct access_log *log)
 {
-    if (!log || !log->path) return;
+    if (!log || !log->path) return false;
     const int file = open_path(log->path);
-    if (file < 0) return;
+    if (file < 0) return true;
     /* In one step, so that a thread that writes meanwhile has one of the two. */
     (void)dup3(file, log->file, O_CLOEXEC);
     (void)close(file);
+    return true;
 }
 
 void access_log_close(struct access_log *log)

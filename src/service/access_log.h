@@ -10,6 +10,7 @@
 #ifndef SERVICE_ACCESS_LOG_H
 #define SERVICE_ACCESS_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <darkroom/error.h>
@@ -30,8 +31,8 @@ struct access_entry {
 /* path: appended to, made with mode 0600; "-": standard error. Errors: DR_IO. */
 enum dr_code access_log_open(struct access_log **out, const char *path,
                              struct dr_error *err) DR_MUST_CHECK;
-/* Opens the path again: the file was moved away. The old one goes on if that fails. */
-void access_log_reopen(struct access_log *log);
+/* Opens the path again: the file was moved away. The old one goes on if that fails. False: there is no file. */
+bool access_log_reopen(struct access_log *log);
 void access_log_close(struct access_log *log);
 
 /* log may be NULL. */

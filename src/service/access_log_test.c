@@ -54,7 +54,7 @@ static void a_file_that_was_moved_is_opened_again(void)
     access_log_add(log, &entry);
     check_int(rename(path, moved), ==, 0);
     access_log_add(log, &entry);
-    access_log_reopen(log);
+    check(access_log_reopen(log));
     access_log_add(log, &entry);
     read_text(moved, text, sizeof text);
     check_int(strchr(strchr(text, '\n') + 1, '\n') - text + 1, ==, strlen(text));
@@ -71,7 +71,10 @@ static void a_log_that_cannot_be_written_is_an_error(void)
     check_has(err.message, "/nowhere/at/all");
     check(!log);
     access_log_add(NULL, &entry);
-    access_log_reopen(NULL);
+    check(!access_log_reopen(NULL));
+    check_int(access_log_open(&log, "-", &err), ==, DR_OK);
+    check(!access_log_reopen(log));
+    access_log_close(log);
     access_log_close(NULL);
 }
 

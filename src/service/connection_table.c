@@ -113,6 +113,16 @@ size_t connection_table_count(struct connection_table *table, const char *peer)
     return count;
 }
 
+size_t connection_table_busy(struct connection_table *table)
+{
+    size_t count = 0;
+    (void)pthread_mutex_lock(&table->lock);
+    for (const struct connection *at = table->first; at; at = at->next)
+        count += at->stage == CONNECTION_HANDLER || at->stage == CONNECTION_REPLY;
+    (void)pthread_mutex_unlock(&table->lock);
+    return count;
+}
+
 void connection_table_enter(struct connection_table *table,
                             struct connection *connection, enum connection_stage stage,
                             uint64_t bytes, double now_ms)

@@ -44,6 +44,9 @@ void connection_table_remove(struct connection_table *table,
 /* How many a peer has; NULL: all. */
 size_t connection_table_count(struct connection_table *table, const char *peer);
 
+/* How many have a request that is being worked on or answered. */
+size_t connection_table_busy(struct connection_table *table);
+
 /* bytes: of the reply, if they are known; 0 else. */
 void connection_table_enter(struct connection_table *table,
                             struct connection *connection, enum connection_stage stage,

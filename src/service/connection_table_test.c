@@ -91,6 +91,11 @@ static void a_handler_may_take_as_long_as_it_takes(void)
     connection_table_enter(line.table, line.connection, CONNECTION_HANDLER, 0, 0.0);
     check_int(connection_table_sweep(line.table, 1e12), ==, 0u);
     check(!is_shut(&line));
+    check_int(connection_table_busy(line.table), ==, 1u);
+    connection_table_enter(line.table, line.connection, CONNECTION_REPLY, 0, 0.0);
+    check_int(connection_table_busy(line.table), ==, 1u);
+    connection_table_enter(line.table, line.connection, CONNECTION_HEAD, 0, 0.0);
+    check_int(connection_table_busy(line.table), ==, 0u);
     line_finish(&line);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <darkroom/darkroom.h>
@@ -513,9 +514,18 @@ void http_server_quiesce(struct http_server *server)
     if (socket != MHD_INVALID_SOCKET) (void)close(socket);
 }
 
+static void let_answers_leave(struct http_server *server)
+{
+    const struct timespec moment = {.tv_nsec = 10000000};
+    const double until_ms = dr_clock_ms() + HTTP_SERVER_LAST_MS;
+    while (connection_table_busy(server->connections) > 0 && dr_clock_ms() < until_ms)
+        (void)nanosleep(&moment, NULL);
+}
+
 void http_server_stop(struct http_server *server)
 {
     if (!server) return;
+    if (server->daemon) let_answers_leave(server);
     if (server->daemon) MHD_stop_daemon(server->daemon);
     connection_table_destroy(server->connections);
     free(server);

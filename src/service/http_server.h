@@ -16,7 +16,8 @@
 
 enum {
     HTTP_SERVER_STACK_BYTES = 256 * 1024,
-    HTTP_SERVER_POOL_BYTES = 16 * 1024
+    HTTP_SERVER_POOL_BYTES = 16 * 1024,
+    HTTP_SERVER_LAST_MS = 2000
 };
 
 struct service;
@@ -42,7 +43,7 @@ enum dr_code http_server_start(struct http_server **out,
 int32_t http_server_connection_count(const struct http_server *server);
 /* No new connections; those that are there go on. */
 void http_server_quiesce(struct http_server *server);
-/* Ends all connections. */
+/* Gives answers that are on their way HTTP_SERVER_LAST_MS to leave, then ends all connections. */
 void http_server_stop(struct http_server *server);
 
 #endif

@@ -284,7 +284,10 @@ static void wait_for_end(struct run *run)
         switch (service_events_next(&run->events, is_idle ? 1000.0 : -1.0)) {
         case SERVICE_EVENT_STOP:
         case SERVICE_EVENT_END: return;
-        case SERVICE_EVENT_REOPEN: access_log_reopen(run->access_log); break;
+        case SERVICE_EVENT_REOPEN:
+            /* Without a log it is what it is to other programs: the terminal was closed. */
+            if (!access_log_reopen(run->access_log)) return;
+            break;
         case SERVICE_EVENT_IDLE: is_idle = true; break;
         case SERVICE_EVENT_TIME: break;
         }

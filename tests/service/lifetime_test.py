@@ -139,6 +139,23 @@ class Leaving(server.Case):
         self.assertEqual(made.stop(), 0)
 
 
+    def test_it_stops_when_its_terminal_is_closed(self):
+        self.assertEqual(self.server().stop(signal.SIGHUP), 0)
+
+    def test_connections_do_not_keep_it_from_stopping(self):
+        made = self.server()
+        idle, halfway, after = made.socket(), made.socket(), made.connection()
+        halfway.sendall(f"POST /sdapi/v1/options HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\nContent-Length: 1000\r\n\r\n{{".encode())
+        self.assertEqual(made.get("/health", connection=after).status, 200)
+        events = made.connection()
+        events.request("GET", "/api/v1/events")
+        reply = events.getresponse()
+        self.assertEqual(made.stop(), 0)
+        reply.read()  # the stream has an end
+        for line in (idle, halfway, after, events):
+            line.close()
+
+
 class Stopping(server.Case):
     """A job that takes minutes, and the service is told to stop."""
 
