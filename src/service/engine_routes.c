@@ -217,6 +217,10 @@ static void put_settings(struct service *service, const struct http_request *req
     if (code == DR_OK) code = apply_options(service, values, &err);
     if (code == DR_OK && has_budget)
         code = worker_set_budget(service->worker, budget, &err);
+    if (code == DR_OVER_BUDGET) { /* a wrong value, not what a job needs */
+        http_reply_error(reply, API_OWN, 422, "budget", "%s", err.message);
+        return;
+    }
     if (code != DR_OK) {
         http_reply_failure(reply, API_OWN, &err);
         return;

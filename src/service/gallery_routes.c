@@ -10,6 +10,7 @@
 #include "service/failure.h"
 #include "service/gallery.h"
 #include "service/picture_request.h"
+#include "service/query_number.h"
 #include "service/route.h"
 #include "service/service.h"
 #include "service/thumbnail.h"
@@ -21,25 +22,6 @@ enum {
 };
 
 /* ---- lists -------------------------------------------------------------------------------------- */
-
-/* A parameter that is a whole number from least to most; fallback where it is missing or empty. False, and the reply is an
- * error, where it is something else. */
-static bool read_number(const struct http_request *request, const char *name,
-                        int64_t fallback, int64_t least, int64_t most, int64_t *number,
-                        struct http_reply *reply)
-{
-    const char *const text = http_request_query(request, name);
-    *number = fallback;
-    if (!text || !*text) return true;
-    const bool is_number =
-        strlen(text) <= 18 && strspn(text, "0123456789") == strlen(text);
-    if (is_number) *number = strtoll(text, NULL, 10);
-    if (is_number && *number >= least && *number <= most) return true;
-    http_reply_error(reply, API_OWN, 400, name,
-                     "%s has to be a whole number from %lld to %lld", name,
-                     (long long)least, (long long)most);
-    return false;
-}
 
 static json_t *picture_json(const struct gallery_picture *picture)
 {
@@ -86,8 +68,10 @@ static void list_images(struct service *service, const struct http_request *requ
 {
     int64_t before, limit;
     const char *const search = http_request_query(request, "q");
-    if (!read_number(request, "before", 0, 0, 999999999999999999, &before, reply) ||
-        !read_number(request, "limit", PAGE_DEFAULT, 1, PAGE_MOST, &limit, reply))
+    static const struct query_range places = {0, 0, 999999999999999999};
+    static const struct query_range limits = {PAGE_DEFAULT, 1, PAGE_MOST};
+    if (!query_number(request, "before", &places, &before, reply) ||
+        !query_number(request, "limit", &limits, &limit, reply))
         return;
     if (search && strlen(search) > SEARCH_BYTES) {
         http_reply_error(reply, API_OWN, 400, "q",

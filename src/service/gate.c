@@ -357,12 +357,14 @@ static bool refuses_body(struct judgement *judgement)
 void gate_judge(const struct gate_policy *policy, const struct http_request *request,
                 double now_ms, struct gate_verdict *verdict, struct http_reply *reply)
 {
-    struct judgement judgement = {.policy = policy,
-                                  .request = request,
-                                  .now_ms = now_ms,
-                                  .verdict = verdict,
-                                  .reply = reply,
-                                  .shape = gate_shape(request->path)};
+    struct judgement judgement = {
+        .policy = policy,
+        .request = request,
+        .now_ms = now_ms,
+        .verdict = verdict,
+        .reply = reply,
+        /* A path that cannot be decoded has a beginning. */
+        .shape = gate_shape(request->path[0] ? request->path : request->target)};
     static bool (*const checks[])(struct judgement *) = {
         refuses_sizes,  refuses_framing, refuses_path,  refuses_host,
         refuses_origin, refuses_user,    refuses_route, refuses_body};

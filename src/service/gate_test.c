@@ -507,7 +507,6 @@ static void R07_no_route_ends_the_process_and_R10_none_fetches_models(void)
         "/sdapi/v1/server-kill",
         "/sdapi/v1/server-restart",
         "/sdapi/v1/server-stop",
-        "/sdapi/v1/extensions",
         "/sdapi/v1/download-model",
         "/api/v1/models/install",
         "/file=x",

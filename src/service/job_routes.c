@@ -10,6 +10,7 @@
 #include "service/failure.h"
 #include "service/job_view.h"
 #include "service/loose_field.h"
+#include "service/query_number.h"
 #include "service/route.h"
 
 enum {
@@ -105,28 +106,21 @@ static void get_events(struct service *service, const struct http_request *reque
     event_stream_reply(service, request, "", reply);
 }
 
-/* A whole number of the query; fallback where there is none. */
-static int64_t number_of(const struct http_request *request, const char *name,
-                         int64_t fallback)
-{
-    const char *const text = http_request_query(request, name);
-    char *end;
-    const long long number = text ? strtoll(text, &end, 10) : 0;
-    return text && *text && !*end && number >= 0 ? number : fallback;
-}
-
 static void get_jobs(struct service *service, const struct http_request *request,
                      struct http_reply *reply)
 {
     struct job_record *records = NULL;
     struct dr_error err = {0};
     int32_t count = 0;
-    const int64_t limit = number_of(request, "limit", LISTED_JOBS);
+    static const struct query_range places = {0, 0, 999999999999999999};
+    static const struct query_range limits = {LISTED_JOBS, 1, MOST_LISTED_JOBS};
+    int64_t before, limit;
+    if (!query_number(request, "before", &places, &before, reply) ||
+        !query_number(request, "limit", &limits, &limit, reply))
+        return;
     const enum dr_code code =
-        job_store_list(service->store, service_viewer(service, request),
-                       number_of(request, "before", 0),
-                       (int32_t)(limit < MOST_LISTED_JOBS ? limit : MOST_LISTED_JOBS),
-                       &records, &count, &err);
+        job_store_list(service->store, service_viewer(service, request), before,
+                       (int32_t)limit, &records, &count, &err);
     if (code != DR_OK) {
         http_reply_failure(reply, API_OWN, &err);
         return;
