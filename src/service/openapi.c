@@ -138,13 +138,15 @@ static json_t *parameters_of(const json_t *parts, const struct route *route)
     return parameters;
 }
 
-static json_t *body_of(const struct route *route)
+/* No body at all is one without members. */
+static json_t *body_of(const json_t *parts, const struct route *route)
 {
     const bool is_form = route->body == ROUTE_BODY_FORM;
     json_t *const body = json_object(), *const content = json_object();
     add_content(content, is_form ? "multipart/form-data" : "application/json",
                 route->takes);
-    member_set_flag(body, "required", route->takes != NULL);
+    json_t *const schema = part_of(parts, "schemas", route->takes ? route->takes : "");
+    member_set_flag(body, "required", json_object_get(schema, "required") != NULL);
     member_set(body, "content", content);
     return body;
 }
@@ -176,7 +178,7 @@ static json_t *operation_of(const json_t *parts, const struct route *route)
     else
         json_decref(parameters);
     if (route->body != ROUTE_BODY_NONE)
-        member_set(operation, "requestBody", body_of(route));
+        member_set(operation, "requestBody", body_of(parts, route));
     add_response(responses, success_status(parts, route), "what was asked for",
                  route->gives);
     add_response(responses, "default", "an error", error_schema(route->shape));
