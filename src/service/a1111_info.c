@@ -187,13 +187,24 @@ static void copy_member(json_t *object, const json_t *from, const char *name)
     if (value) (void)json_object_set(object, name, value);
 }
 
-/* The VAE with the reason for it, without the path of its file. */
+/* The reason for a VAE, with the name of its file in the place of the path. */
+static json_t *reason_json(const json_t *vae)
+{
+    const char *const reason = json_string_value(json_object_get(vae, "reason"));
+    const char *const path = json_string_value(json_object_get(vae, "path"));
+    const char *const at = reason && path && *path ? strstr(reason, path) : NULL;
+    if (!reason) return NULL;
+    return at ? json_sprintf("%.*s%s%s", (int)(at - reason), reason, base_of(path),
+                             at + strlen(path))
+              : json_string(reason);
+}
+
 static json_t *own_vae(const struct source *source)
 {
-    static const char *const names[] = {"source", "reason", "active",
-                                        "name",   "digest", "probe"};
+    static const char *const names[] = {"source", "active", "name", "digest", "probe"};
     const json_t *const vae = json_object_get(source->answer, "vae");
     json_t *const object = json_object();
+    member_set(object, "reason", reason_json(vae));
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
         copy_member(object, vae, names[i]);
     return object;

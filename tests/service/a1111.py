@@ -121,7 +121,8 @@ class Case(server.Case):
     def start(self, route="txt2img", **fields):
         """A request whose answer is waited for by a thread: the list that gets it, and the thread."""
         answers = []
-        thread = threading.Thread(target=lambda: answers.append(self.made.post("/sdapi/v1/" + route, fields)))
+        patient = self.made.connection(timeout=4 * server.LIMIT_S)
+        thread = threading.Thread(target=lambda: answers.append(self.made.post("/sdapi/v1/" + route, fields, connection=patient)))
         thread.start()
         self.addCleanup(thread.join)
         return answers, thread

@@ -51,6 +51,8 @@ class Options(a1111.Case):
         info = json.loads(sharp["info"])
         self.assertEqual(info["sd_vae_name"], "sharp.safetensors")
         self.assertNotEqual(info["sd_vae_hash"], json.loads(plain["info"])["sd_vae_hash"])
+        self.assertIn("sharp.safetensors", info["darkroom"]["vae"]["reason"])
+        self.assertNotIn(str(self.made.home), sharp["info"])
         self.assertNotEqual(sharp["images"], plain["images"])
         self.post("options", {"sd_vae": "None"})
         info = json.loads(self.make()["info"])
