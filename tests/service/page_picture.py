@@ -58,9 +58,9 @@ def main():
         choose(page, "vae", "None")
         make(page, 3)
         page.wait("document.querySelector('.change-head') && [...document.images].every((image) => !image.src || image.complete)")
-        page.js("document.activeElement.blur()")
+        page.js("document.activeElement.blur(); scrollTo(0, 0); document.querySelector('.ask').scrollTop = 0")
         page.picture(options.out)
-        Image.open(options.out).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(options.out, optimize=True)
+        Image.open(options.out).convert("RGB").save(options.out, optimize=True)
         print(f"{options.out}: {pathlib.Path(options.out).stat().st_size} bytes")
     finally:
         page.stop()

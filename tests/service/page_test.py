@@ -22,6 +22,7 @@ import server
 
 LACKING = browser.missing()
 SMALL = {"width": 64, "height": 64, "steps": 2}
+LONG = {"width": 512, "height": 512, "steps": 200}  # it is stopped: nowhere is it over before
 MARKUP = "<img src=nowhere onerror=\"window.hit=1\">"
 page = None
 
@@ -213,7 +214,7 @@ class Rules(Case):
 
     def test_W05_a_reload_finds_the_same_job_and_stop_ends_it(self):
         made = self.open()
-        self.fill(steps=150, width=256, height=256)
+        self.fill(**LONG)
         page.click("generate")
         page.wait("document.getElementById('progress-text').textContent.startsWith('Step ')")
         job = self.jobs(made)[0]["id"]
@@ -263,7 +264,7 @@ class Rules(Case):
 
     def test_W07_previews_are_few_small_and_only_for_a_page_that_is_seen(self):
         made = self.open()
-        self.fill(steps=120, width=256, height=256)
+        self.fill(**LONG)
         page.click("generate")
         previews = "performance.getEntriesByType('resource').filter((entry) => entry.name.includes('/preview'))"
         page.wait(f"{previews}.length >= 3")
@@ -281,7 +282,7 @@ class Rules(Case):
 
     def test_W08_generate_while_busy_adds_to_the_queue(self):
         made = self.open()
-        self.fill(steps=100, width=256, height=256)
+        self.fill(**LONG)
         page.click("generate")
         page.wait("document.getElementById('generate').textContent === 'Add to the queue (1)'")
         page.js("document.getElementById('prompt').focus()")
@@ -386,7 +387,7 @@ class Rules(Case):
 
     def test_W12_a_full_queue_is_said_with_its_numbers(self):
         made = self.open("--queue", "1")
-        self.fill(steps=150, width=256, height=256)
+        self.fill(**LONG)
         page.click("generate")
         page.wait("document.querySelector('.job.running')")
         page.click("generate")
@@ -786,6 +787,7 @@ class Proxy:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # the service was stopped
         self.port = self.server.server_port
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()

@@ -27,9 +27,9 @@ export function sum(parts, name) {
 }
 
 function noteOf(component) {
-  const file = (component.path ?? "").split("/").at(-1);
-  const other = component.name && component.name !== component.role ? component.name.replace(`${component.role} `, "") : "";
-  return [component.state, other, component.role === "vae" ? file : ""].filter(Boolean).join(" · ");
+  const isOther = component.name !== component.role; // "vae (override)"
+  const source = isOther ? component.path.split("/").at(-1) : "the checkpoint's own";
+  return component.role === "vae" ? `${component.state} · ${source}` : component.state;
 }
 
 // A bar's part: bytes of the most that is shown. However few, they can be seen.
