@@ -212,6 +212,20 @@ enum dr_code model_folders_find_vae(struct model_folders *folders, const char *s
     return code;
 }
 
+/* A name of the settings that is not listed stays as it is: the engine says then what is wrong with it. */
+void model_folders_vae_setting(struct model_folders *folders,
+                               char choice[DR_PATH_BYTES])
+{
+    struct dr_settings settings;
+    (void)snprintf(choice, DR_PATH_BYTES, "automatic");
+    if (dr_settings_read(folders->options.settings_path, &settings, NULL) != DR_OK)
+        return;
+    if (settings.vae[0] &&
+        model_folders_find_vae(folders, settings.vae, choice, NULL) != DR_OK)
+        (void)snprintf(choice, DR_PATH_BYTES, "%s", settings.vae);
+    dr_settings_free(&settings);
+}
+
 static const char *base_of(const char *path)
 {
     const char *const slash = strrchr(path, '/');

@@ -79,6 +79,10 @@ enum dr_code model_folders_find_vae(struct model_folders *folders, const char *s
                                     char choice[DR_PATH_BYTES],
                                     struct dr_error *err) DR_MUST_CHECK;
 
+/* What sd_vae is before anybody has set it, as a choice: the VAE of the user's settings for all models, else "automatic". */
+void model_folders_vae_setting(struct model_folders *folders,
+                               char choice[DR_PATH_BYTES]);
+
 /* And back: the title of a path, the name of a choice. What is not listed is named by its file name; "" stays "". */
 void model_folders_title(struct model_folders *folders, const char *path,
                          char title[MODEL_TITLE_BYTES]);

@@ -43,7 +43,7 @@ static const struct option {
 } table[] = {
   /* The model and VAE that jobs have. */
     {"sd_model_checkpoint",        OPTION_MODEL,   OPTION_CHOICE,  "",             0, 0,   NULL,    NULL  },
-    {"sd_vae",                     OPTION_VAE,     OPTION_CHOICE,  "automatic",    0, 0,   NULL,    NULL  },
+    {"sd_vae",                     OPTION_VAE,     OPTION_CHOICE,  "",             0, 0,   NULL,    NULL  },
  /* What a request has that does not say it. */
     {"CLIP_stop_at_last_layers",   OPTION_INTEGER, OPTION_DEFAULT, "1",            1, 12,  NULL,
      NULL                                                                                                 },
@@ -241,7 +241,9 @@ enum dr_code option_list_create(struct option_list **out, struct store *store,
     list->folders = folders;
     pthread_mutex_init(&list->lock, NULL);
     for (size_t i = 0; i < OPTION_COUNT && code == DR_OK; ++i) {
-        list->values[i] = strdup(table[i].value);
+        char vae[DR_PATH_BYTES];
+        if (table[i].type == OPTION_VAE) model_folders_vae_setting(folders, vae);
+        list->values[i] = strdup(table[i].type == OPTION_VAE ? vae : table[i].value);
         if (!list->values[i]) code = no_memory(err);
     }
     if (code == DR_OK && store) code = option_store_read(store, take_kept, list, err);

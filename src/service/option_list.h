@@ -5,8 +5,8 @@
  * Options that could name paths, commands, hosts or secrets do not exist, or are always "".
  * Values are loosely typed, as clients send them; unknown names and null change nothing.
  *
- * sd_model_checkpoint and sd_vae are kept as the engine takes them: a path, and a choice ("automatic", "none", a path); ""
- * where none is set. Clients see and give titles and names (model_folders.h): option_list_json and option_list_read
+ * sd_model_checkpoint and sd_vae are kept as the engine takes them: a path ("" where none is set), and a choice
+ * ("automatic", "none", a path; what the user's settings say where none is set). Clients see and give titles and names (model_folders.h): option_list_json and option_list_read
  * translate, option_list_get and struct option_change have the engine's. Threads: any.
  */
 #ifndef SERVICE_OPTION_LIST_H

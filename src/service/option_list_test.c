@@ -201,6 +201,48 @@ static void what_is_set_survives(void)
     store_close(store);
 }
 
+/* Read once, when the list is made; the same value is no change. */
+static void the_vae_of_the_settings_counts_until_one_is_set(void)
+{
+    static const struct {
+        const char *settings, *value, *shown;
+    } cases[] = {
+        {"{\"vae\":\"none\"}", "none",      "\"None\""     },
+        {"{\"vae\":\"gone\"}", "gone",      "\"gone\""     },
+        {"{}",                 "automatic", "\"Automatic\""}
+    };
+    struct model_folders *const before = folders;
+    const char *const vae_paths[] = {scratch_path("vae"), NULL};
+    const struct model_folders_options options = {.models = vae_paths,
+                                                  .vaes = vae_paths,
+                                                  .pack_folder = "",
+                                                  .settings_path =
+                                                      scratch_path("settings.json")};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        scratch_write(options.settings_path, cases[i].settings,
+                      strlen(cases[i].settings));
+        check_int(model_folders_create(&folders, &options, &problem), ==, DR_OK);
+        open_list(NULL);
+        check_str(value_of("sd_vae"), cases[i].value);
+        check_str(shown("sd_vae"), cases[i].shown);
+        option_list_destroy(list);
+        list = NULL;
+        model_folders_destroy(folders);
+    }
+    const char *const sharp = "{\"vae\":\"sharp\"}";
+    scratch_write(options.settings_path, sharp, strlen(sharp));
+    check_int(model_folders_create(&folders, &options, &problem), ==, DR_OK);
+    open_list(NULL);
+    check_str(value_of("sd_vae"), scratch_path("vae/sharp.safetensors"));
+    check_int(change("{\"sd_vae\":\"sharp.safetensors\"}"), ==, 0);
+    check_int(change("{\"sd_vae\":\"Automatic\"}"), ==, 1);
+    check_str(value_of("sd_vae"), "automatic");
+    option_list_destroy(list);
+    list = NULL;
+    model_folders_destroy(folders);
+    folders = before;
+}
+
 int main(void)
 {
     char ready[512];
@@ -227,6 +269,7 @@ int main(void)
     check_run(what_is_unknown_or_only_shown_is_ignored);
     check_run(ignored_names_are_bounded);
     check_run(what_is_set_survives);
+    check_run(the_vae_of_the_settings_counts_until_one_is_set);
     option_list_destroy(list);
     model_folders_destroy(folders);
     json_decref(ignored);

@@ -124,6 +124,7 @@ class Case(server.Case):
         patient = self.made.connection(timeout=4 * server.LIMIT_S)
         thread = threading.Thread(target=lambda: answers.append(self.made.post("/sdapi/v1/" + route, fields, connection=patient)))
         thread.start()
+        self.addCleanup(patient.close)
         self.addCleanup(thread.join)
         return answers, thread
 

@@ -143,6 +143,21 @@ class Options(a1111.Case):
         info = json.loads(made.post("/sdapi/v1/txt2img", {"steps": 1, "width": 64, "height": 64}).json()["info"])
         self.assertEqual((info["sd_model_name"], info["sd_vae_name"]), ("other", "soft.safetensors"))
 
+    def test_the_vae_of_the_users_settings(self):
+        home = self.folder / "home"
+        (home / "config/darkroom").mkdir(parents=True)
+        (home / "config/darkroom/settings.json").write_text('{"vae": "sharp"}')
+        made = self.server("-m", "tiny", home=home)
+        held = made.get("/sdapi/v1/options").json()
+        self.assertEqual(held["sd_vae"], "sharp.safetensors")
+        self.assertEqual(made.post("/sdapi/v1/options", held).json()["updated"], [])
+
+        def vae():
+            return json.loads(made.post("/sdapi/v1/txt2img", {"steps": 1, "width": 64, "height": 64}).json()["info"])["sd_vae_name"]
+        self.assertEqual(vae(), "sharp.safetensors")
+        self.assertEqual(made.post("/sdapi/v1/options", {"sd_vae": "Automatic"}).json()["updated"], ["sd_vae"])
+        self.assertEqual(vae(), "None")
+
     def test_a_model_for_one_request(self):
         plain = self.make()
         made = self.make(override_settings={"sd_model_checkpoint": "other"})
