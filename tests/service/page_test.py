@@ -262,6 +262,34 @@ class Rules(Case):
             image = next(job["images"][0] for job in self.jobs(made) if job["request"]["prompt"] == words)
             self.assertTrue(page.value("document.getElementById('shown-picture').dataset.path").endswith(image))
 
+    def log_in(self, user, password):
+        page.go(self.address)
+        page.wait("document.getElementById('login').open")
+        page.type("login-user", user)
+        page.type("login-secret", password)
+        page.click("#login-form button")
+        self.wait_until_ready()
+
+    def test_W06_two_users_do_not_see_each_others_pictures(self):
+        users = self.folder / "users"
+        users.write_text("ada:first secret\nbob:second secret\n", encoding="utf-8")
+        users.chmod(0o600)
+        made = self.server("--auth-file", users)
+        self.address = f"http://{made.host}:{made.port}/"
+        self.log_in("ada", "first secret")
+        first = page.handle()
+        self.make(prompt="of ada")
+        page.tab()
+        self.log_in("bob", "second secret")
+        self.assertEqual(self.ids(), [])
+        self.assertTrue(page.value("document.getElementById('shown-picture').hidden"))
+        mine = self.make(prompt="of bob")
+        self.assertEqual(self.ids(), [mine])
+        page.switch(first)
+        page.reload()
+        self.wait_until_ready()
+        page.wait("document.querySelectorAll('#tiles li').length === 1 && document.getElementById('caption').textContent.startsWith('of ada')")
+
     def test_W07_previews_are_few_small_and_only_for_a_page_that_is_seen(self):
         made = self.open()
         self.fill(**LONG)
