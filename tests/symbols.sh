@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Who allocates: compute and model call neither malloc nor mmap, and mem alone maps memory. Who makes JSON: in cli only
-# listing and summary call the JSON library, to read answers.
+# listing, summary, forecast_text and packs_text call the JSON library, to read answers.
 #
 #   symbols.sh BUILD_ROOT with-faults|without-faults
 #
@@ -48,9 +48,9 @@ mapping='mmap|mmap64|munmap|mremap|mprotect|brk|sbrk|shmat|shm_open|memfd_create
 forbid "$allocating" "an operator or a network allocates (base/pool.h for records, mem/region.h for data)" compute model
 forbid "$mapping" "maps memory, which only mem may" base image weights compute model sampling pipeline switch job engine front service cli
 
-found=$(undefined_symbols libdarkroom_cli.a | grep -E ' json_' | grep -vE 'src_cli_(listing|summary)\.c\.o ' || true)
+found=$(undefined_symbols libdarkroom_cli.a | grep -E ' json_' | grep -vE 'src_cli_(listing|summary|forecast_text|packs_text)\.c\.o ' || true)
 if [[ -n $found ]]; then
-    printf 'libdarkroom_cli.a: calls the JSON library, which only src/cli/listing.c and summary.c may (src/front makes answers):\n%s\n' "$found" >&2
+    printf 'libdarkroom_cli.a: calls the JSON library, which only src/cli/listing.c, summary.c, forecast_text.c and packs_text.c may (src/front makes answers):\n%s\n' "$found" >&2
     failed=1
 fi
 

@@ -193,7 +193,7 @@ class BadInput(Case):
         (self.folder / "gone").symlink_to("/nowhere")
         other = "-m ../other.safetensors"
         cases = [
-            (f"{LINE} {other} -o a.gif", "bad_input", ".png, .jpg"),
+            (f"{LINE} {other} -o a.gif", "bad_input", ".gif is not: .png or .jpg"),
             (f"{LINE} {other} -o none/a.png", "not_found", "there is no directory none/"),
             (f"{LINE} {other} -o gone/a.png", "not_found", "gone is a symbolic link to /nowhere"),
             (f"{LINE} {other} -o file/a.png", "not_found", "file is a file"),
