@@ -11,6 +11,7 @@
 #include "front/receipt_json.h"
 #include "service/base64.h"
 #include "service/failure.h"
+#include "service/model_choice.h"
 #include "service/route.h"
 #include "service/service.h"
 
@@ -154,11 +155,18 @@ static void interrupt(struct service *service, const struct http_request *reques
 
 /* ---- options ----------------------------------------------------------------------------- */
 
+/* Where no model was chosen, that of jobs is shown. */
 static void show_options(struct service *service, const struct http_request *request,
                          struct http_reply *reply)
 {
+    char path[DR_PATH_BYTES], title[MODEL_TITLE_BYTES];
+    json_t *const options = option_list_json(service->option_list);
     (void)request;
-    http_reply_json(reply, 200, option_list_json(service->option_list));
+    if (model_choice_path(service->option_list, service->models, path, NULL) == DR_OK) {
+        model_folders_title(service->models, path, title);
+        member_set_text(options, "sd_model_checkpoint", title);
+    }
+    http_reply_json(reply, 200, options);
 }
 
 static json_t *names_of(const struct option_change *changes, size_t count)

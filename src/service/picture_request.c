@@ -335,12 +335,24 @@ static enum dr_code check_reals(const struct picture_request *request,
     return DR_OK;
 }
 
+static enum dr_code check_prompts(const struct picture_request *request,
+                                  const char **field, struct dr_error *err)
+{
+    const size_t prompt = strlen(request->prompt), negative = strlen(request->negative);
+    const bool is_prompt = prompt > PICTURE_PROMPT_BYTES;
+    *field = is_prompt ? "prompt" : "negative_prompt";
+    if (!is_prompt && negative <= PICTURE_PROMPT_BYTES) return DR_OK;
+    return failure(err, DR_BAD_INPUT, "%s has %zu bytes; this service takes at most %d",
+                   *field, is_prompt ? prompt : negative, PICTURE_PROMPT_BYTES);
+}
+
 enum dr_code picture_request_check(const struct picture_request *request,
                                    const struct picture_limits *limits,
                                    const char **field, struct dr_error *err)
 {
     const char *wrong_field = NULL;
-    enum dr_code code = check_size(request, limits, &wrong_field, err);
+    enum dr_code code = check_prompts(request, &wrong_field, err);
+    if (!code) code = check_size(request, limits, &wrong_field, err);
     if (!code) code = check_count(request, limits, &wrong_field, err);
     if (!code) code = check_reals(request, &wrong_field, err);
     if (!code && (request->clip_skip < 1 || request->clip_skip > 12)) {

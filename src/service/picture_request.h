@@ -76,6 +76,12 @@ enum dr_code picture_request_from_json(struct picture_request *request,
                                        const json_t *value,
                                        struct dr_error *err) DR_MUST_CHECK;
 
+enum {
+    PICTURE_PROMPT_BYTES =
+        32 *
+        1024 /* of a prompt, at most: an answer has it several times for each picture */
+};
+
 struct picture_limits {
     int64_t most_pixels; /* of one picture */
     int32_t most_batch, most_steps;

@@ -213,6 +213,36 @@ static void width_and_height_together_are_limited(void)
     picture_request_finish(&request);
 }
 
+/* A text of so many bytes: malloc'ed. */
+static char *long_text(size_t bytes)
+{
+    char *const text = malloc(bytes + 1);
+    memset(text, 'a', bytes);
+    text[bytes] = '\0';
+    return text;
+}
+
+static void prompts_are_limited(void)
+{
+    static const struct {
+        size_t prompt, negative;
+        const char *field;
+    } cases[] = {
+        {PICTURE_PROMPT_BYTES,     PICTURE_PROMPT_BYTES,     ""               },
+        {PICTURE_PROMPT_BYTES + 1, 0,                        "prompt"         },
+        {0,                        PICTURE_PROMPT_BYTES + 1, "negative_prompt"}
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        struct picture_request request = picture_request_default();
+        free(request.prompt);
+        free(request.negative);
+        request.prompt = long_text(cases[i].prompt);
+        request.negative = long_text(cases[i].negative);
+        check_str(wrong_field(&request), cases[i].field);
+        picture_request_finish(&request);
+    }
+}
+
 int main(void)
 {
     check_run(every_field_comes_back_exactly);
@@ -221,5 +251,6 @@ int main(void)
     check_run(a_damaged_request_names_its_member);
     check_run(limits_name_the_field);
     check_run(width_and_height_together_are_limited);
+    check_run(prompts_are_limited);
     return check_done();
 }

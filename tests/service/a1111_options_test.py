@@ -143,6 +143,19 @@ class Options(a1111.Case):
         info = json.loads(made.post("/sdapi/v1/txt2img", {"steps": 1, "width": 64, "height": 64}).json()["info"])
         self.assertEqual((info["sd_model_name"], info["sd_vae_name"]), ("other", "soft.safetensors"))
 
+    def test_T53_a_model_is_shown_where_none_was_chosen(self):
+        made = self.server()
+        self.assertEqual(made.get("/sdapi/v1/options").json()["sd_model_checkpoint"], "other.safetensors")
+        info = json.loads(made.post("/sdapi/v1/txt2img", {"steps": 1, "width": 64, "height": 64}).json()["info"])
+        self.assertEqual(info["sd_model_name"], "other")
+        for name in ("other", "tiny"):
+            (made.models / f"{name}.safetensors").unlink()
+        self.assertEqual(made.post("/sdapi/v1/refresh-checkpoints").status, 200)
+        self.assertEqual(made.get("/sdapi/v1/options").json()["sd_model_checkpoint"], "")
+        answer = made.post("/sdapi/v1/txt2img", {"steps": 1, "width": 64, "height": 64})
+        self.assertEqual(answer.status, 404)
+        self.assertIn("there is no model", answer.json()["detail"])
+
     def test_the_vae_of_the_users_settings(self):
         home = self.folder / "home"
         (home / "config/darkroom").mkdir(parents=True)

@@ -66,6 +66,9 @@ class Types(a1111.Case):
                 with self.subTest(field=field, value=value):
                     self.refused(field, 422, **{field: value})
         self.refused("", 422, batch_size=100, n_iter=10**8)
+        self.assertEqual(len(self.make(prompt="a" * 32768, negative_prompt="b" * 32768)["images"]), 1)
+        self.refused("prompt has 32769 bytes", 422, prompt="a" * 32769)
+        self.refused("negative_prompt has 1000000 bytes", 422, negative_prompt="a" * 10**6)
         self.assertEqual(self.made.post("/sdapi/v1/txt2img", b'{"cfg_scale":NaN}', Content_Type="application/json").status, 400)
         self.assertEqual(self.regions(), before)
         self.assertTrue(self.is_idle())
