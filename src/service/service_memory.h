@@ -1,6 +1,7 @@
 /* service_memory — what the service takes beside the engine, as one number that is set aside of the budget.
  *
- *     connections   each a stack and buffers               most_connections x (HTTP_SERVER_STACK_BYTES + HTTP_SERVER_POOL_BYTES)
+ *     connections   each a stack, buffers and a block of   most_connections x (HTTP_SERVER_STACK_BYTES + HTTP_SERVER_POOL_BYTES
+ *                   the pictures that it answers            + PICTURE_STREAM_BLOCK_BYTES)
  *     bodies        together                               body_memory_bytes
  *     values        parsed from them, and answers          SERVICE_VALUE_BYTES
  *     database      SQLite's heap                          STORE_HEAP_BYTES + STORE_PAGE_CACHE_BYTES
