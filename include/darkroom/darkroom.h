@@ -587,6 +587,13 @@ enum dr_existing {
     DR_EXISTING_NONE,
 };
 
+/* How an init picture of other proportions becomes the new picture. */
+enum dr_fit {
+    DR_FIT_STRETCH,
+    DR_FIT_CROP, /* fill it, and leave out what is over */
+    DR_FIT_PAD   /* all of it, and repeat its edges beside it */
+};
+
 /* What is not given (width, height, steps: 0; cfg: DR_CFG_DEFAULT; sampler, scheduler: NULL) is taken from the
  * settings' entry for the model (by_model), else from the checkpoint's metadata (darkroom.default.size, .steps, .cfg,
  * .sampler, .scheduler), else from the settings for all models, else from its family: 20 steps, cfg 7, euler-a, and
@@ -618,6 +625,7 @@ struct dr_generate_options {
     const char *vae;    /* NULL: the setting; else for this job only */
     unsigned vae_flags; /* DR_VAE_FORCE */
     const char *init;   /* a picture: image to image; NULL: text to image */
+    enum dr_fit init_fit;
     double strength;
     int32_t batch;   /* pictures, with seeds seed, seed + 1, ..., 2^64 - 1, 0, 1, ... */
     int32_t bits;    /* PNG: 8 or 16 */

@@ -1,4 +1,5 @@
-/* A picture that is cut is the first rows and columns of the whole one, in its file, for the callback, and in its text. */
+/* A picture that is cut is the first rows and columns of the whole one, in its file, for the callback, and in its text. An
+ * init picture that is cropped or padded gives what its crop or its padded copy gives. */
 #include "engine/engine_fixture.h"
 
 #include "image/image.h"
@@ -124,10 +125,81 @@ static void a_cut_of_more_is_refused(void)
     dr_engine_close(&engine);
 }
 
+/* ---- init pictures ----------------------------------------------------------------------- */
+
+enum {
+    WIDE = 96,
+    HIGH = 64
+};
+
+/* A part of an endless picture that is plain beyond WIDE x HIGH: from left, top. */
+struct part {
+    int32_t left, top, width;
+};
+
+static void get_row(void *cookie, int32_t y, float *row)
+{
+    const struct part *const part = cookie;
+    const int32_t from_y = part->top + y;
+    const int32_t at_y = from_y < 0 ? 0 : from_y < HIGH ? from_y : HIGH - 1;
+    for (int32_t x = 0; x < part->width; ++x) {
+        const int32_t from_x = part->left + x;
+        const int32_t at_x = from_x < 0 ? 0 : from_x < WIDE ? from_x : WIDE - 1;
+        row[3 * x] = (float)(2 * at_x) / 255;
+        row[3 * x + 1] = (float)(3 * at_y) / 255;
+        row[3 * x + 2] = (float)((at_x * at_y) % 200) / 255;
+    }
+}
+
+static const char *write_part(const char *name, int32_t left, int32_t top,
+                              int32_t width, int32_t height)
+{
+    struct part part = {left, top, width};
+    const struct image_write_options options = {
+        .format = IMAGE_PNG, .width = width, .height = height, .bits = 8};
+    const struct image_rows rows = {get_row, &part};
+    check_int(image_write_rows(in_root(name), &options, &rows, &problem), ==, DR_OK);
+    return name;
+}
+
+static void make_from(struct dr_engine *engine, const char *init, enum dr_fit fit,
+                      const char *output)
+{
+    struct dr_generate_options options = options_for(output);
+    struct dr_generate_result result;
+    options.width = options.height = 64;
+    options.init = in_root(init);
+    options.init_fit = fit;
+    check_int(dr_engine_generate(engine, &options, &result, &problem), ==, DR_OK);
+    check_int(result.planned_private_bytes, ==, result.peak_private_bytes);
+    dr_generate_result_free(&result);
+}
+
+static void an_init_picture_is_cropped_or_padded(void)
+{
+    struct dr_engine *engine = open_engine();
+    load(engine, "a.safetensors");
+    const char *const wide = write_part("wide.png", 0, 0, WIDE, HIGH);
+    make_from(engine, wide, DR_FIT_STRETCH, "stretched.png");
+    make_from(engine, wide, DR_FIT_CROP, "cropped.png");
+    make_from(engine, wide, DR_FIT_PAD, "padded.png");
+    make_from(engine, write_part("crop.png", (WIDE - HIGH) / 2, 0, HIGH, HIGH),
+              DR_FIT_STRETCH, "of-crop.png");
+    make_from(engine, write_part("pad.png", 0, (HIGH - WIDE) / 2, WIDE, WIDE),
+              DR_FIT_STRETCH, "of-pad.png");
+    check(same_file("cropped.png", "of-crop.png"));
+    check(same_file("padded.png", "of-pad.png"));
+    check(!same_file("cropped.png", "stretched.png"));
+    check(!same_file("padded.png", "stretched.png"));
+    check_memory(engine);
+    dr_engine_close(&engine);
+}
+
 int main(void)
 {
     fixture_begin();
     check_run(a_cut_picture_is_a_part_of_the_whole);
     check_run(a_cut_of_more_is_refused);
+    check_run(an_init_picture_is_cropped_or_padded);
     return check_done();
 }

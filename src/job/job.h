@@ -73,6 +73,7 @@ struct job_request {
     struct size_conditioning sizes; /* SDXL */
     bool sizes_said;
     const char *init; /* path, or NULL; what JOB_ENCODE encodes */
+    enum dr_fit init_fit;
     /* Its files; the path is NULL where there are none, else the first one's. Borrowed. */
     struct dr_output files;
     bool output_is_latent;

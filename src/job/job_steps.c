@@ -126,14 +126,14 @@ void job_steps_add_decode_to_file(struct job *job, int32_t image_idx, int32_t la
 static int32_t add_init(struct job *job, int32_t latents)
 {
     const struct image_head *const head = &job->head;
+    const struct init_frame frame = picture_step_frame(job);
     struct step read = step_init(STEP_READ, head->width, head->height);
     read.pixels =
-        step_list_add_value(&job->list, REGION_IMAGE,
-                            picture_step_pixels_bytes(head->width, head->height));
+        step_list_add_value(&job->list, REGION_IMAGE, picture_step_init_bytes(job));
     step_list_add(&job->list, &read);
     const struct encode_part part = {.pixels = read.pixels,
-                                     .source_width = head->width,
-                                     .source_height = head->height,
+                                     .source_width = frame.width,
+                                     .source_height = frame.height,
                                      .width = job->request.width,
                                      .height = job->request.height,
                                      .latents = latents};

@@ -9,12 +9,42 @@
 #include "model/latent_space.h"
 #include "sampling/latent.h"
 
+enum {
+    MOST_FRAME_SIDE = 1 << 16
+};
+
 enum dr_code picture_step_open(struct job *job, struct dr_error *err)
 {
     const enum dr_code code =
         image_reader_open(&job->reader, &job->head, job->request.init, err);
-    if (code == DR_OK) job->decoder_bytes = job->head.decoder_bytes;
-    return code;
+    if (code != DR_OK) return code;
+    job->decoder_bytes = job->head.decoder_bytes;
+    const struct init_frame frame = picture_step_frame(job);
+    if (frame.width <= MOST_FRAME_SIDE && frame.height <= MOST_FRAME_SIDE) return DR_OK;
+    picture_step_close(job);
+    return error_set(err, DR_BAD_INPUT,
+                     "%.600s has %d x %d pixels: padded to the proportions of %d x %d "
+                     "pixels it would be too large; let it be cropped or stretched",
+                     job->request.init, (int)job->head.width, (int)job->head.height,
+                     (int)job->request.width, (int)job->request.height);
+}
+
+struct init_frame picture_step_frame(const struct job *job)
+{
+    const struct init_frame_sizes sizes = {.source_width = job->head.width,
+                                           .source_height = job->head.height,
+                                           .width = job->request.width,
+                                           .height = job->request.height,
+                                           .cut_width = job->request.cut_width,
+                                           .cut_height = job->request.cut_height};
+    return init_frame_make(&sizes, job->request.init_fit);
+}
+
+size_t picture_step_init_bytes(const struct job *job)
+{
+    const struct init_frame frame = picture_step_frame(job);
+    return sizeof(float) * PICTURE_CHANNELS *
+           init_frame_room(&frame, job->head.width, job->head.height);
 }
 
 void picture_step_close(struct job *job)
@@ -49,7 +79,11 @@ enum dr_code step_run_read(struct job *job, const struct step *step,
         image_reader_pixels(job->reader, step_value_of(job, step->pixels), err);
     picture_step_close(
         job); /* its decoder's memory is not needed during the rest of the job */
-    return code;
+    if (code != DR_OK) return code;
+    const struct init_frame frame = picture_step_frame(job);
+    init_frame_apply(&frame, job->head.width, job->head.height,
+                     step_value_of(job, step->pixels));
+    return DR_OK;
 }
 
 /* Samples in 0..1, and beyond where the resize overshoots, to the encoder's -1..1. */

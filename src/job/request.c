@@ -105,6 +105,10 @@ static enum dr_code check_numbers(const struct dr_generate_options *options,
                          "steps and a function that takes them",
                          (int)options->preview_every,
                          options->preview ? "" : " without a function");
+    if (options->init &&
+        (options->init_fit < DR_FIT_STRETCH || options->init_fit > DR_FIT_PAD))
+        return error_set(err, DR_BAD_INPUT, "there is no fit %d of an init picture",
+                         (int)options->init_fit);
     if (options->init && (!isfinite(options->strength) || options->strength <= 0.0 ||
                           options->strength > 1.0))
         return error_set(
@@ -390,6 +394,7 @@ enum dr_code forecast_request(struct current_model *model,
                                  .clip_skip = options->clip_skip,
                                  .rng = options->rng,
                                  .init = options->init,
+                                 .init_fit = options->init_fit,
                                  .files = files_of(options),
                                  .prompt = options->prompt ? options->prompt : "",
                                  .negative = options->negative ? options->negative : "",

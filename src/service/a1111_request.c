@@ -359,11 +359,6 @@ static void size_of_init(struct reader *reader, const struct picture_header *hea
     struct picture_request *const picture = &reader->out->picture;
     if (picture->width == 0) picture->width = header->width;
     if (picture->height == 0) picture->height = header->height;
-    const int64_t across = (int64_t)picture->width * header->height;
-    const int64_t down = (int64_t)picture->height * header->width;
-    if (picture->resize != PICTURE_STRETCH && across != down)
-        body_warn(&reader->fields,
-                  "resize_mode is not built: the picture was stretched");
 }
 
 static void read_init(struct reader *reader)

@@ -283,7 +283,8 @@ static void a_picture_to_begin_with_is_judged_by_its_head(void)
                         "\"width\":64,\"height\":64,\"resize_mode\":1}"),
               ==, DR_OK);
     check(request.picture.width == 64 && request.picture.height == 64);
-    check_has(request.picture.warnings, "resize_mode is not built");
+    check_int(request.picture.resize, ==, PICTURE_CROP);
+    check_str(request.picture.warnings, "");
     check_int(read_init("{\"init_images\":\"", "\"}"), ==, DR_OK); /* one string */
     check_int(read_init("{\"init_images\":[\"", "\",\"\"]}"), ==, DR_OK);
     check_has(request.picture.warnings, "of 2 init_images the first was used");
