@@ -71,6 +71,10 @@ planted src/front/planted.c '#include "base/utf8.h"\n' "${layers[@]}"
 planted src/front/planted.h '#include "cli/session.h"\n' "${layers[@]}"
 planted src/front/planted.h '#include "planted.h"\n' "${layers[@]}"
 planted src/engine/planted.c '#include "front/answer.h"\n' "${layers[@]}"
+planted src/service/planted.h '#include "engine/engine.h"\n' "${layers[@]}"
+planted src/service/planted.c '#include "cli/session.h"\n' "${layers[@]}"
+planted src/service/planted.c '#include <microhttpd.h>\n' "${layers[@]}"
+planted src/cli/planted.c '#include <sqlite3.h>\n' "${layers[@]}"
 planted src/model/planted.c '#include <dnnl.h>\n' "${layers[@]}"
 planted src/weights/planted.c '#include <sys/mman.h>\n' "${layers[@]}"
 planted include/darkroom/planted.h '#include "base/error.h"\n' "${layers[@]}"
@@ -126,7 +130,7 @@ library() {
     ar rcs "$work/build/libdarkroom_$1.a" "$work/build/$3.o"
 }
 mkdir "$work/build"
-for layer in base mem image weights compute model sampling pipeline switch job engine front cli; do
+for layer in base mem image weights compute model sampling pipeline switch job engine front service cli; do
     library "$layer" "int clean_$layer;" clean
 done
 library mem 'void *mmap(); void *map(void) { return mmap(); }' mem
@@ -142,7 +146,7 @@ whole 'int clean_whole;'
 symbols=("$checks/symbols.sh" "$work/build" without-faults)
 passes symbols "${symbols[@]}"
 for call in compute:malloc compute:free compute:posix_memalign model:calloc model:realloc model:strdup model:mmap \
-    engine:mmap base:munmap weights:mprotect cli:mmap cli:json_object; do
+    engine:mmap service:mmap base:munmap weights:mprotect cli:mmap cli:json_object; do
     layer=${call%%:*}
     library "$layer" "void *${call#*:}(); void *f(void) { return ${call#*:}(); }" planted
     fails "$call" "${symbols[@]}"
