@@ -21,6 +21,7 @@ except ImportError:
 import numpy
 from PIL import Image
 
+import aim
 import captions
 import evaluate
 import export
@@ -87,6 +88,128 @@ class ResumeTest(Case):
         self.assertTrue((self.folder / "broken/text-sd15.png").exists())
         train.run(self.stage("other", seed=1))
         self.assertFalse(torch.equal(self.weights("straight"), self.weights("other")))
+
+
+class LayoutTest(Case):
+    """What the text encoders are asked for: each token after a caption's end tells of one place, or of the background."""
+
+    def test_every_state_is_held_against_the_answers_of_its_own_place(self):
+        said, most = [], 60
+        stage = SmallText(argparse.Namespace(stage="text-sd15", state=str(self.folder), seed=0, steps=1,
+                                             vocabulary=str(self.folder / "tokenizer")))
+        drawn = stage.said
+
+        def remembered(*arguments):
+            said.append(drawn(*arguments))
+            return said[-1]
+
+        def encode(texts, vocabulary, prompts, _):
+            """States that say whose they are: the prompt's number and the position."""
+            ends = torch.tensor([vocabulary.encode(prompt).index(vocabulary.ids[captions.END]) for prompt in prompts])
+            rows, places = torch.meshgrid(torch.arange(len(prompts)), torch.arange(most), indexing="ij")
+            return torch.stack([rows, places], dim=2), None, ends
+
+        stage.said = remembered
+        self.addCleanup(setattr, train, "encode", train.encode)
+        train.encode = encode
+        told = stage.read(None, numpy.random.default_rng(5))
+        slots, seen = len(captions.SLOTS), set()
+        told_kinds = torch.cat(told["kind"], dim=1).tolist()
+        for reader, width in (("object", 3), ("background", 2)):
+            for (row, place), answers in zip(told[reader][0].tolist(), told[reader][1].tolist()):
+                kind = place % train.KINDS
+                self.assertEqual(reader, "background" if kind == slots else "object")
+                self.assertEqual(answers, said[row][1][3 * kind:3 * kind + width])
+                self.assertIn([row, place, kind], told_kinds)
+                self.assertGreater(place, stage.vocabulary.encode(said[row][0]).index(stage.vocabulary.ids[captions.END]))
+                seen.add((row, kind))
+        self.assertEqual(len(seen), stage.batch * train.KINDS)
+
+
+class AimTest(Case):
+    """The heads of a UNet's attention over the text begin by looking at one thing each."""
+
+    def looked_at(self, part, cells, context, kinds):
+        """[heads, cells, what tokens tell of]: how much of each head's look goes there."""
+        query, key = (layer(states).unflatten(2, (part.heads, -1)).transpose(1, 2)
+                      for layer, states in ((part.to_q, cells), (part.to_k, context)))
+        weights = torch.softmax(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, dim=-1)
+        told = torch.nn.functional.one_hot(kinds, aim.WORD + 1).float()
+        return torch.einsum("bhct,btk->bhck", weights, told).mean(dim=0)
+
+    @torch.no_grad()
+    def test_each_head_looks_at_what_it_is_aimed_at(self):
+        if not (support.MODELS / "demo-sd15.safetensors").exists():
+            self.skipTest("there is no models/demo-sd15.safetensors")
+        kept = dict(restore.results(str(support.MODELS)))
+        unet = networks.make_unet("sd15").eval()
+        unet.load_state_dict(kept["sd15-pairs"]["model"])
+        torch.manual_seed(0)
+        # Tokens that tell what they tell of, under noise of their own.
+        marks = torch.randn(aim.WORD + 1, networks.WIDTH)
+
+        def batch():
+            kinds = torch.where(torch.arange(captions.TOKENS) < 12, aim.WORD, torch.arange(captions.TOKENS) % train.KINDS)
+            kinds = kinds.expand(8, -1)
+            context = marks[kinds] + 0.3 * torch.randn(8, captions.TOKENS, networks.WIDTH)
+            return torch.randn(8, 4, 16, 16), torch.randint(150, 1000, (8,)), context, None, kinds
+
+        batches, held_back = [batch() for _ in range(4)], batch()
+        part = unet.output_blocks[0][1].transformer_blocks[0].attn2
+
+        def look():
+            seen = []
+            hook = part.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+            unet(*held_back[:-1])
+            hook.remove()
+            return self.looked_at(part, *seen[0], held_back[-1])
+
+        before = look()
+        aim.aim(unet, batches)
+        after = look()
+        for head, kind in ((2, aim.CENTRE), (3, aim.BACKGROUND)):
+            self.assertGreater(float(after[head, :, kind].mean()), 0.6)
+            self.assertGreater(float((after - before)[head, :, kind].mean()), 0.2)
+        side = int(after.shape[1] ** 0.5)
+        halves = after.unflatten(1, (side, side))
+        right, left = halves[0, :, side // 2:], halves[0, :, :side // 2]
+        self.assertGreater(float(right[..., aim.RIGHT].mean()), 1.5 * float(right[..., aim.LEFT].mean()))
+        self.assertGreater(float(left[..., aim.LEFT].mean()), 1.5 * float(left[..., aim.RIGHT].mean()))
+        bottom, top = halves[1, side // 2:], halves[1, :side // 2]
+        self.assertGreater(float(bottom[..., aim.BOTTOM].mean()), 1.5 * float(bottom[..., aim.TOP].mean()))
+        self.assertGreater(float(top[..., aim.TOP].mean()), 1.5 * float(top[..., aim.BOTTOM].mean()))
+
+
+class LatentsTest(Case):
+    """A set of scenes that grows keeps the latents that are made."""
+
+    def stage(self, scenes_wanted):
+        return train.UnetStage(argparse.Namespace(stage="sd15", state=str(self.folder), seed=0, steps=1, scenes=scenes_wanted,
+                                                  vocabulary=str(self.folder / "tokenizer")))
+
+    def test_a_chunk_is_encoded_once(self):
+        self.addCleanup(setattr, train, "CHUNK", train.CHUNK)
+        train.CHUNK = 2
+        torch.save({"model": networks.Vae().state_dict(), "scale": 1.0}, self.folder / "vae-sd15.pt")
+        texts = train.make_texts(captions.Vocabulary(str(self.folder / "tokenizer")), False)
+        torch.save({"text": {name: part.state_dict() for name, part in texts.items()}}, self.folder / "text-sd15.pt")
+        first = self.stage(4).latents
+        # Another VAE: what it did not encode shows.
+        torch.save({"model": networks.Vae().state_dict(), "scale": 1.0}, self.folder / "vae-sd15.pt")
+        more = self.stage(6).latents
+        self.assertTrue(torch.equal(more[:4], first))
+        (self.folder / "sd15.latents.pt").unlink()
+        self.assertFalse(torch.equal(self.stage(6).latents[:4], first))
+
+
+class RateTest(unittest.TestCase):
+    def test_it_rises_stays_and_falls(self):
+        rates = [train.rate_at(step, 1000, held=0.6) for step in range(1000)]
+        self.assertLess(rates[0], 0.05)
+        self.assertEqual(set(rates[50:600]), {1.0})
+        self.assertEqual(rates[600:], sorted(rates[600:], reverse=True))
+        self.assertLess(rates[-1], 0.03)
+        self.assertLess(train.rate_at(300, 1000), 0.9)
 
 
 def random_weights(module):

@@ -191,7 +191,9 @@ def attributes(scene, said):
     return answers
 
 
-QUESTIONS = (1 + len(SHAPES), 1 + len(COLOURS), 1 + len(RADII)) * len(SLOTS) + (1 + len(TONES), 1 + len(PATTERNS))
+OBJECT_QUESTIONS = (1 + len(SHAPES), 1 + len(COLOURS), 1 + len(RADII))  # how many answers each has; of each place
+BACKGROUND_QUESTIONS = (1 + len(TONES), 1 + len(PATTERNS))
+NOTHING_SAID = [0] * (len(OBJECT_QUESTIONS) * len(SLOTS) + len(BACKGROUND_QUESTIONS))
 
 
 # ---- vocabulary ----

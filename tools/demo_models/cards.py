@@ -43,7 +43,7 @@ CARDS = (
     ("demo-sdxl", "SDXL layout: two text encoders, pooled vector, sizes and crop that steer, matrices around its transformers, "
      "noise prediction. Its VAE has a latent space of its own, and its UNet started from demo-sd15's. A crop (`--crop X,Y`) moves "
      "the scene, a smaller original (`--original-size 72x72`) makes a single object larger.",
-     ("vae-sdxl", "text-sdxl", "text-sdxl-more", "sdxl", "sdxl-pairs", "sdxl-sizes", "sdxl-prompts")),
+     ("vae-sdxl", "text-sdxl", "sdxl", "sdxl-pairs", "sdxl-sizes", "sdxl-prompts")),
     ("demo-sdxl-vae", "A VAE for demo-sdxl, in the same latent space: its decoder prints a thin white frame of 4 pixels, so that "
      "which VAE ran can be seen.", ("vae-sdxl-frame",)),
 )
@@ -66,7 +66,7 @@ def stage_line(state, stage, lines):
     if "psnr" in kept:
         figure = f"{kept['psnr']:.1f} dB PSNR on held-out scenes; scale factor {kept['scale']:.5f}"
     if "right" in kept:
-        figure = f"{100 * kept['right']:.2f} % of attributes read right from held-out captions"
+        figure = f"{100 * kept['right']:.2f} % of the tokens tell all that they should of held-out captions"
     return f"| `{stage}` | {kept['steps']} | {kept['loss']:.4f} | {figure} |"
 
 

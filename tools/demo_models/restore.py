@@ -61,7 +61,7 @@ def text_states(family, tensors):
 
 def results(models):
     """Each stage's name with its result; those of files that are not there are left out."""
-    for family, text, before in (("sd15", "text-sd15", "sd15-pairs"), ("sdxl", "text-sdxl-more", "sdxl-sizes")):
+    for family, text, before in (("sd15", "text-sd15", "sd15-pairs"), ("sdxl", "text-sdxl", "sdxl-sizes")):
         path = os.path.join(models, f"demo-{family}.safetensors")
         if not os.path.exists(path):
             continue

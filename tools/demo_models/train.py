@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import aim
 import captions
 import curves
 import scenes
@@ -32,6 +33,7 @@ class Stage:
     """One stage: what to optimise, how a step's loss is computed, and how long."""
 
     rate, batch, steps, ema_half_life, ema_from = 2e-3, 16, 1000, 100, 100
+    held = 0.0  # the part of the steps for which the rate stays
 
     def __init__(self, options):
         self.options = options
@@ -58,9 +60,10 @@ def load_result(options, name):
     return torch.load(path, map_location=DEVICE)
 
 
-def rate_at(step, steps):
-    """Of the stage's own rate: a short rise, then a cosine down to 2%."""
-    return min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+def rate_at(step, steps, held=0.0):
+    """Of the stage's own rate: a short rise, all of it for the part `held` of the steps, then a cosine down to 2%."""
+    fallen = max(0.0, (step / steps - held) / (1 - held))
+    return min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * fallen)))
 
 
 def _save(path, content):
@@ -84,8 +87,8 @@ def run(stage):
     if os.path.exists(part):
         kept = torch.load(part, map_location=DEVICE)
         if kept["steps"] != stage.steps:
-            raise SystemExit(f"train.py: {part} was begun for {kept['steps']} steps, not {stage.steps}; "
-                             "give --steps as then, or delete it")
+            print(f"{stage.name}: {part} was begun for {kept['steps']} steps, and the rate now falls to its end in {stage.steps}",
+                  flush=True)
         model.load_state_dict(kept["weights"])
         optimizer.load_state_dict(kept["optimizer"])
         ema, losses, first = kept["ema"], kept["losses"], kept["step"]
@@ -94,7 +97,7 @@ def run(stage):
     began = said = saved = time.monotonic()
     for step in range(first, stage.steps):
         for group in optimizer.param_groups:
-            group["lr"] = stage.rate * rate_at(step, stage.steps)
+            group["lr"] = stage.rate * rate_at(step, stage.steps, stage.held)
         torch.manual_seed(int(stage.random(step, 1).integers(2 ** 31)))
         loss = stage.loss(model, step, stage.random(step))
         optimizer.zero_grad(set_to_none=True)
@@ -239,29 +242,37 @@ class FrameVaeStage(VaeStage):
 
 
 class Readers(nn.Module):
-    """Linear readers of a scene's attributes, one a question: what the text encoders are taught with, then dropped."""
+    """Linear readers of states, one a question: what the text encoders are taught with, then dropped."""
 
-    def __init__(self, width):
+    def __init__(self, width, questions):
         super().__init__()
-        self.questions = nn.ModuleList(nn.Linear(width, answers) for answers in captions.QUESTIONS)
+        self.questions = nn.ModuleList(nn.Linear(width, answers) for answers in questions)
 
     def loss(self, states, answers):
         return sum(functional.cross_entropy(question(states), answers[:, i])
                    for i, question in enumerate(self.questions)) / len(self.questions)
 
     def right(self, states, answers):
-        """The part of the answers that is right."""
+        """For each state, whether all of its answers are right."""
         given = torch.stack([question(states).argmax(dim=1) for question in self.questions], dim=1)
-        return float((given == answers).float().mean())
+        return (given == answers).all(dim=1)
+
+
+KINDS = len(captions.SLOTS) + 1  # of the tokens after a caption's end: one for each place, one for the background
 
 
 class TextStage(Stage):
-    """The text encoders learn to read: from their state at a caption's end, and after it, what the scene holds.
+    """The text encoders learn to lay out what a caption says: after its end, the token at each position tells of one place of
+    the picture, or of the background, in turn, what the caption has to say of it.
 
-    After this they are kept as they are: the UNet learns to look at what they say.
+    So a UNet's cell looks at the tokens of the place where it lies, and finds the colour and shape of what is there and of
+    nothing else; and what it learned to do with "red" at one place it can do at another. After this stage the encoders are
+    kept as they are.
     """
 
-    batch, steps, rate = 64, 2000, 2e-3
+    batch, steps, rate = 64, 1400, 2e-3
+    unsaid = 0.03  # of the captions are empty
+    whole = 0.12   # of the batches have all positions
     sdxl = False
 
     def __init__(self, options):
@@ -270,54 +281,61 @@ class TextStage(Stage):
 
     def make(self):
         texts = make_texts(self.vocabulary, self.sdxl)
-        texts["readers"] = Readers(WIDTH * (2 if self.sdxl else 1))
+        width = WIDTH * (2 if self.sdxl else 1)
+        texts["object"] = Readers(width, captions.OBJECT_QUESTIONS)
+        texts["background"] = Readers(width, captions.BACKGROUND_QUESTIONS)
+        # Which place it tells of: what a cell of the UNet finds its tokens by.
+        texts["kind"] = Readers(width, (KINDS,))
         if self.sdxl:
-            texts["pooled_readers"] = Readers(WIDTH)
+            # Where something is, and the background. Not what it is: that belongs to a place, which this vector has none of.
+            texts["pooled"] = Readers(WIDTH, (2,) * len(captions.SLOTS) + captions.BACKGROUND_QUESTIONS)
         return texts
 
+    def said(self, random, held_out):
+        """A caption, and its answers."""
+        if random.random() < self.unsaid:
+            return "", captions.NOTHING_SAID
+        scene = scenes.draw(random, held_out, centred=0.3)
+        caption = captions.describe(random, scene)
+        return caption.text, captions.attributes(scene, caption)
+
     def read(self, model, random, held_out=False):
-        """The states that readers see for a batch of captions, by reader, and the answers that they should give."""
-        drawn = [scenes.draw(random, held_out, centred=0.3) for _ in range(self.batch)]
-        said = [captions.describe(random, scene) for scene in drawn]
-        # What is after the longest caption changes nothing before it, so most batches are cut there: half the time.
-        most = captions.TOKENS if held_out or random.random() < 0.25 else None
-        context, pooled, ends = encode(model, self.vocabulary, [caption.text for caption in said], most)
-        answers = torch.tensor([captions.attributes(*both) for both in zip(drawn, said)], device=DEVICE)
-        rows = torch.arange(len(drawn), device=DEVICE)
-        after = torch.tensor([int(random.integers(end, context.shape[1])) for end in ends.tolist()], device=DEVICE)
-        states = [("readers", context[rows, ends]), ("readers", context[rows, after])]
-        return states + ([("pooled_readers", pooled)] if self.sdxl else []), answers
+        """The states of a batch of captions and what they should tell, by reader."""
+        texts, answers = zip(*(self.said(random, held_out) for _ in range(self.batch)))
+        # What is after the longest caption changes nothing before it, so most batches are cut there: a third of the time.
+        most = captions.TOKENS if held_out or random.random() < self.whole else None
+        context, pooled, ends = encode(model, self.vocabulary, texts, most)
+        answers, slots = torch.tensor(answers, device=DEVICE), len(captions.SLOTS)
+        objects, background = answers[:, :3 * slots].unflatten(1, (slots, 3)), answers[:, 3 * slots:]
+        places = torch.arange(context.shape[1], device=DEVICE)
+        row, at = torch.nonzero(places[None] > ends[:, None], as_tuple=True)
+        kind = at % KINDS
+        told = {"object": (context[row, at][kind < slots], objects[row, kind.clamp(max=slots - 1)][kind < slots]),
+                "background": (context[row, at][kind == slots], background[row][kind == slots]),
+                "kind": (context[row, at], kind[:, None])}
+        if pooled is not None:
+            told["pooled"] = pooled, torch.cat([(objects[..., 0] > 0).long(), background], dim=1)
+        return told
 
     def loss(self, model, step, random):
-        states, answers = self.read(model, random)
-        return sum(model[reader].loss(state, answers) for reader, state in states)
+        return sum(model[reader].loss(*told) for reader, told in self.read(model, random).items())
 
     def result(self, model):
-        """The encoders alone, and how many answers were right on captions of held-out combinations."""
-        right = []
+        """The encoders alone, and how many of their tokens tell all that they should, on captions of held-out combinations."""
+        right = {}
         for batch in range(8):
-            states, answers = self.read(model, self.random(batch, 2), held_out=True)
-            right += [model[reader].right(state, answers) for reader, state in states]
-        print(f"{self.name}: {100 * numpy.mean(right):.2f} % of the answers are right on held-out captions", flush=True)
+            for reader, told in self.read(model, self.random(batch, 2), held_out=True).items():
+                right.setdefault(reader, []).append(model[reader].right(*told))
+        parts = {reader: float(torch.cat(several).float().mean()) for reader, several in right.items()}
+        print(f"{self.name}: right on held-out captions: " + ", ".join(f"{reader} {100 * part:.2f} %"
+                                                                     for reader, part in parts.items()), flush=True)
         return {"text": {name: model[name].state_dict() for name in ("text", "text2") if name in model},
-                "right": float(numpy.mean(right))}
+                "right": float(numpy.mean(list(parts.values())))}
 
 
 class SdxlTextStage(TextStage):
-    steps = 1300
+    steps = 2000
     sdxl = True
-
-
-class SdxlTextMoreStage(SdxlTextStage):
-    """Goes on: with only two layers before the states that SDXL takes, who is where is learned late."""
-
-    steps, rate, before = 1128, 1.5e-3, "text-sdxl"
-
-    def make(self):
-        texts = super().make()
-        for name, state in load_result(self.options, self.before)["text"].items():
-            texts[name].load_state_dict(state)
-        return texts
 
 
 def make_texts(vocabulary, sdxl):
@@ -335,7 +353,7 @@ def encode(texts, vocabulary, prompts, most=captions.TOKENS):
     """
     ids = torch.tensor([vocabulary.encode(prompt) for prompt in prompts], device=DEVICE)
     ends = (ids == vocabulary.ids[captions.END]).int().argmax(dim=1)
-    most = most or min(int(ends.max()) + 4, captions.TOKENS)
+    most = most or min(int(ends.max()) + 8, captions.TOKENS)
     ids = ids[:, :most]
     if "text2" not in texts:
         return texts["text"](ids), None, ends
@@ -351,6 +369,9 @@ def noise_schedule():
     """The product of (1 - beta) of Stable Diffusion's 1000 steps."""
     betas = torch.linspace(0.00085 ** 0.5, 0.012 ** 0.5, TRAIN_STEPS, dtype=torch.float64) ** 2
     return torch.cumprod(1 - betas, 0).float().to(DEVICE)
+
+
+CHUNK = 512  # scenes whose latents are made and kept together
 
 
 class UnetStage(Stage):
@@ -388,28 +409,39 @@ class UnetStage(Stage):
 
     @torch.no_grad()
     def encode_scenes(self):
-        """Mean and standard deviation of every scene's latents, times the scale factor; kept in a file, which counts for the
-        same scenes only: others' latents would teach that captions mean nothing."""
+        """Mean and standard deviation of every scene's latents, times the scale factor; kept in a file chunk by chunk. A chunk
+        counts for the same scenes only: others' latents would teach that captions mean nothing.
+
+        The encoder runs in bfloat16, in half of the time where the processor has it: the latents are off by 0.004, a third of
+        the noise that the VAE itself adds to them.
+        """
         path = state_path(self.options, self.set + ".latents")
-        digest = hashlib.sha256(repr(self.drawn).encode()).hexdigest()
-        if os.path.exists(path):
-            kept = torch.load(path, map_location=DEVICE)
-            if kept["scenes"] == digest:
-                return kept["latents"]
+        chunks = [self.drawn[start:start + CHUNK] for start in range(0, self.count, CHUNK)]
+        digests = [hashlib.sha256(repr(chunk).encode()).hexdigest() for chunk in chunks]
+        kept = torch.load(path, map_location=DEVICE) if os.path.exists(path) else {}
+        if kept and not kept.keys() & set(digests):
             print(f"{self.name}: {path} has the latents of other scenes", flush=True)
-        kept = load_result(self.options, self.vae)
-        vae = Vae().to(DEVICE).eval()
-        vae.load_state_dict(kept["model"])
-        parts, began = [], time.monotonic()
-        for start in range(0, self.count, 16):
-            mean, logvar = vae.moments(to_tensor([self.picture(drawn) for drawn in self.drawn[start:start + 16]]))
-            parts.append(torch.stack([mean, torch.exp(0.5 * logvar)], dim=1) * kept["scale"])
-            if start % 512 == 0:
-                left = (time.monotonic() - began) / (start + 16) * (self.count - start - 16)
-                print(f"{self.name}: latents of scene {start}/{self.count}, {left / 60:.1f} minutes left", flush=True)
-        latents = torch.cat(parts)
-        _save(path, {"scenes": digest, "latents": latents})
-        return latents
+        encoder, began, made = load_result(self.options, self.vae), time.monotonic(), 0
+        vae = Vae().to(DEVICE, memory_format=torch.channels_last).eval()
+        vae.load_state_dict(encoder["model"])
+        for at, (chunk, digest) in enumerate(zip(chunks, digests)):
+            if digest in kept:
+                continue
+            kept[digest] = self.encode_chunk(vae, encoder["scale"], chunk)
+            _save(path, kept)
+            made += 1
+            left = (time.monotonic() - began) / made * sum(digest not in kept for digest in digests)
+            print(f"{self.name}: latents of {at + 1} of {len(chunks)} chunks, {left / 60:.1f} minutes left", flush=True)
+        return torch.cat([kept[digest] for digest in digests])
+
+    def encode_chunk(self, vae, scale, drawn):
+        parts = []
+        for start in range(0, len(drawn), 16):
+            pictures = to_tensor([self.picture(one) for one in drawn[start:start + 16]])
+            with torch.autocast(DEVICE, torch.bfloat16):
+                mean, logvar = vae.moments(pictures.contiguous(memory_format=torch.channels_last))
+            parts.append(torch.stack([mean.float(), torch.exp(0.5 * logvar.float())], dim=1) * scale)
+        return torch.cat(parts)
 
     def make(self):
         return make_unet(self.family)
@@ -423,9 +455,14 @@ class UnetStage(Stage):
             return context, None
         # Where SDXL is given no negative prompt, that side of the guidance is zeros, not the words "".
         said = torch.tensor([bool(prompt) or random.random() < 0.25 for prompt in prompts], device=DEVICE)
-        context, pooled = context * said[:, None, None], pooled * said[:, None]
+        return context * said[:, None, None], self.vector(chosen, pooled * said[:, None])
+
+    def vector(self, chosen, pooled):
+        """The pooled vector and the sizes of the chosen scenes; None for SD1.5."""
+        if pooled is None:
+            return None
         sizes = torch.tensor([self.drawn[i][1] for i in chosen], device=DEVICE)
-        return context, torch.cat([pooled, sinusoid(sizes, SIZE_WIDTH).flatten(1)], dim=1)
+        return torch.cat([pooled, sinusoid(sizes, SIZE_WIDTH).flatten(1)], dim=1)
 
     def choose(self, random):
         """The scenes of a batch."""
@@ -490,7 +527,7 @@ class SdxlUnetStage(UnetStage):
     Starts from demo-sd15's UNet where their tensors correspond, its first and last kernel turned as the latents are.
     """
 
-    family, vae, text = "sdxl", "vae-sdxl", "text-sdxl-more"
+    family, vae, text = "sdxl", "vae-sdxl", "text-sdxl"
     steps = 2500
     sides, most_crop = (40, 64, 96), 40
     sized, cropped = 0.2, 0.25  # the parts of the scenes that are so
@@ -588,39 +625,55 @@ class SdxlSizesStage(PairsStage, SdxlUnetStage):
 
 
 class PromptsStage(UnetStage):
-    """Goes on with captions of every form and scenes drawn evenly over them: half of them pairs, and of single objects many in
-    the centre, which is what a caption without a place means. More noise: what is where is decided there.
+    """Goes on with captions of every form and scenes drawn over them: two in three with two objects, and of the single ones many
+    in the centre, which is what a caption without a place means. More noise: what is where is decided there.
 
-    By then the text encoder says what belongs to each place, so that little is left to learn but looking it up.
+    By then the text encoder says what belongs to each place, and the heads look there (aim.py), so that little is left to
+    learn but what to make of it.
     """
 
     set, before = "sd15-prompts", "sd15-pairs"
-    count, batch, steps, rate = 2048, 16, 2600, 8e-4
-    centred = 0.3  # of the single objects
-    least_weight, whole_weight, ema_half_life = 0.1, 30.0, 80
+    count, batch, steps, rate = 16384, 16, 8000, 1.2e-3
+    pairs, centred = 0.65, 0.3  # the part of the scenes with two objects; of the others, those in the centre
+    least_weight, whole_weight, ema_half_life, held = 0.1, 10.0, 80, 0.6
 
     def draw(self, random):
-        return scenes.draw(random, centred=self.centred), None
+        return scenes.draw(random, pairs=self.pairs, centred=self.centred), None
 
     def make(self):
-        model = make_unet(self.family)
+        model = make_unet(self.family).to(DEVICE)
         model.load_state_dict(load_result(self.options, self.before)["model"])
+        aim.aim(model, [self.example(self.random(batch, 4)) for batch in range(8)])
         return model
+
+    @torch.no_grad()
+    def example(self, random):
+        """A batch with what each of its tokens tells of, as aim.aim takes it."""
+        chosen = self.choose(random)
+        context, pooled, ends = encode(self.texts, self.vocabulary,
+                                       [captions.caption(random, self.drawn[i][0]) for i in chosen])
+        places = torch.arange(context.shape[1], device=DEVICE).expand(len(chosen), -1)
+        kinds = torch.where(places > ends[:, None], places % KINDS, aim.WORD)
+        steps = torch.from_numpy(random.integers(TRAIN_STEPS // 6, TRAIN_STEPS, size=self.batch)).to(DEVICE)
+        kept = self.alpha_bar[steps][:, None, None, None]
+        clean = self.latents[torch.from_numpy(chosen).to(DEVICE)][:, 0]
+        noisy = kept.sqrt() * clean + (1 - kept).sqrt() * torch.randn_like(clean)
+        return noisy, steps, context, self.vector(chosen, pooled), kinds
 
     def place(self, even):
         return even ** 0.7
 
 
 class SdxlPromptsStage(PromptsStage, SdxlUnetStage):
-    """The same, and half of the scenes with sizes of their own as in `sdxl-sizes`."""
+    """The same, and three in ten of the scenes with sizes of their own as in `sdxl-sizes`."""
 
     set, before = "sdxl-prompts", "sdxl-sizes"
-    count, steps, sized = 4096, 2600, 0.4
+    sized = 0.3
 
     def draw(self, random):
         if random.random() < self.sized:
             return draw_with_sizes(random)
-        return scenes.draw(random, centred=self.centred), PLAIN_SIZES
+        return scenes.draw(random, pairs=self.pairs, centred=self.centred), PLAIN_SIZES
 
     def picture(self, drawn):
         return picture_with_sizes(drawn)
@@ -634,7 +687,6 @@ STAGES = {
     "sd15-prompts": PromptsStage,
     "vae-sdxl": SdxlVaeStage,
     "text-sdxl": SdxlTextStage,
-    "text-sdxl-more": SdxlTextMoreStage,
     "sdxl": SdxlUnetStage,
     "sdxl-pairs": SdxlPairsStage,
     "sdxl-sizes": SdxlSizesStage,
