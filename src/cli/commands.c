@@ -17,6 +17,7 @@
 #include "packs_command.h"
 #include "picture_commands.h"
 #include "serve_command.h"
+#include "service_commands.h"
 #include "settings_command.h"
 #include "suggestion.h"
 #include "switch_commands.h"
@@ -232,6 +233,12 @@ static const struct command table[] = {
      "run commands from standard input, one per line, in one process", true, NULL},
     {"serve", ON_COMMAND_LINE, FOR_SERVE, 0, 0, "",
      "answer requests over HTTP: a web page, and the APIs of AUTOMATIC1111 and OpenAI", false, run_serve},
+    {"ps", ON_COMMAND_LINE, FOR_SERVICE, 0, 0, "",
+     "show which model a running service has loaded, and until when", false, run_ps},
+    {"stop", ON_COMMAND_LINE, FOR_SERVICE, 0, 1, "[MODEL]",
+     "unload the model of a running service; its memory is free when this returns", false, run_stop},
+    {"submit", ON_COMMAND_LINE, FOR_SUBMIT, 0, 0, "",
+     "give a running service a job, and do not wait for it", false, run_submit},
     {"help", BOTH, FOR_PLAIN, 0, 1, "[COMMAND]", "list the commands, or show the options of one command", false, run_help},
     {"quit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "end the shell", false, run_quit},
     {"exit", ON_SHELL_LINE, FOR_PLAIN, 0, 0, "", "the same as quit", false, run_quit},

@@ -40,9 +40,12 @@ enum {
     FOR_VOCABULARY = 65536,
     FOR_MODELS = 131072,
     FOR_SERVE = 524288,
+    FOR_SERVICE = 1048576, /* ps and stop: a running service is asked */
+    FOR_SUBMIT = 2097152,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_VAES | FOR_SETTINGS |
-              FOR_PACKS | FOR_MODEL | FOR_VOCABULARY | FOR_MODELS | FOR_SERVE,
+              FOR_PACKS | FOR_MODEL | FOR_VOCABULARY | FOR_MODELS | FOR_SERVE |
+              FOR_SERVICE | FOR_SUBMIT,
     IN_SHELL = 256, /* with a command's bit: a shell line; the engine is already open */
     OF_PICTURE = 262144, /* with a command's bit: a picture has the defaults (again) */
     AT_START = 512,      /* with an option's bits: fixed when the engine opens */
