@@ -445,11 +445,12 @@ bool worker_run_job(struct worker *worker, const char *id)
         run.code = run_on_engine(&run);
         const bool is_requeued = hide_running(worker);
         if (run.code == DR_OK) note_result(&run);
+        /* With a keep_alive of 0 the memory is given back before anybody learns of the end. */
+        worker_keep_alive(worker, run.record.request.keep_alive_s);
         end_job(&run, is_requeued);
         /* Before anybody learns of its end: who interrupts then means the next job. */
         clear_running(worker);
         is_written = worker_write_end(worker);
-        worker_keep_alive(worker, run.record.request.keep_alive_s);
     }
     clear_running(worker);
     worker_tell_ended(worker);
