@@ -160,7 +160,9 @@ enum dr_code job_store_add(struct store *store, struct job_record *record,
     char *const request = value ? json_dumps(value, JSON_COMPACT) : NULL;
     json_decref(value);
     if (!request) return failure_memory(err, "the job");
-    enum dr_code code = store_begin(store, err);
+    /* A job whose client waits ends with the process in any case. */
+    enum dr_code code =
+        record->survives ? store_begin_durable(store, err) : store_begin(store, err);
     if (code == DR_OK) {
         code = check_queue(store, most_queued, err);
         if (code == DR_OK) code = insert(store, record, request, err);
@@ -255,7 +257,8 @@ enum dr_code job_store_end(struct store *store, const char *id,
                            const struct job_ending *ending, struct dr_error *err)
 {
     char input[NAME_MAX + 1] = "";
-    enum dr_code code = store_begin(store, err);
+    /* With the entries of its pictures, which came before. */
+    enum dr_code code = store_begin_durable(store, err);
     if (code) return code;
     code = end_row(store, id, ending, err);
     if (code == DR_OK) code = find_input(store, id, input, sizeof input, err);

@@ -53,8 +53,8 @@ struct job_record {
 };
 void job_record_finish(struct job_record *record);
 
-/* Adds a queued job under record->id; it is on disk when this returns. number and created_s are set. Errors also:
- * DR_BUSY where `most_queued` jobs wait. */
+/* Adds a queued job under record->id; it is on disk when this returns (one that `survives` also after a loss of power).
+ * number and created_s are set. Errors also: DR_BUSY where `most_queued` jobs wait. */
 enum dr_code job_store_add(struct store *store, struct job_record *record,
                            int32_t most_queued, struct dr_error *err) DR_MUST_CHECK;
 /* A queued job runs. DR_NOT_FOUND where no such job is queued. */

@@ -439,6 +439,39 @@ static void a_retry_finds_its_job(void)
     store_close(store);
 }
 
+/* ---- what waits for the disk ------------------------------------------------------------------ */
+
+static int durable_count, other_count;
+
+static int note_commit(void *cookie)
+{
+    const struct store *const store = cookie;
+    ++*(store->is_durable ? &durable_count : &other_count);
+    return 0;
+}
+
+/* The acceptance of a job that survives, and every end: what was promised to somebody. */
+static void promises_wait_for_the_disk(void)
+{
+    struct store *const store = fixture_open("promises");
+    (void)sqlite3_commit_hook(store->database, note_commit, store);
+    for (int survives = 0; survives < 2; ++survives) {
+        struct job_record record = {.survives = survives == 1};
+        store_new_id(record.id);
+        record.request = picture_request_default();
+        durable_count = other_count = 0;
+        check_int(job_store_add(store, &record, 9, NULL), ==, DR_OK);
+        check_int(durable_count, ==, survives);
+        check_int(job_store_start(store, record.id, NULL), ==, DR_OK);
+        check_int(durable_count, ==, survives);
+        check_int(end_job(store, record.id, JOB_DONE), ==, DR_OK);
+        check_int(durable_count, ==, survives + 1);
+        check_int(durable_count + other_count, ==, 3);
+        job_record_finish(&record);
+    }
+    store_close(store);
+}
+
 static void users_see_their_own(void)
 {
     struct store *const store = fixture_open("users");
@@ -660,6 +693,7 @@ int main(void)
     check_run(a_full_queue_is_busy);
     check_run(a_retry_finds_its_job);
     check_run(users_see_their_own);
+    check_run(promises_wait_for_the_disk);
     check_run(order_is_by_number_when_the_clock_jumps);
     check_run(old_ended_jobs_are_forgotten);
     check_run(inputs_go_with_their_jobs);

@@ -32,7 +32,7 @@ enum dr_code option_store_read(struct store *store,
 enum dr_code option_store_write(struct store *store, const char *name,
                                 const char *value, struct dr_error *err)
 {
-    enum dr_code code = store_begin(store, err);
+    enum dr_code code = store_begin_durable(store, err);
     if (code) return code;
     const struct store_value values[] = {store_text(name), store_text(value)};
     code = value ? store_execute(store, "INSERT OR REPLACE INTO option VALUES (?1, ?2)",

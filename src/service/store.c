@@ -189,7 +189,7 @@ static enum dr_code open_database(struct store *store, struct dr_error *err)
     (void)snprintf(pragmas, sizeof pragmas,
                    "PRAGMA mmap_size = 0; PRAGMA cache_size = -512;"
                    "PRAGMA temp_store = MEMORY; PRAGMA journal_mode = WAL;"
-                   "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                   "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
                    "PRAGMA journal_size_limit = %d;",
                    WAL_BYTES);
     return run(store, pragmas, err);

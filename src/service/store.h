@@ -7,7 +7,8 @@
  *     lock          held by the one service that owns the directory
  *
  * One connection and one lock: every call of job_store, gallery and option_store holds the lock for one transaction,
- * which is on disk when the call returns (synchronous FULL). All of a call is done, or nothing.
+ * which survives the end of the process when the call returns (and a loss of power: see store_sql.h). All of a call is
+ * done, or nothing.
  * The schema has a version (PRAGMA user_version) and is brought forward when it is opened; one from a newer program is
  * refused. SQLite's own heap is bounded (STORE_HEAP_BYTES, for the whole process), a number of the memory plan.
  * Errors of all calls: DR_IO (full disk, locked, damaged: SQLite's words, the file, and what to do), DR_NOMEM,

@@ -191,13 +191,38 @@ static void roll_back(struct store *store)
     (void)sqlite3_reset(store->rollback);
 }
 
-enum dr_code store_begin(struct store *store, struct dr_error *err)
+/* The transaction is over: the next one is an ordinary one. */
+static void give_back(struct store *store)
 {
-    store_lock(store);
+    if (store->is_durable)
+        (void)!store_execute(store, "PRAGMA synchronous = NORMAL", NULL, 0, NULL);
+    store->is_durable = false;
+    store_unlock(store);
+}
+
+static enum dr_code begin(struct store *store, struct dr_error *err)
+{
     const enum dr_code code = store_execute(store, "BEGIN IMMEDIATE", NULL, 0, err);
     if (!code) return DR_OK;
     roll_back(store);
-    store_unlock(store);
+    give_back(store);
+    return code;
+}
+
+enum dr_code store_begin(struct store *store, struct dr_error *err)
+{
+    store_lock(store);
+    return begin(store, err);
+}
+
+enum dr_code store_begin_durable(struct store *store, struct dr_error *err)
+{
+    store_lock(store);
+    store->is_durable = true;
+    const enum dr_code code =
+        store_execute(store, "PRAGMA synchronous = FULL", NULL, 0, err);
+    if (code == DR_OK) return begin(store, err);
+    give_back(store);
     return code;
 }
 
@@ -205,6 +230,6 @@ enum dr_code store_commit(struct store *store, enum dr_code code, struct dr_erro
 {
     if (code == DR_OK) code = store_execute(store, "COMMIT", NULL, 0, err);
     if (code) roll_back(store);
-    store_unlock(store);
+    give_back(store);
     return code;
 }

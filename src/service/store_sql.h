@@ -25,6 +25,7 @@ struct store {
     pthread_mutex_t lock;
     sqlite3 *database;
     sqlite3_stmt *rollback; /* prepared: it has to work where memory has run out */
+    bool is_durable;        /* the transaction that is open */
     char *folder, *database_path, *image_path, *input_path;
     int lock_file, image_folder, thumbnail_folder, input_folder; /* -1: not open */
 };
@@ -51,8 +52,12 @@ struct store_value store_blob(const void *bytes, int byte_count);
 /* Takes the lock, for reading. */
 void store_lock(struct store *store);
 void store_unlock(struct store *store);
-/* Takes the lock and begins to write. On error the lock is not held. */
+/* Takes the lock and begins to write. On error the lock is not held. What is committed survives the end of the process at
+ * any moment. A loss of power may take the last transactions with it, but never one alone from the middle; what was
+ * begun by store_begin_durable, and all before it, survives that too. It waits for the disk once. */
 enum dr_code store_begin(struct store *store, struct dr_error *err) DR_MUST_CHECK;
+enum dr_code store_begin_durable(struct store *store,
+                                 struct dr_error *err) DR_MUST_CHECK;
 /* Ends what store_begin began: commits where code is DR_OK, else nothing has happened. Gives the lock back. Returns
  * code, or why it cannot be committed. */
 enum dr_code store_commit(struct store *store, enum dr_code code,

@@ -39,13 +39,34 @@ static void is_private(void)
     (void)umask(022);
 }
 
+/* 2 (FULL) or 1 (NORMAL). The lock is held. */
+static int64_t synchronous(struct store *store)
+{
+    int64_t value = -1;
+    check_int(store_look_up(store, "PRAGMA synchronous", NULL, 0, &value, NULL), ==,
+              DR_OK);
+    return value;
+}
+
+static void a_durable_transaction_waits_for_the_disk(void)
+{
+    struct store *const store = fixture_open("durable");
+    check_int(store_begin_durable(store, NULL), ==, DR_OK);
+    check_int(synchronous(store), ==, 2);
+    check_int(store_commit(store, DR_FAILED, NULL), ==, DR_FAILED);
+    check_int(store_begin(store, NULL), ==, DR_OK);
+    check_int(synchronous(store), ==, 1);
+    check_int(store_commit(store, DR_OK, NULL), ==, DR_OK);
+    store_close(store);
+}
+
 static void pragmas_are_set(void)
 {
     struct store *const store = fixture_open("pragmas");
     check_int(fixture_number(store, "SELECT journal_mode = 'wal' FROM "
                                     "pragma_journal_mode"),
               ==, 1);
-    check_int(fixture_number(store, "PRAGMA synchronous"), ==, 2);
+    check_int(fixture_number(store, "PRAGMA synchronous"), ==, 1);
     check_int(fixture_number(store, "PRAGMA foreign_keys"), ==, 1);
     check_int(fixture_number(store, "PRAGMA mmap_size"), ==, 0);
     check_int(fixture_number(store, "PRAGMA cache_size"), ==, -512);
@@ -478,6 +499,7 @@ int main(void)
 {
     check_run(is_private);
     check_run(pragmas_are_set);
+    check_run(a_durable_transaction_waits_for_the_disk);
     check_run(ids_are_random_and_checked);
     check_run(a_second_service_is_refused);
     check_run(an_owner_that_was_killed_owns_nothing);
