@@ -40,6 +40,7 @@ enum dr_code json_body_parse(struct json_body *body, char *text, size_t byte_cou
 {
     struct json_scan scan;
     *body = (struct json_body){0};
+    if (byte_count == 0) return DR_OK; /* text may be NULL */
     enum dr_code code = json_scan_run(&scan, text, byte_count, err);
     if (code == DR_OK) {
         code = parse_scanned(body, &scan, err);

@@ -164,6 +164,9 @@ static void bodies_without_an_object_are_read(void)
     struct parsed parsed = parse("");
     check(parsed.code == DR_OK && parsed.body.value == NULL);
     finish(&parsed);
+    struct json_body none;
+    check_int(json_body_parse(&none, NULL, 0, NULL), ==, DR_OK);
+    check(none.value == NULL);
     parsed = parse(" \r\n");
     check(parsed.code == DR_OK && parsed.body.value == NULL);
     finish(&parsed);

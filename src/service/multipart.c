@@ -262,6 +262,8 @@ static enum dr_code read_part(struct walk *walk, enum delimiter *found)
 enum dr_code multipart_parse(struct multipart *form, const char *content_type,
                              char *body, size_t byte_count, struct dr_error *err)
 {
+    static char nothing[1];
+    if (byte_count == 0) body = nothing; /* it may be NULL */
     struct walk walk = {.form = form, .at = body, .end = body + byte_count, .err = err};
     *form = (struct multipart){0};
     enum dr_code code = read_boundary(&walk, content_type);

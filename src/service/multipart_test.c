@@ -136,6 +136,9 @@ static void what_is_no_form_is_refused(void)
     check_refused("multipart/form-data; boundary=\"x", "--x--", "no boundary");
     check_refused("multipart/form-databoundary=x", "--x--", "no boundary");
     check_refused(type, "", "no part");
+    struct multipart none;
+    struct dr_error err = {0};
+    check_int(multipart_parse(&none, type, NULL, 0, &err), ==, DR_BAD_INPUT);
     check_refused(type, "--xy\r\n", "no part");
     check_refused(type, "--x\r\nContent-Disposition: form-data; name=a\r\n\r\nv",
                   "no end");
