@@ -26,9 +26,43 @@ struct model_folders {
     char *model_option;      /* "DIR:DIR"; NULL: the default */
     pthread_mutex_t listing; /* held while directories are read; before lock */
     pthread_mutex_t lock;    /* of all below */
-    struct held *newest;     /* and those before it that are still held */
+    struct held *newest;     /* and those before it that are still held; never NULL */
+    bool is_listed;          /* false: the newest is empty, nobody has asked yet */
     double looked_ms;
 };
+
+/* ---- held lists -------------------------------------------------------------------------- */
+
+/* Lets go of one; the last holder destroys it. */
+static void let_go(struct model_folders *folders, struct held *held)
+{
+    struct held **link = &folders->newest;
+    if (!held || --held->holders > 0) return;
+    while (*link && *link != held)
+        link = &(*link)->next;
+    if (*link) *link = held->next;
+    snapshot_destroy(held->snapshot);
+    free(held);
+}
+
+/* Makes a snapshot, which is taken, the newest. False: no memory, or it is NULL. */
+static bool add(struct model_folders *folders, struct snapshot *snapshot_take)
+{
+    struct held *const held = snapshot_take ? calloc(1, sizeof *held) : NULL;
+    if (!held) {
+        snapshot_destroy(snapshot_take);
+        return false;
+    }
+    *held = (struct held){.snapshot = snapshot_take, .holders = 1};
+    pthread_mutex_lock(&folders->lock);
+    struct held *const before = folders->newest;
+    held->next = before;
+    folders->newest = held;
+    folders->looked_ms = dr_clock_ms();
+    let_go(folders, before);
+    pthread_mutex_unlock(&folders->lock);
+    return true;
+}
 
 /* ---- making and closing ------------------------------------------------------------------ */
 
@@ -67,24 +101,13 @@ enum dr_code model_folders_create(struct model_folders **out,
     pthread_mutex_init(&folders->listing, NULL);
     pthread_mutex_init(&folders->lock, NULL);
     enum dr_code code = join_folders(options->models, &folders->model_option, err);
-    if (code == DR_OK) code = model_folders_refresh(folders, err);
+    if (code == DR_OK && !add(folders, snapshot_create_empty()))
+        code = failure_memory(err, "the list of models");
     if (code == DR_OK)
         *out = folders;
     else
         model_folders_destroy(folders);
     return code;
-}
-
-/* Lets go of one; the last holder destroys it. */
-static void let_go(struct model_folders *folders, struct held *held)
-{
-    struct held **link = &folders->newest;
-    if (!held || --held->holders > 0) return;
-    while (*link && *link != held)
-        link = &(*link)->next;
-    if (*link) *link = held->next;
-    snapshot_destroy(held->snapshot);
-    free(held);
 }
 
 void model_folders_destroy(struct model_folders *folders)
@@ -102,22 +125,14 @@ void model_folders_destroy(struct model_folders *folders)
 /* Under `listing`, so that the newest stays meanwhile. */
 static enum dr_code list_again(struct model_folders *folders, struct dr_error *err)
 {
-    struct held *const held = calloc(1, sizeof *held);
-    if (!held) return failure_memory(err, "the list of models");
+    struct snapshot *snapshot;
     const enum dr_code code =
-        snapshot_create(&held->snapshot, &folders->options, folders->model_option,
-                        folders->newest ? folders->newest->snapshot : NULL, err);
-    if (code != DR_OK) {
-        free(held);
-        return code;
-    }
-    held->holders = 1;
+        snapshot_create(&snapshot, &folders->options, folders->model_option,
+                        folders->newest->snapshot, err);
+    if (code != DR_OK) return code;
+    if (!add(folders, snapshot)) return failure_memory(err, "the list of models");
     pthread_mutex_lock(&folders->lock);
-    struct held *const before = folders->newest;
-    held->next = before;
-    folders->newest = held;
-    folders->looked_ms = dr_clock_ms();
-    let_go(folders, before);
+    folders->is_listed = true;
     pthread_mutex_unlock(&folders->lock);
     return DR_OK;
 }
@@ -156,6 +171,22 @@ static bool is_time(struct model_folders *folders)
     return is_due;
 }
 
+/* The first list is made when somebody asks for it: the service answers before it has read hundreds of headers. Whoever
+ * asks meanwhile waits for it. Where it cannot be made, it is empty, and the next who asks tries again. */
+static void list_first(struct model_folders *folders)
+{
+    pthread_mutex_lock(&folders->lock);
+    bool is_listed = folders->is_listed;
+    pthread_mutex_unlock(&folders->lock);
+    if (is_listed) return;
+    pthread_mutex_lock(&folders->listing);
+    pthread_mutex_lock(&folders->lock);
+    is_listed = folders->is_listed;
+    pthread_mutex_unlock(&folders->lock);
+    if (!is_listed) (void)!list_again(folders, NULL);
+    pthread_mutex_unlock(&folders->listing);
+}
+
 /* One thread looks; others go on with the list that is there. Where it cannot be listed again, the old one stays. */
 static void look(struct model_folders *folders)
 {
@@ -168,6 +199,7 @@ static void look(struct model_folders *folders)
 
 const struct model_snapshot *model_folders_hold(struct model_folders *folders)
 {
+    list_first(folders);
     look(folders);
     return snapshot_shown(hold_newest(folders)->snapshot);
 }

@@ -137,6 +137,22 @@ static void files_come_and_go(void)
     model_folders_destroy(folders);
 }
 
+/* A model that is there before the first question is in its answer, though it came after model_folders_create: the
+ * directories are read when they are asked for. */
+static void the_first_list_is_made_when_it_is_asked_for(void)
+{
+    struct model_folders *const folders = open_folders(NULL);
+    link_checkpoint("one/late.safetensors");
+    const struct model_snapshot *const list = model_folders_hold(folders);
+    bool is_there = false;
+    for (size_t i = 0; i < list->model_count; ++i)
+        is_there = is_there || strcmp(list->models[i].name, "late") == 0;
+    check(is_there);
+    check_int(unlink(scratch_path("one/late.safetensors")), ==, 0);
+    model_folders_drop(folders, list);
+    model_folders_destroy(folders);
+}
+
 static void *look_often(void *cookie)
 {
     struct model_folders *const folders = cookie;
@@ -215,6 +231,7 @@ int main(void)
     check_run(names_go_both_ways);
     check_run(a_model_that_lies_elsewhere_is_listed);
     check_run(files_come_and_go);
+    check_run(the_first_list_is_made_when_it_is_asked_for);
     check_run(threads_share_a_list);
     check_run(a_separator_in_a_name_is_refused);
     check_run(directories_that_are_not_there_are_empty);

@@ -35,6 +35,11 @@ struct snapshot {
     struct timespec started; /* when the lists were begun */
 };
 
+struct snapshot *snapshot_create_empty(void)
+{
+    return calloc(1, sizeof(struct snapshot));
+}
+
 void snapshot_destroy(struct snapshot *snapshot)
 {
     if (!snapshot) return;

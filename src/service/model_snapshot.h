@@ -17,6 +17,8 @@ enum dr_code snapshot_create(struct snapshot **out,
                              const struct model_folders_options *options,
                              const char *model_option, const struct snapshot *before,
                              struct dr_error *err) DR_MUST_CHECK;
+/* One that shows nothing, for the time before the first list. NULL: no memory. */
+struct snapshot *snapshot_create_empty(void);
 void snapshot_destroy(struct snapshot *snapshot); /* NULL is fine */
 
 /* What it shows: valid as long as it is. */
