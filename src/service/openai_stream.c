@@ -18,6 +18,7 @@ enum {
 struct stream {
     struct service *service;
     char job[STORE_ID_BYTES];
+    struct worker_hold hold; /* on the job */
     char base[OPENAI_BASE_BYTES];
     bool gives_url;
     int32_t partial_count, partial_limit;
@@ -186,20 +187,10 @@ static size_t read_stream(void *cookie, char *bytes, size_t capacity)
     return count;
 }
 
-static bool has_gone(void *cookie)
-{
-    (void)cookie;
-    return true;
-}
-
 static void close_stream(void *cookie)
 {
     struct stream *const stream = cookie;
-    struct job_record record = {0};
-    /* Nobody waits any more: the job is cancelled, unless it is to survive that. */
-    if (!stream->has_ended && worker_wait(stream->service->worker, stream->job,
-                                          has_gone, NULL, &record, NULL) == DR_OK)
-        job_record_finish(&record);
+    worker_leave(stream->service->worker, &stream->hold);
     openai_pictures_finish(&stream->pictures);
     free(stream->text);
     free(stream);
@@ -228,4 +219,5 @@ void openai_stream_start(struct service *service, const struct http_request *req
     reply->read = read_stream;
     reply->close = close_stream;
     reply->cookie = stream;
+    worker_hold(service->worker, &stream->hold, stream->job);
 }

@@ -84,6 +84,16 @@ enum dr_code worker_wait(struct worker *worker, const char *id,
                          bool (*is_gone)(void *cookie), void *cookie,
                          struct job_record *record, struct dr_error *err) DR_MUST_CHECK;
 
+/* Somebody wants a job, without waiting in worker_wait: a stream of its events. While it is held, nobody else who leaves
+ * cancels it. hold lies with the caller, who gives it back with worker_leave and keeps id until then. */
+struct worker_hold {
+    const char *id;
+    struct worker_hold *next;
+};
+void worker_hold(struct worker *worker, struct worker_hold *hold, const char *id);
+/* Gives it back. The job, unless it has ended, survives or is wanted by others, is cancelled. */
+void worker_leave(struct worker *worker, struct worker_hold *hold);
+
 /* Cancel a job, queued or running; what it has sampled is finished (see dr_job_cancel). user: only that user's; NULL:
  * anybody's. DR_NOT_FOUND; one that has ended is no error. */
 enum dr_code worker_cancel(struct worker *worker, const char *id, const char *user,

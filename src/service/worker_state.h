@@ -43,12 +43,6 @@ struct worker_action {
     struct worker_action *next;
 };
 
-/* A thread that waits for a job. It lies on that thread's stack. */
-struct worker_waiter {
-    const char *id;
-    struct worker_waiter *next;
-};
-
 struct running_job {
     char id[STORE_ID_BYTES]; /* "": none */
     char user[64];
@@ -96,7 +90,7 @@ struct worker {
     enum dr_code start_code;
     struct dr_error start_error;
     struct worker_action *actions, **last_action;
-    struct worker_waiter *waiters;
+    struct worker_hold *holds; /* who waits for a job, or wants it */
     uint64_t ended_count;
     struct running_job running;
     struct job_turns turns;

@@ -222,20 +222,28 @@ enum dr_code worker_submit(struct worker *worker, struct worker_submission *subm
 
 /* ---- wait -------------------------------------------------------------------------------- */
 
-static void forget_waiter(struct worker *worker, const struct worker_waiter *waiter)
+void worker_hold(struct worker *worker, struct worker_hold *hold, const char *id)
 {
-    struct worker_waiter **at = &worker->waiters;
-    while (*at != waiter)
-        at = &(*at)->next;
-    *at = waiter->next;
+    pthread_mutex_lock(&worker->lock);
+    hold->id = id;
+    hold->next = worker->holds;
+    worker->holds = hold;
+    pthread_mutex_unlock(&worker->lock);
 }
 
-static bool is_waited_for(const struct worker *worker, const char *id)
+/* Returns whether others want the job. */
+static bool drop_hold(struct worker *worker, const struct worker_hold *hold)
 {
-    for (const struct worker_waiter *waiter = worker->waiters; waiter;
-         waiter = waiter->next)
-        if (strcmp(waiter->id, id) == 0) return true;
-    return false;
+    bool is_wanted = false;
+    pthread_mutex_lock(&worker->lock);
+    struct worker_hold **at = &worker->holds;
+    while (*at != hold)
+        at = &(*at)->next;
+    *at = hold->next;
+    for (const struct worker_hold *other = worker->holds; other; other = other->next)
+        is_wanted |= strcmp(other->id, hold->id) == 0;
+    pthread_mutex_unlock(&worker->lock);
+    return is_wanted;
 }
 
 /* Has it ended? Then record has it. DR_BUSY: not yet. */
@@ -254,29 +262,29 @@ static enum dr_code look(struct worker *worker, const char *id,
     return DR_OK;
 }
 
-/* The client has gone: its job is cancelled, unless somebody else wants it. */
-static enum dr_code leave(struct worker *worker, const char *id, bool is_wanted,
-                          struct dr_error *err)
+/* The client has gone: its job is cancelled, unless it survives that. */
+static void abandon(struct worker *worker, const char *id)
 {
     struct job_record record = {0};
     const bool survives =
         job_store_get(worker->options.store, id, NULL, &record, NULL) == DR_OK &&
         record.survives;
     job_record_finish(&record);
-    if (!survives && !is_wanted) (void)!worker_cancel(worker, id, NULL, NULL);
-    return failure(err, DR_CANCELLED, "the client has closed its connection");
+    if (!survives) (void)!worker_cancel(worker, id, NULL, NULL);
+}
+
+void worker_leave(struct worker *worker, struct worker_hold *hold)
+{
+    if (!drop_hold(worker, hold)) abandon(worker, hold->id);
 }
 
 enum dr_code worker_wait(struct worker *worker, const char *id,
                          bool (*is_gone)(void *cookie), void *cookie,
                          struct job_record *record, struct dr_error *err)
 {
-    struct worker_waiter waiter = {.id = id};
+    struct worker_hold hold;
     bool has_gone = false, stops = false;
-    pthread_mutex_lock(&worker->lock);
-    waiter.next = worker->waiters;
-    worker->waiters = &waiter;
-    pthread_mutex_unlock(&worker->lock);
+    worker_hold(worker, &hold, id);
     enum dr_code code;
     for (;;) {
         pthread_mutex_lock(&worker->lock);
@@ -294,13 +302,11 @@ enum dr_code worker_wait(struct worker *worker, const char *id,
         }
         pthread_mutex_unlock(&worker->lock);
     }
-    pthread_mutex_lock(&worker->lock);
-    forget_waiter(worker, &waiter);
-    const bool is_wanted = is_waited_for(worker, id);
-    pthread_mutex_unlock(&worker->lock);
+    const bool is_wanted = drop_hold(worker, &hold);
     if (code != DR_BUSY) return code;
-    if (has_gone) return leave(worker, id, is_wanted, err);
-    return failure(err, DR_BUSY, "the service is stopping");
+    if (!has_gone) return failure(err, DR_BUSY, "the service is stopping");
+    if (!is_wanted) abandon(worker, id);
+    return failure(err, DR_CANCELLED, "the client has closed its connection");
 }
 
 /* ---- cancel ------------------------------------------------------------------------------ */

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The OpenAI images API from outside, request by request; openai_client_test.py has the same through its own client library."""
 import base64
+import contextlib
 import io
 import json
 import re
 import sqlite3
 import threading
+import time
 import zlib
 
 import server
@@ -347,6 +349,30 @@ class Images(server.Case):
         self.wait_for(lambda: self.jobs() == before + 1, "the job to be done")
 
     # ---- streams ----
+
+    def test_T74_a_retry_that_joins_and_goes_leaves_the_job_to_the_stream(self):
+        for n in (2, 10):
+            body = {"prompt": "a stream is joined", "size": "128x128", "n": n, "steps": 150}
+            with contextlib.closing(self.made.connection()) as line:
+                line.request("POST", "/v1/images/generations", json.dumps({**body, "stream": True}), {"Content-Type": "application/json"})
+                self.wait_for(lambda: self.metric("darkroom_running_jobs") == 1, "the job to run")
+                with self.made.socket() as retry:
+                    retry.sendall(self.retry_of({**body, "stream": True}))
+                    time.sleep(1)  # it joins
+                time.sleep(1)  # its leaving is noticed
+                runs = self.metric("darkroom_running_jobs") == 1
+                found = events(line.getresponse().read())
+            self.assertEqual([name for name, _ in found if name != "image_generation.partial_image"],
+                             ["image_generation.completed"] * n)
+            if runs:
+                return
+        self.fail("both jobs ended before the retry had gone")
+
+    def retry_of(self, body):
+        """The bytes of a request."""
+        data = json.dumps(body).encode()
+        return (b"POST /v1/images/generations HTTP/1.1\r\nHost: localhost:%d\r\nContent-Type: application/json\r\n"
+                b"x-stainless-retry-count: 1\r\nContent-Length: %d\r\n\r\n" % (self.made.port, len(data)) + data)
 
     def test_T74_the_picture_comes_as_an_event(self):
         answer = self.generate(stream=True, seed=8)
