@@ -189,7 +189,8 @@ static void set_options(struct service *service, const struct http_request *requ
     enum dr_code code = option_list_read(service->option_list, request->json.value,
                                          &changes, &count, ignored, &err);
     if (code == DR_OK && count > 0)
-        code = worker_apply(service->worker, changes, count, true, &receipt, &err);
+        code =
+            worker_apply(service->worker, changes, count, NULL, true, &receipt, &err);
     if (code == DR_OK) {
         json_t *const answer = json_object();
         member_set(answer, "updated", names_of(changes, count));

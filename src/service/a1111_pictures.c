@@ -108,7 +108,7 @@ static enum dr_code submit(struct service *service, const struct http_request *r
     /* Settings that stay are set as the job is accepted; it has them by itself too. */
     if (wanted->change_count > 0)
         code = worker_apply(service->worker, wanted->changes, wanted->change_count,
-                            false, NULL, err);
+                            NULL, false, NULL, err);
     if (code == DR_OK)
         code = worker_submit(service->worker, &submission, job, field, err);
     wanted->picture = submission.request;

@@ -181,8 +181,9 @@ static enum dr_code read_budget(const json_t *values, uint64_t *bytes, bool *is_
                    "budget is a number of bytes, or text such as \"8G\"");
 }
 
+/* budget: NULL where it stays. */
 static enum dr_code apply_options(struct service *service, const json_t *values,
-                                  struct dr_error *err)
+                                  const uint64_t *budget, struct dr_error *err)
 {
     struct option_change *changes = NULL;
     size_t count = 0;
@@ -194,7 +195,7 @@ static enum dr_code apply_options(struct service *service, const json_t *values,
     enum dr_code code =
         option_list_read(service->option_list, options, &changes, &count, NULL, err);
     if (code == DR_OK)
-        code = worker_apply(service->worker, changes, count, false, NULL, err);
+        code = worker_apply(service->worker, changes, count, budget, false, NULL, err);
     option_changes_free(changes, count);
     json_decref(options);
     return code;
@@ -214,9 +215,8 @@ static void put_settings(struct service *service, const struct http_request *req
     if (code == DR_OK)
         code = keep_alive_read(values, "keep_alive", &keep_alive_s, &err);
     if (code == DR_OK) code = read_budget(values, &budget, &has_budget, &err);
-    if (code == DR_OK) code = apply_options(service, values, &err);
-    if (code == DR_OK && has_budget)
-        code = worker_set_budget(service->worker, budget, &err);
+    if (code == DR_OK)
+        code = apply_options(service, values, has_budget ? &budget : NULL, &err);
     if (code == DR_OVER_BUDGET) { /* a wrong value, not what a job needs */
         http_reply_error(reply, API_OWN, 422, "budget", "%s", err.message);
         return;

@@ -123,10 +123,12 @@ unsigned char *worker_preview(struct worker *worker, size_t *byte_count);
 /* ---- what changes the engine ---- */
 
 /* Applies what options say of model and VAE to the engine, after the running job and before the next; nothing where
- * nothing changed. loads: read weights now (POST options); else the next job does. Errors: the engine's; then the
- * options are as before. receipt may be NULL. */
+ * nothing changed. budget: the maximum private bytes from now on (dr_engine_set_budget), or NULL where it stays. loads:
+ * read weights now (POST options); else the next job does. Errors: the engine's (DR_OVER_BUDGET: the budget is too small);
+ * then options, model, VAE and budget are as before. receipt may be NULL. */
 enum dr_code worker_apply(struct worker *worker, const struct option_change *changes,
-                          size_t count, bool loads, struct dr_receipt *receipt,
+                          size_t count, const uint64_t *budget, bool loads,
+                          struct dr_receipt *receipt,
                           struct dr_error *err) DR_MUST_CHECK;
 /* what: of enum dr_unload_what. The memory is given back when this returns. */
 enum dr_code worker_unload(struct worker *worker, unsigned what,
@@ -148,9 +150,6 @@ enum dr_code worker_forecast(struct worker *worker,
 /* How long it would take, at the pace of the last jobs with this model; negative: there were none. */
 double worker_seconds(struct worker *worker, const struct picture_request *request,
                       const struct dr_forecast *forecast);
-/* The maximum private bytes from now on (dr_engine_set_budget). */
-enum dr_code worker_set_budget(struct worker *worker, uint64_t bytes,
-                               struct dr_error *err) DR_MUST_CHECK;
 /* How long a model stays where a job does not say it, from the next job on. */
 void worker_set_keep_alive(struct worker *worker, int32_t keep_alive_s);
 int32_t worker_get_keep_alive(struct worker *worker);

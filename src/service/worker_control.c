@@ -150,11 +150,16 @@ static const struct option_change *find_change(const struct worker_action *actio
 struct engine_choice {
     char model[DR_PATH_BYTES]; /* "": none */
     char vae[DR_PATH_BYTES];   /* "": that of the settings file */
+    uint64_t budget_bytes;     /* as it was given; 0: the default */
 };
 
 static void go_back(struct worker *worker, const struct engine_choice *before)
 {
     struct dr_error why;
+    if (worker->options.engine.budget_bytes != before->budget_bytes &&
+        dr_engine_set_budget(worker->engine, before->budget_bytes, &why) != DR_OK)
+        log_warning(worker, &why);
+    worker->options.engine.budget_bytes = before->budget_bytes;
     if (strcmp(worker->vae, before->vae) != 0) {
         const char *const vae = *before->vae ? before->vae : "automatic";
         if (choose_vae(worker, vae, NULL, &why) != DR_OK) log_warning(worker, &why);
@@ -163,7 +168,8 @@ static void go_back(struct worker *worker, const struct engine_choice *before)
         log_warning(worker, &why);
 }
 
-/* Model and VAE change together or not at all. The model comes first: whether a VAE fits is asked of the new one. */
+/* Budget, model and VAE change together or not at all. The model comes before the VAE: whether that fits is asked of the
+ * new one. */
 static enum dr_code change_engine(struct worker *worker,
                                   const struct worker_action *action,
                                   struct dr_error *err)
@@ -173,7 +179,12 @@ static enum dr_code change_engine(struct worker *worker,
     const struct option_change *const to_vae = find_change(action, "sd_vae");
     const bool has_model = to_model && *to_model->value;
     enum dr_code code = DR_OK;
-    if (has_model) code = worker_open_model(worker, to_model->value, err);
+    if (action->budget)
+        code = dr_engine_set_budget(worker->engine, *action->budget, err);
+    if (code == DR_OK && action->budget)
+        worker->options.engine.budget_bytes = *action->budget;
+    if (code == DR_OK && has_model)
+        code = worker_open_model(worker, to_model->value, err);
     if (code == DR_OK && to_vae)
         code = choose_vae(worker, *to_vae->value ? to_vae->value : "automatic",
                           action->receipt, err);
@@ -190,8 +201,9 @@ static enum dr_code apply(struct worker *worker, struct worker_action *action,
     dr_engine_status(worker->engine, &status);
     memcpy(before.model, status.model, sizeof before.model);
     memcpy(before.vae, worker->vae, sizeof before.vae);
+    before.budget_bytes = worker->options.engine.budget_bytes;
     enum dr_code code = change_engine(worker, action, err);
-    if (code == DR_OK)
+    if (code == DR_OK && action->count > 0)
         code =
             option_list_set(worker->options.options, action->input, action->count, err);
     if (code != DR_OK) go_back(worker, &before);
@@ -199,17 +211,19 @@ static enum dr_code apply(struct worker *worker, struct worker_action *action,
 }
 
 enum dr_code worker_apply(struct worker *worker, const struct option_change *changes,
-                          size_t count, bool loads, struct dr_receipt *receipt,
-                          struct dr_error *err)
+                          size_t count, const uint64_t *budget, bool loads,
+                          struct dr_receipt *receipt, struct dr_error *err)
 {
     if (receipt) *receipt = (struct dr_receipt){0};
-    if (count == 0) return DR_OK;
+    if (count == 0 && !budget) return DR_OK;
     struct worker_action action = {.act = apply,
                                    .input = changes,
                                    .count = count,
+                                   .budget = budget,
                                    .flags = loads,
                                    .receipt = receipt};
-    if (find_change(&action, "sd_model_checkpoint") || find_change(&action, "sd_vae"))
+    if (budget || find_change(&action, "sd_model_checkpoint") ||
+        find_change(&action, "sd_vae"))
         return perform(worker, &action, err);
     return option_list_set(worker->options.options, changes, count, err);
 }
@@ -274,20 +288,7 @@ enum dr_code worker_forecast(struct worker *worker,
     return perform_if(worker, &action, patience, err);
 }
 
-/* ---- budget and keep-alive --------------------------------------------------------------- */
-
-static enum dr_code set_budget(struct worker *worker, struct worker_action *action,
-                               struct dr_error *err)
-{
-    return dr_engine_set_budget(worker->engine, *(const uint64_t *)action->input, err);
-}
-
-enum dr_code worker_set_budget(struct worker *worker, uint64_t bytes,
-                               struct dr_error *err)
-{
-    struct worker_action action = {.act = set_budget, .input = &bytes};
-    return perform(worker, &action, err);
-}
+/* ---- keep-alive -------------------------------------------------------------------------- */
 
 void worker_set_keep_alive(struct worker *worker, int32_t keep_alive_s)
 {

@@ -36,6 +36,7 @@ struct worker_action {
     void *output;
     struct dr_receipt *receipt; /* may be NULL */
     size_t count;
+    const uint64_t *budget; /* of worker_apply; NULL: stays */
     unsigned flags;
     enum dr_code code;
     struct dr_error error;
