@@ -268,7 +268,18 @@ enum dr_code picture_request_from_json(struct picture_request *request,
 
 /* ---- limits ------------------------------------------------------------------------------ */
 
-/* A side that is open counts as one pixel. */
+enum dr_code picture_limits_check_size(const struct picture_limits *limits,
+                                       int32_t width, int32_t height,
+                                       struct dr_error *err)
+{
+    if ((int64_t)width * height <= limits->most_pixels) return DR_OK;
+    return failure(err, DR_BAD_INPUT,
+                   "width %d and height %d are too large: this service makes "
+                   "pictures of at most %" PRId64 " pixels",
+                   width, height, limits->most_pixels);
+}
+
+/* A side that is open counts as one pixel: what it is, the model says when the job runs. */
 static enum dr_code check_size(const struct picture_request *request,
                                const struct picture_limits *limits, const char **field,
                                struct dr_error *err)
@@ -278,13 +289,8 @@ static enum dr_code check_size(const struct picture_request *request,
     if (width < 0 || height < 0)
         return failure(err, DR_BAD_INPUT, "%s is %d: it must be at least 1", *field,
                        width < 0 ? width : height);
-    const int64_t pixels = (int64_t)(width > 0 ? width : 1) * (height > 0 ? height : 1);
-    if (pixels > limits->most_pixels)
-        return failure(err, DR_BAD_INPUT,
-                       "width %d and height %d are too large: this service makes "
-                       "pictures of at most %" PRId64 " pixels",
-                       width, height, limits->most_pixels);
-    return DR_OK;
+    return picture_limits_check_size(limits, width > 0 ? width : 1,
+                                     height > 0 ? height : 1, err);
 }
 
 static enum dr_code check_count(const struct picture_request *request,

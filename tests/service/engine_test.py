@@ -92,11 +92,15 @@ class Engine(server.Case):
         self.assertEqual((before["model"], before["vae"], before["keep_alive"], before["samples_format"]),
                          ("other.safetensors", "sharp.safetensors", 120, "jpg"))
         for wrong in ({"model": "tiny", "vae": "missing"}, {"model": "missing", "vae": "soft"}, {"keep_alive": "soon", "vae": "soft"},
-                      {"budget": "much", "model": "tiny"}):
+                      {"budget": "much", "model": "tiny"}, {"budget": "100M", "model": "tiny", "vae": "soft", "samples_format": "png"},
+                      {"budget": "2G", "model": "missing"}, {"budget": "2G", "vae": "missing", "keep_alive": 5}):
             self.assertIn(put(wrong).status, (400, 404, 422), wrong)
             self.assertEqual(self.get(service, "/api/v1/settings"), before, wrong)
+            self.assertEqual(self.get(service, "/api/v1/ps")["models"], [])
         job = self.run_job(service)
         self.assertEqual((job["vae"]["active"], job["vae"]["source"]), ("override", "setting"))
+        self.assertEqual(put({"budget": "2G", "samples_format": "png"}).json(),
+                         {**before, "budget_bytes": 2 << 30, "samples_format": "png"})
         self.assertEqual(put({"vae": "None"}).status, 200)
         self.assertEqual(self.run_job(service)["vae"]["active"], "base")
         # What was set is there after a restart.
@@ -121,6 +125,19 @@ class Engine(server.Case):
         self.assertEqual(self.get(service, "/api/v1/settings")["budget_bytes"], 1 << 30)
         self.assertEqual(service.ask("PUT", "/api/v1/settings", {"budget": 900 << 20}).json()["budget_bytes"], 900 << 20)
         self.run_job(service)
+
+    def test_a_size_that_is_left_open_has_the_limit_too(self):
+        service = self.server("-m", "tiny", "--max-pixels", "16K")  # the model's own size is 512x512
+        for body in ({}, {"width": 64}, {"height": 64}, {"width": 128, "height": 129}):
+            answer = service.post("/sdapi/v1/txt2img", {"prompt": "a", "steps": 1, **body})
+            self.assertEqual(answer.status, 422, (body, answer))
+            self.assertIn("at most 16384 pixels", answer.json()["detail"], body)
+        self.assertEqual(service.post("/sdapi/v1/txt2img", {"prompt": "a", "steps": 1, "width": 128, "height": 128}).status, 200)
+        job = service.post("/api/v1/jobs", {"prompt": "a", "steps": 1})
+        self.assertEqual(job.status, 202, job)
+        found = lambda: self.get(service, "/api/v1/jobs/" + job.json()["id"])
+        self.wait_for(lambda: found()["state"] == "failed", "the job to fail")
+        self.assertIn("width 512 and height 512 are too large", str(found()["error"]))
 
     def test_lists_say_what_there_is(self):
         service = self.server("-m", "tiny")
