@@ -627,6 +627,9 @@ struct dr_generate_options {
     const char *init;   /* a picture: image to image; NULL: text to image */
     enum dr_fit init_fit;
     double strength;
+    int32_t
+        takes_a_step; /* 1: a strength from 0 that is too small for a step is raised to the least that takes one; 0: it
+                       * is refused */
     int32_t batch;   /* pictures, with seeds seed, seed + 1, ..., 2^64 - 1, 0, 1, ... */
     int32_t bits;    /* PNG: 8 or 16 */
     int32_t quality; /* JPEG */

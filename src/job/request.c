@@ -340,6 +340,16 @@ void job_request_finish(struct job_request *want)
     }
 }
 
+/* The strength that is used: see takes_a_step. Steps are known. */
+static double used_strength(const struct dr_generate_options *options)
+{
+    const double strength = options->strength;
+    if (!options->takes_a_step || options->steps < 1 || !(strength >= 0))
+        return strength;
+    const double least = sampler_least_strength(options->steps);
+    return strength < least ? least : strength;
+}
+
 /* Fill the options that are not set (defaults.h). An init picture determines the size. */
 static struct dr_generate_options complete_options(
     const struct dr_generate_options *options, const struct current_model *model,
@@ -371,6 +381,7 @@ static struct dr_generate_options complete_options(
     full.cfg = defaults.cfg;
     full.sampler = defaults.sampler;
     full.scheduler = defaults.scheduler;
+    full.strength = used_strength(&full);
     return full;
 }
 
@@ -399,7 +410,6 @@ enum dr_code forecast_request(struct current_model *model,
                                  .prompt = options->prompt ? options->prompt : "",
                                  .negative = options->negative ? options->negative : "",
                                  .has_negative = options->negative != NULL,
-                                 .strength = options->strength,
                                  .batch = options->batch,
                                  .bits = options->bits,
                                  .quality = options->quality,
@@ -416,6 +426,7 @@ enum dr_code forecast_request(struct current_model *model,
     if (!model->pipeline) return error_set(err, DR_NOT_FOUND, "no model is loaded");
     const struct dr_generate_options full =
         complete_options(options, model, want->warning);
+    want->strength = full.strength;
     want->guided = full.cfg > 1.0;
     want->cfg = (float)full.cfg;
     enum dr_code code = check_options(&full, &want->sampler, err);
@@ -435,7 +446,7 @@ enum dr_code forecast_request(struct current_model *model,
                                                  : PREDICTION_EPSILON;
     want->sampler.zero_terminal_snr = meaning->zero_terminal_snr;
     want->sampler.image_to_image = options->init != NULL;
-    want->sampler.strength = options->init ? (float)options->strength : 1.0F;
+    want->sampler.strength = options->init ? (float)full.strength : 1.0F;
     want->sampler.count = latent_space_count(want->width, want->height);
     size_t bytes;
     return sampler_bytes(&want->sampler, &bytes, err);
@@ -472,11 +483,12 @@ enum dr_code request_check_generate(const struct dr_generate_options *options,
     if (!full.steps) full.steps = family.steps;
     if (full.cfg == DR_CFG_DEFAULT) full.cfg = family.cfg;
     if (!full.sampler) full.sampler = family.sampler;
+    full.strength = used_strength(&full);
     /* Which steps a sampler takes does not depend on the number of floats, nor on the prediction. */
     struct sampler_options sampler = {.prediction = PREDICTION_V,
                                       .steps = full.steps,
                                       .image_to_image = options->init != NULL,
-                                      .strength = (float)options->strength,
+                                      .strength = (float)full.strength,
                                       .count = LATENT_CHANNELS};
     size_t bytes;
     enum dr_code code = check_options(&full, &sampler, err);

@@ -102,8 +102,7 @@ static int32_t start_step(const struct sampler_options *options)
     return start > options->first_step ? start : options->first_step;
 }
 
-/* The least strength that takes a step, three digits of it: 1/steps rounded up, as it is printed. */
-static double least_strength(int32_t steps)
+double sampler_least_strength(int32_t steps)
 {
     int32_t scale = 1000;
     while (scale / steps < 100)
@@ -134,7 +133,7 @@ static enum dr_code check_steps(const struct sampler_options *options,
             "strength %g of %d steps leaves no step; give a strength of at least "
             "%.3g, or more steps",
             (double)options->strength, (int)options->steps,
-            least_strength(options->steps));
+            sampler_least_strength(options->steps));
     return DR_OK;
 }
 

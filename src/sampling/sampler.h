@@ -101,6 +101,9 @@ struct sampler_call {
     double sigma;       /* noise level, for logs and previews */
 };
 
+/* The least strength that takes a step of so many (at least 1): 1/steps rounded up to three digits, as it is printed. */
+double sampler_least_strength(int32_t steps);
+
 /* Bytes of memory that sampler_init needs, exact; 64-aligned. Errors: DR_BAD_INPUT: steps out
  * of range (LCM takes at most 50), a pair that does not go (lists the ones that do), strength
  * outside 0..1 or one that leaves no step, a part without a step, no or too many floats, noise prediction where zero

@@ -244,6 +244,7 @@ struct dr_generate_options worker_options_of(const struct worker *worker,
     options.clip_skip = request->clip_skip;
     options.vae = own_vae(worker, request->vae);
     options.strength = request->strength;
+    options.takes_a_step = 1; /* as A1111 does */
     options.init_fit = request->resize == PICTURE_CROP   ? DR_FIT_CROP
                        : request->resize == PICTURE_FILL ? DR_FIT_PAD
                                                          : DR_FIT_STRETCH;

@@ -68,6 +68,30 @@ class Results(a1111.Case):
             self.refused("", (400, 422), "img2img", init_images=[a1111.encode(data)])
         self.assertTrue(self.is_idle())
 
+    def test_a_strength_that_leaves_no_step_takes_one(self):
+        begin = [a1111.encode(a1111.png())]
+        make = lambda strength, **more: self.picture("img2img", init_images=begin, denoising_strength=strength, **more)
+        one = make(0.5)  # of two steps
+        for strength in (0, 0.01, 0.49):
+            self.assertEqual(self.pixels(make(strength)), self.pixels(one), strength)
+        self.assertNotEqual(self.pixels(make(1)), self.pixels(one))
+        self.assertEqual(self.pixels(make(0, steps=30)), self.pixels(make(0.034, steps=30)))
+        self.assertEqual(a1111.size(make(0.01, steps=None)), (64, 64))
+        info = self.info("img2img", init_images=begin, denoising_strength=0.01)
+        self.assertEqual(info["denoising_strength"], 0.01)
+        self.assertIn("Denoising strength: 0.5", info["infotexts"][0])
+
+    @staticmethod
+    def pixels(png):
+        """The packed pixels: the text beside them may be another."""
+        at, found = 8, b""
+        while at < len(png):
+            count = int.from_bytes(png[at:at + 4], "big")
+            if png[at + 4:at + 8] == b"IDAT":
+                found += png[at + 8:at + 8 + count]
+            at += 12 + count
+        return found
+
     def test_T40_no_picture_to_begin_with(self):
         self.refused("Init image not found", 404, "img2img")
         for images in ([], None, [""], [None]):
