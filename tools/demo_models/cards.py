@@ -24,11 +24,11 @@ this folder: CC0 1.0, https://creativecommons.org/publicdomain/zero/1.0/.
     build/darkroom generate -m models/demo-sd15.safetensors -p "a yellow star above a purple ring" -o first.png
 
 They were shown {shapes} in {colours}; small, medium or large; on the left or right, at the top or bottom, in the centre, or one
-left of, right of, above or below another; on a plain, gradient or striped {tones} background; at 128x128. Colours, shapes
-and places mostly follow the prompt. Two objects may swap their colours or have the same one: a red circle left of a blue square
-does most of the time. A single object needs a place in the prompt ("in the centre"), else two are often drawn. Sizes and
-backgrounds hardly follow the prompt. Each file states 128x128, 20 steps, cfg 4 and the sampler dpmpp-2m as its
-defaults.
+left of, right of, above or below another; on a plain, gradient or striped {tones} background; at 128x128. demo-sd15
+follows whole prompts, the shortest too. In demo-sdxl colours, shapes and places mostly follow the prompt; two objects may swap
+their colours or have the same one, a single object needs a place ("in the centre"), else two are often drawn, and sizes and
+backgrounds hardly follow. Each file states 128x128, 20 steps, cfg 4 and the sampler dpmpp-2m as its defaults; at other sizes
+more objects are drawn.
 
 **Data.** Scenes drawn at random by `scenes.py`, rendered with anti-aliasing, said in words by `captions.py`: no picture and
 no text of anybody else's. Of the combinations of attributes (shape, colour and place of a single object; shapes and colours
