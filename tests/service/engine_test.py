@@ -88,12 +88,17 @@ class Engine(server.Case):
         put = lambda body: service.ask("PUT", "/api/v1/settings", body)
         answer = put({"model": "other", "vae": "sharp", "keep_alive": "2m", "samples_format": "jpg"})
         self.assertEqual(answer.status, 200, answer)
+        for folder, path in ((service.models, "tiny.safetensors"), (service.vaes, "soft.safetensors")):
+            whole = (folder / path).read_bytes()
+            (folder / "torn.safetensors").write_bytes(whole[:len(whole) // 2])
+        self.wait_for(lambda: "torn.safetensors" in str(self.get(service, "/sdapi/v1/sd-vae")), "the lists to change")
         before = self.get(service, "/api/v1/settings")
         self.assertEqual((before["model"], before["vae"], before["keep_alive"], before["samples_format"]),
                          ("other.safetensors", "sharp.safetensors", 120, "jpg"))
         for wrong in ({"model": "tiny", "vae": "missing"}, {"model": "missing", "vae": "soft"}, {"keep_alive": "soon", "vae": "soft"},
                       {"budget": "much", "model": "tiny"}, {"budget": "100M", "model": "tiny", "vae": "soft", "samples_format": "png"},
-                      {"budget": "2G", "model": "missing"}, {"budget": "2G", "vae": "missing", "keep_alive": 5}):
+                      {"budget": "2G", "model": "missing"}, {"budget": "2G", "vae": "torn", "keep_alive": 5},
+                      {"budget": "2G", "model": "torn", "vae": "soft"}):
             self.assertIn(put(wrong).status, (400, 404, 422), wrong)
             self.assertEqual(self.get(service, "/api/v1/settings"), before, wrong)
             self.assertEqual(self.get(service, "/api/v1/ps")["models"], [])
