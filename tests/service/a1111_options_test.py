@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 
 import a1111
 import server
@@ -156,6 +157,36 @@ class Options(a1111.Case):
         self.assertEqual(answer.status, 404)
         self.assertIn("there is no model", answer.json()["detail"])
 
+    def test_a_vae_directory_that_vanishes(self):
+        made = self.server("-m", "tiny")
+
+        def make(status=200, **overrides):
+            answer = made.post("/sdapi/v1/txt2img", {"prompt": "a", "steps": 1, "width": 64, "height": 64, "seed": 5,
+                                                     "override_settings": overrides})
+            self.assertEqual(answer.status, status, answer)
+            return answer.json()
+
+        def names():
+            return [vae["model_name"] for vae in made.get("/sdapi/v1/sd-vae").json()]
+        plain, soft = make(), make(sd_vae="soft")
+        self.assertEqual(made.post("/sdapi/v1/options", {"sd_vae": "sharp"}).status, 200)
+        sharp = make()
+        self.assertEqual(len({answer["images"][0] for answer in (plain, soft, sharp)}), 3)
+        made.vaes.rename(made.home / "elsewhere")
+        self.assertIn("soft", make(404, sd_vae="soft")["detail"])
+        self.wait_for(lambda: "soft.safetensors" not in names(), "the list to change")
+        # What is set stays what runs while it is in memory; then it is named, and no other is taken for it.
+        self.assertEqual(make()["images"], sharp["images"])
+        self.assertEqual(made.post("/sdapi/v1/unload-checkpoint").status, 200)
+        self.assertIn("sharp", make(409)["detail"])
+        self.assertEqual(make(sd_vae="None")["images"], plain["images"])
+        self.assertEqual(made.post("/sdapi/v1/options", {"sd_vae": "soft"}).status, 404)
+        self.assertEqual(made.get("/sdapi/v1/options").json()["sd_vae"], "sharp.safetensors")
+        (made.home / "elsewhere").rename(made.vaes)
+        self.wait_for(lambda: "soft.safetensors" in names(), "the list to change")
+        self.assertEqual(make()["images"], sharp["images"])
+        self.assertEqual(make(sd_vae="soft")["images"], soft["images"])
+
     def test_the_vae_of_the_users_settings(self):
         home = self.folder / "home"
         (home / "config/darkroom").mkdir(parents=True)
@@ -179,6 +210,31 @@ class Options(a1111.Case):
         self.assertEqual(self.get("options")["sd_model_checkpoint"], "tiny.safetensors")
         self.assertEqual(self.make()["images"], plain["images"])
         self.refused("there is no model", 404, override_settings={"sd_model_checkpoint": "gone"})
+
+    def test_two_clients_that_select_different_models_at_once(self):
+        self.addCleanup(self.post, "options", {"sd_model_checkpoint": "tiny"})
+        alone = {name: self.make(override_settings={"sd_model_checkpoint": name})["images"] for name in ("tiny", "other")}
+        self.assertNotEqual(*alone.values())
+        made = {"tiny": [], "other": []}
+
+        def ask(name):
+            for i in range(12):
+                if i % 2:
+                    self.post("options", {"sd_model_checkpoint": name})  # the other client may choose before the job comes
+                    made[name].append((None, self.make()))
+                else:
+                    made[name].append((name, self.make(override_settings={"sd_model_checkpoint": name})))
+        clients = [threading.Thread(target=ask, args=(name,)) for name in made]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        for name, answers in made.items():
+            self.assertEqual(len(answers), 12)
+            for wanted, answer in answers:
+                model = json.loads(answer["info"])["sd_model_name"]
+                self.assertEqual(model, wanted or model)
+                self.assertEqual(answer["images"], alone[model], (name, model))
 
     def test_a_model_that_was_deleted_is_named(self):
         shutil.copy(server.checkpoint("--seed", "2"), self.made.models / "brief.safetensors")

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Jobs of the own API: queue, states, cancel, events, previews, joins, what survives a restart."""
+import contextlib
 import http.client
 import json
+import sqlite3
 import struct
 import subprocess
 
@@ -191,6 +193,30 @@ class Jobs(server.Case):
         new.request("GET", "/api/v1/events")
         self.assertEqual(new.getresponse().readline(), b": events\n")
         new.close()
+
+    def test_a_clock_that_jumps_changes_no_order_and_loses_no_job(self):
+        """All that is on the disk is a year late or early, as after a jump of the clock."""
+        service = self.server()
+        names = [self.submit(service, {**SMALL, "seed": seed, "save_images": True}) for seed in (1, 2)]
+        for name in names:
+            self.wait_state(service, name, "done")
+        for shift in (365 * 86400, -2 * 365 * 86400):
+            slow = self.submit(service, SLOW)
+            waits = self.submit(service, {**SMALL, "seed": 3})
+            self.wait_state(service, slow, "running")
+            service.kill()
+            with contextlib.closing(sqlite3.connect(service.data / "darkroom.db")) as database, database:
+                for table, columns in (("job", ("created_s", "started_s", "ended_s")), ("picture", ("created_s",))):
+                    for column in columns:
+                        database.execute(f"UPDATE {table} SET {column} = {column} + ? WHERE {column} > 0", (shift,))
+            service = self.server(home=service.home)
+            names += [slow, waits, self.submit(service, {**SMALL, "seed": 4})]
+            self.assertEqual([one["id"] for one in service.get("/api/v1/jobs").json()["jobs"]], names[::-1])
+            self.wait_state(service, slow, "running")
+            self.assertEqual(service.ask("DELETE", f"/api/v1/jobs/{slow}").status, 200)
+            self.assertEqual(self.wait_state(service, waits, "done", "failed")["state"], "done")
+            self.wait_state(service, names[-1], "done")
+            self.assertEqual(service.get("/api/v1/images").json()["images"][-1]["job"], names[0])
 
     def test_a_key_joins_the_job_that_is_there(self):
         service = self.server()
