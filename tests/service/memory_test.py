@@ -120,7 +120,7 @@ class Memory(server.Case):
         the next: before and after are two moments each."""
         def rest_states(numbers):
             found = []
-            for part in (numbers[:-12], numbers[-12:]):
+            for part in (numbers[:-16], numbers[-16:]):
                 for i in part:
                     do(service, i)
                 found.append(self.rest_state(service))
@@ -130,7 +130,7 @@ class Memory(server.Case):
 
     def mixed(self, service, i):
         """One request of many kinds; some have to fail."""
-        kind = i % 12
+        kind = i % 16
         if kind == 0:
             self.picture(service, seed=i)
         elif kind == 1:
@@ -154,10 +154,23 @@ class Memory(server.Case):
             self.assertEqual(service.get("/nowhere").status, 404)
         elif kind == 10:
             self.assertEqual(service.get("/sdapi/v1/options").status, 200)
-        else:
+        elif kind == 11:
             job = service.post("/api/v1/jobs", {**SMALL, "seed": i}).json()["id"]
             stream = service.get(f"/api/v1/jobs/{job}/events")
             self.assertIn(b'"done"', stream.body)
+            shown = service.get(f"/api/v1/jobs/{job}").json()
+            self.assertEqual(shown["state"], "done")
+            for path in ("", "/thumbnail", "/parameters"):
+                self.assertEqual(service.get(f"/api/v1/images/{shown['images'][0]}{path}").status, 200)
+            self.assertEqual(service.ask("DELETE", f"/api/v1/jobs/{job}").status, 200)
+        elif kind == 12:
+            self.assertEqual(service.post("/api/v1/forecast", {**SMALL, "override_settings": {"sd_model_checkpoint": "xl"}}).status, 200)
+        elif kind == 13:
+            self.assertEqual(service.get("/api/v1/vaes?model=xl").status, 200)
+        elif kind == 14:
+            self.assertEqual(service.get("/api/v1/jobs").status, 200)
+        else:
+            self.memory(service)
 
     def test_many_requests_leave_private_memory_where_it_was(self):
         service = self.server("-m", "tiny")
