@@ -38,9 +38,11 @@ static const char *budget_of(const json_t *answer, char size[static 16])
                                      : dr_format_bytes(bytes_at(budget, "bytes"), size);
 }
 
+/* A job of the service has a forecast too, of a few figures. */
 bool forecast_text_fits(const json_t *answer)
 {
-    return json_is_object(json_object_get(answer, "forecast"));
+    const json_t *const forecast = json_object_get(answer, "forecast");
+    return json_is_array(json_object_get(forecast, "levels"));
 }
 
 static void print_verdict(const json_t *answer, FILE *stream)

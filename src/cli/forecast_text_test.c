@@ -80,6 +80,11 @@ static void other_answers_are_not(void)
     json_t *const object = json_pack("{s{si}}", "budget", "bytes", 1);
     check(!forecast_text_fits(object));
     json_decref(object);
+    /* A job of the service. */
+    json_t *const job = json_pack("{ss s{si sb}}", "state", "queued", "forecast",
+                                  "private_bytes", 1, "fits", 1);
+    check(!forecast_text_fits(job));
+    json_decref(job);
 }
 
 int main(void)

@@ -55,6 +55,9 @@ class Client(server.Case):
         self.assertGreater(receipt["released_bytes"], 0)
         self.assertEqual(self.answer(made, "ps")["models"], [])
         self.assertEqual(self.run_client(made, "stop").returncode, 0)
+        said = self.run_client(made, "submit", "-p", "a", "-m", "tiny", "-W", "64", "-H", "64", "--steps", "1").stdout
+        self.assertIn("state", said)
+        self.assertNotIn("smallest budgets", said)  # that is the answer of `memory`
 
     def test_over_a_unix_socket(self):
         made = self.server("-m", "tiny.safetensors", listen=f"unix:{self.folder}/socket")
