@@ -2,6 +2,7 @@
 
 #include "service/service.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -167,12 +168,23 @@ static enum dr_code set_start(struct run *run, struct dr_error *err)
     return option_list_set(service->option_list, changes, count, err);
 }
 
+/* Directories may come and go while the service runs, but one that is not there at the start is mostly a slip. */
+static void warn_of_missing(const char *option, const char *const *folders)
+{
+    for (size_t i = 0; folders && folders[i]; ++i)
+        if (access(folders[i], R_OK | X_OK) != 0)
+            fprintf(stderr, "darkroom serve: warning: %s %s: %s\n", option, folders[i],
+                    strerror(errno));
+}
+
 /* What must survive, and what handlers share. */
 static enum dr_code open_stores(struct run *run, struct dr_error *err)
 {
     struct service *const service = &run->service;
     const struct service_options *const options = run->options;
     char folder[DR_PATH_BYTES];
+    warn_of_missing("--models", options->model_folders);
+    warn_of_missing("--vae-dir", options->vae_folders);
     run->model_path = model_file(options);
     const struct model_folders_options folders = {.models = options->model_folders,
                                                   .vaes = options->vae_folders,

@@ -32,6 +32,12 @@ class Life(server.Case):
             with self.assertRaises(ConnectionRefusedError):
                 made.get("/health")
 
+    def test_a_directory_that_is_not_there_is_said(self):
+        made = self.server("--models", self.folder / "nowhere")
+        self.assertIn(f"--models {self.folder}/nowhere: No such file", made.errors())
+        made = self.server()
+        self.assertNotIn("warning", made.errors())
+
     def test_a_unix_socket_is_its_owners_and_goes_with_the_service(self):
         path = self.folder / "door"
         made = self.server(listen=f"unix:{path}")
