@@ -607,6 +607,9 @@ struct dr_generate_options {
                                  * batch. NULL: output, "x-2.png", "x-3.png", ... */
     enum dr_existing existing;
     int32_t width, height; /* 0: the size of init, else not given; multiples of 8 */
+    int64_t
+        most_pixels; /* of a picture, as it is written, also where its size was left open; more is DR_BAD_INPUT. 0: no
+                      * limit */
     /* Pixels of the picture that are shown and written, from the left and from the top: for a size that is not a
      * multiple of 8. At most 7 less than width and height, which must be given then. 0: all. Latents are not cut. */
     int32_t cut_width, cut_height;

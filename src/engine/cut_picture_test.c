@@ -125,6 +125,30 @@ static void a_cut_of_more_is_refused(void)
     dr_engine_close(&engine);
 }
 
+/* The size that is written counts, and one that was left open too: the model's is 512x512. */
+static void a_picture_of_more_pixels_is_refused(void)
+{
+    struct dr_engine *engine = open_engine();
+    struct dr_generate_result result;
+    load(engine, "a.safetensors");
+    struct dr_generate_options options = options_for("small.png");
+    cut(&options);
+    options.most_pixels = (int64_t)CUT_WIDTH * CUT_HEIGHT;
+    run(engine, &options, CUT_WIDTH, CUT_HEIGHT, NULL);
+    --options.most_pixels;
+    check_int(dr_engine_generate(engine, &options, &result, &problem), ==,
+              DR_BAD_INPUT);
+    options = options_for("never.png");
+    options.width = options.height = 0;
+    options.most_pixels = 512 * 512 - 1;
+    check_int(dr_engine_generate(engine, &options, &result, &problem), ==,
+              DR_BAD_INPUT);
+    check_has(
+        problem.message,
+        "width 512 and height 512 are too large: pictures may have at most 262143");
+    dr_engine_close(&engine);
+}
+
 /* ---- init pictures ----------------------------------------------------------------------- */
 
 enum {
@@ -200,6 +224,7 @@ int main(void)
     fixture_begin();
     check_run(a_cut_picture_is_a_part_of_the_whole);
     check_run(a_cut_of_more_is_refused);
+    check_run(a_picture_of_more_pixels_is_refused);
     check_run(an_init_picture_is_cropped_or_padded);
     return check_done();
 }

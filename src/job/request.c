@@ -1,5 +1,6 @@
 #include "job/request.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,6 +202,19 @@ static enum dr_code check_cut(const struct dr_generate_options *options,
                : code;
 }
 
+static enum dr_code check_pixels(const struct dr_generate_options *options,
+                                 const struct job_request *want, struct dr_error *err)
+{
+    const int32_t width = want->cut_width, height = want->cut_height;
+    if (options->most_pixels == 0 || (int64_t)width * height <= options->most_pixels)
+        return DR_OK;
+    return error_set(
+        err, DR_BAD_INPUT,
+        "width %d and height %d are too large: pictures may have at most %" PRId64
+        " pixels here",
+        (int)width, (int)height, options->most_pixels);
+}
+
 static enum dr_code pick_size(const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
@@ -240,7 +254,7 @@ static enum dr_code pick_size(const struct dr_generate_options *options,
     if (code == DR_OK) code = check_side("height", want->height, err);
     want->cut_width = options->cut_width ? options->cut_width : want->width;
     want->cut_height = options->cut_height ? options->cut_height : want->height;
-    return code;
+    return code == DR_OK ? check_pixels(options, want, err) : code;
 }
 
 static enum dr_code check_pair(const char *what, int32_t width, int32_t height,

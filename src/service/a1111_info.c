@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "front/member.h"
+#include "service/model_names.h"
 #include "service/sampler_names.h"
 
 /* What the answer is made of: the record's own JSON, and what the first picture says of itself. */
@@ -118,20 +119,13 @@ static void add_sampling(json_t *info, const struct source *source)
     member_set_flag(info, "is_using_inpainting_conditioning", 0);
 }
 
-/* The part of a path that a client may see. */
-static const char *base_of(const char *path)
-{
-    const char *const slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static void add_model(json_t *info, const struct source *source)
 {
     char sha256[DR_DIGEST_CHARS];
     const struct dr_parameters *const first = source->has_first ? &source->first : NULL;
     model_folders_sha256(source->made->models, source->request->model, sha256);
     member_set_text(info, "sd_model_name",
-                    first ? first->model : base_of(source->request->model));
+                    first ? first->model : model_names_file(source->request->model));
     if (first && first->model_hash[0])
         member_set_text(info, "sd_model_hash", first->model_hash);
     else if (*sha256)
@@ -194,8 +188,8 @@ static json_t *reason_json(const json_t *vae)
     const char *const path = json_string_value(json_object_get(vae, "path"));
     const char *const at = reason && path && *path ? strstr(reason, path) : NULL;
     if (!reason) return NULL;
-    return at ? json_sprintf("%.*s%s%s", (int)(at - reason), reason, base_of(path),
-                             at + strlen(path))
+    return at ? json_sprintf("%.*s%s%s", (int)(at - reason), reason,
+                             model_names_file(path), at + strlen(path))
               : json_string(reason);
 }
 

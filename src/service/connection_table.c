@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <darkroom/darkroom.h>
 
 #include "service/socket_address.h"
+#include "service/wait_clock.h"
 
 struct connection {
     struct connection *next, *previous;
@@ -51,11 +51,7 @@ struct connection_table *connection_table_create(const struct connection_limits 
     if (!table) return NULL;
     table->limits = *limits;
     (void)pthread_mutex_init(&table->lock, NULL);
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&table->wake, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    wait_clock_init(&table->wake);
     return table;
 }
 
@@ -187,11 +183,7 @@ size_t connection_table_sweep(struct connection_table *table, double now_ms)
 
 static void wait_for_sweep(struct connection_table *table)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += SWEEP_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    const struct timespec until = wait_clock_after(SWEEP_MS);
     while (!table->is_ending &&
            pthread_cond_timedwait(&table->wake, &table->lock, &until) != ETIMEDOUT)
         continue;

@@ -55,6 +55,23 @@ static void get_memory(struct service *service, const struct http_request *reque
     http_reply_json(reply, 200, answer);
 }
 
+static void add_model_bytes(struct service *service, json_t *entry)
+{
+    uint64_t private_bytes = 0, mapped_bytes = 0;
+    struct dr_memory memory;
+    struct dr_engine *const engine = worker_engine_hold(service->worker);
+    if (engine && dr_engine_memory(engine, &memory, NULL) == DR_OK) {
+        for (int32_t i = 0; i < memory.component_count; ++i) {
+            private_bytes += memory.components[i].private_bytes;
+            mapped_bytes += memory.components[i].mapped_bytes;
+        }
+        dr_memory_free(&memory);
+    }
+    if (engine) worker_engine_drop(service->worker);
+    member_set_bytes(entry, "private_bytes", private_bytes);
+    member_set_bytes(entry, "mapped_bytes", mapped_bytes);
+}
+
 /* What is loaded, until when, and its bytes. */
 static void get_ps(struct service *service, const struct http_request *request,
                    struct http_reply *reply)
@@ -69,8 +86,7 @@ static void get_ps(struct service *service, const struct http_request *request,
         model_folders_title(service->models, model.path, title);
         member_set_text(entry, "model", title);
         member_set_text(entry, "path", model.path);
-        member_set_bytes(entry, "private_bytes", model.private_bytes);
-        member_set_bytes(entry, "mapped_bytes", model.mapped_bytes);
+        add_model_bytes(service, entry);
         add_expiry(entry, &model);
         struct dr_engine *const engine = worker_engine_hold(service->worker);
         struct dr_vae_info vae;

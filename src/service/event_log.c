@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "service/store.h"
+#include "service/wait_clock.h"
 
 /* A ring of events, ascending by number without gaps between `first` and `next`: slot number % EVENT_LOG_COUNT. Their texts
  * lie in a second ring, each in one piece and in the same order, so that the oldest event has the oldest text. */
@@ -33,16 +33,12 @@ struct event_log {
 struct event_log *event_log_create(void)
 {
     struct event_log *const log = calloc(1, sizeof *log);
-    pthread_condattr_t attributes;
     if (!log) return NULL;
     /* Other than zero, so that all of its pages are there now. */
     memset(log->texts, ' ', sizeof log->texts);
     log->first = log->next = 1;
     pthread_mutex_init(&log->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&log->arrived, &attributes);
-    pthread_condattr_destroy(&attributes);
+    wait_clock_init(&log->arrived);
     return log;
 }
 
@@ -146,21 +142,11 @@ static size_t write_next(struct event_log *log, const char *job, const char *use
     return 0;
 }
 
-static struct timespec after_ms(double wait_ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    const int64_t nanoseconds = until.tv_nsec + (int64_t)(wait_ms * 1e6);
-    until.tv_sec += (time_t)(nanoseconds / 1000000000);
-    until.tv_nsec = (long)(nanoseconds % 1000000000);
-    return until;
-}
-
 size_t event_log_next(struct event_log *log, uint64_t after, const char *job,
                       const char *user, double wait_ms, char *bytes, size_t capacity,
                       uint64_t *number)
 {
-    const struct timespec until = after_ms(wait_ms > 0 ? wait_ms : 0);
+    const struct timespec until = wait_clock_after(wait_ms);
     size_t length;
     pthread_mutex_lock(&log->lock);
     /* A number from before a restart is ahead of ours: then all that is kept is new. */

@@ -258,12 +258,6 @@ void model_folders_vae_setting(struct model_folders *folders,
     dr_settings_free(&settings);
 }
 
-static const char *base_of(const char *path)
-{
-    const char *const slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static const struct listed_checkpoint *find_path(const struct model_snapshot *list,
                                                  const char *path)
 {
@@ -278,7 +272,7 @@ void model_folders_title(struct model_folders *folders, const char *path,
     const struct model_snapshot *const list = model_folders_hold(folders);
     const struct listed_checkpoint *const model = find_path(list, path);
     (void)snprintf(title, MODEL_TITLE_BYTES, "%s",
-                   model ? model->title : base_of(path));
+                   model ? model->title : model_names_file(path));
     model_folders_drop(folders, list);
 }
 
@@ -286,7 +280,7 @@ void model_folders_vae_name(struct model_folders *folders, const char *choice,
                             char name[MODEL_TITLE_BYTES])
 {
     const struct model_snapshot *const list = model_folders_hold(folders);
-    const char *text = base_of(choice);
+    const char *text = model_names_file(choice);
     if (strcmp(choice, "automatic") == 0) text = "Automatic";
     if (strcmp(choice, "none") == 0) text = "None";
     for (size_t i = 0; i < list->vae_count; ++i)

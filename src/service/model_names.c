@@ -24,7 +24,7 @@ static bool is_same(const char *text, const char *said, size_t length,
     return strlen(text) == length && compare(text, said, length) == 0;
 }
 
-static const char *base_of(const char *path)
+const char *model_names_file(const char *path)
 {
     const char *const slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
@@ -45,7 +45,7 @@ static size_t stem_length(const char *text)
 static bool is_file_name(const char *file, const char *said, size_t length,
                          compare_text *compare)
 {
-    const char *const base = base_of(file);
+    const char *const base = model_names_file(file);
     return is_same(file, said, length, compare) ||
            is_same(base, said, length, compare) ||
            (stem_length(base) == length && compare(base, said, length) == 0) ||

@@ -5,6 +5,9 @@
 
 #include "service/model_folders.h"
 
+/* The file's name in a path: the part that a client may see. Borrowed from the path. */
+const char *model_names_file(const char *path);
+
 /* See model_folders_find. */
 enum dr_code model_names_find(const struct model_snapshot *list, const char *said,
                               const struct listed_checkpoint **model,

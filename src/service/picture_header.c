@@ -19,12 +19,12 @@ static uint32_t big_endian(const unsigned char *bytes, int count)
     return value;
 }
 
-static bool is_png(const unsigned char *bytes, size_t count)
+bool picture_header_is_png(const unsigned char *bytes, size_t count)
 {
     return count >= 8 && memcmp(bytes, "\x89PNG\r\n\x1A\n", 8) == 0;
 }
 
-static bool is_jpeg(const unsigned char *bytes, size_t count)
+bool picture_header_is_jpeg(const unsigned char *bytes, size_t count)
 {
     return count >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0;
 }
@@ -69,7 +69,8 @@ enum dr_code picture_header_read(const unsigned char *bytes, size_t byte_count,
                                  struct picture_header *header, struct dr_error *err)
 {
     uint32_t size[2];
-    const bool png = is_png(bytes, byte_count), jpeg = is_jpeg(bytes, byte_count);
+    const bool png = picture_header_is_png(bytes, byte_count),
+               jpeg = picture_header_is_jpeg(bytes, byte_count);
     if (!png && !jpeg)
         return failure(err, DR_BAD_INPUT, "%s is not a PNG or JPEG picture", what);
     if (!(png ? read_png(bytes, byte_count, size) : read_jpeg(bytes, byte_count, size)))

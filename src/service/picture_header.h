@@ -3,6 +3,7 @@
 #ifndef SERVICE_PICTURE_HEADER_H
 #define SERVICE_PICTURE_HEADER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,10 @@ struct picture_header {
     int is_jpeg; /* 0: PNG */
     int32_t width, height;
 };
+
+/* By the first bytes alone. */
+bool picture_header_is_png(const unsigned char *bytes, size_t byte_count);
+bool picture_header_is_jpeg(const unsigned char *bytes, size_t byte_count);
 
 /* what: how a message names it ("init_images[0]"). Errors: DR_BAD_INPUT: neither PNG nor JPEG, cut short, or more than
  * most_pixels. */

@@ -268,17 +268,6 @@ enum dr_code picture_request_from_json(struct picture_request *request,
 
 /* ---- limits ------------------------------------------------------------------------------ */
 
-enum dr_code picture_limits_check_size(const struct picture_limits *limits,
-                                       int32_t width, int32_t height,
-                                       struct dr_error *err)
-{
-    if ((int64_t)width * height <= limits->most_pixels) return DR_OK;
-    return failure(err, DR_BAD_INPUT,
-                   "width %d and height %d are too large: this service makes "
-                   "pictures of at most %" PRId64 " pixels",
-                   width, height, limits->most_pixels);
-}
-
 /* A side that is open counts as one pixel: what it is, the model says when the job runs. */
 static enum dr_code check_size(const struct picture_request *request,
                                const struct picture_limits *limits, const char **field,
@@ -289,8 +278,13 @@ static enum dr_code check_size(const struct picture_request *request,
     if (width < 0 || height < 0)
         return failure(err, DR_BAD_INPUT, "%s is %d: it must be at least 1", *field,
                        width < 0 ? width : height);
-    return picture_limits_check_size(limits, width > 0 ? width : 1,
-                                     height > 0 ? height : 1, err);
+    if ((int64_t)(width > 0 ? width : 1) * (height > 0 ? height : 1) <=
+        limits->most_pixels)
+        return DR_OK;
+    return failure(err, DR_BAD_INPUT,
+                   "width %d and height %d are too large: this service makes "
+                   "pictures of at most %" PRId64 " pixels",
+                   width > 0 ? width : 1, height > 0 ? height : 1, limits->most_pixels);
 }
 
 static enum dr_code check_count(const struct picture_request *request,

@@ -86,10 +86,6 @@ struct picture_limits {
     int64_t most_pixels; /* of one picture */
     int32_t most_batch, most_steps;
 };
-/* Is a size within them? Sides in pixels, at least 1. Errors: DR_BAD_INPUT with the sides and the limit. */
-enum dr_code picture_limits_check_size(const struct picture_limits *limits,
-                                       int32_t width, int32_t height,
-                                       struct dr_error *err) DR_MUST_CHECK;
 /* Is it within the limits? Errors: DR_BAD_INPUT with the field, the value and the limit. */
 enum dr_code picture_request_check(const struct picture_request *request,
                                    const struct picture_limits *limits,

@@ -40,6 +40,9 @@ void store_close(struct store *store);
 const char *store_image_folder(const struct store *store);
 const char *store_input_folder(const struct store *store);
 
+/* Unix time in seconds, as rows have it. */
+double store_now_s(void);
+
 /* A new id that cannot be guessed. */
 void store_new_id(char id[STORE_ID_BYTES]);
 /* Is it text of that form? Anything else names nothing. */

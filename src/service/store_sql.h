@@ -83,9 +83,6 @@ enum dr_code store_look_up(struct store *store, const char *sql,
 char *store_column_copy(sqlite3_stmt *statement, int column);
 void store_column_text(sqlite3_stmt *statement, int column, char *text, size_t bytes);
 
-/* Unix time, seconds. */
-double store_now_s(void);
-
 /* The database's last failure, as a sentence with what to do. */
 enum dr_code store_fail_sql(struct store *store, struct dr_error *err);
 

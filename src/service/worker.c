@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "front/event_json.h"
 #include "service/failure.h"
+#include "service/wait_clock.h"
 #include "service/worker_state.h"
 
 enum {
@@ -14,21 +14,10 @@ enum {
     RETRY_MS = 1000 /* after the disk did not take something */
 };
 
-double worker_now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 void worker_wait_on(struct worker *worker, pthread_cond_t *condition, double ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    const int64_t nanoseconds =
-        until.tv_nsec + (int64_t)((ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS) * 1e6);
-    until.tv_sec += (time_t)(nanoseconds / 1000000000);
-    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    const struct timespec until =
+        wait_clock_after(ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS);
     (void)pthread_cond_timedwait(condition, &worker->lock, &until);
 }
 
@@ -195,15 +184,6 @@ static void *run_worker(void *cookie)
 
 /* ---- start and stop ---------------------------------------------------------------------- */
 
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 static struct worker *create(const struct worker_options *options)
 {
     struct worker *const worker = calloc(1, sizeof *worker);
@@ -215,8 +195,8 @@ static struct worker *create(const struct worker_options *options)
     worker->has_news = true;
     pthread_mutex_init(&worker->lock, NULL);
     pthread_mutex_init(&worker->submit_lock, NULL);
-    init_condition(&worker->wake);
-    init_condition(&worker->changed);
+    wait_clock_init(&worker->wake);
+    wait_clock_init(&worker->changed);
     return worker;
 }
 

@@ -165,7 +165,6 @@ struct worker_model {
     char path[DR_PATH_BYTES]; /* that is loaded; "" */
     double
         expires_s; /* Unix time when it is unloaded if no job comes; 0: never, or nothing is loaded */
-    uint64_t private_bytes, mapped_bytes;
 };
 void worker_model(struct worker *worker, struct worker_model *model);
 /* The last receipts (switches, unloads, jobs), newest first, as JSON: a new array. */

@@ -68,6 +68,5 @@ void worker_sweep(struct worker *worker)
     const double now = dr_clock_ms();
     if (now < worker->sweep_ms) return;
     worker->sweep_ms = now + SWEEP_MS;
-    (void)!gallery_sweep(worker->options.store, worker_now_s() - GALLERY_UNKEPT_S,
-                         NULL);
+    (void)!gallery_sweep(worker->options.store, store_now_s() - GALLERY_UNKEPT_S, NULL);
 }

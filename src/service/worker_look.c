@@ -18,7 +18,7 @@ void worker_note_receipt(struct worker *worker, const char *what, const char *jo
     memmove(worker->receipts + 1, worker->receipts,
             (WORKER_RECEIPTS - 1) * sizeof *worker->receipts);
     worker->receipts[0] = (struct worker_receipt){.what = what,
-                                                  .time_s = worker_now_s(),
+                                                  .time_s = store_now_s(),
                                                   .receipt = *receipt};
     snprintf(worker->receipts[0].job, sizeof worker->receipts[0].job, "%s", job);
     pthread_mutex_unlock(&worker->lock);
@@ -122,7 +122,7 @@ void worker_engine_drop(struct worker *worker)
 /* The clock of the engine as Unix time. */
 static double unix_s(double clock_ms)
 {
-    return worker_now_s() + (clock_ms - dr_clock_ms()) / 1e3;
+    return store_now_s() + (clock_ms - dr_clock_ms()) / 1e3;
 }
 
 void worker_model(struct worker *worker, struct worker_model *model)
@@ -137,14 +137,6 @@ void worker_model(struct worker *worker, struct worker_model *model)
         memcpy(model->path, status.model, sizeof model->path);
     if (worker->expires_ms > 0) model->expires_s = unix_s(worker->expires_ms);
     pthread_mutex_unlock(&worker->lock);
-    struct dr_memory memory;
-    if (*model->path && dr_engine_memory(engine, &memory, NULL) == DR_OK) {
-        for (int32_t i = 0; i < memory.component_count; ++i) {
-            model->private_bytes += memory.components[i].private_bytes;
-            model->mapped_bytes += memory.components[i].mapped_bytes;
-        }
-        dr_memory_free(&memory);
-    }
     worker_engine_drop(worker);
 }
 

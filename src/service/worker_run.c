@@ -277,6 +277,7 @@ static struct dr_generate_options job_options(struct run *run, const char *init)
         worker_options_of(run->worker, &run->record.request);
     options.outputs = run->outputs;
     options.init = init;
+    options.most_pixels = run->worker->options.limits.most_pixels;
     options.progress = tell_progress;
     options.preview_every = 1;
     options.preview = take_step;
@@ -300,23 +301,6 @@ static void publish(struct worker *worker, struct dr_job *handle)
     pthread_mutex_unlock(&worker->lock);
 }
 
-/* Sides that the request leaves open are the model's or the first picture's: now they are known. */
-static enum dr_code check_open_size(struct run *run,
-                                    const struct dr_generate_options *options)
-{
-    const struct picture_request *const request = &run->record.request;
-    const struct worker *const worker = run->worker;
-    struct dr_forecast forecast = {0};
-    if (request->width > 0 && request->height > 0) return DR_OK;
-    enum dr_code code =
-        dr_engine_forecast(worker->engine, options, &forecast, &run->error);
-    if (code == DR_OK)
-        code = picture_limits_check_size(&worker->options.limits, forecast.width,
-                                         forecast.height, &run->error);
-    dr_forecast_free(&forecast);
-    return code;
-}
-
 static enum dr_code run_on_engine(struct run *run)
 {
     struct worker *const worker = run->worker;
@@ -332,8 +316,6 @@ static enum dr_code run_on_engine(struct run *run)
     const struct dr_generate_options options =
         job_options(run, request->init ? init : NULL);
     struct dr_job *job = NULL;
-    code = check_open_size(run, &options);
-    if (code != DR_OK) return code;
     code = dr_job_create_generate(worker->engine, &options, &job, &run->error);
     if (code != DR_OK) return code;
     publish(worker, job);

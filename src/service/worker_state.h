@@ -108,8 +108,6 @@ struct worker {
     size_t preview_bytes;
 };
 
-/* Unix time in seconds. */
-double worker_now_s(void);
 /* Waits for a condition at most ms. lock is held. */
 void worker_wait_on(struct worker *worker, pthread_cond_t *condition, double ms);
 

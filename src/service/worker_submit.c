@@ -8,6 +8,7 @@
 
 #include "service/failure.h"
 #include "service/model_choice.h"
+#include "service/picture_header.h"
 #include "service/worker_state.h"
 
 enum {
@@ -41,23 +42,14 @@ static enum dr_code fix_choice(const struct worker *worker,
     return failure_memory(err, "a request");
 }
 
-static bool is_png(const unsigned char *bytes, size_t count)
-{
-    return count >= 8 && memcmp(bytes, "\x89PNG\r\n\x1A\n", 8) == 0;
-}
-
-static bool is_jpeg(const unsigned char *bytes, size_t count)
-{
-    return count >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0;
-}
-
 /* The name under inputs/ of what a job begins with. */
 static enum dr_code name_input(const struct worker_submission *submission,
                                const char *id, char **name, struct dr_error *err)
 {
     char text[STORE_ID_BYTES + 8];
-    const bool png = is_png(submission->init, submission->init_byte_count);
-    if (!png && !is_jpeg(submission->init, submission->init_byte_count))
+    const bool png =
+        picture_header_is_png(submission->init, submission->init_byte_count);
+    if (!png && !picture_header_is_jpeg(submission->init, submission->init_byte_count))
         return failure(err, DR_BAD_INPUT,
                        "the picture to begin with is not a PNG or JPEG file");
     snprintf(text, sizeof text, "%s.%s", id, png ? "png" : "jpg");
@@ -122,7 +114,7 @@ static enum dr_code find_joined(struct worker *worker,
     *is_joined = false;
     if (!*key && (!submission->joins || !submission->body_digest)) return DR_OK;
     if (job_store_match(worker->options.store, submission->user, key, digest,
-                        worker_now_s() - JUST_ENDED_S, id, NULL) != DR_OK ||
+                        store_now_s() - JUST_ENDED_S, id, NULL) != DR_OK ||
         job_store_get(worker->options.store, id, NULL, &record, NULL) != DR_OK)
         return DR_OK;
     enum dr_code code = DR_OK;
