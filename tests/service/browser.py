@@ -126,7 +126,10 @@ class Browser:
         self.tool("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
     def theme(self, name):
+        """The system's with an empty name. It is there when this returns: the browser takes it over at its next frame."""
         self.tool("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+        if name:
+            self.wait("matchMedia(`(prefers-color-scheme: ${arguments[0]})`).matches", name)
 
     def tab(self):
         """A new tab, which gets what follows; its handle."""
