@@ -9,31 +9,73 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/block_codec.h"
+#include "base/size.h"
+#include "base/small_float.h"
+
 static const struct {
     const char *name;
-    uint8_t bytes;
+    uint8_t bytes; /* of a block */
     bool is_float;
+    uint16_t block_elements; /* 0: a plain type */
 } types[] = {
-    [DTYPE_F32] = {"F32",     4, true },
-      [DTYPE_BF16] = {"BF16",    2, true },
-    [DTYPE_F16] = {"F16",     2, true },
-      [DTYPE_F64] = {"F64",     8, true },
-    [DTYPE_F8_E4M3] = {"F8_E4M3", 1, true },
-      [DTYPE_F8_E5M2] = {"F8_E5M2", 1, true },
-    [DTYPE_I64] = {"I64",     8, false},
-      [DTYPE_I32] = {"I32",     4, false},
-    [DTYPE_I16] = {"I16",     2, false},
-      [DTYPE_I8] = {"I8",      1, false},
-    [DTYPE_U64] = {"U64",     8, false},
-      [DTYPE_U32] = {"U32",     4, false},
-    [DTYPE_U16] = {"U16",     2, false},
-      [DTYPE_U8] = {"U8",      1, false},
-    [DTYPE_BOOL] = {"BOOL",    1, false},
+    [DTYPE_F32] = {"F32",     4,   true,  0  },
+    [DTYPE_BF16] = {"BF16",    2,   true,  0  },
+    [DTYPE_F16] = {"F16",     2,   true,  0  },
+    [DTYPE_F64] = {"F64",     8,   true,  0  },
+    [DTYPE_F8_E4M3] = {"F8_E4M3", 1,   true,  0  },
+    [DTYPE_F8_E5M2] = {"F8_E5M2", 1,   true,  0  },
+    [DTYPE_I64] = {"I64",     8,   false, 0  },
+    [DTYPE_I32] = {"I32",     4,   false, 0  },
+    [DTYPE_I16] = {"I16",     2,   false, 0  },
+    [DTYPE_I8] = {"I8",      1,   false, 0  },
+    [DTYPE_U64] = {"U64",     8,   false, 0  },
+    [DTYPE_U32] = {"U32",     4,   false, 0  },
+    [DTYPE_U16] = {"U16",     2,   false, 0  },
+    [DTYPE_U8] = {"U8",      1,   false, 0  },
+    [DTYPE_BOOL] = {"BOOL",    1,   false, 0  },
+    [DTYPE_Q8_0] = {"Q8_0",    34,  true,  32 },
+    [DTYPE_Q5_0] = {"Q5_0",    22,  true,  32 },
+    [DTYPE_Q5_1] = {"Q5_1",    24,  true,  32 },
+    [DTYPE_Q4_0] = {"Q4_0",    18,  true,  32 },
+    [DTYPE_Q4_1] = {"Q4_1",    20,  true,  32 },
+    [DTYPE_Q6_K] = {"Q6_K",    210, true,  256},
+    [DTYPE_Q5_K] = {"Q5_K",    176, true,  256},
+    [DTYPE_Q4_K] = {"Q4_K",    144, true,  256},
+    [DTYPE_Q3_K] = {"Q3_K",    110, true,  256},
+    [DTYPE_Q2_K] = {"Q2_K",    84,  true,  256},
 };
 
 size_t dtype_bytes(enum dtype type)
 {
+    assert(!dtype_is_block(type));
     return types[type].bytes;
+}
+
+bool dtype_is_block(enum dtype type)
+{
+    return types[type].block_elements > 0;
+}
+
+size_t dtype_block_elements(enum dtype type)
+{
+    return dtype_is_block(type) ? types[type].block_elements : 1;
+}
+
+size_t dtype_block_bytes(enum dtype type)
+{
+    return types[type].bytes;
+}
+
+bool dtype_size(enum dtype type, size_t count, size_t *bytes)
+{
+    const size_t elements = dtype_block_elements(type);
+    size_t product;
+    if (count % elements != 0 ||
+        !size_mul(count / elements, types[type].bytes, &product))
+        return false;
+    *bytes = product;
+    return true;
 }
 
 const char *dtype_name(enum dtype type)
@@ -44,64 +86,6 @@ const char *dtype_name(enum dtype type)
 int dtype_is_float(enum dtype type)
 {
     return types[type].is_float;
-}
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-INLINE float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* All ones where the condition holds. */
-INLINE uint32_t mask(int condition)
-{
-    return (uint32_t) - (int32_t)(condition != 0);
-}
-
-INLINE uint32_t select_bits(uint32_t which, uint32_t yes, uint32_t no)
-{
-    return (yes & which) | (no & ~which);
-}
-
-/* Widening is exact. A small float without infinity handling is its exponent moved by the
- * difference of the biases; below the normal range it is an integer times a power of two. */
-INLINE float f32_from_f16(uint16_t half)
-{
-    const uint32_t magnitude = half & 0x7FFFu, sign = (half & 0x8000u) << 16;
-    const uint32_t normal = (magnitude << 13) + ((127u - 15u) << 23);
-    const uint32_t special = (magnitude << 13) | 0x7F800000u; /* infinity, NaN */
-    const uint32_t small = bits_of((float)(int32_t)magnitude * 0x1p-24f);
-    const uint32_t finite = select_bits(mask(magnitude < 0x0400u), small, normal);
-    return float_of(select_bits(mask(magnitude >= 0x7C00u), special, finite) | sign);
-}
-
-INLINE float f32_from_bf16(uint16_t bits)
-{
-    return float_of((uint32_t)bits << 16);
-}
-
-INLINE float f32_from_e5m2(uint8_t bits)
-{
-    return f32_from_f16((uint16_t)(bits << 8));
-}
-
-INLINE float f32_from_e4m3(uint8_t bits)
-{
-    const uint32_t magnitude = bits & 0x7Fu, sign = (bits & 0x80u) << 24;
-    const uint32_t normal = (magnitude << 20) + ((127u - 7u) << 23);
-    const uint32_t small = bits_of((float)(int32_t)magnitude * 0x1p-9f);
-    const uint32_t finite = select_bits(mask(magnitude < 0x08u), small, normal);
-    return float_of(select_bits(mask(magnitude == 0x7Fu), 0x7FC00000u, finite) | sign);
 }
 
 /* Half of the last kept place, less one where that place is even already; NaN has one
@@ -185,14 +169,14 @@ static bool has_avx2(void)
 typedef void f32_loop(const unsigned char *restrict, float *restrict, size_t);
 typedef void bf16_loop(const unsigned char *restrict, uint16_t *restrict, size_t);
 
-/* [type][has AVX2]; integer types stay NULL. */
-static f32_loop *const f32_loops[DTYPE_BOOL + 1][2] = {
+/* [type][has AVX2]; integer and block types stay NULL. */
+static f32_loop *const f32_loops[DTYPE_COUNT][2] = {
 #define X(type, value_type, widen) [DTYPE_##type] = {f32_plain_##type, f32_avx2_##type},
     FLOAT_TYPES(X)
 #undef X
 };
 
-static bf16_loop *const bf16_loops[DTYPE_BOOL + 1][2] = {
+static bf16_loop *const bf16_loops[DTYPE_COUNT][2] = {
 #define X(type, value_type, widen) \
     [DTYPE_##type] = {bf16_plain_##type, bf16_avx2_##type},
     FLOAT_TYPES(X)
@@ -206,7 +190,28 @@ void dtype_to_f32(const void *source, enum dtype type, float *target, size_t cou
         if (count > 0) memcpy(target, source, count * sizeof *target);
         return;
     }
-    f32_loops[type][has_avx2()](source, target, count);
+    if (dtype_is_block(type))
+        block_codec_decode(source, type, target, count);
+    else
+        f32_loops[type][has_avx2()](source, target, count);
+}
+
+/* By way of float32, some blocks at a time. */
+static void blocks_to_bf16(const unsigned char *source, enum dtype type,
+                           uint16_t *target, size_t count)
+{
+    enum {
+        WIDE = 256 /* whole blocks of every type */
+    };
+    float wide[WIDE];
+    while (count > 0) {
+        const size_t some = count < WIDE ? count : WIDE;
+        block_codec_decode(source, type, wide, some);
+        bf16_loops[DTYPE_F32][has_avx2()]((const unsigned char *)wide, target, some);
+        source += some / dtype_block_elements(type) * dtype_block_bytes(type);
+        target += some;
+        count -= some;
+    }
 }
 
 void dtype_to_bf16(const void *source, enum dtype type, uint16_t *target, size_t count)
@@ -216,5 +221,14 @@ void dtype_to_bf16(const void *source, enum dtype type, uint16_t *target, size_t
         if (count > 0) memcpy(target, source, count * sizeof *target);
         return;
     }
-    bf16_loops[type][has_avx2()](source, target, count);
+    if (dtype_is_block(type))
+        blocks_to_bf16(source, type, target, count);
+    else
+        bf16_loops[type][has_avx2()](source, target, count);
+}
+
+void dtype_to_f16(const float *source, uint16_t *target, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        target[i] = f16_from_f32(source[i]);
 }

@@ -30,27 +30,11 @@ static inline float dtype_f32_from_f16(uint16_t bits)
     return value;
 }
 
-/* Shift right by a distance below 32, to nearest even. */
-static inline uint32_t shift_to_even(uint32_t value, unsigned distance)
-{
-    const uint32_t half = 1u << (distance - 1);
-    const uint32_t odd = (value >> distance) & 1u;
-    return (value + half - 1 + odd) >> distance;
-}
-
 static inline uint16_t dtype_f16_from_f32(float value)
 {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const uint32_t magnitude = bits & 0x7FFFFFFFu;
-    const uint32_t sign = (bits >> 16) & 0x8000u;
-    if (magnitude > 0x7F800000u) return (uint16_t)(sign | 0x7E00u);
-    if (magnitude >= 0x477FF000u) return (uint16_t)(sign | 0x7C00u); /* from 65520 */
-    if (magnitude >= 0x38800000u)                                    /* from 2^-14 */
-        return (uint16_t)(sign | shift_to_even(magnitude - (112u << 23), 13));
-    if (magnitude < 0x33000000u) return (uint16_t)sign; /* below 2^-25: to zero */
-    const uint32_t mantissa = (magnitude & 0x007FFFFFu) | 0x00800000u;
-    return (uint16_t)(sign | shift_to_even(mantissa, 126u - (magnitude >> 23)));
+    uint16_t bits;
+    dtype_to_f16(&value, &bits, 1);
+    return bits;
 }
 
 #endif

@@ -27,7 +27,7 @@ void engine_describe_component(const struct component_index *index,
         [ROLE_UNET] = DR_COMPONENT_UNET,
         [ROLE_VAE] = DR_COMPONENT_VAE,
     };
-    bool seen[DTYPE_BOOL + 1] = {false};
+    bool seen[DTYPE_COUNT] = {false};
     *info = (struct dr_component_info){.kind = kinds[index->role],
                                        .tensor_count = index->count,
                                        .stored_bytes = index->bytes};
