@@ -175,7 +175,7 @@ static const char *const dtypes[] = {"F16",     "F32", "BF16", "F16", "F32", "F8
 
 enum {
     FILE_DTYPES = 6, /* of a whole file: types that are taken */
-    DTYPE_COUNT = sizeof dtypes / sizeof *dtypes
+    STORED_TYPE_COUNT = sizeof dtypes / sizeof *dtypes
 };
 
 static void take_layout(struct entries *entries, const struct layout *layout,
@@ -277,7 +277,8 @@ static void scale(struct entry *entry, struct choices *choices)
     const size_t start = dot ? (size_t)(dot + 1 - entry->name) : 0;
     (void)snprintf(entry->name + start, sizeof entry->name - start, "%s",
                    endings[choose(choices, sizeof endings / sizeof *endings)]);
-    entry->dtype = choose(choices, 4) ? "F32" : dtypes[choose(choices, DTYPE_COUNT)];
+    entry->dtype =
+        choose(choices, 4) ? "F32" : dtypes[choose(choices, STORED_TYPE_COUNT)];
     entry->rank = choose(choices, 3);
     if (choose(choices, 2)) entry->dims[0] = from_to(choices, 1, 64);
     entry->dims[1] = 1;
@@ -298,7 +299,7 @@ static void mark(struct entry *entry, struct choices *choices)
         "model.diffusion_model.time_embed.cond_proj.weight",
         "denoiser.sigmas"};
     *entry = (struct entry){
-        .dtype = dtypes[choose(choices, DTYPE_COUNT)],
+        .dtype = dtypes[choose(choices, STORED_TYPE_COUNT)],
         .rank = choose(choices, 3),
         .dims = {choose(choices, 3), 1}
     };
@@ -318,7 +319,7 @@ static void mutate(struct entries *entries, struct choices *choices)
     case 1: renumber(entry, choices); break;
     case 2: respell(entry, choices); break;
     case 3: reshape(entry, choices); break;
-    case 4: entry->dtype = dtypes[choose(choices, DTYPE_COUNT)]; break;
+    case 4: entry->dtype = dtypes[choose(choices, STORED_TYPE_COUNT)]; break;
     case 5: /* there twice */
         *last = *entry;
         ++entries->count;
@@ -374,7 +375,7 @@ static void print_metadata(FILE *stream, struct choices *choices)
     fprintf(stream, "}");
 }
 
-static uint64_t dtype_size(const char *name)
+static uint64_t bytes_of_type(const char *name)
 {
     for (int i = DTYPE_F32; i <= DTYPE_BOOL; ++i)
         if (strcmp(dtype_name((enum dtype)i), name) == 0)
@@ -385,7 +386,7 @@ static uint64_t dtype_size(const char *name)
 /* What a tensor takes; 0, which is wrong then, where it is more than the file may have. */
 static uint64_t entry_bytes(const struct entry *entry)
 {
-    uint64_t bytes = dtype_size(entry->dtype);
+    uint64_t bytes = bytes_of_type(entry->dtype);
     for (int i = 0; i < entry->rank; ++i)
         if (entry->dims[i] == 0) return 0;
     for (int i = 0; i < entry->rank; ++i) {
