@@ -41,11 +41,11 @@ static const struct unet_plan *unet_of(const struct job *job)
     return &network->unet;
 }
 
-/* Before the first step: the inputs are there. */
+/* After the first evaluation; a plan's inputs stay. */
 static void see(void *cookie, const struct dr_progress *progress)
 {
     struct seen *const seen = cookie;
-    if (progress->stage != DR_STAGE_UNET || seen->context) return;
+    if (progress->stage != DR_STAGE_UNET || progress->step < 1 || seen->context) return;
     const struct unet_plan *const unet = unet_of(seen->job);
     seen->shape = plan_shape(unet->plan, unet->context);
     seen->context = network_read(unet->plan, unet->context);

@@ -200,7 +200,6 @@ static void describe_networks(const struct step_list *list,
             break;
         case NETWORK_UNET:
             raise_to(&forecast->unet_arena_bytes, plan_bytes(plan));
-            forecast->unet_flop = plan_flop(plan);
             break;
         case NETWORK_ENCODER:
             raise_to(&forecast->vae_arena_bytes, plan_bytes(plan));
@@ -219,6 +218,7 @@ static enum dr_code describe_forecast(struct job *job, struct dr_forecast *forec
     enum dr_code code = describe_components(job->context.pipeline, forecast, err);
     if (code != DR_OK) return code;
     describe_networks(&job->list, forecast);
+    forecast->unet_flop = network_plans_evaluation_flop(job);
     code = job_plan(job, JOB_PHASED, err);
     forecast->phased_peak_bytes = job->planned_bytes;
     if (code == DR_OK) code = job_plan(job, JOB_RESIDENT, err);

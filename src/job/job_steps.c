@@ -1,6 +1,7 @@
 #include "job/job_steps.h"
 
 #include "job/picture_step.h"
+#include "job/prompt_step.h"
 #include "model/latent_space.h"
 
 static struct slot *slot_of(const struct job *job, enum dr_component_kind kind,
@@ -54,6 +55,23 @@ int32_t job_steps_add_encode(struct job *job, const struct encode_part *part)
     return encode.moments;
 }
 
+/* The networks of a step's batches, in one arena. Returns how many answers the step has to keep at a time. */
+static int32_t add_batches(struct job *job, struct slot *unet, struct step *sample)
+{
+    struct step_list *const list = &job->list;
+    const struct context_layout layout = prompt_step_layout(job);
+    struct context_batch batches[GUIDANCE_MAX_CONTEXTS];
+    const int32_t count = context_batch_list(&layout, batches);
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t network = step_list_unet(list, unet, sample, batches[i].count,
+                                               TOKENIZER_POSITIONS * batches[i].chunks);
+        if (i == 0) sample->network = network;
+        if (i == 0) sample->arena = step_list_add_arena(list, network);
+        step_list_share_arena(list, sample->arena, network);
+    }
+    return count > 1 ? context_layout_count(&layout) : 0;
+}
+
 void job_steps_add_sample(struct job *job, const struct sample_part *part)
 {
     struct step_list *const list = &job->list;
@@ -79,10 +97,9 @@ void job_steps_add_sample(struct job *job, const struct sample_part *part)
         step_list_add(list, &noise);
     }
     sample.continues = part->continues;
-    sample.network =
-        step_list_network(list, NETWORK_UNET, part->unet, part->width, part->height);
-    sample.arena = step_list_add_arena(list, sample.network);
-    sample.scratch = step_list_add_value(list, REGION_LATENTS, sizeof(float) * count);
+    const int32_t answers = add_batches(job, part->unet, &sample);
+    sample.scratch = step_list_add_value(list, REGION_LATENTS,
+                                         sizeof(float) * count * (1 + (size_t)answers));
     step_list_add(list, &sample);
 }
 

@@ -50,11 +50,10 @@ static enum dr_code make_text_plan(const struct job *job, struct network *networ
 static enum dr_code make_unet_plan(const struct job *job, struct network *network,
                                    struct dr_error *err)
 {
-    const struct unet_shape shape = {.n = job->request.guided ? 2 : 1,
+    const struct unet_shape shape = {.n = network->n,
                                      .height = network->height / LATENT_FACTOR,
                                      .width = network->width / LATENT_FACTOR,
-                                     .tokens = TOKENIZER_POSITIONS *
-                                               prompt_step_chunk_count(job)};
+                                     .tokens = network->tokens};
     return unet_plan_create(&network->unet, slot_active(network->slot)->unet, &shape,
                             job->request.profile, err);
 }
@@ -204,12 +203,32 @@ static int32_t run_count(const struct step *step)
     return 0;
 }
 
+/* Of one evaluation, or one run. */
+static double run_flop(const struct job *job, const struct step *step)
+{
+    const struct network *const network = step_list_network_of(&job->list, step);
+    if (step->kind != STEP_SAMPLE) return plan_flop(network_plan(network));
+    const struct context_layout layout = prompt_step_layout(job);
+    struct context_batch batches[GUIDANCE_MAX_CONTEXTS];
+    const int32_t count = context_batch_list(&layout, batches);
+    double flop = 0.0;
+    for (int32_t i = 0; i < count; ++i)
+        flop += plan_flop(network_plan(prompt_step_network(job, step, &batches[i])));
+    return flop;
+}
+
 double network_plans_step_flop(const struct job *job, const struct step *step)
 {
     const int32_t runs = run_count(step);
-    return runs > 0
-               ? runs * plan_flop(network_plan(step_list_network_of(&job->list, step)))
-               : 0.0;
+    return runs > 0 ? runs * run_flop(job, step) : 0.0;
+}
+
+double network_plans_evaluation_flop(const struct job *job)
+{
+    for (int32_t i = 0; i < job->list.step_count; ++i)
+        if (job->list.steps[i].kind == STEP_SAMPLE)
+            return run_flop(job, &job->list.steps[i]);
+    return 0.0;
 }
 
 double network_plans_flop(const struct job *job)

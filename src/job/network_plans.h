@@ -40,6 +40,9 @@ double network_plans_flop(const struct job *job);
 enum dr_code network_plans_flop_at_best(struct job *job, double *flop,
                                         struct dr_error *err) DR_MUST_CHECK;
 
+/* Of one evaluation of the UNet, for all contexts; 0 where the job has none. */
+double network_plans_evaluation_flop(const struct job *job);
+
 /* Of one step; 0 where it runs no network, or a text encoder. */
 double network_plans_step_flop(const struct job *job, const struct step *step);
 

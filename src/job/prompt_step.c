@@ -58,17 +58,42 @@ bool prompt_step_is_cached(const struct job *job, const struct slot *slot)
     return prompt && negative;
 }
 
-int32_t prompt_step_chunk_count(const struct job *job)
+static int32_t chunk_count(const struct prompt_chunks *lists)
 {
-    const int32_t count = job->request.prompt_chunks[0].count;
-    return count > 0 ? count : 1;
+    return lists[0].count > 0 ? lists[0].count : 1;
+}
+
+struct context_layout prompt_step_layout(const struct job *job)
+{
+    const int32_t chunks = chunk_count(job->request.prompt_chunks);
+    return (struct context_layout){.guided = job->request.guided,
+                                   .part_count = 1,
+                                   .part_chunks = chunks,
+                                   .negative_chunks = chunks};
+}
+
+struct network *prompt_step_network(const struct job *job, const struct step *step,
+                                    const struct context_batch *batch)
+{
+    const struct step_list *const list = &job->list;
+    const struct network *const first = step_list_network_of(list, step);
+    for (int32_t i = 0; i < list->network_count; ++i) {
+        struct network *const network = &list->networks[i];
+        if (network->kind == NETWORK_UNET && network->slot == first->slot &&
+            network->width == step->width && network->height == step->height &&
+            network->n == batch->count &&
+            network->tokens == TOKENIZER_POSITIONS * batch->chunks)
+            return network;
+    }
+    assert(false); /* the step was made with all of them */
+    return NULL;
 }
 
 struct prompt_cache_shape prompt_step_cache_shape(const struct job *job)
 {
     const int32_t prompts = encodes_negative(job) ? 2 : 1;
     return conditioning_cache_shape(job->context.pipeline,
-                                    prompts * prompt_step_chunk_count(job));
+                                    prompts * chunk_count(job->request.prompt_chunks));
 }
 
 /* ---- encoding ------------------------------------------------------------------------------ */
@@ -157,13 +182,13 @@ static void apply_prompt(const struct job *job, const struct unet_plan *unet,
                          int32_t image_idx, const struct prompt_chunks *lists)
 {
     const struct pipeline *const pipeline = job->context.pipeline;
-    const int32_t chunk_count = prompt_step_chunk_count(job);
+    const int32_t chunks = chunk_count(job->request.prompt_chunks);
     for (int32_t text_idx = 0; text_idx < pipeline->text_count; ++text_idx) {
         const struct slot *const slot =
             pipeline_slot(pipeline, DR_COMPONENT_TEXT, text_idx);
         const struct prompt_chunks *const list = lists ? &lists[text_idx] : NULL;
-        assert(!list || list->count == chunk_count);
-        for (int32_t i = 0; i < chunk_count; ++i) {
+        assert(!list || list->count == chunks);
+        for (int32_t i = 0; i < chunks; ++i) {
             const struct conditioning_place place = {image_idx, i, text_idx};
             const float *const row =
                 list ? find_row(job, slot, &list->chunks[i]) : NULL;
@@ -174,11 +199,16 @@ static void apply_prompt(const struct job *job, const struct unet_plan *unet,
     conditioning_apply_sizes(pipeline, unet, image_idx, &job->request.sizes);
 }
 
-void prompt_step_apply(const struct job *job, const struct unet_plan *unet)
+void prompt_step_apply(const struct job *job, const struct unet_plan *unet,
+                       const struct context_batch *batch)
 {
     const struct job_request *const want = &job->request;
-    if (want->guided)
-        apply_prompt(job, unet, 0,
-                     encodes_negative(job) ? want->negative_chunks : NULL);
-    apply_prompt(job, unet, want->guided ? 1 : 0, want->prompt_chunks);
+    for (int32_t i = 0; i < batch->count; ++i) {
+        const bool is_negative = want->guided && batch->first + i == 0;
+        const bool is_zero = is_negative && !encodes_negative(job);
+        apply_prompt(job, unet, i,
+                     is_zero       ? NULL
+                     : is_negative ? want->negative_chunks
+                                   : want->prompt_chunks);
+    }
 }

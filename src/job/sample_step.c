@@ -86,16 +86,54 @@ static void report_preview(void *cookie, int32_t done, int32_t total,
     want->preview(want->preview_cookie, &preview);
 }
 
-static enum dr_code prepare_unet(struct job *job, const struct step *step,
-                                 const struct unet_plan *unet, struct dr_error *err)
+/* The batches of an evaluation, for guidance.h and for the prompts. */
+struct batches {
+    struct context_batch contexts[GUIDANCE_MAX_CONTEXTS];
+    struct guidance_batch runs[GUIDANCE_MAX_CONTEXTS];
+    int32_t count;
+};
+
+static void list_batches(const struct job *job, const struct step *step,
+                         struct batches *batches)
 {
+    const struct context_layout layout = prompt_step_layout(job);
+    batches->count = context_batch_list(&layout, batches->contexts);
+    for (int32_t i = 0; i < batches->count; ++i) {
+        const struct context_batch *const contexts = &batches->contexts[i];
+        const struct unet_plan *const unet =
+            &prompt_step_network(job, step, contexts)->unet;
+        batches->runs[i] =
+            (struct guidance_batch){unet, contexts->first, contexts->count};
+    }
+}
+
+/* What guidance's callbacks work on. */
+struct sampling {
+    struct step_progress progress; /* first: report_step and report_preview read it */
+    struct job *job;
+    const struct batches *batches;
+};
+
+/* Where all batches have one plan and one arena, it stays bound. */
+static enum dr_code prepare_batch(void *cookie, const struct guidance_batch *run,
+                                  int32_t call, struct dr_error *err)
+{
+    const struct sampling *const sampling = cookie;
+    const struct batches *const batches = sampling->batches;
+    const struct context_batch *const contexts =
+        &batches->contexts[run - batches->runs];
+    const struct step *const step = sampling->progress.step;
+    struct job *const job = sampling->job;
+    const struct network *const network = prompt_step_network(job, step, contexts);
     bool is_bound;
-    const enum dr_code code = step_bind(job, step, &is_bound, err);
-    if (code != DR_OK || is_bound) return code;
-    const int32_t n = job->request.guided ? 2 : 1;
-    step_expect_latents(step, unet->plan, unet->latent, n, LATENT_CHANNELS);
-    step_expect_latents(step, unet->plan, unet->result, n, LATENT_CHANNELS);
-    prompt_step_apply(job, unet);
+    (void)call;
+    const enum dr_code code = step_bind_network(job, step, network, &is_bound, err);
+    if (code != DR_OK || (is_bound && batches->count == 1)) return code;
+    step_expect_latents(step, run->unet->plan, run->unet->latent, run->count,
+                        LATENT_CHANNELS);
+    step_expect_latents(step, run->unet->plan, run->unet->result, run->count,
+                        LATENT_CHANNELS);
+    prompt_step_apply(job, run->unet, contexts);
     return DR_OK;
 }
 
@@ -105,17 +143,28 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
     const struct job_request *const want = &job->request;
     struct network *const network = step_list_network_of(&job->list, step);
     const size_t count = step_latent_count(step);
+    struct batches batches;
+    enum dr_code code = DR_OK;
     job->stage = DR_STAGE_UNET;
-    enum dr_code code = prepare_unet(job, step, &network->unet, err);
-    if (code == DR_OK && step->continues) code = go_on(job, step, err);
+    list_batches(job, step, &batches);
+    if (step->continues) code = go_on(job, step, err);
     if (code != DR_OK) return code;
     job->calls_total = sampler_call_count(&job->sampler);
-    struct step_progress cookie = {job, step};
+    struct sampling cookie = {
+        {job, step},
+        job, &batches
+    };
+    float *const scratch = step_value_of(job, step->scratch);
     struct guidance guidance = {
-        .unet = &network->unet,
+        .batches = batches.runs,
+        .batch_count = batches.count,
+        .context_count = batches.runs[batches.count - 1].first +
+                         batches.runs[batches.count - 1].count,
         .guided = want->guided,
         .cfg = want->cfg,
-        .prediction = step_value_of(job, step->scratch),
+        .prediction = scratch,
+        .answers = batches.count > 1 ? scratch + count : NULL,
+        .prepare = prepare_batch,
         .report = report_step,
         .cookie = &cookie,
         .cancel = job->context.cancel,

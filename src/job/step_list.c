@@ -55,37 +55,72 @@ int32_t step_list_add_value(struct step_list *list, enum region_tag tag, size_t 
         grown(list, list->values, list->value_count, sizeof *values);
     if (!values) return 0;
     list->values = values;
-    values[list->value_count] = (struct step_value){.tag = tag,
-                                                    .bytes = bytes,
-                                                    .network = STEP_NONE,
-                                                    .first = INT32_MAX,
-                                                    .last = -1};
+    values[list->value_count] = (struct step_value){
+        .tag = tag,
+        .bytes = bytes,
+        .networks = {STEP_NONE, STEP_NONE, STEP_NONE, STEP_NONE},
+        .first = INT32_MAX,
+        .last = -1
+    };
     return list->value_count++;
+}
+
+static bool is_network(const struct network *a, const struct network *b)
+{
+    return a->kind == b->kind && a->slot == b->slot && a->width == b->width &&
+           a->height == b->height && a->n == b->n && a->tokens == b->tokens;
+}
+
+/* wanted has no plan. */
+static int32_t find_or_add(struct step_list *list, const struct network *wanted)
+{
+    for (int32_t i = 0; i < list->network_count; ++i)
+        if (is_network(&list->networks[i], wanted)) return i;
+    struct network *const networks =
+        grown(list, list->networks, list->network_count, sizeof *networks);
+    if (!networks) return 0;
+    list->networks = networks;
+    networks[list->network_count] = *wanted;
+    return list->network_count++;
 }
 
 int32_t step_list_network(struct step_list *list, enum network_kind kind,
                           struct slot *slot, int32_t width, int32_t height)
 {
-    for (int32_t i = 0; i < list->network_count; ++i) {
-        const struct network *const there = &list->networks[i];
-        if (there->kind == kind && there->slot == slot && there->width == width &&
-            there->height == height)
-            return i;
-    }
-    struct network *const networks =
-        grown(list, list->networks, list->network_count, sizeof *networks);
-    if (!networks) return 0;
-    list->networks = networks;
-    networks[list->network_count] =
-        (struct network){.kind = kind, .slot = slot, .width = width, .height = height};
-    return list->network_count++;
+    const struct network wanted = {
+        .kind = kind, .slot = slot, .width = width, .height = height};
+    return find_or_add(list, &wanted);
+}
+
+int32_t step_list_unet(struct step_list *list, struct slot *slot,
+                       const struct step *step, int32_t n, int32_t tokens)
+{
+    const struct network wanted = {.kind = NETWORK_UNET,
+                                   .slot = slot,
+                                   .width = step->width,
+                                   .height = step->height,
+                                   .n = n,
+                                   .tokens = tokens};
+    return find_or_add(list, &wanted);
 }
 
 int32_t step_list_add_arena(struct step_list *list, int32_t network)
 {
     const int32_t value = step_list_add_value(list, REGION_ACTIVATIONS, 0);
-    if (!list->has_no_memory) list->values[value].network = network;
+    step_list_share_arena(list, value, network);
     return value;
+}
+
+void step_list_share_arena(struct step_list *list, int32_t arena, int32_t network)
+{
+    if (list->has_no_memory) return;
+    int32_t *const networks = list->values[arena].networks;
+    int32_t i = 0;
+    while (networks[i] != STEP_NONE && networks[i] != network) {
+        ++i;
+        assert(i < STEP_NETWORKS);
+    }
+    networks[i] = network;
 }
 
 static void extend_life(struct step_list *list, int32_t value)
@@ -124,9 +159,13 @@ struct network *step_list_network_of(const struct step_list *list,
 
 static size_t value_bytes(const struct step_list *list, const struct step_value *value)
 {
-    if (value->network == STEP_NONE) return value->bytes;
-    const struct plan *const plan = network_plan(&list->networks[value->network]);
-    return plan ? plan_bytes(plan) : 0;
+    size_t bytes = value->bytes;
+    for (int i = 0; i < STEP_NETWORKS && value->networks[i] != STEP_NONE; ++i) {
+        const struct plan *const plan =
+            network_plan(&list->networks[value->networks[i]]);
+        if (plan && plan_bytes(plan) > bytes) bytes = plan_bytes(plan);
+    }
+    return bytes;
 }
 
 /* The values of one tag: items and scratch have room for all. */

@@ -46,6 +46,7 @@ struct network {
     enum network_kind kind;
     struct slot *slot;     /* whose weights it reads */
     int32_t width, height; /* of the picture, in pixels; 0 for text */
+    int32_t n, tokens;     /* UNET: contexts in a batch, and tokens of each; else 0 */
     union {
         struct clip_text_plan text;
         struct vae_encode_plan encode;
@@ -63,10 +64,16 @@ enum {
     STEP_NONE = -1 /* in place of an index: no value, no network */
 };
 
+/* How many networks a step may run, one after the other, in the same arena. */
+enum {
+    STEP_NETWORKS = 4
+};
+
 struct step_value {
     enum region_tag tag;
     size_t bytes;
-    int32_t network;     /* bytes are the arena of its plan; STEP_NONE: as above */
+    /* bytes are the largest arena of their plans; all STEP_NONE: as above */
+    int32_t networks[STEP_NETWORKS];
     int32_t first, last; /* steps; first > last: nobody uses it */
     size_t offset;       /* in the region of its tag, by step_list_place */
 };
@@ -92,8 +99,10 @@ struct step {
     int32_t width,
         height; /* of the picture, in pixels; latents are an eighth of that */
     int32_t source_width, source_height; /* RESIZE: of its pixels */
-    int32_t network; /* that it runs, or whose values it writes or reads */
-    int32_t arena;   /* value: the network's arena, from its input to its output */
+    int32_t
+        network; /* that it runs, or whose values it writes or reads; SAMPLE: the first
+                      * of those that its batches run (context_batch.h) */
+    int32_t arena;  /* value: the network's arena, from its input to its output */
     int32_t pixels; /* value: RESIZE reads it; READ, and DECODE where given, write it */
     int32_t moments; /* value: ENCODE writes it, NOISE reads it */
     int32_t latents; /* value: [batch, 4, h, w]; this step's are those of image_idx */
@@ -124,8 +133,13 @@ int32_t step_list_add_value(struct step_list *list, enum region_tag tag, size_t 
 /* The one that is there for this kind, slot and size, or a new one. */
 int32_t step_list_network(struct step_list *list, enum network_kind kind,
                           struct slot *slot, int32_t width, int32_t height);
+/* The same for the UNet of a step of this size, for batches of n contexts with so many tokens each. */
+int32_t step_list_unet(struct step_list *list, struct slot *slot,
+                       const struct step *step, int32_t n, int32_t tokens);
 /* A value for the arena of a network's plan. */
 int32_t step_list_add_arena(struct step_list *list, int32_t network);
+/* The arena holds this network's plan too, at another time. */
+void step_list_share_arena(struct step_list *list, int32_t arena, int32_t network);
 /* Append a step; the live ranges of its values are extended to it. */
 void step_list_add(struct step_list *list, const struct step *step);
 

@@ -20,7 +20,14 @@ float *step_latents_of(const struct job *job, const struct step *step)
 enum dr_code step_bind(struct job *job, const struct step *step, bool *is_bound,
                        struct dr_error *err)
 {
-    const struct network *const network = step_list_network_of(&job->list, step);
+    return step_bind_network(job, step, step_list_network_of(&job->list, step),
+                             is_bound, err);
+}
+
+enum dr_code step_bind_network(struct job *job, const struct step *step,
+                               const struct network *network, bool *is_bound,
+                               struct dr_error *err)
+{
     unsigned char *const arena = step_value_of(job, step->arena);
     const void *const weights = network->slot->weights.data;
     const bool is_there = job->bound == network && job->bound_arena == arena;

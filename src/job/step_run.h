@@ -65,6 +65,10 @@ float *step_latents_of(const struct job *job, const struct step *step);
  * the step before, and its inputs have not changed. Errors: plan_bind's. */
 enum dr_code step_bind(struct job *job, const struct step *step, bool *is_bound,
                        struct dr_error *err) DR_MUST_CHECK;
+/* The same for another of the step's networks. */
+enum dr_code step_bind_network(struct job *job, const struct step *step,
+                               const struct network *network, bool *is_bound,
+                               struct dr_error *err) DR_MUST_CHECK;
 
 /* Run the step's network, and report progress. If a page of its weights' file is lost
  * meanwhile, that is an error, whatever the result of the run is. */

@@ -61,7 +61,10 @@ static void run_sampler(enum sampler_kind kind, bool guided, float cfg, float *l
     random_normal(&random, sampler.latent, COUNT);
     sampler_start(&sampler, NULL);
     struct counted counted = {0};
-    struct guidance guidance = {.unet = &plan,
+    const struct guidance_batch batch = {&plan, 0, guided ? 2 : 1};
+    struct guidance guidance = {.batches = &batch,
+                                .batch_count = 1,
+                                .context_count = batch.count,
                                 .guided = guided,
                                 .cfg = cfg,
                                 .prediction = prediction,
@@ -144,7 +147,10 @@ static void a_cancel_names_the_step(void)
                     "%s", err.message);
     memset(sampler.latent, 0, sizeof(float) * COUNT);
     sampler_start(&sampler, NULL);
-    struct guidance guidance = {.unet = &plan,
+    const struct guidance_batch batch = {&plan, 0, 2};
+    struct guidance guidance = {.batches = &batch,
+                                .batch_count = 1,
+                                .context_count = 2,
                                 .guided = true,
                                 .cfg = guidance_scale,
                                 .prediction = prediction,

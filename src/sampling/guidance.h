@@ -2,11 +2,15 @@
  *
  * The sampler (sampler.h) says what it wants evaluated and knows no network; the plan runs one
  * network and knows no sampler. This is the loop between them: each call's input is laid out
- * for the network, both halves of the batch run at once, and
+ * for the network, the network answers for every context, and
  *
- *     answer = negative + cfg * (prompt - negative)
+ *     answer = negative + sum of cfg * weight_i * (part_i - negative)
  *
- * goes back. Unguided (cfg 1) the batch is the prompt alone.
+ * goes back: usually one part of weight 1, the prompt; several where it has ANDs (composable
+ * diffusion, 2206.01714). Unguided (cfg 1) there is one context, and its answer is the answer.
+ *
+ * Contexts of one length run in batches of two, so several parts take more time but not more
+ * memory; contexts of another length have a plan of their own.
  *
  * Samplers hold latents channels first, the network takes them channels last (latent.h).
  * Tests: pipeline_test.c holds the loop against diffusers, for every sampler.
@@ -18,12 +22,30 @@
 #include "model/unet.h"
 #include "sampling/sampler.h"
 
+/* One run of the network: contexts first .. first + count - 1, as a batch. */
+struct guidance_batch {
+    const struct unet_plan *unet; /* borrowed */
+    int32_t first, count;         /* count: of the plan's batch */
+};
+
+enum {
+    GUIDANCE_MAX_CONTEXTS = 257 /* the negative prompt and the parts of the prompt */
+};
+
 struct guidance {
-    /* Bound, its contexts filled: [negative, prompt] where guided, else [prompt]. Borrowed. */
-    const struct unet_plan *unet;
-    bool guided;
+    /* In order, together all contexts. Borrowed. */
+    const struct guidance_batch *batches;
+    int32_t batch_count, context_count;
+    bool guided;          /* context 0 is the negative prompt */
+    const float *weights; /* of the contexts after it; NULL: each 1 */
     float cfg;
     float *prediction; /* [count]: room for the answer, the caller's */
+    float *
+        answers; /* [context_count, count]: the caller's; NULL where there is one batch */
+    /* Bind a batch's plan and fill its contexts for this evaluation, counted from 0. NULL: they are bound and
+     * filled. Errors: end the run. */
+    enum dr_code (*prepare)(void *cookie, const struct guidance_batch *batch,
+                            int32_t call, struct dr_error *err);
     /* Before each evaluation and once after the last; may be NULL. */
     void (*report)(void *cookie, int32_t done, int32_t total);
     void *cookie;
@@ -40,7 +62,7 @@ struct guidance {
 };
 
 /* Run a started sampler to its end: sampler->latent is the result. count: floats of the latent.
- * Errors: DR_CANCELLED, DR_NOT_FINITE; both name the step. Allocates nothing. */
+ * Errors: DR_CANCELLED, DR_NOT_FINITE; both name the step; prepare's. Allocates nothing. */
 enum dr_code guidance_run(struct guidance *guidance, struct sampler *sampler,
                           size_t count, struct dr_error *err) DR_MUST_CHECK;
 
