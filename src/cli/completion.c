@@ -115,8 +115,8 @@ enum files {
 
 static bool looks_like_model(const char *name)
 {
-    static const char *const endings[] = {".safetensors", ".sft", ".ckpt", ".pt",
-                                          ".pth",         ".bin", ".json"};
+    static const char *const endings[] = {".safetensors", ".sft", ".gguf", ".ckpt",
+                                          ".pt",          ".pth", ".bin",  ".json"};
     const char *const dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; ++i)
         if (strcasecmp(dot, endings[i]) == 0) return true;

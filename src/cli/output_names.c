@@ -52,7 +52,7 @@ static void name_model(const char *path, char name[static NAME_BYTES])
         --start;
     (void)snprintf(name, NAME_BYTES, "%.*s", (int)(end - start), path + start);
     char *const dot = strrchr(name, '.');
-    static const char *const extensions[] = {".safetensors", ".sft", ".ckpt",
+    static const char *const extensions[] = {".safetensors", ".sft", ".gguf", ".ckpt",
                                              ".pt",          ".pth", ".bin"};
     for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; ++i)
         if (dot != name && strcasecmp(dot, extensions[i]) == 0) {

@@ -13,6 +13,7 @@
 enum {
     OPERAND_ALIGN = 64,    /* what weight_store asks for */
     CHUNK_BYTES = 1 << 20, /* few turns of the threads, and still in the last cache */
+    DECODED_COUNT = 1 << 19,
 };
 
 void component_spec_begin(struct component_spec *spec,
@@ -393,10 +394,16 @@ static enum dr_code lay_out_weights(struct component_spec *spec, struct dr_error
 static void size_scratch(struct component_spec *spec)
 {
     const size_t count = spec->index->count;
-    uint64_t largest = 0;
-    for (size_t i = 0; i < count; ++i)
-        if (spec->index->tensors[i].tensor->bytes > largest)
-            largest = spec->index->tensors[i].tensor->bytes;
+    uint64_t largest = 0, decoded = 0;
+    for (size_t i = 0; i < count; ++i) {
+        const struct tensor *const tensor = spec->index->tensors[i].tensor;
+        const uint64_t elements = (uint64_t)tensor_element_count(tensor);
+        if (tensor->bytes > largest) largest = tensor->bytes;
+        if (dtype_is_block(tensor->dtype) && elements > decoded) decoded = elements;
+    }
+    spec->decoded_count =
+        size_align(decoded < DECODED_COUNT ? (size_t)decoded : DECODED_COUNT,
+                   OPERAND_ALIGN);
     spec->chunk_bytes =
         size_align(largest < CHUNK_BYTES ? (size_t)largest : CHUNK_BYTES,
                    OPERAND_ALIGN);
@@ -410,7 +417,8 @@ static void size_scratch(struct component_spec *spec)
     spec->scale_rows = size_align(spec->scale_rows, OPERAND_ALIGN);
     spec->scratch_bytes = 2 * spec->chunk_bytes + spec->plain_bytes +
                           spec->scale_rows * (TENSOR_SCALE_RAW_BYTES + sizeof(float)) +
-                          count * DIGEST_BYTES + count;
+                          spec->decoded_count * sizeof(float) + count * DIGEST_BYTES +
+                          count;
 }
 
 /* A tensor that nothing reads is not a weight of this network, whatever its name. */

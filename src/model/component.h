@@ -61,7 +61,9 @@ struct component_spec {
     size_t chunk_bytes;   /* of one read; two such buffers lie in the scratch */
     size_t plain_bytes;   /* of the largest operand's plain form */
     size_t scale_rows;    /* the most rows of a tensor that has scales; 0: none has */
-    enum dtype dtype;     /* of weights: DTYPE_BF16 or DTYPE_F32 */
+    size_t
+        decoded_count; /* of numbers of a piece in blocks, while it is loaded; 0: none is */
+    enum dtype dtype; /* of weights: DTYPE_BF16 or DTYPE_F32 */
     /* weight->region of its operands: 0, a base, unless set before the first component_need. */
     int32_t region;
     struct pool *pool; /* of the network's spec: operands, layouts and names lie here */

@@ -12,7 +12,8 @@
  *
  * The scratch region: [chunk 0][chunk 1][plain operand][scales as stored][scales][a digest a
  * tensor][a flag a tensor]. A tensor with scales (tensor_scale.h) has them read before its first
- * piece is converted: value times scale in float32, then to the weight's type.
+ * piece is converted: value times scale in float32, then to the weight's type. Pieces of block types
+ * (block_codec.h) are whole blocks, decoded to float32 first: [decoded piece] lies behind the scales.
  *
  * If two operands use columns of one tensor, it is read and digested twice; both reads must
  * give the same digest, so that every byte of a weight is covered by the component's digest.
@@ -50,7 +51,8 @@ struct loader {
     unsigned char *chunks[2];
     unsigned char *plain;
     void *stored_scales;
-    float *scales; /* of each row of the tensor that is converted, where is_scaled */
+    float *decoded; /* the numbers of a piece in blocks */
+    float *scales;  /* of each row of the tensor that is converted, where is_scaled */
     bool is_scaled;
     uint8_t (*digests)[DIGEST_BYTES];
     uint8_t *is_digested;
@@ -104,12 +106,22 @@ static void step_tensor(struct loader *loader)
     ++loader->operand_idx;
 }
 
+/* Bytes of a whole piece. */
+static size_t piece_most(const struct component_spec *spec, enum dtype type)
+{
+    if (!dtype_is_block(type)) return spec->chunk_bytes;
+    const size_t chunk = spec->chunk_bytes / dtype_block_bytes(type);
+    const size_t decoded = spec->decoded_count / dtype_block_elements(type);
+    return (chunk < decoded ? chunk : decoded) * dtype_block_bytes(type);
+}
+
 static bool next_piece(struct loader *loader, struct piece *piece)
 {
     *piece = (struct piece){0};
     if (!find_tensor(loader, piece)) return false;
-    const uint64_t left = piece_tensor(loader, piece)->bytes - loader->start;
-    const size_t most = loader->spec->chunk_bytes;
+    const struct tensor *const tensor = piece_tensor(loader, piece);
+    const uint64_t left = tensor->bytes - loader->start;
+    const size_t most = piece_most(loader->spec, tensor->dtype);
     piece->start = loader->start;
     piece->bytes = left < most ? (size_t)left : most;
     piece->is_last = left <= most;
@@ -138,6 +150,13 @@ static bool is_finite_bf16(const uint16_t *values, size_t count)
     for (size_t i = 0; i < count; ++i)
         bad = (uint16_t)(bad | ((values[i] & 0x7f80u) == 0x7f80u));
     return !bad;
+}
+
+/* Elements in so many bytes of a tensor: whole ones, or whole blocks. */
+static uint64_t element_count(const struct tensor *tensor, uint64_t bytes)
+{
+    return bytes / dtype_block_bytes(tensor->dtype) *
+           dtype_block_elements(tensor->dtype);
 }
 
 /* What converting needs of a piece: elements [first, first + count) of a tensor, of whose rows
@@ -249,14 +268,16 @@ static bool convert_piece(const struct loader *loader, const struct piece *piece
     const uint64_t columns = tensor->rank > 1 ? (uint64_t)tensor->dims[1] : 1;
     const uint64_t part_bytes =
         weight_plain_bytes(weight) / (uint64_t)operand->part_count;
-    const size_t element_bytes = dtype_bytes(tensor->dtype);
+    const bool is_block = dtype_is_block(tensor->dtype);
+    const uint64_t count = element_count(tensor, piece->bytes);
+    if (is_block) dtype_to_f32(chunk, tensor->dtype, loader->decoded, (size_t)count);
     struct run run = {
         .operand = operand,
-        .type = tensor->dtype,
-        .source = chunk,
+        .type = is_block ? DTYPE_F32 : tensor->dtype,
+        .source = is_block ? (const unsigned char *)loader->decoded : chunk,
         .target = loader->plain + (uint64_t)piece->part * part_bytes,
-        .first = piece->start / element_bytes,
-        .count = piece->bytes / element_bytes,
+        .first = element_count(tensor, piece->start),
+        .count = count,
         .row_elements = columns * kernel,
         .skip = (uint64_t)operand->first_column * kernel,
         .kept_elements = (uint64_t)weight->in * kernel,
@@ -396,10 +417,11 @@ static int32_t whole_parts(const struct loader *loader, const struct piece *piec
     const int32_t parts = weight_part_count(weight);
     if (ends_operand(piece)) return parts;
     if (operand->transpose || parts == 1) return 0;
-    const uint64_t row_bytes = tensor->bytes / (uint64_t)tensor->dims[0];
+    const uint64_t row_elements =
+        (uint64_t)tensor_element_count(tensor) / (uint64_t)tensor->dims[0];
     const uint64_t rows =
         (uint64_t)piece->part * (uint64_t)weight->out / (uint64_t)operand->part_count +
-        (piece->start + piece->bytes) / row_bytes;
+        element_count(tensor, piece->start + piece->bytes) / row_elements;
     return (int32_t)(rows / WEIGHT_PART_OUTPUTS);
 }
 
@@ -500,6 +522,8 @@ static void carve(struct loader *loader, const struct region *scratch)
     at += spec->scale_rows * TENSOR_SCALE_RAW_BYTES;
     loader->scales = (float *)(void *)at;
     at += spec->scale_rows * sizeof(float);
+    loader->decoded = (float *)(void *)at;
+    at += spec->decoded_count * sizeof(float);
     loader->digests = (uint8_t(*)[DIGEST_BYTES])at;
     at += spec->index->count * DIGEST_BYTES;
     loader->is_digested = at;

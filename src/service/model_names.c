@@ -33,7 +33,7 @@ const char *model_names_file(const char *path)
 /* The length of a text without the extension of a weights file. */
 static size_t stem_length(const char *text)
 {
-    static const char *const extensions[] = {".safetensors", ".sft", ".ckpt",
+    static const char *const extensions[] = {".safetensors", ".sft", ".gguf", ".ckpt",
                                              ".pt",          ".pth", ".bin"};
     const char *const dot = strrchr(text, '.');
     for (size_t i = 0; dot && i < sizeof extensions / sizeof *extensions; ++i)

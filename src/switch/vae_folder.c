@@ -13,7 +13,7 @@
 
 /* ---- what counts as a VAE ---------------------------------------------------------------- */
 
-static const char *const extensions[] = {".safetensors", ".sft", ".ckpt",
+static const char *const extensions[] = {".safetensors", ".sft", ".gguf", ".ckpt",
                                          ".pt",          ".pth", ".bin"};
 
 const char *vae_extension(const char *name)

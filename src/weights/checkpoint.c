@@ -29,6 +29,8 @@ static const struct source {
 } sources[] = {
     {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL,         NAMES_ORIGINAL,
      "conditioner.embedders.1.model."                                                            },
+    {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL,         NAMES_DIFFUSERS,
+     "cond_stage_model.1.transformer."                                                           },
     {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_SDXL_REFINER, NAMES_ORIGINAL,
      "conditioner.embedders.0.model."                                                            },
     {ROLE_TEXT,  KEYS_CLIP,      FAMILY_SDXL,         NAMES_ORIGINAL,
@@ -50,6 +52,7 @@ static const struct source {
     {ROLE_TEXT2, KEYS_OPEN_CLIP, FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "text_encoder_2/"         },
     {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "unet/"                   },
     {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                        },
+    {ROLE_UNET,  KEYS_UNET,      FAMILY_UNKNOWN,      NAMES_ORIGINAL,  ""                        },
     {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae/"                    },
     {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, "vae."                    },
     {ROLE_VAE,   KEYS_VAE,       FAMILY_UNKNOWN,      NAMES_DIFFUSERS, ""                        },
@@ -449,10 +452,21 @@ static bool is_own_module(enum component_role role, const char *name)
 {
     static const char *const vae[] = {"encoder.", "decoder.", "quant_conv.",
                                       "post_quant_conv.", NULL};
-    static const char *const unet[] = {
-        "conv_in.",       "time_embedding.", "add_embedding.",
-        "conv_norm_out.", "conv_out.",       "down_blocks.",
-        "mid_block.",     "up_blocks.",      NULL};
+    static const char *const unet[] = {"conv_in.",
+                                       "time_embedding.",
+                                       "add_embedding.",
+                                       "conv_norm_out.",
+                                       "conv_out.",
+                                       "down_blocks.",
+                                       "mid_block.",
+                                       "up_blocks.",
+                                       "input_blocks.",
+                                       "middle_block.",
+                                       "output_blocks.",
+                                       "time_embed.",
+                                       "label_emb.",
+                                       "out.",
+                                       NULL};
     const char *const *const modules = role == ROLE_VAE    ? vae
                                        : role == ROLE_UNET ? unet
                                                            : NULL;

@@ -4,11 +4,12 @@
  * size, nor by widths or layer counts; so small variants of a layout load like the large ones.
  *
  *   prefix                                         component
- *   model.diffusion_model.                         UNET
+ *   model.diffusion_model. | bare input_blocks.... UNET
  *   first_stage_model. | vae. | bare encoder./...  VAE
  *   cond_stage_model.transformer.[text_model.]     TEXT   (SD1.x)
  *   conditioner.embedders.0.transformer.[...]      TEXT   (SDXL)
  *   conditioner.embedders.1.model.                 TEXT2  (SDXL)
+ *   cond_stage_model.1.transformer.                TEXT2  (SDXL, by stable-diffusion.cpp)
  *   unet/ | vae/ | text_encoder/ | text_encoder_2/ of a diffusers folder, in its names
  *
  * A component is the list of its tensors under canonical names: prefix removed (for TEXT also

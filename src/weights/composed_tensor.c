@@ -53,6 +53,11 @@ enum dr_code composed_tensor_turn(struct tensor *out,
     if (parts[0]->rank != 2)
         return error_set(err, DR_UNSUPPORTED, "tensor %.160s is %s, not a matrix",
                          parts[0]->name, tensor_shape_text(parts[0], shape));
+    if (dtype_is_block(parts[0]->dtype))
+        return error_set(err, DR_UNSUPPORTED,
+                         "tensor %.160s is to be transposed, which is not possible in "
+                         "the blocks of %s",
+                         parts[0]->name, dtype_name(parts[0]->dtype));
     *out = *parts[0];
     out->parts = parts;
     out->part_count = 1;

@@ -23,7 +23,8 @@ enum dr_code composed_tensor_stack(struct tensor *out,
                                    int32_t part_count,
                                    struct dr_error *err) DR_MUST_CHECK;
 
-/* The transposed matrix parts[0]. Errors: DR_UNSUPPORTED if it is not a matrix. */
+/* The transposed matrix parts[0]. Errors: DR_UNSUPPORTED if it is not a matrix, or of a block
+ * type. */
 enum dr_code composed_tensor_turn(struct tensor *out,
                                   const struct tensor *const parts[],
                                   struct dr_error *err) DR_MUST_CHECK;

@@ -90,7 +90,8 @@ static const struct rule vae_rules[] = {
     {NULL,                                    NULL,                          NULL         },
 };
 
-/* The OpenCLIP text encoder. %q, %k and %v stand for no text: the tensor is those rows of the
+/* The OpenCLIP text encoder; stable-diffusion.cpp keeps its in_proj whole and its text_projection as
+ * it is. %q, %k and %v stand for no text: the tensor is those rows of the
  * original one. %t: it is the original one transposed. */
 static const struct rule open_clip_layer[] = {
     {".layer_norm1.",        ".ln_1.",           NULL},
@@ -100,6 +101,7 @@ static const struct rule open_clip_layer[] = {
     {".self_attn.q_proj.",   ".attn.in_proj_%q", NULL},
     {".self_attn.k_proj.",   ".attn.in_proj_%k", NULL},
     {".self_attn.v_proj.",   ".attn.in_proj_%v", NULL},
+    {".self_attn.in_proj.",  ".attn.in_proj_",   NULL},
     {".self_attn.out_proj.", ".attn.out_proj.",  NULL},
     {NULL,                   NULL,               NULL},
 };
@@ -109,6 +111,7 @@ static const struct rule open_clip_rules[] = {
     {"embeddings.position_embedding.weight", "positional_embedding",     NULL           },
     {"final_layer_norm.",                    "ln_final.",                NULL           },
     {"text_projection.weight",               "text_projection%t",        NULL           },
+    {"text_projection",                      "text_projection",          NULL           },
     {"encoder.layers.#",                     "transformer.resblocks.%1", open_clip_layer},
     {NULL,                                   NULL,                       NULL           },
 };

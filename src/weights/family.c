@@ -83,6 +83,13 @@ static const char *pruned(const struct checkpoint *checkpoint)
     }
 }
 
+static const struct tensor *with_part(const struct tensor_file *file, const char *part)
+{
+    for (size_t i = 0; i < file->tensor_count; ++i)
+        if (strstr(file->tensors[i].name, part)) return &file->tensors[i];
+    return NULL;
+}
+
 /* Frames of a video: layers over time between those of SDXL. */
 static bool has_time(const struct tensor_file *file)
 {
@@ -144,13 +151,6 @@ static const struct {
     {"RRDB_trunk.",                            "an upscaler (ESRGAN), not a checkpoint", false},
 };
 
-static const struct tensor *with_part(const struct tensor_file *file, const char *part)
-{
-    for (size_t i = 0; i < file->tensor_count; ++i)
-        if (strstr(file->tensors[i].name, part)) return &file->tensors[i];
-    return NULL;
-}
-
 /* A file that has a VAE in it and some network that is not Stable Diffusion's. */
 static bool is_whole_model(const struct tensor_file *file)
 {
@@ -191,6 +191,8 @@ const char *family_unsupported(const struct checkpoint *checkpoint)
     case FAMILY_SDXL_REFINER: return "an SDXL refiner";
     case FAMILY_SD15:
     case FAMILY_SDXL:
+        if (with_part(&checkpoint->file, "input_hint_block."))
+            return "a ControlNet, not a checkpoint";
         if (has_time(&checkpoint->file)) return "a Stable Video Diffusion model";
         return pruned(checkpoint);
     case FAMILY_VAE:

@@ -207,7 +207,7 @@ static bool parse_dtype(const char *text, enum dtype *out)
     return false;
 }
 
-static enum dr_code check_name(const char *name, struct dr_error *err)
+enum dr_code tensor_name_check(const char *name, struct dr_error *err)
 {
     size_t bytes = 0;
     for (const char *c = name; *c; ++c, ++bytes)
@@ -323,7 +323,7 @@ static enum dr_code parse_tensors(struct tensor_list *list, json_t *root,
     json_object_foreach(root, name, entry)
     {
         if (strcmp(name, "__metadata__") == 0) continue;
-        enum dr_code code = check_name(name, err);
+        enum dr_code code = tensor_name_check(name, err);
         if (code) return code;
         struct tensor tensor = {.name = name, .shard_idx = shard_idx};
         code = parse_tensor(&tensor, entry, err);

@@ -16,6 +16,7 @@
 #include "base/file_kind.h"
 #include "base/path_error.h"
 #include "weights/composed_tensor.h"
+#include "weights/gguf.h"
 #include "weights/hub_cache.h"
 #include "weights/tensor_reader.h"
 
@@ -138,6 +139,7 @@ enum dr_code tensor_shard_parse(struct tensor_list *list, int32_t shard_idx,
 
 enum format {
     FORMAT_SAFETENSORS,
+    FORMAT_GGUF,
     FORMAT_ZIP,
     FORMAT_LEGACY,
     FORMAT_INDEX,
@@ -158,6 +160,8 @@ static enum format tell_format(const char *start, size_t bytes, const char *path
 {
     char words[FILE_KIND_TEXT];
     size_t i = 0;
+    /* As a length of safetensors it would be 13 GB or more, which that format does not allow. */
+    if (gguf_is_beginning(start, bytes)) return FORMAT_GGUF;
     while (i < bytes && start[i] && strchr(" \t\r\n", start[i]))
         ++i;
     if (i < bytes && start[i] == '{' && (bytes < 8 || start[7] != 0))
@@ -206,6 +210,7 @@ static enum dr_code parse_shard(struct tensor_list *list, int32_t shard_idx,
     case FORMAT_SAFETENSORS:
         *name = "safetensors";
         return tensor_shard_parse(list, shard_idx, shard, err);
+    case FORMAT_GGUF: *name = "GGUF"; return gguf_parse(list, shard_idx, shard, err);
     case FORMAT_ZIP:
         *name = "PyTorch checkpoint";
         return pickle_zip_parse(list, shard_idx, shard, err);
@@ -222,7 +227,7 @@ static enum dr_code parse_shard(struct tensor_list *list, int32_t shard_idx,
     case FORMAT_OTHER: break;
     }
     return error_set(err, DR_UNSUPPORTED,
-                     "%s is in no format that darkroom reads (.safetensors, the "
+                     "%s is in no format that darkroom reads (.safetensors, .gguf, the "
                      ".index.json of a sharded model, a PyTorch .ckpt, .pt, .pth or "
                      ".bin, or a diffusers directory)",
                      shard->path);
@@ -449,7 +454,8 @@ enum dr_code tensor_file_check(const struct tensor_file *file, struct dr_error *
 
 int64_t tensor_element_count(const struct tensor *tensor)
 {
-    return (int64_t)(tensor->bytes / dtype_bytes(tensor->dtype));
+    return (int64_t)(tensor->bytes / dtype_block_bytes(tensor->dtype) *
+                     dtype_block_elements(tensor->dtype));
 }
 
 char *tensor_shape_text(const struct tensor *tensor, char out[static TENSOR_SHAPE_TEXT])
@@ -476,5 +482,19 @@ enum dr_code tensor_file_parse_safetensors(struct tensor_file *file, const void 
         tensor_file_close(file);
     else
         take_list(file, &list);
+    return code;
+}
+
+enum dr_code tensor_file_parse_gguf(struct tensor_file *file, const void *data,
+                                    size_t bytes, struct dr_error *err)
+{
+    *file = (struct tensor_file){.path = "the file", .format = "GGUF"};
+    struct tensor_list list = {.pool = &file->pool};
+    enum dr_code code = gguf_parse_memory(&list, data, bytes, err);
+    if (!code) {
+        take_list(file, &list);
+        code = check_unique(file, err);
+    }
+    if (code) tensor_file_close(file);
     return code;
 }

@@ -1,6 +1,6 @@
 /* tensor_file — the tensors of a checkpoint file, by name, read with pread.
  *
- * One interface for every container: .safetensors; a sharded checkpoint by its index.json;
+ * One interface for every container: .safetensors; .gguf (gguf.h); a sharded checkpoint by its index.json;
  * PyTorch's pickle checkpoints, from which no code is run (pickle_checkpoint.c); diffusers
  * directories (diffusers_folder.c). Each has one reader that fills the same table. A file is never
  * mapped, so a truncated file is an error, not a crash.
@@ -41,7 +41,7 @@ struct tensor {
     enum dtype dtype;
     int32_t rank;
     int64_t dims[TENSOR_MAX_RANK]; /* outermost first */
-    uint64_t bytes;
+    uint64_t bytes;    /* of a block type whole blocks, one after the other */
     uint64_t offset;   /* in its shard, from the file's start */
     int32_t shard_idx; /* which file */
     /* Only of a composed tensor (composed_tensor.h): what it is read from, instead of a
@@ -94,7 +94,7 @@ struct tensor_file {
 };
 
 /* Open and parse. The format is told from the content first, then the name. Errors:
- * DR_NOT_FOUND, DR_IO, DR_CORRUPT (which tensor, which bytes), DR_UNSUPPORTED (gguf, a pickle
+ * DR_NOT_FOUND, DR_IO, DR_CORRUPT (which tensor, which bytes), DR_UNSUPPORTED (a pickle
  * that would have to be run; the message has advice). On error *file is zero. */
 enum dr_code tensor_file_open(struct tensor_file *file, const char *path,
                               struct dr_error *err) DR_MUST_CHECK;
@@ -111,7 +111,7 @@ const struct tensor_metadata *tensor_file_config(const struct tensor_file *file,
 /* The file that this is; NULL: it is a directory, or the index of several. */
 const struct tensor_shard *tensor_file_only(const struct tensor_file *file);
 
-/* Read bytes [start, start+bytes) of a tensor's data as stored; of a composed tensor whole elements. Errors: DR_IO, DR_CHANGED
+/* Read bytes [start, start+bytes) of a tensor's data as stored; of a composed tensor whole elements or blocks. Errors: DR_IO, DR_CHANGED
  * (short read: names file, tensor, offset). Fault place: FAULT_READ. */
 enum dr_code tensor_file_read(const struct tensor_file *file,
                               const struct tensor *tensor, uint64_t start, void *target,
@@ -135,5 +135,8 @@ char *tensor_shape_text(const struct tensor *tensor,
 enum dr_code tensor_file_parse_safetensors(struct tensor_file *file, const void *header,
                                            size_t header_bytes, uint64_t data_bytes,
                                            struct dr_error *err) DR_MUST_CHECK;
+/* The same of a whole GGUF file in memory. */
+enum dr_code tensor_file_parse_gguf(struct tensor_file *file, const void *data,
+                                    size_t bytes, struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -181,7 +181,6 @@ static void names_what_is_no_model(void)
         {"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",                       "PNG picture",                16},
         {"\xff\xd8\xff\xe0\0\x10JFIF",                          "JPEG picture",               10},
         {"RIFF\x10\0\0\0WEBPVP8 ",                              "WebP picture",               16},
-        {"GGUF\x03\0\0\0\x01\0\0\0",                            "GGUF",                       12},
         {"version https://git-lfs.github.com/spec/v1\noid sha", "git lfs pull",               0 },
         {"/annex/objects/SHA256E-s42--abc",                     "git annex get",              0 },
         {"d8:announce35:udp://tracker.example",                 "BitTorrent",                 0 },

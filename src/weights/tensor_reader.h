@@ -45,6 +45,9 @@ enum dr_code tensor_list_config(struct tensor_list *list,
                                 const struct tensor_metadata *said,
                                 struct dr_error *err) DR_MUST_CHECK;
 
+/* No control characters, at most TENSOR_MAX_NAME_BYTES. Errors: DR_CORRUPT. */
+enum dr_code tensor_name_check(const char *name, struct dr_error *err) DR_MUST_CHECK;
+
 /* Parse JSON whose shape is bounded first: depth, number of values, no duplicate keys. what it is, for
  * messages: "header", "index", "config". The
  * result is released with json_decref. Its strings may have zero characters in them. Errors:
