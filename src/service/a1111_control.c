@@ -278,14 +278,7 @@ static void show_memory(struct service *service, const struct http_request *requ
     struct dr_memory memory;
     struct dr_error err = {0};
     (void)request;
-    struct dr_engine *const engine = worker_engine_hold(service->worker);
-    enum dr_code code = DR_OK;
-    if (!engine)
-        code = failure(&err, DR_BUSY, "the service is stopping");
-    else
-        code = dr_engine_memory(engine, &memory, &err);
-    if (engine) worker_engine_drop(service->worker);
-    if (code != DR_OK) {
+    if (worker_memory(service->worker, &memory, &err) != DR_OK) {
         refuse(reply, &err);
         return;
     }

@@ -33,14 +33,7 @@ static void get_memory(struct service *service, const struct http_request *reque
     struct dr_error err = {0};
     struct worker_model model;
     (void)request;
-    struct dr_engine *const engine = worker_engine_hold(service->worker);
-    if (!engine) {
-        http_reply_error(reply, API_OWN, 503, NULL, "the service is stopping");
-        return;
-    }
-    const enum dr_code code = dr_engine_memory(engine, &memory, &err);
-    worker_engine_drop(service->worker);
-    if (code != DR_OK) {
+    if (worker_memory(service->worker, &memory, &err) != DR_OK) {
         http_reply_failure(reply, API_OWN, &err);
         return;
     }
@@ -59,15 +52,13 @@ static void add_model_bytes(struct service *service, json_t *entry)
 {
     uint64_t private_bytes = 0, mapped_bytes = 0;
     struct dr_memory memory;
-    struct dr_engine *const engine = worker_engine_hold(service->worker);
-    if (engine && dr_engine_memory(engine, &memory, NULL) == DR_OK) {
+    if (worker_memory(service->worker, &memory, NULL) == DR_OK) {
         for (int32_t i = 0; i < memory.component_count; ++i) {
             private_bytes += memory.components[i].private_bytes;
             mapped_bytes += memory.components[i].mapped_bytes;
         }
         dr_memory_free(&memory);
     }
-    if (engine) worker_engine_drop(service->worker);
     member_set_bytes(entry, "private_bytes", private_bytes);
     member_set_bytes(entry, "mapped_bytes", mapped_bytes);
 }

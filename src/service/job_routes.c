@@ -41,7 +41,9 @@ static void get_job(struct service *service, const struct http_request *request,
 {
     struct job_record record = {0};
     if (!find_job(service, request, &record, reply)) return;
-    http_reply_json(reply, 200, job_view_json(service, &record));
+    struct worker_queue queue = {0};
+    http_reply_json(reply, 200, job_view_json(service, &record, &queue));
+    worker_queue_finish(&queue);
     job_record_finish(&record);
 }
 
@@ -126,10 +128,12 @@ static void get_jobs(struct service *service, const struct http_request *request
         return;
     }
     json_t *const jobs = json_array();
+    struct worker_queue queue = {0};
     for (int32_t i = 0; i < count; ++i) {
-        (void)json_array_append_new(jobs, job_view_json(service, &records[i]));
+        (void)json_array_append_new(jobs, job_view_json(service, &records[i], &queue));
         job_record_finish(&records[i]);
     }
+    worker_queue_finish(&queue);
     free(records);
     http_reply_json(reply, 200, json_pack("{s:o}", "jobs", jobs));
 }
@@ -213,7 +217,10 @@ static void accept(struct service *service, const struct http_request *request,
     if (job_store_get(service->store, id, NULL, &record, NULL) == DR_OK)
         member_set_text(answer, "state", job_phase_name(record.phase));
     job_record_finish(&record);
-    member_set_integer(answer, "position", worker_position(service->worker, id));
+    struct worker_queue queue = {0};
+    member_set_integer(answer, "position",
+                       worker_position(service->worker, &queue, id));
+    worker_queue_finish(&queue);
     member_set(answer, "forecast", forecast);
     http_reply_json(reply, 202, answer);
     char location[64];

@@ -396,6 +396,30 @@ enum dr_code job_store_list(struct store *store, const char *user, int64_t befor
     return code;
 }
 
+/* lock is held. */
+static enum dr_code look_up_waiting(struct store *store, int64_t *count,
+                                    struct dr_error *err)
+{
+    return store_look_up(store, "SELECT count(*) FROM job WHERE phase = 'queued'", NULL,
+                         0, count, err);
+}
+
+enum dr_code job_store_count_waiting(struct store *store, int32_t *count,
+                                     struct dr_error *err)
+{
+    enum dr_code code = DR_OK;
+    store_lock(store);
+    const int64_t changes = sqlite3_total_changes64(store->database);
+    if (store->queued_changes != changes) {
+        store->queued_changes = -1;
+        code = look_up_waiting(store, &store->queued_count, err);
+        if (code == DR_OK) store->queued_changes = changes;
+    }
+    if (code == DR_OK) *count = (int32_t)store->queued_count;
+    store_unlock(store);
+    return code;
+}
+
 enum dr_code job_store_waiting(struct store *store, struct job_waiting **jobs,
                                int32_t *count, struct dr_error *err)
 {
@@ -405,9 +429,7 @@ enum dr_code job_store_waiting(struct store *store, struct job_waiting **jobs,
     int32_t at = 0;
     bool has_row = false;
     store_lock(store);
-    enum dr_code code =
-        store_look_up(store, "SELECT count(*) FROM job WHERE phase = 'queued'", NULL, 0,
-                      &queued, err);
+    enum dr_code code = look_up_waiting(store, &queued, err);
     if (code == DR_OK && queued > 0) {
         list = calloc((size_t)queued, sizeof *list);
         if (!list) code = failure_memory(err, "the queue");

@@ -107,6 +107,10 @@ struct job_waiting {
     int64_t number;
     char user[64];
 };
+/* How many jobs are queued. Counted again only where rows have changed since: it is asked with every look at the progress,
+ * and nobody else writes into the database. */
+enum dr_code job_store_count_waiting(struct store *store, int32_t *count,
+                                     struct dr_error *err) DR_MUST_CHECK;
 /* All queued jobs by arrival: malloc'ed, NULL where none wait. */
 enum dr_code job_store_waiting(struct store *store, struct job_waiting **jobs,
                                int32_t *count, struct dr_error *err) DR_MUST_CHECK;

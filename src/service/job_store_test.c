@@ -198,8 +198,10 @@ static void restart(struct model *model)
 static void compare_queue(struct model *model)
 {
     struct job_waiting *jobs;
-    int32_t count, at = 0;
+    int32_t count, counted = -1, at = 0;
     check_int(job_store_waiting(model->store, &jobs, &count, NULL), ==, DR_OK);
+    check_int(job_store_count_waiting(model->store, &counted, NULL), ==, DR_OK);
+    check_int(counted, ==, count);
     for (int i = 0; i < model->count; ++i) {
         const struct model_job *const job = &model->jobs[i];
         if (job->is_forgotten || job->phase != JOB_QUEUED) continue;

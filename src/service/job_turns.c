@@ -1,7 +1,6 @@
 #include "service/job_turns.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static uint64_t last_turn(const struct job_turns *turns, const char *user)
@@ -40,24 +39,16 @@ void job_turns_serve(struct job_turns *turns, const char *user)
     turns->served[place].turn = ++turns->turn;
 }
 
-int32_t job_turns_position(const struct job_turns *turns,
-                           const struct job_waiting *waiting, int32_t count,
-                           const char *id)
+void job_turns_order(const struct job_turns *turns, struct job_waiting *waiting,
+                     int32_t count)
 {
     struct job_turns played = *turns;
-    struct job_waiting *const left = malloc((size_t)(count ? count : 1) * sizeof *left);
-    int32_t position = 0, left_count = count;
-    if (!left) return 0;
-    if (count) memcpy(left, waiting, (size_t)count * sizeof *left);
-    while (left_count > 0) {
-        const int32_t next = job_turns_next(&played, left, left_count);
-        ++position;
-        if (strcmp(left[next].id, id) == 0) break;
-        job_turns_serve(&played, left[next].user);
-        memmove(left + next, left + next + 1,
-                (size_t)(left_count - next - 1) * sizeof *left);
-        if (--left_count == 0) position = 0;
+    for (int32_t at = 0; at < count; ++at) {
+        struct job_waiting *const left = waiting + at;
+        const int32_t next = job_turns_next(&played, left, count - at);
+        const struct job_waiting job = left[next];
+        memmove(left + 1, left, (size_t)next * sizeof *left);
+        left[0] = job;
+        job_turns_serve(&played, job.user);
     }
-    free(left);
-    return position;
 }

@@ -29,9 +29,8 @@ int32_t job_turns_next(const struct job_turns *turns, const struct job_waiting *
                        int32_t count);
 /* A job of this user runs now. */
 void job_turns_serve(struct job_turns *turns, const char *user);
-/* The place of a job among those that wait: 1 runs next; 0: it is not among them. */
-int32_t job_turns_position(const struct job_turns *turns,
-                           const struct job_waiting *waiting, int32_t count,
-                           const char *id);
+/* Puts those that wait, by arrival, into the order in which they run. */
+void job_turns_order(const struct job_turns *turns, struct job_waiting *waiting,
+                     int32_t count);
 
 #endif

@@ -63,7 +63,8 @@ static void add_error(json_t *view, const struct job_record *record)
     member_set(view, "error", error);
 }
 
-json_t *job_view_json(struct service *service, const struct job_record *record)
+json_t *job_view_json(struct service *service, const struct job_record *record,
+                      struct worker_queue *queue)
 {
     json_t *const view = json_object();
     member_set_text(view, "id", record->id);
@@ -72,7 +73,7 @@ json_t *job_view_json(struct service *service, const struct job_record *record)
     member_set_text(view, "state", job_phase_name(record->phase));
     if (record->phase == JOB_QUEUED)
         member_set_integer(view, "position",
-                           worker_position(service->worker, record->id));
+                           worker_position(service->worker, queue, record->id));
     if (record->phase == JOB_RUNNING) add_progress(service, view, record->id);
     add_times(view, record);
     add_images(service, view, record->id);

@@ -14,6 +14,8 @@
 #include "service/job_store.h"
 #include "service/service.h"
 
-json_t *job_view_json(struct service *service, const struct job_record *record);
+/* queue: zeroed, or of another job of the same answer; the caller's to finish. */
+json_t *job_view_json(struct service *service, const struct job_record *record,
+                      struct worker_queue *queue);
 
 #endif

@@ -19,14 +19,12 @@ static char *print_metrics(struct service *service)
     struct worker_progress progress;
     struct dr_memory memory;
     worker_progress(service->worker, &progress);
-    struct dr_engine *const engine = worker_engine_hold(service->worker);
-    const bool has_memory = engine && dr_engine_memory(engine, &memory, NULL) == DR_OK;
+    const bool has_memory = worker_memory(service->worker, &memory, NULL) == DR_OK;
     const struct metrics_gauges gauges = {.queued = progress.queued,
                                           .running = progress.is_running,
                                           .memory = has_memory ? &memory : NULL};
     char *const text = metrics_text(service->metrics, &gauges);
     if (has_memory) dr_memory_free(&memory);
-    worker_engine_drop(service->worker);
     return text;
 }
 

@@ -293,6 +293,7 @@ enum dr_code store_open(struct store **out, const char *folder, struct dr_error 
     pthread_mutex_init(&store->lock, NULL);
     store->lock_file = store->image_folder = store->thumbnail_folder =
         store->input_folder = -1;
+    store->queued_changes = -1;
     store->folder = strdup(folder);
     store->database_path = join(folder, "darkroom.db");
     store->image_path = join(folder, "images");

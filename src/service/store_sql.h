@@ -26,6 +26,8 @@ struct store {
     sqlite3 *database;
     sqlite3_stmt *rollback; /* prepared: it has to work where memory has run out */
     bool is_durable;        /* the transaction that is open */
+    int64_t queued_count;   /* job_store_count_waiting's, as of so many changed rows; */
+    int64_t queued_changes; /* -1: not counted yet */
     char *folder, *database_path, *image_path, *input_path;
     int lock_file, image_folder, thumbnail_folder, input_folder; /* -1: not open */
 };

@@ -26,7 +26,16 @@ void worker_wait_on(struct worker *worker, pthread_cond_t *condition, double ms)
 static void tell_memory(void *cookie, const struct dr_memory_event *region)
 {
     struct worker *const worker = cookie;
+    memory_look_drop(&worker->look);
     event_log_add(worker->options.events, "memory", "", "", event_json_memory(region));
+}
+
+/* By memory_look, with the engine held. */
+static enum dr_code ask_engine(void *cookie, struct dr_memory *memory,
+                               struct dr_error *err)
+{
+    const struct worker *const worker = cookie;
+    return dr_engine_memory(worker->engine, memory, err);
 }
 
 static void open_engine(struct worker *worker)
@@ -71,6 +80,7 @@ static void run_action(struct worker *worker)
     const enum dr_code code = is_refused
                                   ? failure(&err, DR_BUSY, "the service is stopping")
                                   : action->act(worker, action, &err);
+    memory_look_drop(&worker->look);
     pthread_mutex_lock(&worker->lock);
     action->code = code;
     action->error = err;
@@ -195,6 +205,7 @@ static struct worker *create(const struct worker_options *options)
     worker->has_news = true;
     pthread_mutex_init(&worker->lock, NULL);
     pthread_mutex_init(&worker->submit_lock, NULL);
+    memory_look_init(&worker->look, ask_engine, worker, dr_clock_ms);
     wait_clock_init(&worker->wake);
     wait_clock_init(&worker->changed);
     return worker;
@@ -208,6 +219,7 @@ void worker_destroy(struct worker *worker)
     pthread_cond_destroy(&worker->changed);
     pthread_mutex_destroy(&worker->lock);
     pthread_mutex_destroy(&worker->submit_lock);
+    memory_look_finish(&worker->look);
     free(worker);
 }
 

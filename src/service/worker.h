@@ -115,8 +115,17 @@ struct worker_progress {
     double eta_s; /* of the whole job; negative: not known */
 };
 void worker_progress(struct worker *worker, struct worker_progress *progress);
-/* The place of a queued job: 1 runs next; 0: it is not queued. */
-int32_t worker_position(struct worker *worker, const char *id);
+/* The jobs that wait, in the order in which they run. Zeroed: not read yet. */
+struct worker_queue {
+    bool is_read;
+    int32_t count;
+    struct job_waiting *waiting;
+};
+/* The place of a queued job: 1 runs next; 0: it is not queued. The queue is read with the first question and then kept,
+ * for all jobs of one answer. */
+int32_t worker_position(struct worker *worker, struct worker_queue *queue,
+                        const char *id);
+void worker_queue_finish(struct worker_queue *queue);
 /* The newest preview of the running job as a PNG, malloc'ed; NULL: none. */
 unsigned char *worker_preview(struct worker *worker, size_t *byte_count);
 
@@ -156,10 +165,15 @@ int32_t worker_get_keep_alive(struct worker *worker);
 
 /* ---- what only looks ---- */
 
-/* The engine; NULL before it is opened. For dr_engine_status, dr_engine_memory, dr_engine_vae and other calls that may be
- * made at any time: between worker_engine_hold and worker_engine_drop, so that it is not closed meanwhile. */
+/* The engine; NULL before it is opened. For dr_engine_status, dr_engine_vae and other calls that may be made at any time:
+ * between worker_engine_hold and worker_engine_drop, so that it is not closed meanwhile. */
 struct dr_engine *worker_engine_hold(struct worker *worker);
 void worker_engine_drop(struct worker *worker);
+
+/* dr_engine_memory, shared by all who ask (memory_look.h): never from before the end of a job, a switch or an unload that
+ * has been answered. memory is dr_memory_free's. Errors also: DR_BUSY, the engine is not open. */
+enum dr_code worker_memory(struct worker *worker, struct dr_memory *memory,
+                           struct dr_error *err) DR_MUST_CHECK;
 
 struct worker_model {
     char path[DR_PATH_BYTES]; /* that is loaded; "" */

@@ -75,6 +75,7 @@ enum dr_code worker_release(struct worker *worker, const char *what, unsigned wh
     struct dr_receipt own;
     struct dr_receipt *const filled = receipt ? receipt : &own;
     const enum dr_code code = dr_engine_unload(worker->engine, which, filled, err);
+    memory_look_drop(&worker->look);
     if (code != DR_OK) return code;
     worker_note_receipt(worker, what, "", filled);
     if ((which & ~(unsigned)DR_UNLOAD_DROP_CACHE) != DR_UNLOAD_MODEL) return DR_OK;

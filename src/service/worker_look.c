@@ -5,6 +5,7 @@
 
 #include "front/member.h"
 #include "front/receipt_json.h"
+#include "service/failure.h"
 #include "service/model_choice.h"
 #include "service/worker_state.h"
 
@@ -22,6 +23,7 @@ void worker_note_receipt(struct worker *worker, const char *what, const char *jo
                                                   .receipt = *receipt};
     snprintf(worker->receipts[0].job, sizeof worker->receipts[0].job, "%s", job);
     pthread_mutex_unlock(&worker->lock);
+    memory_look_drop(&worker->look);
 }
 
 void worker_tell_state(struct worker *worker, const char *id, const char *user,
@@ -43,20 +45,12 @@ void worker_tell_ended(struct worker *worker)
 
 /* ---- asked by others --------------------------------------------------------------------- */
 
-static int32_t count_waiting(const struct worker *worker)
-{
-    struct job_waiting *waiting = NULL;
-    int32_t count = 0;
-    if (job_store_waiting(worker->options.store, &waiting, &count, NULL) != DR_OK)
-        count = 0;
-    free(waiting);
-    return count;
-}
-
 void worker_progress(struct worker *worker, struct worker_progress *progress)
 {
     *progress = (struct worker_progress){.eta_s = -1};
-    progress->queued = count_waiting(worker);
+    if (job_store_count_waiting(worker->options.store, &progress->queued, NULL) !=
+        DR_OK)
+        progress->queued = 0;
     pthread_mutex_lock(&worker->lock);
     const struct running_job *const running = &worker->running;
     progress->is_running = *running->id != '\0';
@@ -78,18 +72,30 @@ void worker_progress(struct worker *worker, struct worker_progress *progress)
     pthread_mutex_unlock(&worker->lock);
 }
 
-int32_t worker_position(struct worker *worker, const char *id)
+static void read_queue(struct worker *worker, struct worker_queue *queue)
 {
-    struct job_waiting *waiting = NULL;
-    int32_t count = 0, position = 0;
-    if (job_store_waiting(worker->options.store, &waiting, &count, NULL) == DR_OK) {
-        pthread_mutex_lock(&worker->lock);
-        const struct job_turns turns = worker->turns;
-        pthread_mutex_unlock(&worker->lock);
-        position = job_turns_position(&turns, waiting, count, id);
-    }
-    free(waiting);
-    return position;
+    queue->is_read = true;
+    if (job_store_waiting(worker->options.store, &queue->waiting, &queue->count,
+                          NULL) != DR_OK)
+        return;
+    pthread_mutex_lock(&worker->lock);
+    job_turns_order(&worker->turns, queue->waiting, queue->count);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+int32_t worker_position(struct worker *worker, struct worker_queue *queue,
+                        const char *id)
+{
+    if (!queue->is_read) read_queue(worker, queue);
+    for (int32_t i = 0; i < queue->count; ++i)
+        if (strcmp(queue->waiting[i].id, id) == 0) return i + 1;
+    return 0;
+}
+
+void worker_queue_finish(struct worker_queue *queue)
+{
+    free(queue->waiting);
+    *queue = (struct worker_queue){0};
 }
 
 unsigned char *worker_preview(struct worker *worker, size_t *byte_count)
@@ -115,8 +121,20 @@ struct dr_engine *worker_engine_hold(struct worker *worker)
 void worker_engine_drop(struct worker *worker)
 {
     pthread_mutex_lock(&worker->lock);
-    if (--worker->held == 0) pthread_cond_broadcast(&worker->changed);
+    /* Who closes it waits; those that wait for jobs have nothing to do with it. */
+    if (--worker->held == 0 && !worker->engine)
+        pthread_cond_broadcast(&worker->changed);
     pthread_mutex_unlock(&worker->lock);
+}
+
+enum dr_code worker_memory(struct worker *worker, struct dr_memory *memory,
+                           struct dr_error *err)
+{
+    if (!worker_engine_hold(worker))
+        return failure(err, DR_BUSY, "the service is stopping");
+    const enum dr_code code = memory_look(&worker->look, memory, err);
+    worker_engine_drop(worker);
+    return code;
 }
 
 /* The clock of the engine as Unix time. */

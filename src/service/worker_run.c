@@ -445,6 +445,7 @@ bool worker_run_job(struct worker *worker, const char *id)
     if (code == DR_OK) {
         worker_tell_state(worker, id, run.record.user, JOB_RUNNING);
         run.code = run_on_engine(&run);
+        memory_look_drop(&worker->look);
         const bool is_requeued = hide_running(worker);
         if (run.code == DR_OK) note_result(&run);
         /* With a keep_alive of 0 the memory is given back before anybody learns of the end. */

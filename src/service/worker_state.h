@@ -13,6 +13,7 @@
 
 #include "service/job_pace.h"
 #include "service/job_turns.h"
+#include "service/memory_look.h"
 #include "service/preview_fit.h"
 #include "service/worker.h"
 
@@ -71,6 +72,7 @@ struct worker {
     pthread_cond_t wake;         /* for the worker's thread */
     pthread_cond_t changed;      /* for those that wait: a job or an action ended */
     pthread_mutex_t submit_lock; /* a job is looked up and added */
+    struct memory_look look;     /* dropped by whatever changes the engine */
 
     /* By the worker's thread alone. */
     char vae[DR_PATH_BYTES]; /* the engine's setting; "": that of the settings file */

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """What the own API says of the engine and changes in it: forecast, settings, unload, keep-alive, lists."""
+import contextlib
+import threading
 import time
 
 import server
@@ -82,6 +84,61 @@ class Engine(server.Case):
         self.assertLess(receipt["after"]["kernel_private_bytes"], receipt["before"]["kernel_private_bytes"])
         self.assertEqual(service.post("/api/v1/unload", {"what": "unet"}).status, 400)
         self.run_job(service)
+
+    @contextlib.contextmanager
+    def watched(self, service):
+        """Clients that ask for the memory all the time, so that there is always a fresh answer to share."""
+        ended, failed = threading.Event(), []
+
+        def watch(path):
+            line = service.connection()
+            while not ended.is_set():
+                answer = service.get(path, connection=line)
+                if answer.status != 200:
+                    failed.append(answer)
+            line.close()
+
+        threads = [threading.Thread(target=watch, args=(path,)) for path in 2 * ("/api/v1/memory", "/sdapi/v1/memory", "/api/v1/ps")]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(failed, [])
+
+    def test_a_look_after_a_change_is_never_one_from_before(self):
+        service = self.server("-m", "tiny")
+
+        def held():
+            own, a1111 = self.get(service, "/api/v1/memory"), self.get(service, "/sdapi/v1/memory")["darkroom"]
+            for name in ("components", "regions", "regions_agree", "budget"):
+                self.assertEqual(own[name], a1111[name])
+            self.assertTrue(own["regions_agree"])
+            return own
+
+        def vae_of(memory):
+            return [one["path"] for one in memory["components"] if one["role"] == "vae"][0]
+
+        with self.watched(service):
+            for turn in range(12):
+                receipt = service.post("/sdapi/v1/reload-checkpoint").json()["receipt"]
+                loaded = held()
+                self.assertEqual(loaded["ledger"]["private_bytes"], receipt["after"]["private_bytes"])
+                for vae in ("sharp", "None"):
+                    self.assertEqual(service.post("/sdapi/v1/options", {"sd_vae": vae}).status, 200)
+                    self.assertEqual("sharp" in vae_of(held()), vae == "sharp", turn)
+                budget = (2 << 30) + (turn << 20)
+                self.assertEqual(service.ask("PUT", "/api/v1/settings", {"budget": budget}).status, 200)
+                self.assertEqual(held()["budget"]["bytes"], budget)
+                receipt = service.post("/api/v1/unload", {"what": "vae"}).json()["receipt"]
+                self.assertEqual(held()["ledger"]["private_bytes"], receipt["after"]["private_bytes"])
+                receipt = service.post("/sdapi/v1/unload-checkpoint").json()["receipt"]
+                self.assertEqual((held()["ledger"]["private_bytes"], receipt["after"]["private_bytes"], held()["regions"]), (0, 0, []))
+                self.run_job(service, keep_alive=0)
+                self.assertEqual((held()["regions"], self.loaded(service)), ([], []))
 
     def test_settings_change_together_or_not_at_all(self):
         service = self.server("-m", "tiny")

@@ -74,6 +74,8 @@ class Jobs(server.Case):
         self.wait_state(service, slow, "running")
         waiting = [self.submit(service, SMALL) for _ in range(3)]
         self.assertEqual([self.job(service, one)["position"] for one in waiting], [1, 2, 3])
+        listed = {one["id"]: one.get("position") for one in service.get("/api/v1/jobs").json()["jobs"]}
+        self.assertEqual([listed[one] for one in waiting], [1, 2, 3])
         self.assertEqual(service.ask("DELETE", f"/api/v1/jobs/{waiting[1]}").json()["result"], "cancelled")
         self.assertEqual(self.job(service, waiting[1])["state"], "cancelled")
         self.assertEqual(self.job(service, waiting[2])["position"], 2)
