@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "compute/merge.h"
 #include "compute/projection.h"
 #include "compute/tiled_conv.h"
 
@@ -223,8 +224,12 @@ static bool is_plain(const struct conv *conv, const struct conv_options *options
 }
 
 struct value plan_conv(struct plan *plan, struct value x,
-                       const struct conv_options *options)
+                       const struct conv_options *given)
 {
+    struct conv_options merged = *given;
+    merged.weight = merge_take(plan, given->weight);
+    merged.bias = merge_take(plan, given->bias);
+    const struct conv_options *const options = &merged;
     if (!check_input(plan, x, options)) return VALUE_NONE;
     const struct weight *const weight = options->weight;
     if (options->bias &&

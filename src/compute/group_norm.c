@@ -17,6 +17,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "compute/merge.h"
 #include "compute/team.h"
 
 #define PIECE_NUMBERS 65536
@@ -313,8 +314,12 @@ static bool check(struct plan *plan, struct value x,
 }
 
 struct value plan_group_norm(struct plan *plan, struct value x,
-                             const struct group_norm_options *options)
+                             const struct group_norm_options *given)
 {
+    struct group_norm_options merged = *given;
+    merged.scale = merge_take(plan, given->scale);
+    merged.bias = merge_take(plan, given->bias);
+    const struct group_norm_options *const options = &merged;
     if (!plan_has(plan, x, "a group norm")) return VALUE_NONE;
     struct shape shape = plan_shape(plan, x);
     const int32_t own = shape.c, other = plan_shape(plan, options->second).c;

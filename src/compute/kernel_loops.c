@@ -534,6 +534,59 @@ static void tile_output(const struct kernel_tile_output *arguments)
         output_all(&a, a.target_type, a.residual_type, a.winograd);
 }
 
+/* ---- lines of packed weights --------------------------------------------------------- */
+
+static void read_lines(const struct kernel_lines *arguments)
+{
+    const struct kernel_lines a = *arguments;
+    for (size_t line = 0; line < a.line_count; ++line) {
+        const size_t from = line * a.line_step;
+        float *const row = a.tile + line * a.tile_step * (a.paired ? 2 : 1);
+        size_t i = 0;
+        for (; !a.paired && i + LANES <= a.width; i += LANES)
+            store(row, DTYPE_F32, i, load(a.lines, a.type, from + i));
+        if (!a.paired && i < a.width)
+            store_part(row, DTYPE_F32, i,
+                       load_part(a.lines, a.type, from + i, a.width - i), a.width - i);
+        const uint16_t *const pairs = (const uint16_t *)a.lines + from;
+        for (; a.paired && i + LANES <= a.width; i += LANES) {
+            words both;
+            memcpy(&both, pairs + 2 * i, sizeof both);
+            store(row, DTYPE_F32, i, (floats)(both << 16));
+            store(row + a.tile_step, DTYPE_F32, i, (floats)(both & 0xFFFF0000U));
+        }
+        for (; a.paired && i < a.width; ++i) {
+            const uint32_t even = (uint32_t)pairs[2 * i] << 16,
+                           odd = (uint32_t)pairs[2 * i + 1] << 16;
+            memcpy(row + i, &even, sizeof even);
+            memcpy(row + a.tile_step + i, &odd, sizeof odd);
+        }
+    }
+}
+
+static void write_lines(const struct kernel_lines *arguments)
+{
+    const struct kernel_lines a = *arguments;
+    for (size_t line = 0; line < a.line_count; ++line) {
+        const size_t to = line * a.line_step;
+        const float *const row = a.tile + line * a.tile_step * (a.paired ? 2 : 1);
+        size_t i = 0;
+        for (; !a.paired && i + LANES <= a.width; i += LANES)
+            store(a.lines, a.type, to + i, load(row, DTYPE_F32, i));
+        if (!a.paired && i < a.width)
+            store_part(a.lines, a.type, to + i,
+                       load_part(row, DTYPE_F32, i, a.width - i), a.width - i);
+        for (; a.paired && i + LANES <= a.width; i += LANES)
+            store_pair(a.lines, to + 2 * i, load(row, DTYPE_F32, i),
+                       load(row + a.tile_step, DTYPE_F32, i));
+        for (; a.paired && i < a.width; ++i) {
+            store_part(a.lines, a.type, to + 2 * i, load_part(row, DTYPE_F32, i, 1), 1);
+            store_part(a.lines, a.type, to + 2 * i + 1,
+                       load_part(row + a.tile_step, DTYPE_F32, i, 1), 1);
+        }
+    }
+}
+
 #define TEXT_OF(name) #name
 #define NAME_OF(name) TEXT_OF(name)
 
@@ -549,4 +602,6 @@ const struct kernels KERNELS_TABLE = {
     .combine_taps = combine_taps,
     .winograd_input = winograd_input,
     .tile_output = tile_output,
+    .read_lines = read_lines,
+    .write_lines = write_lines,
 };

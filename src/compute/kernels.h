@@ -129,6 +129,16 @@ struct kernel_tile_output {
     bool winograd;
 };
 
+/* Between lines of a packed weight (layout.h) and rows of float32 numbers: line i, `width` numbers, is row i;
+ * `paired`: line i holds rows 2 i and 2 i + 1, side by side. Steps in elements. */
+struct kernel_lines {
+    void *lines;
+    float *tile;
+    enum dtype type;
+    bool paired;
+    size_t line_count, line_step, tile_step, width;
+};
+
 struct kernels {
     const char *name;
     void (*finish)(const struct kernel_finish *arguments, size_t count);
@@ -143,6 +153,8 @@ struct kernels {
     void (*combine_taps)(const struct kernel_taps *arguments);
     void (*winograd_input)(const struct kernel_winograd_input *arguments);
     void (*tile_output)(const struct kernel_tile_output *arguments);
+    void (*read_lines)(const struct kernel_lines *arguments);
+    void (*write_lines)(const struct kernel_lines *arguments);
 };
 
 /* The best table for this processor within what the library itself may use. */

@@ -1,5 +1,6 @@
 #include "compute/linear.h"
 
+#include "compute/merge.h"
 #include "compute/projection.h"
 
 static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *err)
@@ -56,8 +57,12 @@ static bool check_same(struct plan *plan, struct value value, struct shape shape
 }
 
 struct value plan_linear(struct plan *plan, struct value x,
-                         const struct linear_options *options)
+                         const struct linear_options *given)
 {
+    struct linear_options merged = *given;
+    merged.weight = merge_take(plan, given->weight);
+    merged.bias = merge_take(plan, given->bias);
+    const struct linear_options *const options = &merged;
     if (!check_input(plan, x, options)) return VALUE_NONE;
     const struct weight *const weight = options->weight;
     if (options->bias &&

@@ -10,6 +10,7 @@
 
 #include "base/size.h"
 #include "compute/library.h"
+#include "compute/merge.h"
 #include "compute/plan_private.h"
 
 enum dr_code plan_create(struct plan **out, const struct plan_options *options,
@@ -32,6 +33,8 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
     plan->by_lines = options->by_lines;
     plan->whole_bytes = options->by_lines ? options->whole_bytes : 0;
     plan->most_bytes = options->most_bytes;
+    assert(!options->by_lines || !options->deltas);
+    plan->deltas = options->deltas;
     plan->thread_count = library_begin_plan();
     assert(plan->thread_count > 0); /* compute_init comes first */
     plan->products.pool = &plan->pool;
@@ -146,7 +149,9 @@ struct value plan_add_op(struct plan *plan, const struct op *op)
     if (!grow(plan, &ops, plan->op_count, &plan->op_capacity, sizeof *plan->ops))
         return VALUE_NONE;
     plan->ops = ops;
-    plan->ops[plan->op_count++] = *op;
+    struct op *const added = &plan->ops[plan->op_count++];
+    *added = *op;
+    merge_give(plan, added);
     return op->result;
 }
 
@@ -172,7 +177,7 @@ bool plan_has_vector(struct plan *plan, const struct weight *weight, int32_t n,
 
 void plan_uses(struct plan *plan, const struct weight *weight)
 {
-    if (plan_failed(plan) || !weight) return;
+    if (plan_failed(plan) || !weight || weight->region == MERGED_REGION) return;
     assert(plan->phase == PLAN_BUILDING);
     if (weight->region < 0 || weight->region >= WEIGHT_MOST_REGIONS) {
         plan_fail(plan, DR_BAD_INPUT, "a weight in region %d; a run reads at most %d",

@@ -41,6 +41,7 @@
 #include "compute/weight.h"
 
 struct plan;
+struct weight_deltas;
 
 /* A handle to an activation. id 0 is "none" (or invalid, once an error has stuck), so that
  * zero-initialised options mean "none". */
@@ -75,6 +76,9 @@ struct plan_options {
     /* With whole_bytes: as long as plan_bytes stays within this, some of those values are kept completely, so
      * that less is computed twice, and bands are taller, so that threads wait less; 0: neither. */
     size_t most_bytes;
+    /* What adapters add to weights of this network (weight_delta.h); NULL: nothing. Borrowed until
+     * plan_destroy. Not with by_lines. */
+    const struct weight_deltas *deltas;
 };
 
 enum dr_code plan_create(struct plan **out, const struct plan_options *options,

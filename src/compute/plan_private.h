@@ -53,6 +53,9 @@ struct plan_buffer {
     struct lines need;   /* that the band in work needs */
 };
 
+struct merge;
+struct merge_set;
+
 struct op;
 struct op_class {
     const char *kind;
@@ -83,6 +86,8 @@ struct op {
     double flop;                         /* for the whole result */
     double run_flop;                     /* of one run of the plan */
     size_t weight_bytes;                 /* that one run reads, each counted once */
+    struct merge_set
+        *merges; /* weights with deltas, made before it runs (merge.h); NULL: none */
 };
 
 /* One step of a run: see plan_band.h. */
@@ -116,7 +121,10 @@ struct plan {
     bool profile;
     int thread_count; /* when it was made: each thread has its own scratch in the arena */
     enum plan_phase phase;
-    struct dr_error error; /* the first; code DR_OK while there is none */
+    struct dr_error error;              /* the first; code DR_OK while there is none */
+    const struct weight_deltas *deltas; /* or NULL; borrowed */
+    struct merge *taken;                /* for the next operator */
+    const unsigned char *merged;        /* of the operator that runs */
 
     struct plan_value *values; /* [0] is none */
     size_t value_count, value_capacity;

@@ -8,6 +8,7 @@
 #include "compute/compute.h"
 #include "compute/group_norm.h"
 #include "compute/library.h"
+#include "compute/merge.h"
 #include "compute/plan_band.h"
 
 /* The first region that an operator reads and the list lacks; -1: none. */
@@ -68,6 +69,7 @@ void *plan_scratch(const struct plan *plan, const struct op *op)
 
 const void *plan_weight(const struct plan *plan, const struct weight *weight)
 {
+    if (weight->region == MERGED_REGION) return plan->merged + weight->offset;
     assert((size_t)weight->region < plan->region_count &&
            plan->regions[weight->region].used);
     return plan->regions[weight->region].data + weight->offset;
@@ -83,9 +85,9 @@ static double now_seconds(void)
 static bool run_op(struct plan *plan, int32_t i, struct rows rows)
 {
     const struct op *const op = &plan->ops[i];
-    if (!plan->profile) return op->class->run(plan, op, rows);
+    if (!plan->profile) return merge_run(plan, op) && op->class->run(plan, op, rows);
     const double before = now_seconds();
-    const bool well = op->class->run(plan, op, rows);
+    const bool well = merge_run(plan, op) && op->class->run(plan, op, rows);
     plan->profiles[i].seconds += now_seconds() - before;
     return well;
 }

@@ -18,6 +18,7 @@
 
 #include "compute/group_norm.h"
 #include "compute/linear.h"
+#include "compute/merge.h"
 #include "compute/plan_band.h"
 #include "compute/pointwise.h"
 
@@ -155,7 +156,8 @@ static enum dr_code prepare_ops(struct plan *plan, struct dr_error *err)
 {
     for (size_t i = 0; i < plan->op_count; ++i) {
         struct op *const op = &plan->ops[i];
-        const enum dr_code code = op->class->prepare(plan, op, err);
+        enum dr_code code = op->class->prepare(plan, op, err);
+        if (code == DR_OK) code = merge_prepare(plan, op, err);
         if (code != DR_OK) {
             error_prefix(err, "%s: %s", plan->name, op->class->kind);
             return code;

@@ -3,6 +3,7 @@
  */
 #include <assert.h>
 
+#include "compute/merge.h"
 #include "compute/plan_private.h"
 #include "compute/pointwise.h"
 #include "compute/team.h"
@@ -100,8 +101,12 @@ static const struct op_class layer_norm_class = {
     .kind = "layer norm", .prepare = prepare, .run = run_norm, .by_rows = true};
 
 struct value plan_layer_norm(struct plan *plan, struct value x,
-                             const struct layer_norm_options *options)
+                             const struct layer_norm_options *given)
 {
+    struct layer_norm_options merged = *given;
+    merged.scale = merge_take(plan, given->scale);
+    merged.bias = merge_take(plan, given->bias);
+    const struct layer_norm_options *const options = &merged;
     if (!plan_has(plan, x, "a layer norm")) return VALUE_NONE;
     const struct shape shape = plan_shape(plan, x);
     if (!plan_has_vector(plan, options->scale, shape.c, "a layer norm's scale") ||
