@@ -131,6 +131,9 @@ struct dr_engine_options {
     const char
         *tokenizer_folder;  /* NULL: DARKROOM_TOKENIZER, beside the model, XDG data */
     const char *vae_folder; /* NULL: DARKROOM_VAE_DIR, the settings, XDG data */
+    /* A complete model, by path or name: where a model is a UNet alone, its text encoders and its VAE are
+     * this one's. NULL: the settings' "base". See dr_engine_set_base. */
+    const char *base;
     /* The directory where weights are cached in the execution layout, to be mapped instead of read
      * (packs). NULL: DARKROOM_PACKS ("off": none), else $XDG_CACHE_HOME/darkroom/packs. "": no packs;
      * all weights are private memory. If the directory cannot be used, there are no packs, and the
@@ -217,6 +220,7 @@ struct dr_component_info {
     uint64_t weights_bytes;       /* in memory, when loaded */
     char stored_types[64];        /* "F16", "F16 F32" */
     char digest[DR_DIGEST_CHARS]; /* of dr_inspect with DR_INSPECT_DIGESTS; else "" */
+    int32_t of_base;              /* it is in the model's base, not in its own file */
 };
 
 struct dr_model_info {
@@ -225,6 +229,7 @@ struct dr_model_info {
     int32_t component_count;
     struct dr_component_info *components;
     char lacks[DR_TEXT_BYTES]; /* "" or "no text encoder: give ..." */
+    char base[DR_PATH_BYTES]; /* "", or the model that components with of_base are of */
 };
 DR_API void dr_model_info_free(struct dr_model_info *model);
 
@@ -251,6 +256,12 @@ DR_API void dr_load_result_free(struct dr_load_result *result);
 DR_API enum dr_code dr_engine_load(struct dr_engine *engine, const char *path,
                                    unsigned mode, struct dr_load_result *result,
                                    struct dr_error *err) DR_MUST_CHECK;
+
+/* The model that the parts come from which a model that is loaded later does not have (a UNet alone, as
+ * GGUF files often are): by path, or by name as dr_find_model's. NULL or "": none. It must be of the same
+ * family. The loaded model stays as it is. Errors: dr_find_model's; DR_BUSY. */
+DR_API enum dr_code dr_engine_set_base(struct dr_engine *engine, const char *base,
+                                       struct dr_error *err) DR_MUST_CHECK;
 
 /* DR_NOT_FOUND if no model is loaded; *model is then empty. */
 DR_API enum dr_code dr_engine_model(struct dr_engine *engine,
@@ -415,6 +426,7 @@ struct dr_settings {
     struct dr_model_setting *models;
     size_t model_count;
     char model[DR_PATH_BYTES]; /* name or path; "": not set */
+    char base[DR_PATH_BYTES];  /* name or path of a complete model; "": not set */
     char **model_folders;      /* "model_dirs" */
     size_t model_folder_count;
     char output_folder[DR_PATH_BYTES];        /* "output_dir"; "": not set */
@@ -1105,6 +1117,7 @@ enum {
 struct dr_inspect_options {
     const char *vae_folder; /* NULL as in dr_engine_options, including the user's
                              * settings */
+    const char *base; /* the path of a model: as dr_engine_options.base; NULL: none */
     unsigned flags;
     dr_load_report *progress; /* while tensors are read; may be NULL */
     void *progress_cookie;

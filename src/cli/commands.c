@@ -113,7 +113,16 @@ static enum dr_code run_inspect(struct session *session, const struct options *o
     if (!inspection)
         return command_fail(err, DR_NOMEM, "out of memory while inspecting %.400s",
                             path);
+    char base[DR_PATH_BYTES] = "";
+    if (options->base) {
+        const enum dr_code code = dr_find_model(options->base, &models, base, err);
+        if (code != DR_OK) {
+            free(inspection);
+            return code;
+        }
+    }
     const struct dr_inspect_options how = {.vae_folder = options->vae_dir,
+                                           .base = base,
                                            .flags = options->digests
                                                         ? DR_INSPECT_DIGESTS
                                                         : 0,

@@ -47,6 +47,9 @@ struct option {
 static const struct option table[] = {
     {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL | FOR_VAES, "MODEL",
      "the checkpoint: a file, a diffusers directory, or a name, its beginning or a digest in the model directories"},
+    {"base", 0, TEXT, AT(base), ENGINE | FOR_MODEL | FOR_INSPECT | FOR_SERVE, "MODEL",
+     "a complete model whose text encoders and VAE a UNet alone uses: a path or a name (default: the settings')"},
+    {"base", 0, TEXT, AT(base), FOR_SETTINGS, "MODEL", "the complete model whose parts a UNet alone uses"},
     {"model", 'm', TEXT, AT(model), FOR_SETTINGS, "MODEL",
      "the settings of this model alone: a path, the end of a path, or a name in the model directories"},
     {"prompt", 'p', TEXT, AT(prompt), FOR_GENERATE, "TEXT",

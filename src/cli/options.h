@@ -70,7 +70,7 @@ struct options {
     int32_t threads;
     uint64_t budget, keep;
     const char *budget_text; /* as typed; NULL: not given */
-    const char *tokenizer, *vae_dir, *models, *packs, *memory_log;
+    const char *tokenizer, *vae_dir, *models, *base, *packs, *memory_log;
     /* job */
     const char *to, *wheel;                         /* of the vocabulary */
     const char *default_model, *output_dir, *unset; /* settings */

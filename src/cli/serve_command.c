@@ -33,6 +33,7 @@ static void set_engine(struct dr_engine_options *engine, struct session *session
     engine->budget_bytes = options->budget;
     engine->tokenizer_folder = options->tokenizer;
     engine->pack_folder = options->packs;
+    engine->base = options->base;
     engine->log = talk_log;
     engine->log_cookie = &session->talk;
 }

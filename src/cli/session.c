@@ -43,6 +43,7 @@ enum dr_code session_open(struct session *session, struct dr_error *err)
     options.budget_bytes = start->budget;
     options.tokenizer_folder = start->tokenizer;
     options.vae_folder = start->vae_dir;
+    options.base = start->base;
     options.pack_folder = start->packs;
     options.log = talk_log;
     options.log_cookie = &session->talk;

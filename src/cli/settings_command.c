@@ -83,6 +83,7 @@ static enum dr_code set_given(struct change *change, const struct options *optio
     set_text(change, "sampler", options->sampler);
     set_text(change, "scheduler", options->scheduler);
     set_text(change, "model", options->default_model);
+    set_text(change, "base", options->base);
     set_text(change, "model_dirs", options->models);
     set_text(change, "output_dir", options->output_dir);
     if (options->precision != DR_PRECISION_UNSET)

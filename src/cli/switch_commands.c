@@ -44,6 +44,8 @@ static enum dr_code load(struct session *session, const struct options *options,
     const struct dr_models_options models = models_options(options);
     enum dr_code code = dr_find_model(name, &models, path, err);
     if (code != DR_OK) return code;
+    if (options->base) code = dr_engine_set_base(session->engine, options->base, err);
+    if (code != DR_OK) return code;
     const unsigned mode =
         (session->kind == SESSION_SHELL ? DR_LOAD_EAGER : DR_LOAD_LAZY) |
         (options->force ? DR_LOAD_FORCE : 0U);

@@ -73,10 +73,27 @@ void engine_describe_model(const struct checkpoint *checkpoint, const char *path
                                       &info->components[info->component_count++]);
 }
 
+void engine_describe_base(const struct checkpoint *checkpoint,
+                          const struct checkpoint *base, struct dr_model_info *info)
+{
+    for (int role = 0; role < ROLE_COUNT; ++role) {
+        const bool is_other_family = role == ROLE_TEXT2 && base->family != FAMILY_SDXL;
+        if (checkpoint->components[role].count > 0 || is_other_family ||
+            base->components[role].count == 0)
+            continue;
+        struct dr_component_info *const part =
+            &info->components[info->component_count++];
+        engine_describe_component(&base->components[role], part);
+        part->of_base = 1;
+        (void)snprintf(info->base, sizeof info->base, "%s", base->file.path);
+    }
+}
+
 void engine_describe_pipeline(const struct pipeline *pipeline,
                               struct dr_model_info *info)
 {
     engine_describe_model(&pipeline->checkpoint, pipeline->path, info);
+    engine_describe_base(&pipeline->checkpoint, &pipeline->base, info);
     pipeline_lacks(pipeline, info->lacks, sizeof info->lacks);
     for (int32_t i = 0; i < info->component_count; ++i)
         for (int32_t k = 0; k < pipeline->slot_count; ++k)

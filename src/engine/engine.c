@@ -304,7 +304,7 @@ static enum dr_code read_settings(struct dr_engine *engine,
                       engine->model.vae.settings.warnings);
     vae_folder_find(options->vae_folder, engine->model.vae.settings.vae_folder,
                     engine->model.vae.folder, sizeof engine->model.vae.folder);
-    return DR_OK;
+    return engine_begin_base(engine, options->base, err);
 }
 
 static void warn_of_threads(const struct dr_engine *engine)

@@ -72,6 +72,11 @@ enum dr_code engine_enter(struct dr_engine *engine, const char *call,
                           struct dr_error *err) DR_MUST_CHECK;
 void engine_leave(struct dr_engine *engine);
 
+/* The base that models are loaded with, by the option or else the settings. Errors: dr_find_model's, of the
+ * option. */
+enum dr_code engine_begin_base(struct dr_engine *engine, const char *option,
+                               struct dr_error *err) DR_MUST_CHECK;
+
 /* Each public call that only looks, and each change of what such a call reads. May be nested. */
 void engine_lock(struct dr_engine *engine);
 void engine_unlock(struct dr_engine *engine);
@@ -115,6 +120,9 @@ void engine_describe_pipeline(const struct pipeline *pipeline,
                               struct dr_model_info *info);
 void engine_describe_model(const struct checkpoint *checkpoint, const char *path,
                            struct dr_model_info *info);
+/* Add the parts that the checkpoint does not have and its base has. A closed base has none. */
+void engine_describe_base(const struct checkpoint *checkpoint,
+                          const struct checkpoint *base, struct dr_model_info *info);
 void engine_describe_component(const struct component_index *index,
                                struct dr_component_info *info);
 

@@ -203,19 +203,39 @@ static enum dr_code inspect_neighbours(const char *path, const char *vae_folder,
     return DR_OK;
 }
 
-/* Which parts of a whole checkpoint the file has not. */
+/* Which parts of a whole checkpoint neither the file nor its base has. */
 static void describe_lacks(const struct checkpoint *checkpoint,
                            struct dr_model_info *model)
 {
-    const struct component_index *const parts = checkpoint->components;
     if (checkpoint->family == FAMILY_VAE) return;
     const bool lacks_text2 =
-        checkpoint->family == FAMILY_SDXL && !parts[ROLE_TEXT2].count;
+        checkpoint->family == FAMILY_SDXL && !find_component(model, "text2");
     (void)snprintf(model->lacks, sizeof model->lacks, "%s%s%s%s",
-                   parts[ROLE_TEXT].count ? "" : "no text encoder. ",
+                   find_component(model, "text") ? "" : "no text encoder. ",
                    lacks_text2 ? "no second text encoder. " : "",
-                   parts[ROLE_UNET].count ? "" : "no UNet. ",
-                   parts[ROLE_VAE].count ? "" : "no VAE of its own. ");
+                   find_component(model, "unet") ? "" : "no UNet. ",
+                   find_component(model, "vae") ? "" : "no VAE of its own. ");
+}
+
+/* The parts that a model of this family would be loaded with. */
+static enum dr_code inspect_base(const struct checkpoint *checkpoint, const char *path,
+                                 struct dr_model_info *model, struct dr_error *err)
+{
+    struct checkpoint base = {0};
+    enum dr_code code = DR_OK;
+    if (path && *path && checkpoint->components[ROLE_UNET].count > 0)
+        code = checkpoint_open(&base, path, err);
+    if (code == DR_OK && base.family == checkpoint->family)
+        engine_describe_base(checkpoint, &base, model);
+    else if (code == DR_OK && base.file.path)
+        code = error_set(err, DR_BAD_INPUT,
+                         "%.500s is of the family %s, and so cannot be the base of "
+                         "%.500s, which is of the family %s",
+                         path, family_name(base.family), checkpoint->file.path,
+                         family_name(checkpoint->family));
+    describe_lacks(checkpoint, model);
+    checkpoint_close(&base);
+    return code;
 }
 
 /* No model, but latents that this program wrote? */
@@ -254,7 +274,12 @@ enum dr_code dr_inspect(const char *path, const struct dr_inspect_options *optio
         return code;
     }
     engine_describe_model(&checkpoint, path, &inspection->model);
-    describe_lacks(&checkpoint, &inspection->model);
+    code = inspect_base(&checkpoint, how->base, &inspection->model, err);
+    if (code != DR_OK) {
+        checkpoint_close(&checkpoint);
+        dr_inspection_free(inspection);
+        return code;
+    }
     describe_meaning(&checkpoint, inspection);
     describe_defaults(&checkpoint, inspection);
     (void)snprintf(inspection->format, sizeof inspection->format, "%s",

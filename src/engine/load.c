@@ -1,5 +1,7 @@
 /* The public calls that load a model, describe it and release its weights (switch/model_switch.h). */
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "engine/engine.h"
@@ -34,6 +36,44 @@ enum dr_code dr_engine_load(struct dr_engine *engine, const char *path, unsigned
     if (code != DR_OK) dr_load_result_free(result);
     engine_leave(engine);
     return code;
+}
+
+/* A path that is there is one; all else may be the name of a model. */
+static enum dr_code find_base(const char *base, char path[static DR_PATH_BYTES],
+                              struct dr_error *err)
+{
+    const size_t bytes = strlen(base);
+    if (bytes >= DR_PATH_BYTES)
+        return error_set(err, DR_BAD_INPUT, "the base's path is longer than %d bytes",
+                         DR_PATH_BYTES - 1);
+    if (access(base, F_OK) != 0) return dr_find_model(base, NULL, path, err);
+    memcpy(path, base, bytes + 1);
+    return DR_OK;
+}
+
+enum dr_code dr_engine_set_base(struct dr_engine *engine, const char *base,
+                                struct dr_error *err)
+{
+    char path[DR_PATH_BYTES] = "";
+    enum dr_code code = engine_enter(engine, "load", err);
+    if (code != DR_OK) return code;
+    if (base && *base) code = find_base(base, path, err);
+    if (code == DR_OK)
+        (void)snprintf(engine->model.base, sizeof engine->model.base, "%s", path);
+    engine_leave(engine);
+    return code;
+}
+
+enum dr_code engine_begin_base(struct dr_engine *engine, const char *option,
+                               struct dr_error *err)
+{
+    const char *const setting = engine->model.vae.settings.base;
+    char *const base = engine->model.base;
+    if (option && *option) return find_base(option, base, err);
+    /* A name that means nothing now is an error where a model needs it. */
+    if (*setting && !option && find_base(setting, base, NULL) != DR_OK)
+        (void)snprintf(base, DR_PATH_BYTES, "%s", setting);
+    return DR_OK;
 }
 
 void dr_load_result_free(struct dr_load_result *result)

@@ -14,6 +14,7 @@ static json_t *component(const struct dr_component_info *info)
     member_set_bytes(object, "stored_bytes", info->stored_bytes);
     if (info->weights_bytes)
         member_set_bytes(object, "weights_bytes", info->weights_bytes);
+    if (info->of_base) member_set_flag(object, "of_base", 1);
     if (info->digest[0]) member_set_text(object, "digest", info->digest);
     return object;
 }

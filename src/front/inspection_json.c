@@ -118,6 +118,7 @@ void inspection_json_add(json_t *answer, const struct dr_inspection *inspection)
         member_set_bytes(ignored, "bytes", inspection->ignored_bytes);
         member_set(answer, "ignored", ignored);
     }
+    if (model->base[0]) member_set_text(answer, "base", model->base);
     if (model->lacks[0]) member_set_text(answer, "lacks", model->lacks);
     add_meaning(answer, inspection);
     if (inspection->defaults.width)

@@ -10,6 +10,7 @@ json_t *model_json(const struct dr_model_info *model)
     member_set_text(object, "family", model->family);
     member_set(object, "components",
                component_json_list(model->components, model->component_count));
+    if (model->base[0]) member_set_text(object, "base", model->base);
     if (model->lacks[0]) member_set_text(object, "lacks", model->lacks);
     return object;
 }

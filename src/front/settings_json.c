@@ -59,6 +59,7 @@ static void add_all_models(json_t *answer, const struct dr_settings *settings)
         member_set(answer, "model_dirs", folders);
     else
         json_decref(folders);
+    if (settings->base[0]) member_set_text(answer, "base", settings->base);
     if (settings->output_folder[0])
         member_set_text(answer, "output_dir", settings->output_folder);
     if (settings->precision != DR_PRECISION_UNSET)

@@ -619,7 +619,8 @@ enum dr_code request_check_sources(const struct job_request *want,
     for (int32_t i = 0; want->files.path && i < count; ++i) {
         const char *const path =
             want->files.paths ? want->files.paths[i] : want->files.path;
-        const bool is_model = holds_file(&pipeline->checkpoint.file, path);
+        const bool is_model = holds_file(&pipeline->checkpoint.file, path) ||
+                              holds_file(&pipeline->base.file, path);
         bool is_vae = false;
         for (size_t k = 0; k < sizeof vaes / sizeof *vaes; ++k)
             is_vae |= vaes[k] && holds_file(&vaes[k]->checkpoint.file, path);

@@ -28,6 +28,7 @@ static bool is_named_by(const struct pipeline *pipeline,
                         const struct file_identity *shard)
 {
     return has_shard(&pipeline->checkpoint.file, shard) ||
+           has_shard(&pipeline->base.file, shard) ||
            (pipeline->override &&
             has_shard(&pipeline->override->checkpoint.file, shard));
 }

@@ -69,7 +69,10 @@ static void set_base(struct pipeline *pipeline, struct slot *slot,
                      const struct component_spec *spec)
 {
     struct source *const base = &pipeline->sources[slot - pipeline->slots];
-    *base = (struct source){.name = slot->name, .spec = spec, .path = pipeline->path};
+    const bool is_of_base = spec->index->file == &pipeline->base.file;
+    *base = (struct source){.name = slot->name,
+                            .spec = spec,
+                            .path = is_of_base ? pipeline->base_path : pipeline->path};
     component_pack_init(&base->pack, pipeline->packs);
     slot->base = base;
 }
@@ -79,7 +82,7 @@ static void open_text(struct pipeline *pipeline, struct slot *slot, enum dtype d
     struct dr_error problem;
     struct clip_text_spec **const spec = &pipeline->text[slot->kind_idx];
     const struct component_index *const part =
-        &pipeline->checkpoint.components[text_roles[slot->kind_idx]];
+        pipeline_part(pipeline, text_roles[slot->kind_idx]);
     if (!part->count) return;
     if (clip_text_spec_create(spec, part, pipeline->checkpoint.family, dtype,
                               &problem) == DR_OK)
@@ -91,8 +94,7 @@ static void open_text(struct pipeline *pipeline, struct slot *slot, enum dtype d
 static enum dr_code open_unet(struct pipeline *pipeline, struct slot *slot,
                               enum dtype dtype, struct dr_error *err)
 {
-    const struct component_index *const part =
-        &pipeline->checkpoint.components[ROLE_UNET];
+    const struct component_index *const part = pipeline_part(pipeline, ROLE_UNET);
     if (!part->count) return DR_OK;
     const enum dr_code code = unet_spec_create(&pipeline->unet, part,
                                                pipeline->checkpoint.family, dtype, err);
@@ -108,8 +110,7 @@ static enum dr_code open_unet(struct pipeline *pipeline, struct slot *slot,
 static void open_vae(struct pipeline *pipeline, struct slot *slot, enum dtype dtype)
 {
     struct dr_error problem;
-    const struct component_index *const part =
-        &pipeline->checkpoint.components[ROLE_VAE];
+    const struct component_index *const part = pipeline_part(pipeline, ROLE_VAE);
     if (!part->count) return;
     if (vae_spec_create(&pipeline->vae, part, pipeline->checkpoint.family, dtype,
                         &problem) == DR_OK)
@@ -135,6 +136,58 @@ static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
     return code;
 }
 
+const struct component_index *pipeline_part(const struct pipeline *pipeline,
+                                            enum component_role role)
+{
+    const struct component_index *const own = &pipeline->checkpoint.components[role];
+    const struct component_index *const other = &pipeline->base.components[role];
+    return own->count > 0 ? own : other;
+}
+
+bool pipeline_is_current(const struct pipeline *pipeline)
+{
+    const struct checkpoint *const files[] = {&pipeline->checkpoint, &pipeline->base};
+    for (size_t i = 0; i < sizeof files / sizeof *files; ++i)
+        if (files[i]->file.path && (tensor_file_check(&files[i]->file, NULL) != DR_OK ||
+                                    !meaning_is_current(files[i])))
+            return false;
+    return true;
+}
+
+static bool needs_base(const struct checkpoint *checkpoint)
+{
+    const struct component_index *const parts = checkpoint->components;
+    const bool is_sdxl = checkpoint->family == FAMILY_SDXL;
+    return parts[ROLE_UNET].count > 0 &&
+           (parts[ROLE_TEXT].count == 0 || parts[ROLE_VAE].count == 0 ||
+            (is_sdxl && parts[ROLE_TEXT2].count == 0));
+}
+
+static enum dr_code open_base(struct pipeline *pipeline, const char *path,
+                              struct dr_error *err)
+{
+    struct checkpoint *const base = &pipeline->base;
+    if (!path || !*path) return DR_OK;
+    if (strlen(path) >= DR_PATH_BYTES)
+        return error_set(err, DR_BAD_INPUT, "the base's path is longer than %d bytes",
+                         DR_PATH_BYTES - 1);
+    (void)snprintf(pipeline->base_path, sizeof pipeline->base_path, "%s", path);
+    if (!needs_base(&pipeline->checkpoint)) return DR_OK;
+    const enum dr_code code = checkpoint_open(base, path, err);
+    if (code != DR_OK) {
+        error_prefix(err, "the base of %.300s", pipeline->path);
+        return code;
+    }
+    const char *const what = family_unsupported(base);
+    if (base->family == pipeline->checkpoint.family && !what) return DR_OK;
+    return error_set(err, DR_BAD_INPUT,
+                     "%.500s is %s%s, and so cannot be the base of %.500s, which is of "
+                     "the family %s; name a complete model of that family",
+                     path, what ? "" : "of the family ",
+                     what ? what : family_name(base->family), pipeline->path,
+                     family_name(pipeline->checkpoint.family));
+}
+
 static enum dr_code check_family(const struct pipeline *pipeline, struct dr_error *err)
 {
     const enum family family = pipeline->checkpoint.family;
@@ -155,13 +208,22 @@ static enum dr_code check_family(const struct pipeline *pipeline, struct dr_erro
                      pipeline->path, family_name(family));
 }
 
+/* The file that a source of the list is in. */
+static struct checkpoint *file_of(struct pipeline *pipeline,
+                                  const struct source *source)
+{
+    return source->spec->index->file == &pipeline->base.file ? &pipeline->base
+                                                             : &pipeline->checkpoint;
+}
+
 /* Tensors of a network's component that the network does not use. */
 static enum dr_code check_unused(struct pipeline *pipeline, struct dr_error *err)
 {
     enum dr_code code = DR_OK;
     for (int32_t i = 0; i < pipeline->slot_count && code == DR_OK; ++i) {
         const struct source *const base = pipeline->slots[i].base;
-        if (base) code = component_note_unused(base->spec, &pipeline->checkpoint, err);
+        if (base)
+            code = component_note_unused(base->spec, file_of(pipeline, base), err);
     }
     return code;
 }
@@ -171,15 +233,30 @@ static enum dr_code check_meaning(struct pipeline *pipeline, bool force,
 {
     unsigned roles =
         1U << ROLE_COUNT; /* how the whole is run, and what is usable of it */
+    unsigned base_roles = 0;
     for (int32_t i = 0; i < pipeline->slot_count; ++i) {
         const struct source *const base = pipeline->slots[i].base;
-        if (base) roles |= 1U << base->spec->index->role;
+        if (!base) continue;
+        const unsigned role = 1U << base->spec->index->role;
+        if (file_of(pipeline, base) == &pipeline->base)
+            base_roles |= role;
+        else
+            roles |= role;
     }
-    const enum dr_code code = check_unused(pipeline, err);
-    return code == DR_OK
-               ? meaning_check(&pipeline->checkpoint, roles, force, pipeline->warnings,
-                               sizeof pipeline->warnings, err)
-               : code;
+    enum dr_code code = check_unused(pipeline, err);
+    if (code == DR_OK)
+        code = meaning_check(&pipeline->checkpoint, roles, force, pipeline->warnings,
+                             sizeof pipeline->warnings, err);
+    const size_t used = strlen(pipeline->warnings);
+    if (code == DR_OK && base_roles && used + 2 < sizeof pipeline->warnings) {
+        char *const rest = pipeline->warnings + used + (used ? 2 : 0);
+        code = meaning_check(&pipeline->base, base_roles, force, rest,
+                             sizeof pipeline->warnings -
+                                 (size_t)(rest - pipeline->warnings),
+                             err);
+        if (used && *rest) memcpy(pipeline->warnings + used, "; ", 2);
+    }
+    return code;
 }
 
 static bool has_base(const struct pipeline *pipeline)
@@ -202,6 +279,7 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path,
     path_stem(path, pipeline->name, sizeof pipeline->name);
     enum dr_code code = checkpoint_open(&pipeline->checkpoint, path, err);
     if (code == DR_OK) code = check_family(pipeline, err);
+    if (code == DR_OK) code = open_base(pipeline, options->base, err);
     if (code == DR_OK) code = add_slots(pipeline, err);
     if (code == DR_OK) code = open_specs(pipeline, options->dtype, err);
     if (code == DR_OK) code = check_meaning(pipeline, options->force, err);
@@ -227,6 +305,7 @@ void pipeline_close(struct pipeline **pipeline)
     unet_spec_destroy(&p->unet);
     vae_spec_destroy(&p->vae);
     checkpoint_close(&p->checkpoint);
+    checkpoint_close(&p->base);
     free(p);
     *pipeline = NULL;
 }
@@ -380,11 +459,14 @@ void pipeline_lacks(const struct pipeline *pipeline, char *text, size_t text_byt
     const bool lacks_unet = lacks(pipeline, DR_COMPONENT_UNET, 0);
     const bool lacks_vae = lacks(pipeline, DR_COMPONENT_VAE, 0);
     (void)snprintf(
-        text, text_bytes, "%s%s%s%s%s%s",
+        text, text_bytes, "%s%s%s%s%s%s%s",
         lacks_text ? "no text encoder: prompts cannot be encoded. " : "",
         lacks_text2 ? "no second text encoder: prompts cannot be encoded. " : "",
         lacks_unet ? "no UNet: it can encode and decode, not generate. " : "",
         lacks_vae ? "no VAE of its own: choose one with --vae. " : "",
+        (lacks_text || lacks_text2) && !lacks_unet
+            ? "A complete model given with --base can stand in. "
+            : "",
         pipeline->problems[0] ? "Unusable: " : "", pipeline->problems);
 }
 

@@ -37,6 +37,9 @@ struct pipeline {
     char name[256];                 /* stem of the path */
     const struct pack_store *packs; /* borrowed; NULL: none */
     struct checkpoint checkpoint;
+    /* The model whose text encoders and VAE stand in for those that the checkpoint does not have. */
+    char base_path[DR_PATH_BYTES]; /* as asked for; "": none */
+    struct checkpoint base;        /* open if a part of it is used: base.file.path */
     /* The SHA-256 of the checkpoint's complete file, where a job has computed it. */
     uint8_t file_digest[DIGEST_BYTES];
     bool file_digest_known;
@@ -62,10 +65,13 @@ struct pipeline {
 struct pipeline_options {
     enum dtype dtype;
     const struct pack_store *packs; /* borrowed; NULL: none */
+    const char *base; /* the path of a model, or NULL, or "": see struct pipeline */
     bool
         force; /* an entry that would change the picture but is not supported (meaning.h) is only a warning */
 };
-/* Errors: checkpoint_open's; DR_UNSUPPORTED (a family or UNet that is not run yet, a finding of
+/* The base is opened only if the checkpoint is a UNet without text encoders or VAE; it must be of the same
+ * family, and its own findings count as the checkpoint's do.
+ * Errors: checkpoint_open's, of either file; DR_BAD_INPUT (a base of another family); DR_UNSUPPORTED (a family or UNet that is not run yet, a finding of
  * meaning.h); DR_INCOMPLETE where nothing of it is usable. A component that is missing or broken
  * leaves its slot without a base; pipeline_lacks says which. */
 enum dr_code pipeline_open(struct pipeline **out, const char *path,
@@ -74,6 +80,12 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path,
 
 /* Releases weights, override and files. NULL and *pipeline == NULL are fine. */
 void pipeline_close(struct pipeline **pipeline);
+
+/* A part of the model: the checkpoint's own, else the base's. count 0: neither has it. */
+const struct component_index *pipeline_part(const struct pipeline *pipeline,
+                                            enum component_role role);
+/* Are the files, and the configs beside them, still those that were opened? */
+bool pipeline_is_current(const struct pipeline *pipeline);
 
 /* The slot of this kind with this index among those of its kind; NULL where there is none. */
 struct slot *pipeline_slot(const struct pipeline *pipeline, enum dr_component_kind kind,

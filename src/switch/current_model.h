@@ -26,6 +26,7 @@ struct vae_preferences {
 struct current_model {
     struct resources *resources; /* borrowed from the engine */
     struct pipeline *pipeline;   /* owned; NULL: no model is loaded */
+    char base[DR_PATH_BYTES];    /* of models that are loaded later; "": none */
     bool eager;                  /* the model was loaded with its weights */
     struct vae_preferences vae;
     struct latent_probe_memory probes;

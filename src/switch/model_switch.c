@@ -1,6 +1,7 @@
 #include "switch/model_switch.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/path.h"
@@ -148,8 +149,8 @@ static bool is_loaded_already(const struct current_model *model, const char *pat
 {
     const struct pipeline *const pipeline = model->pipeline;
     return pipeline && path_is_same(pipeline->path, path) &&
-           tensor_file_check(&pipeline->checkpoint.file, NULL) == DR_OK &&
-           meaning_is_current(&pipeline->checkpoint);
+           strcmp(pipeline->base_path, model->base) == 0 &&
+           pipeline_is_current(pipeline);
 }
 
 /* Release a pipeline's weights, and drop its files from the page cache; the pipeline stays open. */
@@ -160,6 +161,8 @@ static size_t let_go(struct current_model *model, struct pipeline *pipeline,
     const size_t bytes = pipeline_release(pipeline);
     cache_drop_file(&model->resources->cache, &pipeline->checkpoint.file,
                     model->pipeline, keep);
+    cache_drop_file(&model->resources->cache, &pipeline->base.file, model->pipeline,
+                    keep);
     if (pipeline->override)
         cache_drop_file(&model->resources->cache, &pipeline->override->checkpoint.file,
                         model->pipeline, keep);
@@ -179,6 +182,7 @@ static enum dr_code load_model(struct current_model *model,
         pipeline_open(&fresh, options->path,
                       &(struct pipeline_options){.dtype = model->resources->dtype,
                                                  .packs = &model->resources->packs,
+                                                 .base = model->base,
                                                  .force = options->force},
                       err);
     if (code != DR_OK) return code;

@@ -27,6 +27,7 @@ static const struct setting_key keys[] = {
     {"sampler",     SETTING_SAMPLER    },
     {"scheduler",   SETTING_SCHEDULER  },
     {"model",       SETTING_MODEL      },
+    {"base",        SETTING_BASE       },
     {"model_dirs",  SETTING_MODEL_DIRS },
     {"output_dir",  SETTING_OUTPUT_DIR },
     {"precision",   SETTING_PRECISION  },
@@ -174,11 +175,11 @@ static enum dr_code take_folder(const struct setting_key *key, const json_t *val
 }
 
 static enum dr_code take_model(const struct setting_key *key, const json_t *value,
-                               struct dr_settings *settings, struct dr_error *err)
+                               char model[static DR_PATH_BYTES], struct dr_error *err)
 {
     if (!is_path_text(value))
         return refuse(key, "the name or path of a model", value, err);
-    (void)settings_expand(json_string_value(value), settings->model);
+    (void)settings_expand(json_string_value(value), model);
     return DR_OK;
 }
 
@@ -242,7 +243,8 @@ enum dr_code setting_key_take(const struct setting_key *key, const json_t *value
     case SETTING_CFG: return take_cfg(key, value, defaults, err);
     case SETTING_SAMPLER: return take_sampler(key, value, defaults, err);
     case SETTING_SCHEDULER: return take_scheduler(key, value, defaults, err);
-    case SETTING_MODEL: return take_model(key, value, settings, err);
+    case SETTING_MODEL: return take_model(key, value, settings->model, err);
+    case SETTING_BASE: return take_model(key, value, settings->base, err);
     case SETTING_MODEL_DIRS: return take_folders(key, value, settings, err);
     case SETTING_OUTPUT_DIR:
         return take_folder(key, value, settings->output_folder, err);

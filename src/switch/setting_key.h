@@ -1,6 +1,7 @@
 /* setting_key — the keys of the settings that are not about VAEs: their names, types and places.
  *
  *     "model": "sd15"                            the model where none is given
+ *     "base": "sd15"                             a complete model: the parts that a UNet alone does not have
  *     "model_dirs": ["~/models", "/data/sd"]     where models are found by name
  *     "output_dir": "~/pictures"
  *     "precision": "bf16"   "budget": "8G"   "packs_limit": "20G"
@@ -25,6 +26,7 @@ enum setting_kind {
     SETTING_SAMPLER,
     SETTING_SCHEDULER,
     SETTING_MODEL,
+    SETTING_BASE,
     SETTING_MODEL_DIRS,
     SETTING_OUTPUT_DIR,
     SETTING_PRECISION,
