@@ -232,3 +232,37 @@ void dtype_to_f16(const float *source, uint16_t *target, size_t count)
     for (size_t i = 0; i < count; ++i)
         target[i] = f16_from_f32(source[i]);
 }
+
+/* ---- infinity and NaN ----------------------------------------------------------------- */
+
+/* One OR over all values, so that it is a vector loop. */
+#define FINITE_LOOP(type, value_type, is_bad)                            \
+    static bool finite_##type(const unsigned char *values, size_t count) \
+    {                                                                    \
+        value_type bad = 0;                                              \
+        for (size_t i = 0; i < count; ++i) {                             \
+            value_type bits;                                             \
+            memcpy(&bits, values + i * sizeof bits, sizeof bits);        \
+            bad = (value_type)(bad | (is_bad));                          \
+        }                                                                \
+        return !bad;                                                     \
+    }
+FINITE_LOOP(F32, uint32_t, (bits & 0x7F800000u) == 0x7F800000u)
+FINITE_LOOP(BF16, uint16_t, (bits & 0x7F80u) == 0x7F80u)
+FINITE_LOOP(F16, uint16_t, (bits & 0x7C00u) == 0x7C00u)
+FINITE_LOOP(F64, uint64_t, (bits & 0x7FF0000000000000u) == 0x7FF0000000000000u)
+FINITE_LOOP(F8_E4M3, uint8_t, (bits & 0x7Fu) == 0x7Fu)
+FINITE_LOOP(F8_E5M2, uint8_t, (bits & 0x7Cu) == 0x7Cu)
+
+typedef bool finite_loop(const unsigned char *, size_t);
+
+bool dtype_is_finite(const void *values, enum dtype type, size_t count)
+{
+    static finite_loop *const loops[DTYPE_COUNT] = {
+#define X(type, value_type, widen) [DTYPE_##type] = finite_##type,
+        FLOAT_TYPES(X)
+#undef X
+    };
+    assert(loops[type]);
+    return loops[type](values, count);
+}

@@ -62,4 +62,7 @@ void dtype_to_bf16(const void *source, enum dtype type, uint16_t *target, size_t
 /* float32 to float16; above 65504 to infinity. */
 void dtype_to_f16(const float *source, uint16_t *target, size_t count);
 
+/* Are count values of a plain float type all finite? A vector loop; values may lie at any offset. */
+bool dtype_is_finite(const void *values, enum dtype type, size_t count);
+
 #endif

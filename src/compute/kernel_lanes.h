@@ -18,7 +18,7 @@
 #include "base/dtype.h"
 #include "compute/plan.h"
 
-#ifdef __AVX512F__
+#if defined(__AVX512F__) || defined(__F16C__)
 #include <immintrin.h>
 #endif
 
@@ -38,6 +38,7 @@ typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+typedef uint8_t octets __attribute__((vector_size(LANES)));
 
 INLINE floats all(float value)
 {
@@ -152,6 +153,67 @@ INLINE void store_some(void *target, enum dtype type, size_t at, floats x, size_
         store(target, type, at, x);
     else
         store_part(target, type, at, x, count);
+}
+
+/* float16, exactly. */
+INLINE floats widen_f16(halves bits)
+{
+#if defined(__AVX512F__)
+    return (floats)_mm512_cvtph_ps((__m256i)bits);
+#elif defined(__F16C__)
+    return (floats)_mm256_cvtph_ps((__m128i)bits);
+#else
+    /* Above the normal range the exponent's distance is added twice: infinity and NaN. Below it a number
+     * is an integer times 2^-24. */
+    const words wide = __builtin_convertvector(bits, words);
+    const words magnitude = (wide & 0x7FFF) << 13;
+    const words distance = (words){0} + ((127u - 15u) << 23);
+    const words special = (words)(magnitude >= (0x7C00u << 13)) & distance;
+    const floats normal = (floats)(magnitude + distance + special);
+    const floats small =
+        __builtin_convertvector((ints)(wide & 0x7FFF), floats) * 0x1p-24f;
+    const ints is_small = magnitude < (0x0400u << 13);
+    return (floats)((words)select(is_small, small, normal) | (wide & 0x8000) << 16);
+#endif
+}
+
+/* A float8 is a float16 with fewer places; E4M3's exponent is 8 less, and its largest magnitude NaN. */
+INLINE floats widen_f8(octets bits, enum dtype type)
+{
+    const halves wide = __builtin_convertvector(bits, halves);
+    if (type == DTYPE_F8_E5M2) return widen_f16(wide << 8);
+    const floats x = widen_f16((wide & 0x80) << 8 | (wide & 0x7F) << 7) * 256.0f;
+    const words magnitude = __builtin_convertvector(wide & 0x7F, words);
+    const words quiet = (words)(magnitude == 0x7F) & 0x7FC00000u;
+    return (floats)((words)x | quiet);
+}
+
+/* Of a weight in any type that is stored (panel.h), LANES numbers. */
+INLINE floats load_stored(const void *source, enum dtype type, size_t at)
+{
+    if (type == DTYPE_F16) {
+        halves bits;
+        memcpy(&bits, (const uint16_t *)source + at, sizeof bits);
+        return widen_f16(bits);
+    }
+    if (type == DTYPE_F8_E4M3 || type == DTYPE_F8_E5M2) {
+        octets bits;
+        memcpy(&bits, (const uint8_t *)source + at, sizeof bits);
+        return widen_f8(bits, type);
+    }
+    return load(source, type, at);
+}
+
+INLINE floats load_stored_some(const void *source, enum dtype type, size_t at,
+                               size_t count)
+{
+    unsigned char part[4 * LANES] = {0};
+    const size_t element = type == DTYPE_F32                         ? 4
+                           : type == DTYPE_F16 || type == DTYPE_BF16 ? 2
+                                                                     : 1;
+    if (count >= LANES) return load_stored(source, type, at);
+    memcpy(part, (const unsigned char *)source + at * element, count * element);
+    return load_stored(part, type, 0);
 }
 
 /* Sum of the lanes, in halves: a fixed order. */

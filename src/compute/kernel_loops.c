@@ -386,6 +386,47 @@ static void turn(const struct kernel_turn *arguments)
         turn_all(&a, a.target_type, a.source_type);
 }
 
+/* ---- stored weights ----------------------------------------------------------------- */
+
+INLINE void convert_all(const struct kernel_convert *a, enum dtype to, enum dtype from)
+{
+    size_t at = 0;
+    for (; at + 4 * LANES <= a->count; at += 4 * LANES)
+        for (size_t i = 0; i < 4 * LANES; i += LANES)
+            store(a->target, to, at + i, load_stored(a->source, from, at + i));
+    for (; at < a->count; at += LANES) {
+        const size_t left = a->count - at;
+        store_some(a->target, to, at, load_stored_some(a->source, from, at, left),
+                   left);
+    }
+}
+
+static void convert(const struct kernel_convert *arguments)
+{
+    const struct kernel_convert a = *arguments;
+    if (a.target_type == DTYPE_F32 && a.source_type == DTYPE_F16)
+        convert_all(&a, DTYPE_F32, DTYPE_F16);
+    else if (a.target_type == DTYPE_F32 && a.source_type == DTYPE_BF16)
+        convert_all(&a, DTYPE_F32, DTYPE_BF16);
+    else if (a.target_type == DTYPE_F32 && a.source_type == DTYPE_F8_E4M3)
+        convert_all(&a, DTYPE_F32, DTYPE_F8_E4M3);
+    else if (a.target_type == DTYPE_BF16 && a.source_type == DTYPE_F8_E4M3)
+        convert_all(&a, DTYPE_BF16, DTYPE_F8_E4M3);
+    else
+        convert_all(&a, a.target_type, a.source_type);
+}
+
+static void lookup(const struct kernel_lookup *arguments, size_t count)
+{
+    const struct kernel_lookup a = *arguments;
+    for (size_t at = 0; at < count; at += LANES) {
+        const size_t left = count - at;
+        floats x = load_stored_some(a.row, a.row_type, at, left);
+        if (a.position) x += load_stored_some(a.position, a.position_type, at, left);
+        store_some(a.target, a.target_type, at, x, left);
+    }
+}
+
 /* ---- tiled convolutions -------------------------------------------------------------- */
 
 /* From three numbers to four. */
@@ -399,12 +440,12 @@ INLINE void spread_taps(const floats *v, size_t step, floats *to, size_t to_step
     to[3 * to_step] = c;
 }
 
-INLINE void combine_some(const struct kernel_taps *a, enum dtype type, bool enlarging,
-                         size_t at, size_t count)
+INLINE void combine_some(const struct kernel_taps *a, enum dtype type, enum dtype from,
+                         bool enlarging, size_t at, size_t count)
 {
     floats g[9], tall[12], u[16];
     for (size_t k = 0; k < 9; ++k)
-        g[k] = load_some(a->taps[k], type, at, count);
+        g[k] = load_stored_some(a->taps[k], from, at, count);
     for (size_t k = 0; k < 3; ++k)
         spread_taps(&g[k], 3, &tall[k], 3, enlarging);
     for (size_t k = 0; k < 4; ++k)
@@ -417,23 +458,29 @@ INLINE void combine_some(const struct kernel_taps *a, enum dtype type, bool enla
     }
 }
 
-INLINE void combine_all(const struct kernel_taps *a, enum dtype type, bool enlarging)
+INLINE void combine_all(const struct kernel_taps *a, enum dtype type, enum dtype from,
+                        bool enlarging)
 {
     size_t at = 0;
     for (; at + LANES <= a->count; at += LANES)
-        combine_some(a, type, enlarging, at, LANES);
-    if (at < a->count) combine_some(a, type, enlarging, at, a->count - at);
+        combine_some(a, type, from, enlarging, at, LANES);
+    if (at < a->count) combine_some(a, type, from, enlarging, at, a->count - at);
 }
 
 static void combine_taps(const struct kernel_taps *arguments)
 {
     const struct kernel_taps a = *arguments;
-    if (a.type == DTYPE_BF16 && !a.enlarging)
-        combine_all(&a, DTYPE_BF16, false);
-    else if (a.type == DTYPE_BF16)
-        combine_all(&a, DTYPE_BF16, true);
+    const bool is_bf16 = a.type == DTYPE_BF16 && a.source_type == DTYPE_BF16;
+    if (is_bf16 && !a.enlarging)
+        combine_all(&a, DTYPE_BF16, DTYPE_BF16, false);
+    else if (is_bf16)
+        combine_all(&a, DTYPE_BF16, DTYPE_BF16, true);
+    else if (a.type == DTYPE_F32 && a.source_type == DTYPE_F32)
+        combine_all(&a, DTYPE_F32, DTYPE_F32, a.enlarging);
+    else if (a.type == DTYPE_F32 && a.source_type == DTYPE_F16)
+        combine_all(&a, DTYPE_F32, DTYPE_F16, a.enlarging);
     else
-        combine_all(&a, DTYPE_F32, a.enlarging);
+        combine_all(&a, a.type, a.source_type, a.enlarging);
 }
 
 /* B^T v: four numbers that lie `step` apart, in place. */
@@ -599,6 +646,8 @@ const struct kernels KERNELS_TABLE = {
     .layer_norm = layer_norm,
     .softmax = softmax,
     .turn = turn,
+    .convert = convert,
+    .lookup = lookup,
     .combine_taps = combine_taps,
     .winograd_input = winograd_input,
     .tile_output = tile_output,

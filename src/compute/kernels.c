@@ -18,7 +18,8 @@ static void list_tables(const struct kernels *tables[static 5])
     const unsigned avx512 = dnnl_cpu_isa_avx512_core, avx2 = dnnl_cpu_isa_avx2;
     if ((isa & bf16) == bf16) tables[count++] = &kernels_avx512_bf16;
     if ((isa & avx512) == avx512) tables[count++] = &kernels_avx512;
-    if ((isa & avx2) == avx2) tables[count++] = &kernels_avx2;
+    if ((isa & avx2) == avx2 && __builtin_cpu_supports("f16c"))
+        tables[count++] = &kernels_avx2;
 #endif
     tables[count] = &kernels_baseline;
 }

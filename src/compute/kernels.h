@@ -96,13 +96,30 @@ struct kernel_turn {
     const float *factor;
 };
 
+/* target = source, number by number. Exact, so it is the same bytes on every processor:
+ * target_type F32, source_type F32, F16, BF16, F8_E4M3 or F8_E5M2; or target_type BF16 and source_type BF16 or a float8. */
+struct kernel_convert {
+    void *target;
+    const void *source;
+    enum dtype target_type, source_type;
+    size_t count;
+};
+
+/* target = row + position, rows of embedding tables as they are stored (kernel_convert's types). position may be NULL. */
+struct kernel_lookup {
+    void *target;
+    const void *row, *position;
+    enum dtype target_type, row_type, position_type;
+};
+
 /* Of tiled_conv.h. The nine taps of 3x3 kernels, `count` numbers each, become 16: in each direction
  * G g = (a, (a + b + c) / 2, (a - b + c) / 2, c) for Winograd's points; enlarging, the two taps of
  * either output, (a, b + c, a + b, c), those of output (y, x) to 4 (2 y + x) and the three after. */
 struct kernel_taps {
     const void *taps[9];
     void *targets[16];
-    enum dtype type;
+    enum dtype type;        /* of the targets */
+    enum dtype source_type; /* of the taps: as kernel_convert's */
     size_t count;
     bool enlarging;
 };
@@ -150,6 +167,8 @@ struct kernels {
     void (*layer_norm)(const struct kernel_layer_norm *arguments);
     void (*softmax)(const struct kernel_softmax *arguments);
     void (*turn)(const struct kernel_turn *arguments);
+    void (*convert)(const struct kernel_convert *arguments);
+    void (*lookup)(const struct kernel_lookup *arguments, size_t count);
     void (*combine_taps)(const struct kernel_taps *arguments);
     void (*winograd_input)(const struct kernel_winograd_input *arguments);
     void (*tile_output)(const struct kernel_tile_output *arguments);

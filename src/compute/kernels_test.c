@@ -485,9 +485,8 @@ static void combine_case(const struct kernels *kernels)
         float *const g = fixture_reals(9 * count, 1, type);
         struct guarded gs = packed(g, 9 * count, type);
         struct guarded us = guarded_open(16 * count * dtype_bytes(type));
-        struct kernel_taps arguments = {.type = type,
-                                        .count = count,
-                                        .enlarging = enlarging};
+        struct kernel_taps arguments = {
+            .type = type, .source_type = type, .count = count, .enlarging = enlarging};
         for (size_t k = 0; k < 9; ++k)
             arguments.taps[k] = gs.data + k * count * dtype_bytes(type);
         for (size_t k = 0; k < 16; ++k)

@@ -169,35 +169,36 @@ bool layout_lines(const struct weight_layout *layout, struct layout_lines *lines
     return layout->in_stride == (size_t)(layout->in_block / side) * step;
 }
 
-/* Part of one output's inputs, `count` from `in` on. The place of an input is its block's and its
- * own inside the block. */
-static void pack_line16(const struct weight_layout *layout, int32_t in, int32_t count,
-                        const uint16_t *from, size_t from_step, uint16_t *to)
+bool layout_has_panels(const struct weight_layout *layout)
 {
-    const int32_t end = in + count;
-    while (in < end) {
-        const int32_t block = in / layout->in_block, start = block * layout->in_block;
-        const int32_t stop =
-            start + layout->in_block < end ? start + layout->in_block : end;
-        uint16_t *const place = to + (size_t)block * layout->in_stride;
-        for (; in < stop; ++in, from += from_step)
-            place[layout->in_place[in - start]] = *from;
-    }
+    const size_t panel =
+        (size_t)layout->desc.padded_dims[0] * (size_t)layout->out_block;
+    return layout->in_block > 1 && layout->out_block > 1 &&
+           layout->in_stride == (size_t)layout->in_block * (size_t)layout->out_block &&
+           layout->out_stride == panel;
 }
 
-static void pack_line32(const struct weight_layout *layout, int32_t in, int32_t count,
-                        const uint32_t *from, size_t from_step, uint32_t *to)
-{
-    const int32_t end = in + count;
-    while (in < end) {
-        const int32_t block = in / layout->in_block, start = block * layout->in_block;
-        const int32_t stop =
-            start + layout->in_block < end ? start + layout->in_block : end;
-        uint32_t *const place = to + (size_t)block * layout->in_stride;
-        for (; in < stop; ++in, from += from_step)
-            place[layout->in_place[in - start]] = *from;
+/* Part of one output's inputs, `count` from `in` on. The place of an input is its block's and its
+ * own inside the block. */
+#define PACK_LINE(name, type)                                                       \
+    static void name(const struct weight_layout *layout, int32_t in, int32_t count, \
+                     const type *from, size_t from_step, type *to)                  \
+    {                                                                               \
+        const int32_t end = in + count;                                             \
+        while (in < end) {                                                          \
+            const int32_t block = in / layout->in_block;                            \
+            const int32_t start = block * layout->in_block;                         \
+            const int32_t stop =                                                    \
+                start + layout->in_block < end ? start + layout->in_block : end;    \
+            type *const place = to + (size_t)block * layout->in_stride;             \
+            for (; in < stop; ++in, from += from_step)                              \
+                place[layout->in_place[in - start]] = *from;                        \
+        }                                                                           \
     }
-}
+PACK_LINE(pack_line8, uint8_t)
+PACK_LINE(pack_line16, uint16_t)
+PACK_LINE(pack_line32, uint32_t)
+#undef PACK_LINE
 
 /* Rows of outputs, [in][out]: what the general loops do, without a division for each element. */
 static void pack_row32(const struct weight_layout *layout, int32_t in, int32_t count,
@@ -217,12 +218,16 @@ enum {
 };
 
 static void pack_tile(const struct weight_layout *layout,
-                      const struct layout_part *tile, void *target)
+                      const struct layout_part *tile, size_t element, void *target)
 {
     for (int32_t o = 0; o < tile->out_count; ++o) {
         const size_t from = (size_t)o * tile->out_step;
         const size_t to = layout_out(layout, tile->out_first + o);
-        if (layout->type == DTYPE_BF16)
+        if (element == 1)
+            pack_line8(layout, tile->in_first, tile->in_count,
+                       (const uint8_t *)tile->source + from, tile->in_step,
+                       (uint8_t *)target + to);
+        else if (element == 2)
             pack_line16(layout, tile->in_first, tile->in_count,
                         (const uint16_t *)tile->source + from, tile->in_step,
                         (uint16_t *)target + to);
@@ -245,7 +250,8 @@ static int32_t at_most(int32_t count, int32_t most)
 void layout_pack(const struct weight_layout *layout, const struct layout_part *part,
                  void *target)
 {
-    const size_t element = dtype_bytes(layout->type);
+    const size_t element =
+        part->element_bytes ? part->element_bytes : dtype_bytes(layout->type);
     for (int32_t o = 0; o < part->out_count; o += TILE_OUT)
         for (int32_t i = 0; i < part->in_count; i += TILE_IN) {
             struct layout_part tile = *part;
@@ -256,7 +262,7 @@ void layout_pack(const struct weight_layout *layout, const struct layout_part *p
             tile.out_first += o;
             tile.in_count = at_most(part->in_count - i, TILE_IN);
             tile.out_count = at_most(part->out_count - o, TILE_OUT);
-            pack_tile(layout, &tile, target);
+            pack_tile(layout, &tile, element, target);
         }
 }
 

@@ -75,11 +75,16 @@ static inline size_t layout_out(const struct weight_layout *layout, int32_t out)
            layout->out_place[out % layout->out_block];
 }
 
+/* Does a block of outputs lie in one dense piece, its blocks of inputs one after the other? Then it is a
+ * panel (panel.h), and any number of whole blocks of inputs a piece of it. */
+bool layout_has_panels(const struct weight_layout *layout);
+
 /* A part of a plain matrix to be put into its places: element (in, out) of the part comes
  * from source[in * in_step + out * out_step] and goes to (in_first + in, out_first + out). */
 struct layout_part {
     const void *source;
     size_t in_step, out_step; /* elements */
+    size_t element_bytes;     /* 0: of the layout's type; 1, 2 or 4 */
     int32_t in_first, out_first, in_count, out_count;
 };
 void layout_pack(const struct weight_layout *layout, const struct layout_part *part,

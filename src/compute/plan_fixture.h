@@ -138,7 +138,7 @@ static inline void guarded_close(struct guarded *g)
 static int32_t fixture_region_count = 1;
 
 struct fixture {
-    enum dtype dtype;
+    enum dtype dtype, stored; /* of the weights, where it can be */
     struct pool pool;
     struct weight weights[FIXTURE_WEIGHTS];
     float *plain[FIXTURE_WEIGHTS];
@@ -164,7 +164,7 @@ static inline bool fixture_lacks(enum dtype dtype)
 static inline void fixture_begin_with(struct fixture *f,
                                       const struct plan_options *options)
 {
-    *f = (struct fixture){.dtype = options->dtype};
+    *f = (struct fixture){.dtype = options->dtype, .stored = options->dtype};
     struct dr_error err = {0};
     check_int(plan_create(&f->plan, options, &err), ==, DR_OK);
 }
@@ -174,7 +174,55 @@ static inline void fixture_begin(struct fixture *f, enum dtype dtype)
     fixture_begin_with(f, &(struct plan_options){.name = "test", .dtype = dtype});
 }
 
-/* A weight of random numbers, kept as float32 in f->plain[]. */
+/* ---- stored types ---- */
+
+/* The nearest number, or one beside it, that the type holds. */
+static inline float fixture_round(float x, enum dtype type)
+{
+    uint32_t bits;
+    switch ((int)type) {
+    case DTYPE_BF16: return dtype_f32_from_bf16(dtype_bf16_from_f32(x));
+    case DTYPE_F16: return dtype_f32_from_f16(dtype_f16_from_f32(x));
+    case DTYPE_F8_E5M2: return dtype_f32_from_f16(dtype_f16_from_f32(x) & 0xFF00u);
+    case DTYPE_F8_E4M3:
+        if (fabsf(x) < 0x1p-6f) return rintf(x * 512) / 512;
+        memcpy(&bits, &x, sizeof bits);
+        bits &= 0xFFF00000u;
+        memcpy(&x, &bits, sizeof x);
+        return x;
+    default: return x;
+    }
+}
+
+static inline uint8_t fixture_e4m3(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t normal = ((bits & 0x7FFFFFFFu) >> 20) - ((127u - 7u) << 3);
+    const uint32_t small = (uint32_t)fabsf(x * 512);
+    return (uint8_t)((fabsf(x) < 0x1p-6f ? small : normal) | (bits >> 31) << 7);
+}
+
+/* Numbers that the type holds, as it holds them. */
+static inline void fixture_encode(const float *numbers, enum dtype type, void *target,
+                                  size_t count)
+{
+    uint8_t *const octets = target;
+    uint16_t *const halves = target;
+    for (size_t i = 0; i < count; ++i)
+        switch ((int)type) {
+        case DTYPE_F32: ((float *)target)[i] = numbers[i]; break;
+        case DTYPE_BF16: halves[i] = dtype_bf16_from_f32(numbers[i]); break;
+        case DTYPE_F16: halves[i] = dtype_f16_from_f32(numbers[i]); break;
+        case DTYPE_F8_E5M2:
+            octets[i] = (uint8_t)(dtype_f16_from_f32(numbers[i]) >> 8);
+            break;
+        case DTYPE_F8_E4M3: octets[i] = fixture_e4m3(numbers[i]); break;
+        default: abort();
+        }
+}
+
+/* A weight of random numbers that its stored type holds, kept as float32 in f->plain[]. */
 static inline const struct weight *fixture_weight(struct fixture *f,
                                                   struct weight_shape shape,
                                                   float spread, float centre)
@@ -182,11 +230,14 @@ static inline const struct weight *fixture_weight(struct fixture *f,
     struct dr_error err = {0};
     struct weight *const weight = &f->weights[f->weight_count];
     check_int(weight_init(weight, &shape, &f->pool, &err), ==, DR_OK);
+    (void)weight_store_as(weight, f->stored);
     weight->region = (int32_t)f->weight_count % fixture_region_count;
-    const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->dtype);
+    const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->stored);
     float *const plain = fixture_reals(count, spread, weight->dtype);
     for (size_t i = 0; i < count; ++i)
         plain[i] += centre;
+    for (size_t i = 0; i < count && weight->stored != weight->dtype; ++i)
+        plain[i] = fixture_round(plain[i], weight->stored);
     f->plain[f->weight_count++] = plain;
     return weight;
 }
@@ -225,12 +276,9 @@ static inline void fixture_place_weights(struct fixture *f)
         f->regions[i] = guarded_open(bytes[i]);
     for (size_t i = 0; i < f->weight_count; ++i) {
         struct weight *const weight = &f->weights[i];
-        const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->dtype);
+        const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->stored);
         void *const plain = malloc(weight_plain_bytes(weight));
-        if (weight->dtype == DTYPE_BF16)
-            dtype_to_bf16(f->plain[i], DTYPE_F32, plain, count);
-        else
-            memcpy(plain, f->plain[i], count * sizeof(float));
+        fixture_encode(f->plain[i], weight->stored, plain, count);
         weight_store(weight, plain, f->regions[weight->region].data + weight->offset);
         free(plain);
     }

@@ -267,7 +267,7 @@ static const unsigned char *table_row(const struct run *run, const struct weight
 {
     assert(row >= 0 && row < table->out);
     return (const unsigned char *)plan_weight(run->plan, table) +
-           (size_t)row * (size_t)table->in * dtype_bytes(table->dtype);
+           (size_t)row * (size_t)table->in * dtype_bytes(table->stored);
 }
 
 static void embed_piece(void *context, int64_t task_idx, int lane)
@@ -279,18 +279,18 @@ static void embed_piece(void *context, int64_t task_idx, int lane)
     const struct piece piece = piece_of(run, task_idx);
     const int32_t *const ids = plan_address(run->plan, op->inputs[0]);
     for (size_t row = piece.first; row < piece.first + piece.count; ++row) {
-        struct kernel_finish arguments = {
+        struct kernel_lookup arguments = {
             .target = row_of(run, op->result, row),
-            .source = table_row(run, record->table, ids[row]),
+            .row = table_row(run, record->table, ids[row]),
             .target_type = type_of(run, op->result),
-            .source_type = record->table->dtype,
+            .row_type = record->table->stored,
         };
         if (record->position) {
-            arguments.residual = table_row(run, record->position,
+            arguments.position = table_row(run, record->position,
                                            (int32_t)(row % (size_t)record->tokens));
-            arguments.residual_type = record->position->dtype;
+            arguments.position_type = record->position->stored;
         }
-        run->plan->kernels->finish(&arguments, run->width);
+        run->plan->kernels->lookup(&arguments, run->width);
     }
 }
 
@@ -331,8 +331,8 @@ struct value plan_embed(struct plan *plan, struct value ids, const struct weight
     *record =
         (struct pointwise){.table = table, .position = position, .tokens = tokens};
     const size_t row_bytes =
-        (size_t)table->in * dtype_bytes(table->dtype) +
-        (position ? (size_t)position->in * dtype_bytes(position->dtype) : 0);
+        (size_t)table->in * dtype_bytes(table->stored) +
+        (position ? (size_t)position->in * dtype_bytes(position->stored) : 0);
     return plan_add_op(plan, &(struct op){.class = &embed_class,
                                           .inputs = {ids},
                                           .result = result,

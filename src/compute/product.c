@@ -28,8 +28,9 @@ static bool is_that(const struct product *product, const struct product_shape *s
     return product->shape.rows == shape->rows &&
            product->shape.result == shape->result &&
            product->shape.bias == shape->bias && product->shape.add == shape->add &&
-           product->in == layout->in && product->out == layout->out &&
-           product->type == layout->type && product->by_panels == layout->by_panels &&
+           product->shape.made == shape->made && product->in == layout->in &&
+           product->out == layout->out && product->type == layout->type &&
+           product->by_panels == layout->by_panels &&
            dnnl_memory_desc_equal(&product->operand, &layout->desc);
 }
 
@@ -263,7 +264,7 @@ static struct product *new_product(struct product_set *set,
         .operand = layout->desc,
         .for_amx = is_for_amx(layout),
         .by_panels = layout->by_panels,
-        .by_blocks = is_by_blocks(layout),
+        .by_blocks = is_by_blocks(layout) || (shape->made && !layout->by_panels),
         .part_in = choose_part_in(layout),
         .panel_out = layout->out,
         .panel_bytes = layout->out_stride * dtype_bytes(layout->type),
@@ -272,6 +273,9 @@ static struct product *new_product(struct product_set *set,
     };
     if (product->by_panels || product->by_blocks)
         product->panel_out = layout->out_block;
+    if (shape->made)
+        product->piece_bytes =
+            size_align(panel_piece_bytes(layout, product->part_in), 64);
     return product;
 }
 
@@ -305,8 +309,8 @@ static dnnl_status_t make_parts(struct product *product, struct pool *pool)
             part->boxed_result = product->by_blocks && part->out < product->out;
             status = make_part(product, part, pool);
         }
-    product->scratch_bytes =
-        product->library_bytes + product->source_bytes + product->result_bytes;
+    product->scratch_bytes = product->library_bytes + product->source_bytes +
+                             product->result_bytes + product->piece_bytes;
     return status;
 }
 
@@ -423,9 +427,22 @@ static bool run_boxed(const struct product *product, const struct product_part *
     return true;
 }
 
-/* Some inputs, panel by panel. */
+/* The piece of a panel that is multiplied next. */
+static const void *make_piece(const struct product *product,
+                              const struct product_call *call, int32_t in,
+                              int32_t in_count)
+{
+    unsigned char *const target = (unsigned char *)call->scratch +
+                                  product->library_bytes + product->source_bytes +
+                                  product->result_bytes;
+    const struct panel_piece piece = {call->output, in, in_count};
+    panel_make(call->panels, &piece, target);
+    return target;
+}
+
+/* Inputs from `in` on, panel by panel. */
 static bool run_panels(const struct product *product,
-                       const struct product_part parts[2], int lane,
+                       const struct product_part parts[2], int lane, int32_t in,
                        struct product_call call)
 {
     const size_t result_bytes =
@@ -440,10 +457,13 @@ static bool run_panels(const struct product *product,
             boxed = part;
         }
         call.source = part->boxed_source ? box : source;
+        if (product->shape.made)
+            call.operand = make_piece(product, &call, in, part->in);
         const bool well = part->boxed_result ? run_boxed(product, part, lane, &call)
                                              : run_part(part, lane, &call);
         if (!well) return false;
         call.operand = (const unsigned char *)call.operand + product->panel_bytes;
+        call.output += product->panel_out;
         call.result = (unsigned char *)call.result + result_bytes;
         if (call.bias) call.bias += product->panel_out;
     }
@@ -458,10 +478,11 @@ bool product_run(const struct product *product, int lane,
     const size_t row_bytes = (size_t)product->part_in * dtype_bytes(product->type);
     for (int32_t in = 0; in < product->in; in += product->part_in) {
         const int idx = in == 0 ? 0 : product->in - in > product->part_in ? 1 : 2;
-        if (!run_panels(product, product->parts[idx], lane, part)) return false;
+        if (!run_panels(product, product->parts[idx], lane, in, part)) return false;
         part.source = (const unsigned char *)part.source + row_bytes;
-        part.operand = (const unsigned char *)part.operand +
-                       row_bytes * (size_t)product->panel_out;
+        if (!product->shape.made)
+            part.operand = (const unsigned char *)part.operand +
+                           row_bytes * (size_t)product->panel_out;
         part.bias = NULL;
     }
     return true;

@@ -20,12 +20,14 @@
 
 #include "base/pool.h"
 #include "compute/layout.h"
+#include "compute/panel.h"
 
 struct product_shape {
     int32_t rows;
     enum dtype result;
     bool bias; /* float32, [out] */
     bool add;  /* to what result holds, after one rounding of neither */
+    bool made; /* the operand is made piece by piece (panel.h); its layout has panels */
 };
 
 struct product_lane {
@@ -54,8 +56,8 @@ struct product {
     size_t panel_bytes;
     struct product_part
         parts[3][2]; /* [first inputs, more, last][whole panels, the rest] */
-    /* one lane's scratch: [the library's][source][result], each a multiple of 64 */
-    size_t library_bytes, source_bytes, result_bytes, scratch_bytes;
+    /* one lane's scratch: [the library's][source][result][piece of a panel], each a multiple of 64 */
+    size_t library_bytes, source_bytes, result_bytes, piece_bytes, scratch_bytes;
     int lane_count;
     struct product *next;
 };
@@ -80,7 +82,10 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
 void product_set_finish(struct product_set *set);
 
 struct product_call {
-    const void *source, *operand;
+    const void *source;
+    const void *operand;               /* NULL where the shape has `made` */
+    const struct panel_source *panels; /* what the operand is made of, there */
+    int32_t output;                    /* ... of which it is the outputs from here on */
     const float *bias; /* NULL where, and only where, the shape has none */
     void *result, *scratch;
 };

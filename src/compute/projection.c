@@ -119,6 +119,7 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
         .result = p->staged ? DTYPE_F32 : result,
         .bias = p->bias != NULL,
         .add = residual && !p->staged,
+        .made = panel_is_made(p->weight),
     };
     const enum dr_code code = get_products(plan, p, &shape, err);
     if (code != DR_OK) return code;
@@ -134,7 +135,7 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
     const size_t lanes = (size_t)compute_thread_count();
     op->scratch_bytes = p->lane_bytes * lanes;
     op->flop = 2.0 * (double)shape_rows(result_shape) * layout->in * layout->out;
-    op->weight_bytes = layout->bytes + (p->bias ? p->bias->bytes : 0);
+    op->weight_bytes = p->weight->bytes + (p->bias ? p->bias->bytes : 0);
     return DR_OK;
 }
 
@@ -176,12 +177,19 @@ static bool multiply_slice(const struct run *run, const struct block *block, int
 {
     const struct projection *const p = run->projection;
     const struct weight_layout *const layout = p->weight->layout;
-    const size_t panel = layout_out(layout, output);
     const unsigned char *const operand = plan_weight(run->plan, p->weight);
+    const struct panel_source panels = {.weight = p->weight,
+                                        .data = operand,
+                                        .kernels = run->plan->kernels};
+    const bool is_made = panel_is_made(p->weight);
     const float *const bias = p->bias ? plan_weight(run->plan, p->bias) : NULL;
     const struct product_call call = {
         .source = block->source,
-        .operand = operand + panel * dtype_bytes(layout->type),
+        .operand =
+            is_made ? NULL
+                    : operand + layout_out(layout, output) * dtype_bytes(layout->type),
+        .panels = &panels,
+        .output = output,
         .bias = bias ? bias + output : NULL,
         .result = result,
         .scratch = block->scratch,

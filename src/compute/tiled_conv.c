@@ -116,7 +116,7 @@ static bool is_alike(const struct weight_layout *a, const struct weight_layout *
 /* Each tap's inputs and each panel must begin with a block. Outputs that fill up the last block are zeros in both. */
 static bool can_combine(const struct tiled_conv *t)
 {
-    return is_alike(t->weight->layout, &t->operand) &&
+    return panel_has_layout(t->weight) && is_alike(t->weight->layout, &t->operand) &&
            t->weight->in % t->operand.in_block == 0 &&
            COMBINE_TASK_IN % t->operand.in_block == 0 &&
            (t->panels == 1 || t->operand.out % t->operand.out_block == 0);
@@ -318,12 +318,13 @@ static void make_windows(const struct run *run, const struct block *block,
     }
 }
 
-/* The run of numbers that begins with this input and output. */
-static const unsigned char *run_in(const struct weight_layout *layout,
+/* The run of stored numbers that begins with this input and output. */
+static const unsigned char *run_in(const struct weight *weight,
                                    const unsigned char *data, int32_t in, int32_t out)
 {
+    const struct weight_layout *const layout = weight->layout;
     return data + (layout_in(layout, in) + layout_out(layout, out)) *
-                      dtype_bytes(layout->type);
+                      dtype_bytes(weight->stored);
 }
 
 static void combine_run(const struct run *run, int32_t panel, int32_t in, int32_t out,
@@ -332,12 +333,13 @@ static void combine_run(const struct run *run, int32_t panel, int32_t in, int32_
     const struct tiled_conv *const t = run->conv;
     const struct weight *const weight = t->weight;
     struct kernel_taps arguments = {.type = weight->dtype,
+                                    .source_type = weight->stored,
                                     .count = count,
                                     .enlarging = t->which == TILED_ENLARGING};
     for (int32_t tap = 0; tap < TAPS; ++tap)
-        arguments.taps[tap] = run_in(weight->layout, plan_weight(run->plan, weight),
-                                     tap * weight->in + in,
-                                     (run->first_panel + panel) * t->operand.out + out);
+        arguments.taps[tap] =
+            run_in(weight, plan_weight(run->plan, weight), tap * weight->in + in,
+                   (run->first_panel + panel) * t->operand.out + out);
     const int32_t parts = t->recipe.parts;
     for (int32_t piece = 0; piece < PIECES; ++piece) {
         const size_t at = (size_t)panel * panel_bytes(t) +

@@ -19,6 +19,13 @@ static bool is_product(enum weight_kind kind)
     return kind == WEIGHT_CONV || kind == WEIGHT_LINEAR;
 }
 
+bool weight_can_store(enum dtype dtype, enum dtype stored)
+{
+    if (stored == DTYPE_F8_E4M3 || stored == DTYPE_F8_E5M2 || stored == dtype)
+        return true;
+    return dtype == DTYPE_F32 && (stored == DTYPE_F16 || stored == DTYPE_BF16);
+}
+
 static enum dr_code check_shape(const struct weight_shape *shape, size_t *elements,
                                 struct dr_error *err)
 {
@@ -49,6 +56,7 @@ enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape
     struct weight made = {
         .kind = shape->kind,
         .dtype = shape->dtype,
+        .stored = shape->dtype,
         .out = shape->out,
         .in = shape->in,
         .kernel_height = shape->kernel_height > 0 ? shape->kernel_height : 1,
@@ -61,7 +69,7 @@ enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape
     size_t elements = 0;
     enum dr_code code = check_shape(&full, &elements, err);
     if (code != DR_OK) return code;
-    made.bytes = elements * dtype_bytes(made.dtype);
+    made.bytes = elements * dtype_bytes(made.stored);
     if (is_product(made.kind)) {
         struct weight_layout *const layout = pool_alloc(pool, sizeof *layout);
         if (!layout) return error_set(err, DR_NOMEM, "no memory for a weight's layout");
@@ -76,10 +84,20 @@ enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape
     return DR_OK;
 }
 
+bool weight_store_as(struct weight *weight, enum dtype stored)
+{
+    if (weight->kind == WEIGHT_VECTOR || !weight_can_store(weight->dtype, stored))
+        return false;
+    if (weight->layout && !layout_has_panels(weight->layout)) return false;
+    weight->bytes = weight->bytes / dtype_bytes(weight->stored) * dtype_bytes(stored);
+    weight->stored = stored;
+    return true;
+}
+
 size_t weight_plain_bytes(const struct weight *weight)
 {
     return (size_t)weight->out * (size_t)weight->in * (size_t)weight->kernel_height *
-           (size_t)weight->kernel_width * dtype_bytes(weight->dtype);
+           (size_t)weight->kernel_width * dtype_bytes(weight->stored);
 }
 
 int32_t weight_part_count(const struct weight *weight)
@@ -106,13 +124,14 @@ void weight_store_part(const struct weight *weight, const void *plain, void *tar
     const int32_t first = part_idx * WEIGHT_PART_OUTPUTS;
     const int32_t left = weight->out - first;
     const size_t line = (size_t)weight->in * (size_t)window;
-    const size_t element = dtype_bytes(weight->dtype);
+    const size_t element = dtype_bytes(weight->stored);
     for (int32_t tap = 0; tap < window; ++tap) {
         const struct layout_part part = {
             .source = (const unsigned char *)plain +
                       ((size_t)first * line + (size_t)tap) * element,
             .in_step = (size_t)window,
             .out_step = line,
+            .element_bytes = element,
             .in_first = tap * weight->in,
             .out_first = first,
             .in_count = weight->in,
@@ -133,6 +152,7 @@ void weight_add_to_digest(const struct weight *weight, struct digest *digest)
     const uint64_t numbers[] = {
         (uint64_t)weight->kind,
         (uint64_t)weight->dtype,
+        (uint64_t)weight->stored,
         (uint64_t)weight->out,
         (uint64_t)weight->in,
         (uint64_t)weight->kernel_height,

@@ -7,16 +7,22 @@
  * the weight's shape and type alone, never on the image, so that one copy serves every size.
  *
  *   kind     source tensor(s)                         in memory
- *   CONV     [out, in, kh, kw]                        library's blocked layout, f32 or bf16
- *   LINEAR   [out, in] (or [out, in, 1, 1])           library's blocked layout, f32 or bf16
+ *   CONV     [out, in, kh, kw]                        library's blocked layout
+ *   LINEAR   [out, in] (or [out, in, 1, 1])           library's blocked layout
  *   VECTOR   [n]                                      plain float32
- *   TABLE    [rows, width]                            plain, f32 or bf16 (embeddings)
+ *   TABLE    [rows, width]                            plain (embeddings)
+ *
+ * A weight has two types: `dtype` is that of the arithmetic, float32 or bfloat16, and `stored` that of its
+ * numbers in memory. If they differ, the numbers are converted when they are used, panel by panel in
+ * memory of the core that uses them (panel.h), a table's rows at the lookup. A stored type is one
+ * whose numbers dtype holds exactly (weight_can_store), so the result has the same bytes as with stored == dtype.
  *
  * A 1x1 convolution is a LINEAR: in channels-last memory they are the same product.
  */
 #ifndef COMPUTE_WEIGHT_H
 #define COMPUTE_WEIGHT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,11 +46,12 @@ struct weight_layout; /* private: the library's description */
 
 struct weight {
     enum weight_kind kind;
-    enum dtype dtype; /* DTYPE_F32 or DTYPE_BF16; a VECTOR is always DTYPE_F32 */
-    int32_t out;      /* rows: output channels; VECTOR: n; TABLE: rows */
+    enum dtype dtype;  /* DTYPE_F32 or DTYPE_BF16; a VECTOR is always DTYPE_F32 */
+    enum dtype stored; /* weight_can_store(dtype, stored); of a VECTOR DTYPE_F32 */
+    int32_t out;       /* rows: output channels; VECTOR: n; TABLE: rows */
     int32_t in;       /* input channels; VECTOR: 1; TABLE: width */
     int32_t kernel_height, kernel_width; /* 1 unless CONV */
-    size_t bytes;
+    size_t bytes;                        /* as stored */
     /* Index in plan_bind's list: 0 unless its owner sets it, before a plan uses the weight. */
     int32_t region;
     size_t offset; /* in that region; set by whoever lays the region out */
@@ -57,15 +64,23 @@ struct weight_shape {
     int32_t out, in, kernel_height, kernel_width;
 };
 
-/* Decide layout and bytes; records lie in the pool. Errors: DR_UNSUPPORTED, DR_NOMEM. */
+/* Can numbers of arithmetic type dtype be stored in this type, because dtype holds all of its finite
+ * numbers? */
+bool weight_can_store(enum dtype dtype, enum dtype stored);
+
+/* Decide layout and bytes; stored in dtype. Records lie in the pool. Errors: DR_UNSUPPORTED, DR_NOMEM. */
 enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape,
                          struct pool *pool, struct dr_error *err) DR_MUST_CHECK;
 
-/* Bytes of the plain form, which weight_store_part reads: out*in*kh*kw elements of weight->dtype. */
+/* Store it in this type: changes bytes, so it comes before the region is laid out. False, with nothing changed,
+ * where it cannot be stored so: another type than weight_can_store allows, a vector, a layout without panels. */
+bool weight_store_as(struct weight *weight, enum dtype stored);
+
+/* Bytes of the plain form, which weight_store_part reads: out*in*kh*kw elements of weight->stored. */
 size_t weight_plain_bytes(const struct weight *weight);
 
 /* Write the operand from its plain row-major form ([out,in,kh,kw], [out,in], [n] or
- * [rows,width]; elements already in weight->dtype) to target (weight->bytes, 64-aligned).
+ * [rows,width]; elements already in weight->stored) to target (weight->bytes, 64-aligned).
  * Deterministic: padding is zeroed, so equal sources give equal bytes.
  * It is stored in parts of WEIGHT_PART_OUTPUTS outputs (a vector or a table is one part), so that a
  * part can be stored while the plain form of the next is still made: begin once, then each part

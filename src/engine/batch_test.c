@@ -148,7 +148,7 @@ static void one_precision_leaves_nothing_to_the_next(void)
 }
 
 /* The type that a file stores is not the type that runs: a float32 VAE beside a float16 model, a
- * bfloat16 one, one in float16: each takes the slot with the bytes of the engine's own type, and
+ * bfloat16 one, one in float16: each takes the slot, with more bytes only where it has float32, and
  * makes a picture; what two files hold alike is told apart by the digest. */
 static void a_file_of_another_type_takes_the_slot(void)
 {
@@ -168,7 +168,10 @@ static void a_file_of_another_type_takes_the_slot(void)
             (void)snprintf(name, sizeof name, "vae/typed-%s.safetensors", types[i]);
             make_checkpoint(name, options);
             check_int(choose(engine, in_root(name)), ==, DR_OK);
-            check_int(check_memory(engine), ==, bytes);
+            if (strcmp(types[i], "f32") == 0)
+                check_int(check_memory(engine), >, bytes);
+            else
+                check_int(check_memory(engine), ==, bytes);
             memcpy(digests[i], vae_state(engine).digest, sizeof digests[i]);
             picture(engine, "B.png");
             check(!same_file("A.png", "B.png"));

@@ -223,6 +223,20 @@ static struct weight_shape operand_shape(const struct component_spec *spec,
     return shape;
 }
 
+/* The type of all parts; the weight's own type where they differ, or have scales. */
+static enum dtype file_type(const struct component_spec *spec,
+                            const struct operand *operand)
+{
+    const struct component_tensor *const tensors = spec->index->tensors;
+    const enum dtype type = tensors[operand->parts[0]].tensor->dtype;
+    for (int32_t i = 0; i < operand->part_count; ++i) {
+        const struct component_tensor *const part = &tensors[operand->parts[i]];
+        if (part->tensor->dtype != type || part->scale_count > 0)
+            return operand->weight.dtype;
+    }
+    return type;
+}
+
 static const struct weight *make_operand(struct component_spec *spec,
                                          const struct operand_request *request,
                                          const struct view *view, const int32_t *parts,
@@ -244,6 +258,7 @@ static const struct weight *make_operand(struct component_spec *spec,
         note_failure(spec, &failure);
         return NULL;
     }
+    (void)weight_store_as(&operand->weight, file_type(spec, operand));
     operand->weight.region = spec->region;
     return &operand->weight;
 }

@@ -6,6 +6,10 @@
  *   component        a spec whose weights are in memory: one read-only region, either private or
  *                    mapped from a pack (component_pack.h).
  *
+ * An operand is stored in the type of its tensors if the arithmetic's type holds all numbers of it (weight.h): then what
+ * a pack holds is as large as the file. Else, or if its tensors differ in type or have scales, it is stored in
+ * the arithmetic's type.
+ *
  * Loading reads the file with pread in pieces through a small scratch region, computes their
  * digest, converts and packs them. So one pass gives the weights and the digest that identifies
  * them. The spec and the file's index are kept when the weights are released: this is what a "saved
@@ -63,7 +67,7 @@ struct component_spec {
     size_t scale_rows;    /* the most rows of a tensor that has scales; 0: none has */
     size_t
         decoded_count; /* of numbers of a piece in blocks, while it is loaded; 0: none is */
-    enum dtype dtype; /* of weights: DTYPE_BF16 or DTYPE_F32 */
+    enum dtype dtype; /* of the arithmetic: DTYPE_BF16 or DTYPE_F32 */
     /* weight->region of its operands: 0, a base, unless set before the first component_need. */
     int32_t region;
     struct pool *pool; /* of the network's spec: operands, layouts and names lie here */
@@ -142,7 +146,7 @@ struct component_load_options {
  * weights_bytes + scratch_bytes (page-rounded each); scratch_bytes alone where a pack is made; none
  * where one is ready. The file's identity is checked before and after. Errors: DR_OVER_BUDGET,
  * DR_NOMEM, DR_IO, DR_CHANGED, DR_NOT_FINITE (a weight is NaN or infinite, or becomes so in the
- * weight's type: names the tensor), DR_CANCELLED. Fault places: FAULT_REGION, FAULT_READ (each piece),
+ * type that it is stored in: names the tensor), DR_CANCELLED. Fault places: FAULT_REGION, FAULT_READ (each piece),
  * FAULT_VERIFY (the digest at the end). Threads: the calling one and compute's team; compute_init has
  * been called. */
 enum dr_code component_load(const struct component_spec *spec,

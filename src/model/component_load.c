@@ -12,7 +12,7 @@
  *
  * The scratch region: [chunk 0][chunk 1][plain operand][scales as stored][scales][a digest a
  * tensor][a flag a tensor]. A tensor with scales (tensor_scale.h) has them read before its first
- * piece is converted: value times scale in float32, then to the weight's type. Pieces of block types
+ * piece is converted: value times scale in float32, then to the type that the weight is stored in. Pieces of block types
  * (block_codec.h) are whole blocks, decoded to float32 first: [decoded piece] lies behind the scales.
  *
  * If two operands use columns of one tensor, it is read and digested twice; both reads must
@@ -132,26 +132,6 @@ static bool next_piece(struct loader *loader, struct piece *piece)
 
 /* ---- converting ---- */
 
-/* Any infinity or NaN among count values? One OR over all, so that it is a vector loop. */
-static bool is_finite_f32(const float *values, size_t count)
-{
-    uint32_t bad = 0;
-    for (size_t i = 0; i < count; ++i) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        bad |= (bits & 0x7f800000u) == 0x7f800000u;
-    }
-    return !bad;
-}
-
-static bool is_finite_bf16(const uint16_t *values, size_t count)
-{
-    uint16_t bad = 0;
-    for (size_t i = 0; i < count; ++i)
-        bad = (uint16_t)(bad | ((values[i] & 0x7f80u) == 0x7f80u));
-    return !bad;
-}
-
 /* Elements in so many bytes of a tensor: whole ones, or whole blocks. */
 static uint64_t element_count(const struct tensor *tensor, uint64_t bytes)
 {
@@ -172,16 +152,20 @@ struct run {
     uint64_t scale_elements;
 };
 
-/* Convert count values into the weight's type; false where one is not finite. */
+/* Convert count values into the type that the weight is stored in; false where one is not finite. */
 static bool convert_plain(const struct weight *weight, enum dtype type,
                           const void *source, void *target, size_t count)
 {
-    if (weight->dtype == DTYPE_BF16) {
+    const enum dtype stored = weight->stored;
+    if (stored == type)
+        memcpy(target, source, count * dtype_bytes(type));
+    else if (stored == DTYPE_F32)
+        dtype_to_f32(source, type, target, count);
+    else if (stored == DTYPE_BF16)
         dtype_to_bf16(source, type, target, count);
-        return is_finite_bf16(target, count);
-    }
-    dtype_to_f32(source, type, target, count);
-    return is_finite_f32(target, count);
+    else
+        assert(false);
+    return dtype_is_finite(target, stored, count);
 }
 
 /* The same of the tensor's elements from `element` on, each times its row's scale. */
@@ -190,7 +174,7 @@ static bool convert(const struct run *run, uint64_t element,
 {
     const struct weight *const weight = &run->operand->weight;
     const size_t source_bytes = dtype_bytes(run->type),
-                 target_bytes = dtype_bytes(weight->dtype);
+                 target_bytes = dtype_bytes(weight->stored);
     float block[BLOCK_ELEMENTS];
     bool finite = true;
     if (!run->scales) return convert_plain(weight, run->type, source, target, count);
@@ -215,7 +199,7 @@ static bool convert_rows(const struct run *run)
 {
     const struct weight *const weight = &run->operand->weight;
     const size_t source_bytes = dtype_bytes(run->type),
-                 target_bytes = dtype_bytes(weight->dtype);
+                 target_bytes = dtype_bytes(weight->stored);
     const uint64_t end = run->first + run->count;
     bool finite = true;
     for (uint64_t row = run->first / run->row_elements; row * run->row_elements < end;
@@ -238,9 +222,9 @@ static bool convert_transposed(const struct run *run)
 {
     const struct weight *const weight = &run->operand->weight;
     const size_t source_bytes = dtype_bytes(run->type),
-                 target_bytes = dtype_bytes(weight->dtype);
+                 target_bytes = dtype_bytes(weight->stored);
     const uint64_t in = (uint64_t)weight->in, out = (uint64_t)weight->out;
-    float block[BLOCK_ELEMENTS]; /* holds either type */
+    float block[BLOCK_ELEMENTS]; /* holds any stored type */
     bool finite = true;
     for (uint64_t done = 0; done < run->count; done += BLOCK_ELEMENTS) {
         const uint64_t left = run->count - done;
@@ -447,7 +431,7 @@ static enum dr_code finish_current(struct turn *turn, struct dr_error *err)
                          "tensor %s of %s has values that are NaN or infinite in %s",
                          loader->spec->index->tensors[piece->tensor_idx].name,
                          loader->spec->index->file->path,
-                         dtype_name(piece->operand->weight.dtype));
+                         dtype_name(piece->operand->weight.stored));
     const bool is_first = loader->whole_count == 0;
     loader->whole_count = whole_parts(loader, piece);
     if (is_first && loader->whole_count > 0)

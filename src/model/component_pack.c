@@ -18,7 +18,7 @@ enum {
 };
 
 /* Raised when the bytes of a packed component come to mean something else. */
-static const char layout_version[] = "component layout 1";
+static const char layout_version[] = "component layout 2";
 
 void component_pack_init(struct component_pack *pack, const struct pack_store *store)
 {

@@ -166,7 +166,7 @@ static float scaled_value(const struct sample *sample, int tensor, size_t elemen
     return value * factor;
 }
 
-/* One value of a stored tensor, in the weight's type, to target. */
+/* One value of a tensor in the file, in the type that its weight is stored in, to target. */
 static void take(const struct sample *sample, int tensor, size_t element,
                  enum dtype type, unsigned char *target)
 {
@@ -177,7 +177,9 @@ static void take(const struct sample *sample, int tensor, size_t element,
     const unsigned char *const source =
         sample->scale[tensor] ? (const unsigned char *)&scaled
                               : sample->data[tensor] + element * dtype_bytes(stored);
-    if (type == DTYPE_F32) {
+    if (type == stored) {
+        memcpy(target, source, dtype_bytes(type));
+    } else if (type == DTYPE_F32) {
         float value;
         dtype_to_f32(source, stored, &value, 1);
         memcpy(target, &value, 4);
@@ -194,7 +196,7 @@ static unsigned char *plain_form(const struct sample *sample,
 {
     const struct weight *const weight = expected->weight;
     const size_t kernel = (size_t)(weight->kernel_height * weight->kernel_width);
-    const size_t in = (size_t)weight->in, each = dtype_bytes(weight->dtype);
+    const size_t in = (size_t)weight->in, each = dtype_bytes(weight->stored);
     size_t part_count = 0;
     while (expected->parts[part_count])
         ++part_count;
@@ -208,7 +210,7 @@ static unsigned char *plain_form(const struct sample *sample,
             const size_t skip = (size_t)expected->first_column * kernel;
             const size_t element = expected->transpose ? i * (size_t)item->dims[1] + o
                                                        : o % rows * width + skip + i;
-            take(sample, tensor, element, weight->dtype,
+            take(sample, tensor, element, weight->stored,
                  plain + (o * in * kernel + i) * each);
         }
     return plain;
