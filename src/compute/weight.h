@@ -49,7 +49,7 @@ struct weight {
     enum dtype dtype;  /* DTYPE_F32 or DTYPE_BF16; a VECTOR is always DTYPE_F32 */
     enum dtype stored; /* weight_can_store(dtype, stored); of a VECTOR DTYPE_F32 */
     int32_t out;       /* rows: output channels; VECTOR: n; TABLE: rows */
-    int32_t in;       /* input channels; VECTOR: 1; TABLE: width */
+    int32_t in;        /* input channels; VECTOR: 1; TABLE: width */
     int32_t kernel_height, kernel_width; /* 1 unless CONV */
     size_t bytes;                        /* as stored */
     /* Index in plan_bind's list: 0 unless its owner sets it, before a plan uses the weight. */
