@@ -591,10 +591,11 @@ static void read_lines(const struct kernel_lines *arguments)
         float *const row = a.tile + line * a.tile_step * (a.paired ? 2 : 1);
         size_t i = 0;
         for (; !a.paired && i + LANES <= a.width; i += LANES)
-            store(row, DTYPE_F32, i, load(a.lines, a.type, from + i));
+            store(row, DTYPE_F32, i, load_stored(a.lines, a.type, from + i));
         if (!a.paired && i < a.width)
             store_part(row, DTYPE_F32, i,
-                       load_part(a.lines, a.type, from + i, a.width - i), a.width - i);
+                       load_stored_some(a.lines, a.type, from + i, a.width - i),
+                       a.width - i);
         const uint16_t *const pairs = (const uint16_t *)a.lines + from;
         for (; a.paired && i + LANES <= a.width; i += LANES) {
             words both;

@@ -147,7 +147,8 @@ struct kernel_tile_output {
 };
 
 /* Between lines of a packed weight (layout.h) and rows of float32 numbers: line i, `width` numbers, is row i;
- * `paired`: line i holds rows 2 i and 2 i + 1, side by side. Steps in elements. */
+ * `paired` (bfloat16): line i holds rows 2 i and 2 i + 1, side by side. Steps in elements. Lines are written in F32 or
+ * BF16, and read in any of kernel_convert's types. */
 struct kernel_lines {
     void *lines;
     float *tile;

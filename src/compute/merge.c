@@ -93,6 +93,7 @@ const struct weight *merge_take(struct plan *plan, const struct weight *weight)
                             .changes = changes,
                             .change_count = count};
     merge->merged.region = MERGED_REGION;
+    if (weight->layout) (void)weight_store_as(&merge->merged, weight->dtype);
     plan_uses(plan, weight);
     for (size_t i = 0; i < count; ++i) {
         changes[i].delta = &deltas[i];
@@ -277,7 +278,7 @@ static struct factor_matrix matrix_of(const struct run *run,
                                       const struct weight *weight)
 {
     return (struct factor_matrix){.data = plan_weight(run->plan, weight),
-                                  .type = weight->dtype,
+                                  .type = weight->stored,
                                   .columns = (size_t)weight->in};
 }
 
@@ -341,32 +342,35 @@ static void make_factor(void *context, int64_t task_idx, int lane)
 
 /* ---- tiles of the packed weight ---- */
 
+/* type: that of data. */
 static void copy_slowly(const struct weight_layout *layout, const struct unit *unit,
-                        unsigned char *data, float *tile, bool writes)
+                        unsigned char *data, enum dtype type, float *tile, bool writes)
 {
     for (int32_t k = 0; k < unit->ins; ++k)
         for (int32_t o = 0; o < unit->outs; ++o) {
             const size_t at = layout_in(layout, unit->first_in + k) +
                               layout_out(layout, unit->first_out + o);
             float *const number = &tile[k * MERGE_PANEL + o];
-            unsigned char *const place = data + at * dtype_bytes(layout->type);
+            unsigned char *const place = data + at * dtype_bytes(type);
             if (!writes)
-                dtype_to_f32(place, layout->type, number, 1);
-            else if (layout->type == DTYPE_BF16)
+                dtype_to_f32(place, type, number, 1);
+            else if (type == DTYPE_BF16)
                 dtype_to_bf16(number, DTYPE_F32, (uint16_t *)(void *)place, 1);
             else
                 memcpy(place, number, sizeof *number);
         }
 }
 
-/* Between the packed weight and a tile [MERGE_TILE][64] of float32. */
+/* Between the packed weight and a tile [MERGE_TILE][64] of float32. The base is read as it is stored, the merged
+ * weight written in its own type. */
 static void copy_tile(const struct run *run, const struct unit *unit,
                       unsigned char *data, float *tile, bool writes)
 {
     const struct weight_layout *const layout = run->merge->base->layout;
+    const enum dtype type = writes ? layout->type : run->merge->base->stored;
     struct layout_lines lines;
-    if (!layout_lines(layout, &lines)) {
-        copy_slowly(layout, unit, data, tile, writes);
+    if (!layout_lines(layout, &lines) || (lines.paired && type != DTYPE_BF16)) {
+        copy_slowly(layout, unit, data, type, tile, writes);
         return;
     }
     const int32_t side = lines.paired ? 2 : 1;
@@ -379,9 +383,9 @@ static void copy_tile(const struct run *run, const struct unit *unit,
                           (size_t)(output % wide) * (size_t)side +
                           (size_t)(unit->first_in / side) * lines.in_step;
         const struct kernel_lines arguments = {
-            .lines = data + at * dtype_bytes(layout->type),
+            .lines = data + at * dtype_bytes(type),
             .tile = tile + o,
-            .type = layout->type,
+            .type = type,
             .paired = lines.paired,
             .line_count = (size_t)divide_up(unit->ins, side),
             .line_step = lines.in_step,

@@ -190,6 +190,7 @@ struct one {
     int32_t delta_count;
     enum kind kinds[MOST_DELTAS];
     bool bias;
+    enum dtype stored; /* of the weight and the deltas, where it can be */
 };
 
 static struct value add_operator(struct fixture *f, const struct one *c, struct value x,
@@ -238,6 +239,7 @@ static void try_one(const struct one *c, enum dtype dtype, int break_it)
     struct weight_deltas deltas = {.items = items};
     fixture_begin_with(
         &f, &(struct plan_options){.name = "test", .dtype = dtype, .deltas = &deltas});
+    f.stored = c->stored;
     const int32_t out = c->shape.out * c->parts, side = c->shape.taps == 9 ? 3 : 1;
     const struct weight *const weight =
         fixture_weight(&f,
@@ -322,12 +324,15 @@ static int32_t some_width(void)
 
 static void equals_the_reference(void)
 {
+    static const enum dtype stored[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16,
+                                        DTYPE_F8_E5M2};
     for (int i = 0; i < 120; ++i) {
         struct one c = {
             .shape = {some_width(), some_width(), i % 3 == 0 ? 9 : 1},
             .parts = i % 4 == 1 ? 3 : 1,
             .delta_count = fixture_int(1, 3),
-            .bias = fixture_int(0, 1)
+            .bias = fixture_int(0, 1),
+            .stored = stored[i / 2 % 4],
         };
         c.kinds[0] = (enum kind)(i % KINDS);
         for (int k = 1; k < MOST_DELTAS; ++k)
