@@ -20,8 +20,15 @@
  * direct convolution: down to there small networks run as the large ones do. Below (4 -> 320,
  * 128 -> 3) the transforms of the wide side are nearly all of the work. */
 #define LEAST_WINOGRAD_CHANNELS 32
-/* With fewer tiles, combining the taps takes a third of the time, and the direct convolution is as fast. */
+/* bfloat16: with fewer tiles of 2x2, combining the taps takes a third of the time, and the direct convolution is as
+ * fast. */
 #define LEAST_WINOGRAD_TILES 64
+
+/* float32: maps with lines of so many pixels can be made in bands (plan_band.c), which tiles of 4x4 would make much
+ * higher. */
+#define LEAST_WIDE 128
+/* float32: combining the taps of a panel takes as long as multiplying so many tiles with them. */
+#define COMBINING_TILES 3
 
 struct conv {
     struct projection projection;
@@ -132,6 +139,18 @@ static bool is_padded_3x3(const struct conv *conv, const struct conv_options *op
            options->pad_bottom == 1 && options->pad_right == 1;
 }
 
+/* Multiplications, and combining the taps: the least of three, for one image, so that it has the same bytes in a batch. */
+static enum tiled_recipe choose_float32(struct shape shape)
+{
+    shape.n = 1;
+    if (shape.w >= LEAST_WIDE) return TILED_NONE;
+    const int64_t direct = 9 * shape_rows(shape);
+    const int64_t two = 16 * (tiled_conv_tiles(shape, 2) + COMBINING_TILES);
+    const int64_t four = 36 * (tiled_conv_tiles(shape, 4) + COMBINING_TILES);
+    if (direct <= two && direct <= four) return TILED_NONE;
+    return two < four ? TILED_WINOGRAD : TILED_WINOGRAD_4;
+}
+
 /* The one place where a shape chooses its implementation; nothing else does, so that a picture has
  * the same bytes whatever the threads, the budget and the bands are. (An enlargement to less than
  * twice the size sees padding where the sums of taps would see the map.) */
@@ -143,10 +162,11 @@ static enum tiled_recipe choose(const struct conv *conv, struct shape shape,
         conv->seen_height == 2 * conv->height && conv->seen_width == 2 * conv->width;
     if (!is_padded_3x3(conv, options)) return TILED_NONE;
     if (options->upsample) return twice ? TILED_ENLARGING : TILED_NONE;
-    const bool wins = weight->in >= LEAST_WINOGRAD_CHANNELS &&
-                      weight->out >= LEAST_WINOGRAD_CHANNELS &&
-                      tiled_conv_tiles(shape) >= LEAST_WINOGRAD_TILES;
-    return weight->dtype == DTYPE_BF16 && wins ? TILED_WINOGRAD : TILED_NONE;
+    if (weight->in < LEAST_WINOGRAD_CHANNELS || weight->out < LEAST_WINOGRAD_CHANNELS)
+        return TILED_NONE;
+    if (weight->dtype == DTYPE_F32) return choose_float32(shape);
+    return tiled_conv_tiles(shape, 2) >= LEAST_WINOGRAD_TILES ? TILED_WINOGRAD
+                                                              : TILED_NONE;
 }
 
 static const struct op_class *direct_class(const struct conv *conv,

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "compute/kernel_lanes.h"
+#include "compute/kernel_tiles.h"
 #include "compute/kernels.h"
 
 /* The table's name is the macro's value; the declaration satisfies -Wmissing-... */
@@ -427,160 +428,6 @@ static void lookup(const struct kernel_lookup *arguments, size_t count)
     }
 }
 
-/* ---- tiled convolutions -------------------------------------------------------------- */
-
-/* From three numbers to four. */
-INLINE void spread_taps(const floats *v, size_t step, floats *to, size_t to_step,
-                        bool enlarging)
-{
-    const floats a = v[0], b = v[step], c = v[2 * step];
-    to[0] = a;
-    to[to_step] = enlarging ? b + c : (a + b + c) * 0.5f;
-    to[2 * to_step] = enlarging ? a + b : (a - b + c) * 0.5f;
-    to[3 * to_step] = c;
-}
-
-INLINE void combine_some(const struct kernel_taps *a, enum dtype type, enum dtype from,
-                         bool enlarging, size_t at, size_t count)
-{
-    floats g[9], tall[12], u[16];
-    for (size_t k = 0; k < 9; ++k)
-        g[k] = load_stored_some(a->taps[k], from, at, count);
-    for (size_t k = 0; k < 3; ++k)
-        spread_taps(&g[k], 3, &tall[k], 3, enlarging);
-    for (size_t k = 0; k < 4; ++k)
-        spread_taps(&tall[3 * k], 1, &u[4 * k], 1, enlarging);
-    for (size_t k = 0; k < 16; ++k) {
-        /* enlarging: row 2 y + i and column 2 x + j are tap (i, j) of output (y, x) */
-        const size_t to =
-            enlarging ? (k & 8) | (k & 2) << 1 | (k & 4) >> 1 | (k & 1) : k;
-        store_some(a->targets[to], type, at, u[k], count);
-    }
-}
-
-INLINE void combine_all(const struct kernel_taps *a, enum dtype type, enum dtype from,
-                        bool enlarging)
-{
-    size_t at = 0;
-    for (; at + LANES <= a->count; at += LANES)
-        combine_some(a, type, from, enlarging, at, LANES);
-    if (at < a->count) combine_some(a, type, from, enlarging, at, a->count - at);
-}
-
-static void combine_taps(const struct kernel_taps *arguments)
-{
-    const struct kernel_taps a = *arguments;
-    const bool is_bf16 = a.type == DTYPE_BF16 && a.source_type == DTYPE_BF16;
-    if (is_bf16 && !a.enlarging)
-        combine_all(&a, DTYPE_BF16, DTYPE_BF16, false);
-    else if (is_bf16)
-        combine_all(&a, DTYPE_BF16, DTYPE_BF16, true);
-    else if (a.type == DTYPE_F32 && a.source_type == DTYPE_F32)
-        combine_all(&a, DTYPE_F32, DTYPE_F32, a.enlarging);
-    else if (a.type == DTYPE_F32 && a.source_type == DTYPE_F16)
-        combine_all(&a, DTYPE_F32, DTYPE_F16, a.enlarging);
-    else
-        combine_all(&a, a.type, a.source_type, a.enlarging);
-}
-
-/* B^T v: four numbers that lie `step` apart, in place. */
-INLINE void spread_four(floats *v, size_t step)
-{
-    const floats a = v[0], b = v[step], c = v[2 * step], d = v[3 * step];
-    v[0] = a - c;
-    v[step] = b + c;
-    v[2 * step] = c - b;
-    v[3 * step] = b - d;
-}
-
-INLINE void input_some(const struct kernel_winograd_input *a, enum dtype type,
-                       size_t at, size_t count, bool inside)
-{
-    floats d[16];
-    for (size_t p = 0; p < 16; ++p)
-        d[p] =
-            inside || a->pixels[p] ? load_some(a->pixels[p], type, at, count) : all(0);
-    for (size_t i = 0; i < 4; ++i)
-        spread_four(&d[i], 4);
-    for (size_t i = 0; i < 4; ++i)
-        spread_four(&d[4 * i], 1);
-    for (size_t p = 0; p < 16; ++p)
-        store_some(a->target, type, p * a->step + at, d[p], count);
-}
-
-INLINE void input_all(const struct kernel_winograd_input *a, enum dtype type,
-                      bool inside)
-{
-    size_t at = 0;
-    for (; at + LANES <= a->channels; at += LANES)
-        input_some(a, type, at, LANES, inside);
-    if (at < a->channels) input_some(a, type, at, a->channels - at, inside);
-}
-
-static void winograd_input(const struct kernel_winograd_input *arguments)
-{
-    const struct kernel_winograd_input a = *arguments;
-    bool inside = true;
-    for (size_t p = 0; p < 16; ++p)
-        inside = inside && a.pixels[p];
-    if (a.type == DTYPE_BF16 && inside)
-        input_all(&a, DTYPE_BF16, true);
-    else if (a.type == DTYPE_BF16)
-        input_all(&a, DTYPE_BF16, false);
-    else
-        input_all(&a, DTYPE_F32, inside);
-}
-
-/* A^T v: four numbers become the first two of them. */
-INLINE void gather_two(floats *v, size_t step)
-{
-    const floats b = v[step], c = v[2 * step];
-    v[0] = v[0] + b + c;
-    v[step] = b - c - v[3 * step];
-}
-
-INLINE void output_some(const struct kernel_tile_output *a, enum dtype to,
-                        enum dtype residual, bool winograd, size_t at, size_t count)
-{
-    floats m[16];
-    for (size_t p = 0; p < (winograd ? 16 : 4); ++p)
-        m[p] = load_some(a->source, DTYPE_F32, p * a->step + at, count);
-    if (winograd) {
-        for (size_t i = 0; i < 4; ++i)
-            gather_two(&m[i], 4);
-        for (size_t i = 0; i < 2; ++i)
-            gather_two(&m[4 * i], 1);
-    }
-    const floats bias = a->bias ? load_some(a->bias, DTYPE_F32, at, count) : all(0);
-    for (size_t k = 0; k < 4; ++k) {
-        if (!a->pixels[k]) continue;
-        floats x = m[winograd ? k / 2 * 4 + k % 2 : k] + bias;
-        if (a->residual[k]) x += load_some(a->residual[k], residual, at, count);
-        store_some(a->pixels[k], to, at, x, count);
-    }
-}
-
-INLINE void output_all(const struct kernel_tile_output *a, enum dtype to,
-                       enum dtype residual, bool winograd)
-{
-    size_t at = 0;
-    for (; at + LANES <= a->channels; at += LANES)
-        output_some(a, to, residual, winograd, at, LANES);
-    if (at < a->channels) output_some(a, to, residual, winograd, at, a->channels - at);
-}
-
-static void tile_output(const struct kernel_tile_output *arguments)
-{
-    const struct kernel_tile_output a = *arguments;
-    const bool bf16 = a.target_type == DTYPE_BF16 && a.residual_type == DTYPE_BF16;
-    if (bf16 && a.winograd)
-        output_all(&a, DTYPE_BF16, DTYPE_BF16, true);
-    else if (bf16)
-        output_all(&a, DTYPE_BF16, DTYPE_BF16, false);
-    else
-        output_all(&a, a.target_type, a.residual_type, a.winograd);
-}
-
 /* ---- lines of packed weights --------------------------------------------------------- */
 
 static void read_lines(const struct kernel_lines *arguments)
@@ -652,6 +499,7 @@ const struct kernels KERNELS_TABLE = {
     .combine_taps = combine_taps,
     .winograd_input = winograd_input,
     .tile_output = tile_output,
+    .multiply = multiply,
     .read_lines = read_lines,
     .write_lines = write_lines,
 };

@@ -112,38 +112,67 @@ struct kernel_lookup {
     enum dtype target_type, row_type, position_type;
 };
 
-/* Of tiled_conv.h. The nine taps of 3x3 kernels, `count` numbers each, become 16: in each direction
- * G g = (a, (a + b + c) / 2, (a - b + c) / 2, c) for Winograd's points; enlarging, the two taps of
- * either output, (a, b + c, a + b, c), those of output (y, x) to 4 (2 y + x) and the three after. */
+/* What a tile of tiled_conv.h is: 2x2 outputs of 4x4 inputs, 16 points; 4x4 outputs of 6x6, 36 points; or
+ * 2x2 outputs of an upsampled map, 4 points of 2x2 inputs each, which count as 16 combined taps. */
+enum kernel_tiles {
+    TILES_WINOGRAD_2,
+    TILES_WINOGRAD_4,
+    TILES_ENLARGING
+};
+enum {
+    TILE_MOST_POINTS = 36,
+    TILE_MOST_OUTPUTS = 16
+};
+
+/* The nine taps of 3x3 kernels, `count` numbers each, are combined. In each direction
+ *     WINOGRAD_2  (a, (a + b + c) / 2, (a - b + c) / 2, c)
+ *     WINOGRAD_4  (a / 4, -(a + b + c) / 6, -(a - b + c) / 6, (a + 2 b + 4 c) / 24,
+ *                  (a - 2 b + 4 c) / 24, c)
+ *     ENLARGING   (a, b + c, a + b, c), two for each output: those of output (y, x) go to
+ *                 4 (2 y + x) and the three after. */
 struct kernel_taps {
     const void *taps[9];
-    void *targets[16];
+    void *targets[TILE_MOST_POINTS];
     enum dtype type;        /* of the targets */
     enum dtype source_type; /* of the taps: as kernel_convert's */
     size_t count;
-    bool enlarging;
+    enum kernel_tiles tiles;
 };
 
-/* B^T d B of 4x4 pixels, channel by channel: point p of channel c goes to target[p * step + c].
- * Sums only, so that every processor gives the same bits. */
+/* Winograd's B^T d B of 4x4 or 6x6 pixels, channel by channel. Channels are stored in chunks of `chunk` (a
+ * multiple of 16, or all): point p of channel c goes to
+ *     target[p * step + c / chunk * chunk_step + c % chunk].
+ * WINOGRAD_2 only adds, so that every processor gives the same bits. */
 struct kernel_winograd_input {
-    const void *pixels[16]; /* NULL: padding, zeros */
+    const void *pixels[TILE_MOST_POINTS]; /* NULL: padding, zeros */
     void *target;
     enum dtype type; /* of both */
-    size_t channels, step;
+    enum kernel_tiles tiles;
+    size_t channels, step, chunk, chunk_step;
 };
 
-/* pixels = bias + residual + what products made for 2x2 pixels: point p of channel c is
- * source[p * step + c], float32. Winograd: A^T m A of the 16 points; else point k is pixel k. A
+/* pixels = bias + residual + what products made for 2x2 or 4x4 pixels: point p of channel c is
+ * source[p * step + c], float32. Winograd: A^T m A of the points; else point k is pixel k. A
  * residual may be the pixel itself. */
 struct kernel_tile_output {
     const float *source;
     const float *bias; /* may be NULL */
     size_t channels, step;
-    void *pixels[4];         /* NULL: not wanted */
-    const void *residual[4]; /* NULL: none */
+    void *pixels[TILE_MOST_OUTPUTS];         /* NULL: not wanted */
+    const void *residual[TILE_MOST_OUTPUTS]; /* NULL: none */
     enum dtype target_type, residual_type;
-    bool winograd;
+    enum kernel_tiles tiles;
+};
+
+/* result[row][out] = (result +) the sum over `in` of source[row][in] * operand[in][out], in float32. Outputs: a
+ * multiple of 16. Strides in elements from row to row. A sum is made in the order of the inputs, and then added:
+ * it depends neither on the number of rows nor on that of outputs. */
+struct kernel_multiply {
+    const float *source, *operand;
+    float *result;
+    size_t rows, inputs, outputs;
+    size_t source_stride, operand_stride, result_stride;
+    bool add;
 };
 
 /* Between lines of a packed weight (layout.h) and rows of float32 numbers: line i, `width` numbers, is row i;
@@ -173,6 +202,7 @@ struct kernels {
     void (*combine_taps)(const struct kernel_taps *arguments);
     void (*winograd_input)(const struct kernel_winograd_input *arguments);
     void (*tile_output)(const struct kernel_tile_output *arguments);
+    void (*multiply)(const struct kernel_multiply *arguments);
     void (*read_lines)(const struct kernel_lines *arguments);
     void (*write_lines)(const struct kernel_lines *arguments);
 };

@@ -352,48 +352,107 @@ static void turns(void)
     for_all(turn_case);
 }
 
-/* Element (p, k) of Winograd's B^T and A^T, 4 x 4 and 2 x 4. */
-static const double winograd_b[4][4] = {
+/* Winograd's matrices: element (p, k) of B^T, G and A^T, of 2x2 and of 4x4 outputs. */
+static const double winograd_b2[4][6] = {
     {1, 0,  -1, 0 },
     {0, 1,  1,  0 },
     {0, -1, 1,  0 },
     {0, 1,  0,  -1}
 };
-static const double winograd_a[2][4] = {
+static const double winograd_b4[6][6] = {
+    {4, 0,  -5, 0,  1, 0},
+    {0, -4, -4, 1,  1, 0},
+    {0, 4,  -4, -1, 1, 0},
+    {0, -2, -1, 2,  1, 0},
+    {0, 2,  -1, -2, 1, 0},
+    {0, 4,  0,  -5, 0, 1}
+};
+static const double winograd_a2[2][6] = {
     {1, 1, 1,  0 },
     {0, 1, -1, -1}
 };
+static const double winograd_a4[4][6] = {
+    {1, 1, 1,  1, 1,  0},
+    {0, 1, -1, 2, -2, 0},
+    {0, 1, 1,  4, 4,  0},
+    {0, 1, -1, 8, -8, 1}
+};
+static const double winograd_g2[4][3] = {
+    {1,   0,    0  },
+    {0.5, 0.5,  0.5},
+    {0.5, -0.5, 0.5},
+    {0,   0,    1  }
+};
+static const double winograd_g4[6][3] = {
+    {1.0 / 4,  0,         0       },
+    {-1.0 / 6, -1.0 / 6,  -1.0 / 6},
+    {-1.0 / 6, 1.0 / 6,   -1.0 / 6},
+    {1.0 / 24, 1.0 / 12,  1.0 / 6 },
+    {1.0 / 24, -1.0 / 12, 1.0 / 6 },
+    {0,        0,         1       }
+};
+
+/* Points of a direction, and outputs. */
+static size_t side_of(enum kernel_tiles tiles)
+{
+    return tiles == TILES_WINOGRAD_4 ? 6 : 4;
+}
+
+static size_t outputs_of(enum kernel_tiles tiles)
+{
+    return tiles == TILES_WINOGRAD_4 ? 4 : 2;
+}
+
+static void try_input(const struct kernels *kernels, int round, enum kernel_tiles tiles)
+{
+    const size_t side = side_of(tiles), points = side * side;
+    const bool chunked = round % 4 == 1;
+    const size_t c = (size_t)fixture_int(1, 70), chunk = chunked ? 16 : c;
+    const size_t chunk_step = c + 1, last = (c - 1) / chunk;
+    const size_t step = last * chunk_step + c + 5;
+    const enum dtype type = round % 3 ? DTYPE_BF16 : DTYPE_F32;
+    const double(*const by_b)[6] =
+        tiles == TILES_WINOGRAD_4 ? winograd_b4 : winograd_b2;
+    float *const x = fixture_reals(points * c, 1, type);
+    struct guarded xs = packed(x, points * c, type);
+    struct guarded ys =
+        guarded_open(((points - 1) * step + last * chunk_step + c - last * chunk) *
+                     dtype_bytes(type));
+    struct kernel_winograd_input arguments = {.target = ys.data,
+                                              .type = type,
+                                              .tiles = tiles,
+                                              .channels = c,
+                                              .step = step,
+                                              .chunk = chunk,
+                                              .chunk_step = chunk_step};
+    for (size_t k = 0; k < points; ++k)
+        if (round % 2 == 0 || fixture_int(0, 2))
+            arguments.pixels[k] = xs.data + k * c * dtype_bytes(type);
+    kernels->winograd_input(&arguments);
+    for (size_t p = 0; p < points; ++p)
+        for (size_t i = 0; i < c; ++i) {
+            double want = 0, size = 0;
+            for (size_t k = 0; k < points; ++k) {
+                if (!arguments.pixels[k]) continue;
+                const double by = by_b[p / side][k / side] * by_b[p % side][k % side];
+                want += by * (double)x[k * c + i];
+                size += fabs(by * (double)x[k * c + i]);
+            }
+            const float got =
+                unpacked(&ys, type, p * step + i / chunk * chunk_step + i % chunk);
+            check_real(fabs((double)got - want), <=,
+                       within(type, 0) * fabs(want) + 1e-6 * size);
+        }
+    free(x);
+    guarded_close(&xs);
+    guarded_close(&ys);
+}
 
 static void winograd_input_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 60; ++round) {
-        const size_t c = (size_t)fixture_int(1, 70), step = c + 5;
-        const enum dtype type = round % 3 ? DTYPE_BF16 : DTYPE_F32;
-        float *const x = fixture_reals(16 * c, 1, type);
-        struct guarded xs = packed(x, 16 * c, type);
-        struct guarded ys = guarded_open((15 * step + c) * dtype_bytes(type));
-        struct kernel_winograd_input arguments = {
-            .target = ys.data, .type = type, .channels = c, .step = step};
-        for (size_t k = 0; k < 16; ++k)
-            if (round % 2 == 0 || fixture_int(0, 2))
-                arguments.pixels[k] = xs.data + k * c * dtype_bytes(type);
-        kernels->winograd_input(&arguments);
-        for (size_t p = 0; p < 16; ++p)
-            for (size_t i = 0; i < c; ++i) {
-                double want = 0, size = 0;
-                for (size_t k = 0; k < 16; ++k) {
-                    if (!arguments.pixels[k]) continue;
-                    const double by =
-                        winograd_b[p / 4][k / 4] * winograd_b[p % 4][k % 4];
-                    want += by * (double)x[k * c + i];
-                    size += fabs(by * (double)x[k * c + i]);
-                }
-                check_real(fabs((double)unpacked(&ys, type, p * step + i) - want), <=,
-                           within(type, 0) * fabs(want) + 1e-6 * size);
-            }
-        free(x);
-        guarded_close(&xs);
-        guarded_close(&ys);
+        try_input(kernels, round, TILES_WINOGRAD_2);
+        try_input(kernels, round, TILES_WINOGRAD_4);
     }
 }
 
@@ -405,18 +464,25 @@ static void spreads_tiles(void)
 static void tile_output_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 80; ++round) {
-        const bool winograd = round % 3 > 0;
-        const size_t points = winograd ? 16 : 4;
+        static const enum kernel_tiles all[] = {TILES_ENLARGING, TILES_WINOGRAD_2,
+                                                TILES_WINOGRAD_4};
+        const enum kernel_tiles tiles = all[round % 3];
+        const bool winograd = tiles != TILES_ENLARGING;
+        const double(*const by_a)[6] =
+            tiles == TILES_WINOGRAD_4 ? winograd_a4 : winograd_a2;
+        const size_t side = winograd ? side_of(tiles) : 2, points = side * side;
+        const size_t outputs = outputs_of(tiles), pixels = outputs * outputs;
         const size_t c = (size_t)fixture_int(1, 70), step = c + 3;
         const size_t numbers = (points - 1) * step + c;
         const enum dtype to = round & 1 ? DTYPE_BF16 : DTYPE_F32;
         const enum dtype from = round & 2 ? DTYPE_BF16 : DTYPE_F32;
         float *const m = fixture_reals(numbers, 1, DTYPE_F32);
         float *const bias = fixture_reals(c, 1, DTYPE_F32);
-        float *const r = fixture_reals(4 * c, 1, from);
+        float *const r = fixture_reals(pixels * c, 1, from);
         struct guarded ms = packed(m, numbers, DTYPE_F32);
-        struct guarded bs = packed(bias, c, DTYPE_F32), rs = packed(r, 4 * c, from);
-        struct guarded ys = guarded_open(4 * c * dtype_bytes(to));
+        struct guarded bs = packed(bias, c, DTYPE_F32),
+                       rs = packed(r, pixels * c, from);
+        struct guarded ys = guarded_open(pixels * c * dtype_bytes(to));
         struct kernel_tile_output arguments = {
             .source = (const float *)(void *)ms.data,
             .bias = round % 5 ? (const float *)(void *)bs.data : NULL,
@@ -424,23 +490,23 @@ static void tile_output_case(const struct kernels *kernels)
             .step = step,
             .target_type = to,
             .residual_type = from,
-            .winograd = winograd};
+            .tiles = tiles};
         memset(ys.data, 0, ys.bytes);
-        for (size_t k = 0; k < 4; ++k) {
+        for (size_t k = 0; k < pixels; ++k) {
             if (round % 5 && fixture_int(0, 3))
                 arguments.residual[k] = rs.data + k * c * dtype_bytes(from);
             if (round % 4 == 0 || fixture_int(0, 2))
                 arguments.pixels[k] = ys.data + k * c * dtype_bytes(to);
         }
         kernels->tile_output(&arguments);
-        for (size_t k = 0; k < 4; ++k)
+        for (size_t k = 0; k < pixels; ++k)
             for (size_t i = 0; i < c; ++i) {
                 double want = arguments.bias ? (double)bias[i] : 0, size = fabs(want);
                 if (arguments.residual[k]) want += (double)r[k * c + i], size += 1;
                 for (size_t p = 0; p < points; ++p) {
-                    const double by =
-                        winograd ? winograd_a[k / 2][p / 4] * winograd_a[k % 2][p % 4]
-                                 : (double)(p == k);
+                    const double by = winograd ? by_a[k / outputs][p / side] *
+                                                     by_a[k % outputs][p % side]
+                                               : (double)(p == k);
                     want += by * (double)m[p * step + i];
                     size += fabs(by * (double)m[p * step + i]);
                 }
@@ -463,13 +529,6 @@ static void gathers_tiles(void)
     for_all(tile_output_case);
 }
 
-static const double winograd_g[4][3] = {
-    {1,   0,    0  },
-    {0.5, 0.5,  0.5},
-    {0.5, -0.5, 0.5},
-    {0,   0,    1  }
-};
-
 /* The taps of a 3x3 kernel on an enlarged map that fall on input row i of output row y's two. */
 static double enlarged_taps(size_t y, size_t i, size_t tap)
 {
@@ -480,27 +539,32 @@ static void combine_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 60; ++round) {
         const size_t count = (size_t)fixture_int(1, 70);
-        const bool enlarging = round & 1;
+        static const enum kernel_tiles all[] = {TILES_ENLARGING, TILES_WINOGRAD_2,
+                                                TILES_WINOGRAD_4};
+        const enum kernel_tiles tiles = all[round % 3];
+        const bool enlarging = tiles == TILES_ENLARGING;
+        const double(*const by_g)[3] =
+            tiles == TILES_WINOGRAD_4 ? winograd_g4 : winograd_g2;
+        const size_t side = side_of(tiles), pieces = side * side;
         const enum dtype type = round & 2 ? DTYPE_BF16 : DTYPE_F32;
         float *const g = fixture_reals(9 * count, 1, type);
         struct guarded gs = packed(g, 9 * count, type);
-        struct guarded us = guarded_open(16 * count * dtype_bytes(type));
+        struct guarded us = guarded_open(pieces * count * dtype_bytes(type));
         struct kernel_taps arguments = {
-            .type = type, .source_type = type, .count = count, .enlarging = enlarging};
+            .type = type, .source_type = type, .count = count, .tiles = tiles};
         for (size_t k = 0; k < 9; ++k)
             arguments.taps[k] = gs.data + k * count * dtype_bytes(type);
-        for (size_t k = 0; k < 16; ++k)
+        for (size_t k = 0; k < pieces; ++k)
             arguments.targets[k] = us.data + k * count * dtype_bytes(type);
         kernels->combine_taps(&arguments);
-        for (size_t k = 0; k < 16; ++k)
+        for (size_t k = 0; k < pieces; ++k)
             for (size_t i = 0; i < count; ++i) {
                 double want = 0, size = 0;
                 for (size_t tap = 0; tap < 9; ++tap) {
                     const double by =
-                        enlarging
-                            ? enlarged_taps(k / 8, k / 2 % 2, tap / 3) *
-                                  enlarged_taps(k / 4 % 2, k % 2, tap % 3)
-                            : winograd_g[k / 4][tap / 3] * winograd_g[k % 4][tap % 3];
+                        enlarging ? enlarged_taps(k / 8, k / 2 % 2, tap / 3) *
+                                        enlarged_taps(k / 4 % 2, k % 2, tap % 3)
+                                  : by_g[k / side][tap / 3] * by_g[k % side][tap % 3];
                     want += by * (double)g[tap * count + i];
                     size += fabs(by * (double)g[tap * count + i]);
                 }
@@ -516,6 +580,66 @@ static void combine_case(const struct kernels *kernels)
 static void combines_taps(void)
 {
     for_all(combine_case);
+}
+
+/* Rows alone have the bytes that they have among others, and outputs too. */
+static void multiply_case(const struct kernels *kernels)
+{
+    for (int round = 0; round < 60; ++round) {
+        const size_t rows = (size_t)fixture_int(1, 20), in = (size_t)fixture_int(1, 70);
+        const size_t out = 16 * (size_t)fixture_int(1, 9);
+        float *const x = fixture_reals(rows * in, 1, DTYPE_F32);
+        float *const w = fixture_reals(in * out, 1, DTYPE_F32);
+        float *const before = fixture_reals(rows * out, 1, DTYPE_F32);
+        struct guarded xs = packed(x, rows * in, DTYPE_F32);
+        struct guarded ws = packed(w, in * out, DTYPE_F32);
+        struct guarded ys = packed(before, rows * out, DTYPE_F32);
+        struct kernel_multiply arguments = {
+            .source = (const float *)(void *)xs.data,
+            .operand = (const float *)(void *)ws.data,
+            .result = (float *)(void *)ys.data,
+            .rows = rows,
+            .inputs = in,
+            .outputs = out,
+            .source_stride = in,
+            .operand_stride = out,
+            .result_stride = out,
+            .add = round & 1,
+        };
+        kernels->multiply(&arguments);
+        for (size_t i = 0; i < rows * out; ++i) {
+            double want = arguments.add ? (double)before[i] : 0, size = fabs(want);
+            for (size_t k = 0; k < in; ++k) {
+                want += (double)x[i / out * in + k] * (double)w[k * out + i % out];
+                size +=
+                    fabs((double)x[i / out * in + k] * (double)w[k * out + i % out]);
+            }
+            check_real(fabs((double)unpacked(&ys, DTYPE_F32, i) - want), <=,
+                       1e-6 * size);
+        }
+        float alone[16];
+        const size_t row = (size_t)fixture_int(0, (int32_t)rows - 1);
+        const size_t at = 16 * (size_t)fixture_int(0, (int32_t)out / 16 - 1);
+        memcpy(alone, before + row * out + at, sizeof alone);
+        arguments.source += row * in;
+        arguments.operand += at;
+        arguments.result = alone;
+        arguments.rows = 1;
+        arguments.outputs = 16;
+        kernels->multiply(&arguments);
+        check_bytes((float *)(void *)ys.data + row * out + at, alone, sizeof alone);
+        free(x);
+        free(w);
+        free(before);
+        guarded_close(&xs);
+        guarded_close(&ws);
+        guarded_close(&ys);
+    }
+}
+
+static void multiplies(void)
+{
+    for_all(multiply_case);
 }
 
 int main(void)
@@ -534,5 +658,6 @@ int main(void)
     check_run(spreads_tiles);
     check_run(gathers_tiles);
     check_run(combines_taps);
+    check_run(multiplies);
     return check_done();
 }

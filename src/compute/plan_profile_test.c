@@ -40,7 +40,7 @@ static void counts_a_convolution(void)
                                                        .residual = residual}),
                       DTYPE_F32);
     fixture_seal(&f);
-    const struct plan_op_profile *const conv = profile_of(f.plan, "conv 3x3");
+    const struct plan_op_profile *const conv = profile_of(f.plan, "conv 3x3 Winograd");
     check_real(conv->flop, ==, 2.0 * 2 * 8 * 6 * 128 * 64 * 9);
     check_int(conv->bytes, ==, 4 * (2 * 8 * 6 * (64 + 128 + 128) + 64 * 128 * 9 + 128));
     check_int(conv->in, ==, 64);

@@ -1,0 +1,324 @@
+/* kernel_tiles — the kernels of tiled convolutions (tiled_conv.h): taps, inputs, outputs and their product.
+ *
+ * A part of kernel_loops.c, which is compiled for each kind of processor. The matrices of F(2x2, 3x3) and F(4x4, 3x3)
+ * are those of Lavin and Gray (arXiv 1509.09308, section 4): interpolation at 0, 1, -1 (and 2, -2) and infinity.
+ */
+#ifndef COMPUTE_KERNEL_TILES_H
+#define COMPUTE_KERNEL_TILES_H
+
+#include "compute/kernel_lanes.h"
+#include "compute/kernels.h"
+
+enum {
+    MOST_SIDE = 6 /* of a window */
+};
+
+/* Inputs of a window in one direction, which are also its points; and outputs. */
+INLINE size_t tile_side(enum kernel_tiles tiles)
+{
+    return tiles == TILES_WINOGRAD_4 ? 6 : 4;
+}
+
+INLINE size_t tile_outputs(enum kernel_tiles tiles)
+{
+    return tiles == TILES_WINOGRAD_4 ? 4 : 2;
+}
+
+/* ---- taps ---- */
+
+/* G v: from three numbers to four or six. */
+INLINE void spread_taps(const floats *v, size_t step, floats *to, size_t to_step,
+                        enum kernel_tiles tiles)
+{
+    const floats a = v[0], b = v[step], c = v[2 * step];
+    if (tiles == TILES_WINOGRAD_4) {
+        const floats even = (a + c) * (1.0f / 6), odd = b * (1.0f / 6);
+        const floats far = a * (1.0f / 24) + c * (1.0f / 6), twice = b * (1.0f / 12);
+        to[0] = a * 0.25f;
+        to[to_step] = -even - odd;
+        to[2 * to_step] = odd - even;
+        to[3 * to_step] = far + twice;
+        to[4 * to_step] = far - twice;
+        to[5 * to_step] = c;
+        return;
+    }
+    const bool enlarging = tiles == TILES_ENLARGING;
+    to[0] = a;
+    to[to_step] = enlarging ? b + c : (a + b + c) * 0.5f;
+    to[2 * to_step] = enlarging ? a + b : (a - b + c) * 0.5f;
+    to[3 * to_step] = c;
+}
+
+INLINE void combine_some(const struct kernel_taps *a, enum dtype type, enum dtype from,
+                         enum kernel_tiles tiles, size_t at, size_t count)
+{
+    const size_t side = tile_side(tiles);
+    floats g[9], tall[3 * MOST_SIDE], u[MOST_SIDE * MOST_SIDE];
+    for (size_t k = 0; k < 9; ++k)
+        g[k] = load_stored_some(a->taps[k], from, at, count);
+    for (size_t k = 0; k < 3; ++k)
+        spread_taps(&g[k], 3, &tall[k], 3, tiles);
+    for (size_t k = 0; k < side; ++k)
+        spread_taps(&tall[3 * k], 1, &u[side * k], 1, tiles);
+    for (size_t k = 0; k < side * side; ++k) {
+        /* enlarging: row 2 y + i and column 2 x + j are tap (i, j) of output (y, x) */
+        const size_t to = tiles == TILES_ENLARGING
+                              ? (k & 8) | (k & 2) << 1 | (k & 4) >> 1 | (k & 1)
+                              : k;
+        store_some(a->targets[to], type, at, u[k], count);
+    }
+}
+
+INLINE void combine_all(const struct kernel_taps *a, enum dtype type, enum dtype from,
+                        enum kernel_tiles tiles)
+{
+    size_t at = 0;
+    for (; at + LANES <= a->count; at += LANES)
+        combine_some(a, type, from, tiles, at, LANES);
+    if (at < a->count) combine_some(a, type, from, tiles, at, a->count - at);
+}
+
+INLINE void combine_tiles(const struct kernel_taps *a, enum kernel_tiles tiles)
+{
+    if (a->type == DTYPE_BF16 && a->source_type == DTYPE_BF16)
+        combine_all(a, DTYPE_BF16, DTYPE_BF16, tiles);
+    else if (a->type == DTYPE_F32 && a->source_type == DTYPE_F32)
+        combine_all(a, DTYPE_F32, DTYPE_F32, tiles);
+    else if (a->type == DTYPE_F32 && a->source_type == DTYPE_F16)
+        combine_all(a, DTYPE_F32, DTYPE_F16, tiles);
+    else
+        combine_all(a, a->type, a->source_type, tiles);
+}
+
+static void combine_taps(const struct kernel_taps *arguments)
+{
+    const struct kernel_taps a = *arguments;
+    switch (a.tiles) {
+    case TILES_WINOGRAD_2: combine_tiles(&a, TILES_WINOGRAD_2); break;
+    case TILES_WINOGRAD_4: combine_tiles(&a, TILES_WINOGRAD_4); break;
+    case TILES_ENLARGING: combine_tiles(&a, TILES_ENLARGING); break;
+    }
+}
+
+/* ---- inputs ---- */
+
+/* B^T v, of numbers that lie `step` apart, in place. */
+INLINE void spread_inputs(floats *v, size_t step, enum kernel_tiles tiles)
+{
+    const floats a = v[0], b = v[step], c = v[2 * step], d = v[3 * step];
+    if (tiles == TILES_WINOGRAD_4) {
+        const floats e = v[4 * step], f = v[5 * step];
+        const floats near = e - 4.0f * c, near_odd = d - 4.0f * b;
+        const floats far = e - c, far_odd = 2.0f * (d - b);
+        v[0] = 4.0f * a - 5.0f * c + e;
+        v[step] = near + near_odd;
+        v[2 * step] = near - near_odd;
+        v[3 * step] = far + far_odd;
+        v[4 * step] = far - far_odd;
+        v[5 * step] = 4.0f * b - 5.0f * d + f;
+        return;
+    }
+    v[0] = a - c;
+    v[step] = b + c;
+    v[2 * step] = c - b;
+    v[3 * step] = b - d;
+}
+
+INLINE void input_some(const struct kernel_winograd_input *a, enum dtype type,
+                       enum kernel_tiles tiles, size_t at, size_t to, size_t count,
+                       bool inside)
+{
+    const size_t side = tile_side(tiles);
+    floats d[MOST_SIDE * MOST_SIDE];
+    for (size_t j = 0; j < side; ++j) {
+        for (size_t p = j; p < side * side; p += side)
+            d[p] = inside || a->pixels[p] ? load_some(a->pixels[p], type, at, count)
+                                          : all(0);
+        spread_inputs(&d[j], side, tiles);
+    }
+    for (size_t i = 0; i < side; ++i) {
+        spread_inputs(&d[side * i], 1, tiles);
+        for (size_t p = side * i; p < side * (i + 1); ++p)
+            store_some(a->target, type, p * a->step + to, d[p], count);
+    }
+}
+
+INLINE void input_all(const struct kernel_winograd_input *a, enum dtype type,
+                      enum kernel_tiles tiles, bool inside)
+{
+    size_t to = 0;
+    for (size_t first = 0; first < a->channels; first += a->chunk) {
+        const size_t end =
+            first + a->chunk < a->channels ? first + a->chunk : a->channels;
+        size_t at = first;
+        for (; at + LANES <= end; at += LANES)
+            input_some(a, type, tiles, at, to + at - first, LANES, inside);
+        if (at < end) input_some(a, type, tiles, at, to + at - first, end - at, inside);
+        to += a->chunk_step;
+    }
+}
+
+static void winograd_input(const struct kernel_winograd_input *arguments)
+{
+    const struct kernel_winograd_input a = *arguments;
+    const size_t side = tile_side(a.tiles);
+    bool inside = true;
+    for (size_t p = 0; p < side * side; ++p)
+        inside = inside && a.pixels[p];
+    if (a.tiles == TILES_WINOGRAD_4 && inside)
+        input_all(&a, a.type, TILES_WINOGRAD_4, true);
+    else if (a.tiles == TILES_WINOGRAD_4)
+        input_all(&a, a.type, TILES_WINOGRAD_4, false);
+    else if (a.type == DTYPE_BF16 && inside)
+        input_all(&a, DTYPE_BF16, TILES_WINOGRAD_2, true);
+    else if (a.type == DTYPE_BF16)
+        input_all(&a, DTYPE_BF16, TILES_WINOGRAD_2, false);
+    else
+        input_all(&a, DTYPE_F32, TILES_WINOGRAD_2, inside);
+}
+
+/* ---- outputs ---- */
+
+/* A^T v: four numbers become the first two of them, six the first four. */
+INLINE void gather_outputs(floats *v, size_t step, enum kernel_tiles tiles)
+{
+    const floats b = v[step], c = v[2 * step];
+    if (tiles == TILES_WINOGRAD_4) {
+        const floats d = v[3 * step], e = v[4 * step];
+        const floats near = b + c, near_odd = b - c;
+        const floats far = d + e, far_odd = d - e;
+        v[0] = v[0] + near + far;
+        v[step] = near_odd + 2.0f * far_odd;
+        v[2 * step] = near + 4.0f * far;
+        v[3 * step] = near_odd + 8.0f * far_odd + v[5 * step];
+        return;
+    }
+    v[0] = v[0] + b + c;
+    v[step] = b - c - v[3 * step];
+}
+
+INLINE void output_some(const struct kernel_tile_output *a, enum dtype to,
+                        enum dtype residual, enum kernel_tiles tiles, size_t at,
+                        size_t count)
+{
+    const bool winograd = tiles != TILES_ENLARGING;
+    const size_t side = winograd ? tile_side(tiles) : 2, outputs = tile_outputs(tiles);
+    const floats bias = a->bias ? load_some(a->bias, DTYPE_F32, at, count) : all(0);
+    floats m[MOST_SIDE * MOST_SIDE];
+    for (size_t j = 0; j < side; ++j) {
+        for (size_t p = j; p < side * side; p += side)
+            m[p] = load_some(a->source, DTYPE_F32, p * a->step + at, count);
+        if (winograd) gather_outputs(&m[j], side, tiles);
+    }
+    for (size_t i = 0; i < outputs; ++i) {
+        if (winograd) gather_outputs(&m[side * i], 1, tiles);
+        for (size_t j = 0; j < outputs; ++j) {
+            const size_t k = outputs * i + j;
+            if (!a->pixels[k]) continue;
+            floats x = m[side * i + j] + bias;
+            if (a->residual[k]) x += load_some(a->residual[k], residual, at, count);
+            store_some(a->pixels[k], to, at, x, count);
+        }
+    }
+}
+
+INLINE void output_all(const struct kernel_tile_output *a, enum dtype to,
+                       enum dtype residual, enum kernel_tiles tiles)
+{
+    size_t at = 0;
+    for (; at + LANES <= a->channels; at += LANES)
+        output_some(a, to, residual, tiles, at, LANES);
+    if (at < a->channels) output_some(a, to, residual, tiles, at, a->channels - at);
+}
+
+static void tile_output(const struct kernel_tile_output *arguments)
+{
+    const struct kernel_tile_output a = *arguments;
+    const bool bf16 = a.target_type == DTYPE_BF16 && a.residual_type == DTYPE_BF16;
+    const bool f32 = a.target_type == DTYPE_F32 && a.residual_type == DTYPE_F32;
+    if (a.tiles == TILES_WINOGRAD_4 && f32)
+        output_all(&a, DTYPE_F32, DTYPE_F32, TILES_WINOGRAD_4);
+    else if (a.tiles == TILES_WINOGRAD_4)
+        output_all(&a, a.target_type, a.residual_type, TILES_WINOGRAD_4);
+    else if (bf16 && a.tiles == TILES_WINOGRAD_2)
+        output_all(&a, DTYPE_BF16, DTYPE_BF16, TILES_WINOGRAD_2);
+    else if (a.tiles == TILES_WINOGRAD_2)
+        output_all(&a, a.target_type, a.residual_type, TILES_WINOGRAD_2);
+    else if (bf16)
+        output_all(&a, DTYPE_BF16, DTYPE_BF16, TILES_ENLARGING);
+    else
+        output_all(&a, a.target_type, a.residual_type, TILES_ENLARGING);
+}
+
+/* ---- products ---- */
+
+/* Rows and vectors of outputs whose sums stay in registers, beside the operand's vectors and one input: 16 registers
+ * have room for 12 sums, 32 for 24. */
+#if LANES == 16 || defined(__aarch64__)
+#define SUM_VECTORS 4
+#else
+#define SUM_VECTORS 2
+#endif
+#define SUM_ROWS 6
+
+INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t out,
+                          size_t rows, size_t vectors)
+{
+    floats sums[SUM_ROWS][SUM_VECTORS];
+    const float *source = a->source + row * a->source_stride;
+    const float *operand = a->operand + out;
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t v = 0; v < vectors; ++v)
+            sums[i][v] = all(0);
+    for (size_t k = 0; k < a->inputs; ++k) {
+        floats b[SUM_VECTORS];
+        for (size_t v = 0; v < vectors; ++v)
+            b[v] = load(operand, DTYPE_F32, v * LANES);
+        for (size_t i = 0; i < rows; ++i) {
+            const floats x = all(source[i * a->source_stride]);
+            for (size_t v = 0; v < vectors; ++v)
+                sums[i][v] += x * b[v];
+        }
+        ++source;
+        operand += a->operand_stride;
+    }
+    float *const result = a->result + row * a->result_stride + out;
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t v = 0; v < vectors; ++v) {
+            const size_t at = i * a->result_stride + v * LANES;
+            if (a->add) sums[i][v] += load(result, DTYPE_F32, at);
+            store(result, DTYPE_F32, at, sums[i][v]);
+        }
+}
+
+INLINE void multiply_rows(const struct kernel_multiply *a, size_t row, size_t out,
+                          size_t rows, size_t vectors)
+{
+    switch (rows) {
+    case 6: multiply_some(a, row, out, 6, vectors); break;
+    case 5: multiply_some(a, row, out, 5, vectors); break;
+    case 4: multiply_some(a, row, out, 4, vectors); break;
+    case 3: multiply_some(a, row, out, 3, vectors); break;
+    case 2: multiply_some(a, row, out, 2, vectors); break;
+    default: multiply_some(a, row, out, 1, vectors); break;
+    }
+}
+
+/* Rows are divided evenly: no call has few of them. The operand stays in the first cache while all rows pass. */
+static void multiply(const struct kernel_multiply *arguments)
+{
+    const struct kernel_multiply a = *arguments;
+    const size_t wide = SUM_VECTORS * LANES;
+    size_t left = (a.rows + SUM_ROWS - 1) / SUM_ROWS;
+    for (size_t row = 0; row < a.rows; --left) {
+        const size_t rows = (a.rows - row + left - 1) / left;
+        size_t out = 0;
+        for (; out + wide <= a.outputs; out += wide)
+            multiply_rows(&a, row, out, rows, SUM_VECTORS);
+        for (; out < a.outputs; out += LANES)
+            multiply_rows(&a, row, out, rows, 1);
+        row += rows;
+    }
+}
+
+#endif

@@ -1,0 +1,194 @@
+/* float32 by panels: a task is a panel of outputs and a block of tiles.
+ *
+ *     windows of a group of tiles, by all workers              [block][point][chunk of inputs][tile][input]
+ *     for each panel and block, by one worker:
+ *         for each chunk of inputs: combine its taps           [point][input][output]
+ *                                   add its products           [point][tile][output]
+ *         write the outputs
+ *
+ * So combined taps are never further away than the worker's own cache, and a weight is read once for each block of
+ * tiles, which is the whole layer where there are few. The sums of a tile are made in the order of its inputs, chunk by
+ * chunk, whatever else is in the block: groups and blocks may depend on the threads, and change only memory and time.
+ */
+#include "compute/tiled_conv_private.h"
+
+#include "compute/compute.h"
+#include "compute/team.h"
+
+/* Inputs of a chunk: its combined taps (36 x 64 x 64 numbers) and a block's sums are to fit the second cache. */
+#define CHUNK_IN 64
+/* Windows of a group: many, since the weights are combined again for each group; few, since they are memory. */
+#define GROUP_BYTES (12u << 20)
+/* The same where lines are wide: there the map itself is large, and its peak must not grow. */
+#define LINES_GROUP_BYTES (3u << 20)
+/* Combining taps costs as much as multiplying one or two tiles with them. With more tiles than that, more tasks are
+ * better. */
+#define MOST_TILES        96
+#define FEWEST_TILES      24
+#define TASKS_PER_THREAD  4
+#define WINDOW_TASK_TILES 8
+
+/* Rows of outputs, all blocks one after the other: what the library chooses, and layout_panels. */
+static bool has_rows_of_outputs(const struct weight_layout *layout)
+{
+    for (int32_t i = 0; i < layout->in_block; ++i)
+        if (layout->in_place[i] != i * layout->out_block) return false;
+    for (int32_t i = 0; i < layout->out_block; ++i)
+        if (layout->out_place[i] != i) return false;
+    return layout->out_block % 16 == 0 &&
+           layout->in_stride == (size_t)(layout->in_block * layout->out_block);
+}
+
+bool tiled_panel_choose(struct tiled_conv *t)
+{
+    const struct weight_layout *const layout = t->weight->layout;
+    const int32_t in = t->weight->in;
+    if (!panel_has_layout(t->weight) || !has_rows_of_outputs(layout) ||
+        in % layout->in_block != 0)
+        return false;
+    t->panel_out = layout->out_block;
+    t->panels = (int32_t)divide_up(t->weight->out, t->panel_out);
+    const int32_t chunks = (int32_t)divide_up(in, CHUNK_IN);
+    t->chunk_in = (int32_t)divide_up(divide_up(in, chunks), 16) * 16;
+    return true;
+}
+
+static int32_t chunk_count(const struct tiled_conv *t)
+{
+    return (int32_t)divide_up(t->weight->in, t->chunk_in);
+}
+
+static size_t block_bytes(const struct tiled_conv *t)
+{
+    return (size_t)t->recipe.points * t->source_step;
+}
+
+/* Groups of about equal size, and blocks that give all threads work. */
+static void choose_blocks(struct tiled_conv *t, int64_t tiles, size_t most_bytes,
+                          int64_t threads)
+{
+    const size_t tile_bytes = (size_t)t->recipe.points * (size_t)chunk_count(t) *
+                              (size_t)t->chunk_in * sizeof(float);
+    const int64_t fitting = (int64_t)(most_bytes / tile_bytes);
+    const int64_t groups =
+        divide_up(tiles, fitting > FEWEST_TILES ? fitting : FEWEST_TILES);
+    t->group_tiles = (int32_t)divide_up(tiles, groups);
+    int64_t blocks = divide_up(t->group_tiles, MOST_TILES);
+    const int64_t wanted = divide_up(TASKS_PER_THREAD * threads, t->panels);
+    const int64_t most = t->group_tiles / FEWEST_TILES;
+    if (blocks < wanted) blocks = wanted < most ? wanted : most;
+    if (blocks < 1) blocks = 1;
+    t->block_tiles = (int32_t)divide_up(t->group_tiles, blocks);
+}
+
+/* [windows of a group][a lane: combined taps, products] */
+void tiled_panel_prepare(struct op *op)
+{
+    struct tiled_conv *const t = op->state;
+    const size_t threads = (size_t)compute_thread_count();
+    choose_blocks(t, tiled_conv_tiles(t->shape, t->recipe.outputs),
+                  op->by_lines ? LINES_GROUP_BYTES : GROUP_BYTES, (int64_t)threads);
+    const size_t tiles = (size_t)t->block_tiles, points = (size_t)t->recipe.points;
+    const size_t chunk = (size_t)t->chunk_in, out = (size_t)t->panel_out;
+    const size_t blocks = (size_t)divide_up(t->group_tiles, t->block_tiles);
+    t->source_step = step_between_points((size_t)chunk_count(t) * tiles * chunk * 4);
+    t->operand_step = step_between_points(chunk * out * sizeof(float));
+    t->result_step = step_between_points(tiles * out * sizeof(float));
+    t->windows_at = 0;
+    t->lanes_at = blocks * block_bytes(t);
+    t->stage_at = points * t->operand_step;
+    t->lane_bytes = t->stage_at + points * t->result_step;
+    op->scratch_bytes = t->lanes_at + threads * t->lane_bytes;
+}
+
+/* ---- running ------------------------------------------------------------------------ */
+
+static struct tiled_block block_of(const struct tiled_run *run, int32_t idx)
+{
+    const struct tiled_conv *const t = run->conv;
+    const int32_t first = idx * t->block_tiles;
+    return (struct tiled_block){
+        .first = run->first_tile + first,
+        .tiles = at_most(run->tile_count - first, t->block_tiles),
+        .windows = run->scratch + t->windows_at + (size_t)idx * block_bytes(t),
+    };
+}
+
+/* Task: some tiles of a block. */
+static void make_windows(void *context, int64_t task_idx, int lane)
+{
+    const struct tiled_run *const run = context;
+    const int64_t tasks = divide_up(run->conv->block_tiles, WINDOW_TASK_TILES);
+    const struct tiled_block block = block_of(run, (int32_t)(task_idx / tasks));
+    const int32_t first = (int32_t)(task_idx % tasks) * WINDOW_TASK_TILES;
+    (void)lane;
+    tiled_make_windows(run, &block, first,
+                       at_most(block.tiles, first + WINDOW_TASK_TILES));
+}
+
+static void combine_chunk(const struct tiled_run *run, int32_t in, int32_t count,
+                          int32_t output, unsigned char *operand)
+{
+    const struct tiled_conv *const t = run->conv;
+    unsigned char *targets[TILE_MOST_POINTS];
+    for (int32_t p = 0; p < t->recipe.points; ++p)
+        targets[p] = operand + (size_t)p * t->operand_step;
+    tiled_combine(run, in, output, (size_t)count * (size_t)t->panel_out, targets);
+}
+
+/* Task: a panel of outputs and a block of tiles. */
+static void multiply(void *context, int64_t task_idx, int lane)
+{
+    const struct tiled_run *const run = context;
+    const struct tiled_conv *const t = run->conv;
+    const struct tiled_block block =
+        block_of(run, (int32_t)(task_idx % run->block_count));
+    const int32_t output = (int32_t)(task_idx / run->block_count) * t->panel_out;
+    unsigned char *const operand =
+        run->scratch + t->lanes_at + (size_t)lane * t->lane_bytes;
+    unsigned char *const stage = operand + t->stage_at;
+    const size_t chunk_bytes =
+        (size_t)t->block_tiles * (size_t)t->chunk_in * sizeof(float);
+    struct kernel_multiply arguments = {
+        .rows = (size_t)block.tiles,
+        .outputs = (size_t)t->panel_out,
+        .source_stride = (size_t)t->chunk_in,
+        .operand_stride = (size_t)t->panel_out,
+        .result_stride = (size_t)t->panel_out,
+    };
+    for (int32_t in = 0, chunk = 0; in < t->weight->in; in += t->chunk_in, ++chunk) {
+        const int32_t count = at_most(t->weight->in - in, t->chunk_in);
+        combine_chunk(run, in, count, output, operand);
+        arguments.inputs = (size_t)count;
+        arguments.add = in > 0;
+        for (size_t p = 0; p < (size_t)t->recipe.points; ++p) {
+            arguments.source =
+                (const float *)(const void *)(block.windows + p * t->source_step +
+                                              (size_t)chunk * chunk_bytes);
+            arguments.operand =
+                (const float *)(const void *)(operand + p * t->operand_step);
+            arguments.result = (float *)(void *)(stage + p * t->result_step);
+            run->plan->kernels->multiply(&arguments);
+        }
+    }
+    tiled_write_outputs(run, &block, output, stage);
+}
+
+void tiled_panel_run(struct tiled_run *run)
+{
+    const struct tiled_conv *const t = run->conv;
+    const int32_t side = t->recipe.outputs;
+    int64_t end = tiled_conv_tiles(t->shape, side);
+    if (run->op->by_lines) { /* of one image */
+        run->first_tile = (int64_t)(run->lines.first / side) * t->tile_columns;
+        end = divide_up(run->lines.end, side) * t->tile_columns;
+    }
+    for (; run->first_tile < end; run->first_tile += run->tile_count) {
+        const int64_t left = end - run->first_tile;
+        run->tile_count = left < t->group_tiles ? (int32_t)left : t->group_tiles;
+        run->block_count = (int32_t)divide_up(run->tile_count, t->block_tiles);
+        team_run(run->block_count * divide_up(t->block_tiles, WINDOW_TASK_TILES),
+                 make_windows, run);
+        team_run((int64_t)run->block_count * t->panels, multiply, run);
+    }
+}
