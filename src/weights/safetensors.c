@@ -132,11 +132,21 @@ enum dr_code tensor_list_text(struct tensor_list *list, const char *key,
                               err);
 }
 
+/* Of an adapter: what it was trained with (adapter_file.h). */
+static bool is_table(const struct tensor_metadata *said)
+{
+    return said->config == CONFIG_NONE &&
+           (strcmp(said->key, "ss_tag_frequency") == 0 ||
+            strcmp(said->key, "lora_adapter_metadata") == 0);
+}
+
 enum dr_code tensor_list_config(struct tensor_list *list,
                                 const struct tensor_metadata *said,
                                 struct dr_error *err)
 {
-    const bool is_long = strlen(said->text) > METADATA_MAX_TEXT;
+    const size_t text_bytes = strlen(said->text);
+    const bool is_long = text_bytes > METADATA_MAX_TEXT &&
+                         (text_bytes > METADATA_MAX_TABLE || !is_table(said));
     if ((is_long && said->config == CONFIG_NONE) ||
         strlen(said->key) > TENSOR_MAX_NAME_BYTES || has_metadata(list, said))
         return DR_OK;

@@ -20,6 +20,7 @@ enum {
     HEADER_MAX_COMMAS = 12 * (TENSOR_MAX_COUNT + 1000),
     METADATA_MAX_TEXT =
         4096, /* longer texts (thumbnails, training logs) are left out */
+    METADATA_MAX_TABLE = 1 << 20, /* but for two that say how to use an adapter */
 };
 
 struct tensor_list {
