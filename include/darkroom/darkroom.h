@@ -1002,6 +1002,43 @@ DR_API enum dr_code dr_engine_forecast_model(struct dr_engine *engine, const cha
                                              struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_forecast_free(struct dr_forecast *forecast);
 
+/* ---- converting ------------------------------------------------------------------------ */
+
+enum dr_convert_type {
+    DR_CONVERT_AUTO, /* Q8 for .gguf, F16 for .safetensors */
+    DR_CONVERT_Q8,   /* Q8_0: 8 bits in blocks of 32; .gguf only */
+    DR_CONVERT_Q4,   /* Q4_0: 4 bits in blocks of 32; .gguf only */
+    DR_CONVERT_F16,
+    DR_CONVERT_F32
+};
+
+struct dr_convert_options {
+    const char *output; /* FILE.gguf, FILE.safetensors or FILE.sft */
+    enum dr_convert_type type;
+    int32_t overwrite;        /* an existing file may be replaced */
+    dr_load_report *progress; /* in bytes that are read; may be NULL */
+    void *progress_cookie;
+};
+
+struct dr_conversion {
+    char path[DR_PATH_BYTES], output[DR_PATH_BYTES];
+    char format[64], type[16];         /* "GGUF", "Q8_0" */
+    uint64_t file_bytes, source_bytes; /* of the output; of the model's file or files */
+    uint64_t tensor_count, block_tensor_count; /* all; of these in blocks */
+    uint64_t parameter_count, block_parameter_count;
+};
+
+/* Writes a checkpoint, a UNet or a VAE in another type. Most weights of the UNet and the text encoders are
+ * written in blocks with Q8 and Q4, and the rest in float16 (docs/USAGE.md says which). The file is
+ * complete or not there. Without an engine; any thread. Errors: those of opening the model; DR_BAD_INPUT (the
+ * output exists, is the model itself, or has another extension; the weights are quantised already),
+ * DR_NOT_FINITE (a weight that the type does not hold), DR_UNSUPPORTED (a family that is not run), DR_IO,
+ * DR_CANCELLED. */
+DR_API enum dr_code dr_convert(const char *path,
+                               const struct dr_convert_options *options,
+                               struct dr_conversion *conversion,
+                               struct dr_error *err) DR_MUST_CHECK;
+
 /* ---- packs ----------------------------------------------------------------------------- */
 
 enum dr_pack_state {

@@ -22,6 +22,7 @@
 #include "suggestion.h"
 #include "switch_commands.h"
 #include "vaes_command.h"
+#include "convert_command.h"
 #include "vocabulary_command.h"
 
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
@@ -219,6 +220,8 @@ static const struct command table[] = {
      run_decode},
     {"inspect", BOTH, FOR_INSPECT, 1, 1, "FILE",
      "show what a checkpoint, VAE or picture file contains", false, run_inspect},
+    {"convert", ON_COMMAND_LINE, FOR_CONVERT, 1, 1, "MODEL",
+     "write a checkpoint in another type: 8 or 4 bits, float16, float32", false, run_convert},
     {"vaes", BOTH, FOR_VAES, 0, 0, "", "list the VAEs for a model, and what each choice would use",
      true, run_vaes},
     {"models", BOTH, FOR_MODELS, 0, 0, "", "list the models in the model directories", false, run_models},

@@ -19,6 +19,7 @@
  *     report.c         looking at memory; forecasts
  *     describe.c       what models and VAEs are, in darkroom.h's words
  *     inspection.c     looking at a file
+ *     convert.c        writing a checkpoint in another type
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H

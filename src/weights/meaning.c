@@ -469,7 +469,10 @@ static enum dr_code resolve_all(struct checkpoint *checkpoint, struct dr_error *
     const struct tensor_metadata *const zeros =
         tensor_file_config(&checkpoint->file, CONFIG_PIPELINE,
                            "force_zeros_for_empty_prompt");
-    meaning->encodes_empty_negative = zeros && strcmp(zeros->text, "false") == 0;
+    const char *const said =
+        tensor_file_metadata(&checkpoint->file, "darkroom.zeros_for_empty_prompt");
+    const char *const text = said ? said : zeros ? zeros->text : "";
+    meaning->encodes_empty_negative = strcmp(text, "false") == 0;
     const enum dr_code code =
         resolve(checkpoint, predictions, sizeof predictions / sizeof predictions[0],
                 says_v, &meaning->predicts_v, &meaning->prediction_source, err);

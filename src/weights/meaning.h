@@ -93,7 +93,8 @@ struct meaning {
     bool predicts_v;
     bool zero_terminal_snr;
     bool
-        encodes_empty_negative; /* model_index.json: force_zeros_for_empty_prompt is false */
+        encodes_empty_negative; /* darkroom.zeros_for_empty_prompt, or model_index.json's
+                                 * force_zeros_for_empty_prompt, is false */
     const char *
         prediction_source; /* "default", or where it is said; in the checkpoint's pool */
     const char *schedule_source;

@@ -124,6 +124,7 @@ const struct meaning_rule meaning_rules[] = {
     USED(METADATA, "modelspec.prediction_type", V_OR_EPSILON),
     USED(METADATA, "modelspec.predict_key", V_OR_EPSILON),
     USED(METADATA, "darkroom.zero_terminal_snr", "true|false"),
+    USED(METADATA, "darkroom.zeros_for_empty_prompt", "true|false"),
     USED(METADATA, "darkroom.text.activation", "quick_gelu|gelu"),
     USED(METADATA, "darkroom.text2.activation", "quick_gelu|gelu"),
     HARMLESS(METADATA, "*"), /* what the networks' specs read (darkroom.unet.heads) they check */
