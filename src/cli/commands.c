@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "again_command.h"
+#include "convert_command.h"
 #include "front/inspection_json.h"
 #include "front/member.h"
 #include "front/memory_json.h"
@@ -22,7 +23,6 @@
 #include "suggestion.h"
 #include "switch_commands.h"
 #include "vaes_command.h"
-#include "convert_command.h"
 #include "vocabulary_command.h"
 
 enum dr_code command_fail(struct dr_error *err, enum dr_code code, const char *format,
