@@ -1,14 +1,17 @@
 /* Where the time goes: the operators of compute/ at the shapes of an SD1.5 guided step at
- * 512x512 (batch 2) and of its VAE decoder, each beside the library's own convolution rate.
+ * 512x512 (batch 2) and of its VAE decoder, each beside the library's own rates: that of its
+ * convolutions, measured once, and that of its GEMM, measured before and after the operator.
  *
- *     compute_bench [f32] [single] [PART OF A NAME]
+ *     compute_bench [f32] [single] [gemm] [PART OF A NAME]
  *
+ * `gemm` leaves the convolutions' rate out, which takes some seconds.
  * `single` runs on one thread and counts its processor time instead of the clock's: the
  * shares are then right on a busy machine too, but say nothing about how threads share work.
  *
  * Each figure is the best of several runs: what the code can do, not what a busy machine made
  * of it. Numbers are small and random, so that nothing overflows or is denormal.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,50 +43,54 @@ struct bench {
 };
 
 static const struct bench benches[] = {
-    {"conv 320->320 @64",           CONV,       2, 64,  320,  320,   0,  1},
-    {"conv 640->640 @32",           CONV,       2, 32,  640,  640,   0,  1},
-    {"conv 1280->1280 @16",         CONV,       2, 16,  1280, 1280,  0,  1},
-    {"conv 1280->1280 @8",          CONV,       2, 8,   1280, 1280,  0,  1},
-    {"conv 2560->1280 @16",         CONV,       2, 16,  2560, 1280,  0,  1},
-    {"conv 960->320 @64",           CONV,       2, 64,  960,  320,   0,  1},
-    {"conv 320->320 @64 stride 2",  CONV,       2, 64,  320,  320,   0,  2},
-    {"conv 4->320 @64",             CONV,       2, 64,  4,    320,   0,  1},
-    {"conv 320->4 @64",             CONV,       2, 64,  320,  4,     0,  1},
-    {"vae conv 512->512 @64",       CONV,       1, 64,  512,  512,   0,  1},
-    {"vae conv 512->512 @128",      CONV,       1, 128, 512,  512,   0,  1},
-    {"vae conv 256->256 @256",      CONV,       1, 256, 256,  256,   0,  1},
-    {"vae conv 128->128 @512",      CONV,       1, 512, 128,  128,   0,  1},
-    {"vae conv 256->128 @512",      CONV,       1, 512, 256,  128,   0,  1},
-    {"vae conv 128->3 @512",        CONV,       1, 512, 128,  3,     0,  1},
-    {"vae up 512->512 @128",        UPSAMPLE,   1, 64,  512,  512,   0,  1},
-    {"vae up 256->256 @512",        UPSAMPLE,   1, 256, 256,  256,   0,  1},
-    {"linear 320->320 @64",         LINEAR,     2, 64,  320,  320,   0,  0},
-    {"linear 320->320 @64 + x",     LINEAR_ADD, 2, 64,  320,  320,   0,  0},
-    {"linear 320->960 @64",         LINEAR,     2, 64,  320,  960,   0,  0},
-    {"linear 1280->320 @64 + x",    LINEAR_ADD, 2, 64,  1280, 320,   0,  0},
-    {"linear 640->640 @32",         LINEAR,     2, 32,  640,  640,   0,  0},
-    {"linear 2560->640 @32 + x",    LINEAR_ADD, 2, 32,  2560, 640,   0,  0},
-    {"linear 1280->1280 @16",       LINEAR,     2, 16,  1280, 1280,  0,  0},
-    {"linear 5120->1280 @16 + x",   LINEAR_ADD, 2, 16,  5120, 1280,  0,  0},
-    {"linear 960->320 @64",         LINEAR,     2, 64,  960,  320,   0,  0},
-    {"linear 1280->1280, 2 rows",   LINEAR,     2, 1,   1280, 1280,  0,  0},
-    {"geglu 320->2560 @64",         GEGLU,      2, 64,  320,  2560,  0,  0},
-    {"geglu 640->5120 @32",         GEGLU,      2, 32,  640,  5120,  0,  0},
-    {"geglu 1280->10240 @16",       GEGLU,      2, 16,  1280, 10240, 0,  0},
-    {"attention 4096, 8 x 40",      ATTENTION,  2, 64,  8,    40,    0,  0},
-    {"attention 1024, 8 x 80",      ATTENTION,  2, 32,  8,    80,    0,  0},
-    {"attention 256, 8 x 160",      ATTENTION,  2, 16,  8,    160,   0,  0},
-    {"attention 64, 8 x 160",       ATTENTION,  2, 8,   8,    160,   0,  0},
-    {"attention 4096 x 77, 8 x 40", ATTENTION,  2, 64,  8,    40,    77, 0},
-    {"attention 1024 x 77, 8 x 80", ATTENTION,  2, 32,  8,    80,    77, 0},
-    {"vae attention 4096, 1 x 512", ATTENTION,  1, 64,  1,    512,   0,  0},
-    {"group norm 320 @64",          GROUP_NORM, 2, 64,  320,  0,     0,  0},
-    {"group norm 640 @32",          GROUP_NORM, 2, 32,  640,  0,     0,  0},
-    {"group norm 1280 @16",         GROUP_NORM, 2, 16,  1280, 0,     0,  0},
-    {"vae group norm 128 @512",     GROUP_NORM, 1, 512, 128,  0,     0,  0},
-    {"vae group norm 512 @128",     GROUP_NORM, 1, 128, 512,  0,     0,  0},
-    {"layer norm 320 @64",          LAYER_NORM, 2, 64,  320,  0,     0,  0},
-    {"sum 320 @64",                 ADD,        2, 64,  320,  0,     0,  0},
+    {"conv 320->320 @64",            CONV,       2, 64,  320,  320,   0,  1},
+    {"conv 640->640 @32",            CONV,       2, 32,  640,  640,   0,  1},
+    {"conv 1280->1280 @16",          CONV,       2, 16,  1280, 1280,  0,  1},
+    {"conv 1280->1280 @8",           CONV,       2, 8,   1280, 1280,  0,  1},
+    {"conv 2560->1280 @16",          CONV,       2, 16,  2560, 1280,  0,  1},
+    {"conv 960->320 @64",            CONV,       2, 64,  960,  320,   0,  1},
+    {"conv 320->320 @64 stride 2",   CONV,       2, 64,  320,  320,   0,  2},
+    {"conv 4->320 @64",              CONV,       2, 64,  4,    320,   0,  1},
+    {"conv 320->4 @64",              CONV,       2, 64,  320,  4,     0,  1},
+    {"vae conv 512->512 @64",        CONV,       1, 64,  512,  512,   0,  1},
+    {"vae conv 512->512 @128",       CONV,       1, 128, 512,  512,   0,  1},
+    {"vae conv 256->256 @256",       CONV,       1, 256, 256,  256,   0,  1},
+    {"vae conv 128->128 @512",       CONV,       1, 512, 128,  128,   0,  1},
+    {"vae conv 256->128 @512",       CONV,       1, 512, 256,  128,   0,  1},
+    {"vae conv 128->3 @512",         CONV,       1, 512, 128,  3,     0,  1},
+    {"vae up 512->512 @128",         UPSAMPLE,   1, 64,  512,  512,   0,  1},
+    {"vae up 256->256 @512",         UPSAMPLE,   1, 256, 256,  256,   0,  1},
+    {"linear 320->320 @64",          LINEAR,     2, 64,  320,  320,   0,  0},
+    {"linear 320->320 @64 + x",      LINEAR_ADD, 2, 64,  320,  320,   0,  0},
+    {"linear 320->960 @64",          LINEAR,     2, 64,  320,  960,   0,  0},
+    {"linear 1280->320 @64 + x",     LINEAR_ADD, 2, 64,  1280, 320,   0,  0},
+    {"linear 640->640 @32",          LINEAR,     2, 32,  640,  640,   0,  0},
+    {"linear 2560->640 @32 + x",     LINEAR_ADD, 2, 32,  2560, 640,   0,  0},
+    {"linear 1280->1280 @16",        LINEAR,     2, 16,  1280, 1280,  0,  0},
+    {"linear 5120->1280 @16 + x",    LINEAR_ADD, 2, 16,  5120, 1280,  0,  0},
+    {"linear 960->320 @64",          LINEAR,     2, 64,  960,  320,   0,  0},
+    {"linear 1280->1280, 2 rows",    LINEAR,     2, 1,   1280, 1280,  0,  0},
+    {"geglu 320->2560 @64",          GEGLU,      2, 64,  320,  2560,  0,  0},
+    {"geglu 640->5120 @32",          GEGLU,      2, 32,  640,  5120,  0,  0},
+    {"geglu 1280->10240 @16",        GEGLU,      2, 16,  1280, 10240, 0,  0},
+    {"attention 4096, 8 x 40",       ATTENTION,  2, 64,  8,    40,    0,  0},
+    {"attention 1024, 8 x 80",       ATTENTION,  2, 32,  8,    80,    0,  0},
+    {"attention 256, 8 x 160",       ATTENTION,  2, 16,  8,    160,   0,  0},
+    {"attention 64, 8 x 160",        ATTENTION,  2, 8,   8,    160,   0,  0},
+    {"attention 4096 x 77, 8 x 40",  ATTENTION,  2, 64,  8,    40,    77, 0},
+    {"attention 1024 x 77, 8 x 80",  ATTENTION,  2, 32,  8,    80,    77, 0},
+    {"vae attention 4096, 1 x 512",  ATTENTION,  1, 64,  1,    512,   0,  0},
+    {"attention 4096, 10 x 64",      ATTENTION,  1, 64,  10,   64,    0,  0},
+    {"attention 1024, 20 x 64",      ATTENTION,  2, 32,  20,   64,    0,  0},
+    {"attention 4096 x 77, 10 x 64", ATTENTION,  1, 64,  10,   64,    77, 0},
+    {"attention 1024 x 77, 20 x 64", ATTENTION,  2, 32,  20,   64,    77, 0},
+    {"group norm 320 @64",           GROUP_NORM, 2, 64,  320,  0,     0,  0},
+    {"group norm 640 @32",           GROUP_NORM, 2, 32,  640,  0,     0,  0},
+    {"group norm 1280 @16",          GROUP_NORM, 2, 16,  1280, 0,     0,  0},
+    {"vae group norm 128 @512",      GROUP_NORM, 1, 512, 128,  0,     0,  0},
+    {"vae group norm 512 @128",      GROUP_NORM, 1, 128, 512,  0,     0,  0},
+    {"layer norm 320 @64",           LAYER_NORM, 2, 64,  320,  0,     0,  0},
+    {"sum 320 @64",                  ADD,        2, 64,  320,  0,     0,  0},
 };
 
 struct made {
@@ -282,31 +289,45 @@ static double library_rate(int bf16)
     return median;
 }
 
+static double gemm_rate(enum dtype dtype)
+{
+    return library_gemm_rate(dtype == DTYPE_BF16, compute_thread_count(), 20,
+                             clock_used);
+}
+
 int main(int count, char **arguments)
 {
     struct dr_error err;
     enum dtype dtype = compute_has_bf16() ? DTYPE_BF16 : DTYPE_F32;
     const char *part = "";
+    bool gemm_only = false;
     for (int i = 1; i < count; ++i)
         if (strcmp(arguments[i], "f32") == 0)
             dtype = DTYPE_F32;
         else if (strcmp(arguments[i], "single") == 0)
             clock_used = CLOCK_PROCESS_CPUTIME_ID;
+        else if (strcmp(arguments[i], "gemm") == 0)
+            gemm_only = true;
         else
             part = arguments[i];
     if (compute_init(clock_used == CLOCK_MONOTONIC ? 0 : 1, &err) != DR_OK) die(&err);
     printf("%s, %s\n", compute_description(), dtype_name(dtype));
-    const double rate = library_rate(dtype == DTYPE_BF16);
+    const double rate = gemm_only ? (double)NAN : library_rate(dtype == DTYPE_BF16);
     for (size_t i = 0; i < sizeof benches / sizeof *benches; ++i) {
         if (!strstr(benches[i].name, part)) continue;
         struct made m;
         make(&m, &benches[i], dtype);
+        double gemm = gemm_rate(dtype);
         const double seconds = best_seconds(&m);
+        gemm = fmax(gemm, gemm_rate(dtype));
         const double flop = plan_flop(m.plan);
         if (flop > 0)
-            printf("  %-32s %9.3f ms %7.1f GFLOP/s  %.2f   arena %.1f MiB\n",
-                   benches[i].name, 1e3 * seconds, 1e-9 * flop / seconds,
-                   flop / seconds / rate, (double)plan_bytes(m.plan) / 1048576.0);
+            printf(
+                "  %-32s %9.3f ms %7.1f GFLOP/s  %.2f; GEMM %7.1f, %.2f   arena %.1f "
+                "MiB\n",
+                benches[i].name, 1e3 * seconds, 1e-9 * flop / seconds,
+                flop / seconds / rate, 1e-9 * gemm, flop / seconds / gemm,
+                (double)plan_bytes(m.plan) / 1048576.0);
         else
             printf("  %-32s %9.3f ms %7.1f GB/s\n", benches[i].name, 1e3 * seconds,
                    1e-9 * m.bytes / seconds);

@@ -81,28 +81,77 @@ static void drop(struct made *m)
     (void)dnnl_engine_destroy(m->engine);
 }
 
+/* FLOP/s: the best of the runs. */
+static double rate_of(const struct made *m, double flop, int runs, clockid_t clock)
+{
+    const dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_SRC,     m->memory[0]},
+        {DNNL_ARG_WEIGHTS, m->memory[1]},
+        {DNNL_ARG_BIAS,    m->memory[2]},
+        {DNNL_ARG_DST,     m->memory[3]},
+    };
+    double best = 0;
+    for (int i = 0; i < runs; ++i) {
+        const double before = now_seconds(clock);
+        if (dnnl_primitive_execute(m->primitive, m->stream, 4, arguments)) break;
+        (void)dnnl_stream_wait(m->stream);
+        const double rate = flop / (now_seconds(clock) - before);
+        if (rate > best) best = rate;
+    }
+    return best;
+}
+
 double library_conv_rate(const struct library_conv *conv, int bf16, int runs,
                          clockid_t clock)
 {
     struct made m = {.engine = NULL};
     double best = 0;
-    if (make(&m, conv, bf16)) {
-        const dnnl_exec_arg_t arguments[] = {
-            {DNNL_ARG_SRC,     m.memory[0]},
-            {DNNL_ARG_WEIGHTS, m.memory[1]},
-            {DNNL_ARG_BIAS,    m.memory[2]},
-            {DNNL_ARG_DST,     m.memory[3]},
-        };
-        const double flop = 18.0 * conv->n * conv->side * conv->side *
-                            (double)conv->in * (double)conv->out;
-        for (int i = 0; i < runs; ++i) {
-            const double before = now_seconds(clock);
-            if (dnnl_primitive_execute(m.primitive, m.stream, 4, arguments)) break;
-            (void)dnnl_stream_wait(m.stream);
-            const double rate = flop / (now_seconds(clock) - before);
-            if (rate > best) best = rate;
-        }
-    }
+    if (make(&m, conv, bf16))
+        best = rate_of(&m,
+                       18.0 * conv->n * conv->side * conv->side * (double)conv->in *
+                           (double)conv->out,
+                       runs, clock);
+    drop(&m);
+    return best;
+}
+
+enum {
+    GEMM_SIDE = 480
+};
+
+static int make_gemm(struct made *m, int rows, int bf16)
+{
+    const dnnl_data_type_t type = bf16 ? dnnl_bf16 : dnnl_f32;
+    const dnnl_dims_t many = {rows, GEMM_SIDE}, square = {GEMM_SIDE, GEMM_SIDE};
+    const dnnl_dims_t one = {1, GEMM_SIDE};
+    dnnl_memory_desc_t source, weight, bias, result;
+    dnnl_matmul_desc_t gemm;
+    if (dnnl_engine_create(&m->engine, dnnl_cpu, 0) ||
+        dnnl_stream_create(&m->stream, m->engine, dnnl_stream_default_flags) ||
+        dnnl_memory_desc_init_by_tag(&source, 2, many, type, dnnl_ab) ||
+        dnnl_memory_desc_init_by_tag(&weight, 2, square, type, dnnl_format_tag_any) ||
+        dnnl_memory_desc_init_by_tag(&bias, 2, one, dnnl_f32, dnnl_ab) ||
+        dnnl_memory_desc_init_by_tag(&result, 2, many, dnnl_f32, dnnl_ab) ||
+        dnnl_matmul_desc_init(&gemm, &source, &weight, &bias, &result) ||
+        dnnl_primitive_desc_create(&m->description, &gemm, NULL, m->engine, NULL) ||
+        dnnl_primitive_create(&m->primitive, m->description))
+        return 0;
+    m->memory[0] = filled(&source, m->engine);
+    m->memory[1] =
+        filled(dnnl_primitive_desc_query_md(m->description, dnnl_query_weights_md, 0),
+               m->engine);
+    m->memory[2] = filled(&bias, m->engine);
+    m->memory[3] = filled(&result, m->engine);
+    return m->memory[0] && m->memory[1] && m->memory[2] && m->memory[3];
+}
+
+double library_gemm_rate(int bf16, int threads, int runs, clockid_t clock)
+{
+    struct made m = {.engine = NULL};
+    const int rows = GEMM_SIDE * threads;
+    double best = 0;
+    if (make_gemm(&m, rows, bf16))
+        best = rate_of(&m, 2.0 * rows * GEMM_SIDE * GEMM_SIDE, runs, clock);
     drop(&m);
     return best;
 }

@@ -18,6 +18,10 @@ extern const struct library_conv library_convs[6];
 double library_conv_rate(const struct library_conv *conv, int bf16, int runs,
                          clockid_t clock);
 
+/* The same for its GEMM: 480 rows of 480 inputs on each thread, with 480 outputs, so that all is in a core's
+ * own cache. */
+double library_gemm_rate(int bf16, int threads, int runs, clockid_t clock);
+
 /* The median of six rates. */
 double library_median(const double rates[static 6]);
 

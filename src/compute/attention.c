@@ -51,6 +51,7 @@ struct attention {
         probability_layout; /* [dim, queries], [keys, queries] */
     struct layout_lines query_lines, probability_lines;
     bool query_has_lines;
+    bool in_place; /* probabilities take the place of the scores */
     const struct product *score_product, *sum_product;
     /* scratch: packed heads, one for each lane or of a wave; then the lanes' own */
     size_t key_bytes, head_bytes, packed_bytes;
@@ -91,12 +92,22 @@ static void choose_blocks(struct attention *a)
     if (a->wave_heads > a->heads) a->wave_heads = a->heads;
 }
 
+/* The library's, but plain rows instead of panels: those are for weights whose rows are far apart, and would make
+ * two calls of one. */
+static enum dr_code choose_layout(struct weight_layout *layout, enum dtype type,
+                                  int32_t in, int32_t out, struct dr_error *err)
+{
+    const enum dr_code code = layout_choose(layout, type, in, out, err);
+    if (code != DR_OK || !layout->by_panels) return code;
+    return layout_plain(layout, type, in, out, err);
+}
+
 static enum dr_code choose_layouts(struct attention *a, struct dr_error *err)
 {
     struct weight_layout *const p = &a->probability_layout;
     enum dr_code code =
-        layout_choose(&a->query_layout, a->type, a->options.head_dim, a->queries, err);
-    if (code == DR_OK) code = layout_choose(p, a->type, a->keys, a->queries, err);
+        choose_layout(&a->query_layout, a->type, a->options.head_dim, a->queries, err);
+    if (code == DR_OK) code = choose_layout(p, a->type, a->keys, a->queries, err);
     if (code != DR_OK) return code;
     a->query_has_lines = layout_lines(&a->query_layout, &a->query_lines);
     if (layout_lines(p, &a->probability_lines)) return DR_OK;
@@ -130,11 +141,15 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
     if (code != DR_OK) return code;
     const size_t queries = (size_t)a->queries, keys = (size_t)a->keys;
     const size_t dim = (size_t)a->options.head_dim;
+    a->in_place = a->type == DTYPE_F32 && !a->probability_layout.padded &&
+                  a->probability_lines.in_step == queries &&
+                  a->probability_lines.panel_out == queries;
     a->key_bytes = size_align(keys * dim * dtype_bytes(a->type), 64);
     a->head_bytes = 2 * a->key_bytes * (size_t)a->key_blocks;
     a->query_bytes = size_align(a->query_layout.bytes, 64);
     a->score_bytes = size_align(queries * keys * sizeof(float), 64);
-    a->probability_bytes = size_align(a->probability_layout.bytes, 64);
+    a->probability_bytes =
+        a->in_place ? 0 : size_align(a->probability_layout.bytes, 64);
     a->sum_bytes = size_align(queries * dim * sizeof(float), 64);
     a->row_bytes = size_align(queries * sizeof(float), 64); /* peak, total */
     size_t product_bytes = a->score_product->scratch_bytes;
@@ -233,7 +248,8 @@ static struct task task_of(const struct run *run, int32_t whole, int32_t slot,
         .query = at,
     };
     task.scores = at += a->query_bytes;
-    task.probabilities = at += a->score_bytes;
+    at += a->score_bytes;
+    task.probabilities = a->in_place ? task.scores : at;
     task.sums = at += a->probability_bytes;
     task.peak = (void *)(at += a->sum_bytes);
     task.total = (void *)(at += a->row_bytes);

@@ -231,6 +231,7 @@ INLINE void find_peaks(const struct kernel_softmax *a, struct columns *c, size_t
 {
     const size_t seen = (size_t)a->seen;
     for (size_t k = 0; k < seen; ++k)
+#pragma GCC unroll 4
         for (size_t v = 0; v < vectors; ++v) {
             floats x = load(a->scores, DTYPE_F32, k * a->queries + query + v * LANES);
             if (causal) x = select(all((float)k) < c[v].sees, x, c[v].peak);
@@ -297,6 +298,7 @@ INLINE void weigh(const struct kernel_softmax *a, struct columns *c, size_t quer
     const size_t base =
         query / a->panel_queries * a->panel_step + query % a->panel_queries * step;
     for (size_t k = 0; k < a->keys; k += step)
+#pragma GCC unroll 4
         for (size_t v = 0; v < vectors; ++v)
             weigh_key(a, &c[v], k, query + v * LANES,
                       base + k / step * a->key_step + v * LANES * step, type, paired,
@@ -340,10 +342,10 @@ static void softmax(const struct kernel_softmax *arguments)
     const struct kernel_softmax a = *arguments;
     if (a.type == DTYPE_BF16 && a.paired && !a.causal)
         soften_all(&a, DTYPE_BF16, true, false);
-    else if (a.type == DTYPE_BF16)
-        soften_all(&a, DTYPE_BF16, a.paired, a.causal);
+    else if (a.type == DTYPE_F32 && !a.paired && !a.causal)
+        soften_all(&a, DTYPE_F32, false, false);
     else
-        soften_all(&a, DTYPE_F32, a.paired, a.causal);
+        soften_all(&a, a.type, a.paired, a.causal);
 }
 
 /* ---- transposing -------------------------------------------------------------------- */

@@ -71,7 +71,7 @@ struct kernel_layer_norm {
  * panel_step apart. All counted in elements. */
 struct kernel_softmax {
     const float *scores; /* [keys][queries] */
-    void *probabilities;
+    void *probabilities; /* may be the scores, where they lie as those do */
     enum dtype type;
     bool paired;
     size_t key_step, panel_queries, panel_step;
