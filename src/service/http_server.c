@@ -22,6 +22,7 @@
 #include "service/reply_headers.h"
 #include "service/request_body.h"
 #include "service/socket_address.h"
+#include "service/thread_stack.h"
 
 enum {
     STREAM_BLOCK_BYTES = 64 * 1024, /* an event of a stream, at most */
@@ -417,6 +418,7 @@ static void complete(void *cookie, struct MHD_Connection *connection, void **kep
     free(exchange->query);
     free(exchange->query_text);
     free(exchange);
+    thread_stack_trim(); /* it may wait for the next request for long */
 }
 
 static void notice_connection(void *cookie, struct MHD_Connection *connection,
