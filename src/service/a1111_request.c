@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "service/failure.h"
+#include "service/keep_alive.h"
 #include "service/loose_field.h"
 #include "service/picture_header.h"
 #include "service/sampler_names.h"
@@ -420,26 +421,15 @@ static void read_seed(struct reader *reader)
     if (!is_given) reader->out->picture.seed = dr_random_seed();
 }
 
-/* Seconds, -1, or text such as "90", "5m", "1h". */
 static void read_keep_alive(struct reader *reader)
 {
-    static const char units[] = "smh";
-    static const int32_t seconds[] = {1, 60, 3600};
-    const json_t *const value = body_member(&reader->fields, "keep_alive");
-    const char *const text = json_string_value(value);
-    char *end = NULL;
-    const long number = text ? strtol(text, &end, 10) : 0;
-    const char *const unit = text && end > text && *end ? strchr(units, *end) : NULL;
-    if (!unit || end[1]) {
-        body_integer(&reader->fields, "keep_alive", KEEP_ALIVE_ALWAYS, INT32_MAX,
-                     &reader->out->picture.keep_alive_s);
-    } else if (number < 0 || number > INT32_MAX / seconds[unit - units]) {
-        body_refuse(
-            &reader->fields, STATUS_WRONG, DR_BAD_INPUT, "keep_alive",
-            "keep_alive is \"%.40s\"; it takes seconds, \"5m\", \"1h\", 0 or -1", text);
-    } else {
-        reader->out->picture.keep_alive_s = (int32_t)number * seconds[unit - units];
-    }
+    static const char name[] = "keep_alive";
+    struct dr_error err;
+    if (body_member(&reader->fields, name) &&
+        keep_alive_read(reader->how->body->value, name,
+                        &reader->out->picture.keep_alive_s, &err) != DR_OK)
+        body_refuse(&reader->fields, STATUS_WRONG, DR_BAD_INPUT, name, "%s",
+                    err.message);
 }
 
 static void read_wishes(struct reader *reader)

@@ -1,12 +1,9 @@
 /* Bodies as clients send them: what is read, what is refused and with which status, what is left out. */
 #include "service/a1111_request.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "check.h"
-#include "ready_checkpoint.h"
 #include "scratch_folder.h"
+#include "service/model_folders_fixture.h"
 
 static struct dr_error problem;
 static struct service service;
@@ -68,6 +65,17 @@ static void all_fields_are_read(void)
     check(picture->keeps && request.keeps_on_disconnect && !request.sends_images);
     check_int(picture->keep_alive_s, ==, 300);
     check_str(picture->warnings, "");
+}
+
+/* As everywhere else: keep_alive.h. */
+static void a_keep_alive_is_what_settings_take(void)
+{
+    takes("{\"keep_alive\":\"1.5h\"}");
+    check_int(request.picture.keep_alive_s, ==, 5400);
+    takes("{\"keep_alive\":-5}");
+    check_int(request.picture.keep_alive_s, ==, KEEP_ALIVE_ALWAYS);
+    takes("{\"keep_alive\":\"\"}");
+    check_int(request.picture.keep_alive_s, ==, KEEP_ALIVE_DEFAULT);
 }
 
 static void what_is_not_given_is_open(void)
@@ -164,6 +172,7 @@ static void wrong_values_name_their_field(void)
     refuses("{\"save_images\":\"perhaps\"}", 422, "save_images", "true or false");
     refuses("{\"keep_alive\":\"5 minutes\"}", 422, "keep_alive", "keep_alive");
     refuses("{\"keep_alive\":\"99999999h\"}", 422, "keep_alive", "keep_alive");
+    refuses("{\"keep_alive\":true}", 422, "keep_alive", "keep_alive");
     refuses("[1]", 422, NULL, "not an object");
     refuses("\"text\"", 422, NULL, "not an object");
 }
@@ -326,28 +335,14 @@ static void a_large_picture_is_refused(void)
 
 int main(void)
 {
-    char ready[512];
-    static char models[512], vaes[512];
     static struct service_options options;
     options.most_pixels = 4 << 20;
-    ready_checkpoint_path(ready, sizeof ready, "--family sd15 --size least --seed 1");
-    (void)snprintf(models, sizeof models, "%s", scratch_path("models"));
-    (void)snprintf(vaes, sizeof vaes, "%s", scratch_path("vae"));
-    check_int(mkdir(models, 0700), ==, 0);
-    check_int(mkdir(vaes, 0700), ==, 0);
-    check_int(symlink(ready, scratch_path("models/a.safetensors")), ==, 0);
-    check_int(symlink(ready, scratch_path("models/b.safetensors")), ==, 0);
-    scratch_write(scratch_path("vae/sharp.safetensors"), "sharp", 5);
-    const char *const model_paths[] = {models, NULL}, *const vae_paths[] = {vaes, NULL};
-    const struct model_folders_options where = {.models = model_paths,
-                                                .vaes = vae_paths,
-                                                .pack_folder = "",
-                                                .settings_path = ""};
     service.options = &options;
-    check_int(model_folders_create(&service.models, &where, &problem), ==, DR_OK);
+    service.models = model_folders_fixture();
     check_int(option_list_create(&service.option_list, NULL, service.models, &problem),
               ==, DR_OK);
     check_run(all_fields_are_read);
+    check_run(a_keep_alive_is_what_settings_take);
     check_run(what_is_not_given_is_open);
     check_run(seeds_are_drawn_or_exact);
     check_run(samplers_come_in_two_fields);

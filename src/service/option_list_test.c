@@ -1,12 +1,9 @@
 /* Options as clients see and send them, over real model directories and a real store. */
 #include "service/option_list.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "check.h"
-#include "ready_checkpoint.h"
 #include "scratch_folder.h"
+#include "service/model_folders_fixture.h"
 #include "service/option_store.h"
 
 static struct dr_error problem;
@@ -245,22 +242,7 @@ static void the_vae_of_the_settings_counts_until_one_is_set(void)
 
 int main(void)
 {
-    char ready[512];
-    static char models[512], vaes[512];
-    ready_checkpoint_path(ready, sizeof ready, "--family sd15 --size least --seed 1");
-    (void)snprintf(models, sizeof models, "%s", scratch_path("models"));
-    (void)snprintf(vaes, sizeof vaes, "%s", scratch_path("vae"));
-    check_int(mkdir(models, 0700), ==, 0);
-    check_int(mkdir(vaes, 0700), ==, 0);
-    check_int(symlink(ready, scratch_path("models/a.safetensors")), ==, 0);
-    check_int(symlink(ready, scratch_path("models/b.safetensors")), ==, 0);
-    scratch_write(scratch_path("vae/sharp.safetensors"), "sharp", 5);
-    const char *const model_paths[] = {models, NULL}, *const vae_paths[] = {vaes, NULL};
-    const struct model_folders_options options = {.models = model_paths,
-                                                  .vaes = vae_paths,
-                                                  .pack_folder = "",
-                                                  .settings_path = ""};
-    check_int(model_folders_create(&folders, &options, &problem), ==, DR_OK);
+    folders = model_folders_fixture();
     check_run(options_have_what_clients_read);
     check_run(models_and_vaes_are_set_by_name_and_kept_as_paths);
     check_run(all_of_it_comes_back_and_changes_nothing);
