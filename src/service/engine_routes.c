@@ -225,7 +225,8 @@ static void put_settings(struct service *service, const struct http_request *req
     if (code == DR_OK)
         code = apply_options(service, values, has_budget ? &budget : NULL, &err);
     if (code == DR_OVER_BUDGET) { /* a wrong value, not what a job needs */
-        http_reply_error(reply, API_OWN, 422, "budget", "%s", err.message);
+        http_reply_error(reply, API_OWN, 422, has_budget ? "budget" : "vae", "%s",
+                         err.message);
         return;
     }
     if (code != DR_OK) {

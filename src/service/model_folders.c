@@ -289,6 +289,30 @@ void model_folders_vae_name(struct model_folders *folders, const char *choice,
     model_folders_drop(folders, list);
 }
 
+static void hide_all(const char *const *named, char *text)
+{
+    for (size_t i = 0; named && named[i]; ++i)
+        model_names_hide(named[i], text);
+}
+
+/* Nothing is listed for it: the default directories are known when somebody has asked for a list. */
+void model_folders_hide(struct model_folders *folders, char *text)
+{
+    const struct model_folders_options *const options = &folders->options;
+    if (!strchr(text, '/')) return;
+    hide_all(options->models, text);
+    hide_all(options->vaes, text);
+    if (options->model) {
+        char folder[DR_PATH_BYTES];
+        const int length = (int)(model_names_file(options->model) - options->model);
+        (void)snprintf(folder, sizeof folder, "%.*s", length, options->model);
+        model_names_hide(folder, text);
+    }
+    struct held *const held = hold_newest(folders);
+    snapshot_hide_folders(held->snapshot, text);
+    drop_held(folders, held);
+}
+
 void model_folders_sha256(struct model_folders *folders, const char *path,
                           char sha256[DR_DIGEST_CHARS])
 {

@@ -88,6 +88,9 @@ void model_folders_title(struct model_folders *folders, const char *path,
                          char title[MODEL_TITLE_BYTES]);
 void model_folders_vae_name(struct model_folders *folders, const char *choice,
                             char name[MODEL_TITLE_BYTES]);
+/* In a text of the engine, in place: what lies below a directory of the lists is named from there on, and no longer by its
+ * path on this machine. */
+void model_folders_hide(struct model_folders *folders, char *text);
 /* The SHA-256 of the model at a path; "" where it is not known. */
 void model_folders_sha256(struct model_folders *folders, const char *path,
                           char sha256[DR_DIGEST_CHARS]);

@@ -219,3 +219,30 @@ enum dr_code model_names_find_vae(const struct model_snapshot *list, const char 
     *vae = found;
     return DR_OK;
 }
+
+/* ---- what clients do not see ------------------------------------------------------------- */
+
+static void cut(char *at, size_t bytes)
+{
+    memmove(at, at + bytes, strlen(at + bytes) + 1);
+}
+
+void model_names_hide(const char *folder, char *text)
+{
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/')
+        --length;
+    size_t parent = length;
+    while (parent > 0 && folder[parent - 1] != '/')
+        --parent;
+    if (*folder != '/' || length < 2) return;
+    for (char *at = text; (at = strchr(at, '/')) != NULL;) {
+        const bool is_found = strncmp(at, folder, length) == 0;
+        if (is_found && at[length] == '/')
+            cut(at, length + 1);
+        else if (is_found && (!at[length] || strchr(" \t\n\"':;,)", at[length])))
+            cut(at, parent);
+        else
+            ++at;
+    }
+}

@@ -8,6 +8,10 @@
 /* The file's name in a path: the part that a client may see. Borrowed from the path. */
 const char *model_names_file(const char *path);
 
+/* In a text, in place: a file below the folder is named from there on, the folder by its own name. A folder that is not
+ * an absolute path hides nothing. */
+void model_names_hide(const char *folder, char *text);
+
 /* See model_folders_find. */
 enum dr_code model_names_find(const struct model_snapshot *list, const char *said,
                               const struct listed_checkpoint **model,

@@ -127,6 +127,34 @@ static void vaes_are_chosen_by_name(void)
     check_str(vae("/v/sharp.safetensors"), "not_found");
 }
 
+static void folders_are_hidden(void)
+{
+    static const struct {
+        const char *folder, *text, *shown;
+    } cases[] = {
+        {"/m",               "/m/",                                         ""                          },
+        {"/home/me/models",  "/home/me/models/a.safetensors was removed",
+         "a.safetensors was removed"                                                                    },
+        {"/home/me/models/",
+         "cannot open /home/me/models/xl/b: no \"/home/me/models/c\"",      "cannot open xl/b: no \"c\""},
+        {"/home/me/My VAEs", "no directory /home/me/My VAEs: No such file",
+         "no directory My VAEs: No such file"                                                           },
+        {"/home/me/models",  "/home/me/models",                             "models"                    },
+        {"/home/me/models",  "/home/me/models2/a and /home/me/model",
+         "/home/me/models2/a and /home/me/model"                                                        },
+        {"models",           "models/a is not there",                       "models/a is not there"     },
+        {"/",                "/a/b",                                        "/a/b"                      },
+        {"",                 "/a/b",                                        "/a/b"                      },
+        {"/m",               "",                                            ""                          }
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        char text[256];
+        (void)snprintf(text, sizeof text, "%s", cases[i].text);
+        model_names_hide(cases[i].folder, text);
+        check_str(text, cases[i].shown);
+    }
+}
+
 int main(void)
 {
     check_run(a_model_has_many_names);
@@ -134,5 +162,6 @@ int main(void)
     check_run(what_means_several_is_an_error_that_lists_them);
     check_run(what_means_nothing_is_an_error_that_lists_what_there_is);
     check_run(vaes_are_chosen_by_name);
+    check_run(folders_are_hidden);
     return check_done();
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "service/failure.h"
+#include "service/model_names.h"
 
 enum {
     LISTS = 2, /* the directories', and the one that lies elsewhere */
@@ -353,4 +354,14 @@ enum dr_code snapshot_create(struct snapshot **out,
     else
         snapshot_destroy(snapshot);
     return code;
+}
+
+/* ---- what clients do not see ------------------------------------------------------------- */
+
+void snapshot_hide_folders(const struct snapshot *snapshot, char *text)
+{
+    for (size_t i = 0; i < snapshot->vae_list_count; ++i)
+        model_names_hide(snapshot->vae_lists[i].folder, text);
+    for (size_t i = 0; i < snapshot->lists[0].folder_count; ++i)
+        model_names_hide(snapshot->lists[0].folder_paths[i], text);
 }

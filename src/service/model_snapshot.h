@@ -21,6 +21,9 @@ enum dr_code snapshot_create(struct snapshot **out,
 struct snapshot *snapshot_create_empty(void);
 void snapshot_destroy(struct snapshot *snapshot); /* NULL is fine */
 
+/* See model_folders_hide. */
+void snapshot_hide_folders(const struct snapshot *snapshot, char *text);
+
 /* What it shows: valid as long as it is. */
 const struct model_snapshot *snapshot_shown(const struct snapshot *snapshot);
 /* Has one of its directories changed since? It looks at the times of directories only: a file that is written over in

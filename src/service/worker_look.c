@@ -21,6 +21,8 @@ void worker_note_receipt(struct worker *worker, const char *what, const char *jo
     worker->receipts[0] = (struct worker_receipt){.what = what,
                                                   .time_s = store_now_s(),
                                                   .receipt = *receipt};
+    /* model_folders has locks of its own, and waits for nobody who has this one. */
+    model_folders_hide(worker->options.models, worker->receipts[0].receipt.reason);
     snprintf(worker->receipts[0].job, sizeof worker->receipts[0].job, "%s", job);
     pthread_mutex_unlock(&worker->lock);
     memory_look_drop(&worker->look);

@@ -357,6 +357,7 @@ static void end_job(struct run *run, bool is_requeued)
     struct worker *const worker = run->worker;
     struct job_record *const record = &run->record;
     enum job_phase phase = phase_of(run);
+    model_folders_hide(worker->options.models, run->error.message);
     if (phase == JOB_CANCELLED && is_requeued && record->survives) {
         if (job_store_requeue(worker->options.store, record->id, NULL) == DR_OK)
             worker_tell_state(worker, record->id, record->user, JOB_QUEUED);

@@ -187,6 +187,30 @@ class Options(a1111.Case):
         self.assertEqual(make()["images"], sharp["images"])
         self.assertEqual(make(sd_vae="soft")["images"], soft["images"])
 
+    def test_an_error_names_no_path_of_this_machine(self):
+        made = self.server("-m", "tiny")
+        request = {"prompt": "a", "steps": 1, "width": 64, "height": 64, "seed": 5}
+
+        def check(answer, status, part):
+            self.assertEqual(answer.status, status, answer)
+            self.assertIn(part, str(answer.json()))
+            self.assertNotIn(str(made.home), str(answer.json()))
+        self.assertEqual(made.post("/sdapi/v1/options", {"sd_model_checkpoint": "other", "sd_vae": "sharp"}).status, 200)
+        (made.vaes / "sharp.safetensors").unlink()
+        self.assertEqual(made.post("/sdapi/v1/unload-checkpoint").status, 200)
+        check(made.post("/sdapi/v1/txt2img", request), 409, "sharp.safetensors was removed")
+        check(made.post("/sdapi/v1/reload-checkpoint"), 200, "sharp.safetensors was removed")  # the receipt
+        receipts = [one["receipt"]["reason"] for one in made.get("/api/v1/memory").json()["receipts"]]
+        self.assertTrue(any("sharp.safetensors" in one for one in receipts), receipts)
+        self.assertNotIn(str(made.home), str(receipts))
+        (made.models / "other.safetensors").unlink()
+        self.assertEqual(made.post("/sdapi/v1/unload-checkpoint").status, 200)
+        check(made.post("/sdapi/v1/txt2img", request), 404, "other.safetensors")
+        check(made.post("/sdapi/v1/reload-checkpoint"), 404, "other.safetensors")
+        (made.models / "other.safetensors").write_text("<html>")
+        check(made.post("/sdapi/v1/txt2img", request), 422, "other.safetensors")
+        self.assertNotIn(str(made.home), str([one["error"] for one in made.get("/api/v1/jobs").json()["jobs"] if "error" in one]))
+
     def test_the_vae_of_the_users_settings(self):
         home = self.folder / "home"
         (home / "config/darkroom").mkdir(parents=True)

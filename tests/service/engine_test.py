@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the own API says of the engine and changes in it: forecast, settings, unload, keep-alive, lists."""
 import contextlib
+import re
 import threading
 import time
 
@@ -187,6 +188,17 @@ class Engine(server.Case):
         self.assertEqual(self.get(service, "/api/v1/settings")["budget_bytes"], 1 << 30)
         self.assertEqual(service.ask("PUT", "/api/v1/settings", {"budget": 900 << 20}).json()["budget_bytes"], 900 << 20)
         self.run_job(service)
+
+    def test_what_does_not_fit_is_named(self):
+        """The VAE, or the budget where that was given too."""
+        service = self.server("-m", "tiny", "--budget", "1G")
+        answer = service.ask("PUT", "/api/v1/settings", {"budget": "100M"})
+        least = int(re.search(r"itself takes (\d+) bytes", answer.json()["error"]["message"])[1])
+        self.assertEqual(service.ask("PUT", "/api/v1/settings", {"budget": least + (64 << 10), "vae": "sharp"}).status, 200)
+        self.assertEqual(service.post("/sdapi/v1/txt2img", SMALL).status, 507)
+        for body, field in (({"vae": "soft"}, "vae"), ({"vae": "soft", "budget": least + (32 << 10)}, "budget")):
+            answer = service.ask("PUT", "/api/v1/settings", body)
+            self.assertEqual((answer.status, answer.json()["error"]["field"]), (422, field), answer)
 
     def test_a_size_that_is_left_open_has_the_limit_too(self):
         service = self.server("-m", "tiny", "--max-pixels", "16K")  # the model's own size is 512x512
