@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "service/clean_end.h"
 #include "service/store_schema.h"
 #include "service/store_sql.h"
 
@@ -221,6 +222,7 @@ static enum dr_code check_database(struct store *store, struct dr_error *err)
     char words[256] = "ok";
     if (code == DR_OK && has_row) store_column_text(statement, 0, words, sizeof words);
     sqlite3_finalize(statement);
+    if (code == DR_OK) store->read_s = store_now_s();
     return code == DR_OK && strcmp(words, "ok") != 0 ? fail_damaged(store, words, err)
                                                      : code;
 }
@@ -251,13 +253,16 @@ static enum dr_code migrate(struct store *store, struct dr_error *err)
 
 static enum dr_code prepare_database(struct store *store, struct dr_error *err)
 {
+    const bool is_clean =
+        clean_end_take(store->database_path, store_now_s(), &store->read_s);
     enum dr_code code = open_database(store, err);
     if (code == DR_OK)
         code = store_prepare(store, &store->rollback, "ROLLBACK", NULL, 0, err);
-    if (code == DR_OK) code = check_database(store, err);
+    if (code == DR_OK && !is_clean) code = check_database(store, err);
     if (code == DR_OK) code = migrate(store, err);
     if (code == DR_IO && store->database && is_damage(store))
         code = fail_damaged(store, sqlite3_errmsg(store->database), err);
+    store->is_open = code == DR_OK;
     return code;
 }
 
@@ -273,7 +278,9 @@ void store_close(struct store *store)
 {
     if (!store) return;
     sqlite3_finalize(store->rollback);
-    (void)sqlite3_close(store->database);
+    if (sqlite3_close(store->database) == SQLITE_OK && store->is_open &&
+        !store->is_doubtful)
+        clean_end_note(store->database_path, store->read_s);
     close_file(&store->image_folder);
     close_file(&store->thumbnail_folder);
     close_file(&store->input_folder);

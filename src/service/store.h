@@ -1,6 +1,6 @@
 /* store — the service's data directory.
  *
- *     darkroom.db   SQLite, WAL: jobs, entries of pictures, options
+ *     darkroom.db   SQLite, WAL: jobs, entries of pictures, options; and a note that it was closed well (clean_end.h)
  *     images/       ID.png, ID.jpg
  *     thumbnails/   ID.jpg: a cache, may be removed at any time
  *     inputs/       pictures that jobs start from, until these have ended
@@ -30,7 +30,8 @@ enum {
 struct store; /* opaque */
 
 /* Opens or creates the directory (mode 0700) and the database. Errors also: DR_BUSY (another service has it, with its
- * process), DR_UNSUPPORTED (a newer schema, with both versions), DR_CORRUPT (damaged; the whole file is read). */
+ * process), DR_UNSUPPORTED (a newer schema, with both versions), DR_CORRUPT (damaged: the whole
+ * file is read, unless it is as the last service closed it, which read it within a week). */
 enum dr_code store_open(struct store **out, const char *folder,
                         struct dr_error *err) DR_MUST_CHECK;
 /* NULL is fine. */

@@ -40,14 +40,17 @@ static const char *advice(int result)
 static enum dr_code fail_result(struct store *store, int result, struct dr_error *err)
 {
     const char *const path = store->database_path;
+    const int kind = result & 0xff;
+    if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB || kind == SQLITE_IOERR)
+        store->is_doubtful = true;
     const char *const words =
         store->database ? sqlite3_errmsg(store->database) : sqlite3_errstr(result);
     const int system = store->database ? sqlite3_system_errno(store->database) : 0;
-    if ((result & 0xff) == SQLITE_NOMEM)
+    if (kind == SQLITE_NOMEM)
         return failure(err, DR_NOMEM,
                        "%s: there is no memory for it (the database may take %d MiB)",
                        path, STORE_HEAP_BYTES >> 20);
-    if ((result & 0xff) == SQLITE_TOOBIG)
+    if (kind == SQLITE_TOOBIG)
         return failure(err, DR_BAD_INPUT,
                        "a text is longer than the %d bytes that the database takes",
                        STORE_TEXT_BYTES);
@@ -55,8 +58,8 @@ static enum dr_code fail_result(struct store *store, int result, struct dr_error
     if (!what)
         return failure(err, DR_FAILED, "%s: SQLite says \"%s\" (%d)", path, words,
                        result);
-    const bool has_reason = system != 0 && ((result & 0xff) == SQLITE_CANTOPEN ||
-                                            (result & 0xff) == SQLITE_IOERR);
+    const bool has_reason =
+        system != 0 && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR);
     return failure(err, DR_IO, "%s: %s (SQLite: %s%s%s)", path, what, words,
                    has_reason ? ": " : "", has_reason ? strerror(system) : "");
 }

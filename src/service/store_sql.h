@@ -24,8 +24,10 @@
 struct store {
     pthread_mutex_t lock;
     sqlite3 *database;
-    sqlite3_stmt *rollback; /* prepared: it has to work where memory has run out */
-    bool is_durable;        /* the transaction that is open */
+    sqlite3_stmt *rollback;    /* prepared: it has to work where memory has run out */
+    bool is_durable;           /* the transaction that is open */
+    bool is_open, is_doubtful; /* SQLite spoke of damage, or the disk failed */
+    double read_s;             /* when the whole database was last read, Unix time */
     int64_t queued_count;   /* job_store_count_waiting's, as of so many changed rows; */
     int64_t queued_changes; /* -1: not counted yet */
     char *folder, *database_path, *image_path, *input_path;

@@ -4,6 +4,7 @@
 
 #include "service/store.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -301,6 +302,49 @@ static void damage_is_reported_with_what_to_do(void)
     store_close(store);
 }
 
+/* A page is overwritten, and the file keeps its time, as when a disk forgets. */
+static void rot(const char *path)
+{
+    struct stat status;
+    check_int(stat(path, &status), ==, 0);
+    overwrite(path, 4096, 4096);
+    const struct timespec times[2] = {status.st_atim, status.st_mtim};
+    check_int(utimensat(AT_FDCWD, path, times, 0), ==, 0);
+}
+
+static void make_full(const char *folder)
+{
+    char id[STORE_ID_BYTES];
+    struct store *const store = fixture_open(folder);
+    for (int i = 0; i < 40; ++i)
+        check_int(fixture_add_job(store, "u", true, id, NULL), ==, DR_OK);
+    store_close(store);
+}
+
+/* It is not read whole again, which is seen by what is overlooked then; and after any other end it is. */
+static void what_was_closed_well_is_not_read_whole(void)
+{
+    make_full("closed");
+    rot(scratch_path("closed/darkroom.db"));
+    store_close(fixture_open("closed"));
+    check_int(unlink(scratch_path("closed/darkroom.db.clean")), ==, 0);
+    check_refused_as_damaged("closed");
+    check_refused_as_damaged("closed"); /* and stays so */
+
+    make_full("killed");
+    const pid_t child = fork();
+    if (child == 0) {
+        char id[STORE_ID_BYTES];
+        struct store *const store = fixture_open("killed");
+        _exit(fixture_add_job(store, "u", true, id, NULL) == DR_OK ? 0 : 1);
+    }
+    int status = -1;
+    check_int(waitpid(child, &status, 0), ==, child);
+    check_int(status, ==, 0);
+    rot(scratch_path("killed/darkroom.db"));
+    check_refused_as_damaged("killed");
+}
+
 /* Damage that comes while the service runs is an error of the call. */
 static void damage_while_it_runs_is_an_error(void)
 {
@@ -318,6 +362,8 @@ static void damage_while_it_runs_is_an_error(void)
     check_int(job_store_list(store, NULL, 0, 1000, &jobs, &count, &err), ==, DR_IO);
     check_has(err.message, "damaged");
     store_close(store);
+    check_refused_as_damaged(
+        "later"); /* whoever has met it does not say that all was well */
 }
 
 /* ---- other processes, and disks ---------------------------------------------------------------- */
@@ -507,6 +553,7 @@ int main(void)
     check_run(a_step_that_fails_leaves_the_old_version);
     check_run(a_newer_version_is_refused_and_left_alone);
     check_run(damage_is_reported_with_what_to_do);
+    check_run(what_was_closed_well_is_not_read_whole);
     check_run(damage_while_it_runs_is_an_error);
     check_run(a_database_that_another_keeps_locked_is_an_error);
     check_run(a_full_disk_is_an_error_and_loses_nothing);
