@@ -8,7 +8,6 @@ Their weights are float32, since it would unpack float16 ones anew at each step.
 """
 import argparse
 import pathlib
-import shutil
 
 import numpy
 import openvino
@@ -19,38 +18,13 @@ import peer_worker
 def convert(folder):
     import torch
 
-    class Unet(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.unet = peer_worker.build_unet(torch.float32)
-
-        def forward(self, sample, timestep, condition):
-            return self.unet(sample, timestep, encoder_hidden_states=condition, return_dict=False)[0]
-
-    class Decoder(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.vae = peer_worker.build_vae(torch.float32)
-
-        def forward(self, latent):
-            return self.vae.decode(latent, return_dict=False)[0]
-
-    size = peer_worker.LATENT
-    examples = {
-        "unet": (Unet, (torch.randn(2, 4, size, size), torch.tensor(500.0),
-                        torch.randn(2, peer_worker.TOKENS, 768))),
-        "vae": (Decoder, (torch.randn(1, 4, size, size),)),
-    }
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, (make, example) in examples.items():
+    def write(name, module, example, target):
         with torch.no_grad():
-            model = openvino.convert_model(make().eval(), example_input=example,
+            model = openvino.convert_model(module, example_input=example,
                                            input=[tuple(tensor.shape) for tensor in example])
-        openvino.save_model(model, partial / f"{name}.xml", compress_to_fp16=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+        openvino.save_model(model, target / f"{name}.xml", compress_to_fp16=False)
+
+    peer_worker.convert_networks(folder, write)
 
 
 def main():
@@ -70,10 +44,7 @@ def main():
     requests = {name: core.compile_model(options.cache / f"{name}.xml", "CPU", settings).create_infer_request()
                 for name in ("unet", "vae")}
 
-    generator = numpy.random.default_rng(0)
-    size = peer_worker.LATENT
-    latent = generator.standard_normal((1, 4, size, size), dtype=numpy.float32)
-    condition = generator.standard_normal((2, peer_worker.TOKENS, 768), dtype=numpy.float32)
+    latent, condition = peer_worker.random_inputs()
 
     def step():
         both = requests["unet"].infer([numpy.concatenate([latent, latent]), numpy.float32(500), condition])[0]

@@ -11,9 +11,11 @@ Its first answer, unasked, is {"ready": true, "version": ...}. Memory is measure
 """
 import json
 import os
+import shutil
 import sys
 import time
 
+import numpy
 import torch
 
 # Widths of stable-diffusion-v1-5 (its unet, vae and text_encoder config.json).
@@ -96,6 +98,45 @@ def build_text(dtype):
     return build(lambda: CLIPTextModel(CLIPTextConfig(**TEXT)), dtype, 3)
 
 
+def convert_networks(folder, write):
+    """Let write(name, module, example, target) put the UNet ("unet") and the VAE's decoder ("vae") into a folder, in
+    another engine's format; it takes its name when both are there."""
+    class Unet(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unet = build_unet(torch.float32)
+
+        def forward(self, sample, timestep, condition):
+            return self.unet(sample, timestep, encoder_hidden_states=condition, return_dict=False)[0]
+
+    class Decoder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.vae = build_vae(torch.float32)
+
+        def forward(self, latent):
+            return self.vae.decode(latent, return_dict=False)[0]
+
+    examples = {
+        "unet": (Unet, (torch.randn(2, 4, LATENT, LATENT), torch.tensor(500.0), torch.randn(2, TOKENS, 768))),
+        "vae": (Decoder, (torch.randn(1, 4, LATENT, LATENT),)),
+    }
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, (make, example) in examples.items():
+        write(name, make().eval(), example, partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def random_inputs():
+    """A latent [1,4,64,64] and the two contexts [2,77,768], for engines that take numpy's arrays."""
+    generator = numpy.random.default_rng(0)
+    return (generator.standard_normal((1, 4, LATENT, LATENT), dtype=numpy.float32),
+            generator.standard_normal((2, TOKENS, 768), dtype=numpy.float32))
+
+
 def set_threads(threads):
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -111,8 +152,13 @@ def timed(run, count):
 
 
 def serve(version, work):
-    """Answers until `quit`. work: {"unet": callable, "vae": callable}. Libraries may talk on stdout, so the
-    answers go to a copy of it and whatever else is printed goes to stderr."""
+    """Answers until `quit`. work: {"unet": callable, "vae": callable}."""
+    serve_timed(version, {kind: lambda count, run=run: timed(run, count) for kind, run in work.items()})
+
+
+def serve_timed(version, work):
+    """The same for work that times itself: each takes a count and gives as many milliseconds. Libraries may talk on
+    stdout, so the answers go to a copy of it and whatever else is printed goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
@@ -124,4 +170,4 @@ def serve(version, work):
         words = line.split()
         if words == ["quit"]:
             return
-        answer({"ms": timed(work[words[0]], int(words[1]))})
+        answer({"ms": work[words[0]](int(words[1]))})

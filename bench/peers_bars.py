@@ -42,8 +42,10 @@ def notes_of(record):
              "darkroom's weights (packs) are mapped."]
     if compiled:
         notes.append(f"Compiling, before the first step and decode and not in their time: {', '.join(compiled)}.")
-    if any(row["engine"].startswith("openvino") for row in rows):
-        notes.append("OpenVINO's memory lacks the text encoder.")
+    lacking = [name for prefix, name in (("openvino", "OpenVINO's"), ("onnxruntime", "ONNX Runtime's"))
+               if any(row["engine"].startswith(prefix) for row in rows)]
+    if lacking:
+        notes.append(f"{' and '.join(lacking)} memory lacks the text encoder.")
     if any(row.get("switch_ms") is not None for row in rows):
         notes.append("VAE switch: to one that was chosen before, or back to the checkpoint's own; the mean of the two.")
     return notes
@@ -80,6 +82,8 @@ def script(record):
     height = ABOVE + ROW * len(rows) + BELOW + NOTE * len(notes)
     machine = record["machine"]
     head = f"SD1.5's shapes, 512x512, random weights, {record['threads']} threads: {machine['processor']}"
+    if record.get("avx2"):
+        head += ", as if it had AVX2 alone"
     lines = ["set multiplot", "unset border; unset tics; unset key; set style fill solid noborder",
              f"set tmargin at screen {1 - ABOVE / height:.6f}",
              f"set bmargin at screen {1 - (ABOVE + ROW * len(rows)) / height:.6f}",

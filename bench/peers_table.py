@@ -14,7 +14,9 @@ Standard library only; bench/peers gives it the Python of the virtual environmen
 """
 import argparse
 import datetime
+import hashlib
 import json
+import math
 import os
 import pathlib
 import platform
@@ -120,23 +122,40 @@ class Process:
         self.child.stdout.close()
 
 
+SD15 = ("sd15-full.safetensors", "checkpoint", 1)
+SD15_VAE = ("sd15-full-vae.safetensors", "vae", 2)
+
+
+def write_checkpoint(options, name, part, seed):
+    path = options.cache / name
+    if path.exists():
+        return
+    say(f"writing {path} (once)")
+    partial = path.with_suffix(".partial")
+    subprocess.run([str(ROOT / "build/tools/random_checkpoint"), "--family", "sd15", "--size", "full", "--part", part,
+                    "--seed", str(seed), "-o", str(partial)], check=True, cwd=ROOT, stdout=sys.stderr)
+    partial.rename(path)
+
+
 class PeerEngine:
     """A worker of bench/peer_worker.py."""
 
-    def __init__(self, name, arguments):
-        self.name, self.arguments = name, arguments
+    def __init__(self, name, arguments, converts=None, checkpoint=None):
+        """converts: the folder and the last of the files that the worker's --convert writes. checkpoint: which of the
+        random checkpoints the worker reads."""
+        self.name, self.arguments, self.converts, self.checkpoint = name, arguments, converts, checkpoint
         self.needs_bf16 = "bf16" in name
         self.compiles = "--compile" in arguments
+        self.can_be_limited = arguments[0] in ("peer_openvino.py", "peer_diffusers.py")
 
     def prepare(self, options):
         if self.compiles:
             self._probe(options)
-        if self.arguments[0] != "peer_openvino.py":
-            return
-        folder = options.cache / "openvino"
-        if not (folder / "vae.xml").exists():
-            say("converting the networks to OpenVINO's format (once)")
-            with open(options.out / "openvino-convert.log", "w", encoding="utf-8") as log:
+        if self.checkpoint:
+            write_checkpoint(options, *self.checkpoint)
+        if self.converts and not (options.cache / self.converts[0] / self.converts[1]).exists():
+            say(f"converting the networks for {self.name} (once)")
+            with open(options.out / f"{self.converts[0]}-convert.log", "w", encoding="utf-8") as log:
                 subprocess.run(self._command(options) + ["--convert"], check=True, cwd=ROOT, stdout=log, stderr=log)
 
     def _probe(self, options):
@@ -151,8 +170,10 @@ class PeerEngine:
 
     def _command(self, options):
         command = [sys.executable, str(BENCH / self.arguments[0]), "--threads", str(options.threads)]
-        if self.arguments[0] == "peer_openvino.py":
-            command += ["--cache", str(options.cache / "openvino")]
+        if self.converts:
+            command += ["--cache", str(options.cache / self.converts[0])]
+        if self.checkpoint:
+            command += ["--checkpoint", str(options.cache / self.checkpoint[0])]
         return command + self.arguments[1:]
 
     def run(self, options):
@@ -185,24 +206,19 @@ class DarkroomEngine:
     def __init__(self, name, precision):
         self.name, self.precision = name, precision
         self.needs_bf16 = precision == "bf16"
+        self.can_be_limited = True
 
     def prepare(self, options):
-        for path, part, seed in ((self._checkpoint(options), "checkpoint", 1), (self._vae(options), "vae", 2)):
-            if path.exists():
-                continue
-            say(f"writing {path} (once)")
-            partial = path.with_suffix(".partial")
-            subprocess.run([str(ROOT / "build/tools/random_checkpoint"), "--family", "sd15", "--size", "full", "--part",
-                            part, "--seed", str(seed), "-o", str(partial)], check=True, cwd=ROOT, stdout=sys.stderr)
-            partial.rename(path)
+        for checkpoint in (SD15, SD15_VAE):
+            write_checkpoint(options, *checkpoint)
 
     @staticmethod
     def _checkpoint(options):
-        return options.cache / "sd15-full.safetensors"
+        return options.cache / SD15[0]
 
     @staticmethod
     def _vae(options):
-        return options.cache / "sd15-full-vae.safetensors"
+        return options.cache / SD15_VAE[0]
 
     @staticmethod
     def _tokenizer():
@@ -252,11 +268,15 @@ class DarkroomEngine:
                     "switch_ms": [switch() for _ in range(options.repetitions)]}
 
 
+OPENVINO = ("openvino", "vae.xml")
 ENGINES = {engine.name: engine for engine in (
     DarkroomEngine("darkroom-bf16", "bf16"),
     DarkroomEngine("darkroom-f32", "f32"),
-    PeerEngine("openvino-bf16", ["peer_openvino.py", "--precision", "bf16"]),
-    PeerEngine("openvino-f32", ["peer_openvino.py", "--precision", "f32"]),
+    PeerEngine("openvino-bf16", ["peer_openvino.py", "--precision", "bf16"], OPENVINO),
+    PeerEngine("openvino-f32", ["peer_openvino.py", "--precision", "f32"], OPENVINO),
+    PeerEngine("onnxruntime-f32", ["peer_onnx.py"], ("onnx", "vae.onnx")),
+    PeerEngine("sdcpp-f16", ["peer_sdcpp.py", "--type", "f16"], checkpoint=SD15),
+    PeerEngine("sdcpp-q8", ["peer_sdcpp.py", "--type", "q8_0"], checkpoint=SD15),
     PeerEngine("diffusers-bf16", ["peer_diffusers.py", "--dtype", "bfloat16"]),
     PeerEngine("diffusers-bf16-nhwc", ["peer_diffusers.py", "--dtype", "bfloat16", "--channels-last"]),
     PeerEngine("diffusers-f32", ["peer_diffusers.py", "--dtype", "float32"]),
@@ -287,6 +307,22 @@ def machine():
     return {"processor": model, "flags": known, "cores": os.cpu_count(), "load": os.getloadavg()[0]}
 
 
+def clock_probe_ms():
+    """How long a fixed piece of work takes now, with one thread: the best of five."""
+    data, best = bytes(16 << 20), math.inf
+    for _ in range(5):
+        begin = time.perf_counter()
+        hashlib.sha256(data).digest()
+        best = min(best, 1000 * (time.perf_counter() - begin))
+    return best
+
+
+def clock_drift(rounds):
+    """How much slower the slowest of the probes was than the fastest: 0.1 is a tenth."""
+    probes = [result["clock_ms"] for each in rounds for result in each.values()]
+    return max(probes) / min(probes) - 1
+
+
 def ratio(rounds, engine, base, key):
     """The median over the rounds of engine's time as a multiple of base's in the same round."""
     pairs = [(each[engine], each[base]) for each in rounds if engine in each and base in each]
@@ -313,7 +349,8 @@ def summarise(rounds, names, base):
     return rows
 
 
-def print_table(rows, base):
+def print_table(record, base):
+    rows, where = record["summary"], record["machine"]
     heads = ["engine", "guided step", "ratio", "VAE decode", "ratio", "private peak", "resident", "while loading",
              "compile", "VAE switch"]
     lines = [heads]
@@ -327,19 +364,29 @@ def print_table(rows, base):
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
         print("  ".join([line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]))
-    print(f"\n512x512, SD1.5's shapes, random weights. A ratio is the time as a multiple of {base}'s in the same round:")
-    print("above 1 is slower. Private: Pss_Anon + Pss_Shmem, the whole process; OpenVINO's lacks the text encoder.")
+    limit = " as if it had AVX2 alone" if record["avx2"] else ""
+    print(f"\n{where['processor']} ({', '.join(where['flags'])}){limit}, {record['threads']} threads. "
+          f"The clock drifted by {100 * record['clock_drift']:.0f} % between the turns.")
+    print(f"512x512, SD1.5's shapes, random weights. A ratio is the time as a multiple of {base}'s in the same round:")
+    print("above 1 is slower. Private: Pss_Anon + Pss_Shmem, the whole process; OpenVINO's and ONNX Runtime's lack the text encoder.")
     print("Resident: Rss, with the files that it maps. Compile: before the first step and decode, in neither's time;")
     print("its memory counts while loading, that of the compiler's own processes nowhere. -: none, or not measured.")
 
 
-def default_engines():
+def default_engines(avx2):
     """All; on a processor that only emulates bfloat16, where its times mean nothing, those without it."""
-    has_bf16 = {"avx512_bf16", "amx_bf16"} & set(machine()["flags"])
+    has_bf16 = {"avx512_bf16", "amx_bf16"} & set(machine()["flags"]) and not avx2
     left_out = [name for name, engine in ENGINES.items() if engine.needs_bf16 and not has_bf16]
     if left_out:
-        say(f"this processor does not multiply bfloat16: without {', '.join(left_out)}")
+        say(f"bfloat16 is not multiplied here: without {', '.join(left_out)}")
+    if avx2:
+        left_out += [name for name, engine in ENGINES.items() if not engine.can_be_limited]
     return [name for name in ENGINES if name not in left_out]
+
+
+# What makes each engine's libraries use AVX2 at most. There is no such thing for ONNX Runtime and stable-diffusion.cpp.
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 
 def parse_options():
@@ -351,9 +398,11 @@ def parse_options():
                         help="threads of each engine (default: all cores)")
     parser.add_argument("--engines", help="which, separated by commas (default: all that this processor can be "
                         "compared with: without AVX512-BF16 or AMX the float32 ones)")
+    parser.add_argument("--avx2", action="store_true", help="on a larger processor: as if it had AVX2 alone (float32 "
+                        "engines whose libraries can be told so)")
     parser.add_argument("--list", action="store_true", help="print the engines' names and end")
     options = parser.parse_args()
-    options.names = options.engines.split(",") if options.engines else default_engines()
+    options.names = options.engines.split(",") if options.engines else default_engines(options.avx2)
     unknown = [name for name in options.names if name not in ENGINES]
     if unknown:
         parser.error(f"no engine is called {unknown[0]!r}; there are {', '.join(ENGINES)}")
@@ -386,7 +435,8 @@ def run_rounds(options, failures):
                 continue
             say(f"round {index + 1} of {options.rounds}: {name}")
             try:
-                results[name] = ENGINES[name].run(options)
+                clock_ms = clock_probe_ms()
+                results[name] = ENGINES[name].run(options) | {"clock_ms": clock_ms}
             except EngineFailed as failure:
                 failures[name] = str(failure)
                 say(failure)
@@ -400,20 +450,23 @@ def main():
         print("\n".join(ENGINES))
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.avx2:
+        os.environ.update(AVX2)
     failures = prepare(options)
     record = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
               "command": "bench/peers " + shlex.join(sys.argv[3:]), "commit": commit(), "machine": machine(),
-              "threads": options.threads}
+              "avx2": options.avx2, "threads": options.threads}
     rounds = run_rounds(options, failures)
     present = [name for name in options.names if any(name in each for each in rounds)]
     if not present:
         say("no engine came to its end")
         return 1
     rows = summarise(rounds, present, present[0])
-    record |= {"ratios_to": present[0], "summary": rows, "rounds": rounds, "failures": failures}
+    record |= {"ratios_to": present[0], "summary": rows, "rounds": rounds, "failures": failures,
+               "clock_drift": clock_drift(rounds)}
     path = options.out / "peers.json"
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print_table(rows, present[0])
+    print_table(record, present[0])
     for name, why in failures.items():
         print(f"{name} failed: {why}")
     say(f"written: {path.relative_to(ROOT)}")
