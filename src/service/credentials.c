@@ -242,10 +242,11 @@ static bool has_failed_often(const struct credentials *credentials, const char *
 
 /* ---- a header ------------------------------------------------------------------------------ */
 
-/* Base64 into text [MOST_HEADER], terminated. */
+/* Base64 into text [MOST_HEADER]. Only the one spelling that an encoder writes: the library also takes spaces
+ * around it, and anything in the bits that are left over. */
 static bool decode_base64(const char *said, char *text, size_t *length)
 {
-    unsigned char bytes[MOST_HEADER + 4];
+    unsigned char bytes[MOST_HEADER + 4], again[MOST_HEADER + 4];
     const size_t count = strlen(said);
     if (count == 0 || count % 4 != 0 || count > MOST_HEADER) return false;
     int decoded = EVP_DecodeBlock(bytes, (const unsigned char *)said, (int)count);
@@ -253,9 +254,12 @@ static bool decode_base64(const char *said, char *text, size_t *length)
         --decoded;
     if (decoded <= 0) return false;
     memcpy(text, bytes, (size_t)decoded);
-    OPENSSL_cleanse(bytes, sizeof bytes);
     *length = (size_t)decoded;
-    return true;
+    const bool is_canonical = EVP_EncodeBlock(again, bytes, decoded) == (int)count &&
+                              CRYPTO_memcmp(again, said, count) == 0;
+    OPENSSL_cleanse(bytes, sizeof bytes);
+    OPENSSL_cleanse(again, sizeof again);
+    return is_canonical;
 }
 
 /* All entries are compared, whichever fits, so that the time says nothing. */

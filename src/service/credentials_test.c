@@ -44,6 +44,7 @@ static void R32_users_and_keys_are_admitted_and_nobody_else(void)
         {"Basic YWRh",                 NULL   }, /* ada */
         {"Basic YWRhOnNlY3JldAA=",     NULL   }, /* ada:secret, NUL */
         {"Basic YWRhOnNlY3JldA",       NULL   },
+        {"Basic YWRhOnNlY3JldJ==",     NULL   }, /* ada:secret, and bits that are left over */
         {"Basic !!!!",                 NULL   },
         {"Basic ",                     NULL   },
         {"Basic",                      NULL   },
