@@ -1,7 +1,7 @@
 /* step_bench — where the time of one network goes, by kind of operator.
  *
  *     step_bench CHECKPOINT [--part unet|decode|encode|text] [--dtype bf16|f32]
- *                [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]
+ *                [--weights auto|f32|f16] [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]
  *                [--whole SIZE]      (a VAE's larger maps are made in bands)
  *                [--most SIZE]       (with --whole: maps kept and taller bands, in an arena of this size)
  *
@@ -40,6 +40,7 @@ struct options {
     const char *path;
     enum part part;
     enum dtype dtype;
+    enum component_storage storage;
     int32_t width, height, batch, runs;
     int threads;
     bool detail;
@@ -87,7 +88,7 @@ static double now(void)
 
 static const char usage[] =
     "usage: step_bench CHECKPOINT [--part unet|decode|encode|text] [--dtype bf16|f32]\n"
-    "                  [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]\n"
+    "                  [--weights auto|f32|f16] [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]\n"
     "                  [--whole SIZE] [--most SIZE]\n";
 
 static int32_t number(const char *text)
@@ -119,6 +120,7 @@ static struct options parse(int count, char **arguments)
     static const struct option longs[] = {
         {"part",    required_argument, NULL, 'p'},
         {"dtype",   required_argument, NULL, 'd'},
+        {"weights", required_argument, NULL, 'W'},
         {"size",    required_argument, NULL, 's'},
         {"batch",   required_argument, NULL, 'b'},
         {"runs",    required_argument, NULL, 'r'},
@@ -136,6 +138,11 @@ static struct options parse(int count, char **arguments)
         case 'p': options.part = part_of(optarg); break;
         case 'd':
             options.dtype = strcmp(optarg, "f32") == 0 ? DTYPE_F32 : DTYPE_BF16;
+            break;
+        case 'W':
+            options.storage = strcmp(optarg, "f32") == 0   ? STORAGE_COMPUTED
+                              : strcmp(optarg, "f16") == 0 ? STORAGE_F16
+                                                           : STORAGE_FILE;
             break;
         case 's':
             if (sscanf(optarg, "%dx%d", &options.width, &options.height) != 2)
@@ -184,17 +191,20 @@ static const struct component_spec *make_spec(struct network *network,
         must(unet_spec_create(&network->unet, &components[ROLE_UNET], family,
                               options->dtype, &err),
              &err);
+        must(unet_spec_store(network->unet, options->storage, &err), &err);
         return unet_component(network->unet);
     case PART_DECODE:
     case PART_ENCODE:
         must(vae_spec_create(&network->vae, &components[ROLE_VAE], family,
                              options->dtype, &err),
              &err);
+        must(vae_spec_store(network->vae, options->storage, &err), &err);
         return vae_component(network->vae);
     case PART_TEXT:
         must(clip_text_spec_create(&network->text, &components[ROLE_TEXT], family,
                                    options->dtype, &err),
              &err);
+        must(clip_text_spec_store(network->text, options->storage, &err), &err);
         return clip_text_component(network->text);
     }
     return NULL;

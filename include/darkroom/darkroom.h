@@ -81,6 +81,16 @@ enum dr_precision {
     DR_PRECISION_UNSET /* the settings', else AUTO */
 };
 
+/* The type in which weights are stored, in packs and in memory. All but F16, Q8 and Q4 give the same pictures. */
+enum dr_weights {
+    DR_WEIGHTS_AUTO, /* as the file stores them, where the precision holds all numbers of that type; else as F32 */
+    DR_WEIGHTS_F32, /* converted to the precision's type once: more bytes, and nothing to convert at each step */
+    DR_WEIGHTS_F16, /* as AUTO, but float32 rounded to float16 (in bf16: as AUTO) */
+    DR_WEIGHTS_Q8,  /* Q8 and Q4 are not supported yet: DR_UNSUPPORTED */
+    DR_WEIGHTS_Q4,
+    DR_WEIGHTS_UNSET /* the settings', else AUTO */
+};
+
 enum dr_log_level {
     DR_LOG_ERROR,
     DR_LOG_WARNING,
@@ -116,6 +126,7 @@ struct dr_engine_options {
     enum dr_precision
         precision; /* UNSET: the settings', else AUTO: bf16 if the processor supports it, else f32. BF16 is
                             * emulated, slowly, on a processor with AVX512 alone */
+    enum dr_weights weights; /* UNSET: the settings', else AUTO */
     int32_t
         thread_count; /* 0: one for each processor this process may use. All engines of
                             * the process share these threads: the engine opened last sets
@@ -392,7 +403,7 @@ DR_API void dr_vae_list_free(struct dr_vae_list *list);
  *
  *     {"vae": "sharp", "vae_by_model": {"sd15": "none"}, "vae_dir": "/data/vae",
  *      "model": "sd15", "model_dirs": ["/data/models"], "output_dir": "/data/pictures",
- *      "precision": "bf16", "budget": "8G", "packs_limit": "20G",
+ *      "precision": "bf16", "weights": "f16", "budget": "8G", "packs_limit": "20G",
  *      "size": "512x768", "steps": 25, "cfg": 7, "sampler": "euler", "scheduler": "karras",
  *      "by_model": {"sd15": {"size": "512x512", "steps": 30}}}
  *
@@ -431,6 +442,7 @@ struct dr_settings {
     size_t model_folder_count;
     char output_folder[DR_PATH_BYTES];        /* "output_dir"; "": not set */
     enum dr_precision precision;              /* DR_PRECISION_UNSET: not set */
+    enum dr_weights weights;                  /* DR_WEIGHTS_UNSET: not set */
     uint64_t budget_bytes, packs_limit_bytes; /* 0: not set */
     struct dr_defaults defaults;              /* of jobs, with all models */
     char warnings[DR_TEXT_BYTES];             /* "" or sentences about unknown keys */
@@ -1047,6 +1059,7 @@ enum dr_pack_state {
     DR_PACK_DAMAGED,   /* will be made again when it is needed */
     DR_PACK_LEFTOVER,  /* of a process that ended while making it */
     DR_PACK_BEING_MADE,
+    DR_PACK_OUTDATED, /* made by an earlier version, and not used */
 };
 DR_API const char *dr_pack_state_name(
     enum dr_pack_state state); /* "ready", "being made" */

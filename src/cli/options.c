@@ -193,6 +193,9 @@ static const struct option table[] = {
     {"precision", 0, WORD, AT(precision), START | FOR_SERVE, "auto|bf16|f32",
      "precision of the networks (default: the settings', else auto: bf16 if the processor supports it, else f32)"},
     {"precision", 0, WORD, AT(precision), FOR_SETTINGS, "auto|bf16|f32", "the precision of the networks"},
+    {"weights", 0, WORD, AT(weights), START | FOR_SERVE, "auto|f32|f16|q8|q4",
+     "type in which weights are stored (default: the settings', else auto: the file's)"},
+    {"weights", 0, WORD, AT(weights), FOR_SETTINGS, "auto|f32|f16|q8|q4", "the type in which weights are stored"},
     {"threads", 0, INT32, AT(threads), START | FOR_SERVE, "N", "number of threads; 0 is one per available processor (default 0)"},
     {"tokenizer", 0, TEXT, AT(tokenizer), START | FOR_SERVE, "DIR",
      "directory of vocab.json and merges.txt (default: DARKROOM_TOKENIZER, then tokenizer/ beside the "
@@ -243,6 +246,7 @@ struct options options_default(void)
     return (struct options){
         .serve = {.keep_alive_s = INT32_MIN, .exit_idle_s = -1, .grace_s = -1},
         .precision = DR_PRECISION_UNSET,
+        .weights = DR_WEIGHTS_UNSET,
         .prompt = job.prompt,
         .negative = job.negative,
         .sampler = job.sampler,

@@ -68,6 +68,7 @@ struct options {
     struct serve_options serve;
     /* engine */
     int precision; /* enum dr_precision; DR_PRECISION_UNSET: not given */
+    int weights;   /* enum dr_weights; DR_WEIGHTS_UNSET: not given */
     int32_t threads;
     uint64_t budget, keep;
     const char *budget_text; /* as typed; NULL: not given */

@@ -29,6 +29,7 @@ static void set_engine(struct dr_engine_options *engine, struct session *session
                        const struct options *options)
 {
     engine->precision = (enum dr_precision)options->precision;
+    engine->weights = (enum dr_weights)options->weights;
     engine->thread_count = options->threads;
     engine->budget_bytes = options->budget;
     engine->tokenizer_folder = options->tokenizer;

@@ -39,6 +39,7 @@ enum dr_code session_open(struct session *session, struct dr_error *err)
     const struct options *const start = &session->start;
     struct dr_engine_options options = dr_engine_options_default();
     options.precision = (enum dr_precision)start->precision;
+    options.weights = (enum dr_weights)start->weights;
     options.thread_count = start->threads;
     options.budget_bytes = start->budget;
     options.tokenizer_folder = start->tokenizer;

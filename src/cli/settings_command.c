@@ -74,6 +74,7 @@ static enum dr_code set_given(struct change *change, const struct options *optio
                               struct dr_error *err)
 {
     static const char *const precisions[] = {"auto", "bf16", "f32"};
+    static const char *const weights[] = {"auto", "f32", "f16", "q8", "q4"};
     if (!options->width != !options->height)
         return command_fail(err, DR_BAD_INPUT,
                             "a size has two sides: give --width and --height");
@@ -88,6 +89,8 @@ static enum dr_code set_given(struct change *change, const struct options *optio
     set_text(change, "output_dir", options->output_dir);
     if (options->precision != DR_PRECISION_UNSET)
         set_text(change, "precision", precisions[options->precision]);
+    if (options->weights != DR_WEIGHTS_UNSET)
+        set_text(change, "weights", weights[options->weights]);
     if (options->budget_given) set_bytes(change, "budget", options->budget);
     if (options->packs_limit) set_bytes(change, "packs_limit", options->packs_limit);
     return DR_OK;

@@ -34,7 +34,8 @@ double dr_clock_ms(void)
 
 struct dr_engine_options dr_engine_options_default(void)
 {
-    return (struct dr_engine_options){.precision = DR_PRECISION_UNSET};
+    return (struct dr_engine_options){.precision = DR_PRECISION_UNSET,
+                                      .weights = DR_WEIGHTS_UNSET};
 }
 
 void engine_lock(struct dr_engine *engine)
@@ -290,6 +291,26 @@ static enum dr_code choose_dtype(struct dr_engine *engine, enum dr_precision giv
     return DR_OK;
 }
 
+static enum dr_code choose_storage(struct dr_engine *engine, enum dr_weights given,
+                                   struct dr_error *err)
+{
+    enum component_storage *const storage = &engine->resources.storage;
+    const enum dr_weights weights =
+        given == DR_WEIGHTS_UNSET ? engine->model.vae.settings.weights : given;
+    switch (weights) {
+    case DR_WEIGHTS_UNSET:
+    case DR_WEIGHTS_AUTO: *storage = STORAGE_FILE; return DR_OK;
+    case DR_WEIGHTS_F32: *storage = STORAGE_COMPUTED; return DR_OK;
+    case DR_WEIGHTS_F16: *storage = STORAGE_F16; return DR_OK;
+    case DR_WEIGHTS_Q8:
+    case DR_WEIGHTS_Q4: break;
+    }
+    return error_set(err, DR_UNSUPPORTED,
+                     "weights in %s blocks are not supported yet; use --weights auto, "
+                     "f32 or f16",
+                     weights == DR_WEIGHTS_Q8 ? "8-bit" : "4-bit");
+}
+
 /* The settings, and the VAE folder that depends on them. */
 static enum dr_code read_settings(struct dr_engine *engine,
                                   const struct dr_engine_options *options,
@@ -400,6 +421,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     if (code == DR_OK) open_packs(engine, options->pack_folder);
     if (code == DR_OK) code = compute_init(options->thread_count, err);
     if (code == DR_OK) code = choose_dtype(engine, options->precision, err);
+    if (code == DR_OK) code = choose_storage(engine, options->weights, err);
     if (code == DR_OK) warn_of_threads(engine);
     if (code == DR_OK) find_baseline(engine);
     if (code == DR_OK) code = memory_limit_read(&engine->machine, err);

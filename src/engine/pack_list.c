@@ -29,6 +29,7 @@ const char *dr_pack_state_name(enum dr_pack_state state)
     case DR_PACK_DAMAGED: return "damaged";
     case DR_PACK_LEFTOVER: return "leftover";
     case DR_PACK_BEING_MADE: return "being made";
+    case DR_PACK_OUTDATED: return "outdated";
     }
     return "";
 }
@@ -38,12 +39,13 @@ static enum dr_pack_state state_of(const struct pack_listing *item)
     if (item->is_being_made) return DR_PACK_BEING_MADE;
     if (item->is_leftover) return DR_PACK_LEFTOVER;
     if (item->is_damaged) return DR_PACK_DAMAGED;
+    if (item->is_outdated) return DR_PACK_OUTDATED;
     return item->is_checked ? DR_PACK_READY : DR_PACK_UNCHECKED;
 }
 
 static bool is_pack(const struct pack_listing *item)
 {
-    return !item->is_being_made && !item->is_leftover;
+    return !item->is_being_made && !item->is_leftover && !item->is_outdated;
 }
 
 /* Read it whole. What is wrong with it already is said again. */

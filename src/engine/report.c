@@ -419,6 +419,7 @@ static enum dr_code forecast_switched(struct dr_engine *engine, const char *path
     struct job_context context = engine_job_context(engine);
     other.pipeline = NULL;
     const struct pipeline_options how = {.dtype = engine->resources.dtype,
+                                         .storage = engine->resources.storage,
                                          .packs = &engine->resources.packs,
                                          .base = engine->model.base};
     enum dr_code code = pipeline_open(&other.pipeline, path, &how, err);

@@ -227,6 +227,7 @@ static enum dr_code look_at_file(struct dr_engine *engine, unsigned flags,
         vae_file_open(&file, vae->path,
                       &(struct vae_file_options){.family = pipeline->checkpoint.family,
                                                  .dtype = engine->resources.dtype,
+                                                 .storage = engine->resources.storage,
                                                  .packs = &engine->resources.packs},
                       &why);
     judge(vae, code, &why);

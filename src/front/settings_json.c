@@ -29,6 +29,19 @@ static const char *precision_name(enum dr_precision precision)
     return "";
 }
 
+static const char *weights_name(enum dr_weights weights)
+{
+    switch (weights) {
+    case DR_WEIGHTS_AUTO: return "auto";
+    case DR_WEIGHTS_F32: return "f32";
+    case DR_WEIGHTS_F16: return "f16";
+    case DR_WEIGHTS_Q8: return "q8";
+    case DR_WEIGHTS_Q4: return "q4";
+    case DR_WEIGHTS_UNSET: break;
+    }
+    return "";
+}
+
 static void add_models(json_t *answer, const struct dr_settings *settings)
 {
     json_t *const vaes = json_array(), *const jobs = json_array();
@@ -64,6 +77,8 @@ static void add_all_models(json_t *answer, const struct dr_settings *settings)
         member_set_text(answer, "output_dir", settings->output_folder);
     if (settings->precision != DR_PRECISION_UNSET)
         member_set_text(answer, "precision", precision_name(settings->precision));
+    if (settings->weights != DR_WEIGHTS_UNSET)
+        member_set_text(answer, "weights", weights_name(settings->weights));
     if (settings->budget_bytes)
         member_set_bytes(answer, "budget_bytes", settings->budget_bytes);
     if (settings->packs_limit_bytes)

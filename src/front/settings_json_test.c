@@ -30,6 +30,7 @@ static void has_every_field(void)
         .model_folder_count = 1,
         .output_folder = "/out",
         .precision = DR_PRECISION_F32,
+        .weights = DR_WEIGHTS_F16,
         .budget_bytes = 8,
         .packs_limit_bytes = 9,
         .defaults = {.width = 64,
@@ -40,20 +41,22 @@ static void has_every_field(void)
                      .scheduler = "leading"},
         .warnings = "a key means nothing"
     };
-    check_str(answered(&settings),
-              "{'path':'/home/\xEF\xBF\xBD/settings.json','exists':true,'vae':'sharp',"
-              "'vae_by_model':[{'model':'sd15\xEF\xBF\xBD','vae':'none'}],"
-              "'by_model':[{'model':'sd15\xEF\xBF\xBD','steps':30}],"
-              "'vae_dir':'/vae','model':'sd15','model_dirs':['/m'],'output_dir':'/out',"
-              "'precision':'f32','budget_bytes':8,'packs_limit_bytes':9,"
-              "'size':'64x128','steps':5,'cfg':2.5,'sampler':'ddim',"
-              "'scheduler':'leading','warnings':'a key means nothing'}");
+    check_str(
+        answered(&settings),
+        "{'path':'/home/\xEF\xBF\xBD/settings.json','exists':true,'vae':'sharp',"
+        "'vae_by_model':[{'model':'sd15\xEF\xBF\xBD','vae':'none'}],"
+        "'by_model':[{'model':'sd15\xEF\xBF\xBD','steps':30}],"
+        "'vae_dir':'/vae','model':'sd15','model_dirs':['/m'],'output_dir':'/out',"
+        "'precision':'f32','weights':'f16','budget_bytes':8,'packs_limit_bytes':9,"
+        "'size':'64x128','steps':5,'cfg':2.5,'sampler':'ddim',"
+        "'scheduler':'leading','warnings':'a key means nothing'}");
 }
 
 static void leaves_out_what_is_not_said(void)
 {
     const struct dr_settings settings = {.path = "s.json",
                                          .precision = DR_PRECISION_UNSET,
+                                         .weights = DR_WEIGHTS_UNSET,
                                          .defaults = {.cfg = DR_CFG_DEFAULT}};
     check_str(answered(&settings),
               "{'path':'s.json','exists':false,'vae_by_model':[]}");

@@ -220,6 +220,12 @@ enum dr_code clip_text_spec_create(struct clip_text_spec **out,
     return code;
 }
 
+enum dr_code clip_text_spec_store(struct clip_text_spec *spec,
+                                  enum component_storage storage, struct dr_error *err)
+{
+    return component_spec_store(&spec->component, storage, err);
+}
+
 void clip_text_spec_destroy(struct clip_text_spec **spec)
 {
     if (!spec || !*spec) return;

@@ -36,6 +36,10 @@ enum dr_code clip_text_spec_create(struct clip_text_spec **out,
                                    const struct component_index *index,
                                    enum family family, enum dtype dtype,
                                    struct dr_error *err) DR_MUST_CHECK;
+/* component_spec_store of its component: before anything else uses the spec. */
+enum dr_code clip_text_spec_store(struct clip_text_spec *spec,
+                                  enum component_storage storage,
+                                  struct dr_error *err) DR_MUST_CHECK;
 void clip_text_spec_destroy(struct clip_text_spec **spec);
 const struct component_spec *clip_text_component(const struct clip_text_spec *spec);
 struct clip_text_info clip_text_info(const struct clip_text_spec *spec);

@@ -223,15 +223,24 @@ static struct weight_shape operand_shape(const struct component_spec *spec,
     return shape;
 }
 
-/* The type of all parts; the weight's own type where they differ, or have scales. */
-static enum dtype file_type(const struct component_spec *spec,
-                            const struct operand *operand)
+static enum dtype part_type(const struct component_tensor *part,
+                            enum component_storage storage)
+{
+    const enum dtype type = part->tensor->dtype;
+    return storage == STORAGE_F16 && type == DTYPE_F32 ? DTYPE_F16 : type;
+}
+
+/* The type of all parts; the arithmetic's where they differ, or have scales. */
+static enum dtype stored_type(const struct component_spec *spec,
+                              const struct operand *operand,
+                              enum component_storage storage)
 {
     const struct component_tensor *const tensors = spec->index->tensors;
-    const enum dtype type = tensors[operand->parts[0]].tensor->dtype;
+    const enum dtype type = part_type(&tensors[operand->parts[0]], storage);
+    if (storage == STORAGE_COMPUTED) return operand->weight.dtype;
     for (int32_t i = 0; i < operand->part_count; ++i) {
         const struct component_tensor *const part = &tensors[operand->parts[i]];
-        if (part->tensor->dtype != type || part->scale_count > 0)
+        if (part_type(part, storage) != type || part->scale_count > 0)
             return operand->weight.dtype;
     }
     return type;
@@ -258,7 +267,7 @@ static const struct weight *make_operand(struct component_spec *spec,
         note_failure(spec, &failure);
         return NULL;
     }
-    (void)weight_store_as(&operand->weight, file_type(spec, operand));
+    (void)weight_store_as(&operand->weight, stored_type(spec, operand, STORAGE_FILE));
     operand->weight.region = spec->region;
     return &operand->weight;
 }
@@ -465,6 +474,32 @@ enum dr_code component_spec_end(struct component_spec *spec, struct dr_error *er
     if (code) return code;
     size_scratch(spec);
     return list_unused(spec, err);
+}
+
+enum dr_code component_spec_store(struct component_spec *spec,
+                                  enum component_storage storage, struct dr_error *err)
+{
+    for (size_t i = 0; i < spec->operand_count; ++i) {
+        struct operand *const operand = spec->operands[i];
+        if (!weight_store_as(&operand->weight, stored_type(spec, operand, storage)))
+            (void)weight_store_as(&operand->weight, operand->weight.dtype);
+    }
+    spec->plain_bytes = spec->scale_rows = 0;
+    const enum dr_code code = lay_out_weights(spec, err);
+    if (!code) size_scratch(spec);
+    return code;
+}
+
+enum dtype component_stored_type(const struct component_spec *spec)
+{
+    size_t bytes[DTYPE_COUNT] = {0};
+    enum dtype most = DTYPE_F32;
+    for (size_t i = 0; i < spec->operand_count; ++i) {
+        const struct weight *const weight = &spec->operands[i]->weight;
+        bytes[weight->stored] += weight->bytes;
+        if (bytes[weight->stored] > bytes[most]) most = weight->stored;
+    }
+    return most;
 }
 
 enum dr_code component_note_unused(const struct component_spec *spec,

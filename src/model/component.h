@@ -54,6 +54,13 @@ struct problem_list {
     size_t count;
 };
 
+/* How weights are stored (weight.h). Whatever is not named here is stored in the arithmetic's type. */
+enum component_storage {
+    STORAGE_FILE,     /* as in the file, where that gives the same bytes */
+    STORAGE_COMPUTED, /* in the arithmetic's type */
+    STORAGE_F16, /* as STORAGE_FILE, but float32 rounded to float16. In bfloat16 the same as STORAGE_FILE */
+};
+
 struct component_spec {
     const struct component_index
         *index;                /* borrowed from the checkpoint; outlives the spec */
@@ -120,6 +127,15 @@ const struct weight *component_need_stack(struct component_spec *spec,
  * what weight_init says. */
 enum dr_code component_spec_end(struct component_spec *spec,
                                 struct dr_error *err) DR_MUST_CHECK;
+
+/* Store all weights in another way than STORAGE_FILE, and lay the region out again: after component_spec_end, before
+ * a plan, a pack or a load uses the spec. Errors: as component_spec_end's. */
+enum dr_code component_spec_store(struct component_spec *spec,
+                                  enum component_storage storage,
+                                  struct dr_error *err) DR_MUST_CHECK;
+
+/* The type that most of the weights' bytes are stored in. */
+enum dtype component_stored_type(const struct component_spec *spec);
 
 /* Report the file's tensors that the network does not use as a finding (meaning.h) of the checkpoint. After
  * component_spec_end. Errors: DR_NOMEM. */

@@ -163,6 +163,8 @@ static bool convert_plain(const struct weight *weight, enum dtype type,
         dtype_to_f32(source, type, target, count);
     else if (stored == DTYPE_BF16)
         dtype_to_bf16(source, type, target, count);
+    else if (stored == DTYPE_F16 && type == DTYPE_F32)
+        dtype_to_f16(source, target, count);
     else
         assert(false);
     return dtype_is_finite(target, stored, count);
@@ -426,12 +428,16 @@ static enum dr_code finish_current(struct turn *turn, struct dr_error *err)
     struct loader *const loader = turn->loader;
     const struct piece *const piece = turn->current;
     if (!piece->operand) return DR_OK;
-    if (!turn->finite)
+    if (!turn->finite) {
+        const enum dtype stored = piece->operand->weight.stored;
+        const bool is_rounded =
+            stored == DTYPE_F16 && piece_tensor(loader, piece)->dtype != stored;
         return error_set(err, DR_NOT_FINITE,
-                         "tensor %s of %s has values that are NaN or infinite in %s",
+                         "tensor %s of %s has values that are NaN or infinite in %s%s",
                          loader->spec->index->tensors[piece->tensor_idx].name,
-                         loader->spec->index->file->path,
-                         dtype_name(piece->operand->weight.stored));
+                         loader->spec->index->file->path, dtype_name(stored),
+                         is_rounded ? "; use --weights auto" : "");
+    }
     const bool is_first = loader->whole_count == 0;
     loader->whole_count = whole_parts(loader, piece);
     if (is_first && loader->whole_count > 0)

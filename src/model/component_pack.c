@@ -3,6 +3,7 @@
 #include "model/component_pack.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -376,6 +377,18 @@ enum dr_code component_pack_map_draft(struct component_pack *pack,
                                pack->draft.data_offset, &options, err);
 }
 
+/* "f32", or, where most weights are stored in another type, "f32, weights in f16". */
+static void describe_types(const struct component_spec *spec, char text[static 40])
+{
+    const enum dtype stored = component_stored_type(spec);
+    const int length = stored == spec->dtype
+                           ? snprintf(text, 40, "%s", dtype_name(spec->dtype))
+                           : snprintf(text, 40, "%s, weights in %s",
+                                      dtype_name(spec->dtype), dtype_name(stored));
+    for (int i = 0; i < length && i < 40; ++i)
+        text[i] = (char)tolower((unsigned char)text[i]);
+}
+
 void component_pack_commit(struct component_pack *pack,
                            const struct component_spec *spec,
                            const uint8_t digest[DIGEST_BYTES],
@@ -386,7 +399,7 @@ void component_pack_commit(struct component_pack *pack,
     uint8_t(*digests)[DIGEST_BYTES];
     enum dr_code code =
         digest_sections(weights->data, spec->weights_bytes, NULL, &digests, &problem);
-    pack->draft.precision = spec->dtype == DTYPE_BF16 ? "bf16" : "f32";
+    describe_types(spec, pack->draft.precision);
     /* Before others can find the pack: who waits for it looks for this first. */
     component_pack_remember(pack, spec, digest);
     if (code == DR_OK)

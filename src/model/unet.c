@@ -336,6 +336,12 @@ out:
     return code;
 }
 
+enum dr_code unet_spec_store(struct unet_spec *spec, enum component_storage storage,
+                             struct dr_error *err)
+{
+    return component_spec_store(&spec->component, storage, err);
+}
+
 void unet_spec_destroy(struct unet_spec **spec)
 {
     if (!spec || !*spec) return;

@@ -26,6 +26,9 @@ struct unet_info {
 enum dr_code unet_spec_create(struct unet_spec **out,
                               const struct component_index *index, enum family family,
                               enum dtype dtype, struct dr_error *err) DR_MUST_CHECK;
+/* component_spec_store of its component: before anything else uses the spec. */
+enum dr_code unet_spec_store(struct unet_spec *spec, enum component_storage storage,
+                             struct dr_error *err) DR_MUST_CHECK;
 void unet_spec_destroy(struct unet_spec **spec);
 const struct component_spec *unet_component(const struct unet_spec *spec);
 struct unet_info unet_info(const struct unet_spec *spec);

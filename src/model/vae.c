@@ -324,6 +324,12 @@ out:
     return code;
 }
 
+enum dr_code vae_spec_store(struct vae_spec *spec, enum component_storage storage,
+                            struct dr_error *err)
+{
+    return component_spec_store(&spec->component, storage, err);
+}
+
 void vae_spec_destroy(struct vae_spec **spec)
 {
     if (!spec || !*spec) return;

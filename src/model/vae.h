@@ -28,6 +28,9 @@ struct vae_info {
 enum dr_code vae_spec_create(struct vae_spec **out, const struct component_index *index,
                              enum family family, enum dtype dtype,
                              struct dr_error *err) DR_MUST_CHECK;
+/* component_spec_store of its component: before anything else uses the spec. */
+enum dr_code vae_spec_store(struct vae_spec *spec, enum component_storage storage,
+                            struct dr_error *err) DR_MUST_CHECK;
 void vae_spec_destroy(struct vae_spec **spec);
 const struct component_spec *vae_component(const struct vae_spec *spec);
 struct vae_info vae_info(const struct vae_spec *spec);

@@ -77,27 +77,33 @@ static void set_base(struct pipeline *pipeline, struct slot *slot,
     slot->base = base;
 }
 
-static void open_text(struct pipeline *pipeline, struct slot *slot, enum dtype dtype)
+static void open_text(struct pipeline *pipeline, struct slot *slot,
+                      const struct pipeline_options *options)
 {
     struct dr_error problem;
     struct clip_text_spec **const spec = &pipeline->text[slot->kind_idx];
     const struct component_index *const part =
         pipeline_part(pipeline, text_roles[slot->kind_idx]);
     if (!part->count) return;
-    if (clip_text_spec_create(spec, part, pipeline->checkpoint.family, dtype,
-                              &problem) == DR_OK)
+    enum dr_code code = clip_text_spec_create(spec, part, pipeline->checkpoint.family,
+                                              options->dtype, &problem);
+    if (code == DR_OK) code = clip_text_spec_store(*spec, options->storage, &problem);
+    if (code == DR_OK)
         set_base(pipeline, slot, clip_text_component(*spec));
     else
         note_problem(pipeline, &problem);
 }
 
 static enum dr_code open_unet(struct pipeline *pipeline, struct slot *slot,
-                              enum dtype dtype, struct dr_error *err)
+                              const struct pipeline_options *options,
+                              struct dr_error *err)
 {
     const struct component_index *const part = pipeline_part(pipeline, ROLE_UNET);
     if (!part->count) return DR_OK;
-    const enum dr_code code = unet_spec_create(&pipeline->unet, part,
-                                               pipeline->checkpoint.family, dtype, err);
+    enum dr_code code =
+        unet_spec_create(&pipeline->unet, part, pipeline->checkpoint.family,
+                         options->dtype, err);
+    if (code == DR_OK) code = unet_spec_store(pipeline->unet, options->storage, err);
     if (code != DR_OK) {
         error_prefix(err, "%.300s", pipeline->path);
         return code;
@@ -107,13 +113,17 @@ static enum dr_code open_unet(struct pipeline *pipeline, struct slot *slot,
     return DR_OK;
 }
 
-static void open_vae(struct pipeline *pipeline, struct slot *slot, enum dtype dtype)
+static void open_vae(struct pipeline *pipeline, struct slot *slot,
+                     const struct pipeline_options *options)
 {
     struct dr_error problem;
     const struct component_index *const part = pipeline_part(pipeline, ROLE_VAE);
     if (!part->count) return;
-    if (vae_spec_create(&pipeline->vae, part, pipeline->checkpoint.family, dtype,
-                        &problem) == DR_OK)
+    enum dr_code code =
+        vae_spec_create(&pipeline->vae, part, pipeline->checkpoint.family,
+                        options->dtype, &problem);
+    if (code == DR_OK) code = vae_spec_store(pipeline->vae, options->storage, &problem);
+    if (code == DR_OK)
         set_base(pipeline, slot, vae_component(pipeline->vae));
     else
         note_problem(pipeline, &problem);
@@ -121,16 +131,17 @@ static void open_vae(struct pipeline *pipeline, struct slot *slot, enum dtype dt
 
 /* A broken text encoder or VAE counts as missing, and the rest can be used. If the UNet is broken, the
  * checkpoint is refused. */
-static enum dr_code open_specs(struct pipeline *pipeline, enum dtype dtype,
+static enum dr_code open_specs(struct pipeline *pipeline,
+                               const struct pipeline_options *options,
                                struct dr_error *err)
 {
     enum dr_code code = DR_OK;
     for (int32_t i = 0; i < pipeline->slot_count && code == DR_OK; ++i) {
         struct slot *const slot = &pipeline->slots[i];
         switch (slot->kind) {
-        case DR_COMPONENT_TEXT: open_text(pipeline, slot, dtype); break;
-        case DR_COMPONENT_UNET: code = open_unet(pipeline, slot, dtype, err); break;
-        case DR_COMPONENT_VAE: open_vae(pipeline, slot, dtype); break;
+        case DR_COMPONENT_TEXT: open_text(pipeline, slot, options); break;
+        case DR_COMPONENT_UNET: code = open_unet(pipeline, slot, options, err); break;
+        case DR_COMPONENT_VAE: open_vae(pipeline, slot, options); break;
         }
     }
     return code;
@@ -281,7 +292,7 @@ enum dr_code pipeline_open(struct pipeline **out, const char *path,
     if (code == DR_OK) code = check_family(pipeline, err);
     if (code == DR_OK) code = open_base(pipeline, options->base, err);
     if (code == DR_OK) code = add_slots(pipeline, err);
-    if (code == DR_OK) code = open_specs(pipeline, options->dtype, err);
+    if (code == DR_OK) code = open_specs(pipeline, options, err);
     if (code == DR_OK) code = check_meaning(pipeline, options->force, err);
     if (code == DR_OK && !has_base(pipeline))
         code = error_set(err, DR_INCOMPLETE, "%.300s has no usable component: %.500s",

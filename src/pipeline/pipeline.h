@@ -64,6 +64,7 @@ struct pipeline {
 
 struct pipeline_options {
     enum dtype dtype;
+    enum component_storage storage; /* of all weights */
     const struct pack_store *packs; /* borrowed; NULL: none */
     const char *base; /* the path of a model, or NULL, or "": see struct pipeline */
     bool

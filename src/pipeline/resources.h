@@ -12,12 +12,14 @@
 #include "base/cancel.h"
 #include "darkroom/darkroom.h"
 #include "mem/region.h"
+#include "model/component.h"
 #include "pipeline/cache_drop.h"
 #include "pipeline/load_progress.h"
 #include "weights/pack_store.h"
 
 struct resources {
-    enum dtype dtype; /* of weights and of values between operators */
+    enum dtype dtype; /* of the arithmetic, and of values between operators */
+    enum component_storage storage; /* of weights */
     struct ledger ledger;
     struct pack_store packs;
     struct cancel *cancel;   /* of the running call; borrowed, never NULL */

@@ -33,6 +33,7 @@ enum dr_code vae_file_open(struct vae_file **out, const char *path,
         goto out;
     }
     code = vae_spec_create(&file->spec, index, options->family, options->dtype, err);
+    if (code == DR_OK) code = vae_spec_store(file->spec, options->storage, err);
     if (code != DR_OK) {
         error_prefix(err, "%.300s", path);
         goto out;

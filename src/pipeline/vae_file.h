@@ -25,6 +25,7 @@ struct vae_file {
 struct vae_file_options {
     enum family family;
     enum dtype dtype;
+    enum component_storage storage;
     const struct pack_store *packs; /* borrowed; NULL: none */
     bool force; /* no latent probe, and findings of meaning.h are warnings */
 };

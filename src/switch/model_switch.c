@@ -181,6 +181,7 @@ static enum dr_code load_model(struct current_model *model,
     enum dr_code code =
         pipeline_open(&fresh, options->path,
                       &(struct pipeline_options){.dtype = model->resources->dtype,
+                                                 .storage = model->resources->storage,
                                                  .packs = &model->resources->packs,
                                                  .base = model->base,
                                                  .force = options->force},

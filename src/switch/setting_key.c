@@ -31,6 +31,7 @@ static const struct setting_key keys[] = {
     {"model_dirs",  SETTING_MODEL_DIRS },
     {"output_dir",  SETTING_OUTPUT_DIR },
     {"precision",   SETTING_PRECISION  },
+    {"weights",     SETTING_WEIGHTS    },
     {"budget",      SETTING_BUDGET     },
     {"packs_limit", SETTING_PACKS_LIMIT},
 };
@@ -220,6 +221,19 @@ static enum dr_code take_precision(const struct setting_key *key, const json_t *
     return DR_OK;
 }
 
+static enum dr_code take_weights(const struct setting_key *key, const json_t *value,
+                                 struct dr_settings *settings, struct dr_error *err)
+{
+    static const char *const names[] = {"auto", "f32", "f16", "q8", "q4"};
+    const char *const text = json_is_string(value) ? json_string_value(value) : "";
+    for (int i = DR_WEIGHTS_AUTO; i < DR_WEIGHTS_UNSET; ++i)
+        if (strcmp(text, names[i]) == 0) {
+            settings->weights = (enum dr_weights)i;
+            return DR_OK;
+        }
+    return refuse(key, "auto, f32, f16, q8 or q4", value, err);
+}
+
 static enum dr_code take_bytes(const struct setting_key *key, const json_t *value,
                                uint64_t *bytes, struct dr_error *err)
 {
@@ -249,6 +263,7 @@ enum dr_code setting_key_take(const struct setting_key *key, const json_t *value
     case SETTING_OUTPUT_DIR:
         return take_folder(key, value, settings->output_folder, err);
     case SETTING_PRECISION: return take_precision(key, value, settings, err);
+    case SETTING_WEIGHTS: return take_weights(key, value, settings, err);
     case SETTING_BUDGET: return take_bytes(key, value, &settings->budget_bytes, err);
     case SETTING_PACKS_LIMIT:
         return take_bytes(key, value, &settings->packs_limit_bytes, err);

@@ -4,7 +4,7 @@
  *     "base": "sd15"                             a complete model: the parts that a UNet alone does not have
  *     "model_dirs": ["~/models", "/data/sd"]     where models are found by name
  *     "output_dir": "~/pictures"
- *     "precision": "bf16"   "budget": "8G"   "packs_limit": "20G"
+ *     "precision": "bf16"   "weights": "f16"   "budget": "8G"   "packs_limit": "20G"
  *     "size": "768x512"   "steps": 25   "cfg": 7.5   "sampler": "dpmpp-2m"   "scheduler": "karras"
  *
  * Those of the last line are also what an entry of "by_model" may have: settings of one model.
@@ -30,6 +30,7 @@ enum setting_kind {
     SETTING_MODEL_DIRS,
     SETTING_OUTPUT_DIR,
     SETTING_PRECISION,
+    SETTING_WEIGHTS,
     SETTING_BUDGET,
     SETTING_PACKS_LIMIT
 };

@@ -36,7 +36,8 @@ static const struct dr_defaults no_defaults = {.cfg = DR_CFG_DEFAULT};
 struct dr_settings settings_none(void)
 {
     return (struct dr_settings){.defaults = no_defaults,
-                                .precision = DR_PRECISION_UNSET};
+                                .precision = DR_PRECISION_UNSET,
+                                .weights = DR_WEIGHTS_UNSET};
 }
 
 /* ---- from text --------------------------------------------------------------------------- */

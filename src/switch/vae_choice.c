@@ -100,6 +100,7 @@ static enum dr_code resolve_and_open(struct vae_choice *choice,
         vae_file_open(&choice->file, resolution->path,
                       &(struct vae_file_options){.family = pipeline->checkpoint.family,
                                                  .dtype = model->resources->dtype,
+                                                 .storage = model->resources->storage,
                                                  .packs = &model->resources->packs,
                                                  .force = words->force},
                       err);

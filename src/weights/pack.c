@@ -11,7 +11,9 @@
 #include "base/fault.h"
 #include "base/size.h"
 
-static const char magic[16] = "darkroom pack 1";
+static const char magic[16] = "darkroom pack 2";
+/* Those of earlier versions, which have the same length. 1: all weights in the arithmetic's type. */
+static const char *const earlier_magics[] = {"darkroom pack 1"};
 
 /* As it lies in the file: no padding, every number little-endian. */
 struct head {
@@ -75,6 +77,19 @@ bool pack_extent(size_t data_bytes, size_t *data_offset, size_t *file_bytes)
 }
 
 /* ---- reading ---- */
+
+bool pack_is_outdated(const char *path)
+{
+    char begin[sizeof magic] = {0};
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0) return false;
+    const ssize_t got = pread(descriptor, begin, sizeof begin, 0);
+    (void)close(descriptor);
+    if (got != (ssize_t)sizeof begin) return false;
+    for (size_t i = 0; i < sizeof earlier_magics / sizeof *earlier_magics; ++i)
+        if (memcmp(begin, earlier_magics[i], sizeof begin) == 0) return true;
+    return false;
+}
 
 /* Exactly these bytes; a short read is DR_CORRUPT. */
 static enum dr_code read_at(int descriptor, const char *path, uint64_t offset,

@@ -49,6 +49,8 @@ struct pack {
 enum dr_code pack_open(struct pack *pack, const char *path, const struct pack_key *key,
                        struct dr_error *err) DR_MUST_CHECK;
 void pack_close(struct pack *pack); /* a closed one is fine */
+/* Is this file a pack of an earlier version, which no process of this one uses? By its first bytes. */
+bool pack_is_outdated(const char *path);
 
 /* Takes over the descriptor of an unnamed file whose data are in place: a pack that could not be
  * stored, but can be used while it is open. Errors: DR_IO; the descriptor is closed then. */

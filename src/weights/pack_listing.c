@@ -109,8 +109,12 @@ static void describe_pack(const struct pack_store *store, struct pack_listing *i
         item->is_checked = pack_store_trusts(store, &pack);
         pack_close(&pack);
     } else {
-        item->is_damaged = code == DR_CORRUPT;
-        (void)snprintf(item->problem, sizeof item->problem, "%.255s", problem.message);
+        item->is_outdated = code == DR_CORRUPT && pack_is_outdated(item->path);
+        item->is_damaged = code == DR_CORRUPT && !item->is_outdated;
+        (void)snprintf(item->problem, sizeof item->problem, "%.255s",
+                       item->is_outdated
+                           ? "it was made by an earlier version, and is not used"
+                           : problem.message);
     }
     mark_path(item->path, checked);
     if (stat(checked, &mark) == 0) item->used_ns = modified_ns(&mark);

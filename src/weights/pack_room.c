@@ -75,7 +75,7 @@ uint64_t pack_room_limit(const struct pack_store *store, uint64_t packs_bytes,
 
 static bool is_bad(const struct pack_listing *item)
 {
-    return item->is_leftover || item->is_damaged;
+    return item->is_leftover || item->is_damaged || item->is_outdated;
 }
 
 uint64_t pack_room_choose(struct pack_listing *list, size_t count,
@@ -340,12 +340,45 @@ enum dr_code pack_room_prune(const struct pack_store *store, uint64_t keep_bytes
 
 /* ---- before they are made ---- */
 
+/* A file of this name: it was said what the packs of earlier versions take. */
+#define TOLD_NAME "outdated.told"
+
+static uint64_t outdated_bytes(const struct pack_store *store)
+{
+    struct pack_listing *list = NULL;
+    size_t count = 0;
+    uint64_t bytes = 0;
+    if (pack_store_list(store, &list, &count, NULL) != DR_OK) return 0;
+    for (size_t i = 0; i < count; ++i)
+        if (list[i].is_outdated) bytes += list[i].bytes;
+    free(list);
+    return bytes;
+}
+
+static void tell_of_outdated(const struct pack_store *store)
+{
+    char path[PACK_PATH_BYTES], size[16], line[PACK_PATH_BYTES + 300];
+    (void)snprintf(path, sizeof path, "%s/" TOLD_NAME, store->folder);
+    if (access(path, F_OK) == 0) return;
+    const uint64_t bytes = outdated_bytes(store);
+    if (bytes < PACK_ROOM_QUIET_BYTES) return;
+    const int mark = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (mark >= 0) (void)close(mark);
+    (void)snprintf(line, sizeof line,
+                   "%s of packs in %s were made by an earlier version and are not "
+                   "used any more. They are removed when new packs need the room, "
+                   "or now by darkroom packs prune",
+                   words(bytes, size), store->folder);
+    store->note(store->say_cookie, line);
+}
+
 void pack_room_announce(const struct pack_store *store, const char *model,
                         uint64_t bytes)
 {
     char limit[PACK_ROOM_TEXT_BYTES], size[16], line[PACK_PATH_BYTES + 900];
-    if (!pack_store_is_on(store) || !store->note || bytes < PACK_ROOM_QUIET_BYTES)
-        return;
+    if (!pack_store_is_on(store) || !store->note) return;
+    tell_of_outdated(store);
+    if (bytes < PACK_ROOM_QUIET_BYTES) return;
     (void)pack_room_limit(store, bytes, limit);
     (void)snprintf(line, sizeof line,
                    "%s of weights are cached as packs in %s, so that later runs of "

@@ -3,7 +3,7 @@
  *     the limit      that of the settings; else a quarter of the free space and the packs together,
  *                    at most 40 GiB
  *     left free      a twentieth of the disk, at most 1 GiB
- *     who goes       leftovers and damaged packs, then the packs used least recently
+ *     who goes       leftovers, damaged packs and those of earlier versions, then the packs used least recently
  *     who never      a pack that a process has open (pack_store.h), a draft that is being made
  *
  * So a job never loses what it needs: it holds the packs that are there before it makes others. Where
@@ -65,7 +65,8 @@ enum dr_code pack_room_prune(const struct pack_store *store, uint64_t keep_bytes
                              struct dr_error *err) DR_MUST_CHECK;
 
 /* Say that packs of so many bytes are about to be made for a model of this name: how large, where, and how to do
- * without. Nothing is said of less than PACK_ROOM_QUIET_BYTES. */
+ * without. Nothing is said of less than PACK_ROOM_QUIET_BYTES. Once for a directory it is also said how much the
+ * packs of earlier versions in it take. */
 void pack_room_announce(const struct pack_store *store, const char *model,
                         uint64_t bytes);
 

@@ -360,6 +360,44 @@ static void large_ones_are_said_each_time(void)
     check_int(noted_count, ==, 2);
 }
 
+/* A pack of an earlier version is no damage: it is said once what they take, and they go first. */
+static void those_of_earlier_versions_are_said_once(void)
+{
+    char path[PACK_PATH_BYTES];
+    struct pack_listing *list = NULL;
+    size_t count = 0;
+    make_packs(1);
+    const struct pack_key key = key_number(9);
+    pack_store_path(&store, &key, path);
+    scratch_write(path, "darkroom pack 1", 16);
+    check_int(truncate(path, 3 * (off_t)PACK_ROOM_QUIET_BYTES), ==, 0);
+    check_int(pack_store_list(&store, &list, &count, &problem), ==, DR_OK);
+    check_int(count, ==, 2);
+    for (size_t i = 0; i < count; ++i) {
+        const bool is_old = strcmp(list[i].path, path) == 0;
+        check(list[i].is_outdated == is_old && !list[i].is_damaged);
+        if (is_old) check_has(list[i].problem, "an earlier version");
+    }
+    (void)pack_room_choose(list, count, 1);
+    for (size_t i = 0; i < count; ++i)
+        check(list[i].goes == list[i].is_outdated);
+    free(list);
+    noted_count = 0;
+    pack_room_announce(&store, "first", 0);
+    check_int(noted_count, ==, 1);
+    check_has(noted[0], "96.0 MiB of packs");
+    check_has(noted[0], "an earlier version");
+    check_has(noted[0], store.folder);
+    check_has(noted[0], "darkroom packs prune");
+    pack_room_announce(&store, "second", 0);
+    check_int(noted_count, ==, 1);
+    struct pack_prune pruned;
+    check_int(pack_room_prune(&store, 1 << 30, &pruned, &problem), ==, DR_OK);
+    check_int(pruned.removed_count, ==, 1);
+    check(access(path, F_OK) != 0 && has(1));
+    remove_all();
+}
+
 int main(void)
 {
     pack_store_open(&store, pack_folder());
@@ -380,5 +418,6 @@ int main(void)
     check_run(two_at_once_remove_what_they_need);
     check_run(a_killed_one_is_followed);
     check_run(large_ones_are_said_each_time);
+    check_run(those_of_earlier_versions_are_said_once);
     return check_done();
 }

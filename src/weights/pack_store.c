@@ -478,9 +478,9 @@ static void describe_source(const struct component_index *index, const char *pre
                             char text[static PACK_SOURCE_BYTES])
 {
     char *const whole = realpath(index->file->path, NULL);
-    (void)snprintf(text, PACK_SOURCE_BYTES, "%s%s%.8s%s of %.470s",
-                   component_role_name(index->role), precision ? " (" : "",
-                   precision ? precision : "", precision ? ")" : "",
+    (void)snprintf(text, PACK_SOURCE_BYTES, "%s%s%.40s%s of %.430s",
+                   component_role_name(index->role), precision[0] ? " (" : "",
+                   precision, precision[0] ? ")" : "",
                    whole ? whole : index->file->path);
     free(whole);
 }

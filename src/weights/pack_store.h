@@ -106,7 +106,7 @@ void pack_store_remove(const struct pack_store *store, const struct pack_key *ke
 struct pack_draft {
     int descriptor; /* -1: closed; for region_map_writable at data_offset */
     size_t data_offset, data_bytes;
-    const char *precision; /* "bf16", for the pack's source; static, or NULL */
+    char precision[40]; /* "f32, weights in f16", for the pack's source; or "" */
     char path[PACK_PATH_BYTES];
 };
 #define PACK_DRAFT_INIT ((struct pack_draft){.descriptor = -1})
@@ -140,7 +140,8 @@ struct pack_listing {
     bool is_checked;
     bool is_leftover; /* a draft that no process is writing any more */
     bool is_being_made;
-    bool is_in_use;  /* a process has it open for its weights */
+    bool is_in_use;   /* a process has it open for its weights */
+    bool is_outdated; /* an earlier version's, of no use */
     bool is_damaged; /* it was read and is damaged; a problem without this may be a read
                      * error */
     bool goes;       /* pack_room_choose's */

@@ -25,7 +25,7 @@ TEXT2 = "conditioner.embedders.1.model."
 OPEN_CLIP = {"token_embedding.": "embeddings.token_embedding.", "ln_final.": "final_layer_norm.",
              "transformer.resblocks.": "encoder.layers.", ".ln_1.": ".layer_norm1.", ".ln_2.": ".layer_norm2.",
              ".mlp.c_fc.": ".mlp.fc1.", ".mlp.c_proj.": ".mlp.fc2.", ".attn.": ".self_attn."}
-SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "F8_E4M3": 1, "I8": 1, "U8": 1}
+SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1}
 
 
 def read(path):

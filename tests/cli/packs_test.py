@@ -51,7 +51,7 @@ class Packs(Case):
         # Those of the other precision are told apart; verify says that all are good, prune in one line what went.
         self.assertEqual(self.run_program(*GENERATE, "--packs", self.packs, "-o", "a.png", "--precision", "f32").returncode, 0)
         sources = {pack["source"].split(" of ")[0] for pack in self.listed()}
-        self.assertTrue({"text (f32)", "unet (f32)", "vae (f32)"} <= sources, sources)
+        self.assertTrue({f"{part} (f32, weights in f16)" for part in ("text", "unet", "vae")} <= sources, sources)
         count = len(self.listed())
         self.assertEqual(self.ask("packs", "verify", "--packs", self.packs)[0]["verified_count"], count)
         text = self.run_program("packs", "verify", "--packs", self.packs).stdout

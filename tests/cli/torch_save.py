@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 STORAGES = {"F16": ("HalfStorage", 2), "F32": ("FloatStorage", 4), "BF16": ("BFloat16Storage", 2),
             "I64": ("LongStorage", 8), "I8": ("CharStorage", 1), "U8": ("ByteStorage", 1),
-            "F8_E4M3": ("Float8_e4m3fnStorage", 1)}
+            "F8_E4M3": ("Float8_e4m3fnStorage", 1), "F8_E5M2": ("Float8_e5m2Storage", 1)}
 
 
 def module(name, **members):
