@@ -611,6 +611,21 @@ enum dr_existing {
     DR_EXISTING_NONE,
 };
 
+/* What prompts may contain: docs/PROMPTS.md. */
+enum dr_prompt_syntax {
+    DR_PROMPT_A1111, /* (word:1.2), BREAK, AND, [from:to:when], [a|b], <lora:name:1> as in A1111 */
+    DR_PROMPT_PLAIN /* text alone */
+};
+/* What becomes of the encoder's result where words have weights, as A1111 names it. */
+enum dr_emphasis {
+    DR_EMPHASIS_ORIGINAL, /* multiplied, then its mean restored */
+    DR_EMPHASIS_NO_NORM,  /* multiplied */
+    DR_EMPHASIS_IGNORE    /* nothing */
+};
+/* "original", "no-norm", "ignore"; "a1111", "plain": index 0.. until NULL. */
+DR_API const char *dr_emphasis_name(int32_t index);
+DR_API const char *dr_prompt_syntax_name(int32_t index);
+
 /* How an init picture of other proportions becomes the new picture. */
 enum dr_fit {
     DR_FIT_STRETCH,
@@ -626,6 +641,11 @@ struct dr_generate_options {
     const char *prompt;
     const char
         *negative; /* NULL: none. SD1.x then encodes "", SDXL uses a zero embedding */
+    enum dr_prompt_syntax prompt_syntax;
+    enum dr_emphasis emphasis;
+    /* 1: the shorter of prompt and negative prompt is padded with the empty prompt, as A1111's pad_cond_uncond, and both are
+     * evaluated in one batch; 0: each has its own length */
+    int32_t pad_prompts;
     const char *output; /* .png, .jpg or .safetensors; NULL: only the image callback */
     const char *const *outputs; /* in place of output: a file for each picture of the
                                  * batch. NULL: output, "x-2.png", "x-3.png", ... */
@@ -732,7 +752,7 @@ struct dr_generate_result {
     double vae_ms;                  /* decode of one image, mean */
     uint64_t planned_private_bytes; /* as planned, before anything was reserved */
     uint64_t peak_private_bytes;    /* as measured by the ledger: equal */
-    int32_t cut_tokens, cut_tokens_negative; /* of prompts longer than 75 tokens */
+    int32_t cut_tokens, cut_tokens_negative; /* 0: prompts of any length are encoded */
     char warnings[DR_TEXT_BYTES];            /* "" or sentences */
     struct dr_profile *profile; /* NULL where it was not asked for, or malloc failed */
     struct dr_receipt receipt;
@@ -1198,6 +1218,9 @@ struct dr_parameters {
     char sampler[16], scheduler[16]; /* scheduler "": the sampler's own */
     enum dr_prediction prediction;
     enum dr_rng rng;
+    enum dr_prompt_syntax prompt_syntax;
+    enum dr_emphasis emphasis;
+    int32_t pad_prompts;
     int32_t
         image_to_image; /* it was made from another picture, which it does not contain */
     double strength;
@@ -1219,7 +1242,7 @@ DR_API enum dr_code dr_read_picture(const char *path, struct dr_parameters *para
                                     struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_parameters_free(struct dr_parameters *parameters);
 enum {
-    DR_MAX_DIFFERENCES = 24
+    DR_MAX_DIFFERENCES = 32
 };
 struct dr_difference {
     const char *what; /* "model hash": static */

@@ -57,6 +57,9 @@ static void take_picture(struct options *options, const struct dr_parameters *pi
     if (picture->sampler[0]) options->sampler = picture->sampler;
     if (picture->scheduler[0]) options->scheduler = picture->scheduler;
     options->prediction = picture->prediction;
+    options->prompt_syntax = (int)picture->prompt_syntax;
+    options->emphasis = (int)picture->emphasis;
+    options->pad_prompts = picture->pad_prompts != 0;
     options->rng = picture->rng;
     if (strcmp(picture->precision, "bf16") == 0) options->precision = DR_PRECISION_BF16;
     if (strcmp(picture->precision, "f32") == 0) options->precision = DR_PRECISION_F32;

@@ -110,6 +110,12 @@ static const struct option table[] = {
      "what the UNet predicts: eps (noise) or v (velocity) (default auto: read from the checkpoint)"},
     {"clip-skip", 0, INT32, AT(clip_skip), JOBS | FOR_SUBMIT, "N",
      "CLIP skip, counted as in A1111: 1 is the usual layer, 2 the one before it (default 1)"},
+    {"prompt-syntax", 0, WORD, AT(prompt_syntax), FOR_GENERATE, "a1111|plain",
+     "what prompts may contain: weights, BREAK, AND, schedules as in A1111, or text alone (default a1111)"},
+    {"emphasis", 0, WORD, AT(emphasis), FOR_GENERATE, "original|no-norm|ignore",
+     "what weights do: multiply and restore the mean, multiply, or nothing (default original)"},
+    {"pad-prompts", 0, FLAG, AT(pad_prompts), FOR_GENERATE, NULL,
+     "pad the shorter of prompt and negative prompt with the empty prompt, where one is longer than 75 tokens"},
     {"vae", 0, TEXT, AT(vae), JOBS | CODECS, "CHOICE",
      "the VAE for this job: automatic, none (the checkpoint's own), a name in the VAE directory, or a path (default: the "
      "settings', else automatic)"},

@@ -83,8 +83,10 @@ struct options {
     int32_t cut_width, cut_height; /* of a picture that is made again; 0: none */
     uint64_t seed;
     double cfg, strength;
-    int rng, prediction; /* enum dr_rng, enum dr_prediction */
-    int to_type;         /* enum dr_convert_type */
+    int rng, prediction;         /* enum dr_rng, enum dr_prediction */
+    int to_type;                 /* enum dr_convert_type */
+    int prompt_syntax, emphasis; /* enum dr_prompt_syntax, enum dr_emphasis */
+    bool pad_prompts;
     /* output and flags */
     bool force, json, quiet, help, profile, digests, drop_cache, unset_vae,
         unset_vae_dir, yes;

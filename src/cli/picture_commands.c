@@ -56,6 +56,9 @@ struct dr_generate_options picture_commands_job(struct session *session,
     job.scheduler = options->scheduler;
     job.prediction = (enum dr_prediction)options->prediction;
     job.clip_skip = options->clip_skip;
+    job.prompt_syntax = (enum dr_prompt_syntax)options->prompt_syntax;
+    job.emphasis = (enum dr_emphasis)options->emphasis;
+    job.pad_prompts = options->pad_prompts;
     job.rng = (enum dr_rng)options->rng;
     job.vae = options->vae;
     job.vae_flags = options->force ? DR_VAE_FORCE : 0;

@@ -10,7 +10,6 @@
 #include "engine/job_handle.h"
 #include "job/output.h"
 #include "job/profile.h"
-#include "job/prompt_syntax.h"
 #include "job/request.h"
 #include "switch/vae_choice.h"
 #include "switch/vae_switch.h"
@@ -197,49 +196,10 @@ static void warn(struct dr_job *job, char warnings[static DR_TEXT_BYTES],
         job->generate.warned(job->generate.warned_cookie, sentence);
 }
 
-/* What of the prompts is cut. */
-static void warn_of_cuts(struct dr_job *job, const struct job_request *want,
-                         char warnings[static DR_TEXT_BYTES])
-{
-    char words[120];
-    const struct {
-        const struct prompt_chunks *chunks;
-        const char *what, *text;
-    } prompts[] = {
-        {want->prompt_chunks,   "prompt",          want->prompt  },
-        {want->negative_chunks, "negative prompt", want->negative}
-    };
-    for (int i = 0; i < 2; ++i) {
-        if (prompts[i].chunks->cut_count == 0) continue;
-        tokenizer_cut_text(tokenizers_of(&job->engine->model.tokenizers, 0),
-                           prompts[i].text, words, sizeof words);
-        warn(job, warnings,
-             "The %s is longer than 75 tokens: %d are ignored, starting at \"%s\".",
-             prompts[i].what, (int)prompts[i].chunks->cut_count, words);
-    }
-}
-
-/* What of the prompts another program would not take for text. */
-static void warn_of_syntax(struct dr_job *job, const struct job_request *want,
-                           char warnings[static DR_TEXT_BYTES])
-{
-    const char *const prompts[] = {want->prompt, want->negative};
-    char examples[200];
-    for (int i = 0; want->kind == JOB_GENERATE && i < 2; ++i) {
-        if (prompt_syntax_find(prompts[i], examples, sizeof examples) == 0) continue;
-        warn(job, warnings,
-             "The %s has A1111 syntax that darkroom does not implement yet: %s. It is "
-             "encoded as text.",
-             i ? "negative prompt" : "prompt", examples);
-    }
-}
-
 /* What is known before the job runs. */
 static void warn_of_request(struct dr_job *job, const struct job_request *want,
                             char warnings[static DR_TEXT_BYTES])
 {
-    warn_of_cuts(job, want, warnings);
-    warn_of_syntax(job, want, warnings);
     if (want->warning[0]) warn(job, warnings, "%s", want->warning);
 }
 
@@ -277,8 +237,6 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
                 outcome.vae_runs ? outcome.vae_ms / outcome.vae_runs : outcome.vae_ms,
             .planned_private_bytes = outcome.planned_bytes,
             .peak_private_bytes = outcome.peak_bytes,
-            .cut_tokens = want->prompt_chunks[0].cut_count,
-            .cut_tokens_negative = want->negative_chunks[0].cut_count,
             .profile = outcome.profile,
         };
         (void)snprintf(result->warnings, sizeof result->warnings, "%s", warnings);

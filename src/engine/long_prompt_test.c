@@ -55,15 +55,19 @@ static void see(void *cookie, const struct dr_progress *progress)
         sizeof(float) * network_count(plan_shape(unet->plan, unet->vector));
 }
 
-/* A request for latents whose prompt has these chunks, as many as there are texts before NULL; the
- * negative prompt is "fog". */
-static struct job_request request_of(struct dr_engine *engine,
-                                     const char *const texts[])
+static void join(char *prompt, size_t bytes, const char *const texts[])
+{
+    prompt[0] = '\0';
+    for (int i = 0; texts[i]; ++i)
+        (void)snprintf(prompt + strlen(prompt), bytes - strlen(prompt), "%s%s",
+                       i ? " BREAK " : "", texts[i]);
+}
+
+static struct job_request request_with(struct dr_engine *engine,
+                                       const struct dr_generate_options *with)
 {
     struct job_request want;
-    struct dr_generate_options options = dr_generate_options_default();
-    options.prompt = texts[0];
-    options.negative = "fog";
+    struct dr_generate_options options = *with;
     options.output = in_root("latents.safetensors");
     options.width = options.height = SIDE;
     options.steps = 2;
@@ -71,20 +75,21 @@ static struct job_request request_of(struct dr_engine *engine,
     network_require(generate_request(&engine->model, &options, &want, &problem) ==
                         DR_OK,
                     "%s", problem.message);
-    const struct pipeline *const pipeline = engine->model.pipeline;
-    const struct tokenizers *const tokenizers = &engine->model.tokenizers;
-    for (int32_t i = 0; i < pipeline->text_count; ++i) {
-        const int32_t rows = clip_text_info(pipeline->text[i]).vocabulary;
-        struct prompt_chunks *const list = &want.prompt_chunks[i];
-        enum dr_code code = DR_OK;
-        for (int text = 1; code == DR_OK && texts[text]; ++text)
-            code = tokenizers_encode(tokenizers, i, rows, texts[text], list, &problem);
-        if (code == DR_OK)
-            code = tokenizers_pad(tokenizers, i, rows, list->count,
-                                  &want.negative_chunks[i], &problem);
-        network_require(code == DR_OK, "%s", problem.message);
-    }
     return want;
+}
+
+/* A request for latents whose prompt has these chunks, as many as there are texts before NULL; the
+ * negative prompt is "fog", padded to the same length. */
+static struct job_request request_of(struct dr_engine *engine,
+                                     const char *const texts[])
+{
+    static char prompt[4000];
+    struct dr_generate_options options = dr_generate_options_default();
+    join(prompt, sizeof prompt, texts);
+    options.prompt = prompt;
+    options.negative = "fog";
+    options.pad_prompts = 1;
+    return request_with(engine, &options);
 }
 
 /* Plan and run a request. */
@@ -231,9 +236,9 @@ static void rows_are_those_that_the_job_needs(void)
     run_texts(engine, first_text, &seen);
     check_int(cache->shape.row_count, ==, PROMPT_CACHE_ROWS);
     const size_t usual_bytes = cache->rows.bytes;
-    /* Six chunks each of prompt and negative prompt; none is encoded twice. */
+    /* Six chunks, the negative prompt, and the empty one; none is encoded twice. */
     run_texts(engine, long_text, &seen);
-    check_int(cache->shape.row_count, ==, 12);
+    check_int(cache->shape.row_count, ==, PROMPT_CACHE_ROWS);
     check_int(seen.shape.w, ==, 6 * 77);
     run_texts(engine, long_text, &seen);
     check_real(seen.text_ms, ==, 0.0);
@@ -277,42 +282,138 @@ static void a_long_prompt_fits_its_budget(void)
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-static void weights_scale_their_tokens(void)
+/* The vectors of the prompt's second chunk are multiplied, not those of any other, nor the pooled one. */
+static void check_weighed(const struct seen *weighed, const struct seen *plain,
+                          float scale)
 {
-    static struct seen plain, weighed, again;
-    struct dr_engine *engine = open_engine();
-    load(engine, "x.safetensors");
-    struct job_request want = request_of(engine, both_texts);
-    run_request(engine, &want, &plain);
-    for (int32_t i = 0; i < engine->model.pipeline->text_count; ++i) {
-        want.prompt_chunks[i].chunks[1].weights[2] = 1.5F;
-        want.prompt_chunks[i].chunks[1].weights[3] = 0.25F;
-    }
-    run_request(engine, &want, &weighed);
-    check_real(weighed.text_ms, >, 0.0);
-    check_bytes(weighed.vector, plain.vector, plain.vector_bytes);
-    check(memcmp(weighed.latents, plain.latents, sizeof plain.latents) != 0);
-    const int32_t width = plain.shape.c;
+    const int32_t width = plain->shape.c;
     int different = 0;
     for (int32_t i = 0; i < 2 * 154 * width; ++i) {
         const int32_t token = i / width;
         const float weight = token == 3 * 77 + 2   ? 1.5F
                              : token == 3 * 77 + 3 ? 0.25F
                                                    : 1.0F;
-        different += weighed.context[i] != weight * plain.context[i];
+        const float second = token >= 3 * 77 ? scale : 1.0F;
+        different += weighed->context[i] != plain->context[i] * weight * second;
     }
     check_int(different, ==, 0);
-    /* Both are kept, each for its own weights. */
-    run_request(engine, &want, &again);
-    check_real(again.text_ms, ==, 0.0);
-    check_bytes(again.latents, weighed.latents, sizeof again.latents);
+    check_bytes(weighed->vector, plain->vector, plain->vector_bytes);
+}
+
+static void weights_scale_their_tokens(void)
+{
+    static struct seen plain, weighed, again;
+    static const char *const unweighed[] = {"a red circle", "1 2 3", NULL};
+    struct dr_engine *engine = open_engine();
+    load(engine, "x.safetensors");
+    run_texts(engine, unweighed, &plain);
+    struct dr_generate_options options = dr_generate_options_default();
+    options.prompt = "a red circle BREAK 1 (2:1.5) (3:0.25)";
+    options.negative = "fog";
+    options.pad_prompts = 1;
+    options.emphasis = DR_EMPHASIS_NO_NORM;
+    struct job_request want = request_with(engine, &options);
+    run_request(engine, &want, &weighed);
+    /* No row depends on weights. */
+    check_real(weighed.text_ms, ==, 0.0);
+    check_weighed(&weighed, &plain, 1.0F);
+    check(memcmp(weighed.latents, plain.latents, sizeof plain.latents) != 0);
     job_request_finish(&want);
-    run_texts(engine, both_texts, &again);
-    check_real(again.text_ms, ==, 0.0);
+    options.emphasis = DR_EMPHASIS_IGNORE;
+    want = request_with(engine, &options);
+    run_request(engine, &want, &again);
     check_bytes(again.latents, plain.latents, sizeof again.latents);
+    job_request_finish(&want);
+    options.prompt_syntax = DR_PROMPT_PLAIN;
+    want = request_with(engine, &options);
+    run_request(engine, &want, &again);
+    check(memcmp(again.latents, plain.latents, sizeof plain.latents) != 0);
+    job_request_finish(&want);
     seen_finish(&plain);
     seen_finish(&weighed);
     seen_finish(&again);
+    dr_engine_close(&engine);
+}
+
+/* ---- two lengths ------------------------------------------------------------------------------- */
+
+/* The picture and its memory, also with exactly that much of it. */
+static void run_prompt(struct dr_engine *engine, const char *prompt,
+                       const char *negative, int32_t pads, struct seen *seen)
+{
+    struct dr_generate_options options = dr_generate_options_default();
+    options.prompt = prompt;
+    options.negative = negative;
+    options.pad_prompts = pads;
+    struct job_request want = request_with(engine, &options);
+    run_request(engine, &want, seen);
+    job_request_finish(&want);
+}
+
+/* A negative prompt of another length has a run of its own, which changes the picture, and takes no more memory
+ * than one batch of both would. */
+static void lengths_may_differ(void)
+{
+    static struct seen padded, apart, same;
+    struct dr_engine *engine = open_engine();
+    load(engine, "a.safetensors");
+    run_prompt(engine, "a red circle BREAK a blue square", "fog", 1, &padded);
+    run_prompt(engine, "a red circle BREAK a blue square", "fog", 0, &apart);
+    check(memcmp(padded.latents, apart.latents, sizeof padded.latents) != 0);
+    run_prompt(engine, "a red circle", "fog", 1, &padded);
+    run_prompt(engine, "a red circle", "fog", 0, &same);
+    check_bytes(same.latents, padded.latents, sizeof same.latents);
+    seen_finish(&padded);
+    seen_finish(&apart);
+    seen_finish(&same);
+    dr_engine_close(&engine);
+}
+
+/* ---- AND ---------------------------------------------------------------------------------------- */
+
+/* cfg times the sum of weighted differences: two halves of the same part are the part, a part of weight 0 is
+ * none, and the order of two parts changes no more than rounding. */
+static void parts_are_added_up(void)
+{
+    static struct seen one, two, none, more;
+    struct dr_engine *engine = open_engine();
+    load(engine, "a.safetensors");
+    run_prompt(engine, "a red circle", "fog", 0, &one);
+    run_prompt(engine, "a red circle :0.5 AND a red circle :0.5", "fog", 0, &two);
+    check_real(network_relative_error(two.latents, one.latents, LATENT_COUNT), <, 1e-5);
+    run_prompt(engine, "a red circle AND a blue square :0", "fog", 0, &none);
+    check_real(network_relative_error(none.latents, one.latents, LATENT_COUNT), <,
+               1e-5);
+    run_prompt(engine, "a red circle AND a blue square", "fog", 0, &more);
+    check_real(network_relative_error(more.latents, one.latents, LATENT_COUNT), >,
+               1e-3);
+    run_prompt(engine, "a blue square AND a red circle", "fog", 0, &two);
+    check_real(network_relative_error(two.latents, more.latents, LATENT_COUNT), <,
+               1e-5);
+    struct seen *const all[] = {&one, &two, &none, &more};
+    for (size_t i = 0; i < sizeof all / sizeof *all; ++i)
+        seen_finish(all[i]);
+    dr_engine_close(&engine);
+}
+
+/* ---- schedules ---------------------------------------------------------------------------------- */
+
+/* Two steps: an entry that ends at step 1 serves both, one that ends before step 1 none. */
+static void a_schedule_changes_the_context(void)
+{
+    static struct seen from, to, seen;
+    struct dr_engine *engine = open_engine();
+    load(engine, "a.safetensors");
+    run_prompt(engine, "a red circle", "fog", 0, &from);
+    run_prompt(engine, "a blue square", "fog", 0, &to);
+    run_prompt(engine, "[a red circle:a blue square:1]", "fog", 0, &seen);
+    check_bytes(seen.latents, from.latents, sizeof seen.latents);
+    check_real(seen.text_ms, ==, 0.0);
+    run_prompt(engine, "[a red circle:a blue square:0]", "fog", 0, &seen);
+    check_bytes(seen.latents, to.latents, sizeof seen.latents);
+    seen_finish(&from);
+    seen_finish(&to);
+    seen_finish(&seen);
     dr_engine_close(&engine);
 }
 
@@ -382,6 +483,9 @@ int main(void)
     check_run(rows_are_those_that_the_job_needs);
     check_run(a_long_prompt_fits_its_budget);
     check_run(weights_scale_their_tokens);
+    check_run(lengths_may_differ);
+    check_run(parts_are_added_up);
+    check_run(a_schedule_changes_the_context);
     check_run(another_encoder_gets_no_row_of_the_first);
     return check_done();
 }

@@ -140,6 +140,12 @@ static void compare_options(struct comparison *all, const struct dr_parameters *
     if (was->scheduler[0])
         compare_texts(all, "scheduler", was->scheduler, is->scheduler);
     compare_reals(all, "clip skip", was->clip_skip, is->clip_skip);
+    compare_texts(all, "prompt syntax",
+                  dr_prompt_syntax_name((int32_t)was->prompt_syntax),
+                  dr_prompt_syntax_name((int32_t)is->prompt_syntax));
+    compare_texts(all, "emphasis", dr_emphasis_name((int32_t)was->emphasis),
+                  dr_emphasis_name((int32_t)is->emphasis));
+    compare_reals(all, "padded prompts", was->pad_prompts, is->pad_prompts);
     if (was->prediction != DR_PREDICTION_AUTO)
         compare_texts(all, "prediction", prediction_name(was->prediction),
                       prediction_name(is->prediction));

@@ -371,12 +371,15 @@ static enum dr_code make_forecast(struct dr_engine *engine,
     job.context.only_looks = true;
     struct vae_choice vae;
     enum dr_code code = forecast_request(model, options, &job.request, err);
-    if (code != DR_OK) return code;
     const struct vae_choice_words words = {.said = options->vae,
                                            .kind = VAE_REQUEST,
                                            .force = options->vae_flags & DR_VAE_FORCE};
-    code = vae_choice_open(&vae, model, model->pipeline, &words, err);
-    if (code != DR_OK) return code;
+    if (code == DR_OK)
+        code = vae_choice_open(&vae, model, model->pipeline, &words, err);
+    if (code != DR_OK) {
+        job_request_finish(&job.request);
+        return code;
+    }
     job.vae = vae.file;
     job.vae_forced = words.force;
     job.vae_to_base = vae_choice_leaves_override(&vae, model->pipeline);
@@ -390,6 +393,7 @@ static enum dr_code make_forecast(struct dr_engine *engine,
     if (code == DR_OK) code = judge(engine, &job, forecast, err);
     if (code == DR_OK) forecast_ram(engine, &job, forecast);
     job_finish(&job);
+    job_request_finish(&job.request);
     vae_choice_close(&vae);
     return code;
 }

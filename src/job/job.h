@@ -26,9 +26,9 @@
 #include "job/action_list.h"
 #include "job/pace.h"
 #include "job/step_list.h"
-#include "model/prompt_chunks.h"
 #include "pipeline/conditioning.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/prompt_contexts.h"
 #include "sampling/sampler.h"
 #include "switch/latent_probe.h"
 #include "weights/file_hash.h"
@@ -61,14 +61,15 @@ struct job_request {
         size_from; /* path of the picture that has this size; NULL: it was not taken from one */
     int32_t batch;
     uint64_t seed;
-    bool guided; /* cfg > 1: negative and prompt in one batch */
+    bool
+        guided; /* cfg > 1, or the prompt has parts or a weight: the negative prompt counts */
     float cfg;
     int32_t clip_skip;
     enum dr_rng rng;
     struct sampler_options sampler;
-    /* For each text encoder, all with the same number of chunks; empty beyond the family's, and in a
-     * forecast, which counts one chunk. Borrowed. */
-    struct prompt_chunks prompt_chunks[PIPELINE_TEXTS], negative_chunks[PIPELINE_TEXTS];
+    struct prompt_contexts prompts; /* JOB_GENERATE */
+    enum dr_prompt_syntax prompt_syntax;
+    bool pads;                      /* prompt and negative prompt to one length */
     bool negative_is_zero;          /* SDXL, and no negative prompt was given */
     struct size_conditioning sizes; /* SDXL */
     bool sizes_said;

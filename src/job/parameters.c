@@ -32,6 +32,16 @@ const char *parameters_schedule_label(enum schedule_kind kind)
     return schedule_labels[kind];
 }
 
+const char *parameters_emphasis_label(enum dr_emphasis emphasis)
+{
+    switch (emphasis) {
+    case DR_EMPHASIS_NO_NORM: return "No norm";
+    case DR_EMPHASIS_IGNORE: return "Ignore";
+    case DR_EMPHASIS_ORIGINAL: break;
+    }
+    return "Original";
+}
+
 /* Append with snprintf; used grows by the length of the complete text, even if it does not fit. */
 struct appender {
     char *text;
@@ -100,6 +110,11 @@ size_t parameters_format(const struct parameters *parameters, char *text,
         append_real(&out, p->strength);
     }
     if (p->clip_skip > 1) APPEND(&out, ", Clip skip: %d", (int)p->clip_skip);
+    /* The reference has it only where the prompt has brackets. */
+    if (p->emphasis != DR_EMPHASIS_ORIGINAL)
+        APPEND(&out, ", Emphasis: %s", parameters_emphasis_label(p->emphasis));
+    if (p->pads) APPEND(&out, ", Pad conds: True");
+    if (p->prompt_syntax == DR_PROMPT_PLAIN) APPEND(&out, ", Prompt syntax: plain");
     if (p->prediction == PREDICTION_V) APPEND(&out, ", Prediction: v");
     if (p->sizes)
         APPEND(

@@ -34,6 +34,9 @@ struct parameters {
     const char *vae_name, *vae_digest;
     enum prediction_kind prediction;
     enum dr_rng rng;
+    enum dr_prompt_syntax prompt_syntax;
+    enum dr_emphasis emphasis;
+    bool pads; /* the prompts */
     int32_t image_to_image;
     double strength;
     const struct size_conditioning
@@ -47,6 +50,7 @@ size_t parameters_format(const struct parameters *parameters, char *text,
                          size_t text_bytes);
 
 /* A1111's names for them. */
+const char *parameters_emphasis_label(enum dr_emphasis emphasis);
 const char *parameters_sampler_label(enum sampler_kind kind);
 const char *parameters_schedule_label(enum schedule_kind kind);
 

@@ -164,6 +164,34 @@ static enum dr_code take_number(struct dr_parameters *p, const char *key,
                                            : refuse(key, value, "a number", err);
 }
 
+static bool take_emphasis(struct dr_parameters *p, const char *value)
+{
+    for (int i = DR_EMPHASIS_ORIGINAL; i <= DR_EMPHASIS_IGNORE; ++i)
+        if (strcmp(value, parameters_emphasis_label((enum dr_emphasis)i)) == 0) {
+            p->emphasis = (enum dr_emphasis)i;
+            return true;
+        }
+    return false;
+}
+
+/* How the prompts were read. A1111's emphasis "None" leaves weights as text, which darkroom does for plain prompts
+ * alone: it is among the unknown fields. */
+static enum dr_code take_prompt_field(struct dr_parameters *p, const char *key,
+                                      const char *value)
+{
+    bool is_taken = false;
+    if (strcmp(key, "Emphasis") == 0) is_taken = take_emphasis(p, value);
+    if (strcmp(key, "Pad conds") == 0) {
+        p->pad_prompts = strcmp(value, "True") == 0;
+        is_taken = true;
+    }
+    if (strcmp(key, "Prompt syntax") == 0 && strcmp(value, "plain") == 0) {
+        p->prompt_syntax = DR_PROMPT_PLAIN;
+        is_taken = true;
+    }
+    return is_taken ? DR_OK : DR_NOT_FOUND;
+}
+
 static enum dr_code take_choice(struct dr_parameters *p, const char *key,
                                 const char *value, struct dr_error *err)
 {
@@ -193,6 +221,7 @@ static enum dr_code take_field(struct dr_parameters *p, const char *key,
 {
     enum dr_code code = take_text(p, key, value);
     if (code == DR_NOT_FOUND) code = take_number(p, key, value, err);
+    if (code == DR_NOT_FOUND) code = take_prompt_field(p, key, value);
     if (code == DR_NOT_FOUND) code = take_size_field(p, key, value, err);
     if (code == DR_NOT_FOUND) code = take_choice(p, key, value, err);
     if (code != DR_NOT_FOUND) return code;

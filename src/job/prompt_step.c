@@ -1,6 +1,7 @@
 #include "job/prompt_step.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -18,6 +19,10 @@ static struct prompt_cache_key chunk_key(const struct job *job,
                                    .clip_skip = job->request.clip_skip,
                                    .dtype = job->context.dtype};
     memcpy(key.encoder, encoder->digest, sizeof key.encoder);
+    memset(key.chunk.weights, 0, sizeof key.chunk.weights);
+    /* Rows of the job's vectors: key.chunk.vectors says what they are. */
+    for (int32_t i = 0; i < TOKENIZER_POSITIONS; ++i)
+        if (key.chunk.ids[i] < 0) key.chunk.ids[i] = -1;
     return key;
 }
 
@@ -37,39 +42,78 @@ static bool encodes_negative(const struct job *job)
     return job->request.guided && !job->request.negative_is_zero;
 }
 
+/* ---- all chunks of a job --------------------------------------------------------------------- */
+
+/* Called for each chunk that an encoder encodes; false ends the walk. */
+typedef bool visit_chunk(void *cookie, const struct prompt_chunk *chunk);
+
+static bool visit_list(const struct prompt_chunks *list, visit_chunk *visit,
+                       void *cookie)
+{
+    for (int32_t i = 0; i < list->count; ++i)
+        if (!visit(cookie, &list->chunks[i])) return false;
+    return true;
+}
+
+static bool visit_part(const struct prompt_context_part *part, int32_t text_idx,
+                       visit_chunk *visit, void *cookie)
+{
+    for (int32_t i = 0; i < part->count; ++i)
+        if (part->contexts[i].same_as < 0 &&
+            !visit_list(&part->contexts[i].chunks[text_idx], visit, cookie))
+            return false;
+    return true;
+}
+
+static bool visit_all(const struct job *job, int32_t text_idx, visit_chunk *visit,
+                      void *cookie)
+{
+    const struct prompt_contexts *const prompts = &job->request.prompts;
+    for (int32_t i = 0; i < prompts->part_count; ++i)
+        if (!visit_part(&prompts->parts[i], text_idx, visit, cookie)) return false;
+    if (encodes_negative(job) &&
+        !visit_part(&prompts->negative, text_idx, visit, cookie))
+        return false;
+    return visit_list(&prompts->empty[text_idx], visit, cookie);
+}
+
+struct lookup {
+    const struct job *job;
+    const struct slot *slot;
+    bool has_any, has_all;
+};
+
+static bool look_up(void *cookie, const struct prompt_chunk *chunk)
+{
+    struct lookup *const lookup = cookie;
+    lookup->has_any = true;
+    if (!find_row(lookup->job, lookup->slot, chunk)) lookup->has_all = false;
+    return true;
+}
+
 /* Looks up every chunk, also after a missing one: this counts as a use, so that rows that are found
  * are not replaced by rows that this job adds. */
-static bool chunks_are_cached(const struct job *job, const struct slot *slot,
-                              const struct prompt_chunks *list)
-{
-    bool are_cached = list->count > 0;
-    for (int32_t i = 0; i < list->count; ++i)
-        if (!find_row(job, slot, &list->chunks[i])) are_cached = false;
-    return are_cached;
-}
-
 bool prompt_step_is_cached(const struct job *job, const struct slot *slot)
 {
-    const struct job_request *const want = &job->request;
-    const int32_t idx = slot->kind_idx;
-    const bool prompt = chunks_are_cached(job, slot, &want->prompt_chunks[idx]);
-    const bool negative = !encodes_negative(job) ||
-                          chunks_are_cached(job, slot, &want->negative_chunks[idx]);
-    return prompt && negative;
-}
-
-static int32_t chunk_count(const struct prompt_chunks *lists)
-{
-    return lists[0].count > 0 ? lists[0].count : 1;
+    struct lookup lookup = {job, slot, false, true};
+    (void)visit_all(job, slot->kind_idx, look_up, &lookup);
+    return lookup.has_any && lookup.has_all;
 }
 
 struct context_layout prompt_step_layout(const struct job *job)
 {
-    const int32_t chunks = chunk_count(job->request.prompt_chunks);
-    return (struct context_layout){.guided = job->request.guided,
-                                   .part_count = 1,
-                                   .part_chunks = chunks,
-                                   .negative_chunks = chunks};
+    const struct job_request *const want = &job->request;
+    struct context_layout layout = {.guided = want->guided,
+                                    .part_count = want->prompts.part_count,
+                                    .part_chunks =
+                                        prompt_contexts_part_chunks(&want->prompts),
+                                    .negative_chunks =
+                                        want->prompts.negative.chunk_count};
+    if (!want->pads || !want->guided) return layout;
+    if (layout.part_chunks < layout.negative_chunks)
+        layout.part_chunks = layout.negative_chunks;
+    layout.negative_chunks = layout.part_chunks;
+    return layout;
 }
 
 struct network *prompt_step_network(const struct job *job, const struct step *step,
@@ -91,9 +135,9 @@ struct network *prompt_step_network(const struct job *job, const struct step *st
 
 struct prompt_cache_shape prompt_step_cache_shape(const struct job *job)
 {
-    const int32_t prompts = encodes_negative(job) ? 2 : 1;
     return conditioning_cache_shape(job->context.pipeline,
-                                    prompts * chunk_count(job->request.prompt_chunks));
+                                    prompt_contexts_row_count(&job->request.prompts,
+                                                              encodes_negative(job)));
 }
 
 /* ---- encoding ------------------------------------------------------------------------------ */
@@ -148,67 +192,140 @@ static enum dr_code encode_chunk(struct job *job, const struct step *step,
     const struct source *const encoder = slot_active(slot);
     assert(encoder == slot->resident && encoder->digest_known);
     const struct prompt_cache_key key = chunk_key(job, encoder, chunk);
-    conditioning_store(text, &info, chunk,
+    conditioning_store(text, &info, chunk->eos_idx,
                        prompt_cache_add(&pipeline->prompts, slot->kind_idx, &key));
     return DR_OK;
 }
 
-static enum dr_code encode_chunks(struct job *job, const struct step *step,
-                                  const struct prompt_chunks *list,
-                                  struct dr_error *err)
+struct encoding {
+    struct job *job;
+    const struct step *step;
+    enum dr_code code;
+    struct dr_error *err;
+};
+
+static bool encode_next(void *cookie, const struct prompt_chunk *chunk)
 {
-    enum dr_code code = DR_OK;
-    for (int32_t i = 0; code == DR_OK && i < list->count; ++i)
-        code = encode_chunk(job, step, &list->chunks[i], err);
-    return code;
+    struct encoding *const encoding = cookie;
+    encoding->code = encode_chunk(encoding->job, encoding->step, chunk, encoding->err);
+    return encoding->code == DR_OK;
 }
 
 enum dr_code step_run_text(struct job *job, const struct step *step,
                            struct dr_error *err)
 {
-    const struct job_request *const want = &job->request;
-    const int32_t idx = step_list_network_of(&job->list, step)->slot->kind_idx;
+    struct encoding encoding = {job, step, DR_OK, err};
     job->stage = DR_STAGE_TEXT;
-    enum dr_code code = encode_chunks(job, step, &want->prompt_chunks[idx], err);
-    if (code == DR_OK && encodes_negative(job))
-        code = encode_chunks(job, step, &want->negative_chunks[idx], err);
-    return code;
+    (void)visit_all(job, step_list_network_of(&job->list, step)->slot->kind_idx,
+                    encode_next, &encoding);
+    return encoding.code;
 }
 
 /* ---- the UNet's inputs ---------------------------------------------------------------------- */
 
-/* The inputs of one image of the batch. lists: one for each text encoder; NULL: zeros. */
-static void apply_prompt(const struct job *job, const struct unet_plan *unet,
-                         int32_t image_idx, const struct prompt_chunks *lists)
+/* By which an encoder's rows of a chunk are multiplied so that their mean is what it was without weights. */
+static float mean_scale(const struct job *job, const struct slot *slot,
+                        const struct prompt_context_part *part, int32_t chunk_idx)
 {
+    const int32_t idx = slot->kind_idx;
+    const size_t width = (size_t)clip_text_info(job->context.pipeline->text[idx]).width;
+    double sums[TOKENIZER_POSITIONS], before = 0.0, after = 0.0;
+    for (int32_t i = 0; i < part->count; ++i) {
+        const struct prompt_context *const context = &part->contexts[i];
+        const struct prompt_chunk *const chunk =
+            &prompt_contexts_chunks(part, context, idx)->chunks[chunk_idx];
+        conditioning_sums(find_row(job, slot, chunk), width, sums);
+        for (int32_t t = 0; t < TOKENIZER_POSITIONS; ++t) {
+            before += context->repeat * sums[t];
+            after += context->repeat * sums[t] * (double)chunk->weights[t];
+        }
+    }
+    return (float)(before / after);
+}
+
+static float scale_of(const struct job *job, const struct slot *slot,
+                      const struct prompt_context_part *part, int32_t chunk_idx)
+{
+    float *const scale = &part->scales[slot->kind_idx][chunk_idx];
+    if (job->request.prompts.emphasis != DR_EMPHASIS_ORIGINAL) return 1.0F;
+    if (isnan(*scale)) *scale = mean_scale(job, slot, part, chunk_idx);
+    return *scale;
+}
+
+/* A chunk of a context: one of its own; beyond them the empty prompt's, for a part after the length of
+ * the longest part, and its last vector until then. */
+static struct conditioning_row row_of(const struct job *job, const struct slot *slot,
+                                      const struct prompt_context_part *part,
+                                      const struct prompt_context *context,
+                                      int32_t chunk_idx)
+{
+    const struct prompt_contexts *const prompts = &job->request.prompts;
+    const int32_t idx = slot->kind_idx;
+    const bool is_own = chunk_idx < part->chunk_count;
+    const bool is_empty =
+        !is_own && (part == &prompts->negative ||
+                    chunk_idx >= prompt_contexts_part_chunks(prompts));
+    if (is_empty)
+        return (struct conditioning_row){
+            .values = find_row(job, slot, &prompts->empty[idx].chunks[0]),
+            .scale = 1.0F};
+    const int32_t own_idx = is_own ? chunk_idx : part->chunk_count - 1;
+    const struct prompt_chunk *const chunk =
+        &prompt_contexts_chunks(part, context, idx)->chunks[own_idx];
+    return (struct conditioning_row){.values = find_row(job, slot, chunk),
+                                     .weights = chunk->weights,
+                                     .scale = scale_of(job, slot, part, own_idx),
+                                     .repeats_last = !is_own};
+}
+
+/* The inputs of one image of the batch. part NULL: zeros. */
+static void apply_part(const struct job *job, const struct unet_plan *unet,
+                       int32_t image_idx, int32_t chunk_count,
+                       const struct prompt_context_part *part, int32_t evaluation)
+{
+    static const struct conditioning_row zeros = {0};
     const struct pipeline *const pipeline = job->context.pipeline;
-    const int32_t chunks = chunk_count(job->request.prompt_chunks);
     for (int32_t text_idx = 0; text_idx < pipeline->text_count; ++text_idx) {
         const struct slot *const slot =
             pipeline_slot(pipeline, DR_COMPONENT_TEXT, text_idx);
-        const struct prompt_chunks *const list = lists ? &lists[text_idx] : NULL;
-        assert(!list || list->count == chunks);
-        for (int32_t i = 0; i < chunks; ++i) {
+        for (int32_t i = 0; i < chunk_count; ++i) {
             const struct conditioning_place place = {image_idx, i, text_idx};
-            const float *const row =
-                list ? find_row(job, slot, &list->chunks[i]) : NULL;
-            assert(row || !list); /* a missing row would be taken for zeros */
-            conditioning_apply(pipeline, unet, place, row);
+            struct conditioning_row row = zeros;
+            if (part)
+                row = row_of(job, slot, part, prompt_contexts_at(part, evaluation), i);
+            assert(row.values || !part); /* a missing row would be taken for zeros */
+            conditioning_apply(pipeline, unet, place, &row);
         }
     }
     conditioning_apply_sizes(pipeline, unet, image_idx, &job->request.sizes);
 }
 
 void prompt_step_apply(const struct job *job, const struct unet_plan *unet,
-                       const struct context_batch *batch)
+                       const struct context_batch *batch, int32_t evaluation)
 {
     const struct job_request *const want = &job->request;
     for (int32_t i = 0; i < batch->count; ++i) {
-        const bool is_negative = want->guided && batch->first + i == 0;
+        const int32_t context = batch->first + i;
+        const bool is_negative = want->guided && context == 0;
+        const struct prompt_context_part *const part =
+            is_negative ? &want->prompts.negative
+                        : &want->prompts.parts[context - (want->guided ? 1 : 0)];
         const bool is_zero = is_negative && !encodes_negative(job);
-        apply_prompt(job, unet, i,
-                     is_zero       ? NULL
-                     : is_negative ? want->negative_chunks
-                                   : want->prompt_chunks);
+        apply_part(job, unet, i, batch->chunks, is_zero ? NULL : part, evaluation);
     }
+}
+
+static bool changes_at(const struct prompt_context_part *part, int32_t evaluation)
+{
+    return evaluation == 0 || prompt_contexts_at(part, evaluation) !=
+                                  prompt_contexts_at(part, evaluation - 1);
+}
+
+bool prompt_step_changes_at(const struct job *job, int32_t evaluation)
+{
+    const struct prompt_contexts *const prompts = &job->request.prompts;
+    bool changes = changes_at(&prompts->negative, evaluation);
+    for (int32_t i = 0; i < prompts->part_count; ++i)
+        changes |= changes_at(&prompts->parts[i], evaluation);
+    return changes;
 }

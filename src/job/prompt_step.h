@@ -7,8 +7,7 @@
 #include "job/context_batch.h"
 #include "job/job.h"
 
-/* Are this encoder's rows of both prompts (of the negative one only if it is encoded) in the cache?
- * Counts as a use of the rows that are found. */
+/* Is every chunk that this encoder has to encode in the cache? Counts as a use of the rows that are found. */
 bool prompt_step_is_cached(const struct job *job, const struct slot *slot);
 
 /* What the UNet is evaluated for at each step. */
@@ -20,8 +19,11 @@ struct network *prompt_step_network(const struct job *job, const struct step *st
 /* The prompt cache that has room for all rows of this job. */
 struct prompt_cache_shape prompt_step_cache_shape(const struct job *job);
 
-/* Write the rows and the sizes of a batch's contexts to the inputs of its bound plan. */
+/* Write what a batch's contexts are at an evaluation, counted from 0, to the inputs of its bound plan; and the
+ * sizes. */
 void prompt_step_apply(const struct job *job, const struct unet_plan *unet,
-                       const struct context_batch *batch);
+                       const struct context_batch *batch, int32_t evaluation);
+/* Is one of them another than at the evaluation before? */
+bool prompt_step_changes_at(const struct job *job, int32_t evaluation);
 
 #endif

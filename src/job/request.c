@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "job/defaults.h"
 #include "job/output.h"
+#include "job/prompt_request.h"
 #include "sampling/latent.h"
 #include "switch/settings.h"
 
@@ -39,6 +40,21 @@ const char *dr_sampler_schedule(const char *sampler, int32_t index)
         if (++seen == index) return schedule_name(schedule);
     }
     return NULL;
+}
+
+const char *dr_emphasis_name(int32_t index)
+{
+    static const char *const names[] = {[DR_EMPHASIS_ORIGINAL] = "original",
+                                        [DR_EMPHASIS_NO_NORM] = "no-norm",
+                                        [DR_EMPHASIS_IGNORE] = "ignore"};
+    return index >= 0 && index <= DR_EMPHASIS_IGNORE ? names[index] : NULL;
+}
+
+const char *dr_prompt_syntax_name(int32_t index)
+{
+    static const char *const names[] = {
+        [DR_PROMPT_A1111] = "a1111", [DR_PROMPT_PLAIN] = "plain"};
+    return index >= 0 && index <= DR_PROMPT_PLAIN ? names[index] : NULL;
 }
 
 uint64_t dr_random_seed(void)
@@ -304,54 +320,9 @@ static enum dr_code pick_conditioning(const struct dr_generate_options *options,
     return code;
 }
 
-/* Extend all prompts to the number of chunks of the longest. */
-static enum dr_code pad_prompts(struct current_model *model, struct job_request *want,
-                                struct dr_error *err)
-{
-    const struct pipeline *const pipeline = model->pipeline;
-    int32_t count = 0;
-    enum dr_code code = DR_OK;
-    for (int32_t i = 0; i < pipeline->text_count; ++i) {
-        if (want->prompt_chunks[i].count > count) count = want->prompt_chunks[i].count;
-        if (want->negative_chunks[i].count > count)
-            count = want->negative_chunks[i].count;
-    }
-    for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
-        const int32_t rows = clip_text_info(pipeline->text[i]).vocabulary;
-        code = tokenizers_pad(&model->tokenizers, i, rows, count,
-                              &want->prompt_chunks[i], err);
-        if (code == DR_OK)
-            code = tokenizers_pad(&model->tokenizers, i, rows, count,
-                                  &want->negative_chunks[i], err);
-    }
-    return code;
-}
-
-static enum dr_code tokenize(struct current_model *model, struct job_request *want,
-                             struct dr_error *err)
-{
-    const struct pipeline *const pipeline = model->pipeline;
-    const struct tokenizers *const tokenizers = &model->tokenizers;
-    /* Without a text encoder nothing is tokenized; job_prepare then reports that it is missing. */
-    if (!pipeline_has_text(pipeline)) return DR_OK;
-    enum dr_code code = current_model_open_tokenizers(model, err);
-    for (int32_t i = 0; code == DR_OK && i < pipeline->text_count; ++i) {
-        const int32_t rows = clip_text_info(pipeline->text[i]).vocabulary;
-        code = tokenizers_encode(tokenizers, i, rows, want->prompt,
-                                 &want->prompt_chunks[i], err);
-        if (code == DR_OK)
-            code = tokenizers_encode(tokenizers, i, rows, want->negative,
-                                     &want->negative_chunks[i], err);
-    }
-    return code == DR_OK ? pad_prompts(model, want, err) : code;
-}
-
 void job_request_finish(struct job_request *want)
 {
-    for (int32_t i = 0; i < PIPELINE_TEXTS; ++i) {
-        prompt_chunks_finish(&want->prompt_chunks[i]);
-        prompt_chunks_finish(&want->negative_chunks[i]);
-    }
+    prompt_contexts_finish(&want->prompts);
 }
 
 /* The strength that is used: see takes_a_step. Steps are known. */
@@ -410,10 +381,11 @@ static struct dr_output files_of(const struct dr_generate_options *options)
                               .existing = options->existing};
 }
 
-/* The checks that a forecast needs too: everything except the output and the tokens. */
-enum dr_code forecast_request(struct current_model *model,
-                              const struct dr_generate_options *options,
-                              struct job_request *want, struct dr_error *err)
+/* The checks that a forecast needs too: everything except the output. only_looks: prompts may stay without tokens. */
+static enum dr_code make_request(struct current_model *model,
+                                 const struct dr_generate_options *options,
+                                 bool only_looks, struct job_request *want,
+                                 struct dr_error *err)
 {
     *want = (struct job_request){.kind = JOB_GENERATE,
                                  .clip_skip = options->clip_skip,
@@ -463,7 +435,16 @@ enum dr_code forecast_request(struct current_model *model,
     want->sampler.strength = options->init ? (float)full.strength : 1.0F;
     want->sampler.count = latent_space_count(want->width, want->height);
     size_t bytes;
-    return sampler_bytes(&want->sampler, &bytes, err);
+    code = sampler_bytes(&want->sampler, &bytes, err);
+    return code == DR_OK ? prompt_request_make(model, options, only_looks, want, err)
+                         : code;
+}
+
+enum dr_code forecast_request(struct current_model *model,
+                              const struct dr_generate_options *options,
+                              struct job_request *want, struct dr_error *err)
+{
+    return make_request(model, options, true, want, err);
 }
 
 /* Check that the job's files fit on the disk, as far as this is known. */
@@ -517,10 +498,9 @@ enum dr_code generate_request(struct current_model *model,
                               const struct dr_generate_options *options,
                               struct job_request *want, struct dr_error *err)
 {
-    enum dr_code code = forecast_request(model, options, want, err);
+    enum dr_code code = make_request(model, options, false, want, err);
     if (code == DR_OK && want->files.path) code = output_check(&want->files, err);
-    if (code == DR_OK) code = check_room(model, want, err);
-    return code == DR_OK ? tokenize(model, want, err) : code;
+    return code == DR_OK ? check_room(model, want, err) : code;
 }
 
 static struct dr_output codec_files_of(const struct dr_codec_options *options,

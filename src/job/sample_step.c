@@ -112,6 +112,7 @@ struct sampling {
     struct step_progress progress; /* first: report_step and report_preview read it */
     struct job *job;
     const struct batches *batches;
+    int32_t first_call; /* evaluations of the parts of the schedule before this step */
 };
 
 /* Where all batches have one plan and one arena, it stays bound. */
@@ -125,15 +126,17 @@ static enum dr_code prepare_batch(void *cookie, const struct guidance_batch *run
     const struct step *const step = sampling->progress.step;
     struct job *const job = sampling->job;
     const struct network *const network = prompt_step_network(job, step, contexts);
+    const int32_t evaluation = sampling->first_call + call;
     bool is_bound;
-    (void)call;
     const enum dr_code code = step_bind_network(job, step, network, &is_bound, err);
-    if (code != DR_OK || (is_bound && batches->count == 1)) return code;
+    const bool stays = is_bound && batches->count == 1 && call > 0 &&
+                       !prompt_step_changes_at(job, evaluation);
+    if (code != DR_OK || stays) return code;
     step_expect_latents(step, run->unet->plan, run->unet->latent, run->count,
                         LATENT_CHANNELS);
     step_expect_latents(step, run->unet->plan, run->unet->result, run->count,
                         LATENT_CHANNELS);
-    prompt_step_apply(job, run->unet, contexts);
+    prompt_step_apply(job, run->unet, contexts, evaluation);
     return DR_OK;
 }
 
@@ -150,10 +153,16 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
     if (step->continues) code = go_on(job, step, err);
     if (code != DR_OK) return code;
     job->calls_total = sampler_call_count(&job->sampler);
+    const int32_t order = step->sampler.kind == SAMPLER_HEUN ? 2 : 1;
     struct sampling cookie = {
         {job, step},
-        job, &batches
+        job,
+        &batches,
+        step->continues ? step->sampler.first_step * order : 0
     };
+    float weights[GUIDANCE_MAX_CONTEXTS];
+    for (int32_t i = 0; i < want->prompts.part_count; ++i)
+        weights[i] = want->prompts.parts[i].weight;
     float *const scratch = step_value_of(job, step->scratch);
     struct guidance guidance = {
         .batches = batches.runs,
@@ -161,6 +170,7 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
         .context_count = batches.runs[batches.count - 1].first +
                          batches.runs[batches.count - 1].count,
         .guided = want->guided,
+        .weights = weights,
         .cfg = want->cfg,
         .prediction = scratch,
         .answers = batches.count > 1 ? scratch + count : NULL,

@@ -5,17 +5,8 @@
 
 static_assert(sizeof(struct prompt_chunk) ==
                   TOKENIZER_POSITIONS * (sizeof(int32_t) + sizeof(float)) +
-                      sizeof(int32_t),
+                      sizeof(int32_t) + DIGEST_BYTES,
               "chunks are compared by their bytes");
-
-struct prompt_chunk prompt_chunk_of(const struct token_list *tokens)
-{
-    struct prompt_chunk chunk = {.eos_idx = tokens->eos_idx};
-    memcpy(chunk.ids, tokens->ids, sizeof chunk.ids);
-    for (int32_t i = 0; i < TOKENIZER_POSITIONS; ++i)
-        chunk.weights[i] = 1.0F;
-    return chunk;
-}
 
 enum dr_code prompt_chunks_add(struct prompt_chunks *list,
                                const struct prompt_chunk *chunk, struct dr_error *err)
@@ -35,18 +26,14 @@ enum dr_code prompt_chunks_add(struct prompt_chunks *list,
     return DR_OK;
 }
 
-void prompt_chunk_weigh(const struct prompt_chunk *chunk, float *context, size_t width)
-{
-    for (size_t t = 0; t < TOKENIZER_POSITIONS; ++t) {
-        const float weight = chunk->weights[t];
-        if (weight == 1.0F) continue;
-        for (size_t i = 0; i < width; ++i)
-            context[t * width + i] *= weight;
-    }
-}
-
 void prompt_chunks_finish(struct prompt_chunks *list)
 {
     pool_finish(&list->pool);
     *list = (struct prompt_chunks){0};
+}
+
+bool prompt_chunk_reads_as(const struct prompt_chunk *a, const struct prompt_chunk *b)
+{
+    return memcmp(a->ids, b->ids, sizeof a->ids) == 0 && a->eos_idx == b->eos_idx &&
+           memcmp(a->vectors, b->vectors, sizeof a->vectors) == 0;
 }

@@ -7,22 +7,21 @@
  *     chunks   [ 77 ids, 77 weights ] [ 77 ids, 77 weights ] ...
  *     context  [ 77 tokens          | 77 tokens            | ... ]
  *
- * Weights: each token's vector in the encoder's result is multiplied by its weight, which is
- * AUTOMATIC1111's emphasis "No norm". Its default, "Original", then also scales the whole result so that
- * its mean is what it was before. The pooled vector has no weights, and is the first chunk's.
+ * A chunk's weights say by how much each token's vector in the encoder's result is multiplied
+ * (conditioning.h); the encoder does not see them. The pooled vector is the first chunk's, without weights.
  *
- * Padding: all prompts of one job have the same number of chunks. The shorter ones are padded with
- * chunks of the empty prompt, as AUTOMATIC1111's pad_cond_uncond does with the empty prompt's context.
- * Its default is not to pad, and to run prompts of different lengths one after the other.
+ * A token may stand for a vector of an embedding (textual inversion) in place of a row of the
+ * encoder's table: then its id is -1 - v for row v of the job's vectors, and `vectors` is a digest of where
+ * the chunk has which.
  *
- * Reference: AUTOMATIC1111/stable-diffusion-webui modules/sd_hijack_clip.py (PromptChunk, forward),
- * sd_emphasis.py, sd_samplers_cfg_denoiser.py (pad_cond_uncond), version 1.10.
+ * Reference: AUTOMATIC1111/stable-diffusion-webui modules/sd_hijack_clip.py (PromptChunk), version 1.10.
  *
- * Memory: the list owns its chunks, 620 bytes each. A zeroed list is empty.
+ * Memory: the list owns its chunks, 652 bytes each. A zeroed list is empty.
  */
 #ifndef MODEL_PROMPT_CHUNKS_H
 #define MODEL_PROMPT_CHUNKS_H
 
+#include "base/digest.h"
 #include "base/pool.h"
 #include "model/tokenizer.h"
 
@@ -30,29 +29,25 @@
 struct prompt_chunk {
     int32_t ids[TOKENIZER_POSITIONS];
     float weights[TOKENIZER_POSITIONS];
-    int32_t eos_idx; /* position of the first EOS */
+    int32_t eos_idx;               /* position of the first EOS */
+    uint8_t vectors[DIGEST_BYTES]; /* of its embeddings; zeros: none */
 };
 
 struct prompt_chunks {
     struct prompt_chunk *chunks; /* [count] */
     int32_t count;
-    int32_t cut_count; /* tokens of the prompt that are in no chunk */
     /* private below */
     int32_t capacity;
     struct pool pool;
 };
-
-/* A chunk of these tokens, each with weight 1. */
-struct prompt_chunk prompt_chunk_of(const struct token_list *tokens);
 
 /* Append a copy of a chunk, which is not in the list. Errors: DR_NOMEM; the list is then as it was. */
 enum dr_code prompt_chunks_add(struct prompt_chunks *list,
                                const struct prompt_chunk *chunk,
                                struct dr_error *err) DR_MUST_CHECK;
 
-/* Multiply the vector of each token by its weight; bytes stay as they are where the weight is 1.
- * context: [77, width] f32, one encoder's result for this chunk */
-void prompt_chunk_weigh(const struct prompt_chunk *chunk, float *context, size_t width);
+/* Do both give the encoder the same? Weights do not count. */
+bool prompt_chunk_reads_as(const struct prompt_chunk *a, const struct prompt_chunk *b);
 
 void prompt_chunks_finish(struct prompt_chunks *list); /* a zeroed list is fine */
 

@@ -454,3 +454,84 @@ void tokenizer_cut_text(const struct tokenizer *tokenizer, const char *text, cha
     pass_finish(&pass);
     cut_text_end(&cut);
 }
+
+/* ---- all words ---- */
+
+static char *text_of_word(const struct pass *pass, struct pool *pool)
+{
+    const struct added_tokens *const added = &pass->vocabulary->added;
+    const int32_t *const points = pass->text.points + pass->word.first;
+    const size_t count = pass->word.end - pass->word.first;
+    if (is_token(*points))
+        return pool_string(pool, added->items[*points - PROMPT_TEXT_TOKEN].text);
+    char *const text = pool_alloc(pool, 4 * count + 1);
+    size_t length = 0;
+    for (size_t i = 0; text && i < count; ++i) {
+        char bytes[4] = {0};
+        const size_t n = utf8_encode((uint32_t)points[i], bytes);
+        memcpy(text + length, bytes, n);
+        length += n;
+    }
+    return text;
+}
+
+/* The tokens of the pass's word. */
+static bool ids_of_word(const struct pass *pass, struct pool *pool,
+                        struct token_word *word)
+{
+    const int32_t point = pass->text.points[pass->word.first];
+    const struct symbol *const symbols = pass->workspace.symbols;
+    word->id_count = is_token(point) ? 1 : 0;
+    for (int32_t i = 0; !is_token(point) && i >= 0; i = symbols[i].next)
+        ++word->id_count;
+    int32_t *const ids = pool_alloc(pool, (size_t)word->id_count * sizeof *ids);
+    if (!ids) return false;
+    word->ids = ids;
+    if (is_token(point))
+        *ids = pass->vocabulary->added.items[point - PROMPT_TEXT_TOKEN].id;
+    else
+        for (int32_t i = 0, n = 0; i >= 0; i = symbols[i].next)
+            ids[n++] = symbols[i].id;
+    return true;
+}
+
+static bool add_word(const struct pass *pass, struct pool *pool,
+                     struct token_words *words, int32_t *capacity)
+{
+    if (words->count == *capacity) {
+        const int32_t larger = *capacity ? 2 * *capacity : 16;
+        struct token_word *const grown =
+            pool_grow(pool, words->words, (size_t)words->count, (size_t)larger,
+                      sizeof *grown);
+        if (!grown) return false;
+        words->words = grown;
+        *capacity = larger;
+    }
+    struct token_word *const word = &words->words[words->count];
+    word->text = text_of_word(pass, pool);
+    if (!word->text || !ids_of_word(pass, pool, word)) return false;
+    words->id_count += word->id_count;
+    ++words->count;
+    return true;
+}
+
+enum dr_code tokenizer_split(const struct tokenizer *tokenizer, const char *text,
+                             struct pool *pool, struct token_words *words,
+                             struct dr_error *err)
+{
+    struct pass pass;
+    int32_t capacity = 0;
+    *words = (struct token_words){0};
+    const enum dr_code code = pass_init(&pass, tokenizer, text, err);
+    if (code != DR_OK) return code;
+    enum pass_step step = PASS_WORD;
+    while (step == PASS_WORD) {
+        step = pass_next(&pass);
+        if (step == PASS_WORD && !add_word(&pass, pool, words, &capacity))
+            step = PASS_NO_MEMORY;
+    }
+    pass_finish(&pass);
+    if (step == PASS_END) return DR_OK;
+    return error_set(err, DR_NOMEM, "no memory for a prompt of %zu bytes",
+                     strlen(text));
+}

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/pool.h"
 
 enum {
     TOKENIZER_POSITIONS = 77
@@ -49,6 +50,22 @@ struct token_list {
 enum dr_code tokenizer_encode(const struct tokenizer *tokenizer, const char *text,
                               int32_t pad, struct token_list *tokens,
                               struct dr_error *err) DR_MUST_CHECK;
+
+/* A word of a text, as the tokenizer splits it, with its tokens. */
+struct token_word {
+    const char *text; /* normalised: lower case */
+    const int32_t *ids;
+    int32_t id_count; /* at least 1 */
+};
+struct token_words {
+    struct token_word *words;
+    int32_t count, id_count; /* of all */
+};
+/* All words of a text, without BOS and EOS, however many; everything is in the pool. Errors: as
+ * tokenizer_encode. */
+enum dr_code tokenizer_split(const struct tokenizer *tokenizer, const char *text,
+                             struct pool *pool, struct token_words *words,
+                             struct dr_error *err) DR_MUST_CHECK;
 
 /* The words that were cut, for a message, into out: in lower case, from the first word that lost a
  * token. Never ends inside a character; "..." at the end if there are more. Empty

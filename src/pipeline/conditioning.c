@@ -59,15 +59,23 @@ struct prompt_cache_shape conditioning_cache_shape(const struct pipeline *pipeli
 }
 
 void conditioning_store(const struct clip_text_plan *plan,
-                        const struct clip_text_info *info,
-                        const struct prompt_chunk *chunk, float *row)
+                        const struct clip_text_info *info, int32_t eos_idx, float *row)
 {
     plan_expect(plan->plan, plan->context,
                 (struct shape){1, 1, TOKENIZER_POSITIONS, info->width}, DTYPE_F32);
     const size_t count = (size_t)TOKENIZER_POSITIONS * (size_t)info->width;
     plan_read(plan->plan, plan->context, 0, count, row);
-    prompt_chunk_weigh(chunk, row, (size_t)info->width);
-    if (info->pooled) clip_text_read_pooled(plan, 0, chunk->eos_idx, row + count);
+    if (info->pooled) clip_text_read_pooled(plan, 0, eos_idx, row + count);
+}
+
+void conditioning_sums(const float *row, size_t width,
+                       double sums[static TOKENIZER_POSITIONS])
+{
+    for (size_t t = 0; t < TOKENIZER_POSITIONS; ++t) {
+        sums[t] = 0.0;
+        for (size_t i = 0; i < width; ++i)
+            sums[t] += (double)row[t * width + i];
+    }
 }
 
 static void write_or_clear(struct plan *plan, struct value input, size_t first,
@@ -77,6 +85,27 @@ static void write_or_clear(struct plan *plan, struct value input, size_t first,
         plan_write(plan, input, first, count, source);
     else
         plan_clear(plan, input, first, count);
+}
+
+enum {
+    WEIGH_BLOCK = 256
+};
+
+/* One token's vector, multiplied by its weight and then by the scale, as the reference does. */
+static void write_weighed(struct plan *plan, struct value input, size_t first,
+                          const float *source, size_t count, float weight, float scale)
+{
+    float block[WEIGH_BLOCK];
+    if (!source || (weight == 1.0F && scale == 1.0F)) {
+        write_or_clear(plan, input, first, source, count);
+        return;
+    }
+    for (size_t done = 0, n; done < count; done += n) {
+        n = count - done < WEIGH_BLOCK ? count - done : WEIGH_BLOCK;
+        for (size_t i = 0; i < n; ++i)
+            block[i] = source[done + i] * weight * scale;
+        plan_write(plan, input, first + done, n, block);
+    }
 }
 
 /* The first element of one image's vector: [pooled | sizes]. */
@@ -93,7 +122,8 @@ static size_t vector_at(const struct pipeline *pipeline, const struct unet_plan 
 }
 
 void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan *unet,
-                        struct conditioning_place place, const float *row)
+                        struct conditioning_place place,
+                        const struct conditioning_row *row)
 {
     const size_t stride = context_width(pipeline);
     const struct shape shape = plan_shape(unet->plan, unet->context);
@@ -112,13 +142,16 @@ void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan 
     size_t first = token * stride;
     for (int32_t i = 0; i < place.text_idx; ++i)
         first += (size_t)clip_text_info(pipeline->text[i]).width;
-    for (size_t t = 0; t < TOKENIZER_POSITIONS; ++t)
-        write_or_clear(unet->plan, unet->context, first + t * stride,
-                       row ? row + t * width : NULL, width);
+    for (size_t t = 0; t < TOKENIZER_POSITIONS; ++t) {
+        const size_t from = row->repeats_last ? TOKENIZER_POSITIONS - 1 : t;
+        write_weighed(unet->plan, unet->context, first + t * stride,
+                      row->values ? row->values + from * width : NULL, width,
+                      row->weights ? row->weights[from] : 1.0F, row->scale);
+    }
     if (info.pooled && place.chunk_idx == 0)
         write_or_clear(unet->plan, unet->vector,
                        vector_at(pipeline, unet, place.image_idx),
-                       row ? row + TOKENIZER_POSITIONS * width : NULL,
+                       row->values ? row->values + TOKENIZER_POSITIONS * width : NULL,
                        (size_t)info.pooled);
 }
 

@@ -1,9 +1,9 @@
 /* conditioning — the UNet's inputs other than the latents: the text context, and SDXL's added vector.
  *
  * A prompt is a list of chunks (prompt_chunks.h). The result of one text encoder for one chunk is a row of
- * the prompt cache (prompt_cache.h), in float32:
+ * the prompt cache (prompt_cache.h), in float32, as the encoder gave it:
  *
- *     77 x [ width ]    the context, token after token, each multiplied by its weight
+ *     77 x [ width ]    the context, token after token
  *     [ pooled ]        of SDXL's second encoder only
  *
  * The UNet's context has 77 tokens for each chunk; for each token the results of both encoders are
@@ -11,6 +11,9 @@
  *
  *     context   77 x chunks x [ first encoder | second encoder ]
  *     vector    [ pooled | original height, width | crop top, left | target height, width ]
+ *
+ * On its way to the context each token's vector is multiplied by its weight, and all of a row by the row's scale,
+ * which restores the mean (prompt_contexts.h). The pooled vector has no weights.
  *
  * Each of the six sizes is a sinusoidal embedding of 256 numbers. If no negative prompt was given, its
  * rows are zeros, and the sizes stay (diffusers' force_zeros_for_empty_prompt).
@@ -44,20 +47,32 @@ enum dr_code conditioning_check(const struct pipeline *pipeline,
 struct prompt_cache_shape conditioning_cache_shape(const struct pipeline *pipeline,
                                                    int32_t row_least);
 
-/* The result of a text encoder's run, for this chunk, to its row; info: of that encoder. */
+/* The result of a text encoder's run, for a chunk whose first EOS is there, to its row; info: of that
+ * encoder. */
 void conditioning_store(const struct clip_text_plan *plan,
-                        const struct clip_text_info *info,
-                        const struct prompt_chunk *chunk, float *row);
+                        const struct clip_text_info *info, int32_t eos_idx, float *row);
+
+/* The sum of each token's vector in a row. */
+void conditioning_sums(const float *row, size_t width,
+                       double sums[static TOKENIZER_POSITIONS]);
 
 /* Where one row goes among the inputs of the UNet's bound plan. */
 struct conditioning_place {
     int32_t image_idx, chunk_idx, text_idx;
 };
 
-/* A row to its place in the context, and in the vector where it has a pooled part and is of the first chunk.
- * row NULL: zeros. */
+/* What goes there. */
+struct conditioning_row {
+    const float *values;  /* NULL: zeros */
+    const float *weights; /* [77]; NULL: all 1 */
+    float scale;
+    bool repeats_last; /* the last token's vector, 77 times, and no pooled part */
+};
+
+/* A row to its place in the context, and in the vector where it has a pooled part and is of the first chunk. */
 void conditioning_apply(const struct pipeline *pipeline, const struct unet_plan *unet,
-                        struct conditioning_place place, const float *row);
+                        struct conditioning_place place,
+                        const struct conditioning_row *row);
 
 /* The sizes to the vector of one image; nothing where the UNet has no vector. */
 void conditioning_apply_sizes(const struct pipeline *pipeline,

@@ -8,7 +8,7 @@
  *     encoder 2  [ row ][ row ] ... [ row ]
  *
  * The key of a row is everything that its numbers depend on: the digest of the encoder's weights, the chunk,
- * clip skip, and the precision. So rows of one text encoder are never used for another one. A row that is
+ * clip skip, and the precision. Weights are not among them: all weights of a key's chunk are 0. So rows of one text encoder are never used for another one. A row that is
  * found has exactly the bytes that the encoder wrote. The least recently used row of a table is replaced.
  *
  * A job opens the cache with as many rows as it needs, at least PROMPT_CACHE_ROWS. It first looks up the

@@ -122,12 +122,12 @@ static int32_t pad_of(const struct tokenizers *tokenizers, int32_t idx)
 }
 
 static enum dr_code check_rows(const struct tokenizers *tokenizers, int32_t idx,
-                               int32_t rows, const struct token_list *tokens,
+                               int32_t rows, const struct prompt_chunk *chunk,
                                struct dr_error *err)
 {
     const struct tokenizer *const tokenizer = tokenizers_of(tokenizers, idx);
     for (int32_t i = 0; i < TOKENIZER_POSITIONS; ++i) {
-        const int32_t id = tokens->ids[i];
+        const int32_t id = chunk->ids[i];
         if (id < rows) continue;
         const char *const text = tokenizer_added_text(tokenizer, id);
         return error_set(
@@ -140,26 +140,27 @@ static enum dr_code check_rows(const struct tokenizers *tokenizers, int32_t idx,
     return DR_OK;
 }
 
-enum dr_code tokenizers_encode(const struct tokenizers *tokenizers, int32_t idx,
-                               int32_t rows, const char *text,
-                               struct prompt_chunks *list, struct dr_error *err)
+enum dr_code tokenizers_add(const struct tokenizers *tokenizers, int32_t idx,
+                            int32_t rows, const struct tokenizers_text *text,
+                            struct prompt_chunks *list, struct dr_error *err)
 {
     const struct tokenizer *const tokenizer = tokenizers_of(tokenizers, idx);
-    const int32_t count = tokenizer_vocabulary(tokenizer);
+    const int32_t count = tokenizer_vocabulary(tokenizer), before = list->count;
     if (count > rows)
         return error_set(
             err, DR_BAD_INPUT,
             "the vocabulary in %.400s has %d tokens, but the text encoder has %d: it "
             "belongs to another model; give --tokenizer",
             tokenizers_path(tokenizers, idx), (int)count, (int)rows);
-    struct token_list encoded;
+    const struct prompt_chunker chunker = {.tokenizer = tokenizer,
+                                           .pad = pad_of(tokenizers, idx),
+                                           .words = text->names,
+                                           .word_count = text->name_count};
     enum dr_code code =
-        tokenizer_encode(tokenizer, text, pad_of(tokenizers, idx), &encoded, err);
-    if (code == DR_OK) code = check_rows(tokenizers, idx, rows, &encoded, err);
-    if (code != DR_OK) return code;
-    const struct prompt_chunk chunk = prompt_chunk_of(&encoded);
-    code = prompt_chunks_add(list, &chunk, err);
-    if (code == DR_OK) list->cut_count += encoded.cut_count;
+        prompt_chunker_add(&chunker, text->segments, text->segment_count, list,
+                           text->report, text->cookie, err);
+    for (int32_t i = before; code == DR_OK && i < list->count; ++i)
+        code = check_rows(tokenizers, idx, rows, &list->chunks[i], err);
     return code;
 }
 
@@ -167,8 +168,10 @@ enum dr_code tokenizers_pad(const struct tokenizers *tokenizers, int32_t idx,
                             int32_t rows, int32_t chunk_count,
                             struct prompt_chunks *list, struct dr_error *err)
 {
+    const struct prompt_segment segment = {"", 1.0, false};
+    const struct tokenizers_text empty = {.segments = &segment, .segment_count = 1};
     enum dr_code code = DR_OK;
     while (code == DR_OK && list->count < chunk_count)
-        code = tokenizers_encode(tokenizers, idx, rows, "", list, err);
+        code = tokenizers_add(tokenizers, idx, rows, &empty, list, err);
     return code;
 }

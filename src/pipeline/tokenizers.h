@@ -14,6 +14,7 @@
 #define PIPELINE_TOKENIZERS_H
 
 #include "darkroom/darkroom.h"
+#include "model/prompt_chunker.h"
 #include "pipeline/prompt_cache.h"
 
 struct tokenizers {
@@ -41,16 +42,25 @@ void tokenizers_close(struct tokenizers *tokenizers);
 const struct tokenizer *tokenizers_of(const struct tokenizers *tokenizers, int32_t idx);
 const char *tokenizers_path(const struct tokenizers *tokenizers, int32_t idx);
 
-/* tokenizer_encode for the encoder with this index, whose token embedding has so many rows: the
- * prompt's one chunk is added to the list. What does not fit is cut, and counted in the list. Errors:
- * also DR_BAD_INPUT where the vocabulary has more ids than that, or the text has an added token
- * beyond it: names token, id and rows. */
-enum dr_code tokenizers_encode(const struct tokenizers *tokenizers, int32_t idx,
-                               int32_t rows, const char *text,
-                               struct prompt_chunks *list,
-                               struct dr_error *err) DR_MUST_CHECK;
+/* A text with weights, and the embeddings that it may name (prompt_chunker.h). */
+struct tokenizers_text {
+    const struct prompt_segment *segments;
+    int32_t segment_count;
+    const struct chunk_word *names;
+    int32_t name_count;
+    chunk_report *report; /* or NULL */
+    void *cookie;
+};
 
-/* Add chunks of the empty prompt until the list has so many chunks. Errors: as tokenizers_encode. */
+/* Add the chunks of a text for the encoder with this index, whose token embedding has so many rows. Errors:
+ * prompt_chunker_add's; DR_BAD_INPUT where the vocabulary has more ids than that, or the text has an
+ * added token beyond it: names token, id and rows. */
+enum dr_code tokenizers_add(const struct tokenizers *tokenizers, int32_t idx,
+                            int32_t rows, const struct tokenizers_text *text,
+                            struct prompt_chunks *list,
+                            struct dr_error *err) DR_MUST_CHECK;
+
+/* Add chunks of the empty prompt until the list has so many chunks. Errors: as tokenizers_add. */
 enum dr_code tokenizers_pad(const struct tokenizers *tokenizers, int32_t idx,
                             int32_t rows, int32_t chunk_count,
                             struct prompt_chunks *list,

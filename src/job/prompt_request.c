@@ -1,0 +1,93 @@
+#include "job/prompt_request.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "model/prompt_parts.h"
+
+/* Evaluations of the UNet that a prompt's schedule is laid over: as the reference counts, all of the
+ * steps, whatever the strength is. */
+static int32_t evaluation_count(const struct sampler_options *sampler)
+{
+    return sampler->steps * (sampler->kind == SAMPLER_HEUN ? 2 : 1);
+}
+
+/* What the prompts name beside text. */
+static enum dr_code check_networks(const struct prompt_parts *prompt,
+                                   struct dr_error *err)
+{
+    for (int32_t i = 0; i < prompt->network_count; ++i) {
+        const struct prompt_network *const network = &prompt->networks[i];
+        return error_set(
+            err, DR_UNSUPPORTED,
+            "the prompt has <%.40s:%.200s>: %s are not supported yet; take it "
+            "out, or give --prompt-syntax plain to encode it as text",
+            network->kind, network->name,
+            strcmp(network->kind, "lora") == 0 ? "LoRAs" : "such networks");
+    }
+    return DR_OK;
+}
+
+/* The prompts' parts, for which no model is needed. Finish both, also after an error. */
+static enum dr_code parse_prompts(const struct dr_generate_options *options,
+                                  int32_t steps, struct prompt_parts *prompt,
+                                  struct prompt_parts *negative, struct dr_error *err)
+{
+    struct prompt_parts_options how = {.is_plain =
+                                           options->prompt_syntax == DR_PROMPT_PLAIN,
+                                       .steps = steps};
+    *negative = (struct prompt_parts){0};
+    enum dr_code code =
+        prompt_parts_parse(prompt, options->prompt ? options->prompt : "", &how, err);
+    if (code == DR_OK) code = check_networks(prompt, err);
+    how.is_negative = true;
+    if (code == DR_OK)
+        code = prompt_parts_parse(negative, options->negative ? options->negative : "",
+                                  &how, err);
+    return code;
+}
+
+/* Without a text encoder nothing is tokenized; job_prepare then reports that it is missing. A forecast needs no
+ * vocabulary: without one it counts each text as one chunk. */
+static enum dr_code open_tokenizers(struct current_model *model, bool only_looks,
+                                    bool *has_any, struct dr_error *err)
+{
+    struct dr_error ignored;
+    *has_any = pipeline_has_text(model->pipeline);
+    if (!*has_any) return DR_OK;
+    const enum dr_code code =
+        current_model_open_tokenizers(model, only_looks ? &ignored : err);
+    *has_any = code == DR_OK;
+    return only_looks && code != DR_NOMEM ? DR_OK : code;
+}
+
+enum dr_code prompt_request_make(struct current_model *model,
+                                 const struct dr_generate_options *options,
+                                 bool only_looks, struct job_request *want,
+                                 struct dr_error *err)
+{
+    const struct pipeline *const pipeline = model->pipeline;
+    struct prompt_parts prompt, negative;
+    bool has_tokenizers = false;
+    enum dr_code code = parse_prompts(options, evaluation_count(&want->sampler),
+                                      &prompt, &negative, err);
+    if (code == DR_OK) code = open_tokenizers(model, only_looks, &has_tokenizers, err);
+    if (code == DR_OK) {
+        struct prompt_contexts_options how = {
+            .tokenizers = has_tokenizers ? &model->tokenizers : NULL,
+            .text_count = pipeline->text_count,
+            .emphasis = options->emphasis,
+            .pads = options->pad_prompts != 0,
+            .has_zero_negative = want->negative_is_zero};
+        for (int32_t i = 0; has_tokenizers && i < pipeline->text_count; ++i)
+            how.rows[i] = clip_text_info(pipeline->text[i]).vocabulary;
+        code = prompt_contexts_make(&want->prompts, &how, &prompt, &negative, err);
+    }
+    if (code == DR_OK && (prompt.part_count > 1 || prompt.parts[0].weight != 1.0))
+        want->guided = true;
+    want->pads = options->pad_prompts != 0;
+    want->prompt_syntax = options->prompt_syntax;
+    prompt_parts_finish(&prompt);
+    prompt_parts_finish(&negative);
+    return code;
+}
