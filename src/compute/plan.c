@@ -213,6 +213,13 @@ struct value plan_input(struct plan *plan, struct shape shape, enum dtype dtype)
     return value;
 }
 
+struct value plan_steady_input(struct plan *plan, struct shape shape, enum dtype dtype)
+{
+    const struct value value = plan_input(plan, shape, dtype);
+    if (value.id != 0) plan->buffers[plan->values[value.id].buffer].steady = true;
+    return value;
+}
+
 struct value plan_output(struct plan *plan, struct value value, enum dtype dtype)
 {
     if (!plan_has(plan, value, "an output")) return VALUE_NONE;

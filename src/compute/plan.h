@@ -90,6 +90,9 @@ void plan_destroy(struct plan **plan); /* NULL and *plan == NULL are fine */
 struct value plan_input(struct plan *plan, struct shape shape, enum dtype dtype);
 struct value plan_output(struct plan *plan, struct value value,
                          enum dtype dtype); /* converts */
+/* An input that stays the same over many runs, as a prompt does over the steps of a picture. What is made of such
+ * inputs alone can be kept from run to run: plan_keep_steady. */
+struct value plan_steady_input(struct plan *plan, struct shape shape, enum dtype dtype);
 struct shape plan_shape(const struct plan *plan, struct value value);
 enum dtype plan_dtype(const struct plan *plan, struct value value);
 
@@ -188,6 +191,16 @@ struct value plan_embed(struct plan *plan, struct value ids, const struct weight
 
 /* Make primitives, lay out buffers. Errors: the first sticky error; DR_NOMEM, DR_UNSUPPORTED. */
 enum dr_code plan_seal(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
+
+/* Keep what other operators read of the values that are made of steady inputs alone: they are computed in the
+ * first run after plan_bind or after a steady input was written, and have memory of their own in the arena; or
+ * not (as after plan_seal): they are computed in each run, and their memory is reused. The same bytes come out.
+ * Changes plan_bytes; the plan must be bound again. Not with by_lines. Errors: as plan_seal's; then the plan
+ * can only be destroyed. */
+enum dr_code plan_keep_steady(struct plan *plan, bool keep,
+                              struct dr_error *err) DR_MUST_CHECK;
+/* Bytes of the values that plan_keep_steady(plan, true) keeps, kept now or not. After plan_seal. */
+size_t plan_steady_bytes(const struct plan *plan);
 
 /* Arena bytes, exact, scratchpads included. After plan_seal. */
 size_t plan_bytes(const struct plan *plan);

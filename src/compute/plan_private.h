@@ -43,6 +43,8 @@ struct plan_buffer {
         owner; /* the buffer whose memory it uses: its own, or that of an input (in place) */
     bool pinned; /* input or output */
     bool given;  /* input: written before the first operator */
+    bool steady; /* made of steady inputs alone, or one of them */
+    bool wanted; /* steady, made by an operator, and read by one that is not */
     size_t item; /* of the arena plan, where owner is itself */
 
     /* in bands (plan_band.h): */
@@ -80,6 +82,7 @@ struct op {
     bool taken;      /* it does */
     bool by_lines; /* no block of rows goes across lines: any lines can be made alone */
     bool in_bands; /* its result or an input is banded */
+    bool steady;   /* all its inputs are */
     size_t scratch_bytes;
     size_t scratch_item;
     int32_t scratch_first, scratch_last; /* operators in whose steps it is used */
@@ -149,10 +152,20 @@ struct plan {
     double flop, whole_flop;
     struct plan_op_profile *profiles;
 
+    bool keeps_steady;
+    bool has_steady; /* kept values are there, and of the inputs as they are */
+
     unsigned char *arena;
     bool is_borrowed; /* some value, by plan_borrow */
     const struct kernels *kernels;
 };
+
+/* ---- of plan_steady.c and plan_seal.c, for each other ---- */
+
+/* Mark what is made of steady inputs alone. */
+void plan_find_steady(struct plan *plan);
+/* Lives and places in the arena, of what is kept and in bands now. */
+enum dr_code plan_lay_out(struct plan *plan, struct dr_error *err) DR_MUST_CHECK;
 
 /* ---- for operators, while building ---- */
 

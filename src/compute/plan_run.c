@@ -37,6 +37,7 @@ enum dr_code plan_bind(struct plan *plan, void *arena, const void *const regions
     for (int32_t i = 0; i < plan_region_count(plan); ++i)
         plan->regions[i].data = i < region_count ? regions[i] : NULL;
     plan->phase = PLAN_BOUND;
+    plan->has_steady = false;
     return DR_OK;
 }
 
@@ -132,8 +133,14 @@ enum dr_code plan_run(struct plan *plan, const struct plan_progress *progress,
     if (code != DR_OK) return code;
     omp_set_num_threads(compute_thread_count()); /* of the calling thread */
     struct plan_runner runner = {.progress = progress, .err = err};
-    for (size_t i = 0; i < plan->step_count; ++i)
-        if (!plan_band_run(plan, &plan->steps[i], &runner)) return runner.code;
+    for (size_t i = 0; i < plan->step_count; ++i) {
+        const struct op *const op = &plan->ops[plan->steps[i].op];
+        if (plan->has_steady && op->steady)
+            runner.done += op->run_flop;
+        else if (!plan_band_run(plan, &plan->steps[i], &runner))
+            return runner.code;
+    }
+    plan->has_steady = plan->keeps_steady;
     for (size_t i = 0; plan->profile && i < plan->op_count; ++i)
         ++plan->profiles[i].runs;
     return DR_OK;

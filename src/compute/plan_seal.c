@@ -9,6 +9,8 @@
  * Their operators share one scratch buffer, because only one runs at a time; a group norm has its own, because
  * its statistics are used long after they were measured.
  *
+ * Steady values that are kept from run to run (plan_keep_steady) live over the complete run, as outputs do.
+ *
  * With most_bytes, the layout is repeated with one banded value after another kept completely, until none saves
  * enough work or fits. Operators are prepared only once.
  */
@@ -91,6 +93,12 @@ static void find_lives_of(struct plan *plan, struct op *op, int32_t time, bool w
     op->scratch_last = time;
 }
 
+/* Over the complete run, and beyond it. */
+static bool stays(const struct plan *plan, const struct plan_buffer *buffer)
+{
+    return buffer->pinned || (plan->keeps_steady && buffer->wanted);
+}
+
 static void find_lives(struct plan *plan)
 {
     for (size_t i = 0; i < plan->buffer_count; ++i)
@@ -106,7 +114,7 @@ static void find_lives(struct plan *plan)
     const int32_t end = plan->op_count > 0 ? (int32_t)plan->op_count - 1 : 0;
     for (size_t i = 0; i < plan->buffer_count; ++i) {
         struct plan_buffer *const buffer = &plan->buffers[i];
-        if (buffer->pinned || buffer->first < 0) {
+        if (stays(plan, buffer) || buffer->first < 0) {
             buffer->first = 0;
             buffer->last = end;
         }
@@ -122,9 +130,9 @@ static bool may_take(const struct plan *plan, size_t i, int k)
     const struct plan_buffer *const from = buffer_of(plan, input);
     const struct plan_buffer *const to = buffer_of(plan, op->result);
     if (plan->values[input.id].dtype != plan->values[op->result.id].dtype) return false;
-    if (from->bytes != to->bytes || to->pinned || from == to) return false;
+    if (from->bytes != to->bytes || stays(plan, to) || from == to) return false;
     const struct plan_buffer *const owner = &plan->buffers[from->owner];
-    if (owner->pinned || owner->last != (int32_t)i) return false;
+    if (stays(plan, owner) || owner->last != (int32_t)i) return false;
     for (int other = 0; other < OP_INPUTS; ++other)
         if (other != k && op->inputs[other].id != 0 &&
             buffer_of(plan, op->inputs[other])->owner == from->owner)
@@ -290,7 +298,7 @@ static enum dr_code keep_values(struct plan *plan, size_t *scratch,
 }
 
 /* With as much kept and bands as tall as most_bytes allows. */
-static enum dr_code measure_and_place(struct plan *plan, struct dr_error *err)
+enum dr_code plan_lay_out(struct plan *plan, struct dr_error *err)
 {
     const size_t most = plan->buffer_count + plan->op_count + 2;
     plan->items = pool_alloc(&plan->pool, most * sizeof *plan->items);
@@ -338,9 +346,10 @@ enum dr_code plan_seal(struct plan *plan, struct dr_error *err)
     }
     struct dr_error failure = {.code = DR_OK};
     join_gates(plan);
+    plan_find_steady(plan);
     plan_band_choose(plan);
     enum dr_code code = prepare_ops(plan, &failure);
-    if (code == DR_OK) code = measure_and_place(plan, &failure);
+    if (code == DR_OK) code = plan_lay_out(plan, &failure);
     if (code == DR_OK) code = make_profiles(plan, &failure);
     if (code != DR_OK) {
         plan->error = failure;

@@ -22,6 +22,12 @@ static bool is_input(const struct plan *plan, struct value value)
     return plan->buffers[plan->values[value.id].buffer].given;
 }
 
+/* What was made of it is no longer so. */
+static void will_change(struct plan *plan, struct value value)
+{
+    if (plan->buffers[plan->values[value.id].buffer].steady) plan->has_steady = false;
+}
+
 static size_t bytes_of(const struct plan *plan, struct value value, size_t count)
 {
     return count * dtype_bytes(plan->values[value.id].dtype);
@@ -32,6 +38,7 @@ void plan_write(struct plan *plan, struct value input, size_t first, size_t coun
 {
     unsigned char *const target = elements(plan, input, first, count);
     assert(is_input(plan, input));
+    will_change(plan, input);
     memcpy(target, source, bytes_of(plan, input, count));
 }
 
@@ -39,6 +46,7 @@ void plan_clear(struct plan *plan, struct value input, size_t first, size_t coun
 {
     unsigned char *const target = elements(plan, input, first, count);
     assert(is_input(plan, input));
+    will_change(plan, input);
     memset(target, 0, bytes_of(plan, input, count));
 }
 
@@ -52,6 +60,7 @@ void *plan_borrow(struct plan *plan, struct value value)
 {
     void *const whole = elements(plan, value, 0, 0);
     plan->is_borrowed = true;
+    will_change(plan, value);
     return whole;
 }
 

@@ -221,9 +221,10 @@ static enum dr_code describe_forecast(struct job *job, struct dr_forecast *forec
     forecast->unet_flop = network_plans_evaluation_flop(job);
     code = job_plan(job, JOB_PHASED, err);
     forecast->phased_peak_bytes = job->planned_bytes;
+    if (code == DR_OK) code = network_plans_keep_contexts(job, true, err);
     if (code == DR_OK) code = job_plan(job, JOB_RESIDENT, err);
     forecast->resident_peak_bytes = job->planned_bytes;
-    return code;
+    return code == DR_OK ? network_plans_keep_contexts(job, false, err) : code;
 }
 
 /* Every way in which the job could be done that takes less than those before it. */

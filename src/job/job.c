@@ -159,6 +159,17 @@ static size_t needed_bytes(const struct job *job)
     return job->planned_bytes + job->decoder_bytes;
 }
 
+/* Keep what the UNet makes of the prompts, unless that takes more than the limit. */
+static enum dr_code keep_contexts(struct job *job, struct dr_error *err)
+{
+    const size_t limit = job->context.ledger->limit_bytes;
+    enum dr_code code = network_plans_keep_contexts(job, true, err);
+    if (code == DR_OK) code = job_plan(job, job->residency, err);
+    if (code != DR_OK || limit == 0 || needed_bytes(job) <= limit) return code;
+    code = network_plans_keep_contexts(job, false, err);
+    return code == DR_OK ? job_plan(job, job->residency, err) : code;
+}
+
 /* It fits. Use the rest of the limit to keep more activations completely, and for taller bands. */
 static enum dr_code accept(struct job *job, struct dr_error *err)
 {
@@ -173,7 +184,8 @@ static enum dr_code accept(struct job *job, struct dr_error *err)
         if (code != DR_OK) return code;
         assert(needed_bytes(job) <= limit);
     }
-    let_go_of_drafts(job);
+    code = keep_contexts(job, err);
+    if (code == DR_OK) let_go_of_drafts(job);
     return code;
 }
 

@@ -139,6 +139,7 @@ struct job {
     int32_t action_count, action_capacity;
     const struct source *packed[2 * PIPELINE_SLOTS]; /* whose packs the list makes */
     int32_t packed_count;
+    bool keeps_contexts;   /* network_plans_keep_contexts */
     size_t planned_bytes;  /* peak of the ledger's private bytes, by the list */
     size_t sampling_bytes; /* the most of them while a step samples */
     uint64_t

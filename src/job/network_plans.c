@@ -170,6 +170,39 @@ enum dr_code network_plans_use_room(struct job *job, size_t more, struct dr_erro
     return code == DR_OK ? place(job, err) : code;
 }
 
+/* Are the contexts of an evaluation one batch? */
+static bool has_one_batch(const struct job *job)
+{
+    const struct context_layout layout = prompt_step_layout(job);
+    struct context_batch batches[GUIDANCE_MAX_CONTEXTS];
+    return context_batch_list(&layout, batches) == 1;
+}
+
+enum dr_code network_plans_keep_contexts(struct job *job, bool keep,
+                                         struct dr_error *err)
+{
+    enum dr_code code = DR_OK;
+    job->keeps_contexts =
+        keep && step_list_has(&job->list, STEP_SAMPLE) && has_one_batch(job);
+    for (int32_t i = 0; code == DR_OK && i < job->list.network_count; ++i) {
+        const struct network *const network = &job->list.networks[i];
+        if (network->kind == NETWORK_UNET)
+            code = plan_keep_steady(network_plan(network), job->keeps_contexts, err);
+    }
+    return code == DR_OK ? place(job, err) : code;
+}
+
+size_t network_plans_context_bytes(const struct job *job)
+{
+    size_t bytes = 0;
+    for (int32_t i = 0; job->keeps_contexts && i < job->list.network_count; ++i) {
+        const struct network *const network = &job->list.networks[i];
+        if (network->kind == NETWORK_UNET)
+            bytes += plan_steady_bytes(network_plan(network));
+    }
+    return bytes;
+}
+
 size_t network_plans_whole_bytes(const struct job *job)
 {
     size_t least = 0;

@@ -4,6 +4,9 @@
  * largest activations are computed in bands (compute/plan_band.h), more of them at each level. If the budget
  * then leaves memory unused, the plan with bands is made again to use it.
  *
+ * The UNet's plans can keep what they make of the prompts from step to step: the keys and values of its cross
+ * attention. That takes memory as well, and is done where there is memory left.
+ *
  * Each function checks the job's cancel flag before each plan, which can take a second. After an error
  * the plans are incomplete, and only job_finish may be called.
  */
@@ -28,6 +31,15 @@ enum dr_code network_plans_make_whole(struct job *job,
 /* Make plans with bands again, so that they use the complete arena and this many bytes more to save work. */
 enum dr_code network_plans_use_room(struct job *job, size_t more,
                                     struct dr_error *err) DR_MUST_CHECK;
+
+/* Keep what the UNet makes of the prompts over all its runs, or make it in each. Jobs whose contexts are run in
+ * several batches never keep it, because each batch overwrites the contexts of another. Errors: the plans',
+ * step_list_place's. */
+enum dr_code network_plans_keep_contexts(struct job *job, bool keep,
+                                         struct dr_error *err) DR_MUST_CHECK;
+
+/* Bytes that are kept so now. */
+size_t network_plans_context_bytes(const struct job *job);
 
 /* The smallest of the VAE's levels: its maps of more bytes are computed in bands. 0: none is. */
 size_t network_plans_whole_bytes(const struct job *job);

@@ -475,14 +475,12 @@ enum dr_code unet_plan_create(struct unet_plan *out, const struct unet_spec *spe
     unet.time =
         plan_input(unet.plan, (struct shape){time_rows, 1, 1, info->model_channels},
                    DTYPE_F32);
-    unet.context =
-        plan_input(unet.plan,
-                   (struct shape){shape->n, 1, shape->tokens, info->context_width},
-                   DTYPE_F32);
+    unet.context = plan_steady_input(
+        unet.plan, (struct shape){shape->n, 1, shape->tokens, info->context_width},
+        DTYPE_F32);
     if (info->vector_width > 0)
-        unet.vector =
-            plan_input(unet.plan, (struct shape){shape->n, 1, 1, info->vector_width},
-                       DTYPE_F32);
+        unet.vector = plan_steady_input(
+            unet.plan, (struct shape){shape->n, 1, 1, info->vector_width}, DTYPE_F32);
     plan_network(spec, &unet, dtype);
 
     code = plan_seal(unet.plan, err);
