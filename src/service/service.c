@@ -104,14 +104,20 @@ static enum dr_code check_reach(const struct run *run, struct dr_error *err)
     return DR_OK;
 }
 
-/* The file of users: systemd's credential "users" where the command line names none. NULL: there is none. */
+/* The file of users: systemd's credential "users" where the command line names none. NULL: there is none. One that cannot
+ * be looked at is named, so that its reading fails: the service must not run without the users that somebody gave it. */
 static const char *auth_file(const struct service_options *options,
                              char path[DR_PATH_BYTES])
 {
     const char *const folder = getenv("CREDENTIALS_DIRECTORY");
     if (options->auth_file || !folder) return options->auth_file;
-    const int length = snprintf(path, DR_PATH_BYTES, "%s/users", folder);
-    return length < DR_PATH_BYTES && access(path, F_OK) == 0 ? path : NULL;
+    (void)snprintf(path, DR_PATH_BYTES, "%s/users", folder);
+    if (access(path, F_OK) == 0 || errno != ENOENT) return path;
+    fprintf(stderr,
+            "darkroom serve: warning: %s is not there, so nobody has to log in: the "
+            "credential with users and keys is called \"users\"\n",
+            path);
+    return NULL;
 }
 
 static enum dr_code open_door(struct run *run, struct dr_error *err)

@@ -105,6 +105,20 @@ class Activation(server.Case):
         path.unlink()
         made = self.server(more_environment={"CREDENTIALS_DIRECTORY": str(self.folder)})
         self.assertEqual(made.get("/nothing").status, 404)
+        self.assertIn("users is not there, so nobody has to log in", made.errors())
+
+    def test_R32_users_that_cannot_be_read_are_not_nobody(self):
+        (self.folder / "file").write_text("")
+        (self.folder / "loop").symlink_to("loop")
+        (self.folder / "torn").mkdir()
+        (self.folder / "torn/users").symlink_to("users")
+        for name in ("file", "loop", "torn"):
+            made = server.Server(more_environment={"CREDENTIALS_DIRECTORY": str(self.folder / name)})
+            done = subprocess.run(made.command(), env=made.environment, cwd=made.home, capture_output=True, text=True,
+                                  timeout=server.LIMIT_S, check=False)
+            self.assertNotEqual(done.returncode, 0, name)
+            self.assertNotIn("listening", done.stdout, name)
+            self.assertIn("users", done.stderr, name)
 
     def test_what_systemd_passed_has_to_be_one_socket(self):
         file = os.open("/dev/null", os.O_RDONLY)
