@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/core_count.h"
 #include "compute/kernels.h"
 #include "compute/library.h"
 #include "mem/headroom.h"
@@ -134,7 +135,7 @@ static enum dr_code open_library(struct dr_error *err)
 static enum dr_code set_threads(int wanted, struct dr_error *err)
 {
     const int now = library.thread_count;
-    const int count = wanted > 0 ? wanted : omp_get_num_procs();
+    const int count = wanted > 0 ? wanted : core_count();
     if (library.plan_count > 0 && wanted > 0 && wanted != now)
         return error_set(err, DR_BUSY,
                          "another engine of this process is running with %d "

@@ -13,7 +13,7 @@
 #include "base/dtype.h"
 #include "base/error.h"
 
-/* Set the number of threads (0: one for each core this process may use) and turn off the
+/* Set the number of threads (0: one for each core this process may use: core_count.h) and turn off the
  * library's primitive cache, which would keep memory after a plan is destroyed. Call once
  * before anything else here; again to change the number. While a plan exists, on whatever
  * thread, the number cannot change: 0 keeps it, another number is DR_BUSY. Any thread. */
