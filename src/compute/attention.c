@@ -47,6 +47,7 @@ struct attention {
     int32_t heads;      /* over all images */
     bool whole_heads;   /* a head is one thread's work; else waves of */
     int32_t wave_heads; /* this many */
+    int32_t lanes;
     struct weight_layout query_layout,
         probability_layout; /* [dim, queries], [keys, queries] */
     struct layout_lines query_lines, probability_lines;
@@ -157,7 +158,10 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
         product_bytes = a->sum_product->scratch_bytes;
     a->lane_bytes = a->query_bytes + a->score_bytes + a->probability_bytes +
                     a->sum_bytes + 2 * a->row_bytes + product_bytes;
-    const size_t lanes = (size_t)compute_thread_count();
+    const size_t bytes = a->lane_bytes + (a->whole_heads ? a->head_bytes : 0);
+    const int64_t tasks = (int64_t)a->wave_heads * a->query_blocks;
+    a->lanes = team_lanes(a->whole_heads ? a->heads : tasks, bytes);
+    const size_t lanes = (size_t)a->lanes;
     a->packed_bytes = a->head_bytes * (a->whole_heads ? lanes : (size_t)a->wave_heads);
     op->scratch_bytes = a->packed_bytes + a->lane_bytes * lanes;
     op->flop = 4.0 * a->heads * a->query_tokens * a->key_tokens * a->options.head_dim;
@@ -435,7 +439,7 @@ static void run_waves(struct run *run)
         const int32_t count = left < a->wave_heads ? left : a->wave_heads;
         run->first_head = head;
         team_run((int64_t)count * a->key_blocks, pack_task, run);
-        team_run((int64_t)count * a->query_blocks, query_task, run);
+        team_run_on(a->lanes, (int64_t)count * a->query_blocks, query_task, run);
     }
 }
 
@@ -448,7 +452,7 @@ static bool run_attention(const struct plan *plan, const struct op *op,
         .plan = plan, .op = op, .attention = a, .packed = plan_scratch(plan, op)};
     run.lanes = run.packed + a->packed_bytes;
     if (a->whole_heads)
-        team_run(a->heads, whole_head_task, &run);
+        team_run_on(a->lanes, a->heads, whole_head_task, &run);
     else
         run_waves(&run);
     return !atomic_load(&run.failed);

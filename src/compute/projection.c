@@ -132,8 +132,9 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
         p->staged ? size_align(block_rows * (size_t)p->chunk * sizeof(float), 64) : 0;
     p->lane_bytes =
         p->gathered_bytes + p->stage_bytes * (p->gated ? 2 : 1) + product_bytes;
-    const size_t lanes = (size_t)compute_thread_count();
-    op->scratch_bytes = p->lane_bytes * lanes;
+    const int64_t lines = shape_rows(result_shape) / p->rows;
+    p->lanes = team_lanes(lines * p->blocks * p->columns, p->lane_bytes);
+    op->scratch_bytes = p->lane_bytes * (size_t)p->lanes;
     op->flop = 2.0 * (double)shape_rows(result_shape) * layout->in * layout->out;
     op->weight_bytes = p->weight->bytes + (p->bias ? p->bias->bytes : 0);
     return DR_OK;
@@ -316,7 +317,9 @@ bool projection_run(const struct plan *plan, const struct op *op,
     struct run run = {
         .plan = plan, .op = op, .projection = projection, .first = rows.first};
     assert(rows.count % projection->rows == 0);
-    team_run(rows.count / projection->rows * projection->blocks * projection->columns,
-             run_block, &run);
+    team_run_on(projection->lanes,
+                rows.count / projection->rows * projection->blocks *
+                    projection->columns,
+                run_block, &run);
     return !atomic_load(&run.failed);
 }

@@ -41,6 +41,7 @@ struct projection {
     int32_t columns; /* threads that share the outputs of one block: tasks of it */
     int32_t chunk;   /* outputs at a time */
     const struct product *products[2]; /* for whole blocks, and for the last */
+    int32_t lanes;
     size_t gathered_bytes, stage_bytes, lane_bytes; /* of scratch, for one lane */
 };
 

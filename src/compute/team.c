@@ -2,6 +2,7 @@
 
 #include <omp.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "compute/compute.h"
 #include "mem/headroom.h"
@@ -32,9 +33,25 @@ static void hold_signals(sigset_t *before)
     (void)pthread_sigmask(SIG_BLOCK, &held, before);
 }
 
-void team_run(int64_t count, team_task *task, void *context)
+/* Threads that come when all lanes are taken have nothing to do; which thread has which lane is not fixed. */
+struct shared {
+    atomic_int_fast64_t next_task;
+    atomic_int next_lane;
+};
+
+static void work(struct shared *shared, int32_t lanes, int64_t count, team_task *task,
+                 void *context)
+{
+    const int lane = atomic_fetch_add(&shared->next_lane, 1);
+    if (lane >= lanes) return;
+    for (int64_t i; (i = atomic_fetch_add(&shared->next_task, 1)) < count;)
+        task(context, i, lane);
+}
+
+void team_run_on(int32_t lanes, int64_t count, team_task *task, void *context)
 {
     const int threads = size_team(compute_thread_count());
+    struct shared shared = {0};
     sigset_t before;
     /* The threads that OpenMP makes here keep the mask that they are born with. */
     hold_signals(&before);
@@ -42,9 +59,23 @@ void team_run(int64_t count, team_task *task, void *context)
     {
         /* Weights may be a mapped file, and a file may lose a page. */
         lost_page_prepare_thread();
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < count; ++i)
-            task(context, i, omp_get_thread_num());
+        work(&shared, lanes, count, task, context);
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void team_run(int64_t count, team_task *task, void *context)
+{
+    team_run_on(compute_thread_count(), count, task, context);
+}
+
+int32_t team_lanes(int64_t tasks, size_t lane_bytes)
+{
+    int64_t most = compute_thread_count();
+    const int64_t fitting =
+        lane_bytes > 0 ? (int64_t)(TEAM_SCRATCH_BYTES / lane_bytes) : most;
+    if (most > TEAM_FEWEST_LANES && most > fitting)
+        most = fitting > TEAM_FEWEST_LANES ? fitting : TEAM_FEWEST_LANES;
+    if (tasks < most) most = tasks;
+    return most > 1 ? (int32_t)most : 1;
 }

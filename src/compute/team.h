@@ -12,6 +12,7 @@
 #ifndef COMPUTE_TEAM_H
 #define COMPUTE_TEAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef void team_task(void *context, int64_t task_idx, int lane);
@@ -19,5 +20,14 @@ typedef void team_task(void *context, int64_t task_idx, int lane);
 /* Run tasks 0..count-1; returns when all are done. Lanes are 0..compute_thread_count()-1, or fewer
  * if the system does not create that many threads. */
 void team_run(int64_t count, team_task *task, void *context);
+
+/* The same on at most this many lanes, 0..lanes-1: where each has scratch memory of its own. */
+void team_run_on(int32_t lanes, int64_t count, team_task *task, void *context);
+
+/* How many lanes are worth their memory: not more than there are tasks, and where there are many threads, not more
+ * than TEAM_SCRATCH_BYTES hold (but always TEAM_FEWEST_LANES, so that up to so many threads lose nothing). */
+#define TEAM_SCRATCH_BYTES ((size_t)64 << 20)
+#define TEAM_FEWEST_LANES  8
+int32_t team_lanes(int64_t tasks, size_t lane_bytes);
 
 #endif

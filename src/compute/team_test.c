@@ -33,6 +33,59 @@ static void runs_each_task_once(void)
     team_run(0, count_task, runs);
 }
 
+/* ---- lanes ------------------------------------------------------------------------------ */
+
+struct lanes {
+    atomic_int runs[TASKS], busy[64];
+    atomic_int most, shared;
+};
+
+/* Two tasks at the same time on one lane would write to each other's scratch memory. */
+static void use_lane(void *context, int64_t task_idx, int lane)
+{
+    struct lanes *const lanes = context;
+    if (atomic_fetch_add(&lanes->busy[lane], 1) != 0) atomic_store(&lanes->shared, 1);
+    int most = atomic_load(&lanes->most);
+    while (lane > most && !atomic_compare_exchange_weak(&lanes->most, &most, lane))
+        ;
+    atomic_fetch_add(&lanes->runs[task_idx], 1);
+    (void)usleep(50);
+    atomic_fetch_sub(&lanes->busy[lane], 1);
+}
+
+/* With many more threads than cores, on few lanes and on all. */
+static void keeps_to_its_lanes(void)
+{
+    struct dr_error err = {0};
+    check_int(compute_init(64, &err), ==, DR_OK);
+    for (int32_t count = 1; count <= 64; count *= 4) {
+        static struct lanes lanes;
+        memset(&lanes, 0, sizeof lanes);
+        team_run_on(count, TASKS, use_lane, &lanes);
+        for (int i = 0; i < TASKS; ++i)
+            check_int(lanes.runs[i], ==, 1);
+        check_int(lanes.most, <, count);
+        check_int(lanes.shared, ==, 0);
+    }
+    check_int(compute_init(0, &err), ==, DR_OK);
+}
+
+static void lanes_are_worth_their_memory(void)
+{
+    const size_t mib = (size_t)1 << 20;
+    struct dr_error err = {0};
+    check_int(compute_init(64, &err), ==, DR_OK);
+    check_int(team_lanes(1000, 1000), ==, 64);
+    check_int(team_lanes(1000, 0), ==, 64);
+    check_int(team_lanes(5, 1000), ==, 5); /* of tasks */
+    check_int(team_lanes(0, 1000), ==, 1);
+    check_int(team_lanes(1000, 2 * mib), ==, 32);
+    check_int(team_lanes(1000, 20 * mib), ==, TEAM_FEWEST_LANES);
+    check_int(compute_init(TEAM_FEWEST_LANES, &err), ==, DR_OK);
+    check_int(team_lanes(1000, 900 * mib), ==, TEAM_FEWEST_LANES);
+    check_int(compute_init(0, &err), ==, DR_OK);
+}
+
 /* ---- signals ---------------------------------------------------------------------------- */
 
 static atomic_int taken, off_stack;
@@ -115,6 +168,8 @@ int main(void)
     struct dr_error err;
     if (compute_init(2, &err) != DR_OK) return 1;
     check_run(runs_each_task_once);
+    check_run(keeps_to_its_lanes);
+    check_run(lanes_are_worth_their_memory);
     check_run(no_task_takes_a_signal);
     check_run(a_storm_finds_the_stack);
     return check_done();

@@ -112,7 +112,7 @@ static size_t panel_bytes(const struct tiled_conv *t)
 /* [combined weights][windows of a group][a lane: its block's windows, its products] */
 static void lay_out(struct tiled_conv *t, struct op *op, int64_t all_blocks)
 {
-    const int64_t threads = compute_thread_count();
+    const int64_t threads = team_lanes(all_blocks, block_bytes(t));
     const int64_t fitting = (int64_t)(GROUP_BYTES / block_bytes(t)) / 2 * 2;
     const int64_t blocks = fitting > threads ? fitting : threads;
     const bool stays = t->chunk_panels == t->panels;
@@ -125,7 +125,10 @@ static void lay_out(struct tiled_conv *t, struct op *op, int64_t all_blocks)
     t->stage_at = stays ? block_bytes(t) : 0;
     t->lane_bytes =
         t->stage_at + (size_t)t->recipe.points * t->result_step + product_bytes;
-    op->scratch_bytes = t->lanes_at + t->lane_bytes * (size_t)threads;
+    const int64_t tasks =
+        stays ? all_blocks : (int64_t)t->group_blocks * t->chunk_panels;
+    t->lanes = team_lanes(tasks, t->lane_bytes);
+    op->scratch_bytes = t->lanes_at + t->lane_bytes * (size_t)t->lanes;
 }
 
 enum dr_code tiled_block_prepare(struct plan *plan, struct op *op, struct dr_error *err)
@@ -255,7 +258,7 @@ static void run_at_once(struct tiled_run *run, int64_t end)
     const struct tiled_conv *const t = run->conv;
     run->panel_count = t->panels;
     team_run(t->panels * divide_up(t->weight->in, COMBINE_TASK_IN), combine, run);
-    team_run(end - run->first_block, run_block, run);
+    team_run_on(run->conv->lanes, end - run->first_block, run_block, run);
 }
 
 /* ---- some at a time ---- */
@@ -300,7 +303,8 @@ static void run_group(struct tiled_run *run)
         run->panel_count = at_most(t->panels - panel, t->chunk_panels);
         team_run(run->panel_count * divide_up(t->weight->in, COMBINE_TASK_IN), combine,
                  run);
-        team_run((int64_t)run->block_count * run->panel_count, multiply_some, run);
+        team_run_on(t->lanes, (int64_t)run->block_count * run->panel_count,
+                    multiply_some, run);
     }
 }
 

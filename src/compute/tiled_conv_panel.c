@@ -98,7 +98,8 @@ void tiled_panel_prepare(struct op *op)
     t->lanes_at = blocks * block_bytes(t);
     t->stage_at = points * t->operand_step;
     t->lane_bytes = t->stage_at + points * t->result_step;
-    op->scratch_bytes = t->lanes_at + threads * t->lane_bytes;
+    t->lanes = team_lanes((int64_t)blocks * t->panels, t->lane_bytes);
+    op->scratch_bytes = t->lanes_at + (size_t)t->lanes * t->lane_bytes;
 }
 
 /* ---- running ------------------------------------------------------------------------ */
@@ -189,6 +190,6 @@ void tiled_panel_run(struct tiled_run *run)
         run->block_count = (int32_t)divide_up(run->tile_count, t->block_tiles);
         team_run(run->block_count * divide_up(t->block_tiles, WINDOW_TASK_TILES),
                  make_windows, run);
-        team_run((int64_t)run->block_count * t->panels, multiply, run);
+        team_run_on(t->lanes, (int64_t)run->block_count * t->panels, multiply, run);
     }
 }
