@@ -272,8 +272,9 @@ static void softmax_case(const struct kernels *kernels)
                 if (causal && (size_t)arguments.first_seen + q < sees)
                     sees = (size_t)arguments.first_seen + q;
                 double top = most[q];
-                for (size_t k = 0; k < sees; ++k)
-                    top = fmax(top, (double)scores[k * queries + q]);
+                for (size_t k = 0; k < sees; ++k) /* gcc 12 for arm64 fails at fmax */
+                    if ((double)scores[k * queries + q] > top)
+                        top = (double)scores[k * queries + q];
                 if (top > most[q]) {
                     const double less = exp((most[q] - top) * (double)scale);
                     rescaled[q] *= less;

@@ -39,7 +39,7 @@ struct tiled_conv {
     int32_t block_tiles;
     /* A window's row of one point: chunks of so many inputs, [chunk][block][chunk_in]. */
     int32_t chunk_in;
-    size_t operand_step, source_step, result_step;     /* bytes from point to point */
+    size_t operand_step, source_step, result_step; /* bytes from point to point */
     int32_t lanes;
     size_t windows_at, lanes_at, stage_at, lane_bytes; /* of the scratch memory */
     /* of GEMMs of the library */
