@@ -32,4 +32,11 @@ void block_codec_decode(const void *source, enum dtype type, float *target,
 bool block_codec_encode(const float *source, enum dtype type, void *target,
                         size_t count) __attribute__((warn_unused_result));
 
+/* Take count elements, whole blocks, apart: each is a q + b, rounded twice, with a and b of its group
+ * of block_codec_group elements. q is -128 to 127. b is written only for types that have
+ * minima: Q5_1, Q4_1, Q5_K, Q4_K, Q2_K. */
+size_t block_codec_group(enum dtype type);
+void block_codec_split(const void *source, enum dtype type, int8_t *q, float *a,
+                       float *b, size_t count);
+
 #endif

@@ -107,6 +107,29 @@ static void gives_the_same_on_every_processor(void)
     }
 }
 
+/* a q + b is the number. */
+static void splits_into_what_it_decodes(void)
+{
+    static int8_t q[COUNT];
+    static float a[COUNT / 16], b[COUNT / 16];
+    for (size_t i = 0; i < TYPE_COUNT; ++i) {
+        const unsigned char *const blocks = golden_of(i);
+        const size_t group = block_codec_group(types[i]);
+        memset(b, 0, sizeof b);
+        block_codec_split(blocks, types[i], q, a, b, COUNT);
+        for (size_t k = 0; k < COUNT; ++k) {
+            float expected;
+            const float product = a[k / group] * (float)q[k];
+            const float sum = product + b[k / group];
+            memcpy(&expected, blocks + bytes_of(types[i]) + k * sizeof expected,
+                   sizeof expected);
+            if (!(sum == expected))
+                check_fail_at("%s: element %zu is %g, not %g", dtype_name(types[i]), k,
+                              (double)sum, (double)expected);
+        }
+    }
+}
+
 static void encodes_as_the_reference(void)
 {
     static float values[COUNT];
@@ -189,6 +212,7 @@ int main(void)
     check_run(decodes_as_the_reference);
     check_run(narrows_what_it_decodes);
     check_run(gives_the_same_on_every_processor);
+    check_run(splits_into_what_it_decodes);
     check_run(encodes_as_the_reference);
     check_run(loses_no_more_than_half_a_step);
     check_run(refuses_a_scale_that_is_too_large);

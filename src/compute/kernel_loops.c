@@ -484,6 +484,8 @@ static void write_lines(const struct kernel_lines *arguments)
     }
 }
 
+void GRID_LINES(const struct grid_lines *arguments); /* grid_loops.c, for the same processors */
+
 #define TEXT_OF(name) #name
 #define NAME_OF(name) TEXT_OF(name)
 
@@ -497,6 +499,7 @@ const struct kernels KERNELS_TABLE = {
     .softmax = softmax,
     .turn = turn,
     .convert = convert,
+    .grid_lines = GRID_LINES,
     .lookup = lookup,
     .combine_taps = combine_taps,
     .winograd_input = winograd_input,

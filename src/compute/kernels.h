@@ -186,6 +186,7 @@ struct kernel_lines {
     size_t line_count, line_step, tile_step, width;
 };
 
+struct grid_lines;
 struct kernels {
     const char *name;
     void (*finish)(const struct kernel_finish *arguments, size_t count);
@@ -198,6 +199,7 @@ struct kernels {
     void (*softmax)(const struct kernel_softmax *arguments);
     void (*turn)(const struct kernel_turn *arguments);
     void (*convert)(const struct kernel_convert *arguments);
+    void (*grid_lines)(const struct grid_lines *arguments); /* grid.h */
     void (*lookup)(const struct kernel_lookup *arguments, size_t count);
     void (*combine_taps)(const struct kernel_taps *arguments);
     void (*winograd_input)(const struct kernel_winograd_input *arguments);

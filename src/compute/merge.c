@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compute/compute.h"
+#include "compute/grid.h"
 #include "compute/merge_factor.h"
 #include "compute/team.h"
 
@@ -361,6 +362,37 @@ static void copy_slowly(const struct weight_layout *layout, const struct unit *u
         }
 }
 
+/* A base in blocks (grid.h): some lines of its panel are made in the operand's type, and read from there. */
+static void copy_blocks(const struct run *run, const struct unit *unit,
+                        const unsigned char *data, const struct layout_lines *lines,
+                        float *tile)
+{
+    enum {
+        LINES = 8
+    };
+    const struct weight *const base = run->merge->base;
+    const int32_t side = lines->paired ? 2 : 1;
+    float made[LINES * 2 * MERGE_PANEL]; /* holds either type */
+    for (int32_t in = 0; in < unit->ins; in += LINES * side) {
+        const int32_t left = unit->ins - in;
+        const int32_t count =
+            left < LINES * side ? (int32_t)divide_up(left, side) : LINES;
+        grid_make_lines(base, data, run->plan->kernels, unit->first_out,
+                        unit->first_in + in, count, made);
+        const struct kernel_lines arguments = {
+            .lines = (unsigned char *)made,
+            .tile = tile + (size_t)in * MERGE_PANEL,
+            .type = base->dtype,
+            .paired = lines->paired,
+            .line_count = (size_t)count,
+            .line_step = lines->in_step,
+            .tile_step = MERGE_PANEL,
+            .width = (size_t)unit->outs,
+        };
+        run->plan->kernels->read_lines(&arguments);
+    }
+}
+
 /* Between the packed weight and a tile [MERGE_TILE][64] of float32. The base is read as it is stored, the merged
  * weight written in its own type. */
 static void copy_tile(const struct run *run, const struct unit *unit,
@@ -369,8 +401,13 @@ static void copy_tile(const struct run *run, const struct unit *unit,
     const struct weight_layout *const layout = run->merge->base->layout;
     const enum dtype type = writes ? layout->type : run->merge->base->stored;
     struct layout_lines lines;
-    if (!layout_lines(layout, &lines) || (lines.paired && type != DTYPE_BF16)) {
+    if (!layout_lines(layout, &lines) ||
+        (lines.paired && type != DTYPE_BF16 && !dtype_is_block(type))) {
         copy_slowly(layout, unit, data, type, tile, writes);
+        return;
+    }
+    if (!writes && dtype_is_block(type)) {
+        copy_blocks(run, unit, data, &lines, tile);
         return;
     }
     const int32_t side = lines.paired ? 2 : 1;

@@ -14,7 +14,8 @@
  *     layout has neither an input nor an output.
  * Number types (float16, bfloat16, float8) are stored in the operand's own layout with smaller elements: making
  * a piece is one pass from front to back. Then a run of inputs can also be read without a panel:
- * panel_has_layout, tiled_conv.c.
+ * panel_has_layout, tiled_conv.c. Block types are stored as grids (grid.h), in the operand's order too: a run of
+ * them is made by panel_make_run.
  *
  * The result depends on the weight alone, not on the piece, the thread or the processor. Nothing here
  * allocates. Threads: any.
@@ -31,7 +32,7 @@
 /* Must the operand be made before it is multiplied? If not, the stored weight is the operand. */
 bool panel_is_made(const struct weight *weight);
 
-/* Are the numbers stored in the places of the operand's layout, as elements of weight->stored? */
+/* Are the numbers stored in the places of the operand's layout, as elements of weight->stored or as a grid? */
 bool panel_has_layout(const struct weight *weight);
 
 /* A stored weight that operands are made of. All borrowed. */
@@ -48,6 +49,10 @@ struct panel_piece {
 
 /* Bytes of a piece of so many inputs: whole blocks. */
 size_t panel_piece_bytes(const struct weight_layout *layout, int32_t in_count);
+
+/* Of a weight in blocks the `count` numbers of the operand that begin with this input of a panel, whole lines of it. */
+void panel_make_run(const struct panel_source *source, int32_t in, int32_t output,
+                    size_t count, void *target);
 
 /* Write a piece of the operand to target (panel_piece_bytes; no alignment is needed). */
 void panel_make(const struct panel_source *source, const struct panel_piece *piece,

@@ -17,9 +17,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/block_codec.h"
 #include "base/dtype_fixture.h"
 #include "check.h"
 #include "compute/compute.h"
+#include "compute/grid.h"
 #include "compute/plan_private.h"
 #include "compute/reference_fixture.h"
 #include "compute/weight_fixture.h"
@@ -203,6 +205,40 @@ static inline uint8_t fixture_e4m3(float x)
     return (uint8_t)((fabsf(x) < 0x1p-6f ? small : normal) | (bits >> 31) << 7);
 }
 
+/* Numbers that can be stored in this type become ones that it holds; of block types whole groups. */
+static inline void fixture_hold(float *numbers, enum dtype type, size_t count)
+{
+    if (!dtype_is_block(type)) {
+        for (size_t i = 0; i < count; ++i)
+            numbers[i] = fixture_round(numbers[i], type);
+        return;
+    }
+    if (count % 32 != 0) return; /* it is not stored so */
+    void *const blocks = malloc(count * 2);
+    check(block_codec_encode(numbers, type, blocks, count));
+    dtype_to_f32(blocks, type, numbers, count);
+    free(blocks);
+}
+
+/* The plain form of a weight in blocks (grid.h): encoding what was decoded gives the same blocks. */
+static inline void fixture_encode_blocks(const struct weight *weight,
+                                         const float *numbers, void *target,
+                                         size_t count)
+{
+    const struct grid_plain to = grid_plain(weight);
+    void *const blocks = malloc(count * 2);
+    check(block_codec_encode(numbers, weight->stored, blocks, count));
+    block_codec_split(blocks, weight->stored, target,
+                      (float *)(void *)((unsigned char *)target + to.a), NULL, count);
+    free(blocks);
+}
+
+static inline size_t fixture_count(const struct weight *weight)
+{
+    return (size_t)weight->out * (size_t)weight->in * (size_t)weight->kernel_height *
+           (size_t)weight->kernel_width;
+}
+
 /* Numbers that the type holds, as it holds them. */
 static inline void fixture_encode(const float *numbers, enum dtype type, void *target,
                                   size_t count)
@@ -232,12 +268,11 @@ static inline const struct weight *fixture_weight(struct fixture *f,
     check_int(weight_init(weight, &shape, &f->pool, &err), ==, DR_OK);
     (void)weight_store_as(weight, f->stored);
     weight->region = (int32_t)f->weight_count % fixture_region_count;
-    const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->stored);
+    const size_t count = fixture_count(weight);
     float *const plain = fixture_reals(count, spread, weight->dtype);
     for (size_t i = 0; i < count; ++i)
         plain[i] += centre;
-    for (size_t i = 0; i < count && weight->stored != weight->dtype; ++i)
-        plain[i] = fixture_round(plain[i], weight->stored);
+    if (weight->stored != weight->dtype) fixture_hold(plain, weight->stored, count);
     f->plain[f->weight_count++] = plain;
     return weight;
 }
@@ -276,9 +311,13 @@ static inline void fixture_place_weights(struct fixture *f)
         f->regions[i] = guarded_open(bytes[i]);
     for (size_t i = 0; i < f->weight_count; ++i) {
         struct weight *const weight = &f->weights[i];
-        const size_t count = weight_plain_bytes(weight) / dtype_bytes(weight->stored);
-        void *const plain = malloc(weight_plain_bytes(weight));
-        fixture_encode(f->plain[i], weight->stored, plain, count);
+        const size_t count = fixture_count(weight);
+        void *const plain =
+            aligned_alloc(64, (weight_plain_bytes(weight) + 63) / 64 * 64);
+        if (dtype_is_block(weight->stored))
+            fixture_encode_blocks(weight, f->plain[i], plain, count);
+        else
+            fixture_encode(f->plain[i], weight->stored, plain, count);
         weight_store(weight, plain, f->regions[weight->region].data + weight->offset);
         free(plain);
     }

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "compute/panel.h"
+
 /* A place in a map. */
 struct place {
     int64_t image;
@@ -97,10 +99,45 @@ static const unsigned char *run_in(const struct weight *weight,
                       dtype_bytes(weight->stored);
 }
 
+/* A weight in blocks: some lines of each tap are made, and then combined. */
+static void combine_made(const struct tiled_run *run, int32_t in, int32_t output,
+                         size_t count, unsigned char *const targets[])
+{
+    enum {
+        MADE = 256 /* numbers of a tap: whole lines of every layout */
+    };
+    const struct weight *const weight = run->conv->weight;
+    const size_t element = dtype_bytes(weight->dtype);
+    const struct panel_source source = {.weight = weight,
+                                        .data = plan_weight(run->plan, weight),
+                                        .kernels = run->plan->kernels};
+    float made[TAPS][MADE]; /* holds either type */
+    for (size_t done = 0; done < count; done += MADE) {
+        const size_t some = count - done < MADE ? count - done : MADE;
+        struct kernel_taps arguments = {.type = weight->dtype,
+                                        .source_type = weight->dtype,
+                                        .count = some,
+                                        .tiles = run->conv->recipe.tiles};
+        for (int32_t tap = 0; tap < TAPS; ++tap) {
+            panel_make_run(&source,
+                           tap * weight->in + in + (int32_t)(done / LAYOUT_BLOCK),
+                           output, some, made[tap]);
+            arguments.taps[tap] = made[tap];
+        }
+        for (int32_t piece = 0; piece < run->conv->recipe.pieces; ++piece)
+            arguments.targets[piece] = targets[piece] + done * element;
+        run->plan->kernels->combine_taps(&arguments);
+    }
+}
+
 void tiled_combine(const struct tiled_run *run, int32_t in, int32_t output,
                    size_t count, unsigned char *const targets[])
 {
     const struct weight *const weight = run->conv->weight;
+    if (dtype_is_block(weight->stored)) {
+        combine_made(run, in, output, count, targets);
+        return;
+    }
     struct kernel_taps arguments = {.type = weight->dtype,
                                     .source_type = weight->stored,
                                     .count = count,

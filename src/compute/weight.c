@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "compute/grid.h"
 #include "compute/layout.h"
 
 static bool is_product(enum weight_kind kind)
@@ -86,6 +87,12 @@ enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape
 
 bool weight_store_as(struct weight *weight, enum dtype stored)
 {
+    if (dtype_is_block(stored)) {
+        if (!grid_fits(weight, stored)) return false;
+        weight->bytes = grid_bytes(weight, stored);
+        weight->stored = stored;
+        return true;
+    }
     if (weight->kind == WEIGHT_VECTOR || !weight_can_store(weight->dtype, stored))
         return false;
     if (weight->layout && !layout_has_panels(weight->layout)) return false;
@@ -96,6 +103,7 @@ bool weight_store_as(struct weight *weight, enum dtype stored)
 
 size_t weight_plain_bytes(const struct weight *weight)
 {
+    if (dtype_is_block(weight->stored)) return grid_plain(weight).bytes;
     return (size_t)weight->out * (size_t)weight->in * (size_t)weight->kernel_height *
            (size_t)weight->kernel_width * dtype_bytes(weight->stored);
 }
@@ -109,7 +117,9 @@ int32_t weight_part_count(const struct weight *weight)
 
 void weight_store_begin(const struct weight *weight, void *target)
 {
-    if (is_product(weight->kind) && weight->layout->padded)
+    if (dtype_is_block(weight->stored))
+        grid_store_begin(weight, target);
+    else if (is_product(weight->kind) && weight->layout->padded)
         memset(target, 0, weight->bytes);
 }
 
@@ -118,6 +128,10 @@ void weight_store_part(const struct weight *weight, const void *plain, void *tar
 {
     if (!is_product(weight->kind)) {
         memcpy(target, plain, weight->bytes);
+        return;
+    }
+    if (dtype_is_block(weight->stored)) {
+        grid_store_part(weight, plain, target, part_idx);
         return;
     }
     const int32_t window = weight->kernel_height * weight->kernel_width;

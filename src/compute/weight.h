@@ -17,6 +17,8 @@
  * memory of the core that uses them (panel.h), a table's rows at the lookup. A stored type is one
  * whose numbers dtype holds exactly (weight_can_store), so the result has the same bytes as with stored == dtype.
  *
+ * Or it is a block type (grid.h): then dtype holds what its numbers are rounded to.
+ *
  * A 1x1 convolution is a LINEAR: in channels-last memory they are the same product.
  */
 #ifndef COMPUTE_WEIGHT_H
@@ -73,10 +75,12 @@ enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape
                          struct pool *pool, struct dr_error *err) DR_MUST_CHECK;
 
 /* Store it in this type: changes bytes, so it comes before the region is laid out. False, with nothing changed,
- * where it cannot be stored so: another type than weight_can_store allows, a vector, a layout without panels. */
+ * where it cannot be stored so: another type than weight_can_store allows, a vector, a layout without panels; of a
+ * block type what grid_fits says. */
 bool weight_store_as(struct weight *weight, enum dtype stored);
 
-/* Bytes of the plain form, which weight_store_part reads: out*in*kh*kw elements of weight->stored. */
+/* Bytes of the plain form, which weight_store_part reads: out*in*kh*kw elements of weight->stored; of a block type
+ * struct grid_plain's (grid.h). */
 size_t weight_plain_bytes(const struct weight *weight);
 
 /* Write the operand from its plain row-major form ([out,in,kh,kw], [out,in], [n] or

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/block_codec.h"
 #include "base/size.h"
 #include "weights/quantisation.h"
 #include "weights/tensor_scale.h"
@@ -223,6 +224,17 @@ static struct weight_shape operand_shape(const struct component_spec *spec,
     return shape;
 }
 
+/* Are the columns that the operand takes of a tensor's rows whole groups? */
+static bool takes_groups(const struct operand *operand, const struct tensor *tensor)
+{
+    const size_t kernel =
+        (size_t)operand->weight.kernel_height * (size_t)operand->weight.kernel_width;
+    const size_t columns = tensor->rank > 1 ? (size_t)tensor->dims[1] : 1;
+    const size_t group = block_codec_group(tensor->dtype);
+    return !operand->transpose && columns * kernel % group == 0 &&
+           (size_t)operand->first_column * kernel % group == 0;
+}
+
 static enum dtype part_type(const struct component_tensor *part,
                             enum component_storage storage)
 {
@@ -230,7 +242,8 @@ static enum dtype part_type(const struct component_tensor *part,
     return storage == STORAGE_F16 && type == DTYPE_F32 ? DTYPE_F16 : type;
 }
 
-/* The type of all parts; the arithmetic's where they differ, or have scales. */
+/* The type of all parts; the arithmetic's where they differ, or have scales, or where groups of a block type are
+ * cut. */
 static enum dtype stored_type(const struct component_spec *spec,
                               const struct operand *operand,
                               enum component_storage storage)
@@ -238,6 +251,9 @@ static enum dtype stored_type(const struct component_spec *spec,
     const struct component_tensor *const tensors = spec->index->tensors;
     const enum dtype type = part_type(&tensors[operand->parts[0]], storage);
     if (storage == STORAGE_COMPUTED) return operand->weight.dtype;
+    if (dtype_is_block(type) &&
+        !takes_groups(operand, tensors[operand->parts[0]].tensor))
+        return operand->weight.dtype;
     for (int32_t i = 0; i < operand->part_count; ++i) {
         const struct component_tensor *const part = &tensors[operand->parts[i]];
         if (part_type(part, storage) != type || part->scale_count > 0)

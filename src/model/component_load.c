@@ -13,7 +13,7 @@
  * The scratch region: [chunk 0][chunk 1][plain operand][scales as stored][scales][a digest a
  * tensor][a flag a tensor]. A tensor with scales (tensor_scale.h) has them read before its first
  * piece is converted: value times scale in float32, then to the type that the weight is stored in. Pieces of block types
- * (block_codec.h) are whole blocks, decoded to float32 first: [decoded piece] lies behind the scales.
+ * (block_codec.h) are whole blocks, taken apart, or decoded to float32 first: [decoded piece] lies behind the scales.
  *
  * If two operands use columns of one tensor, it is read and digested twice; both reads must
  * give the same digest, so that every byte of a weight is covered by the component's digest.
@@ -21,8 +21,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/block_codec.h"
 #include "base/cancel.h"
 #include "base/fault.h"
+#include "compute/grid.h"
 #include "compute/team.h"
 #include "model/component_pack.h"
 #include "weights/tensor_scale.h"
@@ -243,9 +245,80 @@ static bool convert_transposed(const struct run *run)
     return finite;
 }
 
+/* A run of blocks that are stored in blocks: taken apart into the plain form of a grid (grid.h). */
+struct block_run {
+    const struct operand *operand;
+    const int8_t *q;
+    const float *a, *b;    /* of each group */
+    uint64_t first, count; /* elements of the tensor; whole groups */
+    uint64_t row_elements, skip, kept_elements;
+    uint64_t first_row; /* of the operand, where the tensor's are */
+};
+
+static void put_groups(const struct block_run *run, unsigned char *plain)
+{
+    const struct weight *const weight = &run->operand->weight;
+    const struct grid_plain to = grid_plain(weight);
+    const uint64_t group = grid_of(weight->stored)->group;
+    const uint64_t end = run->first + run->count;
+    for (uint64_t row = run->first / run->row_elements; row * run->row_elements < end;
+         ++row) {
+        const uint64_t kept = row * run->row_elements + run->skip;
+        const uint64_t low = kept > run->first ? kept : run->first;
+        const uint64_t high =
+            kept + run->kept_elements < end ? kept + run->kept_elements : end;
+        if (low >= high) continue;
+        const uint64_t from = low - run->first;
+        const uint64_t target =
+            (run->first_row + row) * run->kept_elements + low - kept;
+        const size_t tables = (size_t)((high - low) / group) * sizeof(float);
+        memcpy(plain + target, run->q + from, (size_t)(high - low));
+        memcpy(plain + to.a + target / group * sizeof(float), run->a + from / group,
+               tables);
+        if (grid_of(weight->stored)->has_least)
+            memcpy(plain + to.b + target / group * sizeof(float), run->b + from / group,
+                   tables);
+    }
+}
+
+static bool convert_blocks(const struct loader *loader, const struct piece *piece,
+                           const unsigned char *chunk)
+{
+    const struct operand *const operand = piece->operand;
+    const struct weight *const weight = &operand->weight;
+    const struct tensor *const tensor = piece_tensor(loader, piece);
+    const uint64_t kernel =
+        (uint64_t)weight->kernel_height * (uint64_t)weight->kernel_width;
+    const uint64_t count = element_count(tensor, piece->bytes);
+    const size_t groups = (size_t)count / block_codec_group(tensor->dtype);
+    /* In the room of the decoded piece: a byte and two sixteenths of a number are less than a number. */
+    float *const a = loader->decoded, *const b = a + groups;
+    int8_t *const q = (int8_t *)(b + groups);
+    block_codec_split(chunk, tensor->dtype, q, a, b, (size_t)count);
+    const struct block_run run = {
+        .operand = operand,
+        .q = q,
+        .a = a,
+        .b = b,
+        .first = element_count(tensor, piece->start),
+        .count = count,
+        .row_elements = (tensor->rank > 1 ? (uint64_t)tensor->dims[1] : 1) * kernel,
+        .skip = (uint64_t)operand->first_column * kernel,
+        .kept_elements = (uint64_t)weight->in * kernel,
+        .first_row = (uint64_t)piece->part * (uint64_t)weight->out /
+                     (uint64_t)operand->part_count,
+    };
+    put_groups(&run, loader->plain);
+    return dtype_is_finite(a, DTYPE_F32, groups) &&
+           (!grid_of(weight->stored)->has_least ||
+            dtype_is_finite(b, DTYPE_F32, groups));
+}
+
 static bool convert_piece(const struct loader *loader, const struct piece *piece,
                           const unsigned char *chunk)
 {
+    if (dtype_is_block(piece->operand->weight.stored))
+        return convert_blocks(loader, piece, chunk);
     const struct operand *const operand = piece->operand;
     const struct weight *const weight = &operand->weight;
     const struct tensor *const tensor = piece_tensor(loader, piece);
