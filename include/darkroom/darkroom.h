@@ -86,8 +86,8 @@ enum dr_weights {
     DR_WEIGHTS_AUTO, /* as the file stores them, where the precision holds all numbers of that type; else as F32 */
     DR_WEIGHTS_F32, /* converted to the precision's type once: more bytes, and nothing to convert at each step */
     DR_WEIGHTS_F16, /* as AUTO, but float32 rounded to float16 (in bf16: as AUTO) */
-    DR_WEIGHTS_Q8,  /* Q8 and Q4 are not supported yet: DR_UNSUPPORTED */
-    DR_WEIGHTS_Q4,
+    DR_WEIGHTS_Q8,  /* 8 or 4 bits in blocks of 32, as dr_convert's Q8 and Q4: what that writes in float16 is */
+    DR_WEIGHTS_Q4,  /* stored as with F16. A file in blocks keeps its own */
     DR_WEIGHTS_UNSET /* the settings', else AUTO */
 };
 
@@ -1036,17 +1036,10 @@ DR_API void dr_forecast_free(struct dr_forecast *forecast);
 
 /* ---- converting ------------------------------------------------------------------------ */
 
-enum dr_convert_type {
-    DR_CONVERT_AUTO, /* Q8 for .gguf, F16 for .safetensors */
-    DR_CONVERT_Q8,   /* Q8_0: 8 bits in blocks of 32; .gguf only */
-    DR_CONVERT_Q4,   /* Q4_0: 4 bits in blocks of 32; .gguf only */
-    DR_CONVERT_F16,
-    DR_CONVERT_F32
-};
-
 struct dr_convert_options {
     const char *output; /* FILE.gguf, FILE.safetensors or FILE.sft */
-    enum dr_convert_type type;
+    /* AUTO, UNSET: Q8 for .gguf, F16 for .safetensors. Q8 and Q4 are Q8_0 and Q4_0, in .gguf only. */
+    enum dr_weights weights;
     int32_t overwrite;        /* an existing file may be replaced */
     dr_load_report *progress; /* in bytes that are read; may be NULL */
     void *progress_cookie;

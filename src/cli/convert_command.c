@@ -20,8 +20,7 @@ enum dr_code run_convert(struct session *session, const struct options *options,
     struct dr_conversion *const conversion = calloc(1, sizeof *conversion);
     if (!conversion) return command_fail(err, DR_NOMEM, "out of memory for the answer");
     const struct dr_convert_options how = {.output = options->output,
-                                           .type =
-                                               (enum dr_convert_type)options->to_type,
+                                           .weights = (enum dr_weights)options->weights,
                                            .overwrite = options->overwrite,
                                            .progress = talk_load,
                                            .progress_cookie = &session->talk};

@@ -63,7 +63,7 @@ static const struct option table[] = {
     {"output", 'o', TEXT, AT(output), FOR_DECODE, "FILE",
      "file for the picture: .png or .jpg, or - for standard output; several pictures are FILE, FILE-2, ... (required)"},
     {"output", 'o', TEXT, AT(output), FOR_CONVERT, "FILE", "the file to write: .gguf or .safetensors (required)"},
-    {"weights", 0, WORD, AT(to_type), FOR_CONVERT, "auto|q8|q4|f16|f32",
+    {"weights", 0, WORD, AT(weights), FOR_CONVERT, "auto|f32|f16|q8|q4",
      "the type of most weights: q8 and q4 are 8 and 4 bits in blocks, in .gguf only (default auto: q8 in .gguf, else f16)"},
     {"overwrite", 0, FLAG, AT(overwrite), FOR_CONVERT, NULL, "replace an existing file"},
     {"overwrite", 0, FLAG, AT(overwrite), FOR_GENERATE | CODECS, NULL,

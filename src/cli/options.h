@@ -84,7 +84,6 @@ struct options {
     uint64_t seed;
     double cfg, strength;
     int rng, prediction;         /* enum dr_rng, enum dr_prediction */
-    int to_type;                 /* enum dr_convert_type */
     int prompt_syntax, emphasis; /* enum dr_prompt_syntax, enum dr_emphasis */
     bool pad_prompts;
     /* output and flags */

@@ -85,6 +85,13 @@ enum dr_code weight_init(struct weight *weight, const struct weight_shape *shape
     return DR_OK;
 }
 
+/* Elements that have a place in memory, padding included. */
+static size_t place_count(const struct weight *weight)
+{
+    return weight->layout ? weight->layout->bytes / dtype_bytes(weight->layout->type)
+                          : (size_t)weight->out * (size_t)weight->in;
+}
+
 bool weight_store_as(struct weight *weight, enum dtype stored)
 {
     if (dtype_is_block(stored)) {
@@ -96,7 +103,7 @@ bool weight_store_as(struct weight *weight, enum dtype stored)
     if (weight->kind == WEIGHT_VECTOR || !weight_can_store(weight->dtype, stored))
         return false;
     if (weight->layout && !layout_has_panels(weight->layout)) return false;
-    weight->bytes = weight->bytes / dtype_bytes(weight->stored) * dtype_bytes(stored);
+    weight->bytes = place_count(weight) * dtype_bytes(stored);
     weight->stored = stored;
     return true;
 }

@@ -12,12 +12,13 @@
 
 static enum dtype type_of(const struct dr_convert_options *options)
 {
-    switch (options->type) {
-    case DR_CONVERT_Q8: return DTYPE_Q8_0;
-    case DR_CONVERT_Q4: return DTYPE_Q4_0;
-    case DR_CONVERT_F16: return DTYPE_F16;
-    case DR_CONVERT_F32: return DTYPE_F32;
-    case DR_CONVERT_AUTO: break;
+    switch (options->weights) {
+    case DR_WEIGHTS_Q8: return DTYPE_Q8_0;
+    case DR_WEIGHTS_Q4: return DTYPE_Q4_0;
+    case DR_WEIGHTS_F16: return DTYPE_F16;
+    case DR_WEIGHTS_F32: return DTYPE_F32;
+    case DR_WEIGHTS_AUTO:
+    case DR_WEIGHTS_UNSET: break;
     }
     return conversion_is_gguf(options->output) ? DTYPE_Q8_0 : DTYPE_F16;
 }

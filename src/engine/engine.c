@@ -302,13 +302,10 @@ static enum dr_code choose_storage(struct dr_engine *engine, enum dr_weights giv
     case DR_WEIGHTS_AUTO: *storage = STORAGE_FILE; return DR_OK;
     case DR_WEIGHTS_F32: *storage = STORAGE_COMPUTED; return DR_OK;
     case DR_WEIGHTS_F16: *storage = STORAGE_F16; return DR_OK;
-    case DR_WEIGHTS_Q8:
-    case DR_WEIGHTS_Q4: break;
+    case DR_WEIGHTS_Q8: *storage = STORAGE_Q8; return DR_OK;
+    case DR_WEIGHTS_Q4: *storage = STORAGE_Q4; return DR_OK;
     }
-    return error_set(err, DR_UNSUPPORTED,
-                     "weights in %s blocks are not supported yet; use --weights auto, "
-                     "f32 or f16",
-                     weights == DR_WEIGHTS_Q8 ? "8-bit" : "4-bit");
+    return error_set(err, DR_BAD_INPUT, "%d is not a type of weights", (int)weights);
 }
 
 /* The settings, and the VAE folder that depends on them. */

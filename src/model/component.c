@@ -8,6 +8,7 @@
 
 #include "base/block_codec.h"
 #include "base/size.h"
+#include "weights/conversion.h"
 #include "weights/quantisation.h"
 #include "weights/tensor_scale.h"
 
@@ -225,12 +226,13 @@ static struct weight_shape operand_shape(const struct component_spec *spec,
 }
 
 /* Are the columns that the operand takes of a tensor's rows whole groups? */
-static bool takes_groups(const struct operand *operand, const struct tensor *tensor)
+static bool takes_groups(const struct operand *operand, const struct tensor *tensor,
+                         enum dtype block_type)
 {
     const size_t kernel =
         (size_t)operand->weight.kernel_height * (size_t)operand->weight.kernel_width;
     const size_t columns = tensor->rank > 1 ? (size_t)tensor->dims[1] : 1;
-    const size_t group = block_codec_group(tensor->dtype);
+    const size_t group = block_codec_group(block_type);
     return !operand->transpose && columns * kernel % group == 0 &&
            (size_t)operand->first_column * kernel % group == 0;
 }
@@ -239,7 +241,31 @@ static enum dtype part_type(const struct component_tensor *part,
                             enum component_storage storage)
 {
     const enum dtype type = part->tensor->dtype;
-    return storage == STORAGE_F16 && type == DTYPE_F32 ? DTYPE_F16 : type;
+    return storage >= STORAGE_F16 && type == DTYPE_F32 ? DTYPE_F16 : type;
+}
+
+static enum dtype block_type_of(enum component_storage storage)
+{
+    return storage == STORAGE_Q4 ? DTYPE_Q4_0 : DTYPE_Q8_0;
+}
+
+/* Is it to be stored in blocks that its tensors do not have yet? */
+static bool becomes_blocks(const struct component_spec *spec,
+                           const struct operand *operand,
+                           enum component_storage storage)
+{
+    const enum dtype type = block_type_of(storage);
+    if (storage != STORAGE_Q8 && storage != STORAGE_Q4) return false;
+    for (int32_t i = 0; i < operand->part_count; ++i) {
+        const struct component_tensor *const part =
+            &spec->index->tensors[operand->parts[i]];
+        if (dtype_is_block(part->tensor->dtype) ||
+            conversion_type(spec->index->role, part->name, part->tensor, type) !=
+                type ||
+            !takes_groups(operand, part->tensor, type))
+            return false;
+    }
+    return true;
 }
 
 /* The type of all parts; the arithmetic's where they differ, or have scales, or where groups of a block type are
@@ -251,8 +277,9 @@ static enum dtype stored_type(const struct component_spec *spec,
     const struct component_tensor *const tensors = spec->index->tensors;
     const enum dtype type = part_type(&tensors[operand->parts[0]], storage);
     if (storage == STORAGE_COMPUTED) return operand->weight.dtype;
+    if (becomes_blocks(spec, operand, storage)) return block_type_of(storage);
     if (dtype_is_block(type) &&
-        !takes_groups(operand, tensors[operand->parts[0]].tensor))
+        !takes_groups(operand, tensors[operand->parts[0]].tensor, type))
         return operand->weight.dtype;
     for (int32_t i = 0; i < operand->part_count; ++i) {
         const struct component_tensor *const part = &tensors[operand->parts[i]];
@@ -441,6 +468,15 @@ static void size_scratch(struct component_spec *spec)
         if (tensor->bytes > largest) largest = tensor->bytes;
         if (dtype_is_block(tensor->dtype) && elements > decoded) decoded = elements;
     }
+    for (size_t i = 0; i < spec->operand_count; ++i) {
+        const struct operand *const operand = spec->operands[i];
+        for (int32_t k = 0; k < operand->part_count; ++k) {
+            const uint64_t elements = (uint64_t)tensor_element_count(
+                spec->index->tensors[operand->parts[k]].tensor);
+            if (dtype_is_block(operand->weight.stored) && elements > decoded)
+                decoded = elements;
+        }
+    }
     spec->decoded_count =
         size_align(decoded < DECODED_COUNT ? (size_t)decoded : DECODED_COUNT,
                    OPERAND_ALIGN);
@@ -457,8 +493,8 @@ static void size_scratch(struct component_spec *spec)
     spec->scale_rows = size_align(spec->scale_rows, OPERAND_ALIGN);
     spec->scratch_bytes = 2 * spec->chunk_bytes + spec->plain_bytes +
                           spec->scale_rows * (TENSOR_SCALE_RAW_BYTES + sizeof(float)) +
-                          spec->decoded_count * sizeof(float) + count * DIGEST_BYTES +
-                          count;
+                          spec->decoded_count * COMPONENT_DECODED_BYTES +
+                          count * DIGEST_BYTES + count;
 }
 
 /* A tensor that nothing reads is not a weight of this network, whatever its name. */

@@ -54,11 +54,18 @@ struct problem_list {
     size_t count;
 };
 
+enum {
+    COMPONENT_DECODED_BYTES =
+        6 /* a number of a piece in blocks: float32, a byte, its group's scales */
+};
+
 /* How weights are stored (weight.h). Whatever is not named here is stored in the arithmetic's type. */
 enum component_storage {
     STORAGE_FILE,     /* as in the file, where that gives the same bytes */
     STORAGE_COMPUTED, /* in the arithmetic's type */
     STORAGE_F16, /* as STORAGE_FILE, but float32 rounded to float16. In bfloat16 the same as STORAGE_FILE */
+    STORAGE_Q8, /* in blocks, where conversion_type has them; the rest as STORAGE_F16 */
+    STORAGE_Q4,
 };
 
 struct component_spec {

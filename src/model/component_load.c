@@ -31,6 +31,7 @@
 
 enum {
     BLOCK_ELEMENTS = 512, /* of a transposition's detour */
+    ENCODED_BYTES = 34,   /* of a block that is made: Q8_0, Q4_0 */
     ALONE_BYTES =
         128 * 1024, /* below this, waking another thread costs more than it saves */
 };
@@ -109,8 +110,13 @@ static void step_tensor(struct loader *loader)
 }
 
 /* Bytes of a whole piece. */
-static size_t piece_most(const struct component_spec *spec, enum dtype type)
+static size_t piece_most(const struct component_spec *spec,
+                         const struct operand *operand, enum dtype type)
 {
+    if (!dtype_is_block(type) && operand && dtype_is_block(operand->weight.stored)) {
+        const size_t most = spec->decoded_count * dtype_bytes(type);
+        return most < spec->chunk_bytes ? most : spec->chunk_bytes;
+    }
     if (!dtype_is_block(type)) return spec->chunk_bytes;
     const size_t chunk = spec->chunk_bytes / dtype_block_bytes(type);
     const size_t decoded = spec->decoded_count / dtype_block_elements(type);
@@ -123,7 +129,7 @@ static bool next_piece(struct loader *loader, struct piece *piece)
     if (!find_tensor(loader, piece)) return false;
     const struct tensor *const tensor = piece_tensor(loader, piece);
     const uint64_t left = tensor->bytes - loader->start;
-    const size_t most = piece_most(loader->spec, tensor->dtype);
+    const size_t most = piece_most(loader->spec, piece->operand, tensor->dtype);
     piece->start = loader->start;
     piece->bytes = left < most ? (size_t)left : most;
     piece->is_last = left <= most;
@@ -281,6 +287,29 @@ static void put_groups(const struct block_run *run, unsigned char *plain)
     }
 }
 
+/* Numbers that become blocks now: encoded as convert writes them, and taken apart. */
+static bool encode_blocks(const struct loader *loader, const struct piece *piece,
+                          const unsigned char *chunk, int8_t *q, float *a, size_t count)
+{
+    const struct tensor *const tensor = piece_tensor(loader, piece);
+    const enum dtype stored = piece->operand->weight.stored;
+    const size_t group = block_codec_group(stored);
+    const uint64_t first = element_count(tensor, piece->start);
+    const uint64_t row_elements = (uint64_t)tensor_element_count(tensor) /
+                                  (uint64_t)(tensor->rank > 0 ? tensor->dims[0] : 1);
+    unsigned char block[ENCODED_BYTES];
+    bool fits = true;
+    dtype_to_f32(chunk, tensor->dtype, loader->decoded, count);
+    for (size_t i = 0; loader->is_scaled && i < count; ++i)
+        loader->decoded[i] *= loader->scales[(first + i) / row_elements];
+    if (!dtype_is_finite(loader->decoded, DTYPE_F32, count)) return false;
+    for (size_t i = 0; i < count; i += group) {
+        fits &= block_codec_encode(loader->decoded + i, stored, block, group);
+        block_codec_split(block, stored, q + i, a + i / group, NULL, group);
+    }
+    return fits;
+}
+
 static bool convert_blocks(const struct loader *loader, const struct piece *piece,
                            const unsigned char *chunk)
 {
@@ -290,11 +319,16 @@ static bool convert_blocks(const struct loader *loader, const struct piece *piec
     const uint64_t kernel =
         (uint64_t)weight->kernel_height * (uint64_t)weight->kernel_width;
     const uint64_t count = element_count(tensor, piece->bytes);
-    const size_t groups = (size_t)count / block_codec_group(tensor->dtype);
-    /* In the room of the decoded piece: a byte and two sixteenths of a number are less than a number. */
-    float *const a = loader->decoded, *const b = a + groups;
-    int8_t *const q = (int8_t *)(b + groups);
-    block_codec_split(chunk, tensor->dtype, q, a, b, (size_t)count);
+    const size_t groups = (size_t)count / block_codec_group(weight->stored);
+    /* Behind the numbers, which only pieces that are encoded have: COMPONENT_DECODED_BYTES. */
+    const size_t most = loader->spec->decoded_count;
+    float *const a = loader->decoded + most, *const b = a + most / 16;
+    int8_t *const q = (int8_t *)(a + most / 8);
+    bool fits = true;
+    if (dtype_is_block(tensor->dtype))
+        block_codec_split(chunk, tensor->dtype, q, a, b, (size_t)count);
+    else
+        fits = encode_blocks(loader, piece, chunk, q, a, (size_t)count);
     const struct block_run run = {
         .operand = operand,
         .q = q,
@@ -309,7 +343,7 @@ static bool convert_blocks(const struct loader *loader, const struct piece *piec
                      (uint64_t)operand->part_count,
     };
     put_groups(&run, loader->plain);
-    return dtype_is_finite(a, DTYPE_F32, groups) &&
+    return fits && dtype_is_finite(a, DTYPE_F32, groups) &&
            (!grid_of(weight->stored)->has_least ||
             dtype_is_finite(b, DTYPE_F32, groups));
 }
@@ -586,7 +620,7 @@ static void carve(struct loader *loader, const struct region *scratch)
     loader->scales = (float *)(void *)at;
     at += spec->scale_rows * sizeof(float);
     loader->decoded = (float *)(void *)at;
-    at += spec->decoded_count * sizeof(float);
+    at += spec->decoded_count * COMPONENT_DECODED_BYTES;
     loader->digests = (uint8_t(*)[DIGEST_BYTES])at;
     at += spec->index->count * DIGEST_BYTES;
     loader->is_digested = at;

@@ -133,12 +133,22 @@ class Weights(Case):
         self.assertNotEqual(code, 0)
         self.check_sentence(answer["error"]["message"], ["input_blocks.0.0.weight", "F16", "--weights auto"])
 
-    def test_what_is_not_there_yet(self):
-        self.store("sd15", ["F16"])
-        for kind, words in (("q8", "8-bit"), ("q4", "4-bit")):
-            answer, code = self.ask("generate", "-m", "m.safetensors", *WORDS, "-o", "x.png", "--weights", kind)
-            self.assertEqual(answer["error"]["code"], "unsupported")
-            self.check_sentence(answer["error"]["message"], [words, "--weights auto"])
+    def test_blocks_that_are_made_with_the_pack(self):
+        """The same pictures as of the file that convert writes; in blocks, packs and memory are smaller."""
+        for family in ("sd15", "sdxl"):
+            self.store(family, ["F16"])
+            for precision in ("f32", "bf16"):
+                plain = self.pack_bytes("--precision", precision)[0]
+                for kind in ("q8", "q4"):
+                    self.succeed_to("convert", "m.safetensors", "-o", "m.gguf", "--weights", kind, "--overwrite")
+                    words = ("--precision", precision, "--weights", kind)
+                    made = self.picture_of(*words)
+                    answer = self.succeed_to("generate", "-m", "m.gguf", *WORDS, "-o", "y.png", "--precision", precision)
+                    self.assertTrue(answer["ok"])
+                    self.assertEqual(harness.idat_of(self.folder / "y.png"), made, (family, words))
+                    smaller = self.pack_bytes(*words)[0]
+                    self.assertLess(smaller, plain)
+                    plain = smaller
 
     def test_settings(self):
         self.store("sd15", ["F32"])
