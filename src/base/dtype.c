@@ -109,11 +109,18 @@ INLINE float f32_from_f64(double value)
 }
 
 /* X(type, C type of its values, how a value becomes a float) */
+/* Integers are numbers where a scale stands beside them (weights/tensor_scale.h). */
+INLINE float f32_from_i8(int8_t value)
+{
+    return (float)value;
+}
+
 #define FLOAT_TYPES(X)                 \
     X(F32, float, f32_from_f32)        \
     X(BF16, uint16_t, f32_from_bf16)   \
     X(F16, uint16_t, f32_from_f16)     \
     X(F64, double, f32_from_f64)       \
+    X(I8, int8_t, f32_from_i8)         \
     X(F8_E4M3, uint8_t, f32_from_e4m3) \
     X(F8_E5M2, uint8_t, f32_from_e5m2)
 
@@ -151,12 +158,14 @@ static bool has_avx2(void)
 #define f32_avx2_BF16     f32_plain_BF16
 #define f32_avx2_F16      f32_plain_F16
 #define f32_avx2_F64      f32_plain_F64
+#define f32_avx2_I8       f32_plain_I8
 #define f32_avx2_F8_E4M3  f32_plain_F8_E4M3
 #define f32_avx2_F8_E5M2  f32_plain_F8_E5M2
 #define bf16_avx2_F32     bf16_plain_F32
 #define bf16_avx2_BF16    bf16_plain_BF16
 #define bf16_avx2_F16     bf16_plain_F16
 #define bf16_avx2_F64     bf16_plain_F64
+#define bf16_avx2_I8      bf16_plain_I8
 #define bf16_avx2_F8_E4M3 bf16_plain_F8_E4M3
 #define bf16_avx2_F8_E5M2 bf16_plain_F8_E5M2
 
@@ -185,7 +194,7 @@ static bf16_loop *const bf16_loops[DTYPE_COUNT][2] = {
 
 void dtype_to_f32(const void *source, enum dtype type, float *target, size_t count)
 {
-    assert(dtype_is_float(type));
+    assert(dtype_is_float(type) || type == DTYPE_I8);
     if (type == DTYPE_F32) {
         if (count > 0) memcpy(target, source, count * sizeof *target);
         return;
@@ -216,7 +225,7 @@ static void blocks_to_bf16(const unsigned char *source, enum dtype type,
 
 void dtype_to_bf16(const void *source, enum dtype type, uint16_t *target, size_t count)
 {
-    assert(dtype_is_float(type));
+    assert(dtype_is_float(type) || type == DTYPE_I8);
     if (type == DTYPE_BF16) {
         if (count > 0) memcpy(target, source, count * sizeof *target);
         return;
@@ -251,6 +260,7 @@ FINITE_LOOP(F32, uint32_t, (bits & 0x7F800000u) == 0x7F800000u)
 FINITE_LOOP(BF16, uint16_t, (bits & 0x7F80u) == 0x7F80u)
 FINITE_LOOP(F16, uint16_t, (bits & 0x7C00u) == 0x7C00u)
 FINITE_LOOP(F64, uint64_t, (bits & 0x7FF0000000000000u) == 0x7FF0000000000000u)
+FINITE_LOOP(I8, uint8_t, bits & 0u)
 FINITE_LOOP(F8_E4M3, uint8_t, (bits & 0x7Fu) == 0x7Fu)
 FINITE_LOOP(F8_E5M2, uint8_t, (bits & 0x7Cu) == 0x7Cu)
 

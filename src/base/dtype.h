@@ -56,7 +56,8 @@ size_t dtype_block_bytes(enum dtype type);
 bool dtype_size(enum dtype type, size_t count, size_t *bytes);
 
 /* Convert count values, whole blocks of a block type. source and target may not overlap; target
- * holds float32 or bfloat16 (the only types that networks run in). Float source types only. */
+ * holds float32 or bfloat16 (the only types that networks run in). Float source types, and
+ * DTYPE_I8. */
 void dtype_to_f32(const void *source, enum dtype type, float *target, size_t count);
 void dtype_to_bf16(const void *source, enum dtype type, uint16_t *target, size_t count);
 /* float32 to float16; above 65504 to infinity. */

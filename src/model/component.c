@@ -154,7 +154,9 @@ static bool check_tensor(struct component_spec *spec,
     const struct tensor *const tensor = entry->tensor;
     char shape[TENSOR_SHAPE_TEXT], wanted[96];
     const bool ranked = view_tensor(tensor, request->kind, view);
-    if (ranked && fits(view, request, part_count) && dtype_is_float(tensor->dtype))
+    if (ranked && fits(view, request, part_count) &&
+        (dtype_is_float(tensor->dtype) ||
+         quantisation_is_scaled_int8(spec->index->file, entry)))
         return true;
     const char *const quantisation = quantisation_of(spec->index->file, tensor->name);
     if (quantisation) {

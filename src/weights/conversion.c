@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/block_codec.h"
+#include "weights/quantisation.h"
 #include "weights/tensor_scale.h"
 #include "weights/tensor_writer.h"
 
@@ -128,7 +129,8 @@ static enum dr_code plan_tensor(struct plan *plan, const struct component_index 
     memcpy(item.dims, tensor->dims, sizeof item.dims);
     if (dtype_is_block(wanted))
         item.dtype = conversion_type(index->role, entry->name, tensor, wanted);
-    if (!dtype_is_float(tensor->dtype))
+    if (!dtype_is_float(tensor->dtype) &&
+        !quantisation_is_scaled_int8(index->file, entry))
         return error_set(err, DR_UNSUPPORTED,
                          "tensor %.160s of %.600s is %s, which are not the numbers "
                          "themselves; convert the float file of this model",

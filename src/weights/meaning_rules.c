@@ -85,7 +85,7 @@ const struct meaning_rule meaning_rules[] = {
     REFUSED(UNET, "encoder_hid_proj.*", NULL, projection),
     HARMLESS(UNET, "*.scale_input"), /* of activations, which are not quantised here */
     HARMLESS(UNET, "*.input_scale"),
-    HARMLESS(UNET, "*.comfy_quant"), /* its weight's type and scale say the same */
+    HARMLESS(UNET, "*.comfy_quant"), /* its weight's type and scale say the same; of int8 quantisation.c reads it */
     HARMLESS(UNET, "scaled_fp8"),
     REFUSED(TEXT, "*lora_*", NULL, lora),
     HARMLESS(TEXT, "*_ema"),

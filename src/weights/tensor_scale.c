@@ -23,7 +23,9 @@ bool tensor_scale_fits(const struct tensor *scale, const struct tensor *weight)
 {
     const int64_t count = tensor_element_count(scale);
     const int64_t rows = weight->rank > 0 ? weight->dims[0] : 1;
-    if (!dtype_is_float(scale->dtype) || !dtype_is_float(weight->dtype)) return false;
+    const bool is_number = dtype_is_float(weight->dtype) || weight->dtype == DTYPE_I8;
+    if (!dtype_is_float(scale->dtype) || dtype_is_block(scale->dtype) || !is_number)
+        return false;
     if (count == 1) return true;
     return count == rows && scale->rank > 0 && scale->dims[0] == rows;
 }

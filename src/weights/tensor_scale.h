@@ -2,7 +2,7 @@
  *
  * A scaled float8 checkpoint stores w / s rounded to 8 bits, and s: one number, or one for each
  * row of the weight (its first dimension). The weight is then the stored value times s, in
- * float32. Two spellings are in use for the same thing:
+ * float32. An int8 checkpoint does the same with integers (quantisation.h). Two spellings are in use for the same thing:
  *
  *     NAME.scale_weight     ComfyUI's first, with a marker tensor scaled_fp8
  *     NAME.weight_scale     ComfyUI's second, and compressed-tensors'

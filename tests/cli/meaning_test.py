@@ -26,6 +26,10 @@ def single(value):
     return struct.unpack("<f", struct.pack("<f", value))[0]
 
 
+def blob(text):
+    return Tensor(Storage("U8", text.encode()), (len(text),))
+
+
 def count_of(tensor):
     count = 1
     for dim in tensor.shape:
@@ -109,6 +113,29 @@ class Meaning(Case):
                 self.write("scaled.safetensors", scaled)
                 self.assertNotEqual(first, self.latents("scaled.safetensors", *packs))
             self.assertEqual(len(digests), 1, "the spelling is not in the digest")
+
+    def test_int8_with_scales_is_the_picture_of_its_numbers(self):
+        tensors = self.tensors()
+        for per_row in (False, True):
+            for said in (None, '{"format": "int8_tensorwise"}'):
+                scaled, plain = self.scaled(tensors, "weight_scale", per_row)
+                for name in [name for name in scaled if scaled[name].storage.dtype == "F8_E4M3"]:
+                    stored, shape = scaled[name].storage.data, scaled[name].shape
+                    scale = scaled[name + "_scale"].storage.data
+                    scales = struct.unpack(f"<{len(scale) // 4}f", scale) * (1 if per_row else shape[0])
+                    columns = len(stored) // shape[0]
+                    values = (single((byte - 256 if byte > 127 else byte) * scales[k // columns]) for k, byte in enumerate(stored))
+                    scaled[name] = Tensor(Storage("I8", stored), shape)
+                    plain[name] = Tensor(Storage("F32", struct.pack(f"<{len(stored)}f", *values)), shape)
+                    if said:
+                        scaled[name.removesuffix("weight") + "comfy_quant"] = blob(said)
+                self.write("scaled.safetensors", scaled)
+                self.write("plain.safetensors", plain)
+                first = self.latents("plain.safetensors")
+                self.assertEqual(first, self.latents("scaled.safetensors"), (per_row, said))
+                self.assertNotIn("refused", self.ask("inspect", "scaled.safetensors")[0])
+        self.assertTrue(self.ask("convert", "scaled.safetensors", "-o", "written.safetensors", "--weights", "f32")[0]["ok"])
+        self.assertEqual(first, self.latents("written.safetensors"))
 
     def test_a_scale_that_does_not_fit_is_refused(self):
         scaled, _ = self.scaled(self.tensors(), "weight_scale", False)
@@ -326,7 +353,13 @@ class Meaning(Case):
         stem = LINEAR.removesuffix("weight")
         bytes_of = Tensor(Storage("U8", bytes(count // 2)), (count // 2, 1))
         for kind, what, weight, beside in (
-                ("int8", "int8 with a scale", Tensor(Storage("I8", bytes(count)), shape), {"weight_scale": ONE}),
+                ("int8", "int8", Tensor(Storage("I8", bytes(count)), shape), {}),
+                ("rotated", "rotated", Tensor(Storage("I8", bytes(count)), shape),
+                 {"weight_scale": ONE, "comfy_quant": blob('{"format": "int8_tensorwise", "convrot": true}')}),
+                ("other", "not known", Tensor(Storage("I8", bytes(count)), shape),
+                 {"weight_scale": ONE, "comfy_quant": blob('{"format": "int8_blockwise"}')}),
+                ("blocks", "int8 with a scale", Tensor(Storage("I8", bytes(count)), shape),
+                 {"weight_scale": Tensor(Storage("F32", bytes(12)), (3,))}),
                 ("nf4", "NF4", bytes_of, {"weight.absmax": ONE, "weight.quant_map": ONE,
                                           "weight.quant_state.bitsandbytes__nf4": ONE}),
                 ("nvfp4", "NVFP4", Tensor(Storage("U8", bytes(count // 2)), (shape[0], shape[1] // 2)),
