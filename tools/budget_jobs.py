@@ -30,7 +30,8 @@ import time
 import zlib
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
-SAMPLERS = ["euler", "euler-a", "heun", "dpmpp-2m", "dpmpp-2m-sde", "unipc", "ddim", "lcm"]
+SAMPLERS = ["euler", "euler-a", "heun", "dpmpp-2m", "dpmpp-2m-sde", "unipc", "ddim", "lcm", "dpmpp-sde", "dpmpp-2m-sde-heun",
+            "dpmpp-2s-a", "dpmpp-3m-sde", "dpm2", "dpm2-a", "lms", "restart", "plms", "deis", "ddpm", "tcd"]
 SCHEDULERS = ["normal", "karras", "exponential", "sgm-uniform", "leading", "trailing"]
 FAMILIES = ["sd15", "sdxl"]
 LIMIT_S = 600

@@ -420,7 +420,7 @@ struct dr_defaults {
     int32_t width, height;           /* 0: open */
     int32_t steps;                   /* 0: open */
     double cfg;                      /* DR_CFG_DEFAULT: open */
-    char sampler[16], scheduler[16]; /* "": open */
+    char sampler[24], scheduler[24]; /* "": open */
 };
 
 struct dr_model_setting {
@@ -1208,7 +1208,7 @@ struct dr_parameters {
     int32_t width, height, steps, clip_skip;
     double cfg;
     uint64_t seed;
-    char sampler[16], scheduler[16]; /* scheduler "": the sampler's own */
+    char sampler[24], scheduler[24]; /* scheduler "": the sampler's own */
     enum dr_prediction prediction;
     enum dr_rng rng;
     enum dr_prompt_syntax prompt_syntax;
@@ -1273,8 +1273,10 @@ DR_API char *dr_format_bytes(uint64_t bytes, char out[16]);
 
 /* Names for help, completion and messages: index 0.. until NULL. */
 DR_API const char *dr_sampler_name(int32_t index);
-/* The schedules that go with a sampler, default first: index 0.. until NULL. */
+/* The schedules that go with a sampler, default first: index 0.. until NULL. "automatic" goes with each, and is not listed. */
 DR_API const char *dr_sampler_schedule(const char *sampler, int32_t index);
+/* The schedule that A1111 takes for a sampler, for which "automatic" stands; NULL: there is no such sampler. */
+DR_API const char *dr_sampler_automatic(const char *sampler);
 
 #ifdef __cplusplus
 }

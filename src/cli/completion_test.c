@@ -67,7 +67,7 @@ static void values_are_the_options_own(void)
 {
     check_str(offered("generate --sampler eu"), "euler euler-a");
     check_str(completed("generate --sampler eul"), "generate --sampler euler");
-    check_str(completed("generate --sampler=dd"), "generate --sampler=ddim ");
+    check_str(completed("generate --sampler=ddi"), "generate --sampler=ddim ");
     check_has(offered("generate --scheduler "), "karras");
     check_str(offered("generate --rng "), "cpu cuda");
     check_str(offered("generate --seed "), "");

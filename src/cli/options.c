@@ -97,15 +97,19 @@ static const struct option table[] = {
      "guidance scale, 0 to 1000; 1 turns guidance off (default: the settings', else the checkpoint's, else 7)"},
     {"cfg", 0, REAL, AT(cfg), FOR_SETTINGS, "X", "the guidance scale, 0 to 1000; 1 turns guidance off"},
     {"sampler", 0, TEXT, AT(sampler), JOBS | FOR_SUBMIT, "NAME",
-     "euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm (default: the settings', else the checkpoint's, "
+     "euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm, dpmpp-sde, dpmpp-2m-sde-heun, dpmpp-2s-a, "
+     "dpmpp-3m-sde, dpm2, dpm2-a, lms, restart, plms, deis, ddpm, tcd (default: the settings', else the checkpoint's, "
      "else euler-a)"},
     {"sampler", 0, TEXT, AT(sampler), FOR_SETTINGS, "NAME",
-     "the sampler: euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm"},
+     "the sampler: euler, euler-a, heun, dpmpp-2m, dpmpp-2m-sde, unipc, ddim, lcm, dpmpp-sde, dpmpp-2m-sde-heun, "
+     "dpmpp-2s-a, dpmpp-3m-sde, dpm2, dpm2-a, lms, restart, plms, deis, ddpm, tcd"},
     {"scheduler", 0, TEXT, AT(scheduler), JOBS | FOR_SUBMIT, "NAME",
-     "noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing, lcm (default: the settings', else the "
-     "checkpoint's, else normal; for ddim leading)"},
+     "noise schedule: normal, karras, exponential, polyexponential, sgm-uniform, simple, beta, kl-optimal, "
+     "align-your-steps, leading, trailing, lcm, automatic (as A1111) (default: the settings', else the checkpoint's, "
+     "else the sampler's first)"},
     {"scheduler", 0, TEXT, AT(scheduler), FOR_SETTINGS, "NAME",
-     "the noise schedule: normal, karras, exponential, sgm-uniform, leading, trailing, lcm"},
+     "the noise schedule: normal, karras, exponential, polyexponential, sgm-uniform, simple, beta, kl-optimal, "
+     "align-your-steps, leading, trailing, lcm, automatic (as A1111)"},
     {"prediction", 0, WORD, AT(prediction), JOBS, "auto|eps|v",
      "what the UNet predicts: eps (noise) or v (velocity) (default auto: read from the checkpoint)"},
     {"clip-skip", 0, INT32, AT(clip_skip), JOBS | FOR_SUBMIT, "N",
@@ -243,7 +247,8 @@ static const struct option table[] = {
 };
 // clang-format on
 enum {
-    TABLE_COUNT = sizeof table / sizeof *table
+    TABLE_COUNT = sizeof table / sizeof *table,
+    HELP_BYTES = 400
 };
 
 struct options options_default(void)
@@ -697,7 +702,7 @@ static bool is_listed(const struct option *option, unsigned command)
 
 /* Of `again`: what the picture says of itself is the default. Longest text: that of the table. */
 static const char *help_of(const struct option *option, unsigned command,
-                           char text[static 256])
+                           char text[static HELP_BYTES])
 {
     static const size_t said[] = {
         AT(model),      AT(prompt),    AT(negative), AT(width),     AT(height),
@@ -710,7 +715,7 @@ static const char *help_of(const struct option *option, unsigned command,
     for (size_t i = 0; i < sizeof said / sizeof *said; ++i)
         if (option->offset == said[i]) by = "the picture's";
     if (!by) return option->help;
-    (void)snprintf(text, 256, "%.*s (default: %s)",
+    (void)snprintf(text, HELP_BYTES, "%.*s (default: %s)",
                    (int)(end ? (size_t)(end - option->help) : strlen(option->help)),
                    option->help, by);
     return text;
@@ -728,7 +733,7 @@ void options_print_help(FILE *stream, unsigned command)
         if (table[i].value && wrote > 0)
             (void)snprintf(left + wrote, sizeof left - (size_t)wrote, " %s",
                            table[i].value);
-        char row[72], text[256];
+        char row[72], text[HELP_BYTES];
         (void)snprintf(row, sizeof row, "  %s", left);
         help_text_print_row(stream, row, 33, help_of(&table[i], command, text));
     }
@@ -756,6 +761,7 @@ static bool is_printed_before(const char *sampler, int32_t idx)
 
 static void print_schedules(FILE *stream)
 {
+    fputs("automatic\n", stream);
     for (int32_t k = 0; dr_sampler_name(k); ++k)
         for (int32_t i = 0; dr_sampler_schedule(dr_sampler_name(k), i); ++i)
             if (!is_printed_before(dr_sampler_name(k), i))

@@ -303,8 +303,10 @@ static void values_complete(void)
     check_str(values_of("word"), "");
     check_str(values_of("--vae"), "automatic\nnone\nFILE\n");
     check_has(values_of("--sampler"), "dpmpp-2m-sde\n");
-    check_str(values_of("--scheduler"),
-              "normal\nkarras\nexponential\nsgm-uniform\nleading\ntrailing\nlcm\n");
+    check_str(
+        values_of("--scheduler"),
+        "automatic\nnormal\nkarras\nexponential\npolyexponential\nsgm-uniform\nsimple\n"
+        "beta\nkl-optimal\nalign-your-steps\nleading\ntrailing\nlcm\n");
 }
 
 int main(void)

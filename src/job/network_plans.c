@@ -222,7 +222,7 @@ static int32_t run_count(const struct step *step)
     const int32_t end = sampler->end_step ? sampler->end_step : sampler->steps;
     switch (step->kind) {
     case STEP_SAMPLE:
-        return (end - sampler->first_step) * (sampler->kind == SAMPLER_HEUN ? 2 : 1);
+        return (end - sampler->first_step) * sampler_calls_per_step(sampler->kind);
     case STEP_ENCODE:
     case STEP_DECODE: return 1;
     case STEP_TEXT:

@@ -76,14 +76,16 @@ static bool find_sampler(const char *label, size_t length, struct dr_parameters 
     return false;
 }
 
-/* "" for Automatic. */
+/* A1111 has two names for some: "Uniform" is Normal, "DDIM" is Leading. */
 static bool find_schedule(const char *label, struct dr_parameters *p)
 {
-    for (int i = 0; i < SCHEDULE_COUNT; ++i) {
+    const char *const said = strcmp(label, "Uniform") == 0 ? "Normal"
+                             : strcmp(label, "DDIM") == 0  ? "Leading"
+                                                           : label;
+    for (int i = SCHEDULE_AUTOMATIC; i < SCHEDULE_COUNT; ++i) {
         const enum schedule_kind kind = (enum schedule_kind)i;
-        if (strcmp(parameters_schedule_label(kind), label) != 0) continue;
-        (void)snprintf(p->scheduler, sizeof p->scheduler, "%s",
-                       kind == SCHEDULE_DEFAULT ? "" : schedule_name(kind));
+        if (strcmp(parameters_schedule_label(kind), said) != 0) continue;
+        (void)snprintf(p->scheduler, sizeof p->scheduler, "%s", schedule_name(kind));
         return true;
     }
     return false;

@@ -9,7 +9,7 @@ static size_t mapped_bytes_of(const struct slot *slot)
 /* Evaluations of the UNet in a step of the sampler. */
 static size_t evaluations(const struct step *step)
 {
-    return step->sampler.kind == SAMPLER_HEUN ? 2 : 1;
+    return (size_t)sampler_calls_per_step(step->sampler.kind);
 }
 
 struct ram_need ram_need_of(const struct job *job, size_t beside_bytes)

@@ -34,7 +34,7 @@ const char *dr_sampler_schedule(const char *sampler, int32_t index)
     int32_t seen = 0;
     const enum schedule_kind first = sampler_default_schedule(kind);
     if (index == 0) return schedule_name(first);
-    for (int i = SCHEDULE_DEFAULT + 1; i < SCHEDULE_COUNT; ++i) {
+    for (int i = SCHEDULE_AUTOMATIC + 1; i < SCHEDULE_COUNT; ++i) {
         const enum schedule_kind schedule = (enum schedule_kind)i;
         if (schedule == first || !sampler_accepts(kind, schedule)) continue;
         if (++seen == index) return schedule_name(schedule);
@@ -55,6 +55,14 @@ const char *dr_prompt_syntax_name(int32_t index)
     static const char *const names[] = {
         [DR_PROMPT_A1111] = "a1111", [DR_PROMPT_PLAIN] = "plain"};
     return index >= 0 && index <= DR_PROMPT_PLAIN ? names[index] : NULL;
+}
+
+const char *dr_sampler_automatic(const char *sampler)
+{
+    enum sampler_kind kind;
+    return sampler_from_name(sampler, &kind)
+               ? schedule_name(sampler_automatic_schedule(kind))
+               : NULL;
 }
 
 uint64_t dr_random_seed(void)
@@ -151,7 +159,7 @@ static enum dr_code check_picture_options(int32_t bits, int32_t quality,
 static enum dr_code check_sampler(const struct dr_generate_options *options,
                                   struct sampler_options *sampler, struct dr_error *err)
 {
-    char names[256] = "";
+    char names[512] = "";
     if (!sampler_from_name(options->sampler ? options->sampler : "", &sampler->kind)) {
         for (int i = 0; i < SAMPLER_COUNT; ++i) {
             const size_t used = strlen(names);
@@ -174,8 +182,7 @@ static enum dr_code check_sampler(const struct dr_generate_options *options,
                          "unknown scheduler \"%.80s\"; the schedulers are %s",
                          options->scheduler, names);
     }
-    if (sampler->schedule == SCHEDULE_DEFAULT)
-        sampler->schedule = sampler_default_schedule(sampler->kind);
+    sampler->schedule = sampler_resolve_schedule(sampler->kind, sampler->schedule);
     return DR_OK;
 }
 
@@ -431,6 +438,7 @@ static enum dr_code make_request(struct current_model *model,
         : options->prediction == DR_PREDICTION_V ? PREDICTION_V
                                                  : PREDICTION_EPSILON;
     want->sampler.zero_terminal_snr = meaning->zero_terminal_snr;
+    want->sampler.is_sdxl = family == FAMILY_SDXL;
     want->sampler.image_to_image = options->init != NULL;
     want->sampler.strength = options->init ? (float)full.strength : 1.0F;
     want->sampler.count = latent_space_count(want->width, want->height);

@@ -28,6 +28,8 @@ static struct sampler_options sampler_of(enum sampler_kind kind)
                                     .prediction = PREDICTION_EPSILON,
                                     .steps = STEPS,
                                     .strength = 1.0F,
+                                    .tree_kind = RANDOM_CPU,
+                                    .tree_seed = SEED,
                                     .count = COUNT};
 }
 
@@ -74,7 +76,10 @@ static void run_sampler(enum sampler_kind kind, bool guided, float cfg, float *l
                     err.message);
     check_int(counted.calls, ==, counted.total + 1);
     check_int(guidance.call_count, ==, counted.total);
-    check_int(counted.total, ==, kind == SAMPLER_HEUN ? 2 * STEPS - 1 : STEPS);
+    check_int(counted.total, ==,
+              sampler_calls_per_step(kind) == 2 ? 2 * STEPS - 1
+              : kind == SAMPLER_PLMS            ? STEPS + 1
+                                                : STEPS);
     memcpy(latent, sampler.latent, sizeof(float) * COUNT);
     free(memory);
 }

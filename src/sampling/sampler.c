@@ -1,5 +1,5 @@
 /* What a run may be, where its memory lies, and the order in which it goes on. The steps
- * themselves are in sampler_step.c.
+ * themselves are in step_*.c.
  */
 #include "sampling/sampler.h"
 
@@ -9,63 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/name_list.h"
 #include "base/size.h"
+#include "sampling/brownian_tree.h"
 #include "sampling/sampler_step.h"
+#include "sampling/sampler_sum.h"
 
 enum {
     SAMPLER_ALIGN = 64
 };
 
-static const char *const sampler_names[] = {
-#define X(name, text) text,
-    SAMPLERS(X)
-#undef X
-};
-
-const char *sampler_name(enum sampler_kind kind)
-{
-    assert(kind < SAMPLER_COUNT);
-    return sampler_names[kind];
-}
-
-bool sampler_from_name(const char *name, enum sampler_kind *kind)
-{
-    const size_t found = name_list_find(sampler_names, SAMPLER_COUNT, name);
-    if (found < SAMPLER_COUNT) *kind = (enum sampler_kind)found;
-    return found < SAMPLER_COUNT;
-}
-
-bool sampler_accepts(enum sampler_kind kind, enum schedule_kind schedule)
-{
-    assert(kind < SAMPLER_COUNT);
-    if (schedule == SCHEDULE_DEFAULT) return true;
-    for (int32_t i = 0; i < sampler_rules[kind].schedule_count; ++i) {
-        if (sampler_rules[kind].schedules[i] == schedule) return true;
-    }
-    return false;
-}
-
-enum schedule_kind sampler_default_schedule(enum sampler_kind kind)
-{
-    assert(kind < SAMPLER_COUNT);
-    return sampler_rules[kind].schedules[0];
-}
-
 /* ---- Options ---- */
 
 static enum schedule_kind schedule_of(const struct sampler_options *options)
 {
-    return options->schedule == SCHEDULE_DEFAULT
-               ? sampler_default_schedule(options->kind)
-               : options->schedule;
+    return sampler_resolve_schedule(options->kind, options->schedule);
 }
 
 static enum dr_code refuse_pair(const struct sampler_options *options,
                                 struct dr_error *err)
 {
     const struct sampler_rule *const rule = &sampler_rules[options->kind];
-    char list[128] = "";
+    char list[256] = "";
     size_t used = 0;
     for (int32_t i = 0; i < rule->schedule_count; ++i) {
         const int wrote = snprintf(list + used, sizeof list - used, "%s%s",
@@ -179,9 +143,23 @@ static size_t layout_add(struct layout *layout, size_t count, size_t size)
     return offset;
 }
 
-static bool needs_scratch(const struct sampler_rule *rule)
+/* What is open is the sampler's own. */
+static struct sampler_tuning tuning_of(const struct sampler_options *options)
 {
-    return rule->scales_input || rule->noise != SAMPLER_NOISE_NEVER;
+    const double own = sampler_rules[options->kind].eta;
+    struct sampler_tuning tuning = options->tuning;
+    if (!tuning.is_given)
+        return (struct sampler_tuning){.eta = own, .s_tmax = INFINITY, .s_noise = 1};
+    if (tuning.eta < 0) tuning.eta = own;
+    return tuning;
+}
+
+static bool needs_scratch(const struct sampler_options *options)
+{
+    const struct sampler_rule *const rule = &sampler_rules[options->kind];
+    const bool draws = rule->noise != SAMPLER_NOISE_NONE &&
+                       !(rule->draws_with_eta && tuning_of(options).eta == 0);
+    return rule->scales_input || draws;
 }
 
 /* The one walk over the memory: with memory NULL it counts, else it sets the pointers too. */
@@ -198,7 +176,7 @@ static enum dr_code lay_out(const struct sampler_options *options,
         layout_add(&layout, (size_t)options->steps, sizeof(struct schedule_step));
     const size_t latent = layout_add(&layout, count, sizeof(float));
     const size_t scratch =
-        layout_add(&layout, needs_scratch(rule) ? count : 0, sizeof(float));
+        layout_add(&layout, needs_scratch(options) ? count : 0, sizeof(float));
     for (int32_t i = 0; i < rule->kept; ++i)
         kept[i] = layout_add(&layout, count, sizeof(float));
     if (layout.overflow || count == 0)
@@ -211,7 +189,7 @@ static enum dr_code lay_out(const struct sampler_options *options,
     *sampler->state = (struct sampler_state){.rule = rule,
                                              .count = count,
                                              .steps = (void *)(memory + steps)};
-    if (needs_scratch(rule)) sampler->state->scratch = (void *)(memory + scratch);
+    if (needs_scratch(options)) sampler->state->scratch = (void *)(memory + scratch);
     for (int32_t i = 0; i < rule->kept; ++i)
         sampler->state->kept[i] = (void *)(memory + kept[i]);
     return DR_OK;
@@ -234,6 +212,18 @@ static void scale(float *out, size_t count, double weight, const float *vector)
         out[i] = w * vector[i];
 }
 
+/* From the least to the highest level of the run, as k-diffusion lets the motion run. */
+static void span_tree(struct sampler_state *state)
+{
+    state->tree_start = INFINITY;
+    state->tree_end = 0;
+    for (int32_t i = state->first; i < state->total; ++i) {
+        const double from = state->steps[i].sigma, to = state->steps[i].sigma_next;
+        state->tree_end = fmax(state->tree_end, from);
+        state->tree_start = fmin(state->tree_start, to > 0 ? to : from);
+    }
+}
+
 enum dr_code sampler_init(struct sampler *sampler,
                           const struct sampler_options *options, void *memory,
                           struct random_source *noise, struct dr_error *err)
@@ -242,20 +232,27 @@ enum dr_code sampler_init(struct sampler *sampler,
     enum dr_code code = check_options(options, err);
     if (code != DR_OK) return code;
     assert(memory && (uintptr_t)memory % SAMPLER_ALIGN == 0);
-    assert(noise || sampler_rules[options->kind].noise == SAMPLER_NOISE_NEVER);
     code = lay_out(options, memory, sampler, &bytes, err);
     if (code != DR_OK) return code;
 
     struct sampler_state *const state = sampler->state;
     state->noise = noise;
     state->total = options->steps;
+    state->first = options->steps - steps_taken(options);
     state->start = start_step(options);
     sampler->step_count = end_step(options) - state->start;
     state->schedule = schedule_of(options);
     state->prediction = options->prediction;
     state->image_to_image = options->image_to_image;
-    schedule_fill(state->rule->grid, state->schedule, state->total,
-                  options->zero_terminal_snr, state->steps);
+    state->model =
+        (struct schedule_model){.zero_terminal_snr = options->zero_terminal_snr,
+                                .is_sdxl = options->is_sdxl};
+    state->tuning = tuning_of(options);
+    state->tree_kind = options->tree_kind;
+    state->tree_seed = options->tree_seed;
+    schedule_fill(state->rule->grid, state->schedule, state->total, state->first,
+                  &state->model, state->steps);
+    span_tree(state);
     return DR_OK;
 }
 
@@ -272,7 +269,8 @@ void sampler_start(struct sampler *sampler, const float *noise)
 {
     struct sampler_state *const state = sampler->state;
     sampler->step = 0;
-    state->halfway = false;
+    state->has_begun = false;
+    state->is_halfway = false;
     if (!state->image_to_image) {
         scale(sampler->latent, state->count, initial_sigma(state), sampler->latent);
         return;
@@ -281,23 +279,101 @@ void sampler_start(struct sampler *sampler, const float *noise)
     const double sigma = sampler_current(sampler)->sigma;
     const struct schedule_level level = schedule_level(sigma);
     if (state->rule->scales_input)
-        sampler_mix_into(sampler->latent, state->count, 1, sigma, noise);
+        sum_into(sampler->latent, state->count, {1, sampler->latent}, {sigma, noise});
     else
-        sampler_mix_into(sampler->latent, state->count, level.alpha, level.noise,
-                         noise);
+        sum_into(sampler->latent, state->count, {level.alpha, sampler->latent},
+                 {level.noise, noise});
+}
+
+const float *sampler_draw(struct sampler *sampler)
+{
+    struct sampler_state *const state = sampler->state;
+    assert(state->noise && state->scratch);
+    random_normal(state->noise, state->scratch, state->count);
+    return state->scratch;
+}
+
+const float *sampler_draw_between(struct sampler *sampler, double from, double to)
+{
+    const struct sampler_state *const state = sampler->state;
+    const struct brownian_tree tree = {.kind = state->tree_kind,
+                                       .seed = state->tree_seed,
+                                       .start = state->tree_start,
+                                       .end = state->tree_end,
+                                       .count = state->count,
+                                       .current = state->kept[0],
+                                       .noise = state->kept[1]};
+    brownian_tree_increment(&tree, from, to, state->scratch);
+    return state->scratch;
+}
+
+void sampler_ask(struct sampler *sampler, double sigma)
+{
+    struct sampler_state *const state = sampler->state;
+    state->sigma = sigma;
+    state->time = (float)schedule_time(&state->model, sigma);
+    state->is_halfway = true;
+}
+
+void sampler_ask_end(struct sampler *sampler)
+{
+    struct sampler_state *const state = sampler->state;
+    state->sigma = sampler_current(sampler)->sigma_next;
+    state->time = (float)sampler_current(sampler)->time_next;
+    state->is_halfway = true;
+}
+
+/* Noise that raises the level of x from one sigma to another. */
+static void raise_level(struct sampler *sampler, double from, double to)
+{
+    const struct sampler_state *const state = sampler->state;
+    const float *const noise = sampler_draw(sampler);
+    sum_into(sampler->latent, state->count, {1, sampler->latent},
+             {sqrt(to * to - from * from) * state->tuning.s_noise, noise});
+}
+
+/* How far the level is raised before this step: arXiv 2206.00364 algorithm 2. */
+static double churn_of(const struct sampler_state *state, double sigma)
+{
+    const struct sampler_tuning *const tuning = &state->tuning;
+    if (!(tuning->s_churn > 0) || sigma < tuning->s_tmin || sigma > tuning->s_tmax)
+        return 0;
+    return fmin(tuning->s_churn / (state->total - state->first), sqrt(2.0) - 1);
+}
+
+/* The level of the first evaluation: the step's, with the noise that comes before it. */
+static void begin_step(struct sampler *sampler)
+{
+    struct sampler_state *const state = sampler->state;
+    const struct schedule_step *const step = sampler_current(sampler);
+    const bool is_first = state->start + sampler->step == state->first;
+    if (!is_first && state->rule->grid->restarts && step[-1].sigma_next < step->sigma)
+        raise_level(sampler, step[-1].sigma_next, step->sigma);
+    state->sigma = step->sigma;
+    state->time = (float)step->time;
+    const double churn = churn_of(state, step->sigma);
+    if (churn > 0) {
+        state->sigma = (double)(float)(step->sigma * (1 + churn));
+        state->time = (float)schedule_time(&state->model, state->sigma);
+        raise_level(sampler, step->sigma, state->sigma);
+    } else if (state->tuning.s_churn > 0) {
+        (void)sampler_draw(
+            sampler); /* as the reference does, for the steps that follow */
+    }
+    state->from = state->sigma;
+    state->has_begun = true;
 }
 
 bool sampler_next(struct sampler *sampler, struct sampler_call *call)
 {
-    const struct sampler_state *const state = sampler->state;
+    struct sampler_state *const state = sampler->state;
     if (sampler->step >= sampler->step_count) return false;
-    const struct schedule_step *const step =
-        sampler_current(sampler) + (state->halfway ? 1 : 0);
+    if (!state->has_begun) begin_step(sampler);
     *call = (struct sampler_call){.input = sampler->latent,
-                                  .time = (float)step->time,
-                                  .sigma = step->sigma};
+                                  .time = state->time,
+                                  .sigma = state->sigma};
     if (state->rule->scales_input) {
-        scale(state->scratch, state->count, schedule_level(step->sigma).alpha,
+        scale(state->scratch, state->count, schedule_level(state->sigma).alpha,
               sampler->latent);
         call->input = state->scratch;
     }
@@ -307,18 +383,83 @@ bool sampler_next(struct sampler *sampler, struct sampler_call *call)
 void sampler_take(struct sampler *sampler, const float *prediction)
 {
     struct sampler_state *const state = sampler->state;
-    assert(sampler->step < sampler->step_count);
-    const enum sampler_noise use = state->rule->noise;
-    if (use == SAMPLER_NOISE_ALWAYS ||
-        (use == SAMPLER_NOISE_BUT_LAST && !sampler_is_last(sampler)))
-        random_normal(state->noise, state->scratch, state->count);
-    if (state->rule->update(sampler, prediction)) ++sampler->step;
+    assert(sampler->step < sampler->step_count && state->has_begun);
+    if (!state->rule->update(sampler, prediction)) return;
+    state->is_halfway = false;
+    state->has_begun = false;
+    ++sampler->step;
 }
 
 int32_t sampler_call_count(const struct sampler *sampler)
 {
     const struct sampler_state *const state = sampler->state;
-    const int32_t steps = sampler->step_count;
-    const bool ends = state->start + steps == state->total;
-    return !state->rule->two_calls ? steps : 2 * steps - (ends ? 1 : 0);
+    const struct schedule_step *const steps = state->steps + state->start;
+    int32_t count = sampler->step_count;
+    switch (state->rule->calls) {
+    case SAMPLER_CALLS_ONE: break;
+    case SAMPLER_CALLS_TWO:
+        for (int32_t i = 0; i < sampler->step_count; ++i)
+            count += steps[i].sigma_next > 0;
+        break;
+    case SAMPLER_CALLS_TWO_FIRST: count += state->start + 1 < state->total; break;
+    }
+    return count;
+}
+
+/* ---- What the model's answer means ---- */
+
+struct mix sampler_slope(enum prediction_kind prediction, double sigma)
+{
+    if (prediction == PREDICTION_EPSILON) return (struct mix){0, 1};
+    const double square = sigma * sigma + 1;
+    return (struct mix){sigma / square, 1 / sqrt(square)};
+}
+
+struct mix sampler_denoised(enum prediction_kind prediction, double sigma)
+{
+    if (prediction == PREDICTION_EPSILON) return (struct mix){1, -sigma};
+    const double square = sigma * sigma + 1;
+    return (struct mix){1 / square, -sigma / sqrt(square)};
+}
+
+struct mix sampler_picture_mix(enum prediction_kind prediction,
+                               struct schedule_level level)
+{
+    if (prediction == PREDICTION_EPSILON)
+        return (struct mix){1 / level.alpha, -level.noise / level.alpha};
+    return (struct mix){level.alpha, -level.noise};
+}
+
+struct mix sampler_noise_mix(enum prediction_kind prediction,
+                             struct schedule_level level)
+{
+    if (prediction == PREDICTION_EPSILON) return (struct mix){0, 1};
+    return (struct mix){level.noise, level.alpha};
+}
+
+void sampler_keep_picture(struct sampler *sampler, const float *answer, int32_t first,
+                          int32_t last)
+{
+    struct sampler_state *const state = sampler->state;
+    const struct mix picture =
+        state->rule->scales_input
+            ? sampler_denoised(state->prediction, state->sigma)
+            : sampler_picture_mix(state->prediction, schedule_level(state->sigma));
+    float *const newest = state->kept[last];
+    for (int32_t i = last; i > first; --i)
+        state->kept[i] = state->kept[i - 1];
+    state->kept[first] = newest;
+    sum_into(newest, state->count, {picture.x, sampler->latent},
+             {picture.answer, answer});
+}
+
+/* In Euler's view the model sees alpha*x, hence the weight of x. */
+void sampler_picture(const struct sampler *sampler, const float *prediction, float *out)
+{
+    const struct sampler_state *const state = sampler->state;
+    const struct schedule_level level = schedule_level(state->sigma);
+    const struct mix picture = sampler_picture_mix(state->prediction, level);
+    const double view = state->rule->scales_input ? level.alpha : 1;
+    sum_into(out, state->count, {picture.x * view, sampler->latent},
+             {picture.answer, prediction});
 }

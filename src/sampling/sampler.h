@@ -20,8 +20,9 @@
  * sampler_bytes tells how much, exactly. Arithmetic is elementwise in float32, coefficients in
  * double, so the layout of the latent is the caller's business.
  *
- * Reference: diffusers' class of the same name for each sampler (schedulers/ *.py); papers are
- * named beside each update in sampler.c. Which pairs of sampler and schedule go: CLI.md.
+ * Reference: for euler to lcm, and for plms, deis, ddpm and tcd, diffusers' class of the same name
+ * (schedulers/ *.py); for the others k-diffusion's function (k_diffusion/sampling.py), restart A1111's. Papers are
+ * named beside each update (step_*.c). Which pairs of sampler and schedule go: sampler_rules.c.
  */
 #ifndef SAMPLING_SAMPLER_H
 #define SAMPLING_SAMPLER_H
@@ -35,15 +36,27 @@
 #include "sampling/schedule.h"
 
 /* X(NAME, "name on the command line") */
-#define SAMPLERS(X)                 \
-    X(EULER, "euler")               \
-    X(EULER_A, "euler-a")           \
-    X(HEUN, "heun")                 \
-    X(DPMPP_2M, "dpmpp-2m")         \
-    X(DPMPP_2M_SDE, "dpmpp-2m-sde") \
-    X(UNIPC, "unipc")               \
-    X(DDIM, "ddim")                 \
-    X(LCM, "lcm")
+#define SAMPLERS(X)                           \
+    X(EULER, "euler")                         \
+    X(EULER_A, "euler-a")                     \
+    X(HEUN, "heun")                           \
+    X(DPMPP_2M, "dpmpp-2m")                   \
+    X(DPMPP_2M_SDE, "dpmpp-2m-sde")           \
+    X(UNIPC, "unipc")                         \
+    X(DDIM, "ddim")                           \
+    X(LCM, "lcm")                             \
+    X(DPMPP_SDE, "dpmpp-sde")                 \
+    X(DPMPP_2M_SDE_HEUN, "dpmpp-2m-sde-heun") \
+    X(DPMPP_2S_A, "dpmpp-2s-a")               \
+    X(DPMPP_3M_SDE, "dpmpp-3m-sde")           \
+    X(DPM2, "dpm2")                           \
+    X(DPM2_A, "dpm2-a")                       \
+    X(LMS, "lms")                             \
+    X(RESTART, "restart")                     \
+    X(PLMS, "plms")                           \
+    X(DEIS, "deis")                           \
+    X(DDPM, "ddpm")                           \
+    X(TCD, "tcd")
 
 enum sampler_kind {
 #define X(name, text) SAMPLER_##name,
@@ -64,11 +77,31 @@ enum {
 const char *sampler_name(enum sampler_kind kind);
 /* False, *kind untouched, where no sampler has the name. */
 bool sampler_from_name(const char *name, enum sampler_kind *kind);
-/* Does this sampler go with this schedule? The default always does. */
+/* Does this sampler go with this schedule? The default and automatic always do. */
 bool sampler_accepts(enum sampler_kind kind, enum schedule_kind schedule);
 
-/* The first of its row in CLI.md's table. */
+/* The first of its rule's list; and the one that A1111 takes for the sampler. */
 enum schedule_kind sampler_default_schedule(enum sampler_kind kind);
+enum schedule_kind sampler_automatic_schedule(enum sampler_kind kind);
+/* The schedule that is run: default and automatic stand for another one. */
+enum schedule_kind sampler_resolve_schedule(enum sampler_kind kind,
+                                            enum schedule_kind schedule);
+
+/* Model evaluations of one step, at most: 1 or 2. */
+int32_t sampler_calls_per_step(enum sampler_kind kind);
+
+/* How much noise a sampler adds on its way. Levels are sigmas. */
+struct sampler_tuning {
+    bool is_given; /* false: the sampler's own, and no churn; the rest is not read */
+    /* The share of noise in a step: of the ancestral samplers, the SDE samplers and ddim; gamma of tcd. 0..1; negative: the
+     * sampler's own (ddim 0, tcd 0.3, the others 1). */
+    double eta;
+    /* euler, heun, dpm2: noise before each step whose level is from s_tmin to s_tmax, which raises the level by s_churn/steps, at most
+     * sqrt(2) - 1 (arXiv 2206.00364 algorithm 2). All at least 0; s_tmax may be infinite. */
+    double s_churn, s_tmin, s_tmax;
+    double
+        s_noise; /* factor of all noise that is added; at least 0, 1 changes nothing */
+};
 
 struct sampler_options {
     enum sampler_kind kind;
@@ -79,6 +112,12 @@ struct sampler_options {
                        * steps - min((int)(steps*strength), steps) */
     bool image_to_image;    /* strength applies, start from a given latent */
     bool zero_terminal_snr; /* the model was trained to start from noise alone */
+    bool is_sdxl;           /* for align-your-steps */
+    struct sampler_tuning tuning;
+    /* Of the Brownian motion that dpmpp-sde, dpmpp-2m-sde-heun and dpmpp-3m-sde take their noise from
+     * (brownian_tree.h). */
+    enum random_kind tree_kind;
+    uint64_t tree_seed;
     /* Of the schedule's steps those from `first_step` on and before `end_step`: a part of a run that
      * another sampler begins or ends. 0, 0: all. Where image-to-image begins later, that counts. */
     int32_t first_step, end_step;
@@ -112,9 +151,9 @@ enum dr_code sampler_bytes(const struct sampler_options *options, size_t *bytes,
                            struct dr_error *err) DR_MUST_CHECK;
 
 /* memory: sampler_bytes bytes, 64-aligned, the caller's, until the run ends. noise: where the
- * stochastic samplers draw from, once a step, in diffusers' order (euler-a and dpmpp-2m-sde
- * at the last step too, where it has no weight; lcm not); borrowed until the run ends, may be
- * NULL for the others. The same errors as sampler_bytes; the sampler is untouched then. */
+ * stochastic samplers draw from, once a step, in the reference's order (euler-a, dpmpp-2m-sde and ddpm
+ * at the last step too, where it has no weight; the others not; restart only where it begins again); borrowed until the
+ * run ends, may be NULL for the others. The same errors as sampler_bytes; the sampler is untouched then. */
 enum dr_code sampler_init(struct sampler *sampler,
                           const struct sampler_options *options, void *memory,
                           struct random_source *noise,
@@ -138,7 +177,7 @@ void sampler_take(struct sampler *sampler, const float *prediction);
 void sampler_picture(const struct sampler *sampler, const float *prediction,
                      float *out);
 
-/* Model evaluations in all, for progress: heun has two a step but one in the last. */
+/* Model evaluations in all, for progress: some samplers have two a step, but one in a step to 0. */
 int32_t sampler_call_count(const struct sampler *sampler);
 
 #endif

@@ -1,44 +1,60 @@
-/* The tables are made as the reference makes them, float32 where it has float32, rounding as
- * NumPy and PyTorch round: a wrong last digit is harmless in a sigma, but `exponential` cuts
- * times to integers, and there it decides between 998 and 999.
- */
+/* Times are rounded as NumPy and PyTorch round them; the levels are noise_table.h's. */
 #include "sampling/schedule.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "base/name_list.h"
+#include "sampling/beta_quantile.h"
+#include "sampling/noise_table.h"
 
 enum {
-    LAST_TIME = SCHEDULE_TRAINING_STEPS - 1,
-    LEADING_OFFSET = 1
+    LAST_TIME = NOISE_LAST_TIME,
+    LEADING_OFFSET = 1,
+    PUBLISHED_LEVELS = 11
 };
 
-/* Stable Diffusion's training, any version: configs of its schedulers. */
-static const double beta_first = 0.00085, beta_last = 0.012;
-static const double karras_rho = 7;
+static const double karras_rho = 7, beta_shape = 0.6;
+
+/* Align Your Steps: the levels that its authors publish for ten steps. */
+static const double published_sd15[PUBLISHED_LEVELS] = {14.615, 6.475, 3.861, 2.697,
+                                                        1.886,  1.396, 0.963, 0.652,
+                                                        0.399,  0.152, 0.029};
+static const double published_sdxl[PUBLISHED_LEVELS] = {14.615, 6.315, 3.771, 2.181,
+                                                        1.342,  0.862, 0.555, 0.380,
+                                                        0.234,  0.113, 0.029};
+
+/* Restart: with at least 20 steps, 9 of them go down again from about 2 when about 0.1 is reached; with at least 36, a
+ * quarter of them twice. */
+static const double restart_below = 0.1, restart_from = 2;
+enum {
+    RESTART_STEPS = 9,
+    LEAST_STEPS_FOR_TWO = 36
+};
 
 const struct schedule_grid schedule_grid_fractional = {0};
 const struct schedule_grid schedule_grid_whole = {.spare_points = 1,
                                                   .whole_times = true,
                                                   .full_range = true};
+const struct schedule_grid schedule_grid_deis = {
+    .spare_points = 1, .whole_times = true, .full_range = true, .ends_at_least = true};
 const struct schedule_grid schedule_grid_ddim = {.whole_times = true,
                                                  .by_stride = true,
                                                  .reaches_zero = true};
 const struct schedule_grid schedule_grid_lcm = {.whole_times = true,
                                                 .reaches_zero = true};
-
-struct noise_table {
-    float abar[SCHEDULE_TRAINING_STEPS];
-    float sigma[SCHEDULE_TRAINING_STEPS];
-};
-
-static double log_sigma(const struct noise_table *table, int32_t time)
-{
-    return (double)(float)log((double)table->sigma[time]);
-}
+const struct schedule_grid schedule_grid_tcd = {.whole_times = true,
+                                                .ends_at_least = true,
+                                                .reaches_zero = true};
+const struct schedule_grid schedule_grid_log = {.full_range = true,
+                                                .blends_logs = true};
+const struct schedule_grid schedule_grid_log_short = {.left_out_points = 1,
+                                                      .full_range = true,
+                                                      .blends_logs = true};
+const struct schedule_grid schedule_grid_restart = {.full_range = true,
+                                                    .blends_logs = true,
+                                                    .restarts = true};
 
 static const char *const schedule_names[] = {
 #define X(name, text) text,
@@ -75,111 +91,30 @@ static double even(double from, double to, int32_t points, int32_t i)
     return from + i * ((to - from) / (points - 1));
 }
 
-/* ---- The 1000 levels of the training ---- */
-
-static void training_betas(float beta[SCHEDULE_TRAINING_STEPS])
-{
-    const float from = (float)sqrt(beta_first), to = (float)sqrt(beta_last);
-    const float step = (to - from) / (float)LAST_TIME;
-    for (int32_t i = 0; i < SCHEDULE_TRAINING_STEPS; ++i) {
-        /* From the nearer end, so that both ends are met exactly. */
-        const float root = i < SCHEDULE_TRAINING_STEPS / 2
-                               ? from + step * (float)i
-                               : to - step * (float)(LAST_TIME - i);
-        beta[i] = root * root;
-    }
-}
-
-/* The product runs in double and is rounded once an element. */
-static void running_product(const float beta[SCHEDULE_TRAINING_STEPS],
-                            float abar[SCHEDULE_TRAINING_STEPS])
-{
-    double product = 1;
-    for (int32_t i = 0; i < SCHEDULE_TRAINING_STEPS; ++i) {
-        product *= (double)(1.0f - beta[i]);
-        abar[i] = (float)product;
-    }
-}
-
-/* Shift and scale sqrt(abar) so that nothing is left of the signal at the last time and the
- * first keeps its share: arXiv 2305.08891, algorithm 1. */
-static void rescale_to_zero(float beta[SCHEDULE_TRAINING_STEPS])
-{
-    float root[SCHEDULE_TRAINING_STEPS];
-    running_product(beta, root);
-    for (int32_t i = 0; i < SCHEDULE_TRAINING_STEPS; ++i)
-        root[i] = sqrtf(root[i]);
-    const float first = root[0], last = root[LAST_TIME];
-    const float scale = first / (first - last);
-    float before = 1;
-    for (int32_t i = 0; i < SCHEDULE_TRAINING_STEPS; ++i) {
-        const float scaled = (root[i] - last) * scale;
-        const float abar = scaled * scaled;
-        beta[i] = 1.0f - abar / before;
-        before = abar;
-    }
-}
-
-static void noise_table_make(struct noise_table *table, bool zero_terminal_snr,
-                             bool reaches_zero)
-{
-    float beta[SCHEDULE_TRAINING_STEPS];
-    training_betas(beta);
-    if (zero_terminal_snr) rescale_to_zero(beta);
-    running_product(beta, table->abar);
-    /* Not quite zero, so that the first sigma is 4096 and not infinite. */
-    if (zero_terminal_snr && !reaches_zero) table->abar[LAST_TIME] = 0x1p-24f;
-    for (int32_t i = 0; i < SCHEDULE_TRAINING_STEPS; ++i) {
-        const float abar = table->abar[i];
-        table->sigma[i] = abar > 0 ? sqrtf((1.0f - abar) / abar) : INFINITY;
-    }
-}
-
-/* Between the levels of the table, linearly in sigma or in its logarithm. Beyond the last
- * time, where leading times may fall (by one, at 1000 steps), it is the last level. */
-enum blend {
-    BLEND_SIGMA,
-    BLEND_LOG
-};
-
-static double sigma_between(const struct noise_table *table, enum blend blend,
-                            double time)
-{
-    const int32_t low = (int32_t)fmin(time, LAST_TIME),
-                  high = low < LAST_TIME ? low + 1 : low;
-    const double weight = fmin(time, LAST_TIME) - low;
-    if (blend == BLEND_LOG) {
-        const double a = log_sigma(table, low), b = log_sigma(table, high);
-        return exp(a + (b - a) * weight);
-    }
-    const double a = (double)table->sigma[low], b = (double)table->sigma[high];
-    return a + (b - a) * weight;
-}
-
-/* The time whose log sigma this is: the inverse of sigma_between, BLEND_LOG. */
-static double time_of_sigma(const struct noise_table *table, double sigma)
-{
-    const double wanted = log(fmax(sigma, 1e-10));
-    int32_t low = 0, high = LAST_TIME;
-    while (high - low > 1) {
-        const int32_t middle = (low + high) / 2;
-        if (wanted >= log_sigma(table, middle))
-            low = middle;
-        else
-            high = middle;
-    }
-    const double a = log_sigma(table, low), b = log_sigma(table, high);
-    const double weight = fmin(fmax((a - wanted) / (a - b), 0), 1);
-    return (1 - weight) * low + weight * high;
-}
-
 /* Sigma at a time of an even spacing. Infinity must not meet interpolation's 0 * infinity. */
 static double sigma_of_time(const struct schedule_grid *grid,
                             const struct noise_table *table, double time)
 {
-    if (!grid->reaches_zero) return sigma_between(table, BLEND_SIGMA, time);
+    if (!grid->reaches_zero)
+        return noise_table_sigma(
+            table, grid->blends_logs ? NOISE_BLEND_LOG : NOISE_BLEND_SIGMA, time);
     const double abar = (double)table->abar[(int32_t)fmin(time, LAST_TIME)];
     return abar > 0 ? sqrt((1 - abar) / abar) : (double)INFINITY;
+}
+
+double schedule_time(const struct schedule_model *model, double sigma)
+{
+    struct noise_table table;
+    noise_table_make(&table, model->zero_terminal_snr, false);
+    return noise_table_time(&table, sigma);
+}
+
+double schedule_sigma(const struct schedule_grid *grid,
+                      const struct schedule_model *model, double time)
+{
+    struct noise_table table;
+    noise_table_make(&table, model->zero_terminal_snr, grid->reaches_zero);
+    return sigma_of_time(grid, &table, time);
 }
 
 /* ---- Times ---- */
@@ -187,7 +122,8 @@ static double sigma_of_time(const struct schedule_grid *grid,
 static double normal_time(const struct schedule_grid *grid, int32_t steps, int32_t i)
 {
     const int32_t points = steps + grid->spare_points;
-    const double time = even(0, LAST_TIME, points, points - 1 - i);
+    const double time = grid->blends_logs ? even(LAST_TIME, 0, points, i)
+                                          : even(0, LAST_TIME, points, points - 1 - i);
     return grid->whole_times ? rint(time) : (double)(float)time;
 }
 
@@ -199,6 +135,7 @@ static double spaced_time(const struct schedule_grid *grid, enum schedule_kind k
     switch (kind) {
     case SCHEDULE_NORMAL: return normal_time(grid, steps, i);
     case SCHEDULE_SGM_UNIFORM: return even(LAST_TIME, 0, steps + 1, i);
+    case SCHEDULE_SIMPLE: return LAST_TIME - trunc(i * (top / steps));
     case SCHEDULE_LEADING: {
         const int32_t points = steps + grid->spare_points;
         return (points - 1 - i) * (SCHEDULE_TRAINING_STEPS / points) + LEADING_OFFSET;
@@ -216,8 +153,13 @@ static double spaced_time(const struct schedule_grid *grid, enum schedule_kind k
                1;
     }
     case SCHEDULE_DEFAULT:
+    case SCHEDULE_AUTOMATIC:
     case SCHEDULE_KARRAS:
     case SCHEDULE_EXPONENTIAL:
+    case SCHEDULE_POLYEXPONENTIAL:
+    case SCHEDULE_BETA:
+    case SCHEDULE_KL_OPTIMAL:
+    case SCHEDULE_ALIGN_YOUR_STEPS:
     case SCHEDULE_COUNT: break;
     }
     assert(false && "a schedule spaced in time");
@@ -228,64 +170,183 @@ static void fill_by_time(const struct schedule_grid *grid,
                          const struct noise_table *table, enum schedule_kind kind,
                          int32_t steps, struct schedule_step *out)
 {
+    const int32_t points = steps + grid->left_out_points;
     for (int32_t i = 0; i < steps; ++i) {
-        out[i].time = spaced_time(grid, kind, steps, i);
+        out[i].time = spaced_time(grid, kind, points, i);
         out[i].sigma = kind == SCHEDULE_SGM_UNIFORM
-                           ? sigma_between(table, BLEND_LOG, out[i].time)
+                           ? noise_table_sigma(table, NOISE_BLEND_LOG, out[i].time)
                            : sigma_of_time(grid, table, out[i].time);
     }
 }
 
+/* ---- Levels ---- */
+
+static double karras_sigma(double most, double least, int32_t points, int32_t i)
+{
+    const double ramp = even(0, 1, points, i);
+    const double a = pow(most, 1 / karras_rho), b = pow(least, 1 / karras_rho);
+    return pow(a + ramp * (b - a), karras_rho);
+}
+
+/* The published levels with their logarithms linear between them. */
+static double published_sigma(const double *levels, int32_t points, int32_t i)
+{
+    const double place = even(0, PUBLISHED_LEVELS - 1, points, i);
+    const int32_t low = (int32_t)fmin(place, PUBLISHED_LEVELS - 2);
+    const double a = log(levels[low]), b = log(levels[low + 1]);
+    return exp(a + (b - a) * (place - low));
+}
+
+static double spaced_sigma(enum schedule_kind kind, const struct schedule_model *model,
+                           const double range[2], int32_t points, int32_t i)
+{
+    const double most = range[0], least = range[1];
+    if (kind == SCHEDULE_KARRAS) return karras_sigma(most, least, points, i);
+    if (kind == SCHEDULE_BETA)
+        return least +
+               beta_quantile(even(1, 0, points, i), beta_shape) * (most - least);
+    if (kind == SCHEDULE_KL_OPTIMAL)
+        return tan(even(atan(most), atan(least), points + 1, i));
+    if (kind == SCHEDULE_ALIGN_YOUR_STEPS)
+        return published_sigma(model->is_sdxl ? published_sdxl : published_sd15, points,
+                               i);
+    return exp(even(log(most), log(least), points, i));
+}
+
+/* Where the UNet sees whole times, the reference rounds those of karras and cuts those of the others that it has. */
+static double time_of_level(const struct schedule_grid *grid,
+                            const struct noise_table *table, enum schedule_kind kind,
+                            double sigma)
+{
+    const double time = noise_table_time(table, sigma);
+    if (!grid->whole_times || kind == SCHEDULE_KL_OPTIMAL ||
+        kind == SCHEDULE_ALIGN_YOUR_STEPS)
+        return time;
+    return kind == SCHEDULE_KARRAS ? rint(time) : trunc(time);
+}
+
+static bool is_by_sigma(enum schedule_kind kind)
+{
+    return kind == SCHEDULE_KARRAS || kind == SCHEDULE_EXPONENTIAL ||
+           kind == SCHEDULE_POLYEXPONENTIAL || kind == SCHEDULE_BETA ||
+           kind == SCHEDULE_KL_OPTIMAL || kind == SCHEDULE_ALIGN_YOUR_STEPS;
+}
+
 static void fill_by_sigma(const struct schedule_grid *grid,
                           const struct noise_table *table, enum schedule_kind kind,
-                          int32_t steps, struct schedule_step *out)
+                          const struct schedule_model *model, int32_t steps,
+                          struct schedule_step *out)
 {
-    double most = (double)table->sigma[LAST_TIME], least = (double)table->sigma[0];
-    if (!grid->full_range) {
-        most = sigma_between(table, BLEND_SIGMA, normal_time(grid, steps, 0));
-        least = sigma_between(table, BLEND_SIGMA, normal_time(grid, steps, steps - 1));
+    const int32_t points = steps + grid->left_out_points;
+    double range[2] = {(double)table->sigma[LAST_TIME], (double)table->sigma[0]};
+    if (!grid->full_range && kind != SCHEDULE_KL_OPTIMAL) {
+        range[0] =
+            noise_table_sigma(table, NOISE_BLEND_SIGMA, normal_time(grid, steps, 0));
+        range[1] = noise_table_sigma(table, NOISE_BLEND_SIGMA,
+                                     normal_time(grid, steps, steps - 1));
     }
     for (int32_t i = 0; i < steps; ++i) {
-        double time;
-        if (kind == SCHEDULE_KARRAS) {
-            const double ramp = even(0, 1, steps, i);
-            const double a = pow(most, 1 / karras_rho), b = pow(least, 1 / karras_rho);
-            out[i].sigma = pow(a + ramp * (b - a), karras_rho);
-            time = time_of_sigma(table, out[i].sigma);
-            if (grid->whole_times) time = rint(time);
-        } else {
-            out[i].sigma = exp(even(log(most), log(least), steps, i));
-            time = time_of_sigma(table, out[i].sigma);
-            if (grid->whole_times) time = trunc(time);
-        }
-        out[i].time = time;
+        out[i].sigma = spaced_sigma(kind, model, range, points, i);
+        out[i].time = time_of_level(grid, table, kind, out[i].sigma);
     }
 }
 
-void schedule_fill(const struct schedule_grid *grid, enum schedule_kind kind,
-                   int32_t steps, bool zero_terminal_snr, struct schedule_step *out)
-{
-    assert(kind != SCHEDULE_DEFAULT && kind < SCHEDULE_COUNT);
-    assert(steps >= 1 && steps <= SCHEDULE_TRAINING_STEPS);
-    assert(kind != SCHEDULE_LCM || steps <= SCHEDULE_LCM_STEPS);
-    struct noise_table table;
-    noise_table_make(&table, zero_terminal_snr, grid->reaches_zero);
-    if (kind == SCHEDULE_KARRAS || kind == SCHEDULE_EXPONENTIAL)
-        fill_by_sigma(grid, &table, kind, steps, out);
-    else
-        fill_by_time(grid, &table, kind, steps, out);
+/* ---- Steps ---- */
 
-    /* The reference keeps sigmas and fractional times in float32, abar in its table. */
-    for (int32_t i = 0; i < steps && !grid->reaches_zero; ++i) {
+/* The reference keeps sigmas and fractional times in float32, abar in its table. */
+static void round_to_float(struct schedule_step *out, int32_t steps)
+{
+    for (int32_t i = 0; i < steps; ++i) {
         out[i].sigma = (double)(float)out[i].sigma;
         out[i].time = (double)(float)out[i].time;
     }
+}
+
+/* Where each step leads. */
+static void link_steps(const struct schedule_grid *grid,
+                       const struct noise_table *table, enum schedule_kind kind,
+                       int32_t steps, struct schedule_step *out)
+{
     const int32_t stride = SCHEDULE_TRAINING_STEPS / steps;
+    const double least = sigma_of_time(grid, table, 0);
+    const double end = grid->ends_at_least || kind == SCHEDULE_KL_OPTIMAL ? least : 0;
     for (int32_t i = 0; i < steps; ++i) {
+        const bool is_last = i + 1 == steps;
         if (grid->by_stride)
             out[i].sigma_next =
-                sigma_of_time(grid, &table, fmax(out[i].time - stride, 0));
+                sigma_of_time(grid, table, fmax(out[i].time - stride, 0));
         else
-            out[i].sigma_next = i + 1 < steps ? out[i + 1].sigma : 0;
+            out[i].sigma_next = is_last ? end : out[i + 1].sigma;
+        out[i].time_next = is_last ? 0 : out[i + 1].time;
     }
+}
+
+static void step_between(const struct noise_table *table, float from, float to,
+                         struct schedule_step *out)
+{
+    *out = (struct schedule_step){
+        .time = (double)(float)noise_table_time(table, (double)from),
+        .sigma = from,
+        .sigma_next = to,
+        .time_next = to > 0 ? (double)(float)noise_table_time(table, (double)to) : 0};
+}
+
+/* The first of the levels (the last one is 0) that is nearest to this one. */
+static int32_t nearest(const float *levels, int32_t count, double level)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < count; ++i)
+        if (fabs((double)levels[i] - level) < fabs((double)levels[best] - level))
+            best = i;
+    return best;
+}
+
+static void restart_levels(double most, double least, int32_t count, float *out)
+{
+    for (int32_t i = 0; i < count; ++i)
+        out[i] = (float)karras_sigma(most, least, count, i);
+}
+
+/* Lay the same number of steps out anew: down in fewer, Karras' levels between the first and the last, and the
+ * others again from the higher level. */
+static void restart_steps(const struct noise_table *table, int32_t steps,
+                          struct schedule_step *out)
+{
+    if (steps < SCHEDULE_LEAST_RESTART_STEPS) return;
+    const int32_t times = steps < LEAST_STEPS_FOR_TWO ? 1 : 2;
+    const int32_t again = times == 1 ? RESTART_STEPS : steps / 4;
+    const int32_t once = steps - again * times;
+    float levels[SCHEDULE_TRAINING_STEPS + 1], above[SCHEDULE_TRAINING_STEPS / 4 + 1];
+    restart_levels(out[0].sigma, out[steps - 1].sigma, once, levels);
+    levels[once] = 0;
+    const int32_t low = nearest(levels, once + 1, restart_below),
+                  high = nearest(levels, once + 1, restart_from);
+    if (high >= low) return; /* the run begins below: it goes down once */
+    restart_levels((double)levels[high], (double)levels[low], again + 1, above);
+    int32_t filled = 0;
+    for (int32_t i = 0; i < once; ++i) {
+        step_between(table, levels[i], levels[i + 1], &out[filled++]);
+        for (int32_t k = 0; i + 1 == low && k < times * again; ++k)
+            step_between(table, above[k % again], above[k % again + 1], &out[filled++]);
+    }
+    assert(filled == steps);
+}
+
+void schedule_fill(const struct schedule_grid *grid, enum schedule_kind kind,
+                   int32_t steps, int32_t first, const struct schedule_model *model,
+                   struct schedule_step *out)
+{
+    assert(kind > SCHEDULE_AUTOMATIC && kind < SCHEDULE_COUNT);
+    assert(steps >= 1 && steps <= SCHEDULE_TRAINING_STEPS);
+    assert(first >= 0 && first < steps);
+    assert(kind != SCHEDULE_LCM || steps <= SCHEDULE_LCM_STEPS);
+    struct noise_table table;
+    noise_table_make(&table, model->zero_terminal_snr, grid->reaches_zero);
+    if (is_by_sigma(kind))
+        fill_by_sigma(grid, &table, kind, model, steps, out);
+    else
+        fill_by_time(grid, &table, kind, steps, out);
+    if (!grid->reaches_zero) round_to_float(out, steps);
+    link_steps(grid, &table, kind, steps, out);
+    if (grid->restarts) restart_steps(&table, steps - first, out + first);
 }

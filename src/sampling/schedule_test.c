@@ -29,7 +29,7 @@ static void ends_are_the_float32_ones(void)
 {
     struct schedule_step steps[SCHEDULE_TRAINING_STEPS];
     schedule_fill(&schedule_grid_fractional, SCHEDULE_NORMAL, SCHEDULE_TRAINING_STEPS,
-                  false, steps);
+                  0, &(struct schedule_model){0}, steps);
     check_near(steps[0].sigma, 14.6146469);
     check_near(steps[999].sigma, 0.029167535);
     check_real(steps[0].time, ==, 999);
@@ -43,7 +43,8 @@ static void check_times(const struct schedule_grid *grid, enum schedule_kind kin
                         int32_t count, const double *want, int32_t want_count)
 {
     struct schedule_step steps[SCHEDULE_TRAINING_STEPS];
-    schedule_fill(grid, kind, count, false, steps);
+    schedule_fill(grid, kind, count, 0,
+                  &(struct schedule_model){.zero_terminal_snr = false}, steps);
     for (int32_t i = 0; i < want_count; ++i)
         check_real(fabs(steps[i].time - want[i]), <=, 1e-4);
 }
@@ -69,8 +70,10 @@ static void times_are_rounded_as_each_sampler_does(void)
 static void ddim_steps_by_its_stride(void)
 {
     struct schedule_step steps[30], whole[SCHEDULE_TRAINING_STEPS];
-    schedule_fill(&schedule_grid_ddim, SCHEDULE_TRAILING, 30, false, steps);
-    schedule_fill(&schedule_grid_ddim, SCHEDULE_TRAILING, 1000, false, whole);
+    schedule_fill(&schedule_grid_ddim, SCHEDULE_TRAILING, 30, 0,
+                  &(struct schedule_model){.zero_terminal_snr = false}, steps);
+    schedule_fill(&schedule_grid_ddim, SCHEDULE_TRAILING, 1000, 0,
+                  &(struct schedule_model){.zero_terminal_snr = false}, whole);
     check_real(steps[1].time, ==, 966);
     check_real(steps[2].time, ==, 932);
     check_real(steps[1].sigma_next, ==, whole[999 - 933].sigma);
@@ -80,9 +83,11 @@ static void ddim_steps_by_its_stride(void)
 static void zero_terminal_signal(void)
 {
     struct schedule_step steps[10];
-    schedule_fill(&schedule_grid_whole, SCHEDULE_TRAILING, 10, true, steps);
+    schedule_fill(&schedule_grid_whole, SCHEDULE_TRAILING, 10, 0,
+                  &(struct schedule_model){.zero_terminal_snr = true}, steps);
     check_near(steps[0].sigma, 4096);
-    schedule_fill(&schedule_grid_ddim, SCHEDULE_TRAILING, 10, true, steps);
+    schedule_fill(&schedule_grid_ddim, SCHEDULE_TRAILING, 10, 0,
+                  &(struct schedule_model){.zero_terminal_snr = true}, steps);
     check(isinf(steps[0].sigma));
     check(isfinite(steps[0].sigma_next));
     check_real(schedule_level(steps[0].sigma).alpha, ==, 0);
@@ -106,32 +111,108 @@ static void every_schedule_falls(void)
         const struct schedule_grid *grid;
         enum schedule_kind kind;
     } pairs[] = {
-        {&schedule_grid_fractional, SCHEDULE_NORMAL     },
-        {&schedule_grid_fractional, SCHEDULE_KARRAS     },
-        {&schedule_grid_fractional, SCHEDULE_EXPONENTIAL},
-        {&schedule_grid_fractional, SCHEDULE_SGM_UNIFORM},
-        {&schedule_grid_fractional, SCHEDULE_LEADING    },
-        {&schedule_grid_fractional, SCHEDULE_TRAILING   },
-        {&schedule_grid_whole,      SCHEDULE_NORMAL     },
-        {&schedule_grid_whole,      SCHEDULE_KARRAS     },
-        {&schedule_grid_whole,      SCHEDULE_EXPONENTIAL},
-        {&schedule_grid_whole,      SCHEDULE_SGM_UNIFORM},
-        {&schedule_grid_whole,      SCHEDULE_LEADING    },
-        {&schedule_grid_whole,      SCHEDULE_TRAILING   },
-        {&schedule_grid_ddim,       SCHEDULE_LEADING    },
-        {&schedule_grid_ddim,       SCHEDULE_TRAILING   },
-        {&schedule_grid_ddim,       SCHEDULE_NORMAL     },
-        {&schedule_grid_lcm,        SCHEDULE_LCM        }
+        {&schedule_grid_fractional, SCHEDULE_NORMAL          },
+        {&schedule_grid_fractional, SCHEDULE_KARRAS          },
+        {&schedule_grid_fractional, SCHEDULE_EXPONENTIAL     },
+        {&schedule_grid_fractional, SCHEDULE_SGM_UNIFORM     },
+        {&schedule_grid_fractional, SCHEDULE_LEADING         },
+        {&schedule_grid_fractional, SCHEDULE_TRAILING        },
+        {&schedule_grid_whole,      SCHEDULE_NORMAL          },
+        {&schedule_grid_whole,      SCHEDULE_KARRAS          },
+        {&schedule_grid_whole,      SCHEDULE_EXPONENTIAL     },
+        {&schedule_grid_whole,      SCHEDULE_SGM_UNIFORM     },
+        {&schedule_grid_whole,      SCHEDULE_LEADING         },
+        {&schedule_grid_whole,      SCHEDULE_TRAILING        },
+        {&schedule_grid_ddim,       SCHEDULE_LEADING         },
+        {&schedule_grid_ddim,       SCHEDULE_TRAILING        },
+        {&schedule_grid_ddim,       SCHEDULE_NORMAL          },
+        {&schedule_grid_lcm,        SCHEDULE_LCM             },
+        {&schedule_grid_tcd,        SCHEDULE_LCM             },
+        {&schedule_grid_deis,       SCHEDULE_NORMAL          },
+        {&schedule_grid_deis,       SCHEDULE_BETA            },
+        {&schedule_grid_whole,      SCHEDULE_SIMPLE          },
+        {&schedule_grid_whole,      SCHEDULE_BETA            },
+        {&schedule_grid_whole,      SCHEDULE_KL_OPTIMAL      },
+        {&schedule_grid_whole,      SCHEDULE_ALIGN_YOUR_STEPS},
+        {&schedule_grid_log,        SCHEDULE_NORMAL          },
+        {&schedule_grid_log,        SCHEDULE_KARRAS          },
+        {&schedule_grid_log,        SCHEDULE_EXPONENTIAL     },
+        {&schedule_grid_log,        SCHEDULE_POLYEXPONENTIAL },
+        {&schedule_grid_log,        SCHEDULE_SGM_UNIFORM     },
+        {&schedule_grid_log,        SCHEDULE_SIMPLE          },
+        {&schedule_grid_log,        SCHEDULE_BETA            },
+        {&schedule_grid_log,        SCHEDULE_KL_OPTIMAL      },
+        {&schedule_grid_log,        SCHEDULE_ALIGN_YOUR_STEPS},
+        {&schedule_grid_log,        SCHEDULE_LEADING         },
+        {&schedule_grid_log_short,  SCHEDULE_NORMAL          },
+        {&schedule_grid_log_short,  SCHEDULE_KARRAS          },
+        {&schedule_grid_log_short,  SCHEDULE_KL_OPTIMAL      },
+        {&schedule_grid_log_short,  SCHEDULE_TRAILING        }
     };
     struct schedule_step steps[SCHEDULE_TRAINING_STEPS];
     for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; ++p) {
         const int32_t most = pairs[p].kind == SCHEDULE_LCM ? SCHEDULE_LCM_STEPS
                                                            : SCHEDULE_TRAINING_STEPS;
         for (int32_t count = 1; count <= most; count += count < 70 ? 1 : 31) {
-            schedule_fill(pairs[p].grid, pairs[p].kind, count, false, steps);
+            schedule_fill(pairs[p].grid, pairs[p].kind, count, 0,
+                          &(struct schedule_model){.zero_terminal_snr = false}, steps);
             check_falls(steps, count);
         }
     }
+}
+
+/* A1111's: 21 of 30 steps lead down, 9 again from about 2 to about 0.1; of 40 steps 20, and 10 twice. */
+static void restart_goes_down_again(void)
+{
+    static const struct {
+        int32_t steps, first, rises;
+    } rows[] = {
+        {19, 0,  0},
+        {30, 0,  1},
+        {40, 0,  2},
+        {40, 25, 0}, /* 15 are left: too few */
+        {60, 30, 1}
+    };
+    struct schedule_step steps[60];
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; ++r) {
+        int32_t rises = 0;
+        schedule_fill(&schedule_grid_restart, SCHEDULE_KARRAS, rows[r].steps,
+                      rows[r].first, &(struct schedule_model){0}, steps);
+        for (int32_t i = 0; i < rows[r].steps; ++i) {
+            check(steps[i].sigma_next < steps[i].sigma);
+            if (i == 0 || steps[i].sigma <= steps[i - 1].sigma_next) continue;
+            check_real(steps[i].sigma, >, 1);
+            check_real(steps[i - 1].sigma_next, <, 0.2);
+            ++rises;
+        }
+        check_int(rises, ==, rows[r].rises);
+        check_real(steps[rows[r].steps - 1].sigma_next, ==, 0);
+    }
+}
+
+/* Ten steps and the end at 0 are the eleven published levels; SDXL's are other ones. */
+static void published_levels_are_met(void)
+{
+    struct schedule_step steps[11];
+    schedule_fill(&schedule_grid_log, SCHEDULE_ALIGN_YOUR_STEPS, 11, 0,
+                  &(struct schedule_model){0}, steps);
+    check_near(steps[1].sigma, 6.475);
+    check_near(steps[9].sigma, 0.152);
+    schedule_fill(&schedule_grid_log, SCHEDULE_ALIGN_YOUR_STEPS, 11, 0,
+                  &(struct schedule_model){.is_sdxl = true}, steps);
+    check_near(steps[1].sigma, 6.315);
+    check_near(steps[9].sigma, 0.113);
+}
+
+static void times_and_levels_are_inverse(void)
+{
+    const struct schedule_model model = {0};
+    for (int32_t time = 0; time < SCHEDULE_TRAINING_STEPS; time += 37) {
+        const double sigma = schedule_sigma(&schedule_grid_log, &model, time);
+        check_real(fabs(schedule_time(&model, sigma) - time), <=, 1e-6);
+    }
+    check_real(schedule_time(&model, 1000), ==, SCHEDULE_TRAINING_STEPS - 1);
+    check_real(schedule_time(&model, 0), ==, 0);
 }
 
 static void levels_are_on_the_circle(void)
@@ -151,6 +232,9 @@ int main(void)
     check_run(ddim_steps_by_its_stride);
     check_run(zero_terminal_signal);
     check_run(every_schedule_falls);
+    check_run(restart_goes_down_again);
+    check_run(published_levels_are_met);
+    check_run(times_and_levels_are_inverse);
     check_run(levels_are_on_the_circle);
     return check_done();
 }

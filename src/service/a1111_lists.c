@@ -27,8 +27,8 @@ static void list_samplers(struct service *service, const struct http_request *re
         json_t *const entry = json_object(), *const options = json_object();
         json_t *const aliases = texts_of(sampler->aliases);
         (void)json_array_append_new(aliases, json_string(sampler->name));
-        if (sampler->automatic)
-            member_set_text(options, "scheduler", sampler->automatic);
+        member_set_text(options, "scheduler",
+                        schedule_names_of(dr_sampler_automatic(sampler->name))->key);
         member_set_text(entry, "name", sampler->label);
         member_set(entry, "aliases", aliases);
         member_set(entry, "options", options);

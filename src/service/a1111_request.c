@@ -240,12 +240,14 @@ static void read_sampling(struct reader *reader)
     const struct schedule_entry *in_name, *schedule;
     const struct sampler_entry *sampler = read_sampler(reader, &in_name);
     schedule = read_schedule(reader);
-    if (in_name && (!schedule || !*schedule->name)) schedule = in_name;
-    if (!sampler && schedule && *schedule->name) sampler = sampler_for(schedule);
+    const bool is_open = !schedule || schedule == schedule_names_at(0);
+    if (in_name && is_open) schedule = in_name;
+    if (!sampler && !is_open) sampler = sampler_for(schedule);
     if (reader->fields.code != DR_OK || !sampler) return;
-    const char *const wanted = schedule ? schedule->name : "";
-    const char *const used = sampler_names_schedule(sampler, wanted);
-    if (*wanted && strcmp(used, wanted) != 0)
+    const char *const used =
+        sampler_names_schedule(sampler, schedule ? schedule->name : "");
+    const bool is_automatic = !schedule || schedule == schedule_names_at(0);
+    if (!is_automatic && strcmp(used, schedule->name) != 0)
         body_warn(&reader->fields, "%s does not go with the scheduler %s: %s was used",
                   sampler->label, schedule->label, schedule_names_of(used)->label);
     (void)snprintf(picture->sampler, sizeof picture->sampler, "%s", sampler->name);

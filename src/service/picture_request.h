@@ -46,7 +46,7 @@ struct picture_request {
                               * and the picture is cut */
     int32_t steps;                   /* 0: open */
     double cfg;                      /* DR_CFG_DEFAULT: open */
-    char sampler[16], scheduler[16]; /* the engine's names; "": open */
+    char sampler[24], scheduler[24]; /* the engine's names; "": open */
     uint64_t seed;
     int32_t batch_size, batch_count; /* pictures: their product */
     int32_t clip_skip;               /* 1: none */

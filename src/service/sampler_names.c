@@ -5,43 +5,56 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* Names and automatic schedules of samplers are A1111's: modules/sd_samplers_kdiffusion.py and
- * sd_samplers_timesteps.py of stable-diffusion-webui. */
+/* Names are A1111's: modules/sd_samplers_kdiffusion.py, sd_samplers_extra.py and sd_samplers_timesteps.py of
+ * stable-diffusion-webui, and Forge's for what it has beyond. */
 static const struct sampler_entry samplers[] = {
-    {"euler-a",      "Euler a",      {"k_euler_a", "k_euler_ancestral", "euler_ancestral"}, NULL         },
-    {"euler",        "Euler",        {"k_euler"},                                           NULL         },
-    {"heun",         "Heun",         {"k_heun"},                                            NULL         },
-    {"dpmpp-2m",     "DPM++ 2M",     {"k_dpmpp_2m"},                                        "karras"     },
-    {"dpmpp-2m-sde", "DPM++ 2M SDE", {"k_dpmpp_2m_sde"},                                    "exponential"},
-    {"unipc",        "UniPC",        {"k_unipc", "uni_pc"},                                 NULL         },
-    {"ddim",         "DDIM",         {"k_ddim"},                                            NULL         },
-    {"lcm",          "LCM",          {"k_lcm"},                                             NULL         },
+    {"euler-a",           "Euler a",           {"k_euler_a", "k_euler_ancestral", "euler_ancestral"}},
+    {"euler",             "Euler",             {"k_euler"}                                          },
+    {"heun",              "Heun",              {"k_heun"}                                           },
+    {"dpmpp-2m",          "DPM++ 2M",          {"k_dpmpp_2m"}                                       },
+    {"dpmpp-2m-sde",      "DPM++ 2M SDE",      {"k_dpmpp_2m_sde"}                                   },
+    {"dpmpp-2m-sde-heun", "DPM++ 2M SDE Heun", {"k_dpmpp_2m_sde_heun"}                              },
+    {"dpmpp-3m-sde",      "DPM++ 3M SDE",      {"k_dpmpp_3m_sde"}                                   },
+    {"dpmpp-sde",         "DPM++ SDE",         {"k_dpmpp_sde"}                                      },
+    {"dpmpp-2s-a",        "DPM++ 2S a",        {"k_dpmpp_2s_a", "dpmpp_2s_ancestral"}               },
+    {"dpm2",              "DPM2",              {"k_dpm_2", "dpm_2"}                                 },
+    {"dpm2-a",            "DPM2 a",            {"k_dpm_2_a", "k_dpm_2_ancestral", "dpm_2_ancestral"}},
+    {"lms",               "LMS",               {"k_lms"}                                            },
+    {"restart",           "Restart",           {NULL}                                               },
+    {"ddim",              "DDIM",              {"k_ddim"}                                           },
+    {"plms",              "PLMS",              {"pndm"}                                             },
+    {"unipc",             "UniPC",             {"k_unipc", "uni_pc"}                                },
+    {"deis",              "DEIS",              {NULL}                                               },
+    {"ddpm",              "DDPM",              {NULL}                                               },
+    {"lcm",               "LCM",               {"k_lcm"}                                            },
+    {"tcd",               "TCD",               {NULL}                                               },
 };
 
-/* "uniform" and "discrete" (stable-diffusion.cpp) lay out times from 999 to 0 as "normal" does; "simple" leaves out the
- * last as "trailing", and "ddim" is what that sampler was published with. */
+/* "uniform" and "discrete" (stable-diffusion.cpp) lay out times from 999 to 0 as "normal" does, and "ddim" is what that sampler
+ * was published with. */
 static const struct schedule_entry schedules[] = {
-    {"",            "automatic",   "Automatic",   {"auto", "default"}     },
-    {"normal",      "normal",      "Normal",      {"uniform", "discrete"} },
-    {"karras",      "karras",      "Karras",      {NULL}                  },
-    {"exponential", "exponential", "Exponential", {NULL}                  },
-    {"sgm-uniform", "sgm_uniform", "SGM Uniform", {NULL}                  },
-    {"leading",     "leading",     "Leading",     {"ddim", "ddim_uniform"}},
-    {"trailing",    "trailing",    "Trailing",    {"simple"}              },
-    {"lcm",         "lcm",         "LCM",         {NULL}                  },
+    {"automatic",        "automatic",        "Automatic",        {"auto", "default"}     },
+    {"normal",           "normal",           "Normal",           {"uniform", "discrete"} },
+    {"karras",           "karras",           "Karras",           {NULL}                  },
+    {"exponential",      "exponential",      "Exponential",      {NULL}                  },
+    {"polyexponential",  "polyexponential",  "Polyexponential",  {NULL}                  },
+    {"sgm-uniform",      "sgm_uniform",      "SGM Uniform",      {NULL}                  },
+    {"simple",           "simple",           "Simple",           {NULL}                  },
+    {"beta",             "beta",             "Beta",             {NULL}                  },
+    {"kl-optimal",       "kl_optimal",       "KL Optimal",       {NULL}                  },
+    {"align-your-steps", "align_your_steps", "Align Your Steps", {"ays"}                 },
+    {"leading",          "leading",          "Leading",          {"ddim", "ddim_uniform"}},
+    {"trailing",         "trailing",         "Trailing",         {NULL}                  },
+    {"lcm",              "lcm",              "LCM",              {NULL}                  },
 };
 
 /* Of other programs. */
-static const char *const foreign[] = {"polyexponential",
-                                      "kl_optimal",
-                                      "align_your_steps",
-                                      "ays",
-                                      "gits",
-                                      "beta",
+static const char *const foreign[] = {"gits",
                                       "beta57",
                                       "turbo",
                                       "smoothstep",
                                       "linear",
+                                      "karras_exponential",
                                       "linear_quadratic"};
 
 const struct sampler_entry *sampler_names_at(size_t idx)
@@ -170,8 +183,7 @@ bool sampler_names_accepts(const char *sampler, const char *schedule)
 const char *sampler_names_schedule(const struct sampler_entry *sampler,
                                    const char *wanted)
 {
-    if (*wanted && sampler_names_accepts(sampler->name, wanted)) return wanted;
-    if (sampler->automatic && sampler_names_accepts(sampler->name, sampler->automatic))
-        return sampler->automatic;
-    return dr_sampler_schedule(sampler->name, 0);
+    return sampler_names_accepts(sampler->name, wanted)
+               ? wanted
+               : dr_sampler_automatic(sampler->name);
 }

@@ -19,11 +19,9 @@ struct sampler_entry {
     const char *name;                         /* the engine's: "dpmpp-2m" */
     const char *label;                        /* A1111's: "DPM++ 2M" */
     const char *aliases[SAMPLER_ALIASES + 1]; /* until NULL */
-    const char
-        *automatic; /* the schedule that A1111 takes for it; NULL: the engine's */
 };
 struct schedule_entry {
-    const char *name;  /* the engine's; "" for automatic */
+    const char *name;  /* the engine's: "sgm-uniform" */
     const char *key;   /* A1111's name in requests: "sgm_uniform" */
     const char *label; /* A1111's in texts: "SGM Uniform" */
     const char *aliases[SAMPLER_ALIASES + 1];
@@ -49,8 +47,8 @@ const struct schedule_entry *schedule_names_of(const char *name);
 
 /* Does the engine's sampler go with the engine's schedule? */
 bool sampler_names_accepts(const char *sampler, const char *schedule);
-/* The schedule for a sampler, by the engine's name: the wanted one ("" for automatic) where it goes with it, else the one
- * that A1111 takes, else the engine's default. */
+/* The schedule for a sampler, by the engine's name: the wanted one where it goes with it, else the one that A1111 takes
+ * ("automatic", "" and what does not go with it). */
 const char *sampler_names_schedule(const struct sampler_entry *sampler,
                                    const char *wanted);
 

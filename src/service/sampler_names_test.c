@@ -35,6 +35,18 @@ static void samplers_have_many_names(void)
         {"ddim_trailing",            "ddim+trailing"           },
         {"UniPC",                    "unipc"                   },
         {"lcm",                      "lcm"                     },
+        {"DPM++ SDE",                "dpmpp-sde"               },
+        {"DPM++ SDE Karras",         "dpmpp-sde+karras"        },
+        {"DPM++ 2M SDE Heun",        "dpmpp-2m-sde-heun"       },
+        {"DPM++ 2M SDE Heun Karras", "dpmpp-2m-sde-heun+karras"},
+        {"DPM++ 3M SDE Exponential", "dpmpp-3m-sde+exponential"},
+        {"DPM++ 2S a Karras",        "dpmpp-2s-a+karras"       },
+        {"DPM2 a Karras",            "dpm2-a+karras"           },
+        {"k_dpm_2_ancestral",        "dpm2-a"                  },
+        {"LMS Karras",               "lms+karras"              },
+        {"Euler a Beta",             "euler-a+beta"            },
+        {"PLMS",                     "plms"                    },
+        {"TCD",                      "tcd"                     },
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
         check_str(found(names[i][0]), names[i][1]);
@@ -42,17 +54,9 @@ static void samplers_have_many_names(void)
 
 static void other_samplers_are_not_found(void)
 {
-    static const char *const names[] = {"",
-                                        "DPM++ SDE",
-                                        "DPM++ 3M SDE",
-                                        "PLMS",
-                                        "Euler b",
-                                        "Euler a Beta",
-                                        "Eul\xC3\xA9r",
-                                        "DPM",
-                                        "Karras",
-                                        "+",
-                                        "DPM++ 2M SDE Heun"};
+    static const char *const names[] = {"",         "Euler b",      "Euler a Gits",
+                                        "DPM fast", "DPM adaptive", "Eul\xC3\xA9r",
+                                        "DPM",      "Karras",       "+"};
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
         check_str(found(names[i]), "?");
 }
@@ -68,8 +72,8 @@ static void what_is_offered_is_found(void)
         for (size_t k = 0; sampler->aliases[k]; ++k)
             check(sampler_names_find(sampler->aliases[k], &other) == sampler);
         check(sampler_names_of(sampler->name) == sampler);
-        check(!sampler->automatic ||
-              sampler_names_accepts(sampler->name, sampler->automatic));
+        check(
+            sampler_names_accepts(sampler->name, dr_sampler_automatic(sampler->name)));
     }
     for (int32_t i = 0; dr_sampler_name(i); ++i) /* and the engine has no other */
         check(sampler_names_of(dr_sampler_name(i)) != NULL && (size_t)i < count);
@@ -92,9 +96,11 @@ static void schedules_have_other_names(void)
     check_int(schedule_names_find("discrete", &schedule), ==, SCHEDULE_FOUND);
     check_str(schedule->name, "normal");
     check_int(schedule_names_find("AUTOMATIC", &schedule), ==, SCHEDULE_FOUND);
-    check_str(schedule->name, "");
-    check_int(schedule_names_find("Align Your Steps", &schedule), ==, SCHEDULE_FOREIGN);
-    check_str(schedule->name, "");
+    check_str(schedule->name, "automatic");
+    check_int(schedule_names_find("Align Your Steps", &schedule), ==, SCHEDULE_FOUND);
+    check_str(schedule->name, "align-your-steps");
+    check_int(schedule_names_find("beta57", &schedule), ==, SCHEDULE_FOREIGN);
+    check_str(schedule->name, "automatic");
     check_int(schedule_names_find("no such", &schedule), ==, SCHEDULE_UNKNOWN);
 }
 
@@ -104,6 +110,7 @@ static void a_schedule_is_one_that_goes_with_the_sampler(void)
                                       *const ddim = sampler_names_of("ddim"),
                                       *const euler = sampler_names_of("euler");
     check_str(sampler_names_schedule(dpmpp, ""), "karras"); /* A1111's choice */
+    check_str(sampler_names_schedule(dpmpp, "automatic"), "karras");
     check_str(sampler_names_schedule(dpmpp, "trailing"), "trailing");
     check_str(sampler_names_schedule(euler, ""), "normal");
     check_str(sampler_names_schedule(ddim, "karras"), "leading");

@@ -45,7 +45,7 @@ offers "" generate --dr
 offers "" inspect --samp
 offers "euler euler-a" generate --sampler eu
 offers "euler euler-a" generate --sampler = eu
-offers "euler euler-a heun dpmpp-2m dpmpp-2m-sde unipc ddim lcm" generate --sampler ""
+offers "euler euler-a heun dpmpp-2m dpmpp-2m-sde unipc ddim lcm dpmpp-sde dpmpp-2m-sde-heun dpmpp-2s-a dpmpp-3m-sde dpm2 dpm2-a lms restart plms deis ddpm tcd" generate --sampler ""
 offers "karras" generate -p x --scheduler k
 offers "cuda cpu" generate --rng c
 offers "auto eps v" generate --prediction ""

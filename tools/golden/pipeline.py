@@ -9,14 +9,17 @@ the metadata). Tensors, all float32:
     noise            [1,4,16,16]  what torch's CPU generator gives first; the samplers that draw
                                   more go on with the same generator (metadata: seed)
     context          [2,77,width] the negative prompt's, the positive's
-    latent.SAMPLER   [1,4,16,16]  after the last step, default schedule, in the UNet's scale
+    latent.SAMPLER   [1,4,16,16]  after the last step, default schedule, in the UNet's scale; those of
+                                  samplers_k.py by its rules
 Latents are channels-first here: the generator fills them in that order, so the samplers of
 darkroom see them in that order, too.
 """
 import argparse
+import math
 import os
 import tempfile
 
+import samplers_k
 import torch
 from golden import TOKENS, Checkpoint, Golden, unet_model
 from samplers import SAMPLERS, make
@@ -38,7 +41,7 @@ def run(unet, sampler, context):
     scheduler = make(sampler, SAMPLERS[sampler][1][0], False, "eps", STEPS)
     generator = torch.Generator("cpu").manual_seed(SEED)
     noise = torch.randn((1, 4, SIDE, SIDE), generator=generator)
-    extra = {} if sampler in ("heun", "unipc", "ddim") else {"generator": generator}
+    extra = {} if sampler in ("heun", "unipc", "ddim", "plms", "deis") else {"generator": generator}
     x = noise * scheduler.init_noise_sigma
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
@@ -48,6 +51,29 @@ def run(unet, sampler, context):
     if not torch.isfinite(x).all():
         raise SystemExit(f"{sampler}: not finite")
     return noise, x
+
+
+class GuidedModel:
+    """What samplers_k.py asks a model: the picture without noise."""
+    def __init__(self, unet, context):
+        self.unet, self.context = unet, context
+
+    def __call__(self, x, sigma):
+        scale = 1 / math.sqrt(sigma * sigma + 1)
+        seen = torch.tensor(x * scale, dtype=torch.float32).reshape(samplers_k.SHAPE)
+        time = torch.tensor(samplers_k.time_of(sigma), dtype=torch.float32)
+        answer = guided(self.unet, seen, time, self.context)
+        return x - sigma * answer.double().numpy().ravel()
+
+
+def run_k(unet, sampler, context):
+    """The samplers whose reference is k-diffusion."""
+    samplers_k.SHAPE = (1, 4, SIDE, SIDE)
+    sigmas = samplers_k.sigmas_of(sampler, "normal", STEPS)
+    noise = samplers_k.Noise(sigmas)
+    x = noise.next() * sigmas[0]
+    x = samplers_k.RUNS[sampler](GuidedModel(unet, context), x, sigmas, noise, samplers_k.PLAIN)
+    return torch.tensor(x, dtype=torch.float32).reshape(samplers_k.SHAPE)
 
 
 def main():
@@ -71,6 +97,8 @@ def main():
             golden.keep("noise", noise)
             golden.keep("latent." + sampler, latent)
             print(f"{sampler:13} standard deviation {latent.std():.4g}")
+        for sampler in samplers_k.SAMPLERS:
+            golden.keep("latent." + sampler, run_k(unet, sampler, context))
         checkpoint.metadata |= {"seed": str(SEED), "steps": str(STEPS),
                                 "guidance": str(GUIDANCE)}
         golden.save(options.out, "pipeline", checkpoint)
