@@ -604,6 +604,46 @@ struct dr_image_info {
     int32_t replaced; /* 1: there was a file of this name before */
 };
 
+/* How noise is drawn and how guidance is applied, beside what sampler, steps, seed and cfg say. Begin with
+ * dr_sampling_default. What is out of range, or what the sampler has no use for, is DR_BAD_INPUT. */
+struct dr_sampling {
+    /* The share of noise in a step of an ancestral or SDE sampler or ddim, 0..1; of tcd its gamma. Negative: the sampler's own
+     * (ddim 0, tcd 0.3, the others 1). */
+    double eta;
+    /* euler, heun, dpm2: noise before each step whose sigma is from s_tmin to s_tmax (0: no limit); it raises sigma by
+     * s_churn / steps, at most by 41 %. */
+    double s_churn, s_tmin, s_tmax;
+    double s_noise; /* factor of all noise that a sampler adds */
+    /* The noise of the seed, turned towards that of another seed, 0..1. Above 0 all pictures of a batch have the same seed, and
+     * the variation seeds count up. */
+    double variation_strength;
+    uint64_t variation_seed;
+    /* The seed's noise for pictures of this size, put into the middle of the new one's; 0, 0: none. */
+    int32_t seed_resize_width, seed_resize_height;
+    int32_t
+        eta_seed_delta; /* added to the seed for the noise of steps; 0: the noise goes on from the first one */
+    /* How far the deviation of the guided prediction is put back to that of the prompt's own, 0..1
+     * (arXiv 2305.08891, section 3.4). */
+    double cfg_rescale;
+    /* Guidance is applied from the first share of the steps to the second, 0..1; before and after it the negative prompt is not
+     * evaluated, which saves half of the time. */
+    double cfg_from, cfg_to;
+    double
+        s_min_uncond; /* every other evaluation below this sigma goes without the negative prompt; 0: none does */
+};
+DR_API struct dr_sampling dr_sampling_default(void);
+
+/* The numbers among them, for programs that read or write them: index 0.. until NULL. */
+struct dr_sampling_field {
+    const char *key;   /* in requests and JSON, as A1111 has it: "s_churn" */
+    const char *label; /* in a picture's text, as A1111 has it: "Sigma churn" */
+    size_t offset;     /* of a double in struct dr_sampling */
+    double least, most;
+    double
+        usual; /* what changes nothing, as in dr_sampling_default; it may be outside the range */
+};
+DR_API const struct dr_sampling_field *dr_sampling_field(int32_t index);
+
 /* What a job may write over. The names of all its files are looked at before its first step. */
 enum dr_existing {
     DR_EXISTING_PICTURES, /* pictures (PNG, JPEG) and latent files, by their content */
@@ -661,7 +701,8 @@ struct dr_generate_options {
     int32_t original_width, original_height;
     int32_t crop_left, crop_top;
     int32_t target_width, target_height;
-    uint64_t seed;         /* of the first picture; the default is dr_random_seed() */
+    uint64_t seed; /* of the first picture; the default is dr_random_seed() */
+    struct dr_sampling sampling;
     int32_t steps;         /* 0: not given */
     double cfg;            /* DR_CFG_DEFAULT: not given */
     const char *sampler;   /* dr_sampler_name's; NULL: not given */
@@ -1208,6 +1249,7 @@ struct dr_parameters {
     int32_t width, height, steps, clip_skip;
     double cfg;
     uint64_t seed;
+    struct dr_sampling sampling;
     char sampler[24], scheduler[24]; /* scheduler "": the sampler's own */
     enum dr_prediction prediction;
     enum dr_rng rng;
@@ -1275,6 +1317,12 @@ DR_API char *dr_format_bytes(uint64_t bytes, char out[16]);
 DR_API const char *dr_sampler_name(int32_t index);
 /* The schedules that go with a sampler, default first: index 0.. until NULL. "automatic" goes with each, and is not listed. */
 DR_API const char *dr_sampler_schedule(const char *sampler, int32_t index);
+/* Which of struct dr_sampling's options a sampler has a use for: bits; 0 where there is no such sampler. */
+enum {
+    DR_SAMPLER_USES_ETA = 1,
+    DR_SAMPLER_USES_CHURN = 2
+};
+DR_API unsigned dr_sampler_uses(const char *sampler);
 /* The schedule that A1111 takes for a sampler, for which "automatic" stands; NULL: there is no such sampler. */
 DR_API const char *dr_sampler_automatic(const char *sampler);
 

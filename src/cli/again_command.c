@@ -33,6 +33,7 @@ static int32_t made_side(int32_t pixels, int32_t *cut)
 static void take_numbers(struct options *options, const struct dr_parameters *picture)
 {
     options->seed = picture->seed;
+    options->sampling = picture->sampling;
     options->seed_given = true;
     options->steps = picture->steps;
     options->cfg = picture->cfg;

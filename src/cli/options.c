@@ -20,6 +20,7 @@ enum value_kind {
     COUNT,
     WORD,
     PAIR,
+    REALS,   /* two numbers with a comma between them; adjacent doubles */
     LIST,    /* it may be repeated */
     DURATION /* of seconds: "90", "5m", "2h"; "-1" */
 };
@@ -110,6 +111,27 @@ static const struct option table[] = {
     {"scheduler", 0, TEXT, AT(scheduler), FOR_SETTINGS, "NAME",
      "the noise schedule: normal, karras, exponential, polyexponential, sgm-uniform, simple, beta, kl-optimal, "
      "align-your-steps, leading, trailing, lcm, automatic (as A1111)"},
+    {"eta", 0, REAL, AT(sampling.eta), JOBS, "X",
+     "share of the noise that an ancestral or SDE sampler, ddim or tcd adds in a step, 0 to 1 (default: the sampler's own)"},
+    {"s-churn", 0, REAL, AT(sampling.s_churn), JOBS, "X",
+     "euler, heun, dpm2: noise before each step (default 0: none)"},
+    {"s-tmin", 0, REAL, AT(sampling.s_tmin), JOBS, "SIGMA", "the least noise level for --s-churn (default 0)"},
+    {"s-tmax", 0, REAL, AT(sampling.s_tmax), JOBS, "SIGMA", "the highest noise level for --s-churn (default 0: no limit)"},
+    {"s-noise", 0, REAL, AT(sampling.s_noise), JOBS, "X", "factor of all noise that a sampler adds, 0 to 10 (default 1)"},
+    {"ensd", 0, INT32, AT(sampling.eta_seed_delta), JOBS, "N",
+     "eta noise seed delta: added to the seed for the noise of steps (default 0: it goes on from the first noise)"},
+    {"variation-seed", 0, SEED, AT(sampling.variation_seed), JOBS, "N",
+     "seed of the variation; a batch counts it up (default -1: a random one)"},
+    {"variation-strength", 0, REAL, AT(sampling.variation_strength), JOBS, "X",
+     "how far the noise is turned towards that of the variation seed, 0 to 1 (default 0)"},
+    {"seed-resize", 0, PAIR, AT(sampling.seed_resize_width), JOBS, "WxH",
+     "put the seed's noise for pictures of this size into the middle of the new one's (default: none)"},
+    {"cfg-rescale", 0, REAL, AT(sampling.cfg_rescale), JOBS, "X",
+     "how far the deviation of the guided prediction is put back to the prompt's, 0 to 1 (default 0)"},
+    {"cfg-interval", 0, REALS, AT(sampling.cfg_from), JOBS, "FROM,TO",
+     "guide from FROM to TO of the steps alone, 0 to 1; the other steps take half of the time (default 0,1)"},
+    {"s-min-uncond", 0, REAL, AT(sampling.s_min_uncond), JOBS, "SIGMA",
+     "below this noise level every other evaluation goes without the negative prompt (default 0: none does)"},
     {"prediction", 0, WORD, AT(prediction), JOBS, "auto|eps|v",
      "what the UNet predicts: eps (noise) or v (velocity) (default auto: read from the checkpoint)"},
     {"clip-skip", 0, INT32, AT(clip_skip), JOBS | FOR_SUBMIT, "N",
@@ -268,6 +290,7 @@ struct options options_default(void)
         .quality = job.quality,
         .seed = job.seed,
         .cfg = job.cfg,
+        .sampling = job.sampling,
         .strength = job.strength,
     };
 }
@@ -357,7 +380,9 @@ static enum dr_code store_real(const struct option *option, const char *text,
     case NUMBER: return DR_OK;
     case NUMBER_OUT_OF_RANGE:
         return fail(err, "--%s: %.80s is out of range: give %s", option->name, text,
-                    option->offset == AT(cfg) ? "0 to 1000" : "more than 0, at most 1");
+                    option->offset == AT(strength) ? "more than 0, at most 1"
+                    : option->offset == AT(cfg)    ? "0 to 1000"
+                                                   : "a smaller number");
     case NUMBER_NONE: break;
     }
     return fail(err, "--%s takes a number, not \"%.80s\"", option->name, text);
@@ -449,6 +474,23 @@ static enum dr_code store_pair(const struct option *option, const char *text,
                 option->value, text);
 }
 
+/* "0.2,0.8" */
+static enum dr_code store_reals(const struct option *option, const char *text,
+                                double pair[2], struct dr_error *err)
+{
+    char first[32];
+    double a, b;
+    const size_t length = strcspn(text, ",");
+    (void)snprintf(first, sizeof first, "%.*s", (int)length, text);
+    if (!text[length] || length >= sizeof first || parse_real(first, &a) != NUMBER ||
+        parse_real(text + length + 1, &b) != NUMBER)
+        return fail(err, "--%s takes two numbers, %s, not \"%.80s\"", option->name,
+                    option->value, text);
+    pair[0] = a;
+    pair[1] = b;
+    return DR_OK;
+}
+
 static enum dr_code store_bytes(const struct option *option, const char *text,
                                 uint64_t *bytes, struct dr_error *err)
 {
@@ -511,8 +553,14 @@ static enum dr_code store(struct options *options, const struct option *option,
         if (code == DR_OK) *(int32_t *)field = (int32_t)integer;
         return code;
     }
-    case SEED: return store_seed(option, text, field, &options->seed_given, err);
+    case SEED: {
+        bool is_given = false;
+        const enum dr_code code = store_seed(option, text, field, &is_given, err);
+        if (code == DR_OK && option->offset == AT(seed)) options->seed_given = is_given;
+        return code;
+    }
     case PAIR: return store_pair(option, text, field, err);
+    case REALS: return store_reals(option, text, field, err);
     case WORD: return store_word(option, text, field, err);
     case LIST: return store_in_list(option, text, field, err);
     case DURATION: return store_duration(option, text, field, err);
@@ -542,6 +590,7 @@ static enum dr_code check_given(const struct options *options,
         least = "1";
     if (offset == AT(serve.connections) && options->serve.connections < 4) least = "4";
     if (offset == AT(cfg) && options->cfg == DR_CFG_DEFAULT) least = "0";
+    if (offset == AT(sampling.eta) && options->sampling.eta < 0) least = "0";
     return least ? fail(err, "--%s: %.80s is out of range; the minimum is %s",
                         option->name, text, least)
                  : DR_OK;
@@ -704,11 +753,38 @@ static bool is_listed(const struct option *option, unsigned command)
 static const char *help_of(const struct option *option, unsigned command,
                            char text[static HELP_BYTES])
 {
-    static const size_t said[] = {
-        AT(model),      AT(prompt),    AT(negative), AT(width),     AT(height),
-        AT(original),   AT(crop),      AT(target),   AT(seed),      AT(steps),
-        AT(cfg),        AT(sampler),   AT(vae),      AT(scheduler), AT(clip_skip),
-        AT(prediction), AT(precision), AT(rng),      AT(bits),      AT(strength)};
+    static const size_t said[] = {AT(model),
+                                  AT(prompt),
+                                  AT(negative),
+                                  AT(width),
+                                  AT(height),
+                                  AT(original),
+                                  AT(crop),
+                                  AT(target),
+                                  AT(seed),
+                                  AT(steps),
+                                  AT(cfg),
+                                  AT(sampler),
+                                  AT(vae),
+                                  AT(scheduler),
+                                  AT(clip_skip),
+                                  AT(prediction),
+                                  AT(precision),
+                                  AT(rng),
+                                  AT(bits),
+                                  AT(strength),
+                                  AT(sampling.eta),
+                                  AT(sampling.s_churn),
+                                  AT(sampling.s_tmin),
+                                  AT(sampling.s_tmax),
+                                  AT(sampling.s_noise),
+                                  AT(sampling.eta_seed_delta),
+                                  AT(sampling.variation_seed),
+                                  AT(sampling.variation_strength),
+                                  AT(sampling.seed_resize_width),
+                                  AT(sampling.cfg_rescale),
+                                  AT(sampling.cfg_from),
+                                  AT(sampling.s_min_uncond)};
     const char *const end = strstr(option->help, " (default");
     const char *by = option->offset == AT(output) ? "NAME-again.png" : NULL;
     if (!(command & OF_PICTURE)) return option->help;

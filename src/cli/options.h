@@ -82,6 +82,7 @@ struct options {
     int32_t width, height, steps, clip_skip, batch, bits, quality;
     int32_t cut_width, cut_height; /* of a picture that is made again; 0: none */
     uint64_t seed;
+    struct dr_sampling sampling;
     double cfg, strength;
     int rng, prediction;         /* enum dr_rng, enum dr_prediction */
     int prompt_syntax, emphasis; /* enum dr_prompt_syntax, enum dr_emphasis */

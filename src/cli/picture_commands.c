@@ -50,6 +50,7 @@ struct dr_generate_options picture_commands_job(struct session *session,
     job.target_width = options->target[0];
     job.target_height = options->target[1];
     job.seed = options->seed;
+    job.sampling = options->sampling;
     job.steps = options->steps;
     job.cfg = options->cfg;
     job.sampler = options->sampler;

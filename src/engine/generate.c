@@ -11,6 +11,7 @@
 #include "job/output.h"
 #include "job/profile.h"
 #include "job/request.h"
+#include "job/seed_noise.h"
 #include "switch/vae_choice.h"
 #include "switch/vae_switch.h"
 
@@ -48,7 +49,7 @@ static struct dr_image_info *make_images(const struct job_request *want)
     struct dr_image_info *const images = calloc((size_t)want->batch, sizeof *images);
     if (!images) return NULL;
     for (int32_t i = 0; i < want->batch; ++i) {
-        images[i].seed = want->seed + (uint64_t)i;
+        images[i].seed = seed_noise_seed(&want->sampling, want->seed, i);
         if (want->files.path && !want->output_is_latent)
             output_name(&want->files, i, images[i].path);
     }

@@ -125,6 +125,22 @@ static const char *prediction_name(enum dr_prediction prediction)
     return "";
 }
 
+static void compare_sampling(struct comparison *all, const struct dr_sampling *was,
+                             const struct dr_sampling *is)
+{
+    const struct dr_sampling_field *field;
+    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i) {
+        double before, after;
+        memcpy(&before, (const char *)was + field->offset, sizeof before);
+        memcpy(&after, (const char *)is + field->offset, sizeof after);
+        compare_reals(all, field->key, before, after);
+    }
+    compare_pairs(all, "seed resize",
+                  (const int32_t[]){was->seed_resize_width, was->seed_resize_height},
+                  (const int32_t[]){is->seed_resize_width, is->seed_resize_height});
+    compare_reals(all, "eta noise seed delta", was->eta_seed_delta, is->eta_seed_delta);
+}
+
 static void compare_options(struct comparison *all, const struct dr_parameters *was,
                             const struct dr_parameters *is)
 {
@@ -137,7 +153,8 @@ static void compare_options(struct comparison *all, const struct dr_parameters *
     compare_reals(all, "steps", was->steps, is->steps);
     compare_reals(all, "cfg", was->cfg, is->cfg);
     compare_texts(all, "sampler", was->sampler, is->sampler);
-    if (was->scheduler[0])
+    compare_sampling(all, &was->sampling, &is->sampling);
+    if (was->scheduler[0] && strcmp(was->scheduler, "automatic") != 0)
         compare_texts(all, "scheduler", was->scheduler, is->scheduler);
     compare_reals(all, "clip skip", was->clip_skip, is->clip_skip);
     compare_texts(all, "prompt syntax",

@@ -25,3 +25,16 @@ int32_t context_batch_list(const struct context_layout *layout,
     }
     return count;
 }
+
+int32_t context_batch_list_alone(const struct context_layout *layout,
+                                 struct context_batch batches[GUIDANCE_MAX_CONTEXTS])
+{
+    const int32_t total = context_layout_count(layout);
+    int32_t count = 0;
+    if (!layout->guided || !layout->rests) return 0;
+    for (int32_t first = 1, n; first < total; first += n) {
+        n = first + 1 < total ? 2 : 1;
+        batches[count++] = (struct context_batch){first, n, layout->part_chunks};
+    }
+    return count;
+}

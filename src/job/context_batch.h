@@ -18,6 +18,7 @@
 
 struct context_layout {
     bool guided;
+    bool rests; /* some evaluations are not guided */
     int32_t part_count;
     int32_t part_chunks, negative_chunks;
 };
@@ -33,5 +34,9 @@ int32_t context_layout_count(const struct context_layout *layout);
 /* All batches of one evaluation, in order; returns how many. */
 int32_t context_batch_list(const struct context_layout *layout,
                            struct context_batch batches[GUIDANCE_MAX_CONTEXTS]);
+
+/* Those of an evaluation that is not guided: the parts alone. 0 where none is guided anyway. */
+int32_t context_batch_list_alone(const struct context_layout *layout,
+                                 struct context_batch batches[GUIDANCE_MAX_CONTEXTS]);
 
 #endif

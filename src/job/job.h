@@ -61,6 +61,7 @@ struct job_request {
         size_from; /* path of the picture that has this size; NULL: it was not taken from one */
     int32_t batch;
     uint64_t seed;
+    struct dr_sampling sampling;
     bool
         guided; /* cfg > 1, or the prompt has parts or a weight: the negative prompt counts */
     float cfg;

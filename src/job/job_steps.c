@@ -2,6 +2,7 @@
 
 #include "job/picture_step.h"
 #include "job/prompt_step.h"
+#include "job/seed_noise.h"
 #include "model/latent_space.h"
 
 static struct slot *slot_of(const struct job *job, enum dr_component_kind kind,
@@ -69,7 +70,12 @@ static int32_t add_batches(struct job *job, struct slot *unet, struct step *samp
         if (i == 0) sample->arena = step_list_add_arena(list, network);
         step_list_share_arena(list, sample->arena, network);
     }
-    return count > 1 ? context_layout_count(&layout) : 0;
+    const int32_t alone = context_batch_list_alone(&layout, batches);
+    for (int32_t i = 0; i < alone; ++i)
+        step_list_share_arena(list, sample->arena,
+                              step_list_unet(list, unet, sample, batches[i].count,
+                                             TOKENIZER_POSITIONS * batches[i].chunks));
+    return count > 1 || alone > 1 ? context_layout_count(&layout) : 0;
 }
 
 void job_steps_add_sample(struct job *job, const struct sample_part *part)
@@ -92,8 +98,13 @@ void job_steps_add_sample(struct job *job, const struct sample_part *part)
         struct step noise = sample;
         noise.kind = STEP_NOISE;
         noise.moments = part->moments;
+        const struct seed_noise seed =
+            seed_noise_of(&job->request.sampling, job->request.rng, 0, 0,
+                          part->width / LATENT_FACTOR, part->height / LATENT_FACTOR);
         noise.scratch =
-            step_list_add_value(list, REGION_LATENTS, 2 * sizeof(float) * count);
+            step_list_add_value(list, REGION_LATENTS,
+                                sizeof(float) *
+                                    (2 * count + seed_noise_scratch(&seed)));
         step_list_add(list, &noise);
     }
     sample.continues = part->continues;

@@ -250,10 +250,39 @@ static double run_flop(const struct job *job, const struct step *step)
     return flop;
 }
 
+/* Of an evaluation without the negative prompt. */
+static double alone_flop(const struct job *job, const struct step *step)
+{
+    const struct context_layout layout = prompt_step_layout(job);
+    struct context_batch batches[GUIDANCE_MAX_CONTEXTS];
+    const int32_t count = context_batch_list_alone(&layout, batches);
+    double flop = 0.0;
+    for (int32_t i = 0; i < count; ++i)
+        flop += plan_flop(network_plan(prompt_step_network(job, step, &batches[i])));
+    return flop;
+}
+
+/* Evaluations of a SAMPLE step outside the guided share of its steps. What s_min_uncond leaves out depends on the noise
+ * levels, and is counted as guided. */
+static int32_t alone_count(const struct job *job, const struct step *step)
+{
+    const struct dr_sampling *const sampling = &job->request.sampling;
+    const int32_t steps = run_count(step) / sampler_calls_per_step(step->sampler.kind);
+    int32_t count = 0;
+    for (int32_t i = 0; i < steps; ++i)
+        count += !guidance_has_step(sampling->cfg_from, sampling->cfg_to, i, steps);
+    return count * sampler_calls_per_step(step->sampler.kind);
+}
+
 double network_plans_step_flop(const struct job *job, const struct step *step)
 {
     const int32_t runs = run_count(step);
-    return runs > 0 ? runs * run_flop(job, step) : 0.0;
+    if (runs == 0) return 0.0;
+    if (step->kind != STEP_SAMPLE || !job->request.guided)
+        return runs * run_flop(job, step);
+    const int32_t alone = alone_count(job, step);
+    return (runs - alone) * run_flop(job, step) +
+           (alone > 0 ? alone * alone_flop(job, step) : 0.0);
 }
 
 double network_plans_evaluation_flop(const struct job *job)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job/sampling_fields.h"
+
 /* A1111's names of samplers and schedules. */
 static const char *const sampler_labels[SAMPLER_COUNT] = {
     [SAMPLER_EULER] = "Euler",
@@ -108,6 +110,26 @@ static void append_real(struct appender *out, double value)
     APPEND(out, "%s", text);
 }
 
+/* What changes the picture, by A1111's names. */
+static void append_sampling(struct appender *out, const struct dr_sampling *sampling)
+{
+    const struct dr_sampling_field *field;
+    if (sampling->variation_strength > 0)
+        APPEND(out, ", Variation seed: %llu",
+               (unsigned long long)sampling->variation_seed);
+    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i) {
+        const double value = sampling_field_value(sampling, field);
+        if (value == field->usual) continue;
+        APPEND(out, ", %s: ", field->label);
+        append_real(out, value);
+    }
+    if (sampling->seed_resize_width > 0)
+        APPEND(out, ", Seed resize from: %dx%d", (int)sampling->seed_resize_width,
+               (int)sampling->seed_resize_height);
+    if (sampling->eta_seed_delta != 0)
+        APPEND(out, ", ENSD: %d", (int)sampling->eta_seed_delta);
+}
+
 size_t parameters_format(const struct parameters *parameters, char *text,
                          size_t text_bytes)
 {
@@ -131,6 +153,7 @@ size_t parameters_format(const struct parameters *parameters, char *text,
         APPEND(&out, ", Denoising strength: ");
         append_real(&out, p->strength);
     }
+    if (p->sampling) append_sampling(&out, p->sampling);
     if (p->clip_skip > 1) APPEND(&out, ", Clip skip: %d", (int)p->clip_skip);
     /* The reference has it only where the prompt has brackets. */
     if (p->emphasis != DR_EMPHASIS_ORIGINAL)

@@ -28,6 +28,7 @@ struct parameters {
     enum schedule_kind schedule;
     double cfg;
     uint64_t seed;
+    const struct dr_sampling *sampling; /* NULL: the usual */
     const char *model_name,
         *model_hash; /* hexadecimal; "": the model is more than one file */
     const char *unet_digest;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "job/parameters.h"
+#include "job/sampling_fields.h"
 
 enum {
     VALUE_BYTES = 1024
@@ -194,6 +195,38 @@ static enum dr_code take_prompt_field(struct dr_parameters *p, const char *key,
     return is_taken ? DR_OK : DR_NOT_FOUND;
 }
 
+/* A range is the engine's to check, as for what a user gives. */
+static enum dr_code take_sampling(struct dr_parameters *p, const char *key,
+                                  const char *value, struct dr_error *err)
+{
+    struct dr_sampling *const sampling = &p->sampling;
+    const struct dr_sampling_field *field;
+    double number;
+    if (strcmp(key, "Variation seed") == 0)
+        return parse_seed(value, &sampling->variation_seed)
+                   ? DR_OK
+                   : refuse(key, value, "a whole number", err);
+    if (strcmp(key, "Seed resize from") == 0)
+        return parse_size(value, &sampling->seed_resize_width,
+                          &sampling->seed_resize_height)
+                   ? DR_OK
+                   : refuse(key, value, "sizes such as 512x768", err);
+    if (strcmp(key, "ENSD") == 0)
+        return parse_whole(value, INT32_MIN, INT32_MAX, &sampling->eta_seed_delta)
+                   ? DR_OK
+                   : refuse(key, value, "a whole number", err);
+    /* The older name, and that of ddim's own. */
+    if (strcmp(key, "Negative Guidance minimum sigma") == 0) key = "NGMS";
+    if (strcmp(key, "Eta DDIM") == 0) key = "Eta";
+    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i) {
+        if (strcmp(key, field->label) != 0) continue;
+        if (!parse_real(value, &number)) return refuse(key, value, "a number", err);
+        memcpy((char *)sampling + field->offset, &number, sizeof number);
+        return DR_OK;
+    }
+    return DR_NOT_FOUND;
+}
+
 static enum dr_code take_choice(struct dr_parameters *p, const char *key,
                                 const char *value, struct dr_error *err)
 {
@@ -225,6 +258,7 @@ static enum dr_code take_field(struct dr_parameters *p, const char *key,
     if (code == DR_NOT_FOUND) code = take_number(p, key, value, err);
     if (code == DR_NOT_FOUND) code = take_prompt_field(p, key, value);
     if (code == DR_NOT_FOUND) code = take_size_field(p, key, value, err);
+    if (code == DR_NOT_FOUND) code = take_sampling(p, key, value, err);
     if (code == DR_NOT_FOUND) code = take_choice(p, key, value, err);
     if (code != DR_NOT_FOUND) return code;
     const size_t used = strlen(p->unknown);
@@ -370,6 +404,7 @@ enum dr_code parameters_parse(struct dr_parameters *parameters, const char *text
     *parameters = (struct dr_parameters){.clip_skip = 1,
                                          .bits = 8,
                                          .cfg = DR_CFG_DEFAULT,
+                                         .sampling = dr_sampling_default(),
                                          .prediction = DR_PREDICTION_AUTO,
                                          .rng = DR_RNG_CUDA};
     if (!fields)

@@ -158,6 +158,56 @@ static void what_is_wrong_is_named(void)
     }
 }
 
+/* As A1111 writes them, with samplers and schedules by its names. */
+static void noise_and_names_of_a1111(void)
+{
+    struct dr_parameters p;
+    check_int(
+        parameters_parse(
+            &p,
+            "a\nSteps: 30, Sampler: DPM++ 2M SDE Heun, Schedule type: Align Your "
+            "Steps, CFG scale: 7, Seed: 5, Size: 512x512, Variation seed: 12, "
+            "Variation seed strength: 0.25, Seed resize from: 640x512, Eta: 0.5, "
+            "ENSD: 31337, Sigma churn: 4, Sigma tmin: 0.1, Sigma tmax: 9, Sigma "
+            "noise: 1.01, NGMS: 1.5, CFG rescale: 0.7, CFG interval start: 0.1, CFG "
+            "interval end: 0.8",
+            NULL),
+        ==, DR_OK);
+    check_str(p.sampler, "dpmpp-2m-sde-heun");
+    check_str(p.scheduler, "align-your-steps");
+    check_str(p.unknown, "");
+    check_int(p.sampling.variation_seed, ==, 12);
+    check_real(p.sampling.variation_strength, ==, 0.25);
+    check_int(p.sampling.seed_resize_width, ==, 640);
+    check_int(p.sampling.eta_seed_delta, ==, 31337);
+    check_real(p.sampling.eta, ==, 0.5);
+    check_real(p.sampling.s_churn, ==, 4);
+    check_real(p.sampling.s_tmin, ==, 0.1);
+    check_real(p.sampling.s_tmax, ==, 9);
+    check_real(p.sampling.s_noise, ==, 1.01);
+    check_real(p.sampling.s_min_uncond, ==, 1.5);
+    check_real(p.sampling.cfg_rescale, ==, 0.7);
+    check_real(p.sampling.cfg_from, ==, 0.1);
+    check_real(p.sampling.cfg_to, ==, 0.8);
+    dr_parameters_free(&p);
+    static const char *const names[][3] = {
+        {"Sampler: DPM++ 2M SDE Karras",                "dpmpp-2m-sde", "karras"     },
+        {"Sampler: DPM++ 3M SDE Exponential",           "dpmpp-3m-sde", "exponential"},
+        {"Sampler: DPM2 a Karras",                      "dpm2-a",       "karras"     },
+        {"Sampler: DPM++ 2M, Schedule type: Automatic", "dpmpp-2m",     "automatic"  },
+        {"Sampler: Euler, Schedule type: Uniform",      "euler",        "normal"     },
+        {"Sampler: Restart, Schedule type: Beta",       "restart",      "beta"       }
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        char text[128];
+        (void)snprintf(text, sizeof text, "x\nSteps: 5, %s", names[i][0]);
+        check_int(parameters_parse(&p, text, NULL), ==, DR_OK);
+        check_str(p.sampler, names[i][1]);
+        check_str(p.scheduler, names[i][2]);
+        dr_parameters_free(&p);
+    }
+}
+
 int main(void)
 {
     check_run(what_is_written_is_read);
@@ -166,5 +216,6 @@ int main(void)
     check_run(texts_of_other_programs);
     check_run(what_is_wrong_is_named);
     dr_parameters_free(&found);
+    check_run(noise_and_names_of_a1111);
     return check_done();
 }

@@ -9,7 +9,7 @@
  * steps, whatever the strength is. */
 static int32_t evaluation_count(const struct sampler_options *sampler)
 {
-    return sampler->steps * (sampler->kind == SAMPLER_HEUN ? 2 : 1);
+    return sampler->steps * sampler_calls_per_step(sampler->kind);
 }
 
 /* What the prompts name beside text. */

@@ -100,10 +100,17 @@ bool prompt_step_is_cached(const struct job *job, const struct slot *slot)
     return lookup.has_any && lookup.has_all;
 }
 
+/* Do some evaluations go without the negative prompt? */
+static bool guidance_rests(const struct dr_sampling *sampling)
+{
+    return sampling->cfg_from > 0 || sampling->cfg_to < 1 || sampling->s_min_uncond > 0;
+}
+
 struct context_layout prompt_step_layout(const struct job *job)
 {
     const struct job_request *const want = &job->request;
     struct context_layout layout = {.guided = want->guided,
+                                    .rests = guidance_rests(&want->sampling),
                                     .part_count = want->prompts.part_count,
                                     .part_chunks =
                                         prompt_contexts_part_chunks(&want->prompts),

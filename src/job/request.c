@@ -13,6 +13,7 @@
 #include "job/defaults.h"
 #include "job/output.h"
 #include "job/prompt_request.h"
+#include "job/sampling_fields.h"
 #include "sampling/latent.h"
 #include "switch/settings.h"
 
@@ -65,6 +66,14 @@ const char *dr_sampler_automatic(const char *sampler)
                : NULL;
 }
 
+unsigned dr_sampler_uses(const char *sampler)
+{
+    enum sampler_kind kind;
+    if (!sampler_from_name(sampler, &kind)) return 0;
+    return (sampler_takes_eta(kind) ? DR_SAMPLER_USES_ETA : 0U) |
+           (sampler_takes_churn(kind) ? DR_SAMPLER_USES_CHURN : 0U);
+}
+
 uint64_t dr_random_seed(void)
 {
     uint32_t seed = 0;
@@ -78,6 +87,7 @@ struct dr_generate_options dr_generate_options_default(void)
     return (struct dr_generate_options){
         .prompt = "",
         .seed = dr_random_seed(),
+        .sampling = dr_sampling_default(),
         .cfg = DR_CFG_DEFAULT,
         .clip_skip = 1,
         .strength = 0.75,
@@ -193,6 +203,8 @@ static enum dr_code check_options(const struct dr_generate_options *options,
     enum dr_code code = check_numbers(options, err);
     if (code == DR_OK)
         code = check_picture_options(options->bits, options->quality, err);
+    if (code == DR_OK) code = sampling_fields_check(&options->sampling, err);
+    sampler->tuning = sampling_fields_tuning(&options->sampling);
     return code == DR_OK ? check_sampler(options, sampler, err) : code;
 }
 
@@ -431,6 +443,7 @@ static enum dr_code make_request(struct current_model *model,
     if (code != DR_OK) return code;
     want->output_is_latent = want->files.path && output_is_latent(want->files.path);
     want->seed = options->seed;
+    want->sampling = options->sampling;
     want->sampler.steps = full.steps;
     want->sampler.prediction =
         options->prediction == DR_PREDICTION_AUTO

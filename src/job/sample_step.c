@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "job/prompt_step.h"
+#include "job/seed_noise.h"
 #include "job/step_run.h"
 #include "model/latent_space.h"
 #include "sampling/guidance.h"
@@ -28,26 +29,43 @@ static void draw_latent(struct job *job, const struct step *step, float *noise,
     latent_to_channels_first(result, job->sampler.latent, cells);
 }
 
+/* The sampler's options for this picture: its Brownian motion has the picture's seed. */
+static struct sampler_options options_of(const struct job *job, const struct step *step)
+{
+    struct sampler_options options = step->sampler;
+    options.tree_kind = job->request.rng == DR_RNG_CPU ? RANDOM_CPU : RANDOM_CUDA;
+    options.tree_seed = job->images[step->image_idx].seed;
+    return options;
+}
+
+/* The values of scratch are [count] noise, [count] a draw, and what the seed's noise needs. */
 enum dr_code step_run_noise(struct job *job, const struct step *step,
                             struct dr_error *err)
 {
     const size_t count = step_latent_count(step);
     float *const noise = step_value_of(job, step->scratch);
+    const struct sampler_options options = options_of(job, step);
+    const struct seed_noise seed =
+        seed_noise_of(&job->request.sampling, job->request.rng,
+                      job->images[step->image_idx].seed, step->image_idx,
+                      step->width / LATENT_FACTOR, step->height / LATENT_FACTOR);
     job->stage = DR_STAGE_UNET;
     assert(step->sampler.count == count);
-    random_init(&job->random, job->request.rng == DR_RNG_CPU ? RANDOM_CPU : RANDOM_CUDA,
-                job->images[step->image_idx].seed);
     const enum dr_code code =
-        sampler_init(&job->sampler, &step->sampler, step_value_of(job, step->state),
+        sampler_init(&job->sampler, &options, step_value_of(job, step->state),
                      &job->random, err);
     if (code != DR_OK) return code;
     if (step->moments == STEP_NONE) {
-        random_normal(&job->random, job->sampler.latent, count);
+        seed_noise_draw(&seed, noise + 2 * count, &job->random, job->sampler.latent);
         sampler_start(&job->sampler, NULL);
         return DR_OK;
     }
+    random_init(&job->random, options.tree_kind, seed.seed);
     draw_latent(job, step, noise, noise + count);
-    random_normal(&job->random, noise, count);
+    if (seed_noise_scratch(&seed) > 0 || seed.seed_delta != 0)
+        seed_noise_draw(&seed, noise + 2 * count, &job->random, noise);
+    else
+        random_normal(&job->random, noise, count);
     sampler_start(&job->sampler, noise);
     return DR_OK;
 }
@@ -56,8 +74,9 @@ enum dr_code step_run_noise(struct job *job, const struct step *step,
 static enum dr_code go_on(struct job *job, const struct step *step,
                           struct dr_error *err)
 {
+    const struct sampler_options options = options_of(job, step);
     const enum dr_code code =
-        sampler_init(&job->sampler, &step->sampler, step_value_of(job, step->state),
+        sampler_init(&job->sampler, &options, step_value_of(job, step->state),
                      &job->random, err);
     if (code == DR_OK)
         memcpy(job->sampler.latent, step_latents_of(job, step),
@@ -88,9 +107,10 @@ static void report_preview(void *cookie, int32_t done, int32_t total,
 
 /* The batches of an evaluation, for guidance.h and for the prompts. */
 struct batches {
-    struct context_batch contexts[GUIDANCE_MAX_CONTEXTS];
-    struct guidance_batch runs[GUIDANCE_MAX_CONTEXTS];
+    struct context_batch contexts[2 * GUIDANCE_MAX_CONTEXTS];
+    struct guidance_batch runs[2 * GUIDANCE_MAX_CONTEXTS];
     int32_t count;
+    int32_t alone_count; /* behind them: those of evaluations that are not guided */
 };
 
 static void list_batches(const struct job *job, const struct step *step,
@@ -98,7 +118,9 @@ static void list_batches(const struct job *job, const struct step *step,
 {
     const struct context_layout layout = prompt_step_layout(job);
     batches->count = context_batch_list(&layout, batches->contexts);
-    for (int32_t i = 0; i < batches->count; ++i) {
+    batches->alone_count =
+        context_batch_list_alone(&layout, batches->contexts + batches->count);
+    for (int32_t i = 0; i < batches->count + batches->alone_count; ++i) {
         const struct context_batch *const contexts = &batches->contexts[i];
         const struct unet_plan *const unet =
             &prompt_step_network(job, step, contexts)->unet;
@@ -129,8 +151,8 @@ static enum dr_code prepare_batch(void *cookie, const struct guidance_batch *run
     const int32_t evaluation = sampling->first_call + call;
     bool is_bound;
     const enum dr_code code = step_bind_network(job, step, network, &is_bound, err);
-    const bool stays = is_bound && batches->count == 1 && call > 0 &&
-                       !prompt_step_changes_at(job, evaluation);
+    const bool stays = is_bound && batches->count == 1 && batches->alone_count == 0 &&
+                       call > 0 && !prompt_step_changes_at(job, evaluation);
     if (code != DR_OK || stays) return code;
     step_expect_latents(step, run->unet->plan, run->unet->latent, run->count,
                         LATENT_CHANNELS);
@@ -153,7 +175,7 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
     if (step->continues) code = go_on(job, step, err);
     if (code != DR_OK) return code;
     job->calls_total = sampler_call_count(&job->sampler);
-    const int32_t order = step->sampler.kind == SAMPLER_HEUN ? 2 : 1;
+    const int32_t order = sampler_calls_per_step(step->sampler.kind);
     struct sampling cookie = {
         {job, step},
         job,
@@ -171,9 +193,16 @@ enum dr_code step_run_sample(struct job *job, const struct step *step,
                          batches.runs[batches.count - 1].count,
         .guided = want->guided,
         .weights = weights,
+        .alone = batches.runs + batches.count,
+        .alone_count = batches.alone_count,
+        .from = want->sampling.cfg_from,
+        .to = want->sampling.cfg_to,
+        .least_sigma = want->sampling.s_min_uncond,
+        .rescale = want->sampling.cfg_rescale,
         .cfg = want->cfg,
         .prediction = scratch,
-        .answers = batches.count > 1 ? scratch + count : NULL,
+        .answers =
+            batches.count > 1 || batches.alone_count > 1 ? scratch + count : NULL,
         .prepare = prepare_batch,
         .report = report_step,
         .cookie = &cookie,

@@ -84,6 +84,8 @@ static char *parameters_text(const struct job *job, int32_t idx,
     const struct job_request *const want = &job->request;
     const struct pipeline *const pipeline = job->context.pipeline;
     const bool own = vae == pipeline->vae_slot->base;
+    struct dr_sampling sampling = want->sampling;
+    sampling.variation_seed += (uint64_t)idx;
     const struct parameters parameters = {
         .prompt = want->prompt,
         .negative = want->negative,
@@ -97,6 +99,7 @@ static char *parameters_text(const struct job *job, int32_t idx,
         .schedule = want->sampler.schedule,
         .cfg = (double)want->cfg,
         .seed = job->images[idx].seed,
+        .sampling = &sampling,
         .model_name = pipeline->name,
         .model_hash = digests->model,
         .unet_digest = digests->unet,

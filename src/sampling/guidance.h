@@ -9,6 +9,10 @@
  * goes back: usually one part of weight 1, the prompt; several where it has ANDs (composable
  * diffusion, 2206.01714). Unguided (cfg 1) there is one context, and its answer is the answer.
  *
+ * Steps outside the interval, and some at low noise levels (least_sigma), are not guided: the negative prompt is not
+ * evaluated there, in batches of their own, and the answer is the prompt's (several parts: the first, and from it towards
+ * the others by their weights). rescale puts the answer's deviation back to the prompt's (arXiv 2305.08891, 3.4).
+ *
  * Contexts of one length run in batches of two, so several parts take more time but not more
  * memory; contexts of another length have a plan of their own.
  *
@@ -36,7 +40,14 @@ struct guidance {
     /* In order, together all contexts. Borrowed. */
     const struct guidance_batch *batches;
     int32_t batch_count, context_count;
-    bool guided;          /* context 0 is the negative prompt */
+    bool guided; /* context 0 is the negative prompt */
+    /* The batches of all contexts but the negative prompt, for evaluations that are not guided; 0: all are. */
+    const struct guidance_batch *alone;
+    int32_t alone_count;
+    double from, to; /* shares of the steps that are guided; both 0: all */
+    double
+        least_sigma; /* below it every other evaluation is not guided, as A1111's s_min_uncond */
+    double rescale;       /* 0..1 */
     const float *weights; /* of the contexts after it; NULL: each 1 */
     float cfg;
     float *prediction; /* [count]: room for the answer, the caller's */
@@ -60,6 +71,9 @@ struct guidance {
     double ms;
     int32_t call_count;
 };
+
+/* Is step `step` of `steps` within the shares? Both 0: it is. */
+bool guidance_has_step(double from, double to, int32_t step, int32_t steps);
 
 /* Run a started sampler to its end: sampler->latent is the result. count: floats of the latent.
  * Errors: DR_CANCELLED, DR_NOT_FINITE; both name the step; prepare's. Allocates nothing. */

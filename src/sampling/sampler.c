@@ -101,6 +101,35 @@ static enum dr_code check_steps(const struct sampler_options *options,
     return DR_OK;
 }
 
+/* What the sampler would not read is refused: it would be a picture without it. */
+static enum dr_code check_tuning(const struct sampler_options *options,
+                                 struct dr_error *err)
+{
+    const struct sampler_tuning *const tuning = &options->tuning;
+    const unsigned takes = sampler_rules[options->kind].options;
+    if (!tuning->is_given) return DR_OK;
+    if (!(tuning->eta <= 1) || !(tuning->s_churn >= 0) || !(tuning->s_tmin >= 0) ||
+        !(tuning->s_tmax >= 0) || !(tuning->s_noise >= 0) || isinf(tuning->s_churn) ||
+        isinf(tuning->s_noise))
+        return error_set(err, DR_BAD_INPUT,
+                         "eta %g, s_churn %g, s_tmin %g, s_tmax %g, s_noise %g: eta is "
+                         "at most 1, the others are at least 0",
+                         tuning->eta, tuning->s_churn, tuning->s_tmin, tuning->s_tmax,
+                         tuning->s_noise);
+    if (tuning->eta >= 0 && !(takes & SAMPLER_TAKES_ETA))
+        return error_set(
+            err, DR_BAD_INPUT,
+            "eta %g: the sampler %s adds no noise that it could scale; "
+            "leave it out, or take an ancestral or SDE sampler, ddim or tcd",
+            tuning->eta, sampler_name(options->kind));
+    if (tuning->s_churn > 0 && !(takes & SAMPLER_TAKES_CHURN))
+        return error_set(err, DR_BAD_INPUT,
+                         "s_churn %g: the sampler %s has none; leave it out, or take "
+                         "euler, heun or dpm2",
+                         tuning->s_churn, sampler_name(options->kind));
+    return DR_OK;
+}
+
 static enum dr_code check_options(const struct sampler_options *options,
                                   struct dr_error *err)
 {
@@ -120,7 +149,8 @@ static enum dr_code check_options(const struct sampler_options *options,
             "the sampler %s cannot start a noise-predicting (eps) model at zero "
             "terminal SNR; use v prediction or another sampler",
             sampler_name(options->kind));
-    return check_steps(options, err);
+    const enum dr_code code = check_tuning(options, err);
+    return code == DR_OK ? check_steps(options, err) : code;
 }
 
 /* ---- Memory: state, steps, latent, scratch, kept, each on its own cache line ---- */

@@ -87,6 +87,10 @@ enum schedule_kind sampler_automatic_schedule(enum sampler_kind kind);
 enum schedule_kind sampler_resolve_schedule(enum sampler_kind kind,
                                             enum schedule_kind schedule);
 
+/* Does it read the tuning's eta, and its churn? */
+bool sampler_takes_eta(enum sampler_kind kind);
+bool sampler_takes_churn(enum sampler_kind kind);
+
 /* Model evaluations of one step, at most: 1 or 2. */
 int32_t sampler_calls_per_step(enum sampler_kind kind);
 

@@ -155,6 +155,18 @@ enum schedule_kind sampler_resolve_schedule(enum sampler_kind kind,
     return schedule == SCHEDULE_AUTOMATIC ? sampler_automatic_schedule(kind) : schedule;
 }
 
+bool sampler_takes_eta(enum sampler_kind kind)
+{
+    assert(kind < SAMPLER_COUNT);
+    return (sampler_rules[kind].options & SAMPLER_TAKES_ETA) != 0;
+}
+
+bool sampler_takes_churn(enum sampler_kind kind)
+{
+    assert(kind < SAMPLER_COUNT);
+    return (sampler_rules[kind].options & SAMPLER_TAKES_CHURN) != 0;
+}
+
 int32_t sampler_calls_per_step(enum sampler_kind kind)
 {
     assert(kind < SAMPLER_COUNT);

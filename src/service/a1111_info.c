@@ -60,22 +60,27 @@ static void add_prompts(json_t *info, const struct source *source)
                repeat_text(request->negative, source->made->count));
 }
 
-/* Without a variation seed A1111 shows one all the same. */
+/* Without a variation A1111 shows its seed all the same. */
 static void add_seeds(json_t *info, const struct source *source)
 {
     const struct a1111_made *const made = source->made;
+    const struct dr_sampling *const sampling = &source->request->sampling;
+    const bool is_resized = sampling->seed_resize_width > 0;
     json_t *const seeds = json_array(), *const subseeds = json_array();
     for (int32_t i = 0; i < made->count; ++i) {
         (void)json_array_append_new(seeds, seed_json(made->pictures[i].seed));
-        (void)json_array_append_new(subseeds, seed_json(made->pictures[i].seed));
+        (void)json_array_append_new(subseeds,
+                                    seed_json(sampling->variation_seed + (uint64_t)i));
     }
     member_set(info, "seed", seed_json(source->request->seed));
     member_set(info, "all_seeds", seeds);
-    member_set(info, "subseed", seed_json(source->request->seed));
+    member_set(info, "subseed", seed_json(sampling->variation_seed));
     member_set(info, "all_subseeds", subseeds);
-    member_set_real(info, "subseed_strength", 0);
-    member_set_integer(info, "seed_resize_from_w", -1);
-    member_set_integer(info, "seed_resize_from_h", -1);
+    member_set_real(info, "subseed_strength", sampling->variation_strength);
+    member_set_integer(info, "seed_resize_from_w",
+                       is_resized ? sampling->seed_resize_width : -1);
+    member_set_integer(info, "seed_resize_from_h",
+                       is_resized ? sampling->seed_resize_height : -1);
 }
 
 static const char *sampler_label(const struct source *source)
@@ -92,6 +97,19 @@ static const char *schedule_label(const struct source *source)
     return schedule ? schedule->label : "";
 }
 
+/* As in the picture's text: what is usual is not said. */
+static void add_noise(json_t *extra, const struct dr_sampling *sampling)
+{
+    const struct dr_sampling_field *field;
+    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i) {
+        double value;
+        memcpy(&value, (const char *)sampling + field->offset, sizeof value);
+        if (value != field->usual) member_set_real(extra, field->label, value);
+    }
+    if (sampling->eta_seed_delta != 0)
+        member_set_integer(extra, "ENSD", sampling->eta_seed_delta);
+}
+
 static void add_sampling(json_t *info, const struct source *source)
 {
     const struct picture_request *const request = source->request;
@@ -100,6 +118,7 @@ static void add_sampling(json_t *info, const struct source *source)
     json_t *const extra = json_object();
     if (*schedule_label(source))
         member_set_text(extra, "Schedule type", schedule_label(source));
+    add_noise(extra, &request->sampling);
     member_set_integer(info, "width",
                        source->made->count ? source->made->pictures[0].width
                                            : request->width);

@@ -53,14 +53,6 @@ static void refuse_unbuilt(struct reader *reader, const char *field, const char 
                 "%s: %s is not built yet; leave it out", field, what);
 }
 
-static void refuse_if_positive(struct reader *reader, const char *field,
-                               const char *what)
-{
-    double value = 0;
-    body_real(&reader->fields, field, -1e9, 1e9, &value);
-    if (value > 0) refuse_unbuilt(reader, field, what);
-}
-
 static bool is_named(const char *text)
 {
     return *text && strcasecmp(text, "none") != 0;
@@ -72,9 +64,6 @@ static void read_unbuilt(struct reader *reader)
         refuse_unbuilt(reader, "enable_hr", "a second pass in a larger size");
     if (body_flag(&reader->fields, "tiling", false))
         refuse_unbuilt(reader, "tiling", "a picture that can be tiled");
-    refuse_if_positive(reader, "subseed_strength", "a variation seed");
-    refuse_if_positive(reader, "seed_resize_from_w", "the noise of another size");
-    refuse_if_positive(reader, "seed_resize_from_h", "the noise of another size");
     if (is_named(body_text(&reader->fields, "refiner_checkpoint")))
         refuse_unbuilt(reader, "refiner_checkpoint", "a refiner");
     const json_t *const mask = body_member(&reader->fields, "mask");
@@ -128,12 +117,6 @@ static void read_left_out(struct reader *reader)
         }
     if (body_flag(&reader->fields, "restore_faces", false))
         body_warn(&reader->fields, "restore_faces was left out: it is not built");
-    double churn = 0, noise = 1;
-    body_real(&reader->fields, "s_churn", -1e9, 1e9, &churn);
-    body_real(&reader->fields, "s_noise", -1e9, 1e9, &noise);
-    if (churn > 0 || noise != 1)
-        body_warn(&reader->fields,
-                  "s_churn and s_noise were left out: samplers have their own");
     double multiplier = 1;
     body_real(&reader->fields, "initial_noise_multiplier", -1e9, 1e9, &multiplier);
     if (multiplier != 1)
@@ -141,16 +124,66 @@ static void read_left_out(struct reader *reader)
                   multiplier);
 }
 
-/* A1111's eta is 1 for ancestral samplers and 0 for DDIM unless it is said. */
-static void read_eta(struct reader *reader)
+/* ---- noise ------------------------------------------------------------------------------- */
+
+static double *sampling_value(struct reader *reader,
+                              const struct dr_sampling_field *field)
 {
-    const char *const sampler = reader->out->picture.sampler;
-    const double own = strcmp(sampler, "ddim") == 0 ? 0 : 1;
-    double eta = own;
-    body_real(&reader->fields, "eta", -1e9, 1e9, &eta);
-    if (eta != own && (own == 0 || strcmp(sampler, "euler-a") == 0))
-        body_warn(&reader->fields, "eta %g was left out: it is %g for %s", eta, own,
-                  sampler_names_of(sampler)->label);
+    return (double *)(void *)((char *)&reader->out->picture.sampling + field->offset);
+}
+
+/* Clients send A1111's eta, and s_churn, whatever the sampler: where it has no use for one, that is said. */
+static void drop_unused(struct reader *reader)
+{
+    struct picture_request *const picture = &reader->out->picture;
+    struct dr_sampling *const sampling = &picture->sampling;
+    /* A sampler that is left to the model is not known yet. */
+    const bool is_open = !*picture->sampler;
+    const char *const label = is_open ? "a sampler that is not named"
+                                      : sampler_names_of(picture->sampler)->label;
+    const unsigned uses = is_open ? 0 : dr_sampler_uses(picture->sampler);
+    if (sampling->eta >= 0 && !(uses & DR_SAMPLER_USES_ETA)) {
+        if (sampling->eta != 0 && sampling->eta != 1)
+            body_warn(&reader->fields, "eta %g was left out: %s has none",
+                      sampling->eta, label);
+        sampling->eta = -1;
+    }
+    if (sampling->s_churn > 0 && !(uses & DR_SAMPLER_USES_CHURN)) {
+        body_warn(&reader->fields, "s_churn %g was left out: %s has none",
+                  sampling->s_churn, label);
+        sampling->s_churn = 0;
+    }
+}
+
+static void read_seeds(struct reader *reader)
+{
+    struct dr_sampling *const sampling = &reader->out->picture.sampling;
+    int32_t width = 0, height = 0;
+    bool is_given = false;
+    if (reader->fields.code != DR_OK) return;
+    body_take(&reader->fields, "subseed",
+              loose_seed(reader->fields.body, "subseed", &is_given,
+                         &sampling->variation_seed, &reader->fields.refusal->err));
+    if (!is_given) sampling->variation_seed = dr_random_seed();
+    /* -1 and 0 are none, as in A1111; so is one side alone. */
+    body_integer(&reader->fields, "seed_resize_from_w", -1, INT32_MAX, &width);
+    body_integer(&reader->fields, "seed_resize_from_h", -1, INT32_MAX, &height);
+    if (width > 0 && height > 0) {
+        sampling->seed_resize_width = width;
+        sampling->seed_resize_height = height;
+    }
+    body_integer(&reader->fields, "eta_noise_seed_delta", INT32_MIN, INT32_MAX,
+                 &sampling->eta_seed_delta);
+}
+
+static void read_noise(struct reader *reader)
+{
+    const struct dr_sampling_field *field;
+    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i)
+        body_real(&reader->fields, field->key, field->least, field->most,
+                  sampling_value(reader, field));
+    read_seeds(reader);
+    if (reader->fields.code == DR_OK) drop_unused(reader);
 }
 
 /* ---- the sampler ------------------------------------------------------------------------- */
@@ -461,7 +494,7 @@ static void read_body(struct reader *reader)
     read_unbuilt(reader);
     read_scripts(reader);
     read_left_out(reader);
-    read_eta(reader);
+    read_noise(reader);
     if (reader->how->kind == PICTURE_IMG2IMG) read_init(reader);
 }
 

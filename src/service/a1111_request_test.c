@@ -146,11 +146,11 @@ static void samplers_come_in_two_fields(void)
     check_str(request.picture.scheduler, "leading");
     check_str(request.picture.warnings,
               "DDIM does not go with the scheduler Karras: Leading was used");
-    takes("{\"sampler_name\":\"Euler\",\"scheduler\":\"beta\"}");
+    takes("{\"sampler_name\":\"Euler\",\"scheduler\":\"turbo\"}");
     check_str(request.picture.scheduler, "normal");
-    check_has(request.picture.warnings, "the scheduler \"beta\" is not built");
-    refuses("{\"sampler_name\":\"DPM++ SDE\"}", 404, "sampler_name",
-            "Sampler not found: \"DPM++ SDE\"");
+    check_has(request.picture.warnings, "the scheduler \"turbo\" is not built");
+    refuses("{\"sampler_name\":\"DPM adaptive\"}", 404, "sampler_name",
+            "Sampler not found: \"DPM adaptive\"");
     refuses("{\"sampler_index\":\"none such\"}", 404, "sampler_index",
             "Sampler not found");
     refuses("{\"sampler_index\":99}", 404, "sampler_index", "Sampler not found");
@@ -181,7 +181,6 @@ static void what_is_not_built_is_said(void)
 {
     refuses("{\"enable_hr\":true}", 501, "enable_hr", "not built");
     refuses("{\"tiling\":1}", 501, "tiling", "not built");
-    refuses("{\"subseed_strength\":0.5}", 501, "subseed_strength", "not built");
     refuses("{\"refiner_checkpoint\":\"xl\"}", 501, "refiner_checkpoint", "not built");
     refuses("{\"lora\":[{\"path\":\"x\",\"multiplier\":1}]}", 501, "lora", "not built");
     refuses("{\"script_name\":\"x/y/z plot\"}", 422, "script_name", "x/y/z plot");
@@ -199,9 +198,39 @@ static void what_is_not_built_is_said(void)
     check_str(request.picture.warnings,
               "styles were left out: this service has none; restore_faces was left "
               "out: it is not built");
-    takes("{\"sampler_name\":\"DDIM\",\"eta\":1}");
-    check_has(request.picture.warnings, "eta 1 was left out: it is 0 for DDIM");
     takes("{\"mask\":\"AAAA\"}"); /* of txt2img: unknown */
+}
+
+static void noise_is_read(void)
+{
+    const struct dr_sampling *const sampling = &request.picture.sampling;
+    takes("{\"sampler_name\":\"DDIM\",\"eta\":1,\"subseed\":5,\"subseed_strength\":0.5,"
+          "\"seed_resize_from_w\":512,\"seed_resize_from_h\":768,"
+          "\"eta_noise_seed_delta\":31337,\"s_min_uncond\":1.5,\"cfg_rescale\":0.7,"
+          "\"cfg_from\":0.1,\"cfg_to\":0.9}");
+    check_str(request.picture.warnings, "");
+    check_real(sampling->eta, ==, 1);
+    check_int(sampling->variation_seed, ==, 5);
+    check_real(sampling->variation_strength, ==, 0.5);
+    check_int(sampling->seed_resize_width, ==, 512);
+    check_int(sampling->seed_resize_height, ==, 768);
+    check_int(sampling->eta_seed_delta, ==, 31337);
+    check_real(sampling->s_min_uncond, ==, 1.5);
+    check_real(sampling->cfg_rescale, ==, 0.7);
+    check_real(sampling->cfg_from, ==, 0.1);
+    check_real(sampling->cfg_to, ==, 0.9);
+    takes("{\"sampler_name\":\"Euler\",\"s_churn\":4,\"s_tmin\":0.1,\"eta\":1}");
+    check_str(request.picture.warnings, "");
+    check_real(sampling->s_churn, ==, 4);
+    check_real(sampling->eta, <,
+               0); /* it has none, and 1 is what clients send for that */
+    takes("{\"sampler_name\":\"DPM++ 2M\",\"s_churn\":4,\"eta\":0.5}");
+    check_has(request.picture.warnings, "eta 0.5 was left out: DPM++ 2M has none");
+    check_has(request.picture.warnings, "s_churn 4 was left out: DPM++ 2M has none");
+    takes("{\"seed_resize_from_w\":512}"); /* one side alone is none, as in A1111 */
+    check_int(sampling->seed_resize_width, ==, 0);
+    refuses("{\"subseed_strength\":1.5}", 422, "subseed_strength", "subseed_strength");
+    refuses("{\"s_noise\":-1}", 422, "s_noise", "s_noise");
 }
 
 /* Nothing of what a client sends beside the fields is looked at, whatever it is. */
@@ -348,6 +377,7 @@ int main(void)
     check_run(samplers_come_in_two_fields);
     check_run(wrong_values_name_their_field);
     check_run(what_is_not_built_is_said);
+    check_run(noise_is_read);
     check_run(unknown_fields_are_not_looked_at);
     check_run(settings_are_overridden_for_one_request);
     check_run(settings_are_the_default);

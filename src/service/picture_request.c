@@ -28,6 +28,7 @@ struct picture_request picture_request_default(void)
     return (struct picture_request){.prompt = strdup(""),
                                     .negative = strdup(""),
                                     .cfg = DR_CFG_DEFAULT,
+                                    .sampling = dr_sampling_default(),
                                     .batch_size = 1,
                                     .batch_count = 1,
                                     .clip_skip = 1,
@@ -75,6 +76,25 @@ static void add_open(json_t *value, const struct picture_request *request)
         member_set_integer(value, "keep_alive", request->keep_alive_s);
 }
 
+/* What is usual is left out. The variation seed is there where it counts. */
+static void add_sampling(json_t *value, const struct dr_sampling *sampling)
+{
+    const struct dr_sampling_field *field;
+    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i) {
+        double number;
+        memcpy(&number, (const char *)sampling + field->offset, sizeof number);
+        if (number != field->usual) member_set_real(value, field->key, number);
+    }
+    if (sampling->variation_strength > 0)
+        member_set(value, "subseed", picture_seed_json(sampling->variation_seed));
+    if (sampling->seed_resize_width > 0) {
+        member_set_integer(value, "seed_resize_from_w", sampling->seed_resize_width);
+        member_set_integer(value, "seed_resize_from_h", sampling->seed_resize_height);
+    }
+    if (sampling->eta_seed_delta != 0)
+        member_set_integer(value, "eta_noise_seed_delta", sampling->eta_seed_delta);
+}
+
 json_t *picture_request_json(const struct picture_request *request)
 {
     json_t *const value = json_object();
@@ -84,6 +104,7 @@ json_t *picture_request_json(const struct picture_request *request)
     member_set_text(value, "negative_prompt", request->negative);
     add_open(value, request);
     member_set(value, "seed", picture_seed_json(request->seed));
+    add_sampling(value, &request->sampling);
     member_set_integer(value, "batch_size", request->batch_size);
     member_set_integer(value, "n_iter", request->batch_count);
     member_set_integer(value, "clip_skip", request->clip_skip);
@@ -196,9 +217,9 @@ static int read_choice(struct reading *reading, const char *name,
     return fallback;
 }
 
-static void read_seed(struct reading *reading, uint64_t *seed)
+static void read_seed(struct reading *reading, const char *name, uint64_t *seed)
 {
-    const json_t *const member = member_of(reading, "seed");
+    const json_t *const member = member_of(reading, name);
     if (!member) return;
     if (json_is_integer(member) && json_integer_value(member) >= 0) {
         *seed = (uint64_t)json_integer_value(member);
@@ -209,9 +230,24 @@ static void read_seed(struct reading *reading, uint64_t *seed)
     errno = 0;
     const unsigned long long number = text ? strtoull(text, &end, 10) : 0;
     if (!text || *text < '0' || *text > '9' || *end || errno)
-        wrong(reading, "seed");
+        wrong(reading, name);
     else
         *seed = number;
+}
+
+static void read_sampling(struct reading *reading, struct dr_sampling *sampling)
+{
+    const struct dr_sampling_field *field;
+    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i) {
+        double number = field->usual;
+        if (!member_of(reading, field->key)) continue;
+        read_real(reading, field->key, &number);
+        memcpy((char *)sampling + field->offset, &number, sizeof number);
+    }
+    read_seed(reading, "subseed", &sampling->variation_seed);
+    read_integer(reading, "seed_resize_from_w", 0, &sampling->seed_resize_width);
+    read_integer(reading, "seed_resize_from_h", 0, &sampling->seed_resize_height);
+    read_integer(reading, "eta_noise_seed_delta", INT32_MIN, &sampling->eta_seed_delta);
 }
 
 static void read_all(struct reading *reading, struct picture_request *request)
@@ -227,7 +263,8 @@ static void read_all(struct reading *reading, struct picture_request *request)
     read_short_text(reading, "sampler_name", request->sampler, sizeof request->sampler);
     read_short_text(reading, "scheduler", request->scheduler,
                     sizeof request->scheduler);
-    read_seed(reading, &request->seed);
+    read_seed(reading, "seed", &request->seed);
+    read_sampling(reading, &request->sampling);
     read_integer(reading, "batch_size", 1, &request->batch_size);
     read_integer(reading, "n_iter", 1, &request->batch_count);
     read_integer(reading, "clip_skip", 1, &request->clip_skip);
@@ -328,6 +365,15 @@ static enum dr_code check_reals(const struct picture_request *request,
         return failure(err, DR_BAD_INPUT,
                        "denoising_strength is %g: it must be from 0 to 1",
                        request->strength);
+    const struct dr_sampling_field *one;
+    for (int32_t i = 0; (one = dr_sampling_field(i)) != NULL; ++i) {
+        double value;
+        memcpy(&value, (const char *)&request->sampling + one->offset, sizeof value);
+        if (value == one->usual || is_within(value, one->least, one->most)) continue;
+        *field = one->key;
+        return failure(err, DR_BAD_INPUT, "%s is %g: it must be from %g to %g",
+                       one->key, value, one->least, one->most);
+    }
     *field = "upscale";
     if (request->upscale != 0 && !is_within(request->upscale, 1, 8))
         return failure(err, DR_BAD_INPUT, "upscale is %g: it must be from 1 to 8",

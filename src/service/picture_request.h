@@ -48,6 +48,7 @@ struct picture_request {
     double cfg;                      /* DR_CFG_DEFAULT: open */
     char sampler[24], scheduler[24]; /* the engine's names; "": open */
     uint64_t seed;
+    struct dr_sampling sampling;
     int32_t batch_size, batch_count; /* pictures: their product */
     int32_t clip_skip;               /* 1: none */
     double strength;                 /* img2img */

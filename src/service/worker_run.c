@@ -239,6 +239,7 @@ struct dr_generate_options worker_options_of(const struct worker *worker,
     options.seed = request->seed;
     options.steps = request->steps;
     options.cfg = request->cfg;
+    options.sampling = request->sampling;
     options.sampler = text_or_null(request->sampler);
     options.scheduler = text_or_null(request->scheduler);
     options.clip_skip = request->clip_skip;

@@ -28,7 +28,7 @@ class Sampling(a1111.Case):
                 self.assertEqual((info["sampler_name"], info["warnings"]), (sampler["name"], []), name)
         for scheduler in self.get("schedulers"):
             for name in (scheduler["name"], scheduler["label"], *scheduler["aliases"]):
-                sampler = "LCM" if scheduler["name"] == "lcm" else "Euler"
+                sampler = "TCD" if scheduler["name"] == "lcm" else "Euler"
                 info = self.info(sampler_name=sampler, scheduler=name)
                 self.assertEqual(info["warnings"], [], name)
                 if scheduler["name"] != "automatic":
@@ -63,14 +63,24 @@ class Sampling(a1111.Case):
                          self.picture(sampler_name="DPM++ 2M SDE", scheduler="exponential"))
 
     def test_T31_no_other_sampler_without_a_word(self):
-        self.refused("Sampler not found", 404, sampler_name="DPM++ 3M SDE")
+        self.refused("Sampler not found", 404, sampler_name="DPM adaptive")
         self.refused("Sampler not found", 404, sampler_index="no such")
         self.refused("Scheduler not found", 404, sampler_name="Euler", scheduler="no such")
         info = self.info(sampler_name="DDIM", scheduler="karras")
         self.assertEqual(info["sampler_name"], "DDIM")
         self.assertTrue(any("Karras" in warning for warning in info["warnings"]), info["warnings"])
-        info = self.info(sampler_name="Euler", scheduler="beta")
-        self.assertTrue(any("beta" in warning for warning in info["warnings"]), info["warnings"])
+        info = self.info(sampler_name="Euler", scheduler="turbo")
+        self.assertTrue(any("turbo" in warning for warning in info["warnings"]), info["warnings"])
+
+    def test_variations_and_noise_are_in_info_and_text(self):
+        plain = self.picture(seed=5, sampler_name="Euler a")
+        info = self.info(seed=5, sampler_name="Euler a", subseed=9, subseed_strength=0.3, eta=0.5, cfg_rescale=0.7)
+        self.assertEqual((info["subseed"], info["all_subseeds"], info["subseed_strength"]), (9, [9], 0.3))
+        for part in ("Variation seed: 9", "Variation seed strength: 0.3", "Eta: 0.5", "CFG rescale: 0.7"):
+            self.assertIn(part, info["infotexts"][0])
+        self.assertEqual(info["extra_generation_params"]["Eta"], 0.5)
+        self.assertEqual(self.picture(seed=5, sampler_name="Euler a", subseed=9, subseed_strength=0), plain)
+        self.assertNotEqual(self.picture(seed=5, sampler_name="Euler a", subseed=9, subseed_strength=0.3), plain)
 
     def test_T32_a_second_pass_is_not_built(self):
         self.refused("enable_hr", 501, enable_hr=True, hr_upscaler="Latent", hr_scale=2)
