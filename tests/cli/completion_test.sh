@@ -38,7 +38,7 @@ offers "generate again encode decode inspect vaes models packs settings memory s
 offers "generate" gen
 offers "--help --version" --
 offers "inspect" help ins
-offers "--seed --steps --sampler --scheduler --strength" generate --s
+offers "--seed --steps --sampler --scheduler --s-churn --s-tmin --s-tmax --s-noise --seed-resize --s-min-uncond --strength" generate --s
 offers "--digest" inspect --d
 offers "--drop-cache" shell --dr
 offers "" generate --dr
