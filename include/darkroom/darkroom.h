@@ -86,8 +86,8 @@ enum dr_weights {
     DR_WEIGHTS_AUTO, /* as the file stores them, where the precision holds all numbers of that type; else as F32 */
     DR_WEIGHTS_F32, /* converted to the precision's type once: more bytes, and nothing to convert at each step */
     DR_WEIGHTS_F16, /* as AUTO, but float32 rounded to float16 (in bf16: as AUTO) */
-    DR_WEIGHTS_Q8,  /* 8 or 4 bits in blocks of 32, as dr_convert's Q8 and Q4: what that writes in float16 is */
-    DR_WEIGHTS_Q4,  /* stored as with F16. A file in blocks keeps its own */
+    DR_WEIGHTS_Q8, /* 8 or 4 bits in blocks of 32, as dr_convert's Q8 and Q4: what that writes in float16 is */
+    DR_WEIGHTS_Q4, /* stored as with F16. A file in blocks keeps its own */
     DR_WEIGHTS_UNSET /* the settings', else AUTO */
 };
 

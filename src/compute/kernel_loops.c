@@ -484,7 +484,8 @@ static void write_lines(const struct kernel_lines *arguments)
     }
 }
 
-void GRID_LINES(const struct grid_lines *arguments); /* grid_loops.c, for the same processors */
+void GRID_LINES(
+    const struct grid_lines *arguments); /* grid_loops.c, for the same processors */
 
 #define TEXT_OF(name) #name
 #define NAME_OF(name) TEXT_OF(name)
