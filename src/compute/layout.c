@@ -1,6 +1,7 @@
 #include "compute/layout.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "compute/library.h"
 
@@ -264,6 +265,50 @@ void layout_pack(const struct weight_layout *layout, const struct layout_part *p
             tile.out_count = at_most(part->out_count - o, TILE_OUT);
             pack_tile(layout, &tile, element, target);
         }
+}
+
+/* One block of inputs of a panel. */
+#define PACK_BLOCK(name, type)                                                      \
+    static void name(const struct weight_layout *layout,                            \
+                     const struct layout_part *part, const type *restrict from,     \
+                     int32_t in_count, type *restrict to)                           \
+    {                                                                               \
+        const size_t in_step = part->in_step, out_step = part->out_step;            \
+        const size_t side = layout->out_block > 1 ? layout->out_place[1] : 1;       \
+        for (int32_t in = 0; in < in_count; ++in, from += in_step) {                \
+            type *const place = to + layout->in_place[in];                          \
+            const type *number = from;                                              \
+            for (int32_t out = 0; out < part->out_count; ++out, number += out_step) \
+                place[(size_t)out * side] = *number;                                \
+        }                                                                           \
+    }
+PACK_BLOCK(pack_block8, uint8_t)
+PACK_BLOCK(pack_block16, uint16_t)
+PACK_BLOCK(pack_block32, uint32_t)
+#undef PACK_BLOCK
+
+void layout_pack_run(const struct weight_layout *layout, const struct layout_part *part,
+                     void *target)
+{
+    const size_t element = part->element_bytes;
+    const size_t block_bytes = layout->in_stride * element;
+    const unsigned char *from = part->source;
+    unsigned char *to = target;
+    for (int32_t in = 0; in < part->in_count; in += layout->in_block) {
+        const int32_t count = at_most(part->in_count - in, layout->in_block);
+        if (count < layout->in_block || part->out_count < layout->out_block)
+            memset(to, 0, block_bytes);
+        if (element == 1)
+            pack_block8(layout, part, from, count, to);
+        else if (element == 2)
+            pack_block16(layout, part, (const uint16_t *)(const void *)from, count,
+                         (uint16_t *)(void *)to);
+        else
+            pack_block32(layout, part, (const uint32_t *)(const void *)from, count,
+                         (uint32_t *)(void *)to);
+        from += (size_t)layout->in_block * part->in_step * element;
+        to += block_bytes;
+    }
 }
 
 bool layout_slice(const struct weight_layout *layout, int32_t first, int32_t count,

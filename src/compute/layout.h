@@ -90,6 +90,12 @@ struct layout_part {
 void layout_pack(const struct weight_layout *layout, const struct layout_part *part,
                  void *target);
 
+/* The same into one dense run of a layout with panels: in_first begins a block of inputs, out_first a block of
+ * outputs, and the part has no more outputs than one block. target receives whole blocks of inputs, in_count
+ * rounded up, zeros where they have neither an input nor an output. */
+void layout_pack_run(const struct weight_layout *layout, const struct layout_part *part,
+                     void *target);
+
 /* The layout of outputs [first, first + count) alone, where that is one dense piece; its
  * byte offset in *offset. False where the layout does not allow it. */
 bool layout_slice(const struct weight_layout *layout, int32_t first, int32_t count,

@@ -162,6 +162,68 @@ void weight_store_part(const struct weight *weight, const void *plain, void *tar
     }
 }
 
+/* Inputs of a run: all taps of so many stay in the cache while they are spread over their runs. */
+#define MOST_RUN_INPUTS 2048
+
+static int32_t run_inputs(const struct weight *weight)
+{
+    const int32_t window = weight->kernel_height * weight->kernel_width;
+    const int32_t most = MOST_RUN_INPUTS / window / LAYOUT_BLOCK * LAYOUT_BLOCK;
+    return most > LAYOUT_BLOCK ? most : LAYOUT_BLOCK;
+}
+
+int32_t weight_run_count(const struct weight *weight)
+{
+    const struct weight_layout *const layout = weight->layout;
+    const int32_t window = weight->kernel_height * weight->kernel_width;
+    struct layout_lines lines;
+    if (dtype_is_block(weight->stored)) return 0;
+    if (!layout || !layout_has_panels(layout) || !layout_lines(layout, &lines))
+        return 0;
+    if (weight->out > layout->out_block && layout->out_block != WEIGHT_PART_OUTPUTS)
+        return 0;
+    if (LAYOUT_BLOCK % layout->in_block != 0 ||
+        (window > 1 && weight->in % layout->in_block != 0))
+        return 0;
+    return (int32_t)divide_up(weight->in, run_inputs(weight)) * window;
+}
+
+size_t weight_run_bytes(const struct weight *weight)
+{
+    if (weight_run_count(weight) == 0) return 0;
+    const int32_t most = run_inputs(weight);
+    const int32_t inputs = weight->in < most ? weight->in : most;
+    return (size_t)divide_up(inputs, weight->layout->in_block) *
+           weight->layout->in_stride * dtype_bytes(weight->stored);
+}
+
+size_t weight_store_run(const struct weight *weight, const void *plain,
+                        int32_t part_idx, int32_t run, void *target, size_t *place)
+{
+    const struct weight_layout *const layout = weight->layout;
+    const int32_t window = weight->kernel_height * weight->kernel_width;
+    const int32_t tap = run % window, in = run / window * run_inputs(weight);
+    const int32_t first = part_idx * WEIGHT_PART_OUTPUTS;
+    const int32_t outs_left = weight->out - first, ins_left = weight->in - in;
+    const size_t line = (size_t)weight->in * (size_t)window;
+    const size_t element = dtype_bytes(weight->stored);
+    const struct layout_part part = {
+        .source = (const unsigned char *)plain +
+                  ((size_t)first * line + (size_t)in * (size_t)window + (size_t)tap) *
+                      element,
+        .in_step = (size_t)window,
+        .out_step = line,
+        .element_bytes = element,
+        .in_count = ins_left < run_inputs(weight) ? ins_left : run_inputs(weight),
+        .out_count = outs_left < WEIGHT_PART_OUTPUTS ? outs_left : WEIGHT_PART_OUTPUTS,
+    };
+    layout_pack_run(layout, &part, target);
+    *place = (layout_in(layout, tap * weight->in + in) + layout_out(layout, first)) *
+             element;
+    return (size_t)divide_up(part.in_count, layout->in_block) * layout->in_stride *
+           element;
+}
+
 static void add_number(struct digest *digest, uint64_t number)
 {
     digest_add(digest, &number, sizeof number);

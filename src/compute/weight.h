@@ -95,6 +95,15 @@ void weight_store_begin(const struct weight *weight, void *target);
 void weight_store_part(const struct weight *weight, const void *plain, void *target,
                        int32_t part);
 
+/* A part can also be stored run by run, each into memory of its own, which is then written to its place: where
+ * a panel is a part, and each tap's inputs whole blocks of it. A run is one tap of some inputs of a part; all
+ * runs, count of them for each part, hold all of the weight. */
+int32_t weight_run_count(const struct weight *weight); /* 0: it cannot */
+size_t weight_run_bytes(const struct weight *weight);  /* of the largest run */
+/* Write run `run` of a part to target. Returns its bytes, and where they go in the stored weight in *place. */
+size_t weight_store_run(const struct weight *weight, const void *plain, int32_t part,
+                        int32_t run, void *target, size_t *place);
+
 /* Add all that decides where the operand's bytes lie in its region: shape, type, offset, layout.
  * Equal digests mean that one copy of the bytes serves both, so the region's index is left out: the
  * same bytes may be another region of another run. */

@@ -78,6 +78,49 @@ static void stores_every_element_once(void)
     }
 }
 
+/* All runs of all parts, put into their places, are the weight as it is stored in parts. */
+static void runs_are_the_parts(void)
+{
+    static const enum dtype stored[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16,
+                                        DTYPE_F8_E4M3};
+    int with_runs = 0;
+    for (int round = 0; round < 200; ++round) {
+        struct pool pool = {.head = NULL};
+        struct dr_error err = {0};
+        struct weight w;
+        struct weight_shape shape = random_shape();
+        if (round % 20 == 0) shape.in = 2500; /* several runs of a part */
+        check_int(weight_init(&w, &shape, &pool, &err), ==, DR_OK);
+        (void)weight_store_as(&w, stored[round % 4]);
+        const int32_t runs = weight_run_count(&w);
+        const size_t plain_bytes = weight_plain_bytes(&w);
+        unsigned char *const plain = malloc(plain_bytes);
+        unsigned char *const parts = calloc(1, w.bytes), *const made = malloc(w.bytes);
+        for (size_t i = 0; i < plain_bytes; ++i)
+            plain[i] = (unsigned char)fixture_bits();
+        weight_store(&w, plain, parts);
+        memset(made, 0x11, w.bytes);
+        for (int32_t part = 0; part < weight_part_count(&w); ++part)
+            for (int32_t run = 0; run < runs; ++run) {
+                size_t place;
+                struct guarded target = guarded_open(weight_run_bytes(&w));
+                const size_t bytes =
+                    weight_store_run(&w, plain, part, run, target.data, &place);
+                check_int(bytes, <=, target.bytes);
+                check_int(place + bytes, <=, w.bytes);
+                memcpy(made + place, target.data, bytes);
+                guarded_close(&target);
+            }
+        if (runs > 0) check_bytes(made, parts, w.bytes);
+        with_runs += runs > 0;
+        free(plain);
+        free(parts);
+        free(made);
+        pool_finish(&pool);
+    }
+    check_int(with_runs, >, 50);
+}
+
 /* The layout of some outputs alone is that part of the whole's bytes. */
 static void slices_are_parts(void)
 {
@@ -141,6 +184,7 @@ int main(void)
     if (compute_init(0, &err) != DR_OK) return 1;
     fixture_seed(3006);
     check_run(stores_every_element_once);
+    check_run(runs_are_the_parts);
     check_run(slices_are_parts);
     check_run(refuses_what_cannot_be);
     check_run(the_digest_is_of_the_place_in_the_region);

@@ -8,6 +8,7 @@
 
 #include "base/block_codec.h"
 #include "base/size.h"
+#include "compute/compute.h"
 #include "weights/conversion.h"
 #include "weights/quantisation.h"
 #include "weights/tensor_scale.h"
@@ -454,6 +455,8 @@ static enum dr_code lay_out_weights(struct component_spec *spec, struct dr_error
         end = size_align(end, OPERAND_ALIGN);
         const size_t plain_bytes = weight_plain_bytes(weight);
         if (plain_bytes > spec->plain_bytes) spec->plain_bytes = plain_bytes;
+        if (weight_run_bytes(weight) > spec->run_bytes)
+            spec->run_bytes = weight_run_bytes(weight);
     }
     spec->weights_bytes = end;
     return DR_OK;
@@ -486,6 +489,8 @@ static void size_scratch(struct component_spec *spec)
         size_align(largest < CHUNK_BYTES ? (size_t)largest : CHUNK_BYTES,
                    OPERAND_ALIGN);
     spec->plain_bytes = size_align(spec->plain_bytes, OPERAND_ALIGN);
+    spec->run_bytes = size_align(spec->run_bytes, OPERAND_ALIGN);
+    spec->lane_count = compute_thread_count();
     for (size_t i = 0; i < count; ++i) {
         const struct tensor *const tensor = spec->index->tensors[i].tensor;
         if (spec->index->tensors[i].scale_count > 0 && tensor->rank > 0 &&
@@ -496,6 +501,7 @@ static void size_scratch(struct component_spec *spec)
     spec->scratch_bytes = 2 * spec->chunk_bytes + spec->plain_bytes +
                           spec->scale_rows * (TENSOR_SCALE_RAW_BYTES + sizeof(float)) +
                           spec->decoded_count * COMPONENT_DECODED_BYTES +
+                          (size_t)spec->lane_count * spec->run_bytes +
                           count * DIGEST_BYTES + count;
 }
 
@@ -538,7 +544,7 @@ enum dr_code component_spec_store(struct component_spec *spec,
         if (!weight_store_as(&operand->weight, stored_type(spec, operand, storage)))
             (void)weight_store_as(&operand->weight, operand->weight.dtype);
     }
-    spec->plain_bytes = spec->scale_rows = 0;
+    spec->plain_bytes = spec->run_bytes = spec->scale_rows = 0;
     const enum dr_code code = lay_out_weights(spec, err);
     if (!code) size_scratch(spec);
     return code;

@@ -78,7 +78,10 @@ struct component_spec {
     size_t scratch_bytes; /* of the load, exact */
     size_t chunk_bytes;   /* of one read; two such buffers lie in the scratch */
     size_t plain_bytes;   /* of the largest operand's plain form */
-    size_t scale_rows;    /* the most rows of a tensor that has scales; 0: none has */
+    size_t
+        run_bytes; /* of the largest run of a weight (weight.h); each of lane_count threads has one */
+    int32_t lane_count;
+    size_t scale_rows; /* the most rows of a tensor that has scales; 0: none has */
     size_t
         decoded_count; /* of numbers of a piece in blocks, while it is loaded; 0: none is */
     enum dtype dtype; /* of the arithmetic: DTYPE_BF16 or DTYPE_F32 */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -446,6 +447,31 @@ static void a_pack_that_cannot_be_kept_is_said(void)
     }
 }
 
+/* The disk, or a limit on the size of files, stops the writing in the middle: an error that names it, and nothing
+ * stays. */
+static void a_pack_that_cannot_be_written_is_an_error(void)
+{
+    struct sample sample;
+    struct ledger ledger = {0};
+    struct region weights = {0};
+    uint8_t digest[DIGEST_BYTES];
+    struct rlimit before;
+    begin(&sample);
+    check_int(settle(&sample, COMPONENT_PACK_WAIT, NULL), ==, DR_OK);
+    check_int(sample.pack.state, ==, COMPONENT_PACK_DRAFTED);
+    check_int(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit small = {.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
+    check_int(setrlimit(RLIMIT_FSIZE, &small), ==, 0);
+    check_int(load(&sample, &ledger, &weights, digest, &sample.pack), ==, DR_IO);
+    check_int(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    check_has(problem.message, "cannot write the pack of vae");
+    check_int(ledger.count, ==, 0);
+    component_pack_unsettle(&sample.pack);
+    check_int(load_and_compare(&sample), ==, COMPONENT_PACK_DRAFTED);
+    close_sample(&sample);
+}
+
 static void looking_holds_nothing(void)
 {
     struct sample sample;
@@ -619,6 +645,7 @@ int main(void)
     check_run_with_faults(a_cancelled_check_leaves_the_pack);
     check_run_with_faults(without_room_weights_are_private);
     check_run_with_faults(a_pack_that_cannot_be_kept_is_said);
+    check_run(a_pack_that_cannot_be_written_is_an_error);
     check_run(looking_holds_nothing);
     check_run(looking_reads_no_pack);
     check_run(two_do_not_make_the_same);
