@@ -278,8 +278,10 @@ class Requests(server.Case):
     def test_R25_a_full_queue_says_when_to_come_back(self):
         made = self.server("-m", "tiny", "--queue", "2", "--grace", "0")
         long = {"kind": "txt2img", "prompt": "a", "steps": 200, "width": 1024, "height": 1024}
-        answers = [made.post("/api/v1/jobs", long) for _ in range(4)]
-        self.assertEqual(answers[-1].status, 429, answers)
+        running = made.post("/api/v1/jobs", long).json()["id"]
+        self.wait_for(lambda: made.get(f"/api/v1/jobs/{running}").json()["state"] == "running", "the first one to run")
+        answers = [made.post("/api/v1/jobs", long) for _ in range(3)]
+        self.assertEqual([answer.status for answer in answers], [202, 202, 429], answers)
         self.assertGreater(int(answers[-1].headers["Retry-After"]), 0)
 
     def test_R27_a_prompt_of_brackets_is_read_at_once(self):
@@ -287,7 +289,8 @@ class Requests(server.Case):
         for prompt in ("(" * 20000, "[a:b:" * 4000, "[a|" * 6000, "((a:1.1)" * 2500, "{" * 20000):
             began = time.monotonic()
             answer = self.made.post("/api/v1/forecast", {"kind": "txt2img", **self.SMALL, "prompt": prompt})
-            self.assertEqual(answer.status, 200, answer)
+            # Brackets may make a weight that no number holds: that is said.
+            self.assertTrue(answer.status == 200 or (answer.status == 400 and "not finite" in answer.json()["error"]["message"]), answer)
             self.assertLess(time.monotonic() - began, 60)
         self.assertLess(self.peak() - before, 64 * 1024)
 
