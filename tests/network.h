@@ -95,10 +95,13 @@ static inline const char *network_path(const char *suffix)
 static inline const char *network_checkpoint(const char *arguments)
 {
     const char *const path = network_path(".safetensors");
+    /* Built for another processor, it runs as the test does (script/foreign-machine). */
+    const char *const emulator = getenv("MESON_EXE_WRAPPER");
     char command[1024];
     snprintf(command, sizeof command,
-             "'%s/tools/random_checkpoint' %s -o '%s' 2>/dev/null",
-             network_environment("DARKROOM_BUILD"), arguments, path);
+             "%s '%s/tools/random_checkpoint' %s -o '%s' 2>/dev/null",
+             emulator ? emulator : "", network_environment("DARKROOM_BUILD"), arguments,
+             path);
     network_require(system(command) == 0, "failed: %s", command);
     return path;
 }
