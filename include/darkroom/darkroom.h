@@ -127,8 +127,7 @@ struct dr_engine_options {
         precision; /* UNSET: the settings', else AUTO: bf16 if the processor supports it, else f32. BF16 is
                             * emulated, slowly, on a processor with AVX512 alone */
     enum dr_weights weights; /* UNSET: the settings', else AUTO */
-    int32_t
-        thread_count; /* 0: one for each processor this process may use. All engines of
+    int32_t thread_count;  /* 0: one for each core this process may use. All engines of
                             * the process share these threads: the engine opened last sets
                             * their number, but not while a job of another engine runs
                             * (DR_BUSY; 0 keeps the number) */

@@ -228,7 +228,7 @@ static const struct option table[] = {
     {"weights", 0, WORD, AT(weights), START | FOR_SERVE, "auto|f32|f16|q8|q4",
      "type in which weights are stored (default: the settings', else auto: the file's)"},
     {"weights", 0, WORD, AT(weights), FOR_SETTINGS, "auto|f32|f16|q8|q4", "the type in which weights are stored"},
-    {"threads", 0, INT32, AT(threads), START | FOR_SERVE, "N", "number of threads; 0 is one per available processor (default 0)"},
+    {"threads", 0, INT32, AT(threads), START | FOR_SERVE, "N", "number of threads; 0 is one per available core (default 0)"},
     {"tokenizer", 0, TEXT, AT(tokenizer), START | FOR_SERVE, "DIR",
      "directory of vocab.json and merges.txt (default: DARKROOM_TOKENIZER, then tokenizer/ beside the "
      "checkpoint, then ~/.local/share/darkroom/tokenizer)"},
