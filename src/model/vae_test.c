@@ -229,7 +229,8 @@ static void batch_equals_single(void)
         const double error = network_image_error(one.vae.plan, one.vae.image,
                                                  both.vae.plan, both.vae.image, i);
         fprintf(stderr, "     image %zu alone: relative L2 %.3g\n", i, error);
-        check_real(error, <=, 2e-6);
+        /* How many tiles a convolution has, and so whether it is F(4x4), depends on the number of images. */
+        check_real(error, <=, 4e-6);
     }
     unbind_decode(&one);
     unbind_decode(&both);
