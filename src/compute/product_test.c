@@ -54,7 +54,8 @@ static void compare(const struct numbers *n, const struct product_shape *shape,
             wrong += less * less;
             right += want * want;
         }
-    if (!(sqrt(wrong / right) < 1e-6))
+    /* 1.2e-6 where the library adds 5,120 numbers one after the other, as it does for arm64. */
+    if (!(sqrt(wrong / right) < 2e-6))
         check_fail_at("%d x %d x %d, bias %d, add %d: relative L2 %g", n->rows, n->in,
                       n->out, shape->bias, shape->add, sqrt(wrong / right));
 }
