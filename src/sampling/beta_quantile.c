@@ -4,8 +4,8 @@
 #include <math.h>
 
 enum {
-    FRACTION_TERMS = 200,
-    HALVINGS = 60
+    FRACTION_TERMS = 60,
+    HALVINGS = 54
 };
 
 /* The continued fraction, from its end. The odd terms have -, the even ones +. */

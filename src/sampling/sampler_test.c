@@ -441,10 +441,12 @@ static void very_many_steps_stay_finite(void)
     for (enum sampler_kind kind = 0; kind < SAMPLER_COUNT; ++kind) {
         if (sampler_default_schedule(kind) == SCHEDULE_LCM) continue;
         for (enum schedule_kind schedule = 0; schedule < SCHEDULE_COUNT; ++schedule) {
-            /* A tree's draws would take minutes: one schedule, whose levels meet, stands for all. */
+            /* A tree's draws would take minutes: one schedule, whose levels meet, stands for all. The levels of beta and
+             * kl-optimal never meet. */
             if (sampler_rules[kind].noise == SAMPLER_NOISE_TREE &&
                 schedule != SCHEDULE_LEADING)
                 continue;
+            if (schedule == SCHEDULE_BETA || schedule == SCHEDULE_KL_OPTIMAL) continue;
             for (size_t i = 0; sampler_accepts(kind, schedule) && i < 6; ++i) {
                 struct trial trial = {
                     .options = {.kind = kind,

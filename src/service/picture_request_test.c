@@ -132,20 +132,20 @@ static void a_damaged_request_names_its_member(void)
     static const struct {
         const char *text, *named;
     } cases[] = {
-        {"[]",                                             "not an object"   },
-        {"{\"width\":\"7\"}",                              "\"width\""       },
-        {"{\"width\":-1}",                                 "\"width\""       },
-        {"{\"steps\":4294967296}",                         "\"steps\""       },
-        {"{\"batch_size\":0}",                             "\"batch_size\""  },
-        {"{\"seed\":-1}",                                  "\"seed\""        },
-        {"{\"seed\":\"-1\"}",                              "\"seed\""        },
-        {"{\"seed\":\"18446744073709551616\"}",            "\"seed\""        },
-        {"{\"seed\":\"7x\"}",                              "\"seed\""        },
-        {"{\"cfg_scale\":-2}",                             "\"cfg_scale\""   },
-        {"{\"kind\":\"video\"}",                           "\"kind\""        },
-        {"{\"sampler_name\":\"a name that is too long\"}", "\"sampler_name\""},
-        {"{\"save_images\":1}",                            "\"save_images\"" },
-        {"{\"prompt\":null}",                              "\"prompt\""      }
+        {"[]",                                                      "not an object"   },
+        {"{\"width\":\"7\"}",                                       "\"width\""       },
+        {"{\"width\":-1}",                                          "\"width\""       },
+        {"{\"steps\":4294967296}",                                  "\"steps\""       },
+        {"{\"batch_size\":0}",                                      "\"batch_size\""  },
+        {"{\"seed\":-1}",                                           "\"seed\""        },
+        {"{\"seed\":\"-1\"}",                                       "\"seed\""        },
+        {"{\"seed\":\"18446744073709551616\"}",                     "\"seed\""        },
+        {"{\"seed\":\"7x\"}",                                       "\"seed\""        },
+        {"{\"cfg_scale\":-2}",                                      "\"cfg_scale\""   },
+        {"{\"kind\":\"video\"}",                                    "\"kind\""        },
+        {"{\"sampler_name\":\"a sampler whose name is too long\"}", "\"sampler_name\""},
+        {"{\"save_images\":1}",                                     "\"save_images\"" },
+        {"{\"prompt\":null}",                                       "\"prompt\""      }
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         struct picture_request read = {.steps = 77};

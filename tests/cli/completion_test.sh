@@ -46,7 +46,7 @@ offers "" inspect --samp
 offers "euler euler-a" generate --sampler eu
 offers "euler euler-a" generate --sampler = eu
 offers "euler euler-a heun dpmpp-2m dpmpp-2m-sde unipc ddim lcm dpmpp-sde dpmpp-2m-sde-heun dpmpp-2s-a dpmpp-3m-sde dpm2 dpm2-a lms restart plms deis ddpm tcd" generate --sampler ""
-offers "karras" generate -p x --scheduler k
+offers "karras kl-optimal" generate -p x --scheduler k
 offers "cuda cpu" generate --rng c
 offers "auto eps v" generate --prediction ""
 offers "models" generate --tokenizer m
