@@ -55,6 +55,16 @@ class Gguf(Case):
     def test_same_pictures_sdxl_q4(self):
         self.same_pictures("sdxl", "Q4_0")
 
+    def test_same_bytes_however_it_runs(self):
+        for kind in ("q8", "q4"):
+            self.succeed_to("convert", "../tiny.safetensors", "-o", "m.gguf", "--weights", kind, "--overwrite")
+            words = ("-m", "m.gguf", "--precision", "f32")
+            first = self.picture_of(*words)
+            forecast = self.succeed_to("memory", *words, "-W", "64", "-H", "64")["forecast"]
+            least = min(level["budget_bytes"] for level in forecast["levels"])
+            for how in (("--threads", "2"), ("--threads", "3"), ("--weights", "f32"), ("--weights", "f16"), ("--budget", least)):
+                self.assertEqual(self.picture_of(*words, *how), first, (kind, how))
+
     def make_unet(self):
         """u.gguf, a UNet alone in rows of 256; whole.safetensors, the same numbers in a complete model; and the base."""
         tensors, texts = layouts.read(HOME / "tiny.safetensors")
