@@ -24,9 +24,6 @@
  * fast. */
 #define LEAST_WINOGRAD_TILES 64
 
-/* float32: maps with lines of so many pixels can be made in bands (plan_band.c), which tiles of 4x4 would make much
- * higher. */
-#define LEAST_WIDE 128
 /* float32: combining the taps of a panel takes as long as multiplying so many tiles with them. */
 #define COMBINING_TILES 3
 
@@ -143,7 +140,6 @@ static bool is_padded_3x3(const struct conv *conv, const struct conv_options *op
 static enum tiled_recipe choose_float32(struct shape shape)
 {
     shape.n = 1;
-    if (shape.w >= LEAST_WIDE) return TILED_NONE;
     const int64_t direct = 9 * shape_rows(shape);
     const int64_t two = 16 * (tiled_conv_tiles(shape, 2) + COMBINING_TILES);
     const int64_t four = 36 * (tiled_conv_tiles(shape, 4) + COMBINING_TILES);

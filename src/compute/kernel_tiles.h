@@ -78,9 +78,54 @@ INLINE void combine_all(const struct kernel_taps *a, enum dtype type, enum dtype
     if (at < a->count) combine_some(a, type, from, tiles, at, a->count - at);
 }
 
+/* One row of points: a row of G from above, all of G from the side. */
+INLINE void combine_row(const struct kernel_taps *a, enum dtype from,
+                        enum kernel_tiles tiles)
+{
+    static const float two[4][3] = {
+        {1.0f, 0,     0   },
+        {0.5f, 0.5f,  0.5f},
+        {0.5f, -0.5f, 0.5f},
+        {0,    0,     1.0f}
+    };
+    static const float four[6][3] = {
+        {1.0f / 4,  0,          0        },
+        {-1.0f / 6, -1.0f / 6,  -1.0f / 6},
+        {-1.0f / 6, 1.0f / 6,   -1.0f / 6},
+        {1.0f / 24, 1.0f / 12,  1.0f / 6 },
+        {1.0f / 24, -1.0f / 12, 1.0f / 6 },
+        {0,         0,          1.0f     },
+    };
+    const float *const by = tiles == TILES_WINOGRAD_4 ? four[a->row] : two[a->row];
+    const floats first = all(by[0]), second = all(by[1]), third = all(by[2]);
+    for (size_t at = 0; at < a->count; at += LANES) {
+        const size_t count = a->count - at;
+        floats tall[3], u[MOST_SIDE];
+        for (size_t k = 0; k < 3; ++k)
+            tall[k] = load_stored_some(a->taps[k], from, at, count) * first +
+                      load_stored_some(a->taps[3 + k], from, at, count) * second +
+                      load_stored_some(a->taps[6 + k], from, at, count) * third;
+        spread_taps(tall, 1, u, 1, tiles);
+        for (size_t k = 0; k < tile_side(tiles); ++k)
+            store_some(a->targets[k], DTYPE_F32, at, u[k], count);
+    }
+}
+
+INLINE void combine_rows(const struct kernel_taps *a, enum kernel_tiles tiles)
+{
+    if (a->source_type == DTYPE_F32)
+        combine_row(a, DTYPE_F32, tiles);
+    else if (a->source_type == DTYPE_F16)
+        combine_row(a, DTYPE_F16, tiles);
+    else
+        combine_row(a, a->source_type, tiles);
+}
+
 INLINE void combine_tiles(const struct kernel_taps *a, enum kernel_tiles tiles)
 {
-    if (a->type == DTYPE_BF16 && a->source_type == DTYPE_BF16)
+    if (a->type == DTYPE_F32 && a->row >= 0)
+        combine_rows(a, tiles);
+    else if (a->type == DTYPE_BF16 && a->source_type == DTYPE_BF16)
         combine_all(a, DTYPE_BF16, DTYPE_BF16, tiles);
     else if (a->type == DTYPE_F32 && a->source_type == DTYPE_F32)
         combine_all(a, DTYPE_F32, DTYPE_F32, tiles);

@@ -137,6 +137,8 @@ struct kernel_taps {
     enum dtype source_type; /* of the taps: as kernel_convert's */
     size_t count;
     enum kernel_tiles tiles;
+    int32_t
+        row; /* Winograd: the points of this row alone, to the first targets; -1: all */
 };
 
 /* Winograd's B^T d B of 4x4 or 6x6 pixels, channel by channel. Channels are stored in chunks of `chunk` (a

@@ -552,8 +552,11 @@ static void combine_case(const struct kernels *kernels)
         float *const g = fixture_reals(9 * count, 1, type);
         struct guarded gs = packed(g, 9 * count, type);
         struct guarded us = guarded_open(pieces * count * dtype_bytes(type));
-        struct kernel_taps arguments = {
-            .type = type, .source_type = type, .count = count, .tiles = tiles};
+        struct kernel_taps arguments = {.type = type,
+                                        .source_type = type,
+                                        .count = count,
+                                        .tiles = tiles,
+                                        .row = -1};
         for (size_t k = 0; k < 9; ++k)
             arguments.taps[k] = gs.data + k * count * dtype_bytes(type);
         for (size_t k = 0; k < pieces; ++k)

@@ -178,6 +178,29 @@ static enum dr_code add_step(struct plan *plan, const struct plan_step *step,
     return DR_OK;
 }
 
+static bool reads(const struct op *op, struct value value)
+{
+    for (int k = 0; k < OP_INPUTS; ++k)
+        if (op->inputs[k].id == value.id) return true;
+    return false;
+}
+
+static enum dr_code find_readers(struct plan *plan, struct dr_error *err)
+{
+    int32_t *readers =
+        pool_alloc(&plan->step_pool, plan->op_count * OP_INPUTS * sizeof *readers + 1);
+    if (!readers)
+        return error_set(err, DR_NOMEM, "%s: no memory for its steps", plan->name);
+    for (size_t i = 0; i < plan->op_count; ++i) {
+        struct op *const op = &plan->ops[i];
+        op->readers = readers;
+        for (size_t reader = i + 1; reader < plan->op_count; ++reader)
+            if (reads(&plan->ops[reader], op->result)) *readers++ = (int32_t)reader;
+        op->reader_count = (int32_t)(readers - op->readers);
+    }
+    return DR_OK;
+}
+
 enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err)
 {
     pool_finish(&plan->step_pool);
@@ -188,7 +211,7 @@ enum dr_code plan_band_steps(struct plan *plan, struct dr_error *err)
         pool_alloc(&plan->step_pool, plan->op_count * sizeof *marked + 1);
     if (!plan->steps || !marked)
         return error_set(err, DR_NOMEM, "%s: no memory for its steps", plan->name);
-    enum dr_code code = DR_OK;
+    enum dr_code code = find_readers(plan, err);
     for (size_t i = 0; i < plan->op_count && code == DR_OK; ++i) {
         const struct op *const op = &plan->ops[i];
         struct plan_step step = {.kind = STEP_WHOLE, .op = (int32_t)i};
@@ -212,39 +235,6 @@ static struct rows rows_of(const struct plan *plan, struct value value,
     return (struct rows){lines.first * width, (lines.end - lines.first) * width};
 }
 
-static void widen(struct lines *lines, struct lines by)
-{
-    if (by.end <= by.first) return;
-    if (lines->end <= lines->first) {
-        *lines = by;
-        return;
-    }
-    if (by.first < lines->first) lines->first = by.first;
-    if (by.end > lines->end) lines->end = by.end;
-}
-
-static void need_inputs(const struct plan *plan, const struct op *op,
-                        struct lines lines)
-{
-    if (lines.end <= lines.first) return;
-    for (int k = 0; k < OP_INPUTS; ++k)
-        if (is_banded(plan, op->inputs[k]))
-            widen(&buffer_of(plan, op->inputs[k])->need,
-                  op->class->needs ? op->class->needs(op, k, lines) : lines);
-}
-
-/* The lines that an operator of a chain makes for this band: those that it has not made yet. Where
- * there is none, the next one all the same, so that what it will be made of is kept. */
-static struct lines to_make(const struct plan *plan, const struct op *op)
-{
-    const struct plan_buffer *const buffer = buffer_of(plan, op->result);
-    struct lines lines = buffer->need;
-    if (lines.first < buffer->window.end) lines.first = buffer->window.end;
-    if (lines.end <= lines.first) lines.end = lines.first + 1;
-    const int32_t height = shape_of(plan, op->result).h;
-    return lines.first < height ? lines : (struct lines){0, 0};
-}
-
 /* Up to a whole step of what the operator makes at once. */
 static int32_t whole_steps(const struct plan *plan, const struct op *op, int32_t lines)
 {
@@ -254,19 +244,58 @@ static int32_t whole_steps(const struct plan *plan, const struct op *op, int32_t
     return whole < height ? whole : height;
 }
 
-/* From the lines that the step's operator makes or measures back to those of all of its chain. */
-static void find_needs(const struct plan *plan, const struct plan_step *step,
-                       struct lines lines)
+/* Of a map of this shape. */
+static int32_t band_lines(const struct plan *plan, struct shape shape)
 {
-    for (int32_t i = 0; i < step->chain_count; ++i)
-        buffer_of(plan, plan->ops[step->chain[i]].result)->need = (struct lines){0, 0};
-    need_inputs(plan, &plan->ops[step->op], lines);
-    for (int32_t i = step->chain_count - 1; i >= 0; --i) {
-        const struct op *const op = &plan->ops[step->chain[i]];
-        struct lines *const need = &buffer_of(plan, op->result)->need;
-        need->end = whole_steps(plan, op, need->end);
-        need_inputs(plan, op, to_make(plan, op));
+    const int32_t rows = plan->band_rows * plan->thread_count;
+    return rows > shape.w ? rows / shape.w : 1;
+}
+
+static struct lines needs_of(const struct op *op, int k, struct lines lines)
+{
+    return op->class->needs ? op->class->needs(op, k, lines) : lines;
+}
+
+/* An operator that has yet to make lines which these lines of operator i are made of: it is asked for them. -1: there is
+ * none. */
+static int32_t ask_for_inputs(const struct plan *plan, int32_t i, struct lines lines)
+{
+    const struct op *const op = &plan->ops[i];
+    for (int k = 0; k < OP_INPUTS; ++k) {
+        if (!is_banded(plan, op->inputs[k])) continue;
+        struct plan_buffer *const buffer = buffer_of(plan, op->inputs[k]);
+        const struct lines need = needs_of(op, k, lines);
+        if (need.end <= need.first || need.end <= buffer->window.end) continue;
+        buffer->asked_end = need.end;
+        buffer->asked_by = i;
+        int32_t maker = i;
+        while (plan->ops[--maker].result.id != op->inputs[k].id)
+            assert(maker > 0);
+        return maker;
     }
+    return -1;
+}
+
+/* The first line that an operator of the step will still read of the result of operator i. */
+static int32_t first_read(const struct plan *plan, const struct plan_step *step,
+                          int32_t i, int32_t step_line)
+{
+    const struct value result = plan->ops[i].result;
+    int32_t first = shape_of(plan, result).h;
+    for (int32_t n = 0; n < plan->ops[i].reader_count; ++n) {
+        const int32_t reader = plan->ops[i].readers[n];
+        const struct op *const op = &plan->ops[reader];
+        if (!op->in_step) continue;
+        const int32_t line =
+            reader == step->op ? step_line : buffer_of(plan, op->result)->window.end;
+        if (line >= shape_of(plan, op->result).h) continue;
+        for (int k = 0; k < OP_INPUTS; ++k) {
+            if (op->inputs[k].id != result.id) continue;
+            const struct lines need = needs_of(op, k, (struct lines){line, line + 1});
+            if (need.end > need.first && need.first < first) first = need.first;
+        }
+    }
+    return first;
 }
 
 static bool make_rows(struct plan *plan, int32_t i, struct rows rows,
@@ -278,50 +307,73 @@ static bool make_rows(struct plan *plan, int32_t i, struct rows rows,
     return true;
 }
 
-/* The lines that are still needed move to the band's begin; those that are missing are made. */
-static bool make_band(struct plan *plan, int32_t i, struct plan_runner *runner)
+/* Lines before this are not needed any more: the others move to the buffer's begin. */
+static void drop_lines(const struct plan *plan, struct value value, int32_t first,
+                       bool moves)
+{
+    struct lines *const window = &buffer_of(plan, value)->window;
+    if (first >= window->end) {
+        *window = (struct lines){first, first};
+    } else if (first > window->first) {
+        const size_t line = line_bytes(plan, value);
+        unsigned char *const base = moves ? plan_address(plan, value) : NULL;
+        if (base && !fault_is_sabotaged(SABOTAGE_UNMOVED_BAND))
+            memmove(base, base + (size_t)(first - window->first) * line,
+                    (size_t)(window->end - first) * line);
+        window->first = first;
+    }
+}
+
+/* The next lines of operator i: of those that it was asked for, as many as a band has. */
+static struct lines next_lines(const struct plan *plan, int32_t i)
+{
+    const struct op *const op = &plan->ops[i];
+    const struct plan_buffer *const buffer = buffer_of(plan, op->result);
+    struct lines next = {buffer->window.end, buffer->asked_end};
+    const int32_t most = band_lines(plan, shape_of(plan, op->result));
+    if (next.end - next.first > most) next.end = next.first + most;
+    next.end = whole_steps(plan, op, next.end);
+    return next;
+}
+
+static bool make_next(struct plan *plan, const struct plan_step *step, int32_t i,
+                      int32_t step_line, struct plan_runner *runner)
 {
     const struct value result = plan->ops[i].result;
     struct plan_buffer *const buffer = buffer_of(plan, result);
-    const struct lines need = buffer->need;
-    struct lines *const window = &buffer->window;
-    if (need.end <= need.first) return true;
-    if (need.first >= window->end) {
-        *window = (struct lines){need.first, need.first};
-    } else if (need.first > window->first) {
-        const size_t line = line_bytes(plan, result);
-        unsigned char *const base = runner ? plan_address(plan, result) : NULL;
-        if (base && !fault_is_sabotaged(SABOTAGE_UNMOVED_BAND))
-            memmove(base, base + (size_t)(need.first - window->first) * line,
-                    (size_t)(window->end - need.first) * line);
-        window->first = need.first;
-    }
-    assert(window->first == need.first); /* needs only move down */
-    if (need.end - need.first > buffer->capacity) {
+    const struct lines next = next_lines(plan, i);
+    const int32_t first = first_read(plan, step, i, step_line);
+    drop_lines(plan, result, first < next.first ? first : next.first, runner != NULL);
+    buffer->window.end = next.end;
+    if (next.end - buffer->window.first > buffer->capacity) {
         assert(!runner);
-        buffer->capacity = need.end - need.first;
+        buffer->capacity = next.end - buffer->window.first;
     }
-    const struct lines missing = {window->end, need.end};
-    if (missing.end <= missing.first) return true;
-    window->end = need.end;
-    return make_rows(plan, i, rows_of(plan, result, missing), runner);
+    return make_rows(plan, i, rows_of(plan, result, next), runner);
 }
 
+/* Make all that lines of the step's operator are made of. Lines are made when they are asked for, so that each operator
+ * is only as far ahead as the next one needs: it goes up to an operator that has all inputs, and back. */
 static bool make_chain(struct plan *plan, const struct plan_step *step,
                        struct lines lines, struct plan_runner *runner)
 {
-    find_needs(plan, step, lines);
-    for (int32_t i = 0; i < step->chain_count; ++i)
-        if (!make_band(plan, step->chain[i], runner)) return false;
-    return true;
+    for (int32_t i = step->op;;) {
+        const int32_t maker =
+            ask_for_inputs(plan, i, i == step->op ? lines : next_lines(plan, i));
+        if (maker >= 0) {
+            i = maker;
+            continue;
+        }
+        if (i == step->op) return true;
+        if (!make_next(plan, step, i, lines.first, runner)) return false;
+        i = buffer_of(plan, plan->ops[i].result)->asked_by;
+    }
 }
 
-static int32_t band_lines(const struct plan *plan, const struct plan_step *step,
+static int32_t step_lines(const struct plan *plan, const struct plan_step *step,
                           struct shape shape)
 {
-    const int32_t rows = plan->band_rows * plan->thread_count;
-    if (step->chain_count == 0) return shape.h;
-    return rows > shape.w ? rows / shape.w : 1;
+    return step->chain_count == 0 ? shape.h : band_lines(plan, shape);
 }
 
 static int32_t later(int32_t end, int32_t lines, int32_t height)
@@ -335,7 +387,7 @@ static bool fill(struct plan *plan, const struct plan_step *step,
     const struct value result = plan->ops[step->op].result;
     const struct shape shape = shape_of(plan, result);
     const int32_t count =
-        whole_steps(plan, &plan->ops[step->op], band_lines(plan, step, shape));
+        whole_steps(plan, &plan->ops[step->op], step_lines(plan, step, shape));
     for (struct lines band = {0, 0}; band.end < shape.h; band.first = band.end) {
         band.end = later(band.end, count, shape.h);
         if (!make_chain(plan, step, band, runner) ||
@@ -351,7 +403,7 @@ static bool measure(struct plan *plan, const struct plan_step *step,
 {
     const struct op *const op = &plan->ops[step->op];
     const struct shape shape = shape_of(plan, op->result);
-    const int32_t count = band_lines(plan, step, shape);
+    const int32_t count = step_lines(plan, step, shape);
     int64_t measured = 0;
     for (int32_t end = 0; end < shape.h;) {
         end = later(end, count, shape.h);
@@ -369,9 +421,13 @@ static bool walk(struct plan *plan, const struct plan_step *step,
                  struct plan_runner *runner)
 {
     const struct op *const op = &plan->ops[step->op];
-    for (int32_t i = 0; i < step->chain_count; ++i)
-        buffer_of(plan, plan->ops[step->chain[i]].result)->window =
-            (struct lines){0, 0};
+    for (size_t i = 0; i < plan->op_count; ++i)
+        plan->ops[i].in_step = (int32_t)i == step->op;
+    for (int32_t i = 0; i < step->chain_count; ++i) {
+        struct op *const maker = &plan->ops[step->chain[i]];
+        maker->in_step = true;
+        buffer_of(plan, maker->result)->window = (struct lines){0, 0};
+    }
     switch (step->kind) {
     case STEP_WHOLE: {
         const struct rows all = {0, shape_rows(shape_of(plan, op->result))};

@@ -52,7 +52,8 @@ struct plan_buffer {
     bool kept;           /* it could be, but there is room for it whole */
     int32_t capacity;    /* lines that the buffer holds at most */
     struct lines window; /* that it holds, while a step runs */
-    struct lines need;   /* that the band in work needs */
+    int32_t asked_end;   /* lines before this are to be made, */
+    int32_t asked_by;    /* for this operator */
 };
 
 struct merge;
@@ -83,6 +84,9 @@ struct op {
     bool by_lines; /* no block of rows goes across lines: any lines can be made alone */
     bool in_bands; /* its result or an input is banded */
     bool steady;   /* all its inputs are */
+    bool in_step;  /* it works in the step that runs */
+    const int32_t *readers; /* operators that read its result */
+    int32_t reader_count;
     size_t scratch_bytes;
     size_t scratch_item;
     int32_t scratch_first, scratch_last; /* operators in whose steps it is used */

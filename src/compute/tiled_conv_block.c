@@ -196,8 +196,13 @@ static void combine_run(const struct tiled_run *run, int32_t panel, int32_t in,
                               dtype_bytes(t->weight->dtype);
         targets[piece] = run->scratch + at;
     }
-    tiled_combine(run, in, (run->first_panel + panel) * t->panel_out + out, count,
-                  targets);
+    const struct tiled_taps taps = {
+        .in = in,
+        .output = (run->first_panel + panel) * t->panel_out + out,
+        .count = count,
+        .row = -1,
+    };
+    tiled_combine(run, &taps, targets);
 }
 
 /* Task: some inputs of a panel. */

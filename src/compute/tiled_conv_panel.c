@@ -2,8 +2,9 @@
  *
  *     windows of a group of tiles, by all workers              [block][point][chunk of inputs][tile][input]
  *     for each panel and block, by one worker:
- *         for each chunk of inputs: combine its taps           [point][input][output]
- *                                   add its products           [point][tile][output]
+ *         for each chunk of inputs and row of points:
+ *             combine the taps                                 [point][input][output]
+ *             add the products                                 [point][tile][output]
  *         write the outputs
  *
  * So combined taps are never further away than the worker's own cache, and a weight is read once for each block of
@@ -15,12 +16,13 @@
 #include "compute/compute.h"
 #include "compute/team.h"
 
-/* Inputs of a chunk: its combined taps (36 x 64 x 64 numbers) and a block's sums are to fit the second cache. */
+/* Inputs of a chunk: one point's combined taps (64 x 64 numbers) fit the first cache, a row's and a block's sums the
+ * second. */
 #define CHUNK_IN 64
 /* Windows of a group: many, since the weights are combined again for each group; few, since they are memory. */
 #define GROUP_BYTES (12u << 20)
 /* The same where lines are wide: there the map itself is large, and its peak must not grow. */
-#define LINES_GROUP_BYTES (3u << 20)
+#define LINES_GROUP_BYTES (1280u << 10)
 /* Combining taps costs as much as multiplying one or two tiles with them. With more tiles than that, more tasks are
  * better. */
 #define MOST_TILES        96
@@ -96,8 +98,11 @@ void tiled_panel_prepare(struct op *op)
     t->result_step = step_between_points(tiles * out * sizeof(float));
     t->windows_at = 0;
     t->lanes_at = blocks * block_bytes(t);
-    t->stage_at = points * t->operand_step;
-    t->lane_bytes = t->stage_at + points * t->result_step;
+    t->stage_at = (size_t)t->recipe.side * t->operand_step;
+    t->made_at = t->stage_at + points * t->result_step;
+    t->lane_bytes = t->made_at;
+    if (dtype_is_block(t->weight->stored))
+        t->lane_bytes += TAPS * chunk * out * sizeof(float);
     t->lanes = team_lanes((int64_t)blocks * t->panels, t->lane_bytes);
     op->scratch_bytes = t->lanes_at + (size_t)t->lanes * t->lane_bytes;
 }
@@ -127,52 +132,77 @@ static void make_windows(void *context, int64_t task_idx, int lane)
                        at_most(block.tiles, first + WINDOW_TASK_TILES));
 }
 
-static void combine_chunk(const struct tiled_run *run, int32_t in, int32_t count,
-                          int32_t output, unsigned char *operand)
-{
-    const struct tiled_conv *const t = run->conv;
-    unsigned char *targets[TILE_MOST_POINTS];
-    for (int32_t p = 0; p < t->recipe.points; ++p)
-        targets[p] = operand + (size_t)p * t->operand_step;
-    tiled_combine(run, in, output, (size_t)count * (size_t)t->panel_out, targets);
-}
+/* A worker's task: a panel of outputs and a block of tiles. */
+struct work {
+    struct tiled_block block;
+    int32_t output;
+    unsigned char *operand, *stage, *made; /* made: NULL where taps need not be */
+};
 
-/* Task: a panel of outputs and a block of tiles. */
-static void multiply(void *context, int64_t task_idx, int lane)
+/* Combine the taps of one row of points, and add its products of a chunk of inputs. */
+static void multiply_row(const struct tiled_run *run, const struct work *work,
+                         int32_t chunk, int32_t row)
 {
-    const struct tiled_run *const run = context;
     const struct tiled_conv *const t = run->conv;
-    const struct tiled_block block =
-        block_of(run, (int32_t)(task_idx % run->block_count));
-    const int32_t output = (int32_t)(task_idx / run->block_count) * t->panel_out;
-    unsigned char *const operand =
-        run->scratch + t->lanes_at + (size_t)lane * t->lane_bytes;
-    unsigned char *const stage = operand + t->stage_at;
-    const size_t chunk_bytes =
-        (size_t)t->block_tiles * (size_t)t->chunk_in * sizeof(float);
+    const int32_t in = chunk * t->chunk_in;
+    const int32_t count = at_most(t->weight->in - in, t->chunk_in);
+    const size_t side = (size_t)t->recipe.side, first = (size_t)row * side;
+    const struct tiled_taps taps = {
+        .in = in,
+        .output = work->output,
+        .count = (size_t)count * (size_t)t->panel_out,
+        .row = row,
+        .made = work->made,
+    };
+    unsigned char *targets[TILE_MOST_POINTS];
+    for (size_t k = 0; k < side; ++k)
+        targets[k] = work->operand + k * t->operand_step;
+    tiled_combine(run, &taps, targets);
     struct kernel_multiply arguments = {
-        .rows = (size_t)block.tiles,
+        .rows = (size_t)work->block.tiles,
+        .inputs = (size_t)count,
         .outputs = (size_t)t->panel_out,
         .source_stride = (size_t)t->chunk_in,
         .operand_stride = (size_t)t->panel_out,
         .result_stride = (size_t)t->panel_out,
+        .add = chunk > 0,
     };
-    for (int32_t in = 0, chunk = 0; in < t->weight->in; in += t->chunk_in, ++chunk) {
-        const int32_t count = at_most(t->weight->in - in, t->chunk_in);
-        combine_chunk(run, in, count, output, operand);
-        arguments.inputs = (size_t)count;
-        arguments.add = in > 0;
-        for (size_t p = 0; p < (size_t)t->recipe.points; ++p) {
-            arguments.source =
-                (const float *)(const void *)(block.windows + p * t->source_step +
-                                              (size_t)chunk * chunk_bytes);
-            arguments.operand =
-                (const float *)(const void *)(operand + p * t->operand_step);
-            arguments.result = (float *)(void *)(stage + p * t->result_step);
-            run->plan->kernels->multiply(&arguments);
-        }
+    const unsigned char *const source =
+        work->block.windows +
+        (size_t)chunk * (size_t)t->block_tiles * (size_t)t->chunk_in * sizeof(float);
+    for (size_t k = 0; k < side; ++k) {
+        arguments.source =
+            (const float *)(const void *)(source + (first + k) * t->source_step);
+        arguments.operand = (const float *)(const void *)targets[k];
+        arguments.result =
+            (float *)(void *)(work->stage + (first + k) * t->result_step);
+        run->plan->kernels->multiply(&arguments);
     }
-    tiled_write_outputs(run, &block, output, stage);
+}
+
+static void multiply(void *context, int64_t task_idx, int lane)
+{
+    const struct tiled_run *const run = context;
+    const struct tiled_conv *const t = run->conv;
+    unsigned char *const memory =
+        run->scratch + t->lanes_at + (size_t)lane * t->lane_bytes;
+    const struct work work = {
+        .block = block_of(run, (int32_t)(task_idx % run->block_count)),
+        .output = (int32_t)(task_idx / run->block_count) * t->panel_out,
+        .operand = memory,
+        .stage = memory + t->stage_at,
+        .made = dtype_is_block(t->weight->stored) ? memory + t->made_at : NULL,
+    };
+    for (int32_t chunk = 0; chunk < chunk_count(t); ++chunk) {
+        const int32_t in = chunk * t->chunk_in;
+        const int32_t count = at_most(t->weight->in - in, t->chunk_in);
+        if (work.made)
+            tiled_make_taps(run, in, work.output, (size_t)count * (size_t)t->panel_out,
+                            work.made);
+        for (int32_t row = 0; row < t->recipe.side; ++row)
+            multiply_row(run, &work, chunk, row);
+    }
+    tiled_write_outputs(run, &work.block, work.output, work.stage);
 }
 
 void tiled_panel_run(struct tiled_run *run)

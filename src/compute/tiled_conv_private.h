@@ -54,6 +54,7 @@ struct tiled_conv {
     const struct product *products[2]; /* for whole blocks, and for the last */
     /* of panels */
     int32_t group_tiles;
+    size_t made_at;
 };
 
 /* One run of the operator. */
@@ -96,10 +97,20 @@ static inline size_t step_between_points(size_t bytes)
 /* Windows of tiles [first, end) of the block: of tile i to row i. A line that is not seen counts as zeros. */
 void tiled_make_windows(const struct tiled_run *run, const struct tiled_block *block,
                         int32_t first, int32_t end);
+/* Of a weight in blocks: the nine taps of such a run as numbers, one after the other, where they are combined several
+ * times. */
+void tiled_make_taps(const struct tiled_run *run, int32_t in, int32_t output,
+                     size_t count, unsigned char *target);
 /* Combine `count` numbers of all taps, from this input and output on: they follow each other in the weight's
- * layout. The only place where taps are read. */
-void tiled_combine(const struct tiled_run *run, int32_t in, int32_t output,
-                   size_t count, unsigned char *const targets[]);
+ * layout. This and tiled_make_taps are the only places where taps are read. */
+struct tiled_taps {
+    int32_t in, output;
+    size_t count;
+    int32_t row;               /* of points; -1: all */
+    const unsigned char *made; /* by tiled_make_taps; NULL: they are read as stored */
+};
+void tiled_combine(const struct tiled_run *run, const struct tiled_taps *taps,
+                   unsigned char *const targets[]);
 /* A block's results of a panel, from this output on. */
 void tiled_write_outputs(const struct tiled_run *run, const struct tiled_block *block,
                          int32_t output, const unsigned char *stage);

@@ -100,8 +100,8 @@ static const unsigned char *run_in(const struct weight *weight,
 }
 
 /* A weight in blocks: some lines of each tap are made, and then combined. */
-static void combine_made(const struct tiled_run *run, int32_t in, int32_t output,
-                         size_t count, unsigned char *const targets[])
+static void combine_made(const struct tiled_run *run, const struct tiled_taps *taps,
+                         unsigned char *const targets[])
 {
     enum {
         MADE = 256 /* numbers of a tap: whole lines of every layout */
@@ -112,16 +112,17 @@ static void combine_made(const struct tiled_run *run, int32_t in, int32_t output
                                         .data = plan_weight(run->plan, weight),
                                         .kernels = run->plan->kernels};
     float made[TAPS][MADE]; /* holds either type */
-    for (size_t done = 0; done < count; done += MADE) {
-        const size_t some = count - done < MADE ? count - done : MADE;
+    for (size_t done = 0; done < taps->count; done += MADE) {
+        const size_t some = taps->count - done < MADE ? taps->count - done : MADE;
         struct kernel_taps arguments = {.type = weight->dtype,
                                         .source_type = weight->dtype,
                                         .count = some,
-                                        .tiles = run->conv->recipe.tiles};
+                                        .tiles = run->conv->recipe.tiles,
+                                        .row = -1};
         for (int32_t tap = 0; tap < TAPS; ++tap) {
             panel_make_run(&source,
-                           tap * weight->in + in + (int32_t)(done / LAYOUT_BLOCK),
-                           output, some, made[tap]);
+                           tap * weight->in + taps->in + (int32_t)(done / LAYOUT_BLOCK),
+                           taps->output, some, made[tap]);
             arguments.taps[tap] = made[tap];
         }
         for (int32_t piece = 0; piece < run->conv->recipe.pieces; ++piece)
@@ -130,22 +131,42 @@ static void combine_made(const struct tiled_run *run, int32_t in, int32_t output
     }
 }
 
-void tiled_combine(const struct tiled_run *run, int32_t in, int32_t output,
-                   size_t count, unsigned char *const targets[])
+void tiled_make_taps(const struct tiled_run *run, int32_t in, int32_t output,
+                     size_t count, unsigned char *target)
 {
     const struct weight *const weight = run->conv->weight;
-    if (dtype_is_block(weight->stored)) {
-        combine_made(run, in, output, count, targets);
+    const struct panel_source source = {.weight = weight,
+                                        .data = plan_weight(run->plan, weight),
+                                        .kernels = run->plan->kernels};
+    for (int32_t tap = 0; tap < TAPS; ++tap)
+        panel_make_run(&source, tap * weight->in + in, output, count,
+                       target + (size_t)tap * count * dtype_bytes(weight->dtype));
+}
+
+void tiled_combine(const struct tiled_run *run, const struct tiled_taps *taps,
+                   unsigned char *const targets[])
+{
+    const struct recipe recipe = run->conv->recipe;
+    const struct weight *const weight = run->conv->weight;
+    if (dtype_is_block(weight->stored) && !taps->made) {
+        combine_made(run, taps, targets);
         return;
     }
+    const unsigned char *const data = plan_weight(run->plan, weight);
     struct kernel_taps arguments = {.type = weight->dtype,
-                                    .source_type = weight->stored,
-                                    .count = count,
-                                    .tiles = run->conv->recipe.tiles};
+                                    .source_type =
+                                        taps->made ? weight->dtype : weight->stored,
+                                    .count = taps->count,
+                                    .tiles = recipe.tiles,
+                                    .row = taps->row};
+    const size_t made_bytes = taps->count * dtype_bytes(weight->dtype);
     for (int32_t tap = 0; tap < TAPS; ++tap)
-        arguments.taps[tap] = run_in(weight, plan_weight(run->plan, weight),
-                                     tap * weight->in + in, output);
-    for (int32_t piece = 0; piece < run->conv->recipe.pieces; ++piece)
+        arguments.taps[tap] =
+            taps->made
+                ? taps->made + (size_t)tap * made_bytes
+                : run_in(weight, data, tap * weight->in + taps->in, taps->output);
+    for (int32_t piece = 0; piece < (taps->row < 0 ? recipe.pieces : recipe.side);
+         ++piece)
         arguments.targets[piece] = targets[piece];
     run->plan->kernels->combine_taps(&arguments);
 }
