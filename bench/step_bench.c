@@ -2,6 +2,7 @@
  *
  *     step_bench CHECKPOINT [--part unet|decode|encode|text] [--dtype bf16|f32]
  *                [--weights auto|f32|f16] [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]
+ *                [--exact]           (no Winograd)
  *                [--whole SIZE]      (a VAE's larger maps are made in bands)
  *                [--most SIZE]       (with --whole: maps kept and taller bands, in an arena of this size)
  *
@@ -43,7 +44,7 @@ struct options {
     enum component_storage storage;
     int32_t width, height, batch, runs;
     int threads;
-    bool detail;
+    bool detail, exact;
     size_t whole_bytes, most_bytes;
 };
 
@@ -88,7 +89,7 @@ static double now(void)
 
 static const char usage[] =
     "usage: step_bench CHECKPOINT [--part unet|decode|encode|text] [--dtype bf16|f32]\n"
-    "                  [--weights auto|f32|f16] [--size WxH] [--batch N] [--runs N] [--threads N] [--detail]\n"
+    "                  [--weights auto|f32|f16] [--size WxH] [--batch N] [--runs N] [--threads N] [--detail] [--exact]\n"
     "                  [--whole SIZE] [--most SIZE]\n";
 
 static int32_t number(const char *text)
@@ -126,6 +127,7 @@ static struct options parse(int count, char **arguments)
         {"runs",    required_argument, NULL, 'r'},
         {"threads", required_argument, NULL, 't'},
         {"detail",  no_argument,       NULL, 'D'},
+        {"exact",   no_argument,       NULL, 'e'},
         {"whole",   required_argument, NULL, 'w'},
         {"most",    required_argument, NULL, 'm'},
         {NULL,      0,                 NULL, 0  },
@@ -152,6 +154,7 @@ static struct options parse(int count, char **arguments)
         case 'r': options.runs = number(optarg); break;
         case 't': options.threads = number(optarg); break;
         case 'D': options.detail = true; break;
+        case 'e': options.exact = true; break;
         case 'w': options.whole_bytes = bytes(optarg); break;
         case 'm': options.most_bytes = bytes(optarg); break;
         default: fail(usage);
@@ -214,10 +217,11 @@ static void make_plan(struct network *network, const struct options *options)
 {
     struct dr_error err = {0};
     const int32_t height = options->height / 8, width = options->width / 8;
-    const struct unet_shape shape = {options->batch, height, width, 77};
+    const struct unet_shape shape = {options->batch, height, width, 77, options->exact};
     const struct vae_plan_options vae_options = {.n = options->batch,
                                                  .latent_height = height,
                                                  .latent_width = width,
+                                                 .exact_convolutions = options->exact,
                                                  .whole_bytes = options->whole_bytes,
                                                  .most_bytes = options->most_bytes,
                                                  .profile = true};

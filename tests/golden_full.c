@@ -129,10 +129,10 @@ static void check_unet_case(const struct unet_spec *spec, const struct region *w
                             double bound)
 {
     const struct unet_shape shape = {
-        dim(golden, group, 0),
-        dim(golden, group, 1),
-        dim(golden, group, 2),
-        golden_dim(golden, group, "context", 1),
+        .n = dim(golden, group, 0),
+        .height = dim(golden, group, 1),
+        .width = dim(golden, group, 2),
+        .tokens = golden_dim(golden, group, "context", 1),
     };
     struct unet_plan unet = {0};
     struct region arena = {0};

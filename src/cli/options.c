@@ -256,6 +256,8 @@ static const struct option table[] = {
      "do not refuse a VAE from another latent space, or with settings that darkroom does not implement"},
     {"digest", 0, FLAG, AT(digests), FOR_INSPECT | FOR_VAES, NULL,
      "read all tensors and show their digests; inspect: also the SHA-256 of the file"},
+    {"exact-convolutions", 0, FLAG, AT(exact_convolutions), START | FOR_SERVE, NULL,
+     "compute 3x3 convolutions without Winograd's method: slower, and the reference for it"},
     {"drop-cache", 0, FLAG, AT(drop_cache), FOR_SHELL | FOR_UNLOAD, NULL,
      "when a checkpoint or VAE is released, drop its file from the kernel's page cache"},
     {"profile", 0, FLAG, AT(profile), FOR_GENERATE | CODECS, NULL,

@@ -88,8 +88,8 @@ struct options {
     int prompt_syntax, emphasis; /* enum dr_prompt_syntax, enum dr_emphasis */
     bool pad_prompts;
     /* output and flags */
-    bool force, json, quiet, help, profile, digests, drop_cache, unset_vae,
-        unset_vae_dir, yes;
+    bool force, json, quiet, help, profile, digests, drop_cache, exact_convolutions,
+        unset_vae, unset_vae_dir, yes;
     int32_t verbose; /* how often it was given */
     bool overwrite, no_clobber;
     bool prompt_given, budget_given, keep_given, strength_given, seed_given;

@@ -35,6 +35,7 @@ static void set_engine(struct dr_engine_options *engine, struct session *session
     engine->tokenizer_folder = options->tokenizer;
     engine->pack_folder = options->packs;
     engine->base = options->base;
+    engine->exact_convolutions = options->exact_convolutions;
     engine->log = talk_log;
     engine->log_cookie = &session->talk;
 }

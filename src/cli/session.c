@@ -51,6 +51,7 @@ enum dr_code session_open(struct session *session, struct dr_error *err)
     options.load_progress = talk_load;
     options.load_cookie = &session->talk;
     options.drop_cache = start->drop_cache;
+    options.exact_convolutions = start->exact_convolutions;
     options.memory = start->memory_log ? memory_log_event : NULL;
     options.memory_cookie = &session->memory_log;
     enum dr_code code = memory_log_open(&session->memory_log, start->memory_log, err);

@@ -150,15 +150,16 @@ static enum tiled_recipe choose_float32(struct shape shape)
 /* The one place where a shape chooses its implementation; nothing else does, so that a picture has
  * the same bytes whatever the threads, the budget and the bands are. (An enlargement to less than
  * twice the size sees padding where the sums of taps would see the map.) */
-static enum tiled_recipe choose(const struct conv *conv, struct shape shape,
-                                const struct conv_options *options)
+static enum tiled_recipe choose(const struct plan *plan, const struct conv *conv,
+                                struct shape shape, const struct conv_options *options)
 {
     const struct weight *const weight = options->weight;
     const bool twice =
         conv->seen_height == 2 * conv->height && conv->seen_width == 2 * conv->width;
     if (!is_padded_3x3(conv, options)) return TILED_NONE;
     if (options->upsample) return twice ? TILED_ENLARGING : TILED_NONE;
-    if (weight->in < LEAST_WINOGRAD_CHANNELS || weight->out < LEAST_WINOGRAD_CHANNELS)
+    if (plan->exact_convolutions || weight->in < LEAST_WINOGRAD_CHANNELS ||
+        weight->out < LEAST_WINOGRAD_CHANNELS)
         return TILED_NONE;
     if (weight->dtype == DTYPE_F32) return choose_float32(shape);
     return tiled_conv_tiles(shape, 2) >= LEAST_WINOGRAD_TILES ? TILED_WINOGRAD
@@ -266,7 +267,7 @@ struct value plan_conv(struct plan *plan, struct value x,
     const struct value result =
         plan_value_new(plan, shape, options->dtype_set ? options->dtype : plan->dtype);
     if (plan_failed(plan)) return VALUE_NONE;
-    const enum tiled_recipe recipe = choose(conv, shape, options);
+    const enum tiled_recipe recipe = choose(plan, conv, shape, options);
     if (recipe != TILED_NONE && tiled_conv_add(plan, x, result, options, recipe))
         return plan_failed(plan) ? VALUE_NONE : result;
     conv->projection = (struct projection){

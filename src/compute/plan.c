@@ -31,6 +31,7 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
     plan->dtype = options->dtype;
     plan->profile = options->profile;
     plan->by_lines = options->by_lines;
+    plan->exact_convolutions = options->exact_convolutions;
     plan->whole_bytes = options->by_lines ? options->whole_bytes : 0;
     plan->most_bytes = options->most_bytes;
     assert(!options->by_lines || !options->deltas);

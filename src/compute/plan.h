@@ -66,8 +66,9 @@ enum activation {
 struct plan_options {
     const char
         *name; /* "unet", "vae decoder": in errors, logs and profiles; borrowed */
-    enum dtype dtype; /* of values: DTYPE_F32 or DTYPE_BF16 */
-    bool profile;     /* time each operator */
+    enum dtype dtype;        /* of values: DTYPE_F32 or DTYPE_BF16 */
+    bool profile;            /* time each operator */
+    bool exact_convolutions; /* no Winograd: each output is the sum of its products */
     bool
         by_lines; /* wide activations of one image are computed row by row; whole_bytes needs it */
     /* With by_lines: values of more bytes than this are made in bands, if their operators can do that;

@@ -142,6 +142,7 @@ struct plan {
     struct plan_region *regions;
     size_t region_count, region_capacity;
     bool by_lines;
+    bool exact_convolutions;
     size_t whole_bytes; /* 0: no limit */
     size_t most_bytes;  /* that kept values and taller bands may make of it */
     int32_t band_rows;  /* pixels of a band for each thread; 0: nothing is in bands */

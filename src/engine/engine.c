@@ -199,6 +199,7 @@ struct job_context engine_job_context(struct dr_engine *engine)
                                 .cancel = engine->resources.cancel,
                                 .probes = &engine->model.probes,
                                 .dtype = engine->resources.dtype,
+                                .exact_convolutions = engine->exact_convolutions,
                                 .beside_bytes = engine_named_beside_bytes(engine)};
 }
 
@@ -404,6 +405,7 @@ enum dr_code dr_engine_open(struct dr_engine **out,
     engine->resources.load_progress = options->load_progress;
     engine->resources.load_cookie = options->load_cookie;
     engine->drop_cache = options->drop_cache != 0;
+    engine->exact_convolutions = options->exact_convolutions != 0;
     engine->set_aside_bytes = (size_t)options->set_aside_bytes;
     engine->memory = options->memory;
     engine->memory_cookie = options->memory_cookie;

@@ -63,6 +63,7 @@ struct dr_engine {
     const char *call;          /* that has entered; NULL: none */
     struct dr_job *job;        /* that runs; NULL: none */
     bool drop_cache;           /* of every call */
+    bool exact_convolutions;   /* of every plan */
     void (*memory)(void *cookie, const struct dr_memory_event *event);
     void *memory_cookie;
 };

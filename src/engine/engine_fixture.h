@@ -131,16 +131,21 @@ static inline void fixture_begin(void)
     take_checkpoint("vae/soft.safetensors", "sd15", "--part vae --seed 4");
 }
 
-static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,
-                                                 enum dr_precision precision)
+static inline const char *tiny_tokenizer(void)
 {
     static char tokenizer[600];
     const char *const source = getenv("DARKROOM_SOURCE");
-    struct dr_engine *engine = NULL;
-    struct dr_engine_options options = dr_engine_options_default();
     (void)snprintf(tokenizer, sizeof tokenizer, "%s/tests/data/tiny-tokenizer",
                    source ? source : ".");
-    options.tokenizer_folder = tokenizer;
+    return tokenizer;
+}
+
+static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,
+                                                 enum dr_precision precision)
+{
+    struct dr_engine *engine = NULL;
+    struct dr_engine_options options = dr_engine_options_default();
+    options.tokenizer_folder = tiny_tokenizer();
     options.vae_folder = in_root("vae");
     options.settings_path = ""; /* not those of who runs the tests */
     options.budget_bytes = budget_bytes;
@@ -293,22 +298,25 @@ static inline int same_file(const char *a, const char *b)
     return same;
 }
 
-/* Is every sample equal in two pictures of 64x64? Their texts may differ: a file names its model. */
+/* The samples of a picture of 64x64. */
+static inline bool read_pixels(const char *name, float pixels[static 64 * 64 * 3])
+{
+    struct image_reader *reader = NULL;
+    struct image_head head = {0};
+    const bool read =
+        image_reader_open(&reader, &head, in_root(name), &problem) == DR_OK &&
+        head.width == 64 && head.height == 64 &&
+        image_reader_pixels(reader, pixels, &problem) == DR_OK;
+    image_reader_close(&reader);
+    return read;
+}
+
+/* Is every sample equal? Their texts may differ: a file names its model. */
 static inline bool same_pixels(const char *a, const char *b)
 {
     static float pixels[2][64 * 64 * 3];
-    const char *const names[] = {a, b};
-    bool read = true;
-    for (int i = 0; i < 2; ++i) {
-        struct image_reader *reader = NULL;
-        struct image_head head = {0};
-        read =
-            image_reader_open(&reader, &head, in_root(names[i]), &problem) == DR_OK &&
-            head.width == 64 && head.height == 64 &&
-            image_reader_pixels(reader, pixels[i], &problem) == DR_OK && read;
-        image_reader_close(&reader);
-    }
-    return read && memcmp(pixels[0], pixels[1], sizeof pixels[0]) == 0;
+    return read_pixels(a, pixels[0]) && read_pixels(b, pixels[1]) &&
+           memcmp(pixels[0], pixels[1], sizeof pixels[0]) == 0;
 }
 
 static inline struct dr_vae_info vae_state(struct dr_engine *engine)

@@ -108,6 +108,7 @@ struct job_context {
     const struct cancel *cancel;
     struct latent_probe_memory *probes;
     enum dtype dtype;
+    bool exact_convolutions; /* no Winograd */
     size_t
         beside_bytes; /* when a message names a budget, this much is added to the bytes of regions */
     bool only_looks; /* a forecast: nothing is reserved for it */

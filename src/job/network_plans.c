@@ -35,7 +35,9 @@ static struct vae_plan_options vae_options(const struct job *job,
                                      .latent_width = network->width / LATENT_FACTOR,
                                      .whole_bytes = bands.whole_bytes,
                                      .most_bytes = bands.most_bytes,
-                                     .profile = job->request.profile};
+                                     .profile = job->request.profile,
+                                     .exact_convolutions =
+                                         job->context.exact_convolutions};
 }
 
 static enum dr_code make_text_plan(const struct job *job, struct network *network,
@@ -53,7 +55,9 @@ static enum dr_code make_unet_plan(const struct job *job, struct network *networ
     const struct unet_shape shape = {.n = network->n,
                                      .height = network->height / LATENT_FACTOR,
                                      .width = network->width / LATENT_FACTOR,
-                                     .tokens = network->tokens};
+                                     .tokens = network->tokens,
+                                     .exact_convolutions =
+                                         job->context.exact_convolutions};
     return unet_plan_create(&network->unet, slot_active(network->slot)->unet, &shape,
                             job->request.profile, err);
 }

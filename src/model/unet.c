@@ -462,7 +462,9 @@ enum dr_code unet_plan_create(struct unet_plan *out, const struct unet_spec *spe
     const struct unet_info *const info = &spec->info;
     const struct plan_options options = {.name = "unet",
                                          .dtype = dtype,
-                                         .profile = profile};
+                                         .profile = profile,
+                                         .exact_convolutions =
+                                             shape->exact_convolutions};
     struct unet_plan unet = {0};
     enum dr_code code = plan_create(&unet.plan, &options, err);
     if (code) return code;

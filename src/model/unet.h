@@ -34,9 +34,10 @@ const struct component_spec *unet_component(const struct unet_spec *spec);
 struct unet_info unet_info(const struct unet_spec *spec);
 
 struct unet_shape {
-    int32_t n;             /* 2 for guidance: [unconditional, conditional] */
-    int32_t height, width; /* of the latent */
-    int32_t tokens;        /* of the context: 77 for each chunk of the prompts */
+    int32_t n;               /* 2 for guidance: [unconditional, conditional] */
+    int32_t height, width;   /* of the latent */
+    int32_t tokens;          /* of the context: 77 for each chunk of the prompts */
+    bool exact_convolutions; /* plan_options */
 };
 
 struct unet_plan {

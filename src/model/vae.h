@@ -42,6 +42,7 @@ struct vae_plan_options {
     size_t
         most_bytes; /* plan_options: bytes that the plan may take to make bands faster; 0: as few as possible */
     bool profile;
+    bool exact_convolutions; /* plan_options */
 };
 
 struct vae_decode_plan {
