@@ -1290,6 +1290,54 @@ DR_API size_t
 dr_parameters_compare(const struct dr_parameters *was, const struct dr_parameters *is,
                       struct dr_difference differences[DR_MAX_DIFFERENCES]);
 
+/* ---- looking at prompts ----------------------------------------------------------------- */
+
+/* Where a word of a prompt is: in which chunk of 75 tokens, at which of its positions (the first is 1), with how many
+ * tokens there. */
+struct dr_prompt_word {
+    char *text; /* as the tokenizer reads it: in lower case */
+    int32_t chunk, position, tokens;
+    double weight;
+};
+/* What a part of a prompt is until a step. */
+struct dr_prompt_text {
+    char *text;
+    int32_t until_step;
+    int32_t chunk_count, token_count;
+    struct dr_prompt_word *words;
+    size_t word_count;
+};
+struct dr_prompt_part {
+    double weight;
+    struct dr_prompt_text *texts; /* one after the other */
+    size_t text_count;
+};
+/* What <kind:name:...> says, which is no part of the text. */
+struct dr_prompt_network {
+    char *kind, *name;
+    double text_weight, unet_weight; /* of a "lora" */
+};
+struct dr_prompt_info {
+    struct dr_prompt_part *parts; /* of a prompt with AND: several */
+    size_t part_count;
+    struct dr_prompt_network *networks;
+    size_t network_count;
+};
+struct dr_prompt_options {
+    enum dr_prompt_syntax syntax;
+    int32_t is_negative;          /* 1: AND and networks are text */
+    int32_t steps;                /* that a schedule is laid over; 0: 20 */
+    const char *tokenizer_folder; /* as in dr_engine_options */
+    const char *model; /* a path, beside which a vocabulary is looked for; NULL: none */
+};
+/* What a prompt means: its parts, texts, chunks and weights. Needs a vocabulary, and no model. options: NULL for none. Any thread.
+ * Errors: DR_BAD_INPUT (what is wrong with the prompt), DR_NOT_FOUND (no vocabulary), DR_NOMEM; *info is then empty. */
+DR_API enum dr_code dr_describe_prompt(const char *prompt,
+                                       const struct dr_prompt_options *options,
+                                       struct dr_prompt_info *info,
+                                       struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_prompt_info_free(struct dr_prompt_info *info);
+
 enum dr_output_kind {
     DR_OUTPUT_ANY,      /* pictures or latents: what dr_engine_generate writes */
     DR_OUTPUT_PICTURES, /* dr_engine_decode */

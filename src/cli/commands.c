@@ -17,6 +17,7 @@
 #include "models_command.h"
 #include "packs_command.h"
 #include "picture_commands.h"
+#include "prompt_command.h"
 #include "serve_command.h"
 #include "service_commands.h"
 #include "settings_command.h"
@@ -224,6 +225,8 @@ static const struct command table[] = {
      "write a checkpoint in another type: 8 or 4 bits, float16, float32", false, run_convert},
     {"vaes", BOTH, FOR_VAES, 0, 0, "", "list the VAEs for a model, and what each choice would use",
      true, run_vaes},
+    {"prompt", ON_COMMAND_LINE, FOR_PROMPT, 1, 1, "TEXT",
+     "show what a prompt means: its parts, schedule, chunks, and the weight of each word", false, run_prompt},
     {"models", BOTH, FOR_MODELS, 0, 0, "", "list the models in the model directories", false, run_models},
     {"packs", BOTH, FOR_PACKS, 0, 2, "[list|verify|prune|rm NAME]",
      "list, verify or remove cached weights (packs)", false, run_packs},

@@ -43,10 +43,11 @@ enum {
     FOR_SERVICE = 1048576, /* ps and stop: a running service is asked */
     FOR_SUBMIT = 2097152,
     FOR_CONVERT = 4194304,
+    FOR_PROMPT = 8388608,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_VAES | FOR_SETTINGS |
               FOR_PACKS | FOR_MODEL | FOR_VOCABULARY | FOR_MODELS | FOR_SERVE |
-              FOR_SERVICE | FOR_SUBMIT | FOR_CONVERT,
+              FOR_SERVICE | FOR_SUBMIT | FOR_CONVERT | FOR_PROMPT,
     IN_SHELL = 256, /* with a command's bit: a shell line; the engine is already open */
     OF_PICTURE = 262144, /* with a command's bit: a picture has the defaults (again) */
     AT_START = 512,      /* with an option's bits: fixed when the engine opens */
@@ -86,7 +87,7 @@ struct options {
     double cfg, strength;
     int rng, prediction;         /* enum dr_rng, enum dr_prediction */
     int prompt_syntax, emphasis; /* enum dr_prompt_syntax, enum dr_emphasis */
-    bool pad_prompts;
+    bool pad_prompts, is_negative;
     /* output and flags */
     bool force, json, quiet, help, profile, digests, drop_cache, exact_convolutions,
         unset_vae, unset_vae_dir, yes;
