@@ -48,6 +48,7 @@ struct option {
 static const struct option table[] = {
     {"model", 'm', TEXT, AT(model), JOBS | CODECS | FOR_SHELL | FOR_VAES, "MODEL",
      "the checkpoint: a file, a diffusers directory, or a name, its beginning or a digest in the model directories"},
+    {"model", 'm', TEXT, AT(model), FOR_PROMPT, "MODEL", "the model whose tokenizer is meant, if it has one: a path or a name"},
     {"base", 0, TEXT, AT(base), ENGINE | FOR_MODEL | FOR_INSPECT | FOR_SERVE, "MODEL",
      "a complete model whose text encoders and VAE a UNet alone uses: a path or a name (default: the settings')"},
     {"base", 0, TEXT, AT(base), FOR_SETTINGS, "MODEL", "the complete model whose parts a UNet alone uses"},

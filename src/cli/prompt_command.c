@@ -1,17 +1,24 @@
 #include "prompt_command.h"
 
 #include "front/prompt_json.h"
+#include "models_command.h"
 
 enum dr_code run_prompt(struct session *session, const struct options *options,
                         json_t *fields, struct dr_error *err)
 {
     (void)session;
+    char model[DR_PATH_BYTES] = "";
+    const struct dr_models_options models = models_options(options);
+    if (options->model) {
+        const enum dr_code found = dr_find_model(options->model, &models, model, err);
+        if (found != DR_OK) return found;
+    }
     const struct dr_prompt_options how = {
         .syntax = (enum dr_prompt_syntax)options->prompt_syntax,
         .is_negative = options->is_negative,
         .steps = options->steps,
         .tokenizer_folder = options->tokenizer,
-        .model = options->model};
+        .model = model};
     struct dr_prompt_info info;
     const enum dr_code code =
         dr_describe_prompt(options->operands[0], &how, &info, err);

@@ -81,9 +81,11 @@ enum dr_code tokenizers_open(struct tokenizers *tokenizers,
     if (!find(places, first, second))
         return error_set(
             err, DR_NOT_FOUND,
-            "no CLIP vocabulary (vocab.json, merges.txt) in tokenizer/ beside %.300s "
-            "or in %.300s; give --tokenizer DIR, or run darkroom vocabulary once",
-            places->model, first[0] ? first : "(no data directory)");
+            "no CLIP vocabulary (vocab.json, merges.txt) in %s%.300s%s%.300s; give "
+            "--tokenizer DIR, or run darkroom vocabulary once",
+            places->model[0] ? "tokenizer/ beside " : "", places->model,
+            places->model[0] ? " or in " : "",
+            first[0] ? first : "(no data directory)");
     const enum dr_code code = open_one(tokenizers, 0, first, err);
     if (code != DR_OK) return code;
     if (*second) return open_one(tokenizers, 1, second, err);

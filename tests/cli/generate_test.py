@@ -187,14 +187,15 @@ class Generate(Case):
         self.assertEqual(len(answer["warnings"]), 1)
         self.assertIn("--init", answer["warnings"][0])
 
-    def test_a_long_prompt_is_cut_and_said(self):
+    def test_a_long_prompt_is_used_whole(self):
         arguments = [*GENERATE, "-o", "a.png"]
-        arguments[4] = "a " * 120
-        answer, _ = self.ask(*arguments)
-        self.assertRegex(answer["warnings"][0], r"75 tokens: \d+ are ignored")
-        done = self.run_program(*arguments)
-        self.assertRegex(done.stderr, r"(?m)^darkroom: warning: .*75 tokens")
-        self.assertNotIn("cut", self.run_program(*arguments, "-q").stderr)
+        pictures = []
+        for last in ("a", "b"):
+            arguments[4] = "a " * 120 + last
+            answer, _ = self.ask(*arguments, "--overwrite")
+            self.assertEqual(answer["warnings"], [])
+            pictures.append(idat_of(self.folder / "a.png"))
+        self.assertNotEqual(*pictures)
 
     def test_latents_round_trip(self):
         self.ask(*GENERATE, "--batch", "2", "-o", "x.png")

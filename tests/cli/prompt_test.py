@@ -38,6 +38,11 @@ class Prompt(Case):
         self.assertEqual(code, 2)
         self.assertIn('"1.2.3" in the prompt is not a weight', answer["error"]["message"])
         self.assertEqual(self.ask("prompt", "1", "--tokenizer", "nowhere")[1], 3)
+        self.assertEqual(self.ask("prompt", "1", "-m", "nowhere")[1], 3)
+
+    def test_the_tokenizer_of_a_model(self):
+        answer, code = self.ask("prompt", "1", *MODEL)
+        self.assertEqual(code, 0, answer)
 
 
 class Options(Case):
