@@ -217,7 +217,7 @@ static void make_plan(struct network *network, const struct options *options)
 {
     struct dr_error err = {0};
     const int32_t height = options->height / 8, width = options->width / 8;
-    const struct unet_shape shape = {options->batch, height, width, 77, options->exact};
+    const struct unet_shape shape = {options->batch, height, width, 77, options->exact, NULL};
     const struct vae_plan_options vae_options = {.n = options->batch,
                                                  .latent_height = height,
                                                  .latent_width = width,
@@ -244,8 +244,11 @@ static void make_plan(struct network *network, const struct options *options)
         network->plan = network->encode_plan.plan;
         break;
     case PART_TEXT:
-        must(clip_text_plan_create(&network->text_plan, network->text, options->batch,
-                                   1, true, &err),
+        must(clip_text_plan_create(&network->text_plan, network->text,
+                                   &(struct clip_text_shape){.n = options->batch,
+                                                             .clip_skip = 1,
+                                                             .profile = true},
+                                   &err),
              &err);
         network->plan = network->text_plan.plan;
         break;

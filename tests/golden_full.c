@@ -81,7 +81,11 @@ static void check_text_case(const struct golden *golden, const struct text_case 
                                           checkpoint.family, dtype, &err) == DR_OK,
                     "%s", err.message);
     network_load(clip_text_component(spec), &weights);
-    network_require(clip_text_plan_create(&text, spec, 2, test->clip_skip, false,
+    network_require(clip_text_plan_create(&text, spec,
+                                          &(struct clip_text_shape){.n = 2,
+                                                                    .clip_skip =
+                                                                        test->clip_skip,
+                                                                    .profile = false},
                                           &err) == DR_OK,
                     "%s", err.message);
     network_arena(text.plan, &weights, &arena);

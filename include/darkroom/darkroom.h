@@ -52,6 +52,7 @@ extern "C" {
 #endif
 
 #define DR_PATH_BYTES 4096
+#define DR_MAX_LORAS  16 /* of one job */
 #define DR_TEXT_BYTES 512
 #define DR_REASON_BYTES \
     2048 /* of what happened and why: it may have an error's message in it */
@@ -220,8 +221,9 @@ enum dr_component_kind {
     DR_COMPONENT_TEXT, /* a text encoder; a model may have two */
     DR_COMPONENT_UNET,
     DR_COMPONENT_VAE,
+    DR_COMPONENT_ADAPTER, /* a LoRA or one of its relatives, of the job that runs */
 };
-/* "text", "unet", "vae" */
+/* "text", "unet", "vae", "adapter" */
 DR_API const char *dr_component_kind_name(enum dr_component_kind kind);
 
 struct dr_component_info {
@@ -679,6 +681,53 @@ enum dr_fit {
  * settings' entry for the model (by_model), else from the checkpoint's metadata (darkroom.default.size, .steps, .cfg,
  * .sampler, .scheduler), else from the settings for all models, else from its family: 20 steps, cfg 7, euler-a, and
  * 512x512 for SD1.x or 1024x1024 for SDXL. A scheduler applies with the sampler of its source. */
+/* A LoRA or one of its relatives, for one job: it changes the networks while they run, and nothing of it stays. */
+struct dr_lora {
+    const char *path;
+    double unet_weight, text_weight; /* 1: as it was trained; -100 to 100 */
+};
+
+/* "NAME[:WEIGHT[:TEXT_WEIGHT]]" or "FILE[...]" to a path (of DR_PATH_BYTES) and weights (1 where none is given). A
+ * name is that of a file in the directory or below it, with or without its extension. directory: NULL for
+ * DARKROOM_LORA_DIR, else lora/ in the user's data directory. lora->path becomes path. Any thread. Errors:
+ * DR_NOT_FOUND, DR_BAD_INPUT (a name that means several files). */
+enum dr_lora_names {
+    DR_LORA_ANY, /* a name, or the path of a file */
+    DR_LORA_NAME, /* a name in the directory, never a path: for texts that others wrote */
+};
+DR_API enum dr_code dr_find_lora(const char *text, const char *directory,
+                                 enum dr_lora_names names, char *path,
+                                 struct dr_lora *lora,
+                                 struct dr_error *err) DR_MUST_CHECK;
+
+/* A file in the LoRA directory. */
+struct dr_lora_info {
+    char path[DR_PATH_BYTES];
+    char name[256];
+    char family[16]; /* "sd15", "sdxl"; "unknown" if it does not show */
+    char base_model
+        [DR_TEXT_BYTES]; /* what the file says of the model that it was trained with; "" */
+    char words
+        [DR_TEXT_BYTES]; /* trigger words, the most frequent first: "ink, brush"; "" */
+    char kinds[64];      /* "LoRA", "LoHa DoRA" */
+    int32_t layer_count;
+    int32_t unknown_count;       /* tensors whose names are not understood */
+    uint64_t bytes;              /* of its tensors: what it takes in memory */
+    char problem[DR_TEXT_BYTES]; /* "" or why it cannot be used */
+};
+struct dr_lora_list {
+    char directory[DR_PATH_BYTES];
+    struct dr_lora_info *loras; /* in the order of their paths */
+    size_t count;
+    char left_out[DR_TEXT_BYTES]; /* "" or what of the directory was not searched */
+};
+DR_API enum dr_code dr_list_loras(const char *directory, struct dr_lora_list *list,
+                                  struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_lora_list_free(struct dr_lora_list *list);
+/* One file. Errors: those of opening it: DR_UNSUPPORTED for one that is no LoRA. */
+DR_API enum dr_code dr_inspect_lora(const char *path, struct dr_lora_info *info,
+                                    struct dr_error *err) DR_MUST_CHECK;
+
 struct dr_generate_options {
     const char *prompt;
     const char
@@ -746,6 +795,10 @@ struct dr_generate_options {
      * and the checkpoint's defaults before weights are read. sentence is borrowed. May be NULL. */
     void (*warned)(void *cookie, const char *sentence);
     void *warned_cookie;
+    /* Beside those that the prompt names (<lora:NAME:WEIGHT>): at most DR_MAX_LORAS files. One that is given twice counts once, with the sum of its weights. */
+    const struct dr_lora *loras;
+    int32_t lora_count;
+    const char *lora_directory; /* of the names in the prompt, as dr_find_lora's */
 };
 DR_API struct dr_generate_options dr_generate_options_default(void);
 /* A random 32-bit seed, as in other programs; a new one for each call. */

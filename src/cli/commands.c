@@ -14,6 +14,7 @@
 #include "generate_command.h"
 #include "help_text.h"
 #include "interrupt.h"
+#include "loras_command.h"
 #include "models_command.h"
 #include "packs_command.h"
 #include "picture_commands.h"
@@ -228,6 +229,7 @@ static const struct command table[] = {
     {"prompt", ON_COMMAND_LINE, FOR_PROMPT, 1, 1, "TEXT",
      "show what a prompt means: its parts, schedule, chunks, and the weight of each word", false, run_prompt},
     {"models", BOTH, FOR_MODELS, 0, 0, "", "list the models in the model directories", false, run_models},
+    {"loras", BOTH, FOR_LORAS, 0, 0, "", "list the LoRAs in the LoRA directory", false, run_loras},
     {"packs", BOTH, FOR_PACKS, 0, 2, "[list|verify|prune|rm NAME]",
      "list, verify or remove cached weights (packs)", false, run_packs},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",

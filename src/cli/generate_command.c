@@ -6,6 +6,7 @@
 #include "front/answer.h"
 #include "front/job_json.h"
 #include "interrupt.h"
+#include "loras_command.h"
 #include "output_names.h"
 #include "picture_commands.h"
 #include "prompt_list.h"
@@ -25,6 +26,7 @@ struct work {
     struct output_names names;
     struct stdout_picture standard_output;
     struct dr_generate_options job;
+    struct loras_named loras;
     struct dr_generate_result *result;
 };
 
@@ -168,7 +170,11 @@ static enum dr_code begin(struct work *work, struct dr_error *err)
     if (code == DR_OK) code = choose_seeds(work, err);
     if (code == DR_OK) code = name_files(work, err);
     if (code != DR_OK) return code;
+    code = loras_named_find(&work->loras, work->options, err);
+    if (code != DR_OK) return code;
     work->job = picture_commands_job(work->session, work->options);
+    work->job.loras = work->loras.loras;
+    work->job.lora_count = work->loras.count;
     if (writes_to_stdout(work->options)) work->job.written = NULL; /* not there yet */
     work->result = calloc(1, sizeof *work->result);
     if (!work->result)
@@ -179,6 +185,7 @@ static enum dr_code begin(struct work *work, struct dr_error *err)
 static void end(struct work *work)
 {
     free(work->result);
+    loras_named_free(&work->loras);
     stdout_picture_close(&work->standard_output);
     output_names_finish(&work->names);
     free(work->seeds);

@@ -170,6 +170,11 @@ static const struct option table[] = {
      "a directory of models; may be repeated (default: ~/.local/share/darkroom/models)"},
     {"vae-dir", 0, LIST, AT(serve.vae_dirs), FOR_SERVE, "DIR",
      "a directory of VAEs; may be repeated (default: ~/.local/share/darkroom/vae)"},
+    {"lora", 0, LIST, AT(loras), JOBS, "FILE|NAME[:WEIGHT[:TEXT_WEIGHT]]",
+     "a LoRA for this job: a path, or a name in the LoRA directory, and how strongly it changes the UNet and the text "
+     "encoders (default 1); may be repeated"},
+    {"lora-dir", 0, TEXT, AT(lora_dir), JOBS | FOR_LORAS, "DIR",
+     "the LoRA directory (default: DARKROOM_LORA_DIR, then ~/.local/share/darkroom/lora)"},
     {"lora-dir", 0, LIST, AT(serve.lora_dirs), FOR_SERVE, "DIR", "a directory of LoRAs; may be repeated"},
     {"embedding-dir", 0, LIST, AT(serve.embedding_dirs), FOR_SERVE, "DIR",
      "a directory of embeddings; may be repeated"},

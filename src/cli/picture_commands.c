@@ -6,6 +6,7 @@
 #include "front/forecast_json.h"
 #include "front/job_json.h"
 #include "front/profile_json.h"
+#include "loras_command.h"
 #include "profile_table.h"
 #include "stdout_picture.h"
 #include "switch_commands.h"
@@ -62,6 +63,7 @@ struct dr_generate_options picture_commands_job(struct session *session,
     job.pad_prompts = options->pad_prompts;
     job.rng = (enum dr_rng)options->rng;
     job.vae = options->vae;
+    job.lora_directory = options->lora_dir;
     job.vae_flags = options->force ? DR_VAE_FORCE : 0;
     job.init = options->init;
     job.strength = options->strength;
@@ -225,7 +227,8 @@ enum dr_code run_decode(struct session *session, const struct options *options,
 enum dr_code run_forecast(struct session *session, const struct options *options,
                           json_t *fields, struct dr_error *err)
 {
-    const struct dr_generate_options job = picture_commands_job(session, options);
+    struct dr_generate_options job = picture_commands_job(session, options);
+    struct loras_named loras;
     if (!options->model && session->kind == SESSION_ONE_SHOT &&
         !command_has_default_model())
         return command_add_budget(session, fields, err);
@@ -233,7 +236,11 @@ enum dr_code run_forecast(struct session *session, const struct options *options
     if (code != DR_OK) return code;
     struct dr_forecast *const forecast = calloc(1, sizeof *forecast);
     if (!forecast) return command_fail(err, DR_NOMEM, "out of memory for the answer");
-    code = dr_engine_forecast(session->engine, &job, forecast, err);
+    code = loras_named_find(&loras, options, err);
+    job.loras = loras.loras;
+    job.lora_count = loras.count;
+    if (code == DR_OK) code = dr_engine_forecast(session->engine, &job, forecast, err);
+    loras_named_free(&loras);
     if (code == DR_OK) forecast_json_add(fields, forecast);
     dr_forecast_free(forecast);
     free(forecast);

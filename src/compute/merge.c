@@ -572,6 +572,9 @@ static void make_norm_factors(const struct run *run, const struct changed *chang
     float *const factors = numbers_at(run, change->factors);
     const bool of_output = delta->norm == DELTA_NORM_OF_OUTPUT;
     const int32_t count = of_output ? delta->row_count : merge->base->in;
+    /* Panels beside the delta were not measured. */
+    const int32_t first_panel = delta->first_row / MERGE_PANEL;
+    const int32_t last_panel = (delta->first_row + delta->row_count - 1) / MERGE_PANEL;
     for (int32_t i = 0; i < count; ++i) {
         double sum = 0;
         if (of_output)
@@ -580,7 +583,7 @@ static void make_norm_factors(const struct run *run, const struct changed *chang
                     sums[(size_t)tile * outputs + (size_t)(delta->first_row + i)];
         else
             for (int32_t tap = 0; tap < window_of(merge->base); ++tap)
-                for (int32_t panel = 0; panel < merge->panels; ++panel)
+                for (int32_t panel = first_panel; panel <= last_panel; ++panel)
                     sum +=
                         (double)sums[(size_t)panel * inputs +
                                      (size_t)tap * (size_t)merge->base->in + (size_t)i];

@@ -14,6 +14,7 @@ const char *dr_component_kind_name(enum dr_component_kind kind)
     case DR_COMPONENT_TEXT: return "text";
     case DR_COMPONENT_UNET: return "unet";
     case DR_COMPONENT_VAE: return "vae";
+    case DR_COMPONENT_ADAPTER: return "adapter";
     }
     return "";
 }

@@ -29,6 +29,7 @@
 
 #include "darkroom/darkroom.h"
 #include "mem/kernel_view.h"
+#include "pipeline/adapter_set.h"
 #include "switch/current_model.h"
 
 /* What is taken off a budget for all that lies beside regions is a sum of two (docs/MEMORY.md).
@@ -130,5 +131,14 @@ void engine_describe_component(const struct component_index *index,
 
 /* The folder of packs that option and environment give; "" where they are turned off. */
 void engine_find_pack_folder(const char *option, char *folder, size_t folder_bytes);
+
+struct job_request;
+/* The LoRAs of a job, for this pipeline: those of the options, and those that the prompt names.
+ * adapter_set_open's errors; a name's. On success, adapter_set_close. */
+enum dr_code engine_open_adapters(struct pipeline *pipeline, struct ledger *ledger,
+                                  const struct dr_generate_options *options,
+                                  const struct job_request *want,
+                                  struct adapter_set *adapters,
+                                  struct dr_error *err) DR_MUST_CHECK;
 
 #endif

@@ -93,6 +93,7 @@ static void take_outcome(const struct job *job, struct job_outcome *outcome)
 static enum dr_code run_with(struct dr_job *handle, const struct job_request *want,
                              const struct vae_choice_words *words,
                              const struct vae_choice *choice,
+                             const struct adapter_set *adapters,
                              struct job_outcome *outcome, struct dr_error *err)
 {
     struct dr_engine *const engine = handle->engine;
@@ -101,7 +102,8 @@ static enum dr_code run_with(struct dr_job *handle, const struct job_request *wa
                       .vae = choice->file,
                       .vae_to_base =
                           vae_choice_leaves_override(choice, engine->model.pipeline),
-                      .vae_forced = words->force};
+                      .vae_forced = words->force,
+                      .adapters = adapters};
     enum dr_code code = DR_OK;
     job.images = make_images(want);
     if (!job.images)
@@ -142,6 +144,7 @@ static bool gives_way(struct dr_engine *engine, const struct vae_choice_words *w
 
 static enum dr_code run_request(struct dr_job *handle, const struct job_request *want,
                                 const struct vae_choice_words *words,
+                                const struct adapter_set *adapters,
                                 struct job_outcome *outcome, struct dr_error *err)
 {
     struct dr_engine *const engine = handle->engine;
@@ -158,9 +161,9 @@ static enum dr_code run_request(struct dr_job *handle, const struct job_request 
     if (want->profile)
         outcome->library_flop_per_ms =
             yardstick_flop_per_ms(&engine->resources.ledger, engine->resources.dtype);
-    code = run_with(handle, want, words, &choice, outcome, &why);
+    code = run_with(handle, want, words, &choice, adapters, outcome, &why);
     if (code == DR_FOREIGN && gives_way(engine, words, &choice, &why))
-        code = run_with(handle, want, words, &choice, outcome, &why);
+        code = run_with(handle, want, words, &choice, adapters, outcome, &why);
     if (code != DR_OK && err) *err = why;
     if (code == DR_OK && choice.file)
         cache_drop_file(&engine->resources.cache, &choice.file->checkpoint.file,
@@ -204,6 +207,22 @@ static void warn_of_request(struct dr_job *job, const struct job_request *want,
     if (want->warning[0]) warn(job, warnings, "%s", want->warning);
 }
 
+/* Layers that the model does not have. */
+static void warn_of_adapters(struct dr_job *job, const struct adapter_set *adapters,
+                             char warnings[static DR_TEXT_BYTES])
+{
+    for (int32_t i = 0; i < adapters->count; ++i) {
+        const struct adapter_info *const info = adapter_info(adapters->items[i]->spec);
+        if (info->unused.count == 0) continue;
+        warn(
+            job, warnings,
+            "The model has no place for %zu of the names in LoRA %s, which are left out: "
+            "%.200s%s.",
+            info->unused.count, adapters->items[i]->name, info->unused.text,
+            info->unused.count > COMPONENT_LISTED_PROBLEMS ? ", ..." : "");
+    }
+}
+
 /* Run a request and answer with all that a result may hold. code: of the request, which is not run
  * where that is an error; there is a receipt only for a job that was done. */
 static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
@@ -221,8 +240,14 @@ static enum dr_code answer_request(struct dr_job *job, enum dr_code code,
                                                                  : job->generate.vae,
                                            .kind = VAE_REQUEST,
                                            .force = flags & DR_VAE_FORCE};
+    struct adapter_set adapters = {0};
     if (code == DR_OK) warn_of_request(job, want, warnings);
-    if (code == DR_OK) code = run_request(job, want, &words, &outcome, err);
+    if (code == DR_OK && !job->is_codec)
+        code = engine_open_adapters(engine->model.pipeline, &engine->resources.ledger,
+                                    &job->generate, want, &adapters, err);
+    if (code == DR_OK) warn_of_adapters(job, &adapters, warnings);
+    if (code == DR_OK) code = run_request(job, want, &words, &adapters, &outcome, err);
+    adapter_set_close(&adapters);
     if (code == DR_OK) {
         if (outcome.warning[0]) warn(job, warnings, "%s", outcome.warning);
         *result = (struct dr_generate_result){

@@ -65,6 +65,24 @@ static bool keep_outputs(struct dr_job *job)
     return true;
 }
 
+/* More are refused when the job begins. */
+static bool keep_loras(struct dr_job *job)
+{
+    const int32_t count = job->generate.lora_count;
+    if (count <= 0 || count > DR_MAX_LORAS) return true;
+    struct dr_lora *const loras = calloc((size_t)count, sizeof *loras);
+    if (!loras) return false;
+    job->loras = loras;
+    for (int32_t i = 0; i < count; ++i) {
+        loras[i] = job->generate.loras[i];
+        loras[i].path = strdup(loras[i].path ? loras[i].path : "");
+        if (!loras[i].path) return false;
+        ++job->lora_count;
+    }
+    job->generate.loras = loras;
+    return true;
+}
+
 enum dr_code job_handle_create_generate(struct dr_engine *engine,
                                         const struct dr_generate_options *options,
                                         struct dr_job **out, struct dr_error *err)
@@ -74,15 +92,15 @@ enum dr_code job_handle_create_generate(struct dr_engine *engine,
     if (!job) return no_memory(err);
     job->generate = *options;
     struct dr_generate_options *const own = &job->generate;
-    const char **const strings[] = {&own->prompt,  &own->negative,  &own->output,
-                                    &own->sampler, &own->scheduler, &own->vae,
-                                    &own->init};
+    const char **const strings[] = {&own->prompt,  &own->negative,      &own->output,
+                                    &own->sampler, &own->scheduler,     &own->vae,
+                                    &own->init,    &own->lora_directory};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; ++i) {
         if (keep(job, strings[i])) continue;
         dr_job_destroy(&job);
         return no_memory(err);
     }
-    if (own->outputs && own->batch > 0 && !keep_outputs(job)) {
+    if (!keep_loras(job) || (own->outputs && own->batch > 0 && !keep_outputs(job))) {
         dr_job_destroy(&job);
         return no_memory(err);
     }
@@ -154,6 +172,9 @@ void dr_job_destroy(struct dr_job **job)
     for (size_t i = 0; i < it->output_count; ++i)
         free(it->outputs[i]);
     free(it->outputs);
+    for (int32_t i = 0; i < it->lora_count; ++i)
+        free((void *)(uintptr_t)it->loras[i].path);
+    free(it->loras);
     (void)pthread_mutex_destroy(&it->lock);
     free(it);
     *job = NULL;

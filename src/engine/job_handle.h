@@ -16,7 +16,7 @@
 #include "job/request.h"
 
 enum {
-    JOB_HANDLE_STRINGS = 8
+    JOB_HANDLE_STRINGS = 10
 };
 
 struct dr_job {
@@ -29,6 +29,8 @@ struct dr_job {
     int32_t string_count;
     char **outputs; /* the names in generate.outputs, owned */
     size_t output_count;
+    struct dr_lora *loras; /* in generate.loras; they and their paths owned */
+    int32_t lora_count;
     struct cancel cancel;
 
     pthread_mutex_t lock; /* of what follows */

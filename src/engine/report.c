@@ -384,6 +384,14 @@ static enum dr_code make_forecast(struct dr_engine *engine,
     job.vae = vae.file;
     job.vae_forced = words.force;
     job.vae_to_base = vae_choice_leaves_override(&vae, model->pipeline);
+    struct adapter_set adapters = {0};
+    code = engine_open_adapters(model->pipeline, context->ledger, options, &job.request,
+                                &adapters, err);
+    job.adapters = &adapters;
+    if (code != DR_OK) {
+        vae_choice_close(&vae);
+        return code;
+    }
     code = job_prepare(&job, err);
     if (code == DR_OK) {
         forecast->width = job.request.width;
@@ -394,6 +402,7 @@ static enum dr_code make_forecast(struct dr_engine *engine,
     if (code == DR_OK) code = judge(engine, &job, forecast, err);
     if (code == DR_OK) forecast_ram(engine, &job, forecast);
     job_finish(&job);
+    adapter_set_close(&adapters);
     job_request_finish(&job.request);
     vae_choice_close(&vae);
     return code;

@@ -168,8 +168,8 @@ static void add(struct tally *tally, enum action_kind kind, struct slot *slot,
 
 /* ---- the list ---------------------------------------------------------------------------- */
 
-/* Whose weights a step reads; NULL: none, or they are not needed. */
-static struct slot *slot_read_by(const struct job *job, const struct step *step)
+/* The network whose weights a step reads; NULL: none, or they are not needed. */
+static struct slot *network_read_by(const struct job *job, const struct step *step)
 {
     switch (step->kind) {
     case STEP_TEXT: {
@@ -189,36 +189,67 @@ static struct slot *slot_read_by(const struct job *job, const struct step *step)
     return NULL;
 }
 
-bool action_list_needs(const struct job *job, const struct slot *slot)
+/* A mask of the slots whose weights a step reads: the network's, and its adapters'. */
+static unsigned slots_read_by(const struct job *job, const struct step *step)
 {
-    for (int32_t i = 0; i < job->list.step_count; ++i)
-        if (slot_read_by(job, &job->list.steps[i]) == slot) return true;
-    return false;
+    const struct slot *const slot = network_read_by(job, step);
+    if (!slot) return 0;
+    return pipeline_slot_bit(job->context.pipeline, slot) |
+           adapter_set_slots(job_adapters(job), slot);
 }
 
-/* Is this the last step before one that needs another slot's weights? If no step follows, the weights stay
- * for the next job. */
-static bool is_last_of_phase(const struct job *job, int32_t idx,
-                             const struct slot *slot)
+/* Those that are read by this step or a later one. */
+static unsigned slots_read_from(const struct job *job, int32_t idx)
 {
+    unsigned slots = 0;
+    for (int32_t i = idx; i < job->list.step_count; ++i)
+        slots |= slots_read_by(job, &job->list.steps[i]);
+    return slots;
+}
+
+bool action_list_needs(const struct job *job, const struct slot *slot)
+{
+    return slots_read_from(job, 0) & pipeline_slot_bit(job->context.pipeline, slot);
+}
+
+/* Of the slots that a step reads, those that the next one that reads any does not. If no step follows, a decoder's
+ * weights stay for the next job. */
+static unsigned last_of_phase(const struct job *job, int32_t idx)
+{
+    const unsigned slots = slots_read_by(job, &job->list.steps[idx]);
     for (int32_t i = idx + 1; i < job->list.step_count; ++i) {
-        const struct slot *const next = slot_read_by(job, &job->list.steps[i]);
-        if (next) return next != slot;
+        const unsigned next = slots_read_by(job, &job->list.steps[i]);
+        if (next) return slots & ~next;
     }
-    return job->list.steps[idx].kind != STEP_DECODE;
+    return job->list.steps[idx].kind != STEP_DECODE ? slots : 0;
+}
+
+/* Adapters that no later step reads go at once, whatever the residency is. */
+static unsigned last_of_adapters(const struct job *job, int32_t idx)
+{
+    const struct adapter_set *const adapters = job_adapters(job);
+    if (adapters->count == 0) return 0;
+    const unsigned all = ((1U << adapters->count) - 1) << adapters->first_slot;
+    return slots_read_by(job, &job->list.steps[idx]) & all &
+           ~slots_read_from(job, idx + 1);
 }
 
 static void add_steps(struct tally *tally, bool one_at_a_time)
 {
     const struct job *const job = tally->job;
+    struct slot *const slots = job->context.pipeline->slots;
+    const int32_t slot_count = job->context.pipeline->slot_count;
     for (int32_t i = 0; i < job->list.step_count; ++i) {
-        struct slot *const slot =
-            one_at_a_time ? slot_read_by(job, &job->list.steps[i]) : NULL;
-        if (slot && tally_of(tally, slot)->resident != slot_active(slot))
-            add(tally, ACTION_LOAD, slot, SLOT_RELEASE_FIRST);
+        const unsigned reads =
+            one_at_a_time ? slots_read_by(job, &job->list.steps[i]) : 0;
+        const unsigned goes =
+            (one_at_a_time ? last_of_phase(job, i) : 0) | last_of_adapters(job, i);
+        for (int32_t k = 0; k < slot_count; ++k)
+            if (reads & 1U << k && tally->slots[k].resident != slot_active(&slots[k]))
+                add(tally, ACTION_LOAD, &slots[k], SLOT_RELEASE_FIRST);
         append(tally, &(struct action){.kind = ACTION_STEP, .step = i});
-        if (slot && is_last_of_phase(job, i, slot))
-            add(tally, ACTION_RELEASE, slot, SLOT_SWAP);
+        for (int32_t k = 0; k < slot_count; ++k)
+            if (goes & 1U << k) add(tally, ACTION_RELEASE, &slots[k], SLOT_SWAP);
     }
 }
 
@@ -271,9 +302,11 @@ static bool wants_other_cache(const struct job *job)
 
 static enum dr_code make_room(struct job *job, struct dr_error *err)
 {
-    /* At most: a load and a release for each step, a load and a release for each slot before, and ten
-     * others. */
-    const int32_t most = 3 * job->list.step_count + 2 * PIPELINE_SLOTS + 10;
+    /* At most: for each step loads and releases of its slots, a load and a release for each slot before, and
+     * ten others. */
+    const int32_t reads = 1 + job_adapters(job)->count;
+    const int32_t most =
+        (1 + 2 * reads) * job->list.step_count + 2 * PIPELINE_SLOTS + 10;
     if (job->action_capacity < most) {
         struct action *const actions =
             realloc(job->actions, (size_t)most * sizeof *actions);

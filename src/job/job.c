@@ -223,6 +223,12 @@ enum dr_code job_admit(struct job *job, struct dr_error *err)
         least + job->context.beside_bytes);
 }
 
+const struct adapter_set *job_adapters(const struct job *job)
+{
+    static const struct adapter_set none;
+    return job->adapters ? job->adapters : &none;
+}
+
 const struct vae_spec *job_vae_spec(const struct job *job)
 {
     const struct pipeline *const pipeline = job->context.pipeline;

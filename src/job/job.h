@@ -26,6 +26,7 @@
 #include "job/action_list.h"
 #include "job/pace.h"
 #include "job/step_list.h"
+#include "pipeline/adapter_set.h"
 #include "pipeline/conditioning.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/prompt_contexts.h"
@@ -50,6 +51,12 @@ enum job_kind {
     JOB_GENERATE,
     JOB_ENCODE, /* a picture to a latent file */
     JOB_DECODE  /* a latent file to pictures */
+};
+
+/* A LoRA that the prompt names: a file in the LoRA directory. */
+struct prompt_lora {
+    char name[256];
+    double unet, text;
 };
 
 /* The request, made from checked options (request.h). */
@@ -81,7 +88,9 @@ struct job_request {
     bool output_is_latent;
     const char *latent_input;      /* JOB_DECODE: path */
     const char *prompt, *negative; /* JOB_GENERATE: never NULL */
-    bool has_negative;             /* one was given, "" or not */
+    struct prompt_lora loras[DR_MAX_LORAS];
+    int32_t lora_count;
+    bool has_negative; /* one was given, "" or not */
     double strength;
     int32_t bits, quality;
     bool profile;                /* time each operator of the networks */
@@ -121,6 +130,7 @@ struct job {
     struct vae_file *vae; /* this one, lent by the caller; NULL: none of its own */
     bool vae_to_base; /* the checkpoint's own, though the pipeline has an override */
     bool vae_forced;  /* the caller requested no latent probe */
+    const struct adapter_set *adapters; /* lent by the caller; NULL: none */
     bool vae_differs; /* the slot's override is the job's now, not the pipeline's */
     bool vae_was_resident; /* a VAE was in memory when the job began */
     struct latent_probe
@@ -206,6 +216,9 @@ enum dr_code job_run(struct job *job, struct dr_error *err) DR_MUST_CHECK;
  * before the job, it is loaded again; if that fails, it stays released and is read when it is
  * needed. */
 void job_finish(struct job *job);
+
+/* Its adapters; an empty set where it has none. */
+const struct adapter_set *job_adapters(const struct job *job);
 
 /* The spec of the VAE that this job uses; NULL: there is none. */
 const struct vae_spec *job_vae_spec(const struct job *job);

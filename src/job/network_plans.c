@@ -45,19 +45,24 @@ static enum dr_code make_text_plan(const struct job *job, struct network *networ
 {
     const struct clip_text_spec *const spec =
         job->context.pipeline->text[network->slot->kind_idx];
-    return clip_text_plan_create(&network->text, spec, 1, job->request.clip_skip,
-                                 job->request.profile, err);
+    const struct clip_text_shape shape = {
+        .n = 1,
+        .clip_skip = job->request.clip_skip,
+        .profile = job->request.profile,
+        .deltas = adapter_set_deltas(job_adapters(job), network->slot)};
+    return clip_text_plan_create(&network->text, spec, &shape, err);
 }
 
 static enum dr_code make_unet_plan(const struct job *job, struct network *network,
                                    struct dr_error *err)
 {
-    const struct unet_shape shape = {.n = network->n,
-                                     .height = network->height / LATENT_FACTOR,
-                                     .width = network->width / LATENT_FACTOR,
-                                     .tokens = network->tokens,
-                                     .exact_convolutions =
-                                         job->context.exact_convolutions};
+    const struct unet_shape shape = {
+        .n = network->n,
+        .height = network->height / LATENT_FACTOR,
+        .width = network->width / LATENT_FACTOR,
+        .tokens = network->tokens,
+        .exact_convolutions = job->context.exact_convolutions,
+        .deltas = adapter_set_deltas(job_adapters(job), network->slot)};
     return unet_plan_create(&network->unet, slot_active(network->slot)->unet, &shape,
                             job->request.profile, err);
 }

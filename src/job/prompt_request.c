@@ -12,34 +12,50 @@ static int32_t evaluation_count(const struct sampler_options *sampler)
     return sampler->steps * sampler_calls_per_step(sampler->kind);
 }
 
-/* What the prompts name beside text. */
-static enum dr_code check_networks(const struct prompt_parts *prompt,
-                                   struct dr_error *err)
+/* What the prompt names beside text: LoRAs, which are the job's. */
+static enum dr_code take_networks(const struct prompt_parts *prompt,
+                                  struct job_request *want, struct dr_error *err)
 {
     for (int32_t i = 0; i < prompt->network_count; ++i) {
         const struct prompt_network *const network = &prompt->networks[i];
-        return error_set(
-            err, DR_UNSUPPORTED,
-            "the prompt has <%.40s:%.200s>: %s are not supported yet; take it "
-            "out, or give --prompt-syntax plain to encode it as text",
-            network->kind, network->name,
-            strcmp(network->kind, "lora") == 0 ? "LoRAs" : "such networks");
+        if (strcmp(network->kind, "lora") != 0)
+            return error_set(
+                err, DR_UNSUPPORTED,
+                "the prompt has <%.40s:%.200s>: such networks are not supported yet; "
+                "take it out, or give --prompt-syntax plain to encode it as text",
+                network->kind, network->name);
+        if (want->lora_count == DR_MAX_LORAS)
+            return error_set(err, DR_BAD_INPUT,
+                             "the prompt names more than %d LoRAs: use fewer",
+                             DR_MAX_LORAS);
+        struct prompt_lora *const lora = &want->loras[want->lora_count];
+        const size_t bytes = strlen(network->name);
+        if (bytes >= sizeof lora->name)
+            return error_set(
+                err, DR_BAD_INPUT,
+                "the name of a LoRA in the prompt has %zu bytes, more than "
+                "%zu: %.100s...",
+                bytes, sizeof lora->name - 1, network->name);
+        memcpy(lora->name, network->name, bytes + 1);
+        lora->unet = network->unet_weight;
+        lora->text = network->text_weight;
+        ++want->lora_count;
     }
     return DR_OK;
 }
 
 /* The prompts' parts, for which no model is needed. Finish both, also after an error. */
 static enum dr_code parse_prompts(const struct dr_generate_options *options,
-                                  int32_t steps, struct prompt_parts *prompt,
+                                  struct job_request *want, struct prompt_parts *prompt,
                                   struct prompt_parts *negative, struct dr_error *err)
 {
     struct prompt_parts_options how = {.is_plain =
                                            options->prompt_syntax == DR_PROMPT_PLAIN,
-                                       .steps = steps};
+                                       .steps = evaluation_count(&want->sampler)};
     *negative = (struct prompt_parts){0};
     enum dr_code code =
         prompt_parts_parse(prompt, options->prompt ? options->prompt : "", &how, err);
-    if (code == DR_OK) code = check_networks(prompt, err);
+    if (code == DR_OK) code = take_networks(prompt, want, err);
     how.is_negative = true;
     if (code == DR_OK)
         code = prompt_parts_parse(negative, options->negative ? options->negative : "",
@@ -69,8 +85,7 @@ enum dr_code prompt_request_make(struct current_model *model,
     const struct pipeline *const pipeline = model->pipeline;
     struct prompt_parts prompt, negative;
     bool has_tokenizers = false;
-    enum dr_code code = parse_prompts(options, evaluation_count(&want->sampler),
-                                      &prompt, &negative, err);
+    enum dr_code code = parse_prompts(options, want, &prompt, &negative, err);
     if (code == DR_OK) code = open_tokenizers(model, only_looks, &has_tokenizers, err);
     if (code == DR_OK) {
         struct prompt_contexts_options how = {

@@ -11,14 +11,14 @@
 
 /* ---- rows of the prompt cache -------------------------------------------------------------- */
 
-static struct prompt_cache_key chunk_key(const struct job *job,
-                                         const struct source *encoder,
+static struct prompt_cache_key chunk_key(const struct job *job, const struct slot *slot,
                                          const struct prompt_chunk *chunk)
 {
     struct prompt_cache_key key = {.chunk = *chunk,
                                    .clip_skip = job->request.clip_skip,
                                    .dtype = job->context.dtype};
-    memcpy(key.encoder, encoder->digest, sizeof key.encoder);
+    adapter_set_mix_digest(job_adapters(job), slot, slot_active(slot)->digest,
+                           key.encoder);
     memset(key.chunk.weights, 0, sizeof key.chunk.weights);
     /* Rows of the job's vectors: key.chunk.vectors says what they are. */
     for (int32_t i = 0; i < TOKENIZER_POSITIONS; ++i)
@@ -33,7 +33,7 @@ static const float *find_row(const struct job *job, const struct slot *slot,
 {
     const struct source *const encoder = slot_active(slot);
     if (!encoder || !encoder->digest_known) return NULL;
-    const struct prompt_cache_key key = chunk_key(job, encoder, chunk);
+    const struct prompt_cache_key key = chunk_key(job, slot, chunk);
     return prompt_cache_find(&job->context.pipeline->prompts, slot->kind_idx, &key);
 }
 
@@ -198,7 +198,7 @@ static enum dr_code encode_chunk(struct job *job, const struct step *step,
     if (code != DR_OK) return code;
     const struct source *const encoder = slot_active(slot);
     assert(encoder == slot->resident && encoder->digest_known);
-    const struct prompt_cache_key key = chunk_key(job, encoder, chunk);
+    const struct prompt_cache_key key = chunk_key(job, slot, chunk);
     conditioning_store(text, &info, chunk->eos_idx,
                        prompt_cache_add(&pipeline->prompts, slot->kind_idx, &key));
     return DR_OK;

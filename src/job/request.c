@@ -134,6 +134,9 @@ static enum dr_code check_numbers(const struct dr_generate_options *options,
         return error_set(err, DR_BAD_INPUT,
                          "a batch of %d is out of range: give 1 to %d",
                          (int)options->batch, MAX_BATCH);
+    if (options->lora_count < 0 || options->lora_count > DR_MAX_LORAS)
+        return error_set(err, DR_BAD_INPUT, "%d LoRAs at once: give at most %d",
+                         (int)options->lora_count, DR_MAX_LORAS);
     if (options->preview_every < 0 || (options->preview_every > 0 && !options->preview))
         return error_set(err, DR_BAD_INPUT,
                          "previews every %d steps%s: give 0 for none, or a number of "

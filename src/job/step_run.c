@@ -29,12 +29,15 @@ enum dr_code step_bind_network(struct job *job, const struct step *step,
                                struct dr_error *err)
 {
     unsigned char *const arena = step_value_of(job, step->arena);
-    const void *const weights = network->slot->weights.data;
+    const void *regions[ADAPTER_SET_REGIONS];
     const bool is_there = job->bound == network && job->bound_arena == arena;
     if (is_bound) *is_bound = is_there;
     if (is_there) return DR_OK;
     job->bound = NULL;
-    const enum dr_code code = plan_bind(network_plan(network), arena, &weights, 1, err);
+    const int32_t region_count =
+        adapter_set_regions(job_adapters(job), network->slot, regions);
+    const enum dr_code code =
+        plan_bind(network_plan(network), arena, regions, region_count, err);
     if (code != DR_OK) return code;
     job->bound = network;
     job->bound_arena = arena;

@@ -280,10 +280,11 @@ static void plan_network(struct clip_text_plan *text, const struct clip_text_spe
 }
 
 enum dr_code clip_text_plan_create(struct clip_text_plan *out,
-                                   const struct clip_text_spec *spec, int32_t n,
-                                   int32_t clip_skip, bool profile,
+                                   const struct clip_text_spec *spec,
+                                   const struct clip_text_shape *shape,
                                    struct dr_error *err)
 {
+    const int32_t clip_skip = shape->clip_skip;
     const struct clip_text_info *const info = &spec->info;
     if (clip_skip < 1 || clip_skip > info->layers)
         return error_set(
@@ -293,14 +294,16 @@ enum dr_code clip_text_plan_create(struct clip_text_plan *out,
     const struct plan_options options = {
         .name = "text encoder",
         .dtype = spec->component.dtype,
-        .profile = profile,
+        .profile = shape->profile,
+        .deltas = shape->deltas,
     };
     struct clip_text_plan text = {0};
     enum dr_code code = plan_create(&text.plan, &options, err);
     if (code) return code;
 
     text.ids =
-        plan_input(text.plan, (struct shape){n, 1, TOKENIZER_POSITIONS, 1}, DTYPE_I32);
+        plan_input(text.plan, (struct shape){shape->n, 1, TOKENIZER_POSITIONS, 1},
+                   DTYPE_I32);
     plan_network(&text, spec, clip_skip);
 
     code = plan_seal(text.plan, err);

@@ -56,9 +56,15 @@ struct clip_text_plan {
  * final layer norm is always applied. SDXL, as in diffusers: n takes the output of layer (layers - n);
  * the pooled vector is always that of the last layer. Errors: DR_BAD_INPUT where clip_skip is not in
  * 1..layers. */
+struct clip_text_shape {
+    int32_t n;
+    int32_t clip_skip;
+    bool profile;
+    const struct weight_deltas *deltas; /* of adapters (plan.h), or NULL */
+};
 enum dr_code clip_text_plan_create(struct clip_text_plan *out,
-                                   const struct clip_text_spec *spec, int32_t n,
-                                   int32_t clip_skip, bool profile,
+                                   const struct clip_text_spec *spec,
+                                   const struct clip_text_shape *shape,
                                    struct dr_error *err) DR_MUST_CHECK;
 /* After a run: the pooled vector of text n_idx, whose first end of text is at eos_idx, to the caller's
  * memory [clip_text_info.pooled]. */

@@ -50,9 +50,12 @@ static void bind(struct bound *bound, const struct loaded *loaded, int32_t n,
                  int32_t clip_skip)
 {
     struct dr_error err = {0};
-    network_require(clip_text_plan_create(&bound->text, loaded->spec, n, clip_skip,
-                                          false, &err) == DR_OK,
-                    "%s", err.message);
+    network_require(
+        clip_text_plan_create(
+            &bound->text, loaded->spec,
+            &(struct clip_text_shape){.n = n, .clip_skip = clip_skip, .profile = false},
+            &err) == DR_OK,
+        "%s", err.message);
     network_arena(bound->text.plan, &loaded->weights, &bound->arena);
 }
 
@@ -413,7 +416,11 @@ static void refuses_other_clip_skips(void)
     for (size_t i = 0; i < sizeof skips / sizeof skips[0]; ++i) {
         struct clip_text_plan plan = {0};
         struct dr_error err = {0};
-        check_int(clip_text_plan_create(&plan, loaded.spec, 1, skips[i], false, &err),
+        check_int(clip_text_plan_create(&plan, loaded.spec,
+                                        &(struct clip_text_shape){.n = 1,
+                                                                  .clip_skip = skips[i],
+                                                                  .profile = false},
+                                        &err),
                   ==, DR_BAD_INPUT);
         check_has(err.message, "2 layers");
         check(plan.plan == NULL);

@@ -64,6 +64,17 @@ struct view {
     int64_t out, in, kernel_height, kernel_width;
 };
 
+/* A tensor of any rank as a matrix. */
+static bool view_flat(const struct tensor *tensor, struct view *view)
+{
+    const int64_t count = tensor_element_count(tensor);
+    *view = (struct view){1, 1, 1, 1};
+    if (tensor->rank < 1 || tensor->dims[0] < 1) return tensor->rank == 0;
+    view->out = tensor->dims[0];
+    view->in = count / tensor->dims[0];
+    return true;
+}
+
 /* False where the tensor's rank does not go with the kind. */
 static bool view_tensor(const struct tensor *tensor, enum weight_kind kind,
                         struct view *view)
@@ -154,7 +165,8 @@ static bool check_tensor(struct component_spec *spec,
 {
     const struct tensor *const tensor = entry->tensor;
     char shape[TENSOR_SHAPE_TEXT], wanted[96];
-    const bool ranked = view_tensor(tensor, request->kind, view);
+    const bool ranked = (request->flatten ? view_flat(tensor, view)
+                                          : view_tensor(tensor, request->kind, view));
     if (ranked && fits(view, request, part_count) &&
         (dtype_is_float(tensor->dtype) ||
          quantisation_is_scaled_int8(spec->index->file, entry)))

@@ -120,6 +120,8 @@ struct operand_request {
     bool column_slice;
     bool transpose;
     bool optional; /* NULL without a problem where absent */
+    bool
+        flatten; /* TABLE: of any rank, its dimensions after the first taken together */
 };
 const struct weight *component_need(struct component_spec *spec,
                                     const struct operand_request *request,

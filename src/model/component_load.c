@@ -364,7 +364,10 @@ static bool convert_piece(const struct loader *loader, const struct piece *piece
     const struct tensor *const tensor = piece_tensor(loader, piece);
     const uint64_t kernel =
         (uint64_t)weight->kernel_height * (uint64_t)weight->kernel_width;
-    const uint64_t columns = tensor->rank > 1 ? (uint64_t)tensor->dims[1] : 1;
+    const bool is_table = weight->kind == WEIGHT_TABLE; /* of any rank (flatten) */
+    const uint64_t columns = is_table           ? (uint64_t)weight->in
+                             : tensor->rank > 1 ? (uint64_t)tensor->dims[1]
+                                                : 1;
     const uint64_t part_bytes =
         weight_plain_bytes(weight) / (uint64_t)operand->part_count;
     const bool is_block = dtype_is_block(tensor->dtype);

@@ -463,6 +463,7 @@ enum dr_code unet_plan_create(struct unet_plan *out, const struct unet_spec *spe
     const struct plan_options options = {.name = "unet",
                                          .dtype = dtype,
                                          .profile = profile,
+                                         .deltas = shape->deltas,
                                          .exact_convolutions =
                                              shape->exact_convolutions};
     struct unet_plan unet = {0};

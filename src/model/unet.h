@@ -38,6 +38,7 @@ struct unet_shape {
     int32_t height, width;   /* of the latent */
     int32_t tokens;          /* of the context: 77 for each chunk of the prompts */
     bool exact_convolutions; /* plan_options */
+    const struct weight_deltas *deltas; /* of adapters (plan.h), or NULL */
 };
 
 struct unet_plan {

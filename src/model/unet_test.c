@@ -359,11 +359,11 @@ static void is_deterministic_bf16(void)
 static void plans_exact_bytes(void)
 {
     static const struct unet_shape shapes[] = {
-        {1, 8,  8,  77,  false},
-        {2, 16, 16, 77,  false},
-        {2, 9,  11, 77,  false},
-        {1, 1,  1,  77,  false},
-        {3, 13, 5,  154, false},
+        {1, 8,  8,  77,  false, NULL},
+        {2, 16, 16, 77,  false, NULL},
+        {2, 9,  11, 77,  false, NULL},
+        {1, 1,  1,  77,  false, NULL},
+        {3, 13, 5,  154, false, NULL},
     };
     const size_t page = region_page_bytes();
     struct golden golden;

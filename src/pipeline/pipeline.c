@@ -142,6 +142,7 @@ static enum dr_code open_specs(struct pipeline *pipeline,
         case DR_COMPONENT_TEXT: open_text(pipeline, slot, options); break;
         case DR_COMPONENT_UNET: code = open_unet(pipeline, slot, options, err); break;
         case DR_COMPONENT_VAE: open_vae(pipeline, slot, options); break;
+        case DR_COMPONENT_ADAPTER: break; /* of a job: adapter_set.h */
         }
     }
     return code;

@@ -28,7 +28,8 @@
 
 enum {
     PIPELINE_TEXTS = PROMPT_CACHE_TEXTS,
-    PIPELINE_SLOTS = 16, /* at most */
+    PIPELINE_SLOTS = 24,    /* at most */
+    PIPELINE_ADAPTERS = 16, /* of them, at most */
     PIPELINE_ALL_SLOTS = (1 << PIPELINE_SLOTS) - 1
 };
 

@@ -64,8 +64,8 @@ enum {
 const char *component_role_name(enum component_role role)
 {
     static const char *const names[] = {
-        [ROLE_TEXT] = "text", [ROLE_TEXT2] = "text2", [ROLE_UNET] = "unet",
-        [ROLE_VAE] = "vae",   [ROLE_COUNT] = "none",
+        [ROLE_TEXT] = "text", [ROLE_TEXT2] = "text2",   [ROLE_UNET] = "unet",
+        [ROLE_VAE] = "vae",   [ROLE_COUNT] = "adapter",
     };
     return names[role];
 }

@@ -87,8 +87,8 @@ enum dr_code checkpoint_open(struct checkpoint *checkpoint, const char *path,
                              struct dr_error *err) DR_MUST_CHECK;
 void checkpoint_close(struct checkpoint *checkpoint); /* zeroed is fine */
 
-const char *component_role_name(
-    enum component_role role); /* "text", "text2", "unet", "vae" */
+/* "text", "text2", "unet", "vae"; "adapter" of ROLE_COUNT, which is no network's. */
+const char *component_role_name(enum component_role role);
 
 /* A tensor's name without the prefix of its component, or NULL if it has no component's prefix.
  * is_inside: it belongs to that network, because the prefix is the component's own, or because

@@ -664,8 +664,10 @@ static void run_text(const struct clip_text_spec *spec, struct choices *choices)
     struct dr_error err = {.message = ""};
     if (!load(clip_text_component(spec), &weights)) return;
     const int32_t clip_skip = choose(choices, info.layers + 2);
-    const enum dr_code code =
-        clip_text_plan_create(&text, spec, 1, clip_skip, false, &err);
+    const enum dr_code code = clip_text_plan_create(
+        &text, spec,
+        &(struct clip_text_shape){.n = 1, .clip_skip = clip_skip, .profile = false},
+        &err);
     check_code(code, &err);
     assert(code == DR_OK || clip_skip < 1 || clip_skip > info.layers ||
            code != DR_BAD_INPUT);
