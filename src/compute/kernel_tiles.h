@@ -100,11 +100,13 @@ INLINE void combine_row(const struct kernel_taps *a, enum dtype from,
     const floats first = all(by[0]), second = all(by[1]), third = all(by[2]);
     for (size_t at = 0; at < a->count; at += LANES) {
         const size_t count = a->count - at;
-        floats tall[3], u[MOST_SIDE];
+        floats g[9], tall[3], u[MOST_SIDE];
+        /* All loads first: between them a compiler would fuse other products and sums for one
+         * stored type than for another, and the bytes would depend on it. */
+        for (size_t k = 0; k < 9; ++k)
+            g[k] = load_stored_some(a->taps[k], from, at, count);
         for (size_t k = 0; k < 3; ++k)
-            tall[k] = load_stored_some(a->taps[k], from, at, count) * first +
-                      load_stored_some(a->taps[3 + k], from, at, count) * second +
-                      load_stored_some(a->taps[6 + k], from, at, count) * third;
+            tall[k] = g[k] * first + g[3 + k] * second + g[6 + k] * third;
         spread_taps(tall, 1, u, 1, tiles);
         for (size_t k = 0; k < tile_side(tiles); ++k)
             store_some(a->targets[k], DTYPE_F32, at, u[k], count);
@@ -117,6 +119,8 @@ INLINE void combine_rows(const struct kernel_taps *a, enum kernel_tiles tiles)
         combine_row(a, DTYPE_F32, tiles);
     else if (a->source_type == DTYPE_F16)
         combine_row(a, DTYPE_F16, tiles);
+    else if (a->source_type == DTYPE_BF16)
+        combine_row(a, DTYPE_BF16, tiles);
     else
         combine_row(a, a->source_type, tiles);
 }
