@@ -62,7 +62,9 @@ void clean_end_note(const char *database_path, double read_s)
     char path[PATH_MAX], found[NOTE_BYTES], text[NOTE_BYTES + 32];
     if (!beside(database_path, ".clean", path) || !describe(database_path, found))
         return;
-    const int length = snprintf(text, sizeof text, "%s\n%.0f\n", found, read_s);
+    const int length =
+        snprintf(text, sizeof text, "%s\n%lld\n", found,
+                 (long long)read_s); /* rounded up it would be later than now */
     const int file =
         open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file < 0) return;
