@@ -117,7 +117,7 @@ class Transport(a1111.Case):
         connection.close()
 
     def test_T14_any_text_is_a_prompt(self):
-        texts = ['"\\ud83d\\ude00 a"', '"\\ud800 lone"', '"nul \\u0000 inside"', '"' + "(long " * 3400 + '"',
+        texts = ['"\\ud83d\\ude00 a"', '"\\ud800 lone"', '"nul \\u0000 inside"', '"' + "(long) " * 2900 + '"',
                  '"\U0001F600 \u65e5\u672c <script>\\n"']
         for text in texts:
             body = ('{"prompt":%s,"steps":1,"width":64,"height":64,"seed":5}' % text).encode()
@@ -126,6 +126,10 @@ class Transport(a1111.Case):
             self.assertTrue(json.loads(answer.json()["info"])["infotexts"][0])
             answer.body.decode("utf-8", "strict")
             self.assertNotIn(b"<script>", answer.body)
+        # Brackets that are not closed: 1.1 to the power of 3400 is no weight.
+        endless = self.made.post("/sdapi/v1/txt2img", {"prompt": "(long " * 3400, "steps": 1, "width": 64, "height": 64})
+        self.assertEqual(endless.status, 422)
+        self.assertIn("not finite", endless.json()["detail"])
         broken = self.made.post("/sdapi/v1/txt2img", b'{"prompt":"\xff\xfe"}', Content_Type="application/json")
         self.assertIn(broken.status, (200, 400))
 
