@@ -286,7 +286,7 @@ static enum dr_code choose_dtype(struct dr_engine *engine, enum dr_precision giv
         resources_log(
             &engine->resources, DR_LOG_WARNING,
             "this processor does not support bfloat16 (it has no AVX512-BF16), so it "
-            "is emulated: half the memory of float32, but several times as slow");
+            "is emulated, which is several times as slow as float32");
     const bool is_bf16 = emulates || (precision != DR_PRECISION_F32 && has_bf16);
     engine->resources.dtype = is_bf16 ? DTYPE_BF16 : DTYPE_F32;
     return DR_OK;
