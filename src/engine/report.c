@@ -432,6 +432,7 @@ static enum dr_code forecast_switched(struct dr_engine *engine, const char *path
     struct ledger emptied = {.limit_bytes = engine->resources.ledger.limit_bytes};
     struct job_context context = engine_job_context(engine);
     other.pipeline = NULL;
+    other.tokenizers = (struct tokenizers){0}; /* the loaded model's stay open */
     const struct pipeline_options how = {.dtype = engine->resources.dtype,
                                          .storage = engine->resources.storage,
                                          .packs = &engine->resources.packs,
@@ -442,6 +443,7 @@ static enum dr_code forecast_switched(struct dr_engine *engine, const char *path
     context.ledger = &emptied;
     if (code == DR_OK)
         code = make_forecast(engine, &context, &other, options, forecast, err);
+    tokenizers_close(&other.tokenizers);
     pipeline_close(&other.pipeline);
     return code;
 }
