@@ -140,13 +140,12 @@ INLINE floats load_part(const void *source, enum dtype type, size_t at, size_t c
 INLINE void store_part(void *target, enum dtype type, size_t at, floats x, size_t count)
 {
     if (type == DTYPE_F32) {
-        float part[LANES];
-        store(part, DTYPE_F32, 0, x);
-        memcpy((float *)target + at, part, count * sizeof *part);
+        for (size_t k = 0; k < count; ++k)
+            ((float *)target)[at + k] = x[k];
     } else {
-        uint16_t part[LANES];
-        store(part, DTYPE_BF16, 0, x);
-        memcpy((uint16_t *)target + at, part, count * sizeof *part);
+        const halves bits = narrow(x);
+        for (size_t k = 0; k < count; ++k)
+            ((uint16_t *)target)[at + k] = bits[k];
     }
 }
 

@@ -441,12 +441,10 @@ static void read_lines(const struct kernel_lines *arguments)
         size_t i = 0;
         for (; !a.paired && i + LANES <= a.width; i += LANES)
             store(row, DTYPE_F32, i, load_stored(a.lines, a.type, from + i));
-        if (!a.paired && i < a.width) {
-            const floats rest =
-                load_stored_some(a.lines, a.type, from + i, a.width - i);
-            for (size_t k = 0; i + k < a.width; ++k)
-                row[i + k] = rest[k];
-        }
+        if (!a.paired && i < a.width)
+            store_part(row, DTYPE_F32, i,
+                       load_stored_some(a.lines, a.type, from + i, a.width - i),
+                       a.width - i);
         const uint16_t *const pairs = (const uint16_t *)a.lines + from;
         for (; a.paired && i + LANES <= a.width; i += LANES) {
             words both;
