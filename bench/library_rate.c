@@ -41,6 +41,19 @@ struct made {
     dnnl_memory_t memory[4];
 };
 
+/* The memory of what was made; the weight in the layout that the library chose. */
+static int fill(struct made *m, const dnnl_memory_desc_t *source,
+                const dnnl_memory_desc_t *bias, const dnnl_memory_desc_t *result)
+{
+    m->memory[0] = filled(source, m->engine);
+    m->memory[1] =
+        filled(dnnl_primitive_desc_query_md(m->description, dnnl_query_weights_md, 0),
+               m->engine);
+    m->memory[2] = filled(bias, m->engine);
+    m->memory[3] = filled(result, m->engine);
+    return m->memory[0] && m->memory[1] && m->memory[2] && m->memory[3];
+}
+
 static int make(struct made *m, const struct library_conv *c, int bf16)
 {
     const dnnl_data_type_t type = bf16 ? dnnl_bf16 : dnnl_f32;
@@ -62,13 +75,7 @@ static int make(struct made *m, const struct library_conv *c, int bf16)
         dnnl_primitive_desc_create(&m->description, &conv, NULL, m->engine, NULL) ||
         dnnl_primitive_create(&m->primitive, m->description))
         return 0;
-    m->memory[0] = filled(&source, m->engine);
-    m->memory[1] =
-        filled(dnnl_primitive_desc_query_md(m->description, dnnl_query_weights_md, 0),
-               m->engine);
-    m->memory[2] = filled(&bias, m->engine);
-    m->memory[3] = filled(&result, m->engine);
-    return m->memory[0] && m->memory[1] && m->memory[2] && m->memory[3];
+    return fill(m, &source, &bias, &result);
 }
 
 static void drop(struct made *m)
@@ -136,13 +143,7 @@ static int make_gemm(struct made *m, int rows, int bf16)
         dnnl_primitive_desc_create(&m->description, &gemm, NULL, m->engine, NULL) ||
         dnnl_primitive_create(&m->primitive, m->description))
         return 0;
-    m->memory[0] = filled(&source, m->engine);
-    m->memory[1] =
-        filled(dnnl_primitive_desc_query_md(m->description, dnnl_query_weights_md, 0),
-               m->engine);
-    m->memory[2] = filled(&bias, m->engine);
-    m->memory[3] = filled(&result, m->engine);
-    return m->memory[0] && m->memory[1] && m->memory[2] && m->memory[3];
+    return fill(m, &source, &bias, &result);
 }
 
 double library_gemm_rate(int bf16, int threads, int runs, clockid_t clock)

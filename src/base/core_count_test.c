@@ -10,21 +10,13 @@
 #include <sys/stat.h>
 
 #include "check.h"
+#include "put_below.h"
 
 static char root[] = "/tmp/core_count_test_XXXXXX";
 
-/* Write root/name, with the folders above it. */
 static void put(const char *name, const char *text)
 {
-    char path[1024];
-    snprintf(path, sizeof path, "%s%s", root, name);
-    for (char *slash = path + strlen(root) + 1; (slash = strchr(slash, '/')); ++slash) {
-        *slash = '\0';
-        if (mkdir(path, 0700) && errno != EEXIST) abort();
-        *slash = '/';
-    }
-    FILE *const file = fopen(path, "w");
-    if (!file || fputs(text, file) < 0 || fclose(file)) abort();
+    put_below(root, name, text);
 }
 
 static void start_machine(const char *allowed)

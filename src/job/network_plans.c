@@ -245,6 +245,15 @@ static int32_t run_count(const struct step *step)
     return 0;
 }
 
+static double batches_flop(const struct job *job, const struct step *step,
+                           const struct context_batch *batches, int32_t count)
+{
+    double flop = 0.0;
+    for (int32_t i = 0; i < count; ++i)
+        flop += plan_flop(network_plan(prompt_step_network(job, step, &batches[i])));
+    return flop;
+}
+
 /* Of one evaluation, or one run. */
 static double run_flop(const struct job *job, const struct step *step)
 {
@@ -252,11 +261,7 @@ static double run_flop(const struct job *job, const struct step *step)
     if (step->kind != STEP_SAMPLE) return plan_flop(network_plan(network));
     const struct context_layout layout = prompt_step_layout(job);
     struct context_batch batches[GUIDANCE_MAX_CONTEXTS];
-    const int32_t count = context_batch_list(&layout, batches);
-    double flop = 0.0;
-    for (int32_t i = 0; i < count; ++i)
-        flop += plan_flop(network_plan(prompt_step_network(job, step, &batches[i])));
-    return flop;
+    return batches_flop(job, step, batches, context_batch_list(&layout, batches));
 }
 
 /* Of an evaluation without the negative prompt. */
@@ -264,11 +269,7 @@ static double alone_flop(const struct job *job, const struct step *step)
 {
     const struct context_layout layout = prompt_step_layout(job);
     struct context_batch batches[GUIDANCE_MAX_CONTEXTS];
-    const int32_t count = context_batch_list_alone(&layout, batches);
-    double flop = 0.0;
-    for (int32_t i = 0; i < count; ++i)
-        flop += plan_flop(network_plan(prompt_step_network(job, step, &batches[i])));
-    return flop;
+    return batches_flop(job, step, batches, context_batch_list_alone(&layout, batches));
 }
 
 /* Evaluations of a SAMPLE step outside the guided share of its steps. What s_min_uncond leaves out depends on the noise
