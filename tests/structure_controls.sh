@@ -53,10 +53,13 @@ planted() {
 
 checks=$source/tests
 # Two layers, the public headers and what they need stand for the tree: the checks are the same and take less time.
-mkdir -p "$work"/tree/{src/engine,src/model,tests,tools}
+mkdir -p "$work"/tree/{bench,src/engine,src/model,tests,tools}
 cp -r "$source"/{include,script,.clang-format} "$work/tree"
 cp -r "$source"/src/{base,mem} "$work/tree/src"
-cp "$source"/tests/{check,hidden_files,scratch_folder}.h "$source"/tests/*.sh "$work/tree/tests"
+cp "$source"/tests/*.sh "$work/tree/tests"
+for header in "$source"/tests/*.h; do
+    grep '#include "' "$header" | grep -vqE '"((base|mem|darkroom)/|[^/]*")' || cp "$header" "$work/tree/tests"
+done
 
 layers=("$checks/layers.sh" "$work/tree")
 passes layers "${layers[@]}"
