@@ -51,7 +51,7 @@ def main():
         return sessions[name].run(None, dict(zip(names, inputs, strict=True)))[0]
 
     def step():
-        both = run("unet", numpy.concatenate([latent, latent]), numpy.float32(500), condition)
+        both = run("unet", numpy.concatenate([latent, latent]), numpy.array(500, numpy.float32), condition)
         return both[0] + 7.0 * (both[1] - both[0])
 
     peer_worker.serve(f"ONNX Runtime {onnxruntime.__version__}",
