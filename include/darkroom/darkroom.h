@@ -728,6 +728,39 @@ DR_API void dr_lora_list_free(struct dr_lora_list *list);
 DR_API enum dr_code dr_inspect_lora(const char *path, struct dr_lora_info *info,
                                     struct dr_error *err) DR_MUST_CHECK;
 
+/* An embedding (textual inversion): a file in the embedding directory, whose vectors stand in a prompt for its name. */
+struct dr_embedding_info {
+    char path[DR_PATH_BYTES];
+    char name[256];  /* by which a prompt names it: the file's, without extension */
+    char family[16]; /* by its widths: "sd15", "sd2", "sdxl"; "unknown" */
+    int32_t vector_count; /* so many tokens of a prompt it takes */
+    int32_t widths[2]; /* numbers of a vector, for each text encoder; 0: none for it */
+    char base_model[DR_TEXT_BYTES];  /* the checkpoint that it was trained with, as the
+                                     * file says; "" */
+    char base_hash[DR_DIGEST_CHARS]; /* of that, as the file says; "" */
+    int32_t step;                    /* of its training; -1: the file does not say it */
+    char hash[16];  /* the first 12 digits of the file's SHA-256, as in "TI hashes" */
+    uint64_t bytes; /* of its vectors, in the file */
+    char problem
+        [DR_TEXT_BYTES]; /* "" or why it cannot be used: then the rest is empty */
+};
+struct dr_embedding_list {
+    char directory[DR_PATH_BYTES];
+    struct dr_embedding_info *embeddings; /* in the order of their paths */
+    size_t count;
+    char left_out[DR_TEXT_BYTES]; /* "" or what of the directory was not searched */
+};
+/* directory: NULL for DARKROOM_EMBEDDING_DIR, else embeddings/ in the user's data directory. One that is not there has
+ * none. The files are read. Any thread. Errors: DR_NOMEM. */
+DR_API enum dr_code dr_list_embeddings(const char *directory,
+                                       struct dr_embedding_list *list,
+                                       struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_embedding_list_free(struct dr_embedding_list *list);
+/* One file. Errors: those of opening it: DR_UNSUPPORTED for one that is not an embedding. */
+DR_API enum dr_code dr_inspect_embedding(const char *path,
+                                         struct dr_embedding_info *info,
+                                         struct dr_error *err) DR_MUST_CHECK;
+
 struct dr_generate_options {
     const char *prompt;
     const char

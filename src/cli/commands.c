@@ -8,6 +8,7 @@
 
 #include "again_command.h"
 #include "convert_command.h"
+#include "embeddings_command.h"
 #include "front/inspection_json.h"
 #include "front/member.h"
 #include "front/memory_json.h"
@@ -230,6 +231,7 @@ static const struct command table[] = {
      "show what a prompt means: its parts, schedule, chunks, and the weight of each word", false, run_prompt},
     {"models", BOTH, FOR_MODELS, 0, 0, "", "list the models in the model directories", false, run_models},
     {"loras", BOTH, FOR_LORAS, 0, 0, "", "list the LoRAs in the LoRA directory", false, run_loras},
+    {"embeddings", BOTH, FOR_EMBEDDINGS, 0, 0, "", "list the embeddings in the embedding directory", false, run_embeddings},
     {"packs", BOTH, FOR_PACKS, 0, 2, "[list|verify|prune|rm NAME]",
      "list, verify or remove cached weights (packs)", false, run_packs},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",

@@ -176,6 +176,8 @@ static const struct option table[] = {
     {"lora-dir", 0, TEXT, AT(lora_dir), JOBS | FOR_LORAS, "DIR",
      "the LoRA directory (default: DARKROOM_LORA_DIR, then ~/.local/share/darkroom/lora)"},
     {"lora-dir", 0, LIST, AT(serve.lora_dirs), FOR_SERVE, "DIR", "a directory of LoRAs; may be repeated"},
+    {"embedding-dir", 0, TEXT, AT(embedding_dir), JOBS | FOR_PROMPT | FOR_EMBEDDINGS, "DIR",
+     "the embedding directory (default: DARKROOM_EMBEDDING_DIR, then ~/.local/share/darkroom/embeddings)"},
     {"embedding-dir", 0, LIST, AT(serve.embedding_dirs), FOR_SERVE, "DIR",
      "a directory of embeddings; may be repeated"},
     {"control-dir", 0, LIST, AT(serve.control_dirs), FOR_SERVE, "DIR",

@@ -437,11 +437,13 @@ static bool duplicate(struct pickle *p)
     return pop(p, &top) && push(p, top) && push(p, top);
 }
 
-/* A state for the object below it: what we read has none. */
-static bool drop_state(struct pickle *p)
+/* A state for the object below it, which is noted. */
+static bool note_state(struct pickle *p)
 {
     uint32_t state, object;
-    return pop(p, &state) && pop(p, &object) && push(p, object);
+    if (!pop(p, &state) || !pop(p, &object)) return false;
+    if (p->values[object].kind == PICKLE_CALL) p->values[object].state = state;
+    return push(p, object);
 }
 
 static bool skip(struct pickle *p, size_t byte_count)
@@ -505,7 +507,7 @@ static bool step(struct pickle *p, uint8_t opcode)
     case 0x92: return note_new_with_keywords(p);         /* NEWOBJ_EX */
     case 'i': return note_instance(p);                   /* INST */
     case 'o': return note_object(p);                     /* OBJ */
-    case 'b': return drop_state(p);                      /* BUILD */
+    case 'b': return note_state(p);                      /* BUILD */
     case 'P': return push_line(p) && note_persistent(p); /* PERSID */
     case 'Q': return note_persistent(p);                 /* BINPERSID */
     case '(': return push(p, 0);                         /* MARK */

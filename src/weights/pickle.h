@@ -54,6 +54,7 @@ struct pickle_items {
 struct pickle_value {
     enum pickle_kind kind;
     uint32_t first, second; /* values; see the kinds */
+    uint32_t state;         /* PICKLE_CALL: what was set on the object; 0: nothing */
     union {
         int64_t integer; /* also PICKLE_BOOL */
         struct {

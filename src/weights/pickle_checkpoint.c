@@ -479,15 +479,52 @@ static void list_keys(const struct pickle *pickle, uint32_t dict, char *out,
     }
 }
 
+/* A ParameterDict, made of its class, which the legacy form has in a persistent id: ("module", class, file, source). */
+static bool is_parameter_dict(const struct pickle *pickle, uint32_t value)
+{
+    static const char module[] = "torch.nn.modules.container", name[] = "ParameterDict";
+    const struct pickle_value *const it = &pickle->values[value];
+    uint32_t id[2] = {0};
+    if (is_call_of(pickle, value, module, name)) return true;
+    if (it->kind != PICKLE_CALL || pickle->values[it->first].kind != PICKLE_PERSISTENT)
+        return false;
+    return pickle_items(pickle, pickle->values[it->first].first, id, 2) >= 2 &&
+           pickle_is_text(pickle, id[0], "module") &&
+           pickle_is_global(pickle, id[1], module, name);
+}
+
+/* The value of a key that is a dict, or a ParameterDict, whose state has one; else 0. */
+static uint32_t find_inner(const struct pickle *pickle, uint32_t dict, const char *key)
+{
+    const uint32_t inner = dict_find(pickle, dict, key);
+    if (!inner || is_dict(pickle, inner)) return inner;
+    const uint32_t state = pickle->values[inner].state;
+    if (!is_parameter_dict(pickle, inner) || !state || !is_dict(pickle, state))
+        return 0;
+    const uint32_t parameters = dict_find(pickle, state, "_parameters");
+    return parameters && is_dict(pickle, parameters) ? parameters : 0;
+}
+
+/* Of an embedding without a tensor: what is there in its place. */
+static enum dr_code refuse_vectors(const struct pickle *pickle, uint32_t value,
+                                   struct dr_error *err)
+{
+    uint32_t items[2] = {0};
+    if (is_dict(pickle, value) && pickle_items(pickle, value, items, 2) >= 2)
+        value = items[1];
+    return refuse_value(pickle, value, "its \"string_to_param\"", err);
+}
+
 /* The dict of tensors: what the pickle says, its "state_dict", or, where it holds no tensors
- * itself, what trainers wrap around such a dict, within each other at that. */
+ * itself, what trainers wrap around such a dict, within each other at that; an embedding has
+ * its tensor in "string_to_param". */
 static enum dr_code find_dict(const struct pickle *pickle, uint32_t *dict,
                               bool *is_state, struct dr_error *err)
 {
-    static const char *const wrappers[] = {"state_dict", "model_state_dict",
-                                           "model",      "module",
-                                           "params_ema", "params",
-                                           "ema",        "unet"};
+    static const char *const wrappers[] = {
+        "state_dict",     "model_state_dict", "model", "module",
+        "params_ema",     "params",           "ema",   "unet",
+        "string_to_param"};
     enum {
         WRAPPER_COUNT = sizeof wrappers / sizeof wrappers[0],
         MOST_WRAPPERS = 4
@@ -504,20 +541,38 @@ static enum dr_code find_dict(const struct pickle *pickle, uint32_t *dict,
     for (int depth = 0; depth < MOST_WRAPPERS && !holds_tensors(pickle, *dict);
          ++depth) {
         uint32_t inner = 0;
-        for (int i = 0; i < WRAPPER_COUNT && !inner; ++i) {
-            inner = dict_find(pickle, *dict, wrappers[i]);
-            if (inner && !is_dict(pickle, inner)) inner = 0;
-        }
+        for (int i = 0; i < WRAPPER_COUNT && !inner; ++i)
+            inner = find_inner(pickle, *dict, wrappers[i]);
         if (!inner) break;
         *dict = inner;
     }
     if (holds_tensors(pickle, *dict) || *is_state) return DR_OK;
+    const uint32_t vectors = dict_find(pickle, pickle->root, "string_to_param");
+    if (vectors) return refuse_vectors(pickle, vectors, err);
     list_keys(pickle, *dict, keys, sizeof keys);
     if (!keys[0]) return DR_OK; /* empty: who asks for tensors says so */
     return error_set(err, DR_UNSUPPORTED,
                      "it has no tensors at the top level or in \"state_dict\", "
                      "\"model\" and similar; the top level has: %s",
                      keys);
+}
+
+/* What the file of an embedding says beside its tensor. */
+static enum dr_code add_texts(struct reader *reader, struct dr_error *err)
+{
+    static const char *const keys[] = {"sd_checkpoint", "sd_checkpoint_name", "step"};
+    const struct pickle *const pickle = &reader->pickle;
+    enum dr_code code = DR_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && !code; ++i) {
+        const uint32_t value = dict_find(pickle, pickle->root, keys[i]);
+        const struct pickle_value *const said = &pickle->values[value];
+        char text[NAME_ROOM] = "";
+        if (value && said->kind == PICKLE_TEXT) (void)text_of(pickle, value, text);
+        if (value && said->kind == PICKLE_INTEGER)
+            (void)snprintf(text, sizeof text, "%lld", (long long)said->as.integer);
+        if (text[0]) code = tensor_list_text(reader->list, keys[i], text, err);
+    }
+    return code;
 }
 
 /* What is no tensor is left out, but for calls in a state dict: there belong tensors alone. */
@@ -546,6 +601,8 @@ static enum dr_code add_tensors(struct reader *reader, struct dr_error *err)
                  !is_dict(pickle, value))
             code = refuse_value(pickle, value, text_of(pickle, key, name), err);
     }
+    if (!code && dict == find_inner(pickle, pickle->root, "string_to_param"))
+        code = add_texts(reader, err);
     return code;
 }
 

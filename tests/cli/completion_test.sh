@@ -34,7 +34,7 @@ offers() {
     fi
 }
 
-offers "generate again encode decode inspect prompt convert vaes models loras packs settings memory shell serve ps stop submit help vocabulary" ""
+offers "generate again encode decode inspect prompt convert vaes models loras embeddings packs settings memory shell serve ps stop submit help vocabulary" ""
 offers "generate" gen
 offers "--help --version" --
 offers "inspect" help ins

@@ -1,0 +1,44 @@
+#include "switch/embedding_folder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/xdg.h"
+#include "switch/vae_folder.h"
+
+void embedding_folder_find(const char *option, char folder[static DR_PATH_BYTES])
+{
+    const char *const said = option ? option : getenv("DARKROOM_EMBEDDING_DIR");
+    if (said && *said)
+        (void)snprintf(folder, DR_PATH_BYTES, "%s", said);
+    else
+        (void)xdg_path(XDG_DATA, "embeddings", folder, DR_PATH_BYTES);
+}
+
+static bool is_embedding(const char *path, const char *name)
+{
+    static const char *const extensions[] = {".safetensors", ".pt", ".bin"};
+    const char *const dot = strrchr(name, '.');
+    for (size_t i = 0; dot && dot != name && i < sizeof extensions / sizeof *extensions;
+         ++i)
+        if (strcasecmp(dot, extensions[i]) == 0) return vae_is_file(path);
+    return false;
+}
+
+static enum folder_verdict enter(const char *path, char taken[static DR_PATH_BYTES])
+{
+    (void)path;
+    (void)taken;
+    return FOLDER_ENTER;
+}
+
+enum dr_code embedding_folder_read(struct folder_listing *folder, const char *path,
+                                   struct dr_error *err)
+{
+    const struct folder_walk how = {.what = EMBEDDING_FOLDER_WHAT,
+                                    .is_file = is_embedding,
+                                    .judge_folder = enter};
+    return folder_listing_read(folder, path, &how, err);
+}
