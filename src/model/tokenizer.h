@@ -67,12 +67,6 @@ enum dr_code tokenizer_split(const struct tokenizer *tokenizer, const char *text
                              struct pool *pool, struct token_words *words,
                              struct dr_error *err) DR_MUST_CHECK;
 
-/* The words that were cut, for a message, into out: in lower case, from the first word that lost a
- * token. Never ends inside a character; "..." at the end if there are more. Empty
- * if nothing was cut. */
-void tokenizer_cut_text(const struct tokenizer *tokenizer, const char *text, char *out,
-                        size_t out_bytes);
-
 /* The number of ids of vocab.json; added tokens may have higher ones. */
 int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer);
 /* The padding id that the files define; -1: none. */

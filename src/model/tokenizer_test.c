@@ -79,47 +79,6 @@ static void first_eos_may_be_a_literal(void)
     check_int(tokens.eos_idx, ==, 2);
 }
 
-static void says_which_words_were_cut(void)
-{
-    char *const filler = golden_repeat("1 ", 150);
-    char text[400];
-    char out[64];
-    (void)snprintf(text, sizeof text, "%sThe caf\xC3\xA9's Dogs, <|endoftext|>!",
-                   filler);
-    tokenizer_cut_text(tiny, text, out, sizeof out);
-    check_str(out, "the caf\xC3\xA9's dogs, <|endoftext|>!");
-    tokenizer_cut_text(tiny, filler, out, sizeof out);
-    check_str(out, "");
-    tokenizer_cut_text(tiny, text, out, 20);
-    check_str(out, "the caf\xC3\xA9's dogs...");
-    tokenizer_cut_text(tiny, text, out,
-                       12); /* would end inside of the accented letter */
-    check_str(out, "the caf...");
-    (void)snprintf(text, sizeof text, "%sxyxyxyxy", filler + 2); /* one token fits */
-    tokenizer_cut_text(tiny, text, out, sizeof out);
-    check_str(out, "xyxyxyxy");
-    free(filler);
-}
-
-static void cut_text_is_whole_characters_at_every_size(void)
-{
-    char *const text =
-        golden_repeat("\xE4\xB8\xAD \xF0\x9F\x98\x80 e\xCC\x81x <|endoftext|> ", 900);
-    for (size_t room = 0; room < 120; ++room) {
-        char out[128];
-        memset(out, '#', sizeof out);
-        tokenizer_cut_text(tiny, text, out, room);
-        check_int(out[room], ==, '#');
-        if (room == 0) continue;
-        check_int(strlen(out), <, room);
-        json_t *const is_utf8 = json_string(out);
-        if (!is_utf8) check_fail_at("broken UTF-8 in %zu bytes", room);
-        json_decref(is_utf8);
-        if (room > 3) check_str(out + strlen(out) - 3, "...");
-    }
-    free(text);
-}
-
 /* ---- properties of random bytes ---- */
 
 static uint64_t next_random(uint64_t *state)
@@ -410,8 +369,6 @@ int main(void)
     check_run(pads_as_asked);
     check_run(cuts_at_75_and_counts);
     check_run(first_eos_may_be_a_literal);
-    check_run(says_which_words_were_cut);
-    check_run(cut_text_is_whole_characters_at_every_size);
     check_run(random_bytes_hold_the_properties);
     check_run(a_mebibyte_is_no_trouble);
     check_run(gives_its_memory_back);

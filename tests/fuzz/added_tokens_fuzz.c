@@ -65,7 +65,6 @@ static void check_prompt(const struct tokenizer *tokenizer, const uint8_t *data,
                          size_t bytes)
 {
     struct token_list tokens, again;
-    char out[64];
     char *const text = malloc(bytes + 1);
     assert(text);
     if (bytes > 0) memcpy(text, data, bytes);
@@ -77,8 +76,6 @@ static void check_prompt(const struct tokenizer *tokenizer, const uint8_t *data,
             assert(tokens.ids[i] >= 0 &&
                    (tokens.ids[i] < tokenizer_vocabulary(tokenizer) ||
                     tokenizer_added_text(tokenizer, tokens.ids[i])));
-        tokenizer_cut_text(tokenizer, text, out, sizeof out);
-        assert(strlen(out) < sizeof out);
     }
     free(text);
 }
