@@ -1376,6 +1376,54 @@ DR_API size_t
 dr_parameters_compare(const struct dr_parameters *was, const struct dr_parameters *is,
                       struct dr_difference differences[DR_MAX_DIFFERENCES]);
 
+/* ---- styles and wildcards ----------------------------------------------------------------- */
+
+/* A style: words that are put around a prompt, and around a negative prompt. Where they have "{prompt}", it is put in that place;
+ * else they follow it after ", ". */
+struct dr_style {
+    char *name, *prompt, *negative; /* "" where it has none */
+};
+struct dr_style_list {
+    char path[DR_PATH_BYTES]; /* of the file; "": there is no place for one */
+    struct dr_style *styles;  /* in the order of the file */
+    size_t count;
+};
+/* The styles of a file as A1111's styles.csv. path: NULL for DARKROOM_STYLES, else styles.csv in the user's data directory, which may
+ * be missing: the list is then empty. Any thread. Errors: DR_NOT_FOUND (a file that was named), DR_BAD_INPUT (what is wrong with it,
+ * and where), DR_IO, DR_NOMEM; *list is then empty. */
+DR_API enum dr_code dr_list_styles(const char *path, struct dr_style_list *list,
+                                   struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_style_list_free(struct dr_style_list *list);
+
+/* What is done with a prompt before a job has it. */
+struct dr_expansion {
+    const char *prompt;
+    const char *negative; /* NULL: none */
+    const char *const
+        *styles; /* names, applied in this order; another case of letters will do */
+    size_t style_count;
+    const char *styles_path; /* as dr_list_styles' */
+    /* "__name__" is replaced by a line of name.txt, in this directory. NULL: DARKROOM_WILDCARD_DIR, else wildcards/ in the user's
+     * data directory. docs/PROMPTS.md has the rules. */
+    const char *wildcard_directory;
+    uint64_t
+        seed; /* of the picture: it chooses the lines. Each picture of a batch has its own */
+    int32_t keeps_wildcards; /* 1: "__name__" stays */
+};
+struct dr_expanded {
+    char *prompt;
+    char *negative; /* NULL: none was given, and no style has one */
+    int32_t
+        wildcard_count; /* how many were replaced; more than 0: another seed gives other prompts */
+};
+/* The prompts that a picture is made of, and that its text then has. Any thread. Errors: dr_list_styles'; DR_NOT_FOUND (no style, or
+ * no file of a wildcard, of this name), DR_BAD_INPUT (a wildcard's file without lines; too many wildcards; a prompt that becomes too
+ * long); *out is then empty. */
+DR_API enum dr_code dr_expand_prompt(const struct dr_expansion *how,
+                                     struct dr_expanded *out,
+                                     struct dr_error *err) DR_MUST_CHECK;
+DR_API void dr_expanded_free(struct dr_expanded *expanded);
+
 /* ---- looking at prompts ----------------------------------------------------------------- */
 
 /* Where a word of a prompt is: in which chunk of 75 tokens, at which of its positions (the first is 1), with how many

@@ -26,6 +26,30 @@ static void twister_seed(struct random_source *source, uint32_t seed)
     source->state_index = TWISTER_WORDS;
 }
 
+/* The authors' init_by_array, for a key of one or two words. */
+static void twister_seed_words(struct random_source *source, const uint32_t *words,
+                               uint32_t count)
+{
+    uint32_t *const state = source->state;
+    uint32_t i = 1;
+    twister_seed(source, 19650218u);
+    for (uint32_t k = 0; k < TWISTER_WORDS; ++k) {
+        const uint32_t mixed = (state[i - 1] ^ state[i - 1] >> 30) * 1664525u;
+        state[i] = (state[i] ^ mixed) + words[k % count] + k % count;
+        if (++i < TWISTER_WORDS) continue;
+        state[0] = state[TWISTER_WORDS - 1];
+        i = 1;
+    }
+    for (uint32_t k = 1; k < TWISTER_WORDS; ++k) {
+        const uint32_t mixed = (state[i - 1] ^ state[i - 1] >> 30) * 1566083941u;
+        state[i] = (state[i] ^ mixed) - i;
+        if (++i < TWISTER_WORDS) continue;
+        state[0] = state[TWISTER_WORDS - 1];
+        i = 1;
+    }
+    state[0] = 0x80000000u;
+}
+
 static void twist(struct random_source *source)
 {
     uint32_t *const state = source->state;
@@ -46,6 +70,24 @@ uint32_t random_bits(struct random_source *source)
     bits ^= bits << 7 & 0x9D2C5680u;
     bits ^= bits << 15 & 0xEFC60000u;
     return bits ^ bits >> 18;
+}
+
+void random_init_python(struct random_source *source, uint64_t seed)
+{
+    const uint32_t words[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    *source = (struct random_source){.kind = RANDOM_CPU, .seed = seed};
+    twister_seed_words(source, words, words[1] ? 2 : 1);
+}
+
+uint32_t random_below(struct random_source *source, uint32_t count)
+{
+    uint32_t bits = 0, value;
+    while (bits < 32 && count >> bits)
+        ++bits;
+    do
+        value = random_bits(source) >> (32 - bits);
+    while (value >= count);
+    return value;
 }
 
 static float uniform_f32(struct random_source *source)

@@ -22,7 +22,7 @@
  *
  * Source: Matsumoto and Nishimura, "Mersenne Twister", 1998; Salmon et al., "Parallel Random
  * Numbers: As Easy as 1, 2, 3", 2011; aten/src/ATen/native/cpu/DistributionTemplates.h and
- * ATen/core/DistributionsHelper.h (order of draws).
+ * ATen/core/DistributionsHelper.h (order of draws). Python's: Lib/random.py and Modules/_randommodule.c of CPython 3.11.
  */
 #ifndef BASE_RANDOM_H
 #define BASE_RANDOM_H
@@ -54,6 +54,11 @@ void random_normal(struct random_source *source, float *out, size_t count);
 
 /* The next 32 bits of a RANDOM_CPU source's twister. */
 uint32_t random_bits(struct random_source *source);
+
+/* A RANDOM_CPU source whose twister is that of Python's random.Random(seed). Not for normal values. */
+void random_init_python(struct random_source *source, uint64_t seed);
+/* 0..count-1 of such a source, as Python's random.choice takes an item of count >= 1. */
+uint32_t random_below(struct random_source *source, uint32_t count);
 
 /* The bijection below RANDOM_CUDA: 128 bits of counter to 128 random ones. */
 void random_philox(const uint32_t counter[static 4], const uint32_t key[static 2],

@@ -172,9 +172,34 @@ static void looks_normal(void)
     }
 }
 
+/* What CPython 3.11 prints for [random.Random(seed)._randbelow(n) for n in counts], one source after the other. */
+static void choices_are_pythons(void)
+{
+    static const uint32_t counts[] = {1, 2, 3, 7, 10, 100, 1000, 65537};
+    static const struct {
+        uint64_t seed;
+        uint32_t chosen[8];
+    } known[] = {
+        {0,             {0, 1, 0, 2, 8, 62, 414, 39755}},
+        {1,             {0, 0, 1, 0, 7, 97, 460, 61898}},
+        {42,            {0, 0, 2, 2, 3, 28, 142, 13434}},
+        {4294967295,    {0, 0, 2, 4, 4, 77, 348, 49953}},
+        {4294967296,    {0, 1, 1, 0, 0, 78, 897, 43451}},
+        {1234567890123, {0, 1, 2, 1, 2, 35, 337, 57518}},
+        {UINT64_MAX,    {0, 0, 1, 4, 3, 58, 629, 12454}},
+    };
+    struct random_source source;
+    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
+        random_init_python(&source, known[i].seed);
+        for (size_t k = 0; k < 8; ++k)
+            check_int(random_below(&source, counts[k]), ==, known[i].chosen[k]);
+    }
+}
+
 int main(void)
 {
     check_run(twister_is_exact);
+    check_run(choices_are_pythons);
     check_run(philox_is_exact);
     check_run(cuda_noise_is_known);
     check_run(cuda_noise_follows_calls_and_seeds);
