@@ -140,6 +140,22 @@ static inline const char *tiny_tokenizer(void)
     return tokenizer;
 }
 
+/* How weights are stored in this run of the test: DARKROOM_WEIGHTS is not set, or "q8". */
+static inline enum dr_weights fixture_weights(void)
+{
+    const char *const said = getenv("DARKROOM_WEIGHTS");
+    return said && strcmp(said, "q8") == 0 ? DR_WEIGHTS_Q8 : DR_WEIGHTS_UNSET;
+}
+
+/* Are they stored so? The type of most of the UNet's bytes. */
+static inline bool weights_are_so(const struct dr_engine *engine)
+{
+    const struct slot *const unet =
+        pipeline_slot(engine->model.pipeline, DR_COMPONENT_UNET, 0);
+    return fixture_weights() != DR_WEIGHTS_Q8 || !unet->base ||
+           component_stored_type(unet->base->spec) == DTYPE_Q8_0;
+}
+
 static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,
                                                  enum dr_precision precision)
 {
@@ -150,6 +166,7 @@ static inline struct dr_engine *open_engine_with(uint64_t budget_bytes,
     options.settings_path = ""; /* not those of who runs the tests */
     options.budget_bytes = budget_bytes;
     options.precision = precision;
+    options.weights = fixture_weights();
     /* Networks this small gain nothing from threads, and tests run beside each other. */
     options.thread_count = 1;
     const enum dr_code code = dr_engine_open(&engine, &options, &problem);
@@ -205,6 +222,7 @@ static inline void load(struct dr_engine *engine, const char *name)
         dr_engine_load(engine, in_root(name), DR_LOAD_EAGER, NULL, &problem);
     if (code != DR_OK) check_str(problem.message, "");
     check_int(code, ==, DR_OK);
+    check(code != DR_OK || weights_are_so(engine));
     (void)check_memory(engine);
 }
 

@@ -4,7 +4,9 @@
  * pictures are those of processes that never did anything else.
  *
  * Every act is a process of its own. The negative controls play the same scene with a mistake in
- * it, and the same judge must say which. */
+ * it, and the same judge must say which.
+ *
+ * Where weights are stored in blocks, the file of SDXL has them in blocks too. */
 #include "engine/switch_fixture.h"
 
 static const uint64_t tolerance_bytes = 1 << 20;
@@ -19,7 +21,7 @@ struct step {
     const char *title, *model, *vae, *picture, *fresh_picture;
 };
 
-static const struct step steps[STEP_COUNT] = {
+static struct step steps[STEP_COUNT] = {
     {"SDXL, explicit VAE", "x.safetensors", "wide", "x.png", "fresh-x.png"},
     {"SD1.5, VAE none",    "a.safetensors", "none", "a.png", "fresh-a.png"},
 };
@@ -54,6 +56,21 @@ static void take_step(struct dr_engine *engine, const struct step *step,
     }
     dr_generate_result_free(&result);
     judge_slots(engine, verdict);
+}
+
+static void use_blocks(void)
+{
+    if (fixture_weights() == DR_WEIGHTS_Q8) steps[STEP_SDXL].model = "x.gguf";
+}
+
+static void write_blocks(void)
+{
+    const struct dr_convert_options options = {.output = in_root("x.gguf"),
+                                               .weights = DR_WEIGHTS_Q8};
+    struct dr_conversion conversion;
+    check_int(dr_convert(in_root("x.safetensors"), &options, &conversion, &problem), ==,
+              DR_OK);
+    check_int(conversion.block_tensor_count, >, 0);
 }
 
 /* `part` is "scene" or the step that a fresh process takes, by its title. */
@@ -198,10 +215,12 @@ int main(int count, char **arguments)
 {
     const char *part;
     enum fault_sabotage sabotage;
+    use_blocks();
     if (is_part(count, arguments, &part, &sabotage)) play(part, sabotage);
     if (packs_missing()) return check_skip(packs_missing());
     fixture_begin();
     take_checkpoint("x.safetensors", "sdxl", "--seed 5");
+    if (fixture_weights() == DR_WEIGHTS_Q8) write_blocks();
     take_checkpoint("vae/wide.safetensors", "sdxl", "--part vae --seed 6");
     for (int i = 0; i < STEP_COUNT; ++i) {
         struct act act;

@@ -293,6 +293,8 @@ static inline void judge_slots(struct dr_engine *engine, struct verdict *verdict
             verdict_add(verdict, "the original %s is not referenced", slot->name);
     }
     if (pipeline) explained += pipeline->prompts.rows.bytes;
+    if (pipeline && !weights_are_so(engine))
+        verdict_add(verdict, "the weights of the unet are not stored in blocks");
     const struct look look = take_look(engine, verdict);
     if (look.ledger != explained)
         verdict_add(verdict,
