@@ -1352,7 +1352,11 @@ struct dr_parameters {
     char model[256], model_hash[DR_DIGEST_CHARS], unet_digest[DR_DIGEST_CHARS];
     char vae[256], vae_hash[DR_DIGEST_CHARS]; /* vae "none": the checkpoint's own */
     char precision[16], version[64];          /* "bf16"; "darkroom 0.1.0" */
-    int32_t bits;                             /* per channel of the file: 8 or 16 */
+    char weights[16]; /* "f16", "q8", "q4": what they were rounded to; "": not said */
+    int32_t exact_convolutions; /* as in dr_engine_options */
+    /* Of a UNet alone: the name of the model with its other parts, and the digest of its text encoder. */
+    char base[256], base_hash[DR_DIGEST_CHARS];
+    int32_t bits; /* per channel of the file: 8 or 16 */
     char unknown
         [DR_TEXT_BYTES]; /* "" or names of what another program says: "Hires upscale, Lora hashes" */
 };
@@ -1365,7 +1369,7 @@ DR_API enum dr_code dr_read_picture(const char *path, struct dr_parameters *para
                                     struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_parameters_free(struct dr_parameters *parameters);
 enum {
-    DR_MAX_DIFFERENCES = 32
+    DR_MAX_DIFFERENCES = 48
 };
 struct dr_difference {
     const char *what; /* "model hash": static */

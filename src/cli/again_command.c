@@ -10,7 +10,8 @@
 
 struct again {
     struct dr_parameters picture;
-    char model[DR_PATH_BYTES], vae[DR_PATH_BYTES], output[DR_PATH_BYTES];
+    char model[DR_PATH_BYTES], base[DR_PATH_BYTES], vae[DR_PATH_BYTES],
+        output[DR_PATH_BYTES];
 };
 
 void again_free(struct again *again)
@@ -50,6 +51,16 @@ static void take_numbers(struct options *options, const struct dr_parameters *pi
     if (picture->image_to_image) options->strength = picture->strength;
 }
 
+/* A picture that does not say that weights were rounded was made with the file's: the settings may have others. */
+static void take_weights(struct options *options, const struct dr_parameters *picture)
+{
+    if (strcmp(picture->weights, "f16") == 0) options->weights = DR_WEIGHTS_F16;
+    if (strcmp(picture->weights, "q8") == 0) options->weights = DR_WEIGHTS_Q8;
+    if (strcmp(picture->weights, "q4") == 0) options->weights = DR_WEIGHTS_Q4;
+    if (!picture->weights[0] && strncmp(picture->version, "darkroom", 8) == 0)
+        options->weights = DR_WEIGHTS_AUTO;
+}
+
 static void take_picture(struct options *options, const struct dr_parameters *picture)
 {
     take_numbers(options, picture);
@@ -64,6 +75,8 @@ static void take_picture(struct options *options, const struct dr_parameters *pi
     options->rng = picture->rng;
     if (strcmp(picture->precision, "bf16") == 0) options->precision = DR_PRECISION_BF16;
     if (strcmp(picture->precision, "f32") == 0) options->precision = DR_PRECISION_F32;
+    take_weights(options, picture);
+    options->exact_convolutions = picture->exact_convolutions != 0;
 }
 
 static const char *name_of(const char *path)
@@ -114,6 +127,24 @@ static enum dr_code find_model(struct again *again, const struct options *option
     return code;
 }
 
+/* Of a UNet alone: the model with its other parts, by its name. */
+static enum dr_code find_base(struct again *again, struct options *options,
+                              const char *path, struct dr_error *err)
+{
+    const char *const name = again->picture.base;
+    struct dr_models_options how = models_options(options);
+    struct dr_error why = {0};
+    if (!name[0] || options->base) return DR_OK;
+    how.only_names = 1;
+    const enum dr_code code = dr_find_model(name, &how, again->base, &why);
+    options->base = again->base;
+    if (code == DR_OK) return DR_OK;
+    return command_fail(err, code,
+                        "%.200s was made with the text encoders or the VAE of %.100s, "
+                        "which is not found (%.300s); give it with --base MODEL",
+                        path, name, why.message);
+}
+
 /* A VAE that lay beside the model is named by its path; one of the VAE directory by its name. */
 static void name_vae(struct again *again, const char *model, struct options *options)
 {
@@ -152,6 +183,7 @@ static enum dr_code fill(struct options *options, const struct options *defaults
         code = find_model(again, &full, path, err);
         full.model = again->model;
     }
+    if (code == DR_OK) code = find_base(again, &full, path, err);
     if (code != DR_OK) return code;
     name_vae(again, full.model, &full);
     if (!full.output) {

@@ -113,6 +113,12 @@ static void compare_sources(struct comparison *all, const struct dr_parameters *
     if (was->vae_hash[0]) compare_texts(all, "VAE hash", was->vae_hash, is->vae_hash);
     compare_texts(all, "version", was->version, is->version);
     compare_texts(all, "precision", was->precision, is->precision);
+    compare_texts(all, "weights", was->weights, is->weights);
+    compare_texts(all, "exact convolutions", was->exact_convolutions ? "yes" : "no",
+                  is->exact_convolutions ? "yes" : "no");
+    compare_texts(all, "base model", was->base, is->base);
+    if (was->base_hash[0])
+        compare_texts(all, "base hash", was->base_hash, is->base_hash);
 }
 
 static const char *prediction_name(enum dr_prediction prediction)

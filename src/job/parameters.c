@@ -168,6 +168,13 @@ size_t parameters_format(const struct parameters *parameters, char *text,
             (int)p->sizes->original_width, (int)p->sizes->original_height,
             (int)p->sizes->crop_left, (int)p->sizes->crop_top,
             (int)p->sizes->target_width, (int)p->sizes->target_height);
+    if (p->base_name) {
+        APPEND(&out, ", Base model: ");
+        append_value(&out, p->base_name);
+        if (p->base_digest[0]) APPEND(&out, ", Base hash: %.10s", p->base_digest);
+    }
+    if (p->weights) APPEND(&out, ", Weights: %s", p->weights);
+    if (p->exact_convolutions) APPEND(&out, ", Exact convolutions: True");
     APPEND(&out, ", Unet digest: %.10s, RNG: %s, Precision: %s, Version: darkroom %s",
            p->unet_digest, p->rng == DR_RNG_CPU ? "CPU" : "GPU", p->precision,
            DARKROOM_VERSION);

@@ -9,6 +9,10 @@
  * The VAE is the one that was used. "Model hash" is A1111's: the first ten digits of the SHA-256 of the
  * complete file. "VAE hash" and "Unet digest" are the first ten digits of the component's digest: of tensor bytes,
  * so equal for the same weights in whatever file.
+ *
+ * What changes the picture and has no name of A1111's is said where it is not the usual: "Weights: q8" (they were rounded to
+ * be stored), "Exact convolutions: True", and for a UNet alone "Base model: sd15, Base hash: 0123456789". A1111 skips
+ * names that it does not know.
  */
 #ifndef JOB_PARAMETERS_H
 #define JOB_PARAMETERS_H
@@ -43,6 +47,11 @@ struct parameters {
     const struct size_conditioning
         *sizes;            /* SDXL size conditioning; NULL: the defaults */
     const char *precision; /* "bf16" */
+    const char *weights; /* "q8": what they were rounded to; NULL: the file's numbers */
+    bool exact_convolutions; /* no Winograd */
+    /* Of a UNet alone: the model with its other parts; NULL: none. The digest is its text encoder's, the first of two;
+     * "": the prompts were not encoded by one of its. */
+    const char *base_name, *base_digest;
 };
 
 /* Writes at most text_bytes with the end; returns the bytes that the whole text takes without

@@ -119,6 +119,10 @@ static enum dr_code take_text(struct dr_parameters *p, const char *key,
         TAKE_TEXT(p->vae, strcmp(value, "built-in") == 0 ? "none" : value);
     else if (strcmp(key, "Precision") == 0)
         TAKE_TEXT(p->precision, value);
+    else if (strcmp(key, "Base model") == 0)
+        TAKE_TEXT(p->base, value);
+    else if (strcmp(key, "Base hash") == 0)
+        TAKE_TEXT(p->base_hash, value);
     else if (strcmp(key, "Version") == 0)
         TAKE_TEXT(p->version, value);
     else
@@ -227,6 +231,12 @@ static enum dr_code take_sampling(struct dr_parameters *p, const char *key,
     return DR_NOT_FOUND;
 }
 
+static bool is_weights(const char *value)
+{
+    return strcmp(value, "f16") == 0 || strcmp(value, "q8") == 0 ||
+           strcmp(value, "q4") == 0;
+}
+
 static enum dr_code take_choice(struct dr_parameters *p, const char *key,
                                 const char *value, struct dr_error *err)
 {
@@ -242,6 +252,16 @@ static enum dr_code take_choice(struct dr_parameters *p, const char *key,
                                                 "a schedule that darkroom has; give "
                                                 "one with --scheduler",
                                                 err);
+    if (strcmp(key, "Weights") == 0) {
+        if (!is_weights(value))
+            return refuse(key, value, "f16, q8 or q4; give one with --weights", err);
+        (void)snprintf(p->weights, sizeof p->weights, "%.3s", value);
+        return DR_OK;
+    }
+    if (strcmp(key, "Exact convolutions") == 0) {
+        p->exact_convolutions = strcmp(value, "True") == 0;
+        return DR_OK;
+    }
     if (strcmp(key, "RNG") == 0) {
         p->rng = strcmp(value, "CPU") == 0 ? DR_RNG_CPU : DR_RNG_CUDA;
         return DR_OK;

@@ -42,7 +42,11 @@ static struct parameters example(void)
                                .image_to_image = 1,
                                .strength = 0.35,
                                .sizes = &sizes,
-                               .precision = "bf16"};
+                               .precision = "bf16",
+                               .weights = "q4",
+                               .exact_convolutions = true,
+                               .base_name = "d, e",
+                               .base_digest = "0011223344"};
 }
 
 static void what_is_written_is_read(void)
@@ -74,6 +78,10 @@ static void what_is_written_is_read(void)
     check_int(found.crop_top, ==, 4);
     check_int(found.target_width, ==, 500);
     check_str(found.precision, "bf16");
+    check_str(found.weights, "q4");
+    check_int(found.exact_convolutions, ==, 1);
+    check_str(found.base, "d, e");
+    check_str(found.base_hash, "0011223344");
     check_has(found.version, "darkroom ");
     check_str(found.unknown, "");
 }
@@ -120,6 +128,9 @@ static void texts_of_other_programs(void)
     check_str(found.unknown, "Hires upscale, Lora hashes");
     check_str(found.version, "v1.6.0");
     check_int(found.prediction, ==, DR_PREDICTION_AUTO);
+    check_str(found.weights, "");
+    check_int(found.exact_convolutions, ==, 0);
+    check_str(found.base, "");
     /* No prompt at all, and escapes. */
     check_int(parse("Steps: 3, Model: \"\\u00e9\\n\\\"x\\\\\\u20ac\\ud800\""), ==,
               DR_OK);
@@ -150,6 +161,7 @@ static void what_is_wrong_is_named(void)
         {"x\nSteps: 5, Schedule type: Foo",            "--scheduler"},
         {"x\nSteps: 5, Clip skip: 0",                  "Clip skip"  },
         {"x\nSteps: 5, Denoising strength: x",         "Denoising"  },
+        {"x\nSteps: 5, Weights: q5",                   "--weights"  },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         check_int(parse(cases[i].text), ==, DR_BAD_INPUT);

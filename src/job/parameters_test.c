@@ -57,6 +57,27 @@ static void what_does_not_apply_is_left_out(void)
     check_has(text, ", Denoising strength: 0.4, Clip skip: 2,");
 }
 
+/* By names that A1111 does not have, and skips. */
+static void what_changes_the_picture_is_said(void)
+{
+    char text[1024];
+    struct parameters parameters = example();
+    (void)parameters_format(&parameters, text, sizeof text);
+    check(strstr(text, "Weights") == NULL);
+    check(strstr(text, "Exact convolutions") == NULL);
+    check(strstr(text, "Base") == NULL);
+    parameters.weights = "q8";
+    parameters.exact_convolutions = true;
+    parameters.base_name = "a, b";
+    parameters.base_digest = "0011223344556677";
+    (void)parameters_format(&parameters, text, sizeof text);
+    check_has(text, ", Base model: \"a, b\", Base hash: 0011223344, Weights: q8, Exact "
+                    "convolutions: True, Unet digest: ");
+    parameters.base_digest = "";
+    (void)parameters_format(&parameters, text, sizeof text);
+    check_has(text, ", Base model: \"a, b\", Weights: q8, ");
+}
+
 static void a_value_with_a_comma_is_quoted(void)
 {
     char text[1024];
@@ -85,6 +106,7 @@ int main(void)
 {
     check_run(the_text_is_as_clients_read_it);
     check_run(what_does_not_apply_is_left_out);
+    check_run(what_changes_the_picture_is_said);
     check_run(a_value_with_a_comma_is_quoted);
     check_run(a_short_buffer_is_never_overrun);
     return check_done();

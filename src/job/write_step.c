@@ -75,7 +75,30 @@ static void digest_text(const struct source *source, char out[static DIGEST_HEX]
 /* Each hexadecimal, at least ten digits. */
 struct digests {
     char model[MODEL_HASH_BYTES], unet[DIGEST_HEX], vae[DIGEST_HEX];
+    char base[DIGEST_HEX]; /* of the base's text encoder; "": it is not used */
 };
+
+/* What weights that the picture was made with were rounded to; NULL: none were. */
+static const char *rounded_to(const struct pipeline *pipeline, const struct source *vae)
+{
+    for (int32_t i = 0; i < pipeline->slot_count; ++i) {
+        const struct slot *const slot = &pipeline->slots[i];
+        const struct source *const source =
+            slot == pipeline->vae_slot ? vae : slot->base;
+        if (source && source->spec->rounded_to != STORAGE_FILE)
+            return component_storage_name(source->spec->rounded_to);
+    }
+    return NULL;
+}
+
+/* The first text encoder, where it is the base's; else NULL. */
+static const struct source *base_text(const struct pipeline *pipeline)
+{
+    const struct slot *const text = pipeline_slot(pipeline, DR_COMPONENT_TEXT, 0);
+    const bool is_of_base =
+        text && text->base && text->base->spec->index->file == &pipeline->base.file;
+    return is_of_base ? text->base : NULL;
+}
 
 /* A1111's text, malloc'ed (its length is the prompt's). vae: the one that decodes. */
 static char *parameters_text(const struct job *job, int32_t idx,
@@ -85,6 +108,9 @@ static char *parameters_text(const struct job *job, int32_t idx,
     const struct pipeline *const pipeline = job->context.pipeline;
     const bool own = vae == pipeline->vae_slot->base;
     struct dr_sampling sampling = want->sampling;
+    char base[sizeof pipeline->name] = "";
+    if (pipeline->base.file.path)
+        path_stem(pipeline->base.file.path, base, sizeof base);
     sampling.variation_seed += (uint64_t)idx;
     const struct parameters parameters = {
         .prompt = want->prompt,
@@ -114,6 +140,10 @@ static char *parameters_text(const struct job *job, int32_t idx,
         .strength = want->strength,
         .sizes = want->sizes_said ? &want->sizes : NULL,
         .precision = job->context.dtype == DTYPE_BF16 ? "bf16" : "f32",
+        .weights = rounded_to(pipeline, vae),
+        .exact_convolutions = job->context.exact_convolutions,
+        .base_name = base[0] ? base : NULL,
+        .base_digest = digests->base,
     };
     const size_t bytes = parameters_format(&parameters, NULL, 0) + 1;
     char *const text = malloc(bytes);
@@ -137,7 +167,8 @@ static struct image_write_options write_options(const struct job *job, int32_t i
 /* Digests are not known yet; all have one length. */
 enum dr_code write_step_check_text(const struct job *job, struct dr_error *err)
 {
-    static const struct digests zeros = {"0000000000", "0000000000", "0000000000"};
+    static const struct digests zeros = {"0000000000", "0000000000", "0000000000",
+                                         "0000000000"};
     const struct job_request *const want = &job->request;
     const struct source *const vae = slot_active(job->context.pipeline->vae_slot);
     enum dr_code code = DR_OK;
@@ -213,6 +244,7 @@ static enum dr_code write_file(struct job *job, int32_t idx, struct decoded *pic
         if (code != DR_OK) return code;
         digest_text(unet->base, digests.unet);
         digest_text(vae, digests.vae);
+        digest_text(base_text(pipeline), digests.base);
         text = parameters_text(job, idx, vae, &digests);
     }
     const struct image_write_options options = write_options(job, idx, text);

@@ -553,13 +553,28 @@ enum dr_code component_spec_store(struct component_spec *spec,
 {
     for (size_t i = 0; i < spec->operand_count; ++i) {
         struct operand *const operand = spec->operands[i];
+        const enum dtype before = operand->weight.stored;
         if (!weight_store_as(&operand->weight, stored_type(spec, operand, storage)))
             (void)weight_store_as(&operand->weight, operand->weight.dtype);
+        if (storage >= STORAGE_F16 && operand->weight.stored != before)
+            spec->rounded_to = storage;
     }
     spec->plain_bytes = spec->run_bytes = spec->scale_rows = 0;
     const enum dr_code code = lay_out_weights(spec, err);
     if (!code) size_scratch(spec);
     return code;
+}
+
+const char *component_storage_name(enum component_storage storage)
+{
+    switch (storage) {
+    case STORAGE_Q8: return "q8";
+    case STORAGE_Q4: return "q4";
+    case STORAGE_F16:
+    case STORAGE_COMPUTED:
+    case STORAGE_FILE: break;
+    }
+    return "f16";
 }
 
 enum dtype component_stored_type(const struct component_spec *spec)

@@ -85,6 +85,8 @@ struct component_spec {
     size_t
         decoded_count; /* of numbers of a piece in blocks, while it is loaded; 0: none is */
     enum dtype dtype; /* of the arithmetic: DTYPE_BF16 or DTYPE_F32 */
+    /* The way of component_spec_store, where it rounds a number that the file has: another picture. Else STORAGE_FILE. */
+    enum component_storage rounded_to;
     /* weight->region of its operands: 0, a base, unless set before the first component_need. */
     int32_t region;
     struct pool *pool; /* of the network's spec: operands, layouts and names lie here */
@@ -148,6 +150,8 @@ enum dr_code component_spec_store(struct component_spec *spec,
 
 /* The type that most of the weights' bytes are stored in. */
 enum dtype component_stored_type(const struct component_spec *spec);
+/* "f16", "q8", "q4": what STORAGE_F16 and those after it round to. */
+const char *component_storage_name(enum component_storage storage);
 
 /* Report the file's tensors that the network does not use as a finding (meaning.h) of the checkpoint. After
  * component_spec_end. Errors: DR_NOMEM. */

@@ -4,6 +4,7 @@ import shutil
 import zlib
 
 import harness
+import layouts
 from harness import HOME, SOURCE, Case, make, take
 
 MAKE = ("generate", "-W", "64", "-H", "72", "--threads", "1")
@@ -56,6 +57,59 @@ class Again(Case):
         answer = self.succeed_to("again", "beside.png", "--vae", "none")
         self.assertEqual([one["what"] for one in answer["differences"]], ["VAE", "VAE hash"])
         self.same("own.png", "-m", "one", "-p", "x", "--steps", "1", "--vae", "none")
+
+    def parameters(self, name):
+        return self.succeed_to("inspect", name)["parameters"]
+
+    def test_with_its_weights_and_convolutions(self):
+        plain = ("-m", "one", "-p", "a lighthouse", "--steps", "1", "-s", "7")
+        texts = {}
+        for name, options in (("plain.png", ()), ("f32.png", ("--weights", "f32")), ("q8.png", ("--weights", "q8")),
+                              ("q4.png", ("--weights", "q4")), ("exact.png", ("--exact-convolutions", "--precision", "f32"))):
+            self.same(name, *plain, *options)
+            texts[name] = self.parameters(name)
+        self.assertEqual(texts["f32.png"], texts["plain.png"])  # the same picture
+        self.assertNotIn("Weights", texts["plain.png"])
+        self.assertNotIn("Exact", texts["plain.png"])
+        self.assertIn(", Weights: q8, ", texts["q8.png"])
+        self.assertIn(", Weights: q4, ", texts["q4.png"])
+        self.assertIn(", Exact convolutions: True, ", texts["exact.png"])
+        # A float16 file is not rounded by f16.
+        self.same("f16.png", *plain, "--weights", "f16")
+        self.assertEqual(self.parameters("f16.png"), texts["plain.png"])
+        # Whatever the settings have.
+        self.addCleanup(self.run_program, "settings", "--unset", "weights")
+        self.succeed_to("settings", "--weights", "q8")
+        self.assertTrue(self.succeed_to("again", "plain.png", "--threads", "1")["identical"])
+        self.same("set.png", *plain)
+        self.assertEqual((self.folder / "set.png").read_bytes(), (self.folder / "q8.png").read_bytes())
+        answer = self.succeed_to("again", "q8.png", "--weights", "q4", "--threads", "1")
+        self.assertEqual(answer["differences"], [{"what": "weights", "was": "q8", "is": "q4"}])
+
+    def test_rounded_weights_are_said(self):
+        make("f32-again.safetensors", "--seed", "5", "--dtype", "f32")
+        shutil.copy(HOME / "f32-again.safetensors", self.models / "wide.safetensors")
+        wide = ("-m", "wide", "-p", "x", "--steps", "1", "--precision", "f32")
+        self.same("wide.png", *wide)
+        self.same("half.png", *wide, "--weights", "f16")
+        self.assertNotIn("Weights", self.parameters("wide.png"))
+        self.assertIn(", Weights: f16, ", self.parameters("half.png"))
+
+    def test_with_its_base(self):
+        tensors, texts = layouts.read(HOME / "tiny.safetensors")
+        unet = {name: tensor for name, tensor in tensors.items() if name.startswith("model.diffusion_model.")}
+        layouts.write(self.models / "bare.safetensors", unet, **texts)
+        bare = ("-m", "bare", "-p", "x", "--steps", "1")
+        self.same("bare.png", *bare, "--base", "one")
+        said = self.parameters("bare.png")
+        self.assertRegex(said, ", Base model: one, Base hash: [0-9a-f]{10}, ")
+        # Another base, and none.
+        make("other.safetensors", "--seed", "5")
+        shutil.copy(HOME / "other.safetensors", self.models / "two.safetensors")
+        answer = self.succeed_to("again", "bare.png", "--base", "two", "--threads", "1")
+        self.assertEqual([one["what"] for one in answer["differences"]], ["VAE hash", "base model", "base hash"])
+        (self.models / "one.safetensors").unlink()
+        self.fail_to("again", "bare.png", code="not_found", parts=["bare.png", " one,", "--base MODEL"])
 
     def test_image_to_image_needs_its_picture(self):
         self.succeed_to(*MAKE, "-m", "one", "-p", "x", "--steps", "1", "-o", "a.png")

@@ -81,6 +81,10 @@ const readers = {
   "Version": said,
   "Precision": said,
   "Unet digest": said,
+  "Weights": said,
+  "Exact convolutions": said,
+  "Base model": said,
+  "Base hash": said,
   "Batch size": said,
   "Batch pos": said,
 };
