@@ -3,12 +3,14 @@
 import array
 import struct
 
+import gguf_file
 import harness
 import layouts
 from harness import Case, idat_of, make
 from torch_save import Storage, Tensor
 
-WORDS = ("-p", "a lighthouse", "-W", "64", "-H", "64", "--steps", "2", "--seed", "7")
+SIZE = ("-W", "128", "-H", "192")  # large enough for the VAE in bands
+WORDS = ("-p", "a lighthouse", *SIZE, "--steps", "1", "--seed", "7")
 
 
 def floats_of(data):
@@ -46,31 +48,57 @@ class Weights(Case):
             tensors[name] = Tensor(Storage(kind, TYPES[kind](tensor.storage.data)), tensor.shape)
         layouts.write(self.folder / "m.safetensors", tensors, **texts)
 
-    def picture_of(self, *options):
-        answer = self.succeed_to("generate", "-m", "m.safetensors", *WORDS, "-o", "x.png", *options)
+    def picture_of(self, *options, model="m.safetensors"):
+        answer = self.succeed_to("generate", "-m", model, *WORDS, "-o", "x.png", *options)
         self.assertEqual(answer["planned_private_bytes"], answer["peak_private_bytes"])
         return idat_of(self.folder / "x.png")
 
-    def least_budget(self, *options):
-        forecast = self.succeed_to("memory", "-m", "m.safetensors", "-W", "64", "-H", "64", *options)["forecast"]
-        return min(level["budget_bytes"] for level in forecast["levels"])
+    def least_budget(self, *options, model):
+        """With it the VAE's activations are computed in bands."""
+        forecast = self.succeed_to("memory", "-m", model, *SIZE, *options)["forecast"]
+        self.assertIn("computed in bands", forecast["levels"][-1]["manner"])
+        return str(forecast["levels"][-1]["budget_bytes"])
 
-    def same_pictures(self, family, types):
-        self.store(family, types)
+    def however_it_runs(self, plain_model, model, *weights):
+        """The picture of the numbers in float32, whatever the packs, threads, budgets and bands."""
         pictures = set()
         for precision in (("--precision", "f32"), ("--precision", "bf16")):
-            how = (*precision, "--threads", "1")
-            plain = self.picture_of(*how, "--packs", "off", "--weights", "f32")
+            how = (*precision, "--threads", "1", *weights)
+            plain = self.picture_of(*precision, "--threads", "1", "--packs", "off", "--weights", "f32", model=plain_model)
             pictures.add(plain)
             packs = ("--packs", self.pack_folder())
             for options in (("--packs", "off"), packs, packs):  # the pack is made, and mapped
-                self.assertEqual(self.picture_of(*how, *options), plain, (family, types, precision, options))
-            # A different number of threads, and the smallest budgets.
-            self.assertEqual(self.picture_of(*precision, "--threads", "2", *packs), plain)
+                self.assertEqual(self.picture_of(*how, *options, model=model), plain, (how, options))
+            self.assertEqual(self.picture_of(*precision, *weights, "--threads", "2", *packs, model=model), plain, how)
             for options in (packs, ("--packs", "off")):
-                least = str(self.least_budget(*how, *options))
-                self.assertEqual(self.picture_of(*how, *options, "--budget", least), plain, (family, types, options))
+                least = self.least_budget(*how, *options, model=model)
+                self.assertEqual(self.picture_of(*how, *options, "--budget", least, model=model), plain, (how, options))
         self.assertEqual(len(pictures), 2, "the precisions make the same picture: the comparison shows nothing")
+
+    def same_pictures(self, family, types):
+        self.store(family, types)
+        self.however_it_runs("m.safetensors", "m.safetensors")
+
+    def blocks_are_as_converted(self, kind):
+        self.store("sd15", ["F16"])
+        self.succeed_to("convert", "m.safetensors", "-o", "m.gguf", "--weights", kind)
+        self.however_it_runs("m.gguf", "m.safetensors", "--weights", kind)
+
+    def test_q8(self):
+        self.blocks_are_as_converted("q8")
+
+    def test_q4(self):
+        self.blocks_are_as_converted("q4")
+
+    def test_every_type_of_blocks(self):
+        tensors, texts = layouts.read(make("sd15-w.safetensors", "--family", "sd15", "--seed", "5"))
+        made, kinds = gguf_file.with_every_type(tensors)
+        self.assertEqual(kinds, set(gguf_file.BLOCKS))
+        (self.folder / "m.gguf").write_bytes(gguf_file.build(made, texts, rows_of_256=True))
+        self.however_it_runs("m.gguf", "m.gguf")
+        how = ("--precision", "f32")
+        decoded = self.pack_bytes(*how, "--weights", "f32", model="m.gguf")[0]
+        self.assertLess(self.pack_bytes(*how, model="m.gguf")[0], 0.6 * decoded)  # the VAE is not in blocks
 
     def test_f16(self):
         self.same_pictures("sd15", ["F16"])
@@ -90,9 +118,9 @@ class Weights(Case):
     def test_sdxl(self):
         self.same_pictures("sdxl", ["F16", "F16", "BF16", "F8_E5M2"])
 
-    def pack_bytes(self, *options):
+    def pack_bytes(self, *options, model="m.safetensors"):
         packs = self.pack_folder()
-        self.picture_of("--packs", packs, *options)
+        self.picture_of("--packs", packs, *options, model=model)
         listed = self.succeed_to("packs", "--packs", packs)["packs"]
         return sum(pack["bytes"] for pack in listed), {pack["source"].split(" of ")[0] for pack in listed}
 
