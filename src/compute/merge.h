@@ -5,7 +5,8 @@
  *
  * The merged weight has the base's layout: the operator that reads it does not know. A weight is merged once
  * for each run of its operator, so for two adapters of rank 128 that is a tenth of a UNet's FLOP, whatever
- * the image's size (decisions/0013). Sums do not depend on threads: a tile is one task.
+ * the image's size (decisions/0013). Sums do not depend on threads: a tile is one task. merge_private.h says which
+ * file does what.
  *
  * Threads: as a plan.
  */
