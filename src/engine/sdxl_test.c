@@ -5,15 +5,14 @@
 
 #include "engine/engine.h"
 #include "engine/engine_fixture.h"
-#include "sampling/latent.h"
+#include "engine/golden_latent_fixture.h"
 
 static const double bound =
     1e-3; /* relative L2; float32's own rounding makes some 1e-6 */
 
 enum {
     GOLDEN_WIDTH = 128,
-    GOLDEN_HEIGHT = 96,
-    GOLDEN_COUNT = LATENT_CHANNELS * (GOLDEN_WIDTH / 8) * (GOLDEN_HEIGHT / 8)
+    GOLDEN_HEIGHT = 96
 };
 
 /* ---- against diffusers ------------------------------------------------------------------ */
@@ -43,30 +42,6 @@ static struct dr_generate_options with_sizes(struct dr_generate_options options)
     options.target_width = 640;
     options.target_height = 512;
     return options;
-}
-
-/* Relative L2 between a job's latents and a golden tensor. */
-static double golden_distance(struct dr_engine *engine, const struct golden *golden,
-                              const char *name, struct dr_generate_options options)
-{
-    float latents[GOLDEN_COUNT];
-    struct dr_generate_result result;
-    struct latent_head head = {0};
-    size_t count = 0;
-    float *const expected = golden_read(golden, "latent", name, &count);
-    network_require(count == GOLDEN_COUNT, "%s has %zu values", name, count);
-    network_require(dr_engine_generate(engine, &options, &result, &problem) == DR_OK,
-                    "%s", problem.message);
-    check_int(result.planned_private_bytes, ==, result.peak_private_bytes);
-    dr_generate_result_free(&result);
-    network_require(latent_file_head(options.output, &head, &problem) == DR_OK &&
-                        latent_file_read(options.output, &head, latents, &problem) ==
-                            DR_OK,
-                    "%s", problem.message);
-    const double error = network_relative_error(latents, expected, GOLDEN_COUNT);
-    fprintf(stderr, "     %s: relative L2 %.3g\n", name, error);
-    free(expected);
-    return error;
 }
 
 static void ends_where_diffusers_does(void)

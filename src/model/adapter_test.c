@@ -1,5 +1,6 @@
 #include "model/adapter.h"
 
+#include "model/clip_text.h"
 #include "model/unet.h"
 #include "network.h"
 #include "weights/adapter_fixture.h"
@@ -20,12 +21,15 @@ static struct dr_error error;
 struct loaded {
     struct checkpoint checkpoint;
     struct unet_spec *spec;
+    struct clip_text_spec *text; /* in place of the UNet; of `role` */
+    enum component_role role;
     struct region weights;
 };
 
 static void load(struct loaded *loaded, int family)
 {
     network_open(&loaded->checkpoint, paths[family]);
+    loaded->role = ROLE_UNET;
     network_require(
         unet_spec_create(&loaded->spec, &loaded->checkpoint.components[ROLE_UNET],
                          loaded->checkpoint.family, DTYPE_F32, &error) == DR_OK,
@@ -33,19 +37,32 @@ static void load(struct loaded *loaded, int family)
     network_load(unet_component(loaded->spec), &loaded->weights);
 }
 
+static void load_text(struct loaded *loaded, int family, enum component_role role)
+{
+    network_open(&loaded->checkpoint, paths[family]);
+    loaded->role = role;
+    network_require(
+        clip_text_spec_create(&loaded->text, &loaded->checkpoint.components[role],
+                              loaded->checkpoint.family, DTYPE_F32, &error) == DR_OK,
+        "%s", error.message);
+    network_load(clip_text_component(loaded->text), &loaded->weights);
+}
+
 static void unload(struct loaded *loaded)
 {
     region_close(&loaded->weights);
     unet_spec_destroy(&loaded->spec);
+    clip_text_spec_destroy(&loaded->text);
     checkpoint_close(&loaded->checkpoint);
 }
 
-/* The networks that an adapter is matched to: of these tests the UNet alone. */
+/* The networks that an adapter is matched to: the one that is loaded. */
 static struct adapter_networks networks_of(const struct loaded *loaded)
 {
-    return (struct adapter_networks){.components = {[ROLE_UNET] =
-                                                        unet_component(loaded->spec)},
-                                     .family = loaded->checkpoint.family};
+    struct adapter_networks networks = {.family = loaded->checkpoint.family};
+    networks.components[loaded->role] =
+        loaded->text ? clip_text_component(loaded->text) : unet_component(loaded->spec);
+    return networks;
 }
 
 struct opened {
@@ -68,7 +85,7 @@ static void open_adapter(struct opened *opened, const struct loaded *loaded,
     network_load(adapter_component(opened->spec), &opened->weights);
     size_t count = 0;
     const struct weight_delta *const deltas =
-        adapter_deltas(opened->spec, ROLE_UNET, &count);
+        adapter_deltas(opened->spec, loaded->role, &count);
     opened->deltas = malloc(count * sizeof *deltas);
     memcpy(opened->deltas, deltas, count * sizeof *deltas);
     for (size_t i = 0; i < count; ++i)
@@ -173,6 +190,91 @@ static void equals_diffusers(void)
     }
 }
 
+/* ---- text encoders ---- */
+
+/* The context that one makes of the golden ids; pooled: NULL, or the golden vector that belongs to it. How far
+ * away is the farther of both? */
+static double run_text(const struct loaded *loaded, const struct opened *opened,
+                       const struct golden *golden, const char *ids,
+                       const char *context, const char *pooled)
+{
+    struct clip_text_plan text = {0};
+    struct region arena = {0};
+    const struct clip_text_shape shape = {.n = 1,
+                                          .clip_skip = 1,
+                                          .deltas = &opened->table};
+    network_require(clip_text_plan_create(&text, loaded->text, &shape, &error) == DR_OK,
+                    "%s", error.message);
+    network_require(region_open(&arena, &network_ledger,
+                                &(struct region_options){.bytes = plan_bytes(text.plan),
+                                                         .tag = REGION_ACTIVATIONS,
+                                                         .component = "test"},
+                                &error) == DR_OK,
+                    "%s", error.message);
+    const void *const regions[] = {loaded->weights.data, opened->weights.data};
+    network_require(plan_bind(text.plan, arena.data, regions, 2, &error) == DR_OK, "%s",
+                    error.message);
+    golden_fill(golden, ids, "ten", text.plan, text.ids);
+    network_run(text.plan);
+    double away = golden_error(golden, context, "ten", text.plan, text.context);
+    if (pooled) {
+        size_t count = 0, id_count = 0;
+        float vector[1024];
+        float *const want = golden_read(golden, pooled, "ten", &count);
+        int32_t *const tokens = golden_read(golden, ids, "ten", &id_count);
+        int32_t end = 0; /* the largest id is the end of the text */
+        for (size_t i = 1; i < id_count; ++i)
+            if (tokens[i] > tokens[end]) end = (int32_t)i;
+        network_require(count <= 1024, "%zu numbers", count);
+        clip_text_read_pooled(&text, 0, end, vector);
+        away = fmax(away, network_relative_error(vector, want, count));
+        free(want);
+        free(tokens);
+    }
+    clip_text_plan_destroy(&text);
+    region_close(&arena);
+    return away;
+}
+
+/* A LoRA that changes text encoders, loaded by diffusers and fused by PEFT (tools/golden/adapter_pipeline.py). */
+static void text_equals_peft(void)
+{
+    static const struct {
+        int family;
+        enum component_role role;
+        const char *ids, *context, *pooled;
+    } cases[] = {
+        {0, ROLE_TEXT,  "ids",  "context",  NULL    },
+        {1, ROLE_TEXT,  "ids",  "context",  NULL    },
+        {1, ROLE_TEXT2, "ids2", "context2", "pooled"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        struct golden golden;
+        struct loaded loaded = {0};
+        struct opened opened = {0};
+        golden_open(&golden,
+                    cases[i].family ? "adapters_steps_sdxl" : "adapters_steps_sd15");
+        golden_check_checkpoint(&golden, paths[cases[i].family]);
+        load_text(&loaded, cases[i].family, cases[i].role);
+        open_adapter(&opened, &loaded, golden_adapter(cases[i].family, "names-peft"),
+                     STRENGTH);
+        check_int(opened.table.count, >, 0);
+        const double away = run_text(&loaded, &opened, &golden, cases[i].ids,
+                                     cases[i].context, cases[i].pooled);
+        fprintf(stderr, "%s %s: %.2e\n", families[cases[i].family], cases[i].context,
+                away);
+        check_real(away, <=, golden_bound);
+        for (size_t k = 0; k < opened.table.count; ++k)
+            opened.deltas[k].strength = 0.7F; /* is another result */
+        check_real(run_text(&loaded, &opened, &golden, cases[i].ids, cases[i].context,
+                            cases[i].pooled),
+                   >, 10 * golden_bound);
+        close_adapter(&opened);
+        unload(&loaded);
+        golden_close(&golden);
+    }
+}
+
 static enum dr_code matched(const struct loaded *loaded, const char *path)
 {
     struct adapter_file file;
@@ -202,6 +304,7 @@ int main(void)
     for (int i = 0; i < 2; ++i)
         paths[i] = strdup(network_checkpoint(arguments[i]));
     check_run(equals_diffusers);
+    check_run(text_equals_peft);
     check_run(refuses_another_family);
     network_finish();
     return check_done();
