@@ -23,6 +23,7 @@
 #include "serve_command.h"
 #include "service_commands.h"
 #include "settings_command.h"
+#include "styles_command.h"
 #include "suggestion.h"
 #include "switch_commands.h"
 #include "vaes_command.h"
@@ -232,6 +233,7 @@ static const struct command table[] = {
     {"models", BOTH, FOR_MODELS, 0, 0, "", "list the models in the model directories", false, run_models},
     {"loras", BOTH, FOR_LORAS, 0, 0, "", "list the LoRAs in the LoRA directory", false, run_loras},
     {"embeddings", BOTH, FOR_EMBEDDINGS, 0, 0, "", "list the embeddings in the embedding directory", false, run_embeddings},
+    {"styles", BOTH, FOR_STYLES, 0, 0, "", "list the styles that --style takes", false, run_styles},
     {"packs", BOTH, FOR_PACKS, 0, 2, "[list|verify|prune|rm NAME]",
      "list, verify or remove cached weights (packs)", false, run_packs},
     {"settings", ON_COMMAND_LINE, FOR_SETTINGS, 0, 0, "",

@@ -9,6 +9,7 @@
 #include "loras_command.h"
 #include "output_names.h"
 #include "picture_commands.h"
+#include "picture_jobs.h"
 #include "prompt_list.h"
 #include "stdout_picture.h"
 #include "switch_commands.h"
@@ -22,8 +23,9 @@ struct work {
     struct session *session;
     const struct options *options;
     struct prompt_list prompts;
-    uint64_t *seeds; /* of each job's first picture */
+    uint64_t *seeds; /* of each prompt's first picture */
     struct output_names names;
+    struct picture_jobs jobs;
     struct stdout_picture standard_output;
     struct dr_generate_options job;
     struct loras_named loras;
@@ -133,21 +135,42 @@ static enum dr_code name_files(struct work *work, struct dr_error *err)
     return code;
 }
 
+/* A file of latents has all pictures of a batch. */
+static enum dr_code make_jobs(struct work *work, struct dr_error *err)
+{
+    const enum dr_code code =
+        picture_jobs_make(&work->jobs, work->options, &work->prompts, work->seeds, err);
+    if (code != DR_OK || !work->names.is_latent ||
+        work->jobs.count == work->prompts.count)
+        return code;
+    return command_fail(
+        err, DR_BAD_INPUT,
+        "with wildcards each picture of a batch has a prompt of its own, "
+        "and %.400s would hold them all: write pictures, or one with "
+        "--batch 1",
+        work->options->output);
+}
+
 /* The options of one job. */
 static void set_job(struct work *work, int32_t idx)
 {
-    const char *const *const names = output_names_of(&work->names, idx);
+    const struct picture_job *const what = &work->jobs.items[idx];
+    const char *const *const names = output_names_of(&work->names, what->prompt_idx);
     struct dr_generate_options *const job = &work->job;
-    job->prompt = work->prompts.prompts[idx];
-    job->seed = work->seeds[idx];
+    job->prompt = what->text.prompt;
+    job->negative = what->text.negative;
+    job->seed = what->seed;
+    job->batch = what->count;
+    job->sampling.variation_seed =
+        work->options->sampling.variation_seed + (uint64_t)what->first;
     job->output = work->names.is_latent ? names[0] : NULL;
-    job->outputs = work->names.is_latent ? NULL : names;
+    job->outputs = work->names.is_latent ? NULL : names + what->first;
 }
 
 static enum dr_code check_files(struct work *work, struct dr_error *err)
 {
     enum dr_code code = DR_OK;
-    for (int32_t i = 0; code == DR_OK && i < work->prompts.count; ++i) {
+    for (int32_t i = 0; code == DR_OK && i < work->jobs.count; ++i) {
         set_job(work, i);
         const struct dr_output output = {.path = work->job.output,
                                          .paths = work->job.outputs,
@@ -169,6 +192,7 @@ static enum dr_code begin(struct work *work, struct dr_error *err)
                    : prompt_list_make(&work->prompts, work->options->prompt, err);
     if (code == DR_OK) code = choose_seeds(work, err);
     if (code == DR_OK) code = name_files(work, err);
+    if (code == DR_OK) code = make_jobs(work, err);
     if (code != DR_OK) return code;
     code = loras_named_find(&work->loras, work->options, err);
     if (code != DR_OK) return code;
@@ -187,6 +211,7 @@ static void end(struct work *work)
     free(work->result);
     loras_named_free(&work->loras);
     stdout_picture_close(&work->standard_output);
+    picture_jobs_free(&work->jobs);
     output_names_finish(&work->names);
     free(work->seeds);
     prompt_list_finish(&work->prompts);
@@ -236,23 +261,23 @@ static void name_prompt(const struct work *work, int32_t idx, struct dr_error *e
 {
     const struct dr_error why = *err;
     (void)snprintf(err->message, sizeof err->message, "prompt %d of %d: %.960s",
-                   (int)idx + 1, (int)work->prompts.count, why.message);
+                   (int)idx + 1, (int)work->jobs.count, why.message);
 }
 
 static enum dr_code run_all(struct work *work, json_t *fields, struct dr_error *err)
 {
-    const int32_t count = work->prompts.count;
+    const int32_t count = work->jobs.count;
     enum dr_code code = DR_OK;
     job_json_begin_jobs(fields, work->options->json);
     for (int32_t i = 0; code == DR_OK && i < count; ++i) {
         char line[160];
         json_t *const one = answer_fields();
         (void)snprintf(line, sizeof line, "prompt %d of %d: %.100s", (int)i + 1,
-                       (int)count, work->prompts.prompts[i]);
+                       (int)count, work->jobs.items[i].text.prompt);
         talk_log(&work->session->talk, DR_LOG_NOTICE, line);
         code = interrupt_seen() ? command_fail(err, DR_CANCELLED, "cancelled")
                                 : run_one(work, i, one, err);
-        job_json_add_job(fields, work->prompts.prompts[i], one);
+        job_json_add_job(fields, work->jobs.items[i].text.prompt, one);
         if (code != DR_OK) name_prompt(work, i, err);
     }
     return code;
@@ -267,8 +292,8 @@ enum dr_code run_generate(struct session *session, const struct options *options
     if (code == DR_OK && lacks_init(options)) talk_warned(&session->talk, no_strength);
     if (code == DR_OK) code = command_prepare(session, options, fields, err);
     if (code == DR_OK)
-        code = work.prompts.count == 1 ? run_one(&work, 0, fields, err)
-                                       : run_all(&work, fields, err);
+        code = work.jobs.count == 1 ? run_one(&work, 0, fields, err)
+                                    : run_all(&work, fields, err);
     end(&work);
     return code;
 }

@@ -176,6 +176,14 @@ static const struct option table[] = {
     {"lora-dir", 0, TEXT, AT(lora_dir), JOBS | FOR_LORAS, "DIR",
      "the LoRA directory (default: DARKROOM_LORA_DIR, then ~/.local/share/darkroom/lora)"},
     {"lora-dir", 0, LIST, AT(serve.lora_dirs), FOR_SERVE, "DIR", "a directory of LoRAs; may be repeated"},
+    {"style", 0, LIST, AT(styles), FOR_GENERATE | FOR_PROMPT, "NAME",
+     "put a style's words around the prompt and the negative prompt; may be repeated"},
+    {"styles", 0, TEXT, AT(styles_file), FOR_GENERATE | FOR_PROMPT | FOR_STYLES, "FILE",
+     "the table of styles, as A1111's styles.csv (default: DARKROOM_STYLES, then ~/.local/share/darkroom/styles.csv)"},
+    {"wildcard-dir", 0, TEXT, AT(wildcard_dir), FOR_GENERATE | FOR_PROMPT, "DIR",
+     "where __NAME__ in a prompt finds NAME.txt, of which it takes a line (default: DARKROOM_WILDCARD_DIR, then "
+     "~/.local/share/darkroom/wildcards)"},
+    {"seed", 's', SEED, AT(seed), FOR_PROMPT, "N", "seed that chooses the lines of wildcards (default -1: a random one)"},
     {"embedding-dir", 0, TEXT, AT(embedding_dir), JOBS | FOR_PROMPT | FOR_EMBEDDINGS, "DIR",
      "the embedding directory (default: DARKROOM_EMBEDDING_DIR, then ~/.local/share/darkroom/embeddings)"},
     {"embedding-dir", 0, LIST, AT(serve.embedding_dirs), FOR_SERVE, "DIR",
@@ -868,6 +876,17 @@ static void print_models(FILE *stream)
     dr_model_list_free(&list);
 }
 
+/* Of the user's own file. */
+static void print_styles(FILE *stream)
+{
+    struct dr_style_list list;
+    struct dr_error problem;
+    if (dr_list_styles(NULL, &list, &problem) == DR_OK)
+        for (size_t i = 0; i < list.count; ++i)
+            fprintf(stream, "%s\n", list.styles[i].name);
+    dr_style_list_free(&list);
+}
+
 void options_print_values(FILE *stream, const char *word)
 {
     const char *value;
@@ -881,6 +900,8 @@ void options_print_values(FILE *stream, const char *word)
         print_schedules(stream);
     } else if (option->offset == AT(vae)) {
         fputs("automatic\nnone\nFILE\n", stream);
+    } else if (option->offset == AT(styles)) {
+        print_styles(stream);
     } else if (strcmp(option->value, "MODEL") == 0) {
         print_models(stream);
     } else if (strcmp(option->value, "DIR") == 0) {

@@ -46,11 +46,12 @@ enum {
     FOR_PROMPT = 8388608,
     FOR_LORAS = 16777216,
     FOR_EMBEDDINGS = 33554432,
+    FOR_STYLES = 67108864,
     FOR_ALL = FOR_GENERATE | FOR_ENCODE | FOR_DECODE | FOR_INSPECT | FOR_MEMORY |
               FOR_SHELL | FOR_VAE | FOR_PLAIN | FOR_UNLOAD | FOR_VAES | FOR_SETTINGS |
               FOR_PACKS | FOR_MODEL | FOR_VOCABULARY | FOR_MODELS | FOR_SERVE |
               FOR_SERVICE | FOR_SUBMIT | FOR_CONVERT | FOR_PROMPT | FOR_LORAS |
-              FOR_EMBEDDINGS,
+              FOR_EMBEDDINGS | FOR_STYLES,
     IN_SHELL = 256, /* with a command's bit: a shell line; the engine is already open */
     OF_PICTURE = 262144, /* with a command's bit: a picture has the defaults (again) */
     AT_START = 512,      /* with an option's bits: fixed when the engine opens */
@@ -76,8 +77,8 @@ struct options {
     int32_t threads;
     uint64_t budget, keep;
     const char *budget_text; /* as typed; NULL: not given */
-    const char *lora_dir, *embedding_dir;
-    struct option_words loras;
+    const char *lora_dir, *embedding_dir, *styles_file, *wildcard_dir;
+    struct option_words loras, styles;
     const char *tokenizer, *vae_dir, *models, *base, *packs, *memory_log;
     /* job */
     const char *to, *wheel;                         /* of the vocabulary */

@@ -2,6 +2,7 @@
 
 #include "front/prompt_json.h"
 #include "models_command.h"
+#include "styles_command.h"
 
 enum dr_code run_prompt(struct session *session, const struct options *options,
                         json_t *fields, struct dr_error *err)
@@ -19,10 +20,18 @@ enum dr_code run_prompt(struct session *session, const struct options *options,
         .steps = options->steps,
         .tokenizer_folder = options->tokenizer,
         .model = model};
+    const char *const typed = options->operands[0];
+    const bool is_negative = options->is_negative;
+    struct dr_expanded text;
     struct dr_prompt_info info;
-    const enum dr_code code =
-        dr_describe_prompt(options->operands[0], &how, &info, err);
+    enum dr_code code =
+        styles_expand(options, is_negative ? NULL : typed, is_negative ? typed : NULL,
+                      options->seed, &text, err);
+    if (code != DR_OK) return code;
+    code =
+        dr_describe_prompt(is_negative ? text.negative : text.prompt, &how, &info, err);
     if (code == DR_OK) prompt_json_add(fields, &info);
     dr_prompt_info_free(&info);
+    dr_expanded_free(&text);
     return code;
 }

@@ -34,11 +34,11 @@ offers() {
     fi
 }
 
-offers "generate again encode decode inspect prompt convert vaes models loras embeddings packs settings memory shell serve ps stop submit help vocabulary" ""
+offers "generate again encode decode inspect prompt convert vaes models loras embeddings styles packs settings memory shell serve ps stop submit help vocabulary" ""
 offers "generate" gen
 offers "--help --version" --
 offers "inspect" help ins
-offers "--seed --steps --sampler --scheduler --s-churn --s-tmin --s-tmax --s-noise --seed-resize --s-min-uncond --strength" generate --s
+offers "--seed --steps --sampler --scheduler --s-churn --s-tmin --s-tmax --s-noise --seed-resize --s-min-uncond --strength --style --styles" generate --s
 offers "--digest" inspect --d
 offers "--drop-cache" shell --dr
 offers "" generate --dr

@@ -11,7 +11,7 @@ from harness import SOURCE, Case
 
 
 class Usage(Case):
-    commands = ("generate", "encode", "decode", "inspect", "vaes", "packs", "settings", "memory", "shell", "help", "vocabulary", "models", "again", "serve", "ps", "stop", "submit", "convert", "prompt", "loras", "embeddings")
+    commands = ("generate", "encode", "decode", "inspect", "vaes", "packs", "settings", "memory", "shell", "help", "vocabulary", "models", "again", "serve", "ps", "stop", "submit", "convert", "prompt", "loras", "embeddings", "styles")
 
     def test_help_of_every_command(self):
         general = self.run_program("--help")
