@@ -689,7 +689,7 @@ struct dr_lora {
 
 /* "NAME[:WEIGHT[:TEXT_WEIGHT]]" or "FILE[...]" to a path (of DR_PATH_BYTES) and weights (1 where none is given). A
  * name is that of a file in the directory or below it, with or without its extension. directory: NULL for
- * DARKROOM_LORA_DIR, else lora/ in the user's data directory. lora->path becomes path. Any thread. Errors:
+ * DARKROOM_LORA_DIR, else lora/ in the user's data directory; several are "DIR:DIR". lora->path becomes path. Any thread. Errors:
  * DR_NOT_FOUND, DR_BAD_INPUT (a name that means several files). */
 enum dr_lora_names {
     DR_LORA_ANY, /* a name, or the path of a file */
@@ -703,6 +703,8 @@ DR_API enum dr_code dr_find_lora(const char *text, const char *directory,
 /* A file in the LoRA directory. */
 struct dr_lora_info {
     char path[DR_PATH_BYTES];
+    char file
+        [DR_TEXT_BYTES]; /* of a list: the path below its directory, "style/ink.safetensors" */
     char name[256];
     char family[16]; /* "sd15", "sdxl"; "unknown" if it does not show */
     char base_model
@@ -724,7 +726,7 @@ struct dr_lora_list {
 DR_API enum dr_code dr_list_loras(const char *directory, struct dr_lora_list *list,
                                   struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_lora_list_free(struct dr_lora_list *list);
-/* One file. Errors: those of opening it: DR_UNSUPPORTED for one that is no LoRA. */
+/* One file. info->file is its path. Errors: those of opening it: DR_UNSUPPORTED for one that is no LoRA. */
 DR_API enum dr_code dr_inspect_lora(const char *path, struct dr_lora_info *info,
                                     struct dr_error *err) DR_MUST_CHECK;
 
@@ -1467,6 +1469,8 @@ struct dr_prompt_options {
     int32_t steps;                /* that a schedule is laid over; 0: 20 */
     const char *tokenizer_folder; /* as in dr_engine_options */
     const char *model; /* a path, beside which a vocabulary is looked for; NULL: none */
+    size_t
+        most_words; /* of all texts together, more is DR_BAD_INPUT; 0: no limit. A schedule can make of each step a text */
 };
 /* What a prompt means: its parts, texts, chunks and weights. Needs a vocabulary, and no model. options: NULL for none. Any thread.
  * Errors: DR_BAD_INPUT (what is wrong with the prompt), DR_NOT_FOUND (no vocabulary), DR_NOMEM; *info is then empty. */
@@ -1475,6 +1479,13 @@ DR_API enum dr_code dr_describe_prompt(const char *prompt,
                                        struct dr_prompt_info *info,
                                        struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_prompt_info_free(struct dr_prompt_info *info);
+
+/* Checks the prompts of a job, as far as that is known without a model: whether they can be read, and whether each LoRA that they
+ * name is a file of the LoRA directory. Of options it reads prompt, negative, prompt_syntax and lora_directory. Every job does
+ * this check; this function does it before the job is queued. No file is opened. Any thread. Errors: DR_BAD_INPUT (what is
+ * wrong with a prompt; a name that means several files), DR_NOT_FOUND (no such LoRA), DR_UNSUPPORTED (<hypernet:...>), DR_NOMEM. */
+DR_API enum dr_code dr_check_prompts(const struct dr_generate_options *options,
+                                     struct dr_error *err) DR_MUST_CHECK;
 
 enum dr_output_kind {
     DR_OUTPUT_ANY,      /* pictures or latents: what dr_engine_generate writes */

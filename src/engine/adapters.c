@@ -1,4 +1,4 @@
-/* LoRAs: those of a job, and dr_list_loras. */
+/* LoRAs: those of a job, dr_check_prompts, and dr_list_loras. */
 #include <assert.h>
 
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "engine/engine.h"
 #include "job/job.h"
+#include "job/prompt_request.h"
 #include "switch/lora_folder.h"
 
 static_assert(DR_MAX_LORAS == PIPELINE_ADAPTERS, "one slot for each");
@@ -52,6 +53,20 @@ enum dr_code engine_open_adapters(struct pipeline *pipeline, struct ledger *ledg
     if (code == DR_OK)
         code = adapter_set_open(adapters, pipeline, ledger, wishes, count, err);
     free(paths);
+    return code;
+}
+
+enum dr_code dr_check_prompts(const struct dr_generate_options *options,
+                              struct dr_error *err)
+{
+    struct job_request *const want = calloc(1, sizeof *want);
+    char(*const paths)[DR_PATH_BYTES] = calloc(DR_MAX_LORAS, sizeof *paths);
+    enum dr_code code = want && paths
+                            ? prompt_request_check(options, want, err)
+                            : error_set(err, DR_NOMEM, "no memory to check a prompt");
+    if (code == DR_OK) code = find_named(want, options->lora_directory, paths, err);
+    free(paths);
+    free(want);
     return code;
 }
 
@@ -102,6 +117,7 @@ enum dr_code dr_inspect_lora(const char *path, struct dr_lora_info *info,
     struct adapter_file file;
     *info = (struct dr_lora_info){.family = "unknown"};
     (void)snprintf(info->path, sizeof info->path, "%s", path);
+    (void)snprintf(info->file, sizeof info->file, "%s", path);
     path_stem(path, info->name, sizeof info->name);
     const enum dr_code code = adapter_file_open(&file, path, err);
     if (code != DR_OK) return code;
@@ -140,8 +156,11 @@ enum dr_code dr_list_loras(const char *directory, struct dr_lora_list *list,
     }
     for (size_t i = 0; i < listing.count; ++i) {
         struct dr_lora_info *const info = &list->loras[list->count++];
-        if (dr_inspect_lora(listing.entries[i].path, info, &why) != DR_OK)
+        const char *const path = listing.entries[i].path;
+        if (dr_inspect_lora(path, info, &why) != DR_OK)
             (void)snprintf(info->problem, sizeof info->problem, "%.500s", why.message);
+        (void)snprintf(info->file, sizeof info->file, "%s",
+                       folder_listing_below(list->directory, path));
     }
     (void)folder_listing_left_out(&listing, "LoRA directory", list->left_out);
     folder_listing_free(&listing);

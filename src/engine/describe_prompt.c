@@ -1,4 +1,5 @@
 /* dr_describe_prompt: what a prompt means, for who looks. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,15 +20,18 @@ static enum dr_code no_memory(struct dr_error *err)
 /* Takes the words of a text, in order. */
 struct collector {
     struct dr_prompt_text *text;
-    size_t capacity;
-    bool has_no_memory;
+    size_t capacity, *left; /* words that may still come, of all texts */
+    bool has_no_memory, has_too_many;
 };
 
 static void take_word(void *cookie, const struct chunk_place *place)
 {
     struct collector *const collector = cookie;
     struct dr_prompt_text *const text = collector->text;
-    if (collector->has_no_memory) return;
+    if (collector->has_no_memory || collector->has_too_many) return;
+    collector->has_too_many = *collector->left == 0;
+    if (collector->has_too_many) return;
+    --*collector->left;
     if (text->word_count == collector->capacity) {
         const size_t capacity = collector->capacity ? 2 * collector->capacity : 32;
         struct dr_prompt_word *const words =
@@ -49,11 +53,17 @@ static void take_word(void *cookie, const struct chunk_place *place)
     text->token_count += place->tokens;
 }
 
-static enum dr_code describe_text(const struct tokenizers *tokenizers,
+/* What all texts are described with. */
+struct describer {
+    const struct tokenizers *tokenizers;
+    size_t most_words, left;
+};
+
+static enum dr_code describe_text(struct describer *describer,
                                   const struct prompt_entry *entry,
                                   struct dr_prompt_text *text, struct dr_error *err)
 {
-    struct collector collector = {.text = text};
+    struct collector collector = {.text = text, .left = &describer->left};
     struct prompt_chunks chunks = {0};
     const struct tokenizers_text source = {.segments = entry->segments,
                                            .segment_count = entry->segment_count,
@@ -62,14 +72,20 @@ static enum dr_code describe_text(const struct tokenizers *tokenizers,
     text->until_step = entry->end_step;
     text->text = strdup(entry->text);
     if (!text->text) return no_memory(err);
-    enum dr_code code = tokenizers_add(tokenizers, 0, INT32_MAX, &source, &chunks, err);
+    enum dr_code code =
+        tokenizers_add(describer->tokenizers, 0, INT32_MAX, &source, &chunks, err);
     if (code == DR_OK && collector.has_no_memory) code = no_memory(err);
+    if (code == DR_OK && collector.has_too_many)
+        code = error_set(err, DR_BAD_INPUT,
+                         "the prompt's texts have more than %zu words together, too "
+                         "many to be listed: shorten it, or give fewer steps",
+                         describer->most_words);
     text->chunk_count = chunks.count;
     prompt_chunks_finish(&chunks);
     return code;
 }
 
-static enum dr_code describe_part(const struct tokenizers *tokenizers,
+static enum dr_code describe_part(struct describer *describer,
                                   const struct prompt_part *part,
                                   struct dr_prompt_part *out, struct dr_error *err)
 {
@@ -78,7 +94,7 @@ static enum dr_code describe_part(const struct tokenizers *tokenizers,
     if (!out->texts) return no_memory(err);
     enum dr_code code = DR_OK;
     for (int32_t i = 0; code == DR_OK && i < part->entry_count; ++i)
-        code = describe_text(tokenizers, &part->entries[i],
+        code = describe_text(describer, &part->entries[i],
                              &out->texts[out->text_count++], err);
     return code;
 }
@@ -101,7 +117,7 @@ static enum dr_code describe_networks(const struct prompt_parts *parts,
     return DR_OK;
 }
 
-static enum dr_code describe(const struct tokenizers *tokenizers,
+static enum dr_code describe(struct describer *describer,
                              const struct prompt_parts *parts,
                              struct dr_prompt_info *info, struct dr_error *err)
 {
@@ -110,7 +126,7 @@ static enum dr_code describe(const struct tokenizers *tokenizers,
     info->parts = calloc((size_t)parts->part_count, sizeof *info->parts);
     if (!info->parts) return no_memory(err);
     for (int32_t i = 0; code == DR_OK && i < parts->part_count; ++i)
-        code = describe_part(tokenizers, &parts->parts[i],
+        code = describe_part(describer, &parts->parts[i],
                              &info->parts[info->part_count++], err);
     return code;
 }
@@ -143,7 +159,10 @@ enum dr_code dr_describe_prompt(const char *prompt,
     *info = (struct dr_prompt_info){0};
     enum dr_code code = prompt_parts_parse(&parts, prompt, &parse, err);
     if (code == DR_OK) code = open_tokenizers(how, &tokenizers, err);
-    if (code == DR_OK) code = describe(&tokenizers, &parts, info, err);
+    struct describer describer = {.tokenizers = &tokenizers,
+                                  .most_words = how->most_words,
+                                  .left = how->most_words ? how->most_words : SIZE_MAX};
+    if (code == DR_OK) code = describe(&describer, &parts, info, err);
     tokenizers_close(&tokenizers);
     prompt_parts_finish(&parts);
     if (code != DR_OK) dr_prompt_info_free(info);

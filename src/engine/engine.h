@@ -20,6 +20,7 @@
  *     describe.c       what models and VAEs are, in darkroom.h's words
  *     inspection.c     looking at a file
  *     convert.c        writing a checkpoint in another type
+ *     adapters.c       LoRAs: of a job, by name, and which are there; prompts that are checked before a model is there
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H

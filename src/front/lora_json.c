@@ -7,6 +7,7 @@ json_t *lora_json(const struct dr_lora_info *info)
     json_t *const object = json_object();
     member_set_text(object, "name", info->name);
     member_set_text(object, "path", info->path);
+    member_set_text(object, "file", info->file);
     member_set_text(object, "family", info->family);
     member_set_text(object, "kinds", info->kinds);
     member_set_text(object, "trigger_words", info->words);

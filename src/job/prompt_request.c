@@ -44,14 +44,15 @@ static enum dr_code take_networks(const struct prompt_parts *prompt,
     return DR_OK;
 }
 
-/* The prompts' parts, for which no model is needed. Finish both, also after an error. */
+/* The prompts' parts, for which no model is needed; evaluations: of the UNet. Finish both, also after an error. */
 static enum dr_code parse_prompts(const struct dr_generate_options *options,
-                                  struct job_request *want, struct prompt_parts *prompt,
+                                  int32_t evaluations, struct job_request *want,
+                                  struct prompt_parts *prompt,
                                   struct prompt_parts *negative, struct dr_error *err)
 {
     struct prompt_parts_options how = {.is_plain =
                                            options->prompt_syntax == DR_PROMPT_PLAIN,
-                                       .steps = evaluation_count(&want->sampler)};
+                                       .steps = evaluations};
     *negative = (struct prompt_parts){0};
     enum dr_code code =
         prompt_parts_parse(prompt, options->prompt ? options->prompt : "", &how, err);
@@ -85,7 +86,8 @@ enum dr_code prompt_request_make(struct current_model *model,
     const struct pipeline *const pipeline = model->pipeline;
     struct prompt_parts prompt, negative;
     bool has_tokenizers = false;
-    enum dr_code code = parse_prompts(options, want, &prompt, &negative, err);
+    enum dr_code code = parse_prompts(options, evaluation_count(&want->sampler), want,
+                                      &prompt, &negative, err);
     if (code == DR_OK) code = open_tokenizers(model, only_looks, &has_tokenizers, err);
     if (code == DR_OK) {
         struct prompt_contexts_options how = {
@@ -102,6 +104,18 @@ enum dr_code prompt_request_make(struct current_model *model,
         want->guided = true;
     want->pads = options->pad_prompts != 0;
     want->prompt_syntax = options->prompt_syntax;
+    prompt_parts_finish(&prompt);
+    prompt_parts_finish(&negative);
+    return code;
+}
+
+/* What is wrong with a prompt does not depend on the steps. */
+enum dr_code prompt_request_check(const struct dr_generate_options *options,
+                                  struct job_request *want, struct dr_error *err)
+{
+    struct prompt_parts prompt, negative;
+    *want = (struct job_request){0};
+    const enum dr_code code = parse_prompts(options, 1, want, &prompt, &negative, err);
     prompt_parts_finish(&prompt);
     prompt_parts_finish(&negative);
     return code;

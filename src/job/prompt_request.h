@@ -15,4 +15,9 @@ enum dr_code prompt_request_make(struct current_model *model,
                                  bool only_looks, struct job_request *want,
                                  struct dr_error *err) DR_MUST_CHECK;
 
+/* Parses the prompts of a job that has no model yet: want has the LoRAs that they name, and nothing else. Errors: as above. */
+enum dr_code prompt_request_check(const struct dr_generate_options *options,
+                                  struct job_request *want,
+                                  struct dr_error *err) DR_MUST_CHECK;
+
 #endif

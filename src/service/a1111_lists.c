@@ -1,7 +1,8 @@
-/* A1111's lists: samplers, schedules, models, VAEs, and what this service has none of. */
+/* A1111's lists: samplers, schedules, models, VAEs, LoRAs, and what this service has none of. */
 #include <string.h>
 
 #include "front/member.h"
+#include "service/extra_networks.h"
 #include "service/route.h"
 #include "service/sampler_names.h"
 #include "service/service.h"
@@ -115,6 +116,65 @@ static void refresh(struct service *service, const struct http_request *request,
         http_reply_failure(reply, API_A1111, &err);
 }
 
+/* ---- what prompts can name --------------------------------------------------------------- */
+
+/* A file's own texts can be megabytes: those that clients show are here, by the names that files have for them. */
+static json_t *lora_metadata(const json_t *lora)
+{
+    static const char *const names[][2] = {
+        {"trigger_words", "modelspec.trigger_phrase"},
+        {"base_model",    "ss_sd_model_name"        }
+    };
+    json_t *const metadata = json_object();
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        json_t *const value = json_object_get(lora, names[i][0]);
+        if (json_string_length(value) > 0)
+            (void)json_object_set(metadata, names[i][1], value);
+    }
+    return metadata;
+}
+
+/* path is below the LoRA directory: no more of the disk is shown. alias is what <lora:...> takes, as the name. */
+static json_t *lora_entry(const json_t *lora)
+{
+    json_t *const entry = json_object(), *const name = json_object_get(lora, "name");
+    (void)json_object_set(entry, "name", name);
+    (void)json_object_set(entry, "alias", name);
+    (void)json_object_set(entry, "path", json_object_get(lora, "file"));
+    member_set(entry, "metadata", lora_metadata(lora));
+    return entry;
+}
+
+static void list_loras(struct service *service, const struct http_request *request,
+                       struct http_reply *reply)
+{
+    struct dr_error err = {0};
+    json_t *answer;
+    (void)request;
+    if (extra_networks_loras(service->networks, &answer, &err) != DR_OK) {
+        http_reply_failure(reply, API_A1111, &err);
+        return;
+    }
+    const json_t *const loras = json_object_get(answer, "loras");
+    json_t *const list = json_array();
+    for (size_t i = 0; i < json_array_size(loras); ++i) {
+        const json_t *const lora = json_array_get(loras, i);
+        if (json_string_length(json_object_get(lora, "problem")) == 0)
+            (void)json_array_append_new(list, lora_entry(lora));
+    }
+    json_decref(answer);
+    http_reply_json(reply, 200, list);
+}
+
+static void refresh_networks(struct service *service,
+                             const struct http_request *request,
+                             struct http_reply *reply)
+{
+    (void)request;
+    extra_networks_refresh(service->networks);
+    http_reply_json(reply, 200, json_object());
+}
+
 /* ---- upscalers --------------------------------------------------------------------------- */
 
 /* "None" comes first: clients put others behind it. */
@@ -168,9 +228,9 @@ static void list_scripts(struct service *service, const struct http_request *req
         HTTP_GET, "/sdapi/v1/" name, handler, ROUTE_BODY_NONE, 0, API_A1111, summary, \
             NULL, NULL                                                                \
     }
-#define REFRESH(name, summary)                                                         \
+#define REFRESH(name, handler, summary)                                                \
     {                                                                                  \
-        HTTP_POST, "/sdapi/v1/" name, refresh, ROUTE_BODY_NONE, 0, API_A1111, summary, \
+        HTTP_POST, "/sdapi/v1/" name, handler, ROUTE_BODY_NONE, 0, API_A1111, summary, \
             NULL, NULL                                                                 \
     }
 
@@ -183,7 +243,7 @@ const struct route a1111_list_routes[] = {
     GET("sd-modules", list_vaes, "As sd-vae"),
     GET("upscalers", list_upscalers, "Upscalers: none yet"),
     GET("latent-upscale-modes", list_latent_upscalers, "Ways to enlarge latents"),
-    GET("loras", list_none, "LoRA files: none yet"),
+    GET("loras", list_loras, "LoRAs, as <lora:name:weight> in a prompt names them"),
     GET("embeddings", list_embeddings, "Embeddings: none yet"),
     GET("hypernetworks", list_none, "None"),
     GET("face-restorers", list_none, "None"),
@@ -194,9 +254,10 @@ const struct route a1111_list_routes[] = {
     GET("artist-categories", list_none, "None"),
     GET("scripts", list_scripts, "Scripts: none"),
     GET("script-info", list_none, "Scripts with their arguments: none"),
-    REFRESH("refresh-checkpoints", "Read the models' directories again"),
-    REFRESH("refresh-vae", "Read the VAEs' directories again"),
-    REFRESH("refresh-loras", "Read the directories again"),
-    REFRESH("refresh-embeddings", "Read the directories again"),
+    REFRESH("refresh-checkpoints", refresh, "Read the models' directories again"),
+    REFRESH("refresh-vae", refresh, "Read the VAEs' directories again"),
+    REFRESH("refresh-loras", refresh_networks, "Read the LoRAs' directories again"),
+    REFRESH("refresh-embeddings", refresh_networks,
+            "Read the embeddings' directories again"),
     {.path = NULL},
 };

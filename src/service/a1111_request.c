@@ -10,7 +10,8 @@
 #include "service/keep_alive.h"
 #include "service/loose_field.h"
 #include "service/picture_header.h"
-#include "service/sampler_names.h"
+#include "service/prompt_fields.h"
+#include "service/sampling_fields.h"
 
 enum {
     STATUS_NOT_FOUND = 404,
@@ -70,8 +71,6 @@ static void read_unbuilt(struct reader *reader)
     if (reader->how->kind == PICTURE_IMG2IMG && mask &&
         !(json_is_string(mask) && json_string_length(mask) == 0))
         refuse_unbuilt(reader, "mask", "inpainting");
-    if (json_array_size(body_member(&reader->fields, "lora")) > 0)
-        refuse_unbuilt(reader, "lora", "LoRA");
 }
 
 /* A script that is off is there in what some clients always send: no arguments, or false in all. */
@@ -124,170 +123,13 @@ static void read_left_out(struct reader *reader)
                   multiplier);
 }
 
-/* ---- noise ------------------------------------------------------------------------------- */
-
-static double *sampling_value(struct reader *reader,
-                              const struct dr_sampling_field *field)
-{
-    return (double *)(void *)((char *)&reader->out->picture.sampling + field->offset);
-}
-
-/* Clients send A1111's eta, and s_churn, whatever the sampler: where it has no use for one, that is said. */
-static void drop_unused(struct reader *reader)
-{
-    struct picture_request *const picture = &reader->out->picture;
-    struct dr_sampling *const sampling = &picture->sampling;
-    /* A sampler that is left to the model is not known yet. */
-    const bool is_open = !*picture->sampler;
-    const char *const label = is_open ? "a sampler that is not named"
-                                      : sampler_names_of(picture->sampler)->label;
-    const unsigned uses = is_open ? 0 : dr_sampler_uses(picture->sampler);
-    if (sampling->eta >= 0 && !(uses & DR_SAMPLER_USES_ETA)) {
-        if (sampling->eta != 0 && sampling->eta != 1)
-            body_warn(&reader->fields, "eta %g was left out: %s has none",
-                      sampling->eta, label);
-        sampling->eta = -1;
-    }
-    if (sampling->s_churn > 0 && !(uses & DR_SAMPLER_USES_CHURN)) {
-        body_warn(&reader->fields, "s_churn %g was left out: %s has none",
-                  sampling->s_churn, label);
-        sampling->s_churn = 0;
-    }
-}
-
-static void read_seeds(struct reader *reader)
-{
-    struct dr_sampling *const sampling = &reader->out->picture.sampling;
-    int32_t width = 0, height = 0;
-    bool is_given = false;
-    if (reader->fields.code != DR_OK) return;
-    body_take(&reader->fields, "subseed",
-              loose_seed(reader->fields.body, "subseed", &is_given,
-                         &sampling->variation_seed, &reader->fields.refusal->err));
-    if (!is_given) sampling->variation_seed = dr_random_seed();
-    /* -1 and 0 are none, as in A1111; so is one side alone. */
-    body_integer(&reader->fields, "seed_resize_from_w", -1, INT32_MAX, &width);
-    body_integer(&reader->fields, "seed_resize_from_h", -1, INT32_MAX, &height);
-    if (width > 0 && height > 0) {
-        sampling->seed_resize_width = width;
-        sampling->seed_resize_height = height;
-    }
-    body_integer(&reader->fields, "eta_noise_seed_delta", INT32_MIN, INT32_MAX,
-                 &sampling->eta_seed_delta);
-}
-
-static void read_noise(struct reader *reader)
-{
-    const struct dr_sampling_field *field;
-    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i)
-        body_real(&reader->fields, field->key, field->least, field->most,
-                  sampling_value(reader, field));
-    read_seeds(reader);
-    if (reader->fields.code == DR_OK) drop_unused(reader);
-}
-
-/* ---- the sampler ------------------------------------------------------------------------- */
-
-static bool means_default(const char *name)
-{
-    return !*name || strcasecmp(name, "automatic") == 0 ||
-           strcasecmp(name, "default") == 0;
-}
-
-/* Old clients send the number of a sampler in the list. */
-static const struct sampler_entry *sampler_by_index(struct reader *reader,
-                                                    const json_t *number)
-{
-    int32_t index = -1;
-    if (!json_is_number(number)) return NULL;
-    body_integer(&reader->fields, "sampler_index", 0, INT32_MAX, &index);
-    const struct sampler_entry *const sampler =
-        index < 0 ? NULL : sampler_names_at((size_t)index);
-    if (!sampler)
-        body_refuse(&reader->fields, STATUS_NOT_FOUND, DR_NOT_FOUND, "sampler_index",
-                    "Sampler not found: there is no sampler number %d", (int)index);
-    return sampler;
-}
-
-static const struct sampler_entry *read_sampler(struct reader *reader,
-                                                const struct schedule_entry **schedule)
-{
-    const char *field = "sampler_name", *name = body_text(&reader->fields, field);
-    *schedule = NULL;
-    if (means_default(name)) {
-        const json_t *const index = body_member(&reader->fields, "sampler_index");
-        const struct sampler_entry *const sampler = sampler_by_index(reader, index);
-        if (sampler || json_is_number(index)) return sampler;
-        field = "sampler_index";
-        name = body_text(&reader->fields, field);
-    }
-    if (reader->fields.code != DR_OK || means_default(name)) return NULL;
-    const struct sampler_entry *const sampler = sampler_names_find(name, schedule);
-    if (!sampler)
-        body_refuse(
-            &reader->fields, STATUS_NOT_FOUND, DR_NOT_FOUND, field,
-            "Sampler not found: \"%.60s\"; GET /sdapi/v1/samplers lists the samplers",
-            name);
-    return sampler;
-}
-
-/* NULL where it is not given. */
-static const struct schedule_entry *read_schedule(struct reader *reader)
-{
-    const char *const name = body_text(&reader->fields, "scheduler");
-    const struct schedule_entry *schedule = NULL;
-    if (reader->fields.code != DR_OK || !*name) return NULL;
-    switch (schedule_names_find(name, &schedule)) {
-    case SCHEDULE_FOUND: break;
-    case SCHEDULE_FOREIGN:
-        body_warn(&reader->fields,
-                  "the scheduler \"%.30s\" is not built: the sampler's own was used",
-                  name);
-        break;
-    case SCHEDULE_UNKNOWN:
-        body_refuse(
-            &reader->fields, STATUS_NOT_FOUND, DR_NOT_FOUND, "scheduler",
-            "Scheduler not found: \"%.60s\"; GET /sdapi/v1/schedulers lists the "
-            "schedulers",
-            name);
-        break;
-    }
-    return schedule;
-}
-
-/* A scheduler alone: the first sampler that it goes with. */
-static const struct sampler_entry *sampler_for(const struct schedule_entry *schedule)
-{
-    size_t i = 0;
-    const struct sampler_entry *sampler;
-    while ((sampler = sampler_names_at(i)) != NULL &&
-           !sampler_names_accepts(sampler->name, schedule->name))
-        ++i;
-    return sampler;
-}
-
-/* Both stay open where neither is given: the model's own defaults have them. */
-static void read_sampling(struct reader *reader)
-{
-    struct picture_request *const picture = &reader->out->picture;
-    const struct schedule_entry *in_name, *schedule;
-    const struct sampler_entry *sampler = read_sampler(reader, &in_name);
-    schedule = read_schedule(reader);
-    const bool is_open = !schedule || schedule == schedule_names_at(0);
-    if (in_name && is_open) schedule = in_name;
-    if (!sampler && !is_open) sampler = sampler_for(schedule);
-    if (reader->fields.code != DR_OK || !sampler) return;
-    const char *const used =
-        sampler_names_schedule(sampler, schedule ? schedule->name : "");
-    const bool is_automatic = !schedule || schedule == schedule_names_at(0);
-    if (!is_automatic && strcmp(used, schedule->name) != 0)
-        body_warn(&reader->fields, "%s does not go with the scheduler %s: %s was used",
-                  sampler->label, schedule->label, schedule_names_of(used)->label);
-    (void)snprintf(picture->sampler, sizeof picture->sampler, "%s", sampler->name);
-    (void)snprintf(picture->scheduler, sizeof picture->scheduler, "%s", used);
-}
-
 /* ---- settings ---------------------------------------------------------------------------- */
+
+static enum dr_emphasis emphasis_of(const char *value)
+{
+    if (strcmp(value, "No norm") == 0) return DR_EMPHASIS_NO_NORM;
+    return strcmp(value, "Ignore") == 0 ? DR_EMPHASIS_IGNORE : DR_EMPHASIS_ORIGINAL;
+}
 
 static void use_option(struct reader *reader, const char *name, const char *value)
 {
@@ -302,6 +144,12 @@ static void use_option(struct reader *reader, const char *name, const char *valu
         picture->format = strcmp(value, "jpg") == 0 ? PICTURE_JPEG : PICTURE_PNG;
     else if (strcmp(name, "jpeg_quality") == 0)
         picture->quality = (int32_t)strtol(value, NULL, 10);
+    else if (strcmp(name, "emphasis") == 0)
+        picture->emphasis = emphasis_of(value);
+    else if (strcmp(name, "pad_cond_uncond") == 0)
+        picture->pads = strcmp(value, "true") == 0;
+    else if (strcmp(name, "eta_noise_seed_delta") == 0)
+        picture->sampling.eta_seed_delta = (int32_t)strtol(value, NULL, 10);
     else if (strcmp(name, "samples_save") == 0)
         picture->keeps = picture->keeps && strcmp(value, "true") == 0;
 }
@@ -309,8 +157,9 @@ static void use_option(struct reader *reader, const char *name, const char *valu
 /* Defaults of requests. Model and VAE stay open: they are fixed when the job is accepted. */
 static void use_settings(struct reader *reader)
 {
-    static const char *const names[] = {"CLIP_stop_at_last_layers", "samples_format",
-                                        "jpeg_quality", "samples_save"};
+    static const char *const names[] = {
+        "CLIP_stop_at_last_layers", "samples_format",  "jpeg_quality", "samples_save",
+        "eta_noise_seed_delta",     "pad_cond_uncond", "emphasis"};
     char value[64];
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
         option_list_get(reader->how->service->option_list, names[i], value,
@@ -486,15 +335,13 @@ static void read_body(struct reader *reader)
     use_settings(reader);
     read_overrides(reader);
     read_choices(reader);
-    set_text(reader, &picture->prompt, body_text(&reader->fields, "prompt"));
-    set_text(reader, &picture->negative, body_text(&reader->fields, "negative_prompt"));
+    prompt_fields_read(&reader->fields, reader->how->service->networks, picture);
     read_numbers(reader);
     read_seed(reader);
-    read_sampling(reader);
+    sampling_fields_read(&reader->fields, picture);
     read_unbuilt(reader);
     read_scripts(reader);
     read_left_out(reader);
-    read_noise(reader);
     if (reader->how->kind == PICTURE_IMG2IMG) read_init(reader);
 }
 

@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "scratch_folder.h"
+#include "service/extra_networks_fixture.h"
 #include "service/model_folders_fixture.h"
 
 static struct dr_error problem;
@@ -182,7 +183,6 @@ static void what_is_not_built_is_said(void)
     refuses("{\"enable_hr\":true}", 501, "enable_hr", "not built");
     refuses("{\"tiling\":1}", 501, "tiling", "not built");
     refuses("{\"refiner_checkpoint\":\"xl\"}", 501, "refiner_checkpoint", "not built");
-    refuses("{\"lora\":[{\"path\":\"x\",\"multiplier\":1}]}", 501, "lora", "not built");
     refuses("{\"script_name\":\"x/y/z plot\"}", 422, "script_name", "x/y/z plot");
     refuses("{\"alwayson_scripts\":{\"ControlNet\":{\"args\":[1]}}}", 422,
             "alwayson_scripts", "ControlNet");
@@ -199,6 +199,45 @@ static void what_is_not_built_is_said(void)
               "styles were left out: this service has none; restore_faces was left "
               "out: it is not built");
     takes("{\"mask\":\"AAAA\"}"); /* of txt2img: unknown */
+}
+
+static void loras_become_a_part_of_the_prompt(void)
+{
+    takes("{\"prompt\":\"a cat\",\"lora\":[{\"path\":\"style/ink.safetensors\","
+          "\"multiplier\":\"0.5\",\"is_high_noise\":false},"
+          "{\"path\":\"style/ink.safetensors\"}]}");
+    check_str(request.picture.prompt, "a cat <lora:ink:0.5> <lora:ink:1>");
+    takes("{\"lora\":[{\"path\":\"style/ink.safetensors\",\"multiplier\":-2}]}");
+    check_str(request.picture.prompt, "<lora:ink:-2>");
+    takes("{\"lora\":[]}");
+    takes("{\"lora\":null}");
+    refuses("{\"lora\":[{\"path\":\"ink\"}]}", 404, "lora", "\"ink\"");
+    refuses("{\"lora\":[{\"multiplier\":1}]}", 404, "lora", "\"\"");
+    refuses("{\"lora\":[\"style/ink.safetensors\"]}", 422, "lora", "objects");
+    refuses("{\"lora\":{}}", 422, "lora", "list");
+    refuses("{\"lora\":[{\"path\":\"style/ink.safetensors\",\"multiplier\":1e9}]}", 422,
+            "lora", "multiplier");
+    refuses("{\"lora\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}", 422, "lora", "17 LoRAs");
+    refuses("{\"lora\":[{\"path\":\"a:b.safetensors\"}]}", 422, "lora", "rename");
+}
+
+static void what_prompts_do_is_a_setting(void)
+{
+    takes("{\"override_settings\":{\"emphasis\":\"no norm\",\"pad_cond_uncond\":true,"
+          "\"eta_noise_seed_delta\":31337}}");
+    check_int(request.picture.emphasis, ==, DR_EMPHASIS_NO_NORM);
+    check(request.picture.pads);
+    check_int(request.picture.sampling.eta_seed_delta, ==, 31337);
+    check_str(request.picture.warnings, "");
+    takes("{\"override_settings\":{\"emphasis\":\"Ignore\",\"eta_noise_seed_delta\":1},"
+          "\"eta_noise_seed_delta\":-2}");
+    check_int(request.picture.emphasis, ==, DR_EMPHASIS_IGNORE);
+    check_int(request.picture.sampling.eta_seed_delta, ==, -2);
+    takes("{}");
+    check_int(request.picture.emphasis, ==, DR_EMPHASIS_ORIGINAL);
+    check(!request.picture.pads && request.picture.sampling.eta_seed_delta == 0);
+    refuses("{\"override_settings\":{\"emphasis\":\"None\"}}", 422, "override_settings",
+            "Original, No norm, Ignore");
 }
 
 static void noise_is_read(void)
@@ -368,6 +407,16 @@ int main(void)
     options.most_pixels = 4 << 20;
     service.options = &options;
     service.models = model_folders_fixture();
+    static char loras[512];
+    static const char *const lora_paths[] = {loras, NULL};
+    (void)snprintf(loras, sizeof loras, "%s", scratch_path("lora"));
+    (void)mkdir(loras, 0700);
+    (void)mkdir(scratch_path("lora/style"), 0700);
+    put_lora("lora/style/ink.safetensors");
+    put_lora("lora/a:b.safetensors");
+    const struct extra_networks_options networks = {.loras = lora_paths,
+                                                    .clock_ms = dr_clock_ms};
+    check_int(extra_networks_create(&service.networks, &networks, &problem), ==, DR_OK);
     check_int(option_list_create(&service.option_list, NULL, service.models, &problem),
               ==, DR_OK);
     check_run(all_fields_are_read);
@@ -377,6 +426,8 @@ int main(void)
     check_run(samplers_come_in_two_fields);
     check_run(wrong_values_name_their_field);
     check_run(what_is_not_built_is_said);
+    check_run(loras_become_a_part_of_the_prompt);
+    check_run(what_prompts_do_is_a_setting);
     check_run(noise_is_read);
     check_run(unknown_fields_are_not_looked_at);
     check_run(settings_are_overridden_for_one_request);
@@ -386,6 +437,7 @@ int main(void)
     a1111_request_finish(&request);
     json_body_finish(&body);
     option_list_destroy(service.option_list);
+    extra_networks_destroy(service.networks);
     model_folders_destroy(service.models);
     return check_done();
 }

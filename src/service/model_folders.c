@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "service/failure.h"
+#include "service/folder_option.h"
 #include "service/model_names.h"
 #include "service/model_snapshot.h"
 
@@ -66,30 +67,6 @@ static bool add(struct model_folders *folders, struct snapshot *snapshot_take)
 
 /* ---- making and closing ------------------------------------------------------------------ */
 
-static enum dr_code join_folders(const char *const *folders, char **option,
-                                 struct dr_error *err)
-{
-    size_t bytes = 1;
-    *option = NULL;
-    if (!folders) return DR_OK;
-    for (size_t i = 0; folders[i]; ++i) {
-        if (strchr(folders[i], ':'))
-            return failure(err, DR_BAD_INPUT,
-                           "the model directory %.200s has a \":\" in its name, which "
-                           "separates directories: use a link to it",
-                           folders[i]);
-        bytes += strlen(folders[i]) + 1;
-    }
-    char *const text = calloc(1, bytes);
-    if (!text) return failure_memory(err, "the list of models");
-    for (size_t i = 0; folders[i]; ++i) {
-        if (i) strcat(text, ":");
-        strcat(text, folders[i]);
-    }
-    *option = text;
-    return DR_OK;
-}
-
 enum dr_code model_folders_create(struct model_folders **out,
                                   const struct model_folders_options *options,
                                   struct dr_error *err)
@@ -100,7 +77,8 @@ enum dr_code model_folders_create(struct model_folders **out,
     folders->options = *options;
     pthread_mutex_init(&folders->listing, NULL);
     pthread_mutex_init(&folders->lock, NULL);
-    enum dr_code code = join_folders(options->models, &folders->model_option, err);
+    enum dr_code code =
+        folder_option_join(options->models, "model", &folders->model_option, err);
     if (code == DR_OK && !add(folders, snapshot_create_empty()))
         code = failure_memory(err, "the list of models");
     if (code == DR_OK)

@@ -31,6 +31,8 @@ enum option_effect {
 };
 
 static const char *const formats[] = {"png", "jpg", NULL};
+/* In the order of enum dr_emphasis. */
+static const char *const emphases[] = {"Original", "No norm", "Ignore", NULL};
 
 static const struct option {
     const char *name;
@@ -42,50 +44,53 @@ static const struct option {
     const char *other_spelling; /* of the last word */
 } table[] = {
   /* The model and VAE that jobs have. */
-    {"sd_model_checkpoint",        OPTION_MODEL,   OPTION_CHOICE,  "",             0, 0,   NULL,    NULL  },
-    {"sd_vae",                     OPTION_VAE,     OPTION_CHOICE,  "",             0, 0,   NULL,    NULL  },
+    {"sd_model_checkpoint",        OPTION_MODEL,   OPTION_CHOICE,  "",             0,         0,         NULL,     NULL  },
+    {"sd_vae",                     OPTION_VAE,     OPTION_CHOICE,  "",             0,         0,         NULL,     NULL  },
  /* What a request has that does not say it. */
-    {"CLIP_stop_at_last_layers",   OPTION_INTEGER, OPTION_DEFAULT, "1",            1, 12,  NULL,
-     NULL                                                                                                 },
-    {"samples_format",             OPTION_TEXT,    OPTION_DEFAULT, "png",          0, 0,   formats, "jpeg"},
-    {"jpeg_quality",               OPTION_INTEGER, OPTION_DEFAULT, "80",           1, 100, NULL,    NULL  },
-    {"samples_save",               OPTION_FLAG,    OPTION_DEFAULT, "true",         0, 0,   NULL,    NULL  },
+    {"CLIP_stop_at_last_layers",   OPTION_INTEGER, OPTION_DEFAULT, "1",            1,         12,        NULL,
+     NULL                                                                                                                },
+    {"samples_format",             OPTION_TEXT,    OPTION_DEFAULT, "png",          0,         0,         formats,  "jpeg"},
+    {"jpeg_quality",               OPTION_INTEGER, OPTION_DEFAULT, "80",           1,         100,       NULL,     NULL  },
+    {"samples_save",               OPTION_FLAG,    OPTION_DEFAULT, "true",         0,         0,         NULL,     NULL  },
+    {"eta_noise_seed_delta",       OPTION_INTEGER, OPTION_DEFAULT, "0",            INT32_MIN, INT32_MAX,
+     NULL,                                                                                                         NULL  },
+    {"pad_cond_uncond",            OPTION_FLAG,    OPTION_DEFAULT, "false",        0,         0,         NULL,     NULL  },
+    {"emphasis",                   OPTION_TEXT,    OPTION_DEFAULT, "Original",     0,         0,         emphases, NULL  },
  /* The preview in GET progress. */
-    {"live_previews_enable",       OPTION_FLAG,    OPTION_DEFAULT, "true",         0, 0,   NULL,    NULL  },
+    {"live_previews_enable",       OPTION_FLAG,    OPTION_DEFAULT, "true",         0,         0,         NULL,     NULL  },
  /* Read by clients, and not to be changed: what this engine does, in A1111's words. */
-    {"show_progress_type",         OPTION_TEXT,    OPTION_SHOWN,   "Approx cheap", 0, 0,   NULL,    NULL  },
-    {"live_previews_image_format", OPTION_TEXT,    OPTION_SHOWN,   "png",          0, 0,   NULL,    NULL  },
-    {"randn_source",               OPTION_TEXT,    OPTION_SHOWN,   "GPU",          0, 0,   NULL,    NULL  },
-    {"eta_noise_seed_delta",       OPTION_INTEGER, OPTION_SHOWN,   "0",            0, 0,   NULL,    NULL  },
-    {"eta_ddim",                   OPTION_REAL,    OPTION_SHOWN,   "0",            0, 0,   NULL,    NULL  },
-    {"eta_ancestral",              OPTION_REAL,    OPTION_SHOWN,   "1",            0, 0,   NULL,    NULL  },
-    {"img2img_color_correction",   OPTION_FLAG,    OPTION_SHOWN,   "false",        0, 0,   NULL,    NULL  },
-    {"img2img_fix_steps",          OPTION_FLAG,    OPTION_SHOWN,   "false",        0, 0,   NULL,    NULL  },
-    {"initial_noise_multiplier",   OPTION_REAL,    OPTION_SHOWN,   "1",            0, 0,   NULL,    NULL  },
-    {"inpainting_mask_weight",     OPTION_REAL,    OPTION_SHOWN,   "1",            0, 0,   NULL,    NULL  },
-    {"upcast_attn",                OPTION_FLAG,    OPTION_SHOWN,   "false",        0, 0,   NULL,    NULL  },
-    {"upcast_sampling",            OPTION_FLAG,    OPTION_SHOWN,   "false",        0, 0,   NULL,    NULL  },
-    {"face_restoration",           OPTION_FLAG,    OPTION_SHOWN,   "false",        0, 0,   NULL,    NULL  },
-    {"face_restoration_model",     OPTION_NULL,    OPTION_SHOWN,   "",             0, 0,   NULL,    NULL  },
-    {"sd_model_refiner",           OPTION_TEXT,    OPTION_SHOWN,   "None",         0, 0,   NULL,    NULL  },
-    {"sd_hypernetwork",            OPTION_TEXT,    OPTION_SHOWN,   "None",         0, 0,   NULL,    NULL  },
-    {"sd_lora",                    OPTION_TEXT,    OPTION_SHOWN,   "None",         0, 0,   NULL,    NULL  },
-    {"sd_unet",                    OPTION_TEXT,    OPTION_SHOWN,   "Automatic",    0, 0,   NULL,    NULL  },
-    {"sd_checkpoint_cache",        OPTION_INTEGER, OPTION_SHOWN,   "0",            0, 0,   NULL,    NULL  },
-    {"sd_vae_checkpoint_cache",    OPTION_INTEGER, OPTION_SHOWN,   "0",            0, 0,   NULL,    NULL  },
-    {"sd_checkpoints_limit",       OPTION_INTEGER, OPTION_SHOWN,   "1",            0, 0,   NULL,    NULL  },
-    {"grid_save",                  OPTION_FLAG,    OPTION_SHOWN,   "false",        0, 0,   NULL,    NULL  },
-    {"return_grid",                OPTION_FLAG,    OPTION_SHOWN,   "false",        0, 0,   NULL,    NULL  },
-    {"do_not_show_images",         OPTION_FLAG,    OPTION_SHOWN,   "false",        0, 0,   NULL,    NULL  },
-    {"enable_pnginfo",             OPTION_FLAG,    OPTION_SHOWN,   "true",         0, 0,   NULL,    NULL  },
-    {"save_images_add_number",     OPTION_FLAG,    OPTION_SHOWN,   "true",         0, 0,   NULL,    NULL  },
+    {"show_progress_type",         OPTION_TEXT,    OPTION_SHOWN,   "Approx cheap", 0,         0,         NULL,     NULL  },
+    {"live_previews_image_format", OPTION_TEXT,    OPTION_SHOWN,   "png",          0,         0,         NULL,     NULL  },
+    {"randn_source",               OPTION_TEXT,    OPTION_SHOWN,   "GPU",          0,         0,         NULL,     NULL  },
+    {"eta_ddim",                   OPTION_REAL,    OPTION_SHOWN,   "0",            0,         0,         NULL,     NULL  },
+    {"eta_ancestral",              OPTION_REAL,    OPTION_SHOWN,   "1",            0,         0,         NULL,     NULL  },
+    {"img2img_color_correction",   OPTION_FLAG,    OPTION_SHOWN,   "false",        0,         0,         NULL,     NULL  },
+    {"img2img_fix_steps",          OPTION_FLAG,    OPTION_SHOWN,   "false",        0,         0,         NULL,     NULL  },
+    {"initial_noise_multiplier",   OPTION_REAL,    OPTION_SHOWN,   "1",            0,         0,         NULL,     NULL  },
+    {"inpainting_mask_weight",     OPTION_REAL,    OPTION_SHOWN,   "1",            0,         0,         NULL,     NULL  },
+    {"upcast_attn",                OPTION_FLAG,    OPTION_SHOWN,   "false",        0,         0,         NULL,     NULL  },
+    {"upcast_sampling",            OPTION_FLAG,    OPTION_SHOWN,   "false",        0,         0,         NULL,     NULL  },
+    {"face_restoration",           OPTION_FLAG,    OPTION_SHOWN,   "false",        0,         0,         NULL,     NULL  },
+    {"face_restoration_model",     OPTION_NULL,    OPTION_SHOWN,   "",             0,         0,         NULL,     NULL  },
+    {"sd_model_refiner",           OPTION_TEXT,    OPTION_SHOWN,   "None",         0,         0,         NULL,     NULL  },
+    {"sd_hypernetwork",            OPTION_TEXT,    OPTION_SHOWN,   "None",         0,         0,         NULL,     NULL  },
+    {"sd_lora",                    OPTION_TEXT,    OPTION_SHOWN,   "None",         0,         0,         NULL,     NULL  },
+    {"sd_unet",                    OPTION_TEXT,    OPTION_SHOWN,   "Automatic",    0,         0,         NULL,     NULL  },
+    {"sd_checkpoint_cache",        OPTION_INTEGER, OPTION_SHOWN,   "0",            0,         0,         NULL,     NULL  },
+    {"sd_vae_checkpoint_cache",    OPTION_INTEGER, OPTION_SHOWN,   "0",            0,         0,         NULL,     NULL  },
+    {"sd_checkpoints_limit",       OPTION_INTEGER, OPTION_SHOWN,   "1",            0,         0,         NULL,     NULL  },
+    {"grid_save",                  OPTION_FLAG,    OPTION_SHOWN,   "false",        0,         0,         NULL,     NULL  },
+    {"return_grid",                OPTION_FLAG,    OPTION_SHOWN,   "false",        0,         0,         NULL,     NULL  },
+    {"do_not_show_images",         OPTION_FLAG,    OPTION_SHOWN,   "false",        0,         0,         NULL,     NULL  },
+    {"enable_pnginfo",             OPTION_FLAG,    OPTION_SHOWN,   "true",         0,         0,         NULL,     NULL  },
+    {"save_images_add_number",     OPTION_FLAG,    OPTION_SHOWN,   "true",         0,         0,         NULL,     NULL  },
  /* Pictures are in the gallery; no client names a directory. */
-    {"outdir_samples",             OPTION_TEXT,    OPTION_SHOWN,   "",             0, 0,   NULL,    NULL  },
-    {"outdir_txt2img_samples",     OPTION_TEXT,    OPTION_SHOWN,   "",             0, 0,   NULL,    NULL  },
-    {"outdir_img2img_samples",     OPTION_TEXT,    OPTION_SHOWN,   "",             0, 0,   NULL,    NULL  },
-    {"outdir_extras_samples",      OPTION_TEXT,    OPTION_SHOWN,   "",             0, 0,   NULL,    NULL  },
-    {"outdir_grids",               OPTION_TEXT,    OPTION_SHOWN,   "",             0, 0,   NULL,    NULL  },
-    {"outdir_save",                OPTION_TEXT,    OPTION_SHOWN,   "",             0, 0,   NULL,    NULL  },
+    {"outdir_samples",             OPTION_TEXT,    OPTION_SHOWN,   "",             0,         0,         NULL,     NULL  },
+    {"outdir_txt2img_samples",     OPTION_TEXT,    OPTION_SHOWN,   "",             0,         0,         NULL,     NULL  },
+    {"outdir_img2img_samples",     OPTION_TEXT,    OPTION_SHOWN,   "",             0,         0,         NULL,     NULL  },
+    {"outdir_extras_samples",      OPTION_TEXT,    OPTION_SHOWN,   "",             0,         0,         NULL,     NULL  },
+    {"outdir_grids",               OPTION_TEXT,    OPTION_SHOWN,   "",             0,         0,         NULL,     NULL  },
+    {"outdir_save",                OPTION_TEXT,    OPTION_SHOWN,   "",             0,         0,         NULL,     NULL  },
 };
 
 enum {

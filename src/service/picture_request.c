@@ -15,6 +15,7 @@
 
 static const char *const kind_names[] = {"txt2img", "img2img", "upscale"};
 static const char *const format_names[] = {"png", "jpeg"};
+static const char *const emphasis_names[] = {"original", "no-norm", "ignore"};
 static const char *const resize_names[] = {"stretch", "crop", "fill"};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -72,6 +73,9 @@ static void add_open(json_t *value, const struct picture_request *request)
     if (*request->scheduler) member_set_text(value, "scheduler", request->scheduler);
     if (request->upscale > 0) member_set_real(value, "upscale", request->upscale);
     if (request->init) member_set_text(value, "init", request->init);
+    if (request->emphasis != DR_EMPHASIS_ORIGINAL)
+        member_set_text(value, "emphasis", emphasis_names[request->emphasis]);
+    if (request->pads) member_set_flag(value, "pad_prompts", 1);
     if (request->keep_alive_s != KEEP_ALIVE_DEFAULT)
         member_set_integer(value, "keep_alive", request->keep_alive_s);
 }
@@ -268,6 +272,10 @@ static void read_all(struct reading *reading, struct picture_request *request)
     read_integer(reading, "batch_size", 1, &request->batch_size);
     read_integer(reading, "n_iter", 1, &request->batch_count);
     read_integer(reading, "clip_skip", 1, &request->clip_skip);
+    request->emphasis =
+        (enum dr_emphasis)read_choice(reading, "emphasis", emphasis_names,
+                                      COUNT(emphasis_names), request->emphasis);
+    read_flag(reading, "pad_prompts", &request->pads);
     read_real(reading, "denoising_strength", &request->strength);
     request->resize =
         (enum picture_resize)read_choice(reading, "resize", resize_names,

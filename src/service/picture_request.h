@@ -51,7 +51,9 @@ struct picture_request {
     struct dr_sampling sampling;
     int32_t batch_size, batch_count; /* pictures: their product */
     int32_t clip_skip;               /* 1: none */
-    double strength;                 /* img2img */
+    enum dr_emphasis emphasis;
+    bool pads;       /* as dr_generate_options.pad_prompts */
+    double strength; /* img2img */
     enum picture_resize resize;
     double upscale; /* upscale: factor; 0: width and height say */
     char *init;     /* img2img, upscale: name of a file under inputs/; NULL: none */

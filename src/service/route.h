@@ -67,6 +67,8 @@ extern const struct route engine_routes
     []; /* engine_routes.c: /api/v1/memory, forecast, models, vaes, settings, unload */
 
 extern const struct route
-    model_routes[]; /* model_routes.c: /api/v1/models, vaes, loras, ... */
+    model_routes[]; /* model_routes.c: /api/v1/models, vaes, ... */
+extern const struct route
+    prompt_routes[]; /* prompt_routes.c: /api/v1/loras, prompt, ... */
 
 #endif

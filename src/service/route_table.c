@@ -8,7 +8,7 @@
 static const struct route *const tables[] = {
     page_routes,       status_routes, a1111_picture_routes, a1111_control_routes,
     a1111_list_routes, openai_routes, gallery_routes,       job_routes,
-    engine_routes,     model_routes,
+    engine_routes,     model_routes,  prompt_routes,
 };
 enum {
     TABLE_COUNT = sizeof tables / sizeof *tables

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "service/access_log.h"
+#include "service/extra_networks.h"
 #include "service/failure.h"
 #include "service/http_server.h"
 #include "service/listen_address.h"
@@ -191,6 +192,7 @@ static enum dr_code open_stores(struct run *run, struct dr_error *err)
     char folder[DR_PATH_BYTES];
     warn_of_missing("--models", options->model_folders);
     warn_of_missing("--vae-dir", options->vae_folders);
+    warn_of_missing("--lora-dir", options->lora_folders);
     run->model_path = model_file(options);
     const struct model_folders_options folders = {.models = options->model_folders,
                                                   .vaes = options->vae_folders,
@@ -202,6 +204,9 @@ static enum dr_code open_stores(struct run *run, struct dr_error *err)
     enum dr_code code = data_folder(options, folder, err);
     if (code == DR_OK) code = store_open(&service->store, folder, err);
     if (code == DR_OK) code = model_folders_create(&service->models, &folders, err);
+    const struct extra_networks_options networks = {.loras = options->lora_folders,
+                                                    .clock_ms = dr_clock_ms};
+    if (code == DR_OK) code = extra_networks_create(&service->networks, &networks, err);
     if (code == DR_OK)
         code = option_list_create(&service->option_list, service->store,
                                   service->models, err);
@@ -232,6 +237,7 @@ static enum dr_code start_worker(struct run *run, struct dr_error *err)
         .events = run->service.events,
         .options = run->service.option_list,
         .models = run->service.models,
+        .networks = run->service.networks,
         .metrics = run->service.metrics,
         .most_queued = options->most_queued,
         .keep_alive_s = options->keep_alive_s,
@@ -356,6 +362,7 @@ static void stop(struct run *run)
     event_log_destroy(service->events);
     metrics_destroy(service->metrics);
     option_list_destroy(service->option_list);
+    extra_networks_destroy(service->networks);
     model_folders_destroy(service->models);
     store_close(service->store);
     free(run->model_path);

@@ -60,8 +60,9 @@ struct service {
     struct worker *worker;
     struct metrics *metrics;
     struct model_folders
-        *models;     /* model_folders.h: what is in the directories, by A1111's names */
-    double start_ms; /* dr_clock_ms */
+        *models; /* model_folders.h: what is in the directories, by A1111's names */
+    struct extra_networks *networks; /* extra_networks.h: what prompts can name */
+    double start_ms;                 /* dr_clock_ms */
     /* Whose jobs and pictures a user may see: its own where there are several users, else everybody's. */
     bool parts_users;
 };

@@ -81,9 +81,8 @@ static void run_action(struct worker *worker)
                                   ? failure(&err, DR_BUSY, "the service is stopping")
                                   : action->act(worker, action, &err);
     memory_look_drop(&worker->look);
-    model_folders_hide(worker->options.models, err.message);
-    if (action->receipt)
-        model_folders_hide(worker->options.models, action->receipt->reason);
+    worker_hide(worker, err.message);
+    if (action->receipt) worker_hide(worker, action->receipt->reason);
     pthread_mutex_lock(&worker->lock);
     action->code = code;
     action->error = err;

@@ -21,6 +21,7 @@
 #include <jansson.h>
 
 #include "service/event_log.h"
+#include "service/extra_networks.h"
 #include "service/job_store.h"
 #include "service/model_folders.h"
 #include "service/option_list.h"
@@ -34,6 +35,7 @@ struct worker_options {
     struct event_log *events;
     struct option_list *options;
     struct model_folders *models;
+    struct extra_networks *networks;
     struct metrics *metrics; /* counts jobs; NULL: nobody does */
     int32_t most_queued;     /* --queue */
     int32_t keep_alive_s;    /* --keep-alive; KEEP_ALIVE_ALWAYS */

@@ -11,18 +11,24 @@
 
 /* ---- told by the worker ------------------------------------------------------------------ */
 
+void worker_hide(struct worker *worker, char *text)
+{
+    model_folders_hide(worker->options.models, text);
+    extra_networks_hide(worker->options.networks, text);
+}
+
 /* what: static. */
 void worker_note_receipt(struct worker *worker, const char *what, const char *job,
                          const struct dr_receipt *receipt)
 {
+    struct dr_receipt shown = *receipt;
+    worker_hide(worker, shown.reason);
     pthread_mutex_lock(&worker->lock);
     memmove(worker->receipts + 1, worker->receipts,
             (WORKER_RECEIPTS - 1) * sizeof *worker->receipts);
     worker->receipts[0] = (struct worker_receipt){.what = what,
                                                   .time_s = store_now_s(),
-                                                  .receipt = *receipt};
-    /* model_folders has locks of its own, and waits for nobody who has this one. */
-    model_folders_hide(worker->options.models, worker->receipts[0].receipt.reason);
+                                                  .receipt = shown};
     snprintf(worker->receipts[0].job, sizeof worker->receipts[0].job, "%s", job);
     pthread_mutex_unlock(&worker->lock);
     memory_look_drop(&worker->look);

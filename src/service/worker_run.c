@@ -243,6 +243,9 @@ struct dr_generate_options worker_options_of(const struct worker *worker,
     options.sampler = text_or_null(request->sampler);
     options.scheduler = text_or_null(request->scheduler);
     options.clip_skip = request->clip_skip;
+    options.emphasis = request->emphasis;
+    options.pad_prompts = request->pads;
+    options.lora_directory = extra_networks_lora_directory(worker->options.networks);
     options.vae = own_vae(worker, request->vae);
     options.strength = request->strength;
     options.takes_a_step = 1; /* as A1111 does */
@@ -358,7 +361,8 @@ static void end_job(struct run *run, bool is_requeued)
     struct worker *const worker = run->worker;
     struct job_record *const record = &run->record;
     enum job_phase phase = phase_of(run);
-    model_folders_hide(worker->options.models, run->error.message);
+    worker_hide(worker, run->error.message);
+    worker_hide(worker, run->result.warnings);
     if (phase == JOB_CANCELLED && is_requeued && record->survives) {
         if (job_store_requeue(worker->options.store, record->id, NULL) == DR_OK)
             worker_tell_state(worker, record->id, record->user, JOB_QUEUED);

@@ -143,6 +143,9 @@ void worker_begin(struct worker *worker);
 
 /* ---- by any thread ---- */
 
+/* In a text of the engine, in place: no path of this machine (model_folders_hide, extra_networks_hide). Not under worker's lock:
+ * it may read directories. */
+void worker_hide(struct worker *worker, char *text);
 void worker_note_receipt(struct worker *worker, const char *what, const char *job,
                          const struct dr_receipt *receipt);
 /* A `state` event. */

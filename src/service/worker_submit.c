@@ -171,8 +171,13 @@ static enum dr_code check(const struct worker *worker,
         if (code != DR_OK) return code;
     }
     *field = NULL;
-    const enum dr_code code =
+    enum dr_code code =
         picture_request_check(request, &worker->options.limits, field, err);
+    if (code == DR_OK) {
+        *field = "prompt";
+        code = extra_networks_check(worker->options.networks, request->prompt,
+                                    request->negative, err);
+    }
     return code == DR_OK ? fix_choice(worker, request, field, err) : code;
 }
 

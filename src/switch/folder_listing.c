@@ -148,15 +148,34 @@ static enum dr_code look_into(struct walk *walk, size_t at)
     return code;
 }
 
+static enum dr_code add_root(struct walk *walk, const char *path)
+{
+    struct stat status = {0};
+    (void)stat(path, &status); /* scandir says what is wrong with it */
+    return add_place(walk, path, 0, &status);
+}
+
+static enum dr_code add_roots(struct walk *walk, const char *list)
+{
+    enum dr_code code = DR_OK;
+    while (*list && code == DR_OK) {
+        char path[DR_PATH_BYTES];
+        const size_t length = strcspn(list, ":");
+        (void)snprintf(path, sizeof path, "%.*s", (int)length, list);
+        if (length > 0 && length < sizeof path) code = add_root(walk, path);
+        list += length + (list[length] == ':');
+    }
+    return code;
+}
+
 enum dr_code folder_listing_read(struct folder_listing *folder, const char *path,
                                  const struct folder_walk *how, struct dr_error *err)
 {
     struct walk walk = {.folder = folder, .how = how, .err = err};
-    struct stat status = {0};
     *folder = (struct folder_listing){0};
     if (!path || !*path) return DR_OK;
-    (void)stat(path, &status); /* scandir says what is wrong with it */
-    enum dr_code code = add_place(&walk, path, 0, &status);
+    enum dr_code code =
+        how->takes_several ? add_roots(&walk, path) : add_root(&walk, path);
     for (size_t at = 0; code == DR_OK && !folder->has_more && at < walk.place_count;
          ++at)
         code = look_into(&walk, at);
@@ -175,6 +194,21 @@ void folder_listing_free(struct folder_listing *folder)
     }
     free(folder->entries);
     *folder = (struct folder_listing){0};
+}
+
+const char *folder_listing_below(const char *directories, const char *path)
+{
+    while (*directories) {
+        const size_t entry = strcspn(directories, ":");
+        size_t length = entry;
+        while (length > 0 && directories[length - 1] == '/')
+            --length;
+        if (length > 0 && strncmp(path, directories, length) == 0 &&
+            path[length] == '/')
+            return path + length + strspn(path + length, "/");
+        directories += entry + (directories[entry] == ':');
+    }
+    return path;
 }
 
 const char *folder_listing_left_out(const struct folder_listing *folder,

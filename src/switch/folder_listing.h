@@ -38,6 +38,8 @@ enum folder_verdict {
 /* What counts. */
 struct folder_walk {
     const char *what; /* "VAE directory": for messages */
+    bool
+        takes_several; /* the path may be "DIR:DIR": they are looked into as if they were one */
     bool (*is_file)(const char *path, const char *name);
     /* taken: where one that is taken lies. */
     enum folder_verdict (*judge_folder)(const char *path,
@@ -51,6 +53,9 @@ enum dr_code folder_listing_read(struct folder_listing *folder, const char *path
                                  const struct folder_walk *how,
                                  struct dr_error *err) DR_MUST_CHECK;
 void folder_listing_free(struct folder_listing *folder); /* a zeroed one is fine */
+
+/* The part of an entry's path that is below one of the directories "DIR:DIR"; the whole path where it is below none. */
+const char *folder_listing_below(const char *directories, const char *path);
 
 /* "only the first 20000 files and directories of the VAE directory were searched", or "". Returns text. */
 const char *folder_listing_left_out(const struct folder_listing *folder,

@@ -36,6 +36,7 @@ enum dr_code lora_folder_read(struct folder_listing *folder, const char *path,
                               struct dr_error *err)
 {
     const struct folder_walk how = {.what = "LoRA directory",
+                                    .takes_several = true,
                                     .is_file = is_lora,
                                     .judge_folder = enter};
     return folder_listing_read(folder, path, &how, err);

@@ -3,7 +3,7 @@
  *     ink                 the file ink.safetensors, in any subdirectory
  *     ink.safetensors     the file of that name
  *
- * Names are compared without regard to case where no name is equal. Two files that a name means are an error.
+ * The directory may be several: "DIR:DIR". Names are compared without regard to case where no name is equal. Two files that a name means are an error.
  *
  * Threads: any.
  */

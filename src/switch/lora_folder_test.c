@@ -60,9 +60,40 @@ static void names_mean_files(void)
     folder_listing_free(&folder);
 }
 
+static void several_directories_are_as_one(void)
+{
+    struct dr_error err;
+    struct folder_listing folder;
+    char list[3 * DR_PATH_BYTES], path[DR_PATH_BYTES];
+    (void)mkdir(scratch_path("first"), 0700);
+    (void)mkdir(scratch_path("second"), 0700);
+    put("first/brush.safetensors");
+    put("second/chalk.safetensors");
+    /* The second is named twice, and looked into once. */
+    (void)snprintf(list, sizeof list, "%s/first/::%s/second:%s/second",
+                   scratch_folder(), scratch_folder(), scratch_folder());
+    check_int(lora_folder_read(&folder, list, &err), ==, DR_OK);
+    check_int(folder.count, ==, 2);
+    check_int(lora_folder_match(&folder, list, "brush", path, &err), ==, DR_OK);
+    check_int(lora_folder_match(&folder, list, "chalk", path, &err), ==, DR_OK);
+    check_str(folder_listing_below(list, path), "chalk.safetensors");
+    folder_listing_free(&folder);
+}
+
+static void a_path_is_named_below_its_directory(void)
+{
+    check_str(folder_listing_below("/a", "/a/b/x.pt"), "b/x.pt");
+    check_str(folder_listing_below("/a/", "/a//x.pt"), "x.pt");
+    check_str(folder_listing_below("/b:/a", "/a/x.pt"), "x.pt");
+    check_str(folder_listing_below("/a", "/ab/x.pt"), "/ab/x.pt");
+    check_str(folder_listing_below("", "/x.pt"), "/x.pt");
+}
+
 int main(void)
 {
     check_run(weights_are_split_off);
     check_run(names_mean_files);
+    check_run(several_directories_are_as_one);
+    check_run(a_path_is_named_below_its_directory);
     return check_done();
 }

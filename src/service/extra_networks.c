@@ -1,0 +1,183 @@
+#include "service/extra_networks.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "front/lora_json.h"
+#include "front/member.h"
+#include "service/failure.h"
+#include "service/folder_option.h"
+#include "service/model_names.h"
+
+/* A list that was made, until when it is given. */
+struct kept_list {
+    json_t *value; /* NULL: none */
+    double from_ms, until_ms;
+};
+
+struct extra_networks {
+    char *lora_directory; /* "DIR:DIR"; NULL: the default */
+    double (*clock_ms)(void);
+    pthread_mutex_t lock; /* of what follows; held while a list is made */
+    struct kept_list loras;
+};
+
+enum dr_code extra_networks_create(struct extra_networks **out,
+                                   const struct extra_networks_options *options,
+                                   struct dr_error *err)
+{
+    struct extra_networks *const networks = calloc(1, sizeof *networks);
+    *out = NULL;
+    if (!networks) return failure_memory(err, "the list of LoRAs");
+    networks->clock_ms = options->clock_ms;
+    pthread_mutex_init(&networks->lock, NULL);
+    const enum dr_code code =
+        folder_option_join(options->loras, "LoRA", &networks->lora_directory, err);
+    if (code == DR_OK)
+        *out = networks;
+    else
+        extra_networks_destroy(networks);
+    return code;
+}
+
+void extra_networks_destroy(struct extra_networks *networks)
+{
+    if (!networks) return;
+    json_decref(networks->loras.value);
+    pthread_mutex_destroy(&networks->lock);
+    free(networks->lora_directory);
+    free(networks);
+}
+
+const char *extra_networks_lora_directory(const struct extra_networks *networks)
+{
+    return networks->lora_directory;
+}
+
+/* ---- lists ------------------------------------------------------------------------------- */
+
+static double keep_ms(double took_ms)
+{
+    const double ms = EXTRA_NETWORKS_SHARE * took_ms;
+    if (ms < EXTRA_NETWORKS_KEEP_MS) return EXTRA_NETWORKS_KEEP_MS;
+    return ms < EXTRA_NETWORKS_LONGEST_MS ? ms : EXTRA_NETWORKS_LONGEST_MS;
+}
+
+/* Each of "DIR:DIR". */
+static void hide_each(const char *directories, char *text)
+{
+    while (*directories) {
+        char folder[DR_PATH_BYTES];
+        const size_t length = strcspn(directories, ":");
+        (void)snprintf(folder, sizeof folder, "%.*s", (int)length, directories);
+        model_names_hide(folder, text);
+        directories += length + (directories[length] == ':');
+    }
+}
+
+static json_t *read_loras(const struct extra_networks *networks, struct dr_error *err)
+{
+    struct dr_lora_list list;
+    if (dr_list_loras(networks->lora_directory, &list, err) != DR_OK) return NULL;
+    for (size_t i = 0; i < list.count; ++i)
+        hide_each(list.directory, list.loras[i].problem);
+    json_t *const value = json_object();
+    lora_list_json_add(value, &list);
+    dr_lora_list_free(&list);
+    if (!value) failure_memory(err, "the list of LoRAs");
+    return value;
+}
+
+/* lock is held. The list, borrowed while it is; NULL: an error. A clock that went back makes a new one. */
+static const json_t *loras_of_now(struct extra_networks *networks, struct dr_error *err)
+{
+    struct kept_list *const kept = &networks->loras;
+    const double now_ms = networks->clock_ms();
+    if (kept->value && now_ms >= kept->from_ms && now_ms < kept->until_ms)
+        return kept->value;
+    json_t *const value = read_loras(networks, err);
+    if (!value) return NULL;
+    json_decref(kept->value);
+    kept->value = value;
+    kept->from_ms = networks->clock_ms();
+    kept->until_ms = kept->from_ms + keep_ms(kept->from_ms - now_ms);
+    return value;
+}
+
+enum dr_code extra_networks_loras(struct extra_networks *networks, json_t **list,
+                                  struct dr_error *err)
+{
+    struct dr_error why = {0};
+    pthread_mutex_lock(&networks->lock);
+    const json_t *const kept = loras_of_now(networks, &why);
+    *list = kept ? json_deep_copy(kept) : NULL;
+    pthread_mutex_unlock(&networks->lock);
+    if (*list) return DR_OK;
+    if (kept) return failure_memory(err, "the list of LoRAs");
+    return failure(err, why.code, "%s", why.message);
+}
+
+void extra_networks_refresh(struct extra_networks *networks)
+{
+    pthread_mutex_lock(&networks->lock);
+    networks->loras.until_ms = networks->loras.from_ms;
+    pthread_mutex_unlock(&networks->lock);
+}
+
+/* ---- names ------------------------------------------------------------------------------- */
+
+enum dr_code extra_networks_find_lora(struct extra_networks *networks, const char *file,
+                                      char name[256], struct dr_error *err)
+{
+    json_t *list;
+    const enum dr_code code = extra_networks_loras(networks, &list, err);
+    if (code != DR_OK) return code;
+    const json_t *const loras = json_object_get(list, "loras");
+    const char *found = NULL;
+    for (size_t i = 0; !found && i < json_array_size(loras); ++i) {
+        const json_t *const lora = json_array_get(loras, i);
+        const char *const other = json_string_value(json_object_get(lora, "file"));
+        if (other && strcmp(other, file) == 0)
+            found = json_string_value(json_object_get(lora, "name"));
+    }
+    if (found) (void)snprintf(name, 256, "%s", found);
+    json_decref(list);
+    if (found) return DR_OK;
+    return failure(err, DR_NOT_FOUND,
+                   "there is no LoRA file \"%.200s\"; GET /sdapi/v1/loras lists those "
+                   "that are there",
+                   file);
+}
+
+/* The default directory is known when somebody has asked for a list. */
+void extra_networks_hide(struct extra_networks *networks, char *text)
+{
+    if (!strchr(text, '/')) return;
+    if (networks->lora_directory) {
+        hide_each(networks->lora_directory, text);
+        return;
+    }
+    struct dr_error ignored;
+    pthread_mutex_lock(&networks->lock);
+    const json_t *const list = networks->loras.value ? networks->loras.value
+                                                     : loras_of_now(networks, &ignored);
+    const char *const directory = json_string_value(json_object_get(list, "lora_dir"));
+    if (directory) hide_each(directory, text);
+    pthread_mutex_unlock(&networks->lock);
+}
+
+enum dr_code extra_networks_check(struct extra_networks *networks, const char *prompt,
+                                  const char *negative, struct dr_error *err)
+{
+    struct dr_error why = {0};
+    struct dr_generate_options options = dr_generate_options_default();
+    options.prompt = prompt;
+    options.negative = negative;
+    options.lora_directory = networks->lora_directory;
+    const enum dr_code code = dr_check_prompts(&options, &why);
+    if (code == DR_OK) return code;
+    extra_networks_hide(networks, why.message);
+    return failure(err, code, "%s", why.message);
+}

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""What prompts can name, from outside: LoRAs are listed, used, and refused before a job is accepted."""
+import json
+import math
+import pathlib
+
+import a1111
+import lora_file
+import server
+
+TINY = pathlib.Path("models/tiny.safetensors")
+JOB = {"prompt": "a lighthouse", "steps": 2, "width": 64, "height": 64, "seed": 5}
+
+
+def fill(made):
+    """Two directories of LoRAs for a server that has not started: their paths."""
+    folders = [made.home / "lora", made.home / "more"]
+    for folder in folders:
+        (folder / "style").mkdir(parents=True)
+    model = made.home / TINY
+    lora_file.lora(folders[0] / "style/ink.safetensors", model, 1, ss_base_model_version="sd_v1", ss_sd_model_name="base.safetensors",
+                   ss_tag_frequency=json.dumps({"x": {"ink": 4, "brush": 7}}))
+    tensors = lora_file.lora(folders[1] / "wash.safetensors", model, 2, text=False)
+    (folders[1] / "broken.safetensors").write_bytes(b"\0" * 40)
+    name = next(name for name in tensors if name.endswith("lora_up.weight"))
+    shape, numbers = tensors[name]
+    lora_file.write(folders[1] / "nan.safetensors", tensors | {name: (shape, [math.nan] + numbers[1:])})
+    return folders
+
+
+def pixels(png):
+    """Without the text that says how it was made."""
+    return png[png.index(b"IDAT"):]
+
+
+class Case(a1111.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.made = server.Server("-m", "tiny")
+        cls.folders = fill(cls.made)
+        cls.made.options += [word for folder in cls.folders for word in ("--lora-dir", folder)]
+        cls.made.start()
+
+
+class Lists(Case):
+    def test_T65_loras_have_what_clients_read(self):
+        listed = self.get("loras")
+        self.assertEqual([(lora["name"], lora["alias"], lora["path"]) for lora in listed],
+                         [("nan", "nan", "nan.safetensors"), ("wash", "wash", "wash.safetensors"), ("ink", "ink", "style/ink.safetensors")])
+        self.assertEqual(listed[2]["metadata"], {"modelspec.trigger_phrase": "brush, ink", "ss_sd_model_name": "base.safetensors"})
+        self.assertNotIn(str(self.made.home), json.dumps(listed))  # R04
+
+    def test_the_own_list_has_more(self):
+        listed = {lora["name"]: lora for lora in self.made.get("/api/v1/loras").json()["loras"]}
+        self.assertEqual(listed["ink"]["family"], "sd15")
+        self.assertEqual(listed["ink"]["trigger_words"], "brush, ink")
+        self.assertGreater(listed["ink"]["bytes"], 1000)
+        self.assertEqual(listed["ink"]["problem"], "")
+        self.assertNotEqual(listed["broken"]["problem"], "")
+        self.assertNotIn(str(self.made.home), listed["broken"]["problem"])
+
+    def test_files_come_and_go(self):
+        new = self.folders[0] / "new.safetensors"
+        new.write_bytes((self.folders[1] / "wash.safetensors").read_bytes())
+        self.assertEqual(self.post("refresh-loras"), {})
+        self.assertIn("new", [lora["name"] for lora in self.get("loras")])
+        new.unlink()
+        self.assertEqual(self.post("refresh-loras"), {})
+        self.assertNotIn("new", [lora["name"] for lora in self.get("loras")])
+
+
+class Jobs(Case):
+    def test_a_lora_changes_its_own_picture_alone(self):
+        plain = self.picture()
+        inked = self.picture(prompt="a lighthouse <lora:ink:0.8>")
+        self.assertNotEqual(inked, plain)
+        self.assertNotEqual(self.picture(prompt="a lighthouse <lora:ink:0.8> <lora:wash:1>"), inked)
+        held = self.get("memory")["darkroom"]
+        self.assertEqual([region for region in held["regions"] if "lora" in region["component"]], [])
+        self.assertEqual(self.picture(), plain)
+        info = self.info(prompt="a lighthouse <lora:ink:0.8>")
+        self.assertIn("<lora:ink:0.8>", info["infotexts"][0])
+        self.assertEqual(info["prompt"], "a lighthouse <lora:ink:0.8>")
+
+    def test_the_field_lora_is_the_same(self):
+        self.assertEqual(self.picture(lora=[{"path": "style/ink.safetensors", "multiplier": 0.8, "is_high_noise": False}]),
+                         self.picture(prompt="a lighthouse <lora:ink:0.8>"))
+        self.refused("no LoRA file", 404, lora=[{"path": "../more/wash.safetensors", "multiplier": 1}])
+        self.refused("no LoRA file", 404, lora=[{"path": str(self.folders[1] / "wash.safetensors"), "multiplier": 1}])
+        self.refused("multiplier", 422, lora=[{"path": "wash.safetensors", "multiplier": "much"}])
+
+    def test_a_name_that_is_not_there_is_refused_before_the_job_is_accepted(self):
+        before = len(self.made.get("/api/v1/jobs").json()["jobs"])
+        for prompt, status, part in (("<lora:nothing:1>", 404, "nothing"), ("<lora:../more/wash:1>", 404, "wash"),
+                                     ("<lora:ink:nan>", 422, "nan"), ("<hypernet:ink:1>", None, "hypernet"), ("(a:1.2.3)", 422, "1.2.3"),
+                                     ("<lora:ink:0.1>" * 17, 422, "16")):
+            answers = [self.made.post("/sdapi/v1/txt2img", {**JOB, "prompt": prompt}), self.made.post("/api/v1/jobs", {**JOB, "prompt": prompt}),
+                       self.made.post("/v1/images/generations", {"prompt": prompt, "steps": 1, "size": "64x64"})]
+            for answer in answers:
+                self.assertIn(answer.status, {404: (404,), 422: (400, 422), None: (422, 501)}[status], (prompt, answer))
+                self.assertIn(part.encode(), answer.body)
+                self.assertNotIn(str(self.made.home).encode(), answer.body)
+        self.refused("1.2.3", 422, negative_prompt="(a:1.2.3)")
+        self.assertEqual(len(self.made.get("/api/v1/jobs").json()["jobs"]), before)
+
+    def test_a_file_that_cannot_be_used_fails_its_job_alone(self):
+        plain = self.picture()
+        for name, part in (("broken", "broken.safetensors"), ("nan", "nan.safetensors")):
+            answer = self.made.post("/sdapi/v1/txt2img", {**JOB, "prompt": f"<lora:{name}:1>"})
+            self.assertGreaterEqual(answer.status, 400, answer)
+            self.assertIn(part.encode(), answer.body)
+            self.assertNotIn(str(self.made.home).encode(), answer.body)  # R04
+        self.assertEqual(self.picture(), plain)
+
+    def test_emphasis_and_padding_are_settings(self):
+        weighed = self.picture(prompt="a (lighthouse:1.5)")
+        self.assertNotEqual(self.picture(prompt="a (lighthouse:1.5)", override_settings={"emphasis": "No norm"}), weighed)
+        self.assertEqual(pixels(self.picture(prompt="a (lighthouse:1.5)", override_settings={"emphasis": "Ignore"})),
+                         pixels(self.picture(prompt="a lighthouse")))
+        self.set_options(emphasis="No norm")
+        self.assertNotEqual(self.picture(prompt="a (lighthouse:1.5)"), weighed)
+        self.refused("Original, No norm, Ignore", 422, override_settings={"emphasis": "loud"})
+        long = "a, " * 60
+        self.assertNotEqual(self.picture(prompt=long, override_settings={"pad_cond_uncond": True}), self.picture(prompt=long))
+
+    def test_an_eta_noise_seed_delta_is_a_setting_and_a_field(self):
+        plain = self.picture(sampler_name="Euler a")
+        moved = self.picture(sampler_name="Euler a", override_settings={"eta_noise_seed_delta": 31337})
+        self.assertNotEqual(moved, plain)
+        self.assertEqual(self.picture(sampler_name="Euler a", eta_noise_seed_delta=31337), moved)
+        self.assertEqual(self.picture(sampler_name="Euler a", override_settings={"eta_noise_seed_delta": 31337}, eta_noise_seed_delta=0), plain)
+
+
+class Meaning(Case):
+    def ask(self, prompt, status=200, **more):
+        answer = self.made.post("/api/v1/prompt", {"prompt": prompt, **more})
+        self.assertEqual(answer.status, status, answer)
+        return answer.json()
+
+    def test_a_prompt_is_what_the_command_line_says(self):
+        for prompt in ("1 (2:1.3) 3 BREAK [4:5:0.5]", "1 AND 2 :0.5", "<lora:ink:0.8:0.5> 1"):
+            words = ["prompt", prompt, "--steps", "10", "--json"]
+            done = server.subprocess.run([server.DARKROOM, *words], env=self.made.environment, capture_output=True, check=True)
+            said = json.loads(done.stdout)
+            answer = self.ask(prompt, steps=10)
+            for name in ("texts", "words", "networks"):
+                for one, other in zip(answer.get(name, []), said.get(name, []), strict=True):
+                    one["weight"] = other["weight"] = round(one.get("weight", 0) - other.get("weight", 0), 6)
+                    self.assertEqual((one, one["weight"]), (other, 0), (prompt, name))
+            self.assertEqual(answer["chunk_tokens"], 75)
+
+    def test_chunks_have_borders(self):
+        answer = self.ask("1, " * 50)
+        self.assertEqual((answer["texts"][0]["chunks"], answer["texts"][0]["tokens"]), (2, 100))
+        second = next(word for word in answer["words"] if word["chunk"] == 2)
+        self.assertEqual((second["position"], answer["words"][74]["chunk"]), (1, 1))
+
+    def test_a_negative_prompt_has_no_parts(self):
+        self.assertEqual(len(self.ask("1 AND 2")["texts"]), 2)
+        self.assertEqual(len(self.ask("1 AND 2", is_negative=True)["texts"]), 1)
+
+    def test_R26_what_it_takes_is_bounded(self):
+        for body, part in (({"prompt": "a," * 20000}, "32768"), ({"prompt": "1 " * 9000}, "8192 words"), ({"prompt": "[1|2]" + "3 " * 8000, "steps": 200}, "8192 words"),
+                           ({"prompt": "1", "steps": 201}, "steps"), ({"prompt": "(1:2.3.4)"}, "2.3.4"), ({"prompt": [1]}, "prompt")):
+            answer = self.made.post("/api/v1/prompt", body)
+            self.assertEqual(answer.status, 422, answer)
+            self.assertIn(part.encode(), answer.body)
+        self.assertEqual(self.made.post("/api/v1/prompt", {"prompt": "1", "model": "nowhere"}).status, 404)
+
+
+if __name__ == "__main__":
+    server.main()
