@@ -45,7 +45,8 @@ enum fault_sabotage {
     SABOTAGE_FLIPPED_BYTE,  /* one byte of a component differs from the file's */
     SABOTAGE_HALF_SWITCH,   /* a slot names its new source but keeps the old weights */
     SABOTAGE_STALE_SCALE,   /* the first VAE scale factor stays in use */
-    SABOTAGE_UNMOVED_BAND   /* a band is computed below rows of another activation */
+    SABOTAGE_UNMOVED_BAND,  /* a band is computed below rows of another activation */
+    SABOTAGE_KEPT_ADAPTER   /* the adapters of a job stay in the model when it ends */
 };
 
 #ifdef DARKROOM_FAULTS

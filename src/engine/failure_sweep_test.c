@@ -180,6 +180,14 @@ static void a_kept_region_is_seen(void)
     check_has(report.verdict.why, "the slots account for");
 }
 
+static void a_kept_adapter_is_seen(void)
+{
+    struct report report;
+    run_part("wide", SABOTAGE_KEPT_ADAPTER, &report, sizeof report);
+    check_has(report.verdict.why, "the slot of lora one is left");
+    fprintf(stderr, "     said: %.220s\n", report.verdict.why);
+}
+
 int main(int count, char **arguments)
 {
     const char *part;
@@ -194,5 +202,6 @@ int main(int count, char **arguments)
     check_run(faults_where_only_one_fits);
     check_run(a_half_switch_is_seen);
     check_run(a_kept_region_is_seen);
+    check_run(a_kept_adapter_is_seen);
     return check_done();
 }

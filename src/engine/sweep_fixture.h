@@ -7,6 +7,8 @@
 #define ENGINE_SWEEP_FIXTURE_H
 
 #include "engine/switch_fixture.h"
+
+#include "engine/lora_fixture.h"
 #include "weights/pack_room.h"
 
 /* ---- states -------------------------------------------------------------------------------- */
@@ -46,11 +48,21 @@ static inline const char *model_path(const char *model)
     return in_root(name);
 }
 
-static inline enum dr_code paint(struct dr_engine *engine, const char *name,
-                                 const char *vae)
+/* lora_count: of one.safetensors and two.safetensors. */
+static inline enum dr_code paint_with(struct dr_engine *engine, const char *name,
+                                      const char *vae, int32_t lora_count)
 {
     struct dr_generate_options options = dr_generate_options_default();
     struct dr_generate_result result;
+    char paths[2][600];
+    struct dr_lora loras[2];
+    for (int i = 0; i < 2; ++i) {
+        (void)snprintf(paths[i], sizeof paths[i], "%s",
+                       in_root(i ? "two.safetensors" : "one.safetensors"));
+        loras[i] = (struct dr_lora){paths[i], 0.7, 0.5};
+    }
+    options.loras = loras;
+    options.lora_count = lora_count;
     options.prompt = "a red circle";
     options.output = in_root(name);
     options.width = options.height = 64;
@@ -61,6 +73,12 @@ static inline enum dr_code paint(struct dr_engine *engine, const char *name,
     const enum dr_code code = dr_engine_generate(engine, &options, &result, &problem);
     dr_generate_result_free(&result);
     return code;
+}
+
+static inline enum dr_code paint(struct dr_engine *engine, const char *name,
+                                 const char *vae)
+{
+    return paint_with(engine, name, vae, 0);
 }
 
 static inline enum dr_code enter(struct dr_engine *engine, const struct state *state)
@@ -107,6 +125,12 @@ static inline enum dr_code run_paint(struct dr_engine *engine, const char *vae)
     return paint(engine, "out.png", vae);
 }
 
+/* count: "1" or "2". */
+static inline enum dr_code run_paint_loras(struct dr_engine *engine, const char *count)
+{
+    return paint_with(engine, "out.png", NULL, *count - '0');
+}
+
 static inline enum dr_code run_encode(struct dr_engine *engine, const char *vae)
 {
     struct dr_codec_options options = dr_codec_options_default();
@@ -147,6 +171,9 @@ static const struct operation operations[] = {
     {"vae automatic, a neighbour",        N_BASE,  N_NEIGHBOUR, run_choose,           "automatic", NULL,
      NULL                                                                                                                                },
     {"vae automatic, none there",         A_SHARP, A_BASE,      run_choose,           "automatic", NULL,              NULL               },
+    {"generate, a LoRA",                  A_BASE,  A_BASE,      run_paint_loras,      "1",         "out.png",         "a-lora.png"       },
+    {"generate, two LoRAs",               A_SHARP, A_SHARP,     run_paint_loras,      "2",         "out.png",
+     "sharp-loras.png"                                                                                                                   },
     {"generate, own VAE",                 A_BASE,  A_BASE,      run_paint,            "sharp",     "out.png",         "a-sharp.png"      },
     {"generate, own none",                A_SHARP, A_SHARP,     run_paint,            "none",      "out.png",
      "a-none.png"                                                                                                                        },
@@ -202,7 +229,12 @@ static inline void make_states(void)
         state->job_bytes = forecast.resident_peak_bytes;
         dr_forecast_free(&forecast);
     }
+    check_int(enter(engine, &states[A_BASE]), ==, DR_OK);
+    check_int(paint_with(engine, "a-lora.png", NULL, 1), ==, DR_OK);
+    check(!same_file("a-lora.png", "a-none.png"));
     check_int(enter(engine, &states[A_SHARP]), ==, DR_OK);
+    check_int(paint_with(engine, "sharp-loras.png", NULL, 2), ==, DR_OK);
+    check(!same_file("sharp-loras.png", "a-sharp.png"));
     run_command("cp '%s' '%s'", in_root("a-none.png"), in_root("in.png"));
     check_int(run_encode(engine, NULL), ==, DR_OK);
     check_int(rename(in_root("out.safetensors"), in_root("sharp.safetensors")), ==, 0);
@@ -238,6 +270,8 @@ static inline void sweep_begin(void)
     run_command("ln '%s' '%s'", in_root("a.safetensors"), in_root("n.safetensors"));
     run_command("ln '%s' '%s'", in_root("vae/soft.safetensors"),
                 in_root("n.vae.safetensors"));
+    make_lora("one.safetensors", "a.safetensors", 1, 0);
+    make_lora("two.safetensors", "a.safetensors", 2, 0);
     make_states();
 }
 

@@ -285,6 +285,8 @@ static inline void judge_slots(struct dr_engine *engine, struct verdict *verdict
     for (int32_t i = 0; pipeline && i < pipeline->slot_count; ++i) {
         const struct slot *const slot = &pipeline->slots[i];
         slot_check(slot);
+        if (slot->kind == DR_COMPONENT_ADAPTER)
+            verdict_add(verdict, "the slot of %s is left", slot->name);
         explained += region_private_bytes(&slot->weights);
         mapped += slot->weights.bytes - region_private_bytes(&slot->weights);
         if (slot->resident && slot->resident != slot_active(slot))

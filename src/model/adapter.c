@@ -439,6 +439,42 @@ static enum dr_code check_family(const struct walk *walk)
         (int)info->layer_count, info->unused.text, family_text(wanted));
 }
 
+/* The file's layers that make a delta of this place, in words: two of them. */
+static void name_layers(const struct walk *walk, const struct weight_delta *delta,
+                        enum component_role role, const char *names[static 2])
+{
+    const struct adapter_file *const file = walk->spec->file;
+    int found = 0;
+    for (size_t i = 0; i < file->layer_count && found < 2; ++i) {
+        size_t count = 0;
+        const struct adapter_module *const modules =
+            adapter_modules_find(&walk->modules, role, file->layers[i].module, &count);
+        for (size_t k = 0; file->layers[i].role == role && k < count && found < 2; ++k)
+            if (modules[k].weight == delta->target &&
+                modules[k].first_row == delta->first_row) {
+                names[found++] = file->layers[i].module;
+                break;
+            }
+    }
+}
+
+/* A file may spell one module in two ways; then it is not said whether both are meant. The deltas are sorted. */
+static enum dr_code check_twice(const struct walk *walk, enum component_role role)
+{
+    const struct adapter_spec *const spec = walk->spec;
+    for (size_t i = 1; i < spec->counts[role]; ++i) {
+        const struct weight_delta *const delta = &spec->deltas[role][i];
+        const char *names[2] = {"", ""};
+        if (compare_deltas(delta - 1, delta) != 0) continue;
+        name_layers(walk, delta, role, names);
+        return error_set(walk->err, DR_CORRUPT,
+                         "%.400s changes one layer of the model twice, by two of its "
+                         "names: %.160s, %.160s",
+                         spec->file->file.path, names[0], names[1]);
+    }
+    return DR_OK;
+}
+
 static enum dr_code build(struct walk *walk)
 {
     struct adapter_spec *const spec = walk->spec;
@@ -456,10 +492,13 @@ static enum dr_code build(struct walk *walk)
         note_unused(&spec->info, file->unknown[i]);
     if (file->unknown_count > ADAPTER_LISTED_NAMES)
         spec->info.unused.count += file->unknown_count - ADAPTER_LISTED_NAMES;
-    for (int role = 0; role < ROLE_COUNT; ++role)
-        if (spec->counts[role] > 0)
+    for (int role = 0; role < ROLE_COUNT && !code; ++role)
+        if (spec->counts[role] > 0) {
             qsort(spec->deltas[role], spec->counts[role], sizeof *spec->deltas[role],
                   compare_deltas);
+            code = check_twice(walk, (enum component_role)role);
+        }
+    if (code) return code;
     spec->info.bytes = spec->index.bytes;
     return component_spec_end(&spec->component, walk->err);
 }

@@ -35,7 +35,7 @@ struct adapter_info {
 
 /* region: of its tables, in the list that a plan is bound to (at least 1). All arguments are borrowed until
  * adapter_spec_destroy. Errors: DR_FOREIGN (a family, or shapes, of another model; nothing of it is in the model),
- * DR_UNSUPPORTED (DoRA on a weight that is computed in parts), DR_NOMEM. */
+ * DR_CORRUPT (two layers are one of the model's), DR_UNSUPPORTED (DoRA on a weight that is computed in parts), DR_NOMEM. */
 enum dr_code adapter_spec_create(struct adapter_spec **out,
                                  const struct adapter_file *file,
                                  const struct adapter_networks *networks,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/path.h"
 
 static enum component_role role_of(const struct slot *slot)
@@ -200,6 +201,7 @@ void adapter_set_close(struct adapter_set *set)
 {
     struct pipeline *const pipeline = set->pipeline;
     if (!pipeline) return;
+    if (set->count > 0 && fault_is_sabotaged(SABOTAGE_KEPT_ADAPTER)) return;
     for (int32_t i = 0; i < set->count; ++i)
         (void)slot_release(&pipeline->slots[set->first_slot + i]);
     if (set->count > 0) {

@@ -2,10 +2,32 @@
 """LoRAs from outside: they change the picture, and nothing of them stays, whatever happens to the job."""
 import json
 import math
+import pathlib
+import pickle
+import sys
+import zipfile
 
 import harness
 from harness import GENERATE, LINE, Case
 from lora_file import lora, write
+
+
+class Code:
+    """Unpickled, it runs a command."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        import os
+        return os.system, (self.command,)
+
+
+def write_code(path, command):
+    """A file as torch.save writes it, with code in it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"lora_unet_conv_in.lora_up.weight": Code(command)}, 2))
+        archive.writestr("archive/version", "3\n")
 
 
 class Loras(Case):
@@ -83,6 +105,99 @@ class Loras(Case):
         ):
             self.fail_with(shell, f"{LINE} -o f.png --lora {lora_name}", code, *parts)
             self.assertEqual(self.memory(shell)["ledger"]["private_bytes"], before, lora_name)
+        self.assertEqual(self.picture(shell, "c.png"), first)
+
+    def write_bad_files(self):
+        """Each file, and the error's code, exit code and some of its words."""
+        root = pathlib.Path(sys.argv[2])
+        tensors = lora(self.folder / "x.safetensors", self.model, 9)
+        up = next(n for n in tensors if n.startswith("lora_unet_") and n.endswith("lora_up.weight"))
+        module = up.removesuffix(".lora_up.weight")
+        down, alpha = module + ".lora_down.weight", module + ".alpha"
+        shape, numbers = tensors[up]
+        good = (self.folder / "x.safetensors").read_bytes()
+        cases = {}
+
+        def put(name, code, exit_code, *parts, **changes):
+            write(self.folder / name, tensors | {key: value for key, value in changes.items()})
+            cases[name] = (code, exit_code, parts)
+
+        def raw(name, data, code, exit_code, *parts):
+            (self.folder / name).write_bytes(data)
+            cases[name] = (code, exit_code, parts)
+
+        raw("cut.safetensors", good[:-100], "corrupt", 4, "cut.safetensors")
+        raw("head.safetensors", good[:40], "corrupt", 4, "head.safetensors")
+        raw("empty.safetensors", b"", "corrupt", 4, "empty.safetensors")
+        put("nan.safetensors", "not_finite", 13, up, **{up: (shape, [math.nan] + numbers[1:])})
+        put("nan-alpha.safetensors", "not_finite", 13, alpha, **{alpha: ([], [math.nan])})
+        put("wide.safetensors", "foreign", 7, "another weight", **{up: ([2 * shape[0], shape[1]], 2 * numbers)})
+        put("ranks.safetensors", "corrupt", 4, "does not go with", **{up: ([2 * shape[0], shape[1] // 2], numbers)})
+        put("alpha.safetensors", "bad_input", 2, "alpha is 0", **{alpha: ([], [0.0])})
+        put("rank.safetensors", "bad_input", 2, "no matrix of an adapter", **{up: ([shape[0], 0], []), down: ([0, tensors[down][0][1]], [])})
+        other = "unet." + module.removeprefix("lora_unet_").replace("input_blocks_1_1", "input_blocks.1.1")
+        put("twice.safetensors", "corrupt", 4, "two tensors for one part",
+            **{other + ".lora_B.weight": tensors[up], other + ".lora_A.weight": tensors[down]})
+        spelled = "lora_unet_down_blocks_0_attentions_0" + module.removeprefix("lora_unet_input_blocks_1_1")
+        put("spelled.safetensors", "corrupt", 4, "twice", module.removeprefix("lora_unet_"), spelled.removeprefix("lora_unet_"),
+            **{spelled + ".lora_up.weight": tensors[up], spelled + ".lora_down.weight": tensors[down]})
+        family = (root / "tests/golden/adapters/sdxl-names-peft.safetensors").read_bytes()
+        raw("family.safetensors", family, "foreign", 7, "is for sdxl", "choose a LoRA for sd15")
+        write_code(self.folder / "code.ckpt", f"touch '{self.folder}/ran'")
+        cases["code.ckpt"] = ("unsupported", 5, ("code.ckpt",))
+        return cases
+
+    def test_bad_files_by_name(self):
+        shell = self.shell("-m", "../tiny.safetensors")
+        first = self.picture(shell, "a.png")
+        before = self.memory(shell)["ledger"]["private_bytes"]
+        for name, (code, exit_code, parts) in self.write_bad_files().items():
+            with self.subTest(name):
+                self.fail_with(shell, f"{LINE} -o f.png --lora {name}", code, *parts)
+                self.assertEqual(self.memory(shell)["ledger"]["private_bytes"], before)
+                answer, exited = self.ask(*GENERATE, "-o", "f.png", "--lora", name)
+                self.assertEqual((answer["error"]["code"], exited), (code, exit_code), answer)
+                # The same by its name in a prompt.
+                self.fail_with(shell, f"generate -p 'x <lora:{name}:1>' --lora-dir . -W 64 -H 64 --steps 2 -o f.png", code)
+        self.assertNotIn("ran", self.files())
+        self.assertNotIn("f.png", self.files())
+        self.assertEqual(self.picture(shell, "c.png"), first)
+
+    def test_bad_names_and_weights(self):
+        shell = self.shell("-m", "../tiny.safetensors")
+        first = self.picture(shell, "a.png")
+        (self.folder / "loras").mkdir()
+        (self.folder / "loras" / "ink.safetensors").write_bytes((self.folder / "one.safetensors").read_bytes())
+        many = "".join(f"<lora:ink:{i}>" for i in range(500))
+        for prompt, code, exit_code, *parts in (
+            ("<lora:ink:1e9>", "bad_input", 2, "out of range"),
+            ("<lora:ink:nan>", "bad_input", 2, "not a weight"),
+            ("<lora:ink:1:-1e9>", "bad_input", 2, "out of range"),
+            ("<lora:ink:loud>", "bad_input", 2, "not a weight"),
+            ("<lora:>", None, 0),
+            ("<lora:a:b:c>", "bad_input", 2, "not a weight"),
+            ("<lora:../one:1>", "not_found", 3, "../one"),
+            ("<lora:/etc/passwd:1>", "not_found", 3, "/etc/passwd"),
+            ("<lora:none:1>", "not_found", 3, "none"),
+            (many, "bad_input", 2, "use fewer"),
+        ):
+            with self.subTest(prompt[:40]):
+                answer, exited = self.ask(*GENERATE, "-p", "x " + prompt, "-o", "f.png", "--lora-dir", "loras")
+                self.assertEqual((answer.get("error", {}).get("code"), exited), (code, exit_code), answer)
+                if code:
+                    self.check_sentence(answer["error"]["message"], parts)
+        for words, code, exit_code, *parts in (
+            (["--lora", "one.safetensors:1e9"], "bad_input", 2, "out of range"),
+            (["--lora", "one.safetensors:nan"], "bad_input", 2, "out of range"),
+            (["--lora", "a:b"], "not_found", 3, "a:b"),
+            (["--lora", "../missing.safetensors"], "not_found", 3),
+            (["--lora", ""], "bad_input", 2),
+            (["--lora", "one.safetensors"] * 500, "bad_input", 2, "16"),
+        ):
+            with self.subTest(words[:2]):
+                answer, exited = self.ask(*GENERATE, "-o", "f.png", *words)
+                self.assertEqual((answer["error"]["code"], exited), (code, exit_code), answer)
+                self.check_sentence(answer["error"]["message"], parts)
         self.assertEqual(self.picture(shell, "c.png"), first)
 
     def test_the_list(self):
