@@ -32,11 +32,21 @@ void block_codec_decode(const void *source, enum dtype type, float *target,
 bool block_codec_encode(const float *source, enum dtype type, void *target,
                         size_t count) __attribute__((warn_unused_result));
 
+/* A scale of a group: the product, in float32, of a float16 and a whole number of -128 to 127. */
+struct block_scale {
+    uint16_t unit; /* bits of the float16 */
+    int16_t times;
+};
+/* Are all units finite? Then the scales are. */
+bool block_scale_is_finite(const struct block_scale *scales, size_t count);
+
 /* Take count elements, whole blocks, apart: each is a q + b, rounded twice, with a and b of its group
  * of block_codec_group elements. q is -128 to 127. b is written only for types that have
- * minima: Q5_1, Q4_1, Q5_K, Q4_K, Q2_K. */
+ * minima: Q5_1, Q4_1, Q5_K, Q4_K, Q2_K. Of the K types block_codec_shared groups have their unit in common, those of a
+ * block; of the others times is 1. */
 size_t block_codec_group(enum dtype type);
-void block_codec_split(const void *source, enum dtype type, int8_t *q, float *a,
-                       float *b, size_t count);
+size_t block_codec_shared(enum dtype type);
+void block_codec_split(const void *source, enum dtype type, int8_t *q,
+                       struct block_scale *a, struct block_scale *b, size_t count);
 
 #endif

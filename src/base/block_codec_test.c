@@ -6,6 +6,7 @@
 
 #include "base/block_loops.h"
 #include "base/dtype_fixture.h"
+#include "base/small_float.h"
 #include "check.h"
 
 enum {
@@ -107,11 +108,16 @@ static void gives_the_same_on_every_processor(void)
     }
 }
 
+static float value_of(struct block_scale scale)
+{
+    return f32_from_f16(scale.unit) * (float)scale.times;
+}
+
 /* a q + b is the number. */
 static void splits_into_what_it_decodes(void)
 {
     static int8_t q[COUNT];
-    static float a[COUNT / 16], b[COUNT / 16];
+    static struct block_scale a[COUNT / 16], b[COUNT / 16];
     for (size_t i = 0; i < TYPE_COUNT; ++i) {
         const unsigned char *const blocks = golden_of(i);
         const size_t group = block_codec_group(types[i]);
@@ -119,8 +125,8 @@ static void splits_into_what_it_decodes(void)
         block_codec_split(blocks, types[i], q, a, b, COUNT);
         for (size_t k = 0; k < COUNT; ++k) {
             float expected;
-            const float product = a[k / group] * (float)q[k];
-            const float sum = product + b[k / group];
+            const float product = value_of(a[k / group]) * (float)q[k];
+            const float sum = product + value_of(b[k / group]);
             memcpy(&expected, blocks + bytes_of(types[i]) + k * sizeof expected,
                    sizeof expected);
             if (!(sum == expected))

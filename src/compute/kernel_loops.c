@@ -484,8 +484,9 @@ static void write_lines(const struct kernel_lines *arguments)
     }
 }
 
-void GRID_LINES(
-    const struct grid_lines *arguments); /* grid_loops.c, for the same processors */
+/* grid_loops.c, for the same processors */
+void GRID_LINES(const struct grid_lines *arguments);
+void GRID_SCALES(const struct grid_scales *arguments);
 
 #define TEXT_OF(name) #name
 #define NAME_OF(name) TEXT_OF(name)
@@ -501,6 +502,7 @@ const struct kernels KERNELS_TABLE = {
     .turn = turn,
     .convert = convert,
     .grid_lines = GRID_LINES,
+    .grid_scales = GRID_SCALES,
     .lookup = lookup,
     .combine_taps = combine_taps,
     .winograd_input = winograd_input,

@@ -189,6 +189,7 @@ struct kernel_lines {
 };
 
 struct grid_lines;
+struct grid_scales;
 struct kernels {
     const char *name;
     void (*finish)(const struct kernel_finish *arguments, size_t count);
@@ -202,6 +203,7 @@ struct kernels {
     void (*turn)(const struct kernel_turn *arguments);
     void (*convert)(const struct kernel_convert *arguments);
     void (*grid_lines)(const struct grid_lines *arguments); /* grid.h */
+    void (*grid_scales)(const struct grid_scales *arguments);
     void (*lookup)(const struct kernel_lookup *arguments, size_t count);
     void (*combine_taps)(const struct kernel_taps *arguments);
     void (*winograd_input)(const struct kernel_winograd_input *arguments);

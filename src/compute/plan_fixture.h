@@ -229,7 +229,8 @@ static inline void fixture_encode_blocks(const struct weight *weight,
     void *const blocks = malloc(count * 2);
     check(block_codec_encode(numbers, weight->stored, blocks, count));
     block_codec_split(blocks, weight->stored, target,
-                      (float *)(void *)((unsigned char *)target + to.a), NULL, count);
+                      (struct block_scale *)(void *)((unsigned char *)target + to.a),
+                      NULL, count);
     free(blocks);
 }
 

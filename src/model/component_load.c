@@ -261,8 +261,8 @@ static bool convert_transposed(const struct run *run)
 struct block_run {
     const struct operand *operand;
     const int8_t *q;
-    const float *a, *b;    /* of each group */
-    uint64_t first, count; /* elements of the tensor; whole groups */
+    const struct block_scale *a, *b; /* of each group */
+    uint64_t first, count;           /* elements of the tensor; whole groups */
     uint64_t row_elements, skip, kept_elements;
     uint64_t first_row; /* of the operand, where the tensor's are */
 };
@@ -283,19 +283,21 @@ static void put_groups(const struct block_run *run, unsigned char *plain)
         const uint64_t from = low - run->first;
         const uint64_t target =
             (run->first_row + row) * run->kept_elements + low - kept;
-        const size_t tables = (size_t)((high - low) / group) * sizeof(float);
+        const size_t tables =
+            (size_t)((high - low) / group) * sizeof(struct block_scale);
         memcpy(plain + target, run->q + from, (size_t)(high - low));
-        memcpy(plain + to.a + target / group * sizeof(float), run->a + from / group,
+        memcpy(plain + to.a + target / group * sizeof *run->a, run->a + from / group,
                tables);
         if (grid_of(weight->stored)->has_least)
-            memcpy(plain + to.b + target / group * sizeof(float), run->b + from / group,
-                   tables);
+            memcpy(plain + to.b + target / group * sizeof *run->b,
+                   run->b + from / group, tables);
     }
 }
 
 /* Numbers that become blocks now: encoded as convert writes them, and taken apart. */
 static bool encode_blocks(const struct loader *loader, const struct piece *piece,
-                          const unsigned char *chunk, int8_t *q, float *a, size_t count)
+                          const unsigned char *chunk, int8_t *q, struct block_scale *a,
+                          size_t count)
 {
     const struct tensor *const tensor = piece_tensor(loader, piece);
     const enum dtype stored = piece->operand->weight.stored;
@@ -328,7 +330,9 @@ static bool convert_blocks(const struct loader *loader, const struct piece *piec
     const size_t groups = (size_t)count / block_codec_group(weight->stored);
     /* Behind the numbers, which only pieces that are encoded have: COMPONENT_DECODED_BYTES. */
     const size_t most = loader->spec->decoded_count;
-    float *const a = loader->decoded + most, *const b = a + most / 16;
+    struct block_scale *const a = (struct block_scale *)(void *)(loader->decoded +
+                                                                 most),
+                              *const b = a + most / 16;
     int8_t *const q = (int8_t *)(a + most / 8);
     bool fits = true;
     if (dtype_is_block(tensor->dtype))
@@ -349,9 +353,8 @@ static bool convert_blocks(const struct loader *loader, const struct piece *piec
                      (uint64_t)operand->part_count,
     };
     put_groups(&run, loader->plain);
-    return fits && dtype_is_finite(a, DTYPE_F32, groups) &&
-           (!grid_of(weight->stored)->has_least ||
-            dtype_is_finite(b, DTYPE_F32, groups));
+    return fits && block_scale_is_finite(a, groups) &&
+           (!grid_of(weight->stored)->has_least || block_scale_is_finite(b, groups));
 }
 
 static bool convert_piece(const struct loader *loader, const struct piece *piece,
