@@ -28,7 +28,8 @@ void wildcard_folder_find(const char *option, char folder[static DR_PATH_BYTES])
 static bool is_word(char byte)
 {
     return byte == '_' || (byte >= '0' && byte <= '9') ||
-           (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte < 0;
+           (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte & 0x80) != 0; /* of a character that is not ASCII */
 }
 
 static bool is_of_name(char byte)
