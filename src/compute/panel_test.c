@@ -224,10 +224,12 @@ static void tables_are_converted_at_the_lookup(void)
             check_int(table->bytes, ==, ROWS * WIDTH * dtype_bytes(stored));
             const struct value ids =
                 plan_input(f.plan, (struct shape){1, 1, TOKENS, 1}, DTYPE_I32);
-            const struct value y =
-                plan_output(f.plan,
-                            plan_embed(f.plan, ids, table, with ? position : NULL),
-                            DTYPE_F32);
+            const struct value y = plan_output(
+                f.plan,
+                plan_embed(f.plan, ids,
+                           &(struct embed_options){.table = table,
+                                                   .position = with ? position : NULL}),
+                DTYPE_F32);
             fixture_seal(&f);
             int32_t *const at = fixture_data(f.plan, ids);
             for (int32_t i = 0; i < TOKENS; ++i)

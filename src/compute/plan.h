@@ -183,10 +183,13 @@ struct value plan_activate(struct plan *plan, struct value x,
 struct value plan_add(struct plan *plan, struct value a, struct value b);
 
 /* Rows of a TABLE by int32 ids (an input of dtype DTYPE_I32, shape [n,1,t,1]), plus row t of
- * position (TABLE, at least t rows; may be NULL). Result [n,1,t,width]. An id outside the table
- * is the caller's error, asserted. */
-struct value plan_embed(struct plan *plan, struct value ids, const struct weight *table,
-                        const struct weight *position);
+ * position (TABLE, at least t rows; may be NULL). An id below 0 is row -1 - id of vectors (TABLE, as wide; NULL:
+ * there are none). Result [n,1,t,width]. An id outside the tables is the caller's error, asserted. */
+struct embed_options {
+    const struct weight *table, *position, *vectors;
+};
+struct value plan_embed(struct plan *plan, struct value ids,
+                        const struct embed_options *options);
 
 /* ---- using -------------------------------------------------------------------------- */
 

@@ -89,7 +89,9 @@ static void counts_norms_and_tables(void)
     const struct weight *const table = matrix(&f, WEIGHT_TABLE, 32, 50, 1);
     const struct weight *const position = matrix(&f, WEIGHT_TABLE, 32, 9, 1);
     const struct value ids = plan_input(f.plan, (struct shape){1, 1, 9, 1}, DTYPE_I32);
-    const struct value x = plan_embed(f.plan, ids, table, position);
+    const struct value x =
+        plan_embed(f.plan, ids,
+                   &(struct embed_options){.table = table, .position = position});
     const struct value y =
         plan_layer_norm(f.plan, x,
                         &(struct layer_norm_options){.scale = fixture_vector(&f, 32, 1),

@@ -78,7 +78,9 @@ static void counts_in_the_types_of_values(void)
         fixture_weight(&f, (struct weight_shape){WEIGHT_TABLE, DTYPE_F32, 9, 4, 1, 1},
                        1, 0);
     const struct value rows =
-        plan_output(f.plan, plan_embed(f.plan, ids, table, NULL), DTYPE_F32);
+        plan_output(f.plan,
+                    plan_embed(f.plan, ids, &(struct embed_options){.table = table}),
+                    DTYPE_F32);
     const struct value wide = plan_output(f.plan, half, DTYPE_F32);
     fixture_seal(&f);
     static const int32_t numbers[] = {8, 0, 3, 3, 7, 1};

@@ -13,7 +13,7 @@
 struct pointwise {
     struct layer_norm_options norm;
     enum activation activation;
-    const struct weight *table, *position;
+    struct embed_options embed;
     int32_t tokens; /* of an embedding's row */
 };
 
@@ -278,17 +278,21 @@ static void embed_piece(void *context, int64_t task_idx, int lane)
     const struct op *const op = run->op;
     const struct piece piece = piece_of(run, task_idx);
     const int32_t *const ids = plan_address(run->plan, op->inputs[0]);
+    const struct embed_options *const from = &record->embed;
     for (size_t row = piece.first; row < piece.first + piece.count; ++row) {
+        const int32_t id = ids[row];
+        const struct weight *const table = id < 0 ? from->vectors : from->table;
+        assert(table);
         struct kernel_lookup arguments = {
             .target = row_of(run, op->result, row),
-            .row = table_row(run, record->table, ids[row]),
+            .row = table_row(run, table, id < 0 ? -1 - id : id),
             .target_type = type_of(run, op->result),
-            .row_type = record->table->stored,
+            .row_type = table->stored,
         };
-        if (record->position) {
-            arguments.position = table_row(run, record->position,
-                                           (int32_t)(row % (size_t)record->tokens));
-            arguments.position_type = record->position->stored;
+        if (from->position) {
+            arguments.position =
+                table_row(run, from->position, (int32_t)(row % (size_t)record->tokens));
+            arguments.position_type = from->position->stored;
         }
         run->plan->kernels->lookup(&arguments, run->width);
     }
@@ -303,9 +307,12 @@ static const struct op_class embed_class = {.kind = "embedding",
                                             .prepare = prepare,
                                             .run = run_embed};
 
-struct value plan_embed(struct plan *plan, struct value ids, const struct weight *table,
-                        const struct weight *position)
+struct value plan_embed(struct plan *plan, struct value ids,
+                        const struct embed_options *options)
 {
+    const struct weight *const table = options->table;
+    const struct weight *const position = options->position;
+    const struct weight *const vectors = options->vectors;
     if (!plan_has(plan, ids, "an embedding")) return VALUE_NONE;
     struct shape shape = plan_shape(plan, ids);
     if (plan_dtype(plan, ids) != DTYPE_I32 || shape.c != 1 || !table ||
@@ -322,14 +329,20 @@ struct value plan_embed(struct plan *plan, struct value ids, const struct weight
                   tokens, table->in, position->out, position->in);
         return VALUE_NONE;
     }
+    if (vectors && (vectors->kind != WEIGHT_TABLE || vectors->in != table->in)) {
+        plan_fail(plan, DR_BAD_INPUT,
+                  "an embedding of %d values a token got vectors of %d", table->in,
+                  vectors->in);
+        return VALUE_NONE;
+    }
     shape.c = table->in;
     struct pointwise *const record = plan_record(plan, sizeof *record);
     const struct value result = plan_value_new(plan, shape, plan->dtype);
     plan_uses(plan, table);
     plan_uses(plan, position);
+    plan_uses(plan, vectors);
     if (plan_failed(plan)) return VALUE_NONE;
-    *record =
-        (struct pointwise){.table = table, .position = position, .tokens = tokens};
+    *record = (struct pointwise){.embed = *options, .tokens = tokens};
     const size_t row_bytes =
         (size_t)table->in * dtype_bytes(table->stored) +
         (position ? (size_t)position->in * dtype_bytes(position->stored) : 0);

@@ -99,7 +99,7 @@ static void embeds(void)
         const enum dtype dtype = i & 1 ? DTYPE_BF16 : DTYPE_F32;
         struct fixture f;
         fixture_begin(&f, dtype);
-        const int32_t rows = 50, width = fixture_int(1, 70),
+        const int32_t rows = 50, vectors = 7, width = fixture_int(9, 70),
                       tokens = fixture_int(1, 20);
         const struct weight *const table = fixture_weight(
             &f, (struct weight_shape){WEIGHT_TABLE, dtype, rows, width, 1, 1}, 1, 0);
@@ -108,20 +108,31 @@ static void embeds(void)
                         &f, (struct weight_shape){WEIGHT_TABLE, dtype, 20, width, 1, 1},
                         1, 0)
                   : NULL;
+        const struct embed_options from = {
+            .table = table,
+            .position = position,
+            .vectors =
+                i & 4 ? fixture_weight(&f,
+                                       (struct weight_shape){WEIGHT_TABLE, DTYPE_F32,
+                                                             vectors, width, 1, 1},
+                                       1, 0)
+                      : NULL};
         const struct value ids =
             plan_input(f.plan, (struct shape){2, 1, tokens, 1}, DTYPE_I32);
         const struct value out =
-            plan_output(f.plan, plan_embed(f.plan, ids, table, position), DTYPE_F32);
+            plan_output(f.plan, plan_embed(f.plan, ids, &from), DTYPE_F32);
         fixture_seal(&f);
         int32_t *const id = fixture_data(f.plan, ids);
         for (int32_t k = 0; k < 2 * tokens; ++k)
-            id[k] = fixture_int(0, rows - 1);
+            id[k] = fixture_int(from.vectors ? -vectors : 0, rows - 1);
         fixture_run(&f);
         float *const want = malloc((size_t)(2 * tokens * width) * sizeof *want);
         for (int32_t k = 0; k < 2 * tokens; ++k)
             for (int32_t c = 0; c < width; ++c)
                 want[k * width + c] =
-                    fixture_plain(&f, table)[id[k] * width + c] +
+                    (id[k] < 0
+                         ? fixture_plain(&f, from.vectors)[(-1 - id[k]) * width + c]
+                         : fixture_plain(&f, table)[id[k] * width + c]) +
                     (position ? fixture_plain(&f, position)[k % tokens * width + c]
                               : 0.0f);
         fixture_compare(&f, out, want, fixture_tolerance(dtype), "embedding");

@@ -256,13 +256,17 @@ static struct value plan_layer(struct plan *plan, const struct clip_text_spec *s
 /* From token ids to the outputs. States leave where they arise: what is wanted of a middle
  * layer does not have to be kept until the end. */
 static void plan_network(struct clip_text_plan *text, const struct clip_text_spec *spec,
-                         int32_t clip_skip)
+                         const struct clip_text_shape *shape)
 {
+    const int32_t clip_skip = shape->clip_skip;
     struct plan *const plan = text->plan;
     const bool before_last = spec->family == FAMILY_SDXL;
     const int32_t wanted = spec->info.layers - clip_skip + (before_last ? 0 : 1);
     const int32_t count = spec->projection ? spec->info.layers : wanted;
-    struct value x = plan_embed(plan, text->ids, spec->tokens, spec->positions);
+    struct value x = plan_embed(plan, text->ids,
+                                &(struct embed_options){.table = spec->tokens,
+                                                        .position = spec->positions,
+                                                        .vectors = shape->vectors});
     if (before_last && wanted == 0) text->context = plan_output(plan, x, DTYPE_F32);
     for (int32_t i = 0; i < count; ++i) {
         x = plan_layer(plan, spec, i, x);
@@ -304,7 +308,7 @@ enum dr_code clip_text_plan_create(struct clip_text_plan *out,
     text.ids =
         plan_input(text.plan, (struct shape){shape->n, 1, TOKENIZER_POSITIONS, 1},
                    DTYPE_I32);
-    plan_network(&text, spec, clip_skip);
+    plan_network(&text, spec, shape);
 
     code = plan_seal(text.plan, err);
     if (code)

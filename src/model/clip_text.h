@@ -61,6 +61,8 @@ struct clip_text_shape {
     int32_t clip_skip;
     bool profile;
     const struct weight_deltas *deltas; /* of adapters (plan.h), or NULL */
+    /* A table of vectors, which ids below 0 are rows of: id -1 - i is row i. Or NULL. Lives as long as the plan. */
+    const struct weight *vectors;
 };
 enum dr_code clip_text_plan_create(struct clip_text_plan *out,
                                    const struct clip_text_spec *spec,
