@@ -834,6 +834,8 @@ struct dr_generate_options {
     const struct dr_lora *loras;
     int32_t lora_count;
     const char *lora_directory; /* of the names in the prompt, as dr_find_lora's */
+    const char *
+        embedding_directory; /* of the embeddings that prompts name, as dr_list_embeddings' */
 };
 DR_API struct dr_generate_options dr_generate_options_default(void);
 /* A random 32-bit seed, as in other programs; a new one for each call. */
@@ -1438,6 +1440,7 @@ struct dr_prompt_word {
     char *text; /* as the tokenizer reads it: in lower case */
     int32_t chunk, position, tokens;
     double weight;
+    int32_t is_embedding; /* its vectors stand there: text is its name */
 };
 /* What a part of a prompt is until a step. */
 struct dr_prompt_text {
@@ -1471,6 +1474,8 @@ struct dr_prompt_options {
     const char *model; /* a path, beside which a vocabulary is looked for; NULL: none */
     size_t
         most_words; /* of all texts together, more is DR_BAD_INPUT; 0: no limit. A schedule can make of each step a text */
+    const char *embedding_directory; /* as dr_list_embeddings'. No width is looked at:
+                                      * there is no model */
 };
 /* What a prompt means: its parts, texts, chunks and weights. Needs a vocabulary, and no model. options: NULL for none. Any thread.
  * Errors: DR_BAD_INPUT (what is wrong with the prompt), DR_NOT_FOUND (no vocabulary), DR_NOMEM; *info is then empty. */

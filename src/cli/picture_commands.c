@@ -64,6 +64,7 @@ struct dr_generate_options picture_commands_job(struct session *session,
     job.rng = (enum dr_rng)options->rng;
     job.vae = options->vae;
     job.lora_directory = options->lora_dir;
+    job.embedding_directory = options->embedding_dir;
     job.vae_flags = options->force ? DR_VAE_FORCE : 0;
     job.init = options->init;
     job.strength = options->strength;

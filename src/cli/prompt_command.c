@@ -19,7 +19,8 @@ enum dr_code run_prompt(struct session *session, const struct options *options,
         .is_negative = options->is_negative,
         .steps = options->steps,
         .tokenizer_folder = options->tokenizer,
-        .model = model};
+        .model = model,
+        .embedding_directory = options->embedding_dir};
     const char *const typed = options->operands[0];
     const bool is_negative = options->is_negative;
     struct dr_expanded text;

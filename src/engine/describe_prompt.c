@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/xdg.h"
+#include "job/embedding_set.h"
 #include "model/prompt_parts.h"
 #include "pipeline/tokenizers.h"
 
@@ -49,13 +50,15 @@ static void take_word(void *cookie, const struct chunk_place *place)
                                 .chunk = place->chunk_idx + 1,
                                 .position = place->position,
                                 .tokens = place->tokens,
-                                .weight = place->weight};
+                                .weight = place->weight,
+                                .is_embedding = place->is_embedding};
     text->token_count += place->tokens;
 }
 
 /* What all texts are described with. */
 struct describer {
     const struct tokenizers *tokenizers;
+    const struct embedding_set *embeddings;
     size_t most_words, left;
 };
 
@@ -67,6 +70,8 @@ static enum dr_code describe_text(struct describer *describer,
     struct prompt_chunks chunks = {0};
     const struct tokenizers_text source = {.segments = entry->segments,
                                            .segment_count = entry->segment_count,
+                                           .names = describer->embeddings->words[0],
+                                           .name_count = describer->embeddings->count,
                                            .report = take_word,
                                            .cookie = &collector};
     text->until_step = entry->end_step;
@@ -143,6 +148,20 @@ static enum dr_code open_tokenizers(const struct dr_prompt_options *options,
     return tokenizers_open(tokenizers, &places, err);
 }
 
+static enum dr_code open_embeddings(const struct dr_prompt_options *options,
+                                    const struct tokenizers *tokenizers,
+                                    const struct prompt_parts *parts,
+                                    struct embedding_set *embeddings,
+                                    struct dr_error *err)
+{
+    const struct embedding_set_options how = {.directory = options->embedding_directory,
+                                              .tokenizers = tokenizers,
+                                              .text_count = 1,
+                                              .prompts = {parts}};
+    if (options->syntax == DR_PROMPT_PLAIN) return DR_OK;
+    return embedding_set_open(embeddings, &how, err);
+}
+
 enum dr_code dr_describe_prompt(const char *prompt,
                                 const struct dr_prompt_options *options,
                                 struct dr_prompt_info *info, struct dr_error *err)
@@ -155,14 +174,19 @@ enum dr_code dr_describe_prompt(const char *prompt,
                                                .steps = how->steps > 0 ? how->steps
                                                                        : DEFAULT_STEPS};
     struct tokenizers tokenizers = {0};
+    struct embedding_set embeddings = {0};
     struct prompt_parts parts;
     *info = (struct dr_prompt_info){0};
     enum dr_code code = prompt_parts_parse(&parts, prompt, &parse, err);
     if (code == DR_OK) code = open_tokenizers(how, &tokenizers, err);
+    if (code == DR_OK)
+        code = open_embeddings(how, &tokenizers, &parts, &embeddings, err);
     struct describer describer = {.tokenizers = &tokenizers,
+                                  .embeddings = &embeddings,
                                   .most_words = how->most_words,
                                   .left = how->most_words ? how->most_words : SIZE_MAX};
     if (code == DR_OK) code = describe(&describer, &parts, info, err);
+    embedding_set_close(&embeddings);
     tokenizers_close(&tokenizers);
     prompt_parts_finish(&parts);
     if (code != DR_OK) dr_prompt_info_free(info);

@@ -92,9 +92,10 @@ enum dr_code job_handle_create_generate(struct dr_engine *engine,
     if (!job) return no_memory(err);
     job->generate = *options;
     struct dr_generate_options *const own = &job->generate;
-    const char **const strings[] = {&own->prompt,  &own->negative,      &own->output,
-                                    &own->sampler, &own->scheduler,     &own->vae,
-                                    &own->init,    &own->lora_directory};
+    const char **const strings[] = {
+        &own->prompt,  &own->negative,       &own->output,
+        &own->sampler, &own->scheduler,      &own->vae,
+        &own->init,    &own->lora_directory, &own->embedding_directory};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; ++i) {
         if (keep(job, strings[i])) continue;
         dr_job_destroy(&job);

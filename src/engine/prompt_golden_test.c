@@ -1,5 +1,6 @@
 /* What the UNet is given for a prompt is what A1111's rules give, restated with PyTorch (tools/golden/prompts.py): for more than two
- * hundred prompts, at the first evaluation and, where the prompt changes, at the last; within 1e-4 of the context. */
+ * hundred prompts, at the first evaluation and, where the prompt changes, at the last; within 1e-4 of the context. And the same
+ * with embeddings (tools/golden/embeddings.py). */
 #include "network.h"
 
 #include "engine/engine.h"
@@ -93,7 +94,8 @@ static void see(void *cookie, const struct dr_progress *progress)
         cancel_request(seen->cancel);
 }
 
-static double run_case(struct dr_engine *engine, const json_t *it, const char *family)
+static double run_case(struct dr_engine *engine, const json_t *it, const char *family,
+                       const char *directory)
 {
     struct cancel cancel = {0};
     struct dr_generate_options options = dr_generate_options_default();
@@ -105,6 +107,7 @@ static double run_case(struct dr_engine *engine, const json_t *it, const char *f
     options.steps = STEPS;
     options.sampler = "euler";
     options.cfg = 1.0;
+    options.embedding_directory = directory;
     network_require(generate_request(&engine->model, &options, &want, &problem) ==
                         DR_OK,
                     "%s: %s", options.prompt, problem.message);
@@ -127,18 +130,16 @@ static double run_case(struct dr_engine *engine, const json_t *it, const char *f
     return seen.worst;
 }
 
-static json_t *golden;
-
-static void family_is_right(const char *family, const char *model)
+static void family_is_right(const json_t *golden, const char *family, const char *model,
+                            const char *directory)
 {
     const json_t *const cases = json_object_get(golden, "cases");
     struct dr_engine *engine = open_engine_with(0, DR_PRECISION_F32);
     double worst = 0.0;
     load(engine, model);
-    check_int(json_array_size(cases), >=, 200);
     for (size_t i = 0; i < json_array_size(cases); ++i) {
         const json_t *const it = json_array_get(cases, i);
-        const double apart = run_case(engine, it, family);
+        const double apart = run_case(engine, it, family, directory);
         if (!(apart <= bound))
             check_fail_at("%s: %.3g from the reference: %s", family, apart,
                           json_string_value(json_object_get(it, "prompt")));
@@ -149,27 +150,54 @@ static void family_is_right(const char *family, const char *model)
     dr_engine_close(&engine);
 }
 
+static json_t *prompts, *with_embeddings;
+
 static void contexts_of_sd15(void)
 {
-    family_is_right("sd15", "a.safetensors");
+    check_int(json_array_size(json_object_get(prompts, "cases")), >=, 200);
+    family_is_right(prompts, "sd15", "a.safetensors", "none");
 }
 
 static void contexts_of_sdxl(void)
 {
-    family_is_right("sdxl", "x.safetensors");
+    family_is_right(prompts, "sdxl", "x.safetensors", "none");
+}
+
+static void embeddings_of(const char *family, const char *model)
+{
+    char directory[4096];
+    const char *const source = getenv("DARKROOM_SOURCE");
+    (void)snprintf(directory, sizeof directory, "%s/tests/golden/embeddings/%s",
+                   source ? source : ".", family);
+    check_int(json_array_size(json_object_get(with_embeddings, "cases")), >=, 50);
+    family_is_right(with_embeddings, family, model, directory);
+}
+
+static void embeddings_of_sd15(void)
+{
+    embeddings_of("sd15", "a.safetensors");
+}
+
+static void embeddings_of_sdxl(void)
+{
+    embeddings_of("sdxl", "x.safetensors");
 }
 
 int main(void)
 {
-    golden = golden_load("tests/golden/prompts.json");
-    if (!golden) return 1;
+    prompts = golden_load("tests/golden/prompts.json");
+    with_embeddings = golden_load("tests/golden/embeddings.json");
+    if (!prompts || !with_embeddings) return 1;
     fixture_folder();
     make_checkpoint("a.safetensors",
-                    json_string_value(json_object_get(golden, "sd15")));
+                    json_string_value(json_object_get(prompts, "sd15")));
     make_checkpoint("x.safetensors",
-                    json_string_value(json_object_get(golden, "sdxl")));
+                    json_string_value(json_object_get(prompts, "sdxl")));
     check_run(contexts_of_sd15);
     check_run(contexts_of_sdxl);
-    json_decref(golden);
+    check_run(embeddings_of_sd15);
+    check_run(embeddings_of_sdxl);
+    json_decref(prompts);
+    json_decref(with_embeddings);
     return check_done();
 }

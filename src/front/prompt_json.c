@@ -31,6 +31,7 @@ static json_t *word_json(size_t part_idx, const struct dr_prompt_text *text,
     member_set_integer(object, "tokens", word->tokens);
     member_set_real(object, "weight", word->weight);
     member_set_text(object, "word", word->text);
+    if (word->is_embedding) member_set_flag(object, "embedding", 1);
     return object;
 }
 

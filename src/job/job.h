@@ -24,6 +24,7 @@
 #include "darkroom/darkroom.h"
 #include "image/image.h"
 #include "job/action_list.h"
+#include "job/embedding_set.h"
 #include "job/pace.h"
 #include "job/step_list.h"
 #include "pipeline/adapter_set.h"
@@ -75,7 +76,8 @@ struct job_request {
     int32_t clip_skip;
     enum dr_rng rng;
     struct sampler_options sampler;
-    struct prompt_contexts prompts; /* JOB_GENERATE */
+    struct prompt_contexts prompts;  /* JOB_GENERATE */
+    struct embedding_set embeddings; /* that they name */
     enum dr_prompt_syntax prompt_syntax;
     bool pads;                      /* prompt and negative prompt to one length */
     bool negative_is_zero;          /* SDXL, and no negative prompt was given */

@@ -19,6 +19,10 @@ void job_steps_add_text(struct job *job)
         step.network = step_list_network(list, NETWORK_TEXT,
                                          slot_of(job, DR_COMPONENT_TEXT, i), 0, 0);
         step.arena = step_list_add_arena(list, step.network);
+        const struct weight *const vectors =
+            embedding_set_table(&job->request.embeddings, i);
+        if (vectors)
+            step.scratch = step_list_add_value(list, REGION_EMBEDDINGS, vectors->bytes);
         step_list_add(list, &step);
     }
 }

@@ -49,7 +49,9 @@ static enum dr_code make_text_plan(const struct job *job, struct network *networ
         .n = 1,
         .clip_skip = job->request.clip_skip,
         .profile = job->request.profile,
-        .deltas = adapter_set_deltas(job_adapters(job), network->slot)};
+        .deltas = adapter_set_deltas(job_adapters(job), network->slot),
+        .vectors =
+            embedding_set_table(&job->request.embeddings, network->slot->kind_idx)};
     return clip_text_plan_create(&network->text, spec, &shape, err);
 }
 

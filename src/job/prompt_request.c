@@ -1,5 +1,6 @@
 #include "job/prompt_request.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -78,6 +79,38 @@ static enum dr_code open_tokenizers(struct current_model *model, bool only_looks
     return only_looks && code != DR_NOMEM ? DR_OK : code;
 }
 
+/* What a warning has beside what it says already. */
+static void add_warning(struct job_request *want, const char *sentences)
+{
+    const size_t used = strlen(want->warning);
+    (void)snprintf(want->warning + used, sizeof want->warning - used, "%s%s",
+                   used && *sentences ? " " : "", sentences);
+}
+
+static enum dr_code open_embeddings(const struct current_model *model,
+                                    const struct dr_generate_options *options,
+                                    const struct prompt_parts *prompt,
+                                    const struct prompt_parts *negative,
+                                    struct job_request *want, struct dr_error *err)
+{
+    const struct pipeline *const pipeline = model->pipeline;
+    struct embedding_set_options how = {
+        .directory = options->embedding_directory,
+        .tokenizers = &model->tokenizers,
+        .text_count = pipeline->text_count,
+        .family = pipeline->checkpoint.family,
+        .model = pipeline->path,
+        .cancel = model->resources->cancel,
+        .prompts = {prompt, negative}
+    };
+    if (options->prompt_syntax == DR_PROMPT_PLAIN) return DR_OK;
+    for (int32_t i = 0; i < pipeline->text_count; ++i)
+        how.widths[i] = clip_text_info(pipeline->text[i]).width;
+    const enum dr_code code = embedding_set_open(&want->embeddings, &how, err);
+    if (code == DR_OK) add_warning(want, want->embeddings.warning);
+    return code;
+}
+
 enum dr_code prompt_request_make(struct current_model *model,
                                  const struct dr_generate_options *options,
                                  bool only_looks, struct job_request *want,
@@ -89,15 +122,20 @@ enum dr_code prompt_request_make(struct current_model *model,
     enum dr_code code = parse_prompts(options, evaluation_count(&want->sampler), want,
                                       &prompt, &negative, err);
     if (code == DR_OK) code = open_tokenizers(model, only_looks, &has_tokenizers, err);
+    if (code == DR_OK && has_tokenizers)
+        code = open_embeddings(model, options, &prompt, &negative, want, err);
     if (code == DR_OK) {
         struct prompt_contexts_options how = {
             .tokenizers = has_tokenizers ? &model->tokenizers : NULL,
             .text_count = pipeline->text_count,
+            .name_count = want->embeddings.count,
             .emphasis = options->emphasis,
             .pads = options->pad_prompts != 0,
             .has_zero_negative = want->negative_is_zero};
-        for (int32_t i = 0; has_tokenizers && i < pipeline->text_count; ++i)
+        for (int32_t i = 0; has_tokenizers && i < pipeline->text_count; ++i) {
             how.rows[i] = clip_text_info(pipeline->text[i]).vocabulary;
+            how.names[i] = want->embeddings.words[i];
+        }
         code = prompt_contexts_make(&want->prompts, &how, &prompt, &negative, err);
     }
     if (code == DR_OK && (prompt.part_count > 1 || prompt.parts[0].weight != 1.0))

@@ -7,9 +7,9 @@
 #include "job/job.h"
 #include "switch/current_model.h"
 
-/* Fills want->prompts, and what depends on them: guided, pads, prompt_syntax. The sampler of want is complete. only_looks: without a
+/* Fills want->prompts and want->embeddings, and what depends on them: guided, pads, prompt_syntax. The sampler of want is complete. only_looks: without a
  * vocabulary each text counts as one chunk, for a forecast. Errors: DR_BAD_INPUT and DR_UNSUPPORTED say what in the prompt
- * is wrong; the tokenizers'. want->prompts is then to be finished, too. */
+ * is wrong; the tokenizers'; embedding_set_open's. Both are then to be finished, too. */
 enum dr_code prompt_request_make(struct current_model *model,
                                  const struct dr_generate_options *options,
                                  bool only_looks, struct job_request *want,

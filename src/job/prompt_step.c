@@ -222,9 +222,13 @@ enum dr_code step_run_text(struct job *job, const struct step *step,
                            struct dr_error *err)
 {
     struct encoding encoding = {job, step, DR_OK, err};
+    const struct slot *const slot = step_list_network_of(&job->list, step)->slot;
     job->stage = DR_STAGE_TEXT;
-    (void)visit_all(job, step_list_network_of(&job->list, step)->slot->kind_idx,
-                    encode_next, &encoding);
+    if (step->scratch != STEP_NONE && !prompt_step_is_cached(job, slot))
+        encoding.code = embedding_set_read(&job->request.embeddings, slot->kind_idx,
+                                           step_value_of(job, step->scratch), err);
+    if (encoding.code == DR_OK)
+        (void)visit_all(job, slot->kind_idx, encode_next, &encoding);
     return encoding.code;
 }
 

@@ -345,6 +345,7 @@ static enum dr_code pick_conditioning(const struct dr_generate_options *options,
 void job_request_finish(struct job_request *want)
 {
     prompt_contexts_finish(&want->prompts);
+    embedding_set_close(&want->embeddings);
 }
 
 /* The strength that is used: see takes_a_step. Steps are known. */

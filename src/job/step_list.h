@@ -107,7 +107,7 @@ struct step {
     int32_t moments; /* value: ENCODE writes it, NOISE reads it */
     int32_t latents; /* value: [batch, 4, h, w]; this step's are those of image_idx */
     int32_t state;   /* value: the sampler's memory */
-    int32_t scratch; /* value: of no other step */
+    int32_t scratch; /* value: of no other step; TEXT: the vectors of embeddings */
     struct sampler_options sampler; /* NOISE, SAMPLE */
     bool continues; /* SAMPLE: goes on from the latents that another SAMPLE left */
 };

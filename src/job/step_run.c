@@ -29,15 +29,16 @@ enum dr_code step_bind_network(struct job *job, const struct step *step,
                                struct dr_error *err)
 {
     unsigned char *const arena = step_value_of(job, step->arena);
-    const void *regions[ADAPTER_SET_REGIONS];
+    const void *regions[EMBEDDING_SET_REGIONS] = {NULL};
     const bool is_there = job->bound == network && job->bound_arena == arena;
     if (is_bound) *is_bound = is_there;
     if (is_there) return DR_OK;
     job->bound = NULL;
-    const int32_t region_count =
-        adapter_set_regions(job_adapters(job), network->slot, regions);
+    (void)adapter_set_regions(job_adapters(job), network->slot, regions);
+    if (step->kind == STEP_TEXT && step->scratch != STEP_NONE)
+        regions[EMBEDDING_SET_REGION] = step_value_of(job, step->scratch);
     const enum dr_code code =
-        plan_bind(network_plan(network), arena, regions, region_count, err);
+        plan_bind(network_plan(network), arena, regions, EMBEDDING_SET_REGIONS, err);
     if (code != DR_OK) return code;
     job->bound = network;
     job->bound_arena = arena;

@@ -47,13 +47,15 @@ static void digest_words(struct filling *filling)
     digest_end(&digest, filling->chunk.vectors);
 }
 
-/* Each word of a chunk that is complete, with its tokens there. */
+/* Each word of a chunk that is complete, with its tokens there; an embedding inside a word is one of its own. */
 static void report_words(const struct filling *filling)
 {
     for (int32_t i = 1, n; filling->report && i <= filling->count; i += n) {
         const struct place *const here = &filling->places[i];
         for (n = 1; i + n <= filling->count; ++n)
-            if (here[n].word != here->word) break;
+            if (here[n].word != here->word || here[n].name ||
+                here[n].is_name != here->is_name)
+                break;
         const struct chunk_place place = {.text = here->text,
                                           .chunk_idx = filling->list->count,
                                           .position = i,

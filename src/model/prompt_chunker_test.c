@@ -214,6 +214,17 @@ static void words_have_places(void)
     prompt_chunks_finish(&list);
 }
 
+static void a_name_may_be_in_a_word(void)
+{
+    char text[1000] = "";
+    const int32_t ids[] = {id_of("q")};
+    const struct chunk_word name = {
+        .name = "Q", .ids = ids, .id_count = 1, .vector_count = 3, .digest = {1}};
+    struct prompt_chunks list = chunk("zzq qq", &name, 1, -1, append_place, text);
+    check_str(text, "zzq@0.1+2*1 Q@0.3+3*1 qq@0.6+1*1 Q@0.7+3*1 ");
+    prompt_chunks_finish(&list);
+}
+
 int main(void)
 {
     const char *const source = getenv("DARKROOM_SOURCE");
@@ -231,6 +242,7 @@ int main(void)
     check_run(the_longest_name_counts);
     check_run(vectors_stay_together);
     check_run(words_have_places);
+    check_run(a_name_may_be_in_a_word);
     tokenizer_close(&tokenizer);
     return check_done();
 }

@@ -59,12 +59,12 @@ static enum dr_code take_vectors(struct embedding_file *embedding, int32_t text_
     return DR_OK;
 }
 
-/* The widths of the text encoders: CLIP ViT-L/14, OpenCLIP ViT-H/14, and ViT-L/14 with OpenCLIP ViT-bigG/14. */
+/* Only SDXL has two encoders; those of the others, CLIP ViT-L/14 and OpenCLIP ViT-H/14, differ in their widths. */
 static enum family family_of(const int32_t widths[EMBEDDING_TEXTS])
 {
-    if (widths[0] == 768 && widths[1] == 0) return FAMILY_SD15;
-    if (widths[0] == 1024 && widths[1] == 0) return FAMILY_SD2;
-    if (widths[0] == 768 && widths[1] == 1280) return FAMILY_SDXL;
+    if (widths[1] > 0) return FAMILY_SDXL;
+    if (widths[0] == 768) return FAMILY_SD15;
+    if (widths[0] == 1024) return FAMILY_SD2;
     return FAMILY_UNKNOWN;
 }
 

@@ -56,6 +56,7 @@ static void every_layout_is_read(void)
     }
     check_int(embedding_file_open(&embedding, corpus("xl"), NULL, &error), ==, DR_OK);
     check_int(embedding.vector_count, ==, 2);
+    check_int(embedding.family, ==, FAMILY_SDXL);
     check_int(embedding.bytes, ==, 2 * (4 + 6) * 4);
     check_vectors(&embedding, 0, 4, 0);
     check_vectors(&embedding, 1, 6, 1);

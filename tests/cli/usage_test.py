@@ -60,7 +60,7 @@ class Usage(Case):
             (["inspect"], "inspect needs FILE"),
             (["inspect", ""], "inspect needs FILE"),
             (["generate", "-m", ""], "--model needs a value"),
-            (["memory", "--prompt", "x"], "--prompt"),
+            (["memory", "--output", "x"], "--output"),
             (["help", "frobnicate"], "frobnicate"),
             (["vaes"], "-m FILE"),
             (["vaes", "-m", "../tiny.safetensors", "word"], "word"),

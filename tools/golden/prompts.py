@@ -70,6 +70,11 @@ class Encoder:
         self.tokenizer, self.pad, self.run = tokenizer, pad, run
         self.start, self.end = tokenizer.bos_token_id, tokenizer.eos_token_id
         self.comma = tokenizer(",", add_special_tokens=False)["input_ids"][0]
+        self.names = []  # of embeddings: tokens, first row, count
+
+    def name_at(self, tokens, position):
+        here = [name for name in self.names if tokens[position:position + len(name[0])] == name[0]]
+        return max(here, key=lambda name: len(name[0]), default=None)
 
     def chunks(self, segments):
         done, ids, weights, comma = [], [], [], -1
@@ -85,7 +90,9 @@ class Encoder:
                 close()
                 ids, weights, comma = [], [], -1
                 continue
-            for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]:
+            tokens, position = self.tokenizer(text, add_special_tokens=False)["input_ids"], 0
+            while position < len(tokens):
+                token, name = tokens[position], self.name_at(tokens, position)
                 if token == self.comma:
                     comma = len(ids)
                 elif len(ids) == CHUNK and comma >= 0 and len(ids) - comma <= COMMA_TOKENS:
@@ -96,8 +103,12 @@ class Encoder:
                 if len(ids) == CHUNK:
                     close()
                     ids, weights, comma = [], [], -1
-                ids.append(token)
-                weights.append(weight)
+                if name and len(ids) + name[2] > CHUNK:
+                    close()
+                    ids, weights, comma = [], [], -1
+                ids += [-1 - name[1] - row for row in range(name[2])] if name else [token]
+                weights += [weight] * (name[2] if name else 1)
+                position += len(name[0]) if name else 1
         if ids or not done:
             close()
         return done
@@ -119,19 +130,21 @@ class Encoder:
 
 
 def encoders(family, checkpoint, tokenizer):
+    """The models of transformers, and an Encoder for each."""
     model = golden.text_model(checkpoint, None)
     if family == "sd15":
-        return [Encoder(tokenizer, tokenizer.eos_token_id,
-                        lambda ids: (golden.text_context(model, ids.numpy(), 1), None))]
+        return [model], [Encoder(tokenizer, tokenizer.eos_token_id,
+                                 lambda ids: (golden.text_context(model, ids.numpy(), 1), None))]
     second = golden.text2_model(checkpoint, tokenizer.eos_token_id)
 
     def run_second(ids):
         result = second(ids, output_hidden_states=True)
         return result.hidden_states[-2], result.text_embeds
 
-    return [Encoder(tokenizer, tokenizer.eos_token_id,
-                    lambda ids: (model(ids, output_hidden_states=True).hidden_states[-2], None)),
-            Encoder(tokenizer, 0, run_second)]
+    return [model, second], [
+        Encoder(tokenizer, tokenizer.eos_token_id,
+                lambda ids: (model(ids, output_hidden_states=True).hidden_states[-2], None)),
+        Encoder(tokenizer, 0, run_second)]
 
 
 def cases():
@@ -173,7 +186,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         for family, arguments in FAMILIES.items():
             checkpoint = Random(options.tool, arguments, os.path.join(folder, family + ".safetensors"))
-            own = encoders(family, checkpoint, tokenizer)
+            _, own = encoders(family, checkpoint, tokenizer)
             for result, (_, schedule, ends) in zip(results, listed):
                 made = [encoder.contexts(schedule) for encoder in own]
                 context = torch.cat([part for part, _ in made], 2)
