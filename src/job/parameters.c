@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "job/sampling_fields.h"
+#include "job/sampling_tuning.h"
 
 /* A1111's names of samplers and schedules. */
 static const char *const sampler_labels[SAMPLER_COUNT] = {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "job/parameters.h"
-#include "job/sampling_fields.h"
+#include "job/sampling_tuning.h"
 
 enum {
     VALUE_BYTES = 1024

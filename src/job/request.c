@@ -13,7 +13,7 @@
 #include "job/defaults.h"
 #include "job/output.h"
 #include "job/prompt_request.h"
-#include "job/sampling_fields.h"
+#include "job/sampling_tuning.h"
 #include "sampling/latent.h"
 #include "switch/settings.h"
 
@@ -206,8 +206,8 @@ static enum dr_code check_options(const struct dr_generate_options *options,
     enum dr_code code = check_numbers(options, err);
     if (code == DR_OK)
         code = check_picture_options(options->bits, options->quality, err);
-    if (code == DR_OK) code = sampling_fields_check(&options->sampling, err);
-    sampler->tuning = sampling_fields_tuning(&options->sampling);
+    if (code == DR_OK) code = sampling_tuning_check(&options->sampling, err);
+    sampler->tuning = sampling_tuning_of(&options->sampling);
     return code == DR_OK ? check_sampler(options, sampler, err) : code;
 }
 

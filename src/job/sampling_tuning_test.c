@@ -1,5 +1,5 @@
 /* Ranges, each with its numbers in the message; what is usual changes nothing. */
-#include "job/sampling_fields.h"
+#include "job/sampling_tuning.h"
 
 #include <math.h>
 
@@ -14,7 +14,7 @@ static void set(struct dr_sampling *sampling, const struct dr_sampling_field *fi
 static void refused(const struct dr_sampling *sampling, const char *part)
 {
     struct dr_error err = {0};
-    check_int(sampling_fields_check(sampling, &err), ==, DR_BAD_INPUT);
+    check_int(sampling_tuning_check(sampling, &err), ==, DR_BAD_INPUT);
     check_has(err.message, part);
 }
 
@@ -22,7 +22,7 @@ static void the_usual_is_accepted(void)
 {
     const struct dr_sampling usual = dr_sampling_default();
     const struct dr_sampling_field *field;
-    check_int(sampling_fields_check(&usual, NULL), ==, DR_OK);
+    check_int(sampling_tuning_check(&usual, NULL), ==, DR_OK);
     for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i)
         check_real(sampling_field_value(&usual, field), ==, field->usual);
     check(dr_sampling_field(-1) == NULL);
@@ -50,7 +50,7 @@ static void pairs_are_checked(void)
     refused(&sampling, "guidance from 0.5 to 0.5");
     sampling = dr_sampling_default();
     sampling.s_tmin = 3;
-    check_int(sampling_fields_check(&sampling, NULL), ==, DR_OK); /* no upper limit */
+    check_int(sampling_tuning_check(&sampling, NULL), ==, DR_OK); /* no upper limit */
     sampling.s_tmax = 2;
     refused(&sampling, "s_tmin 3 is above s_tmax 2");
     sampling = dr_sampling_default();
@@ -59,14 +59,14 @@ static void pairs_are_checked(void)
     sampling.seed_resize_height = 100000;
     refused(&sampling, "512x100000 pixels");
     sampling.seed_resize_height = 768;
-    check_int(sampling_fields_check(&sampling, NULL), ==, DR_OK);
+    check_int(sampling_tuning_check(&sampling, NULL), ==, DR_OK);
 }
 
 static void a_sampler_is_told(void)
 {
     struct dr_sampling sampling = dr_sampling_default();
     sampling.s_churn = 4;
-    const struct sampler_tuning tuning = sampling_fields_tuning(&sampling);
+    const struct sampler_tuning tuning = sampling_tuning_of(&sampling);
     check(tuning.is_given);
     check_real(tuning.eta, ==, -1);
     check_real(tuning.s_churn, ==, 4);

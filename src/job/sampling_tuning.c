@@ -1,4 +1,4 @@
-#include "job/sampling_fields.h"
+#include "job/sampling_tuning.h"
 
 #include <math.h>
 #include <string.h>
@@ -67,7 +67,7 @@ static enum dr_code check_sizes(const struct dr_sampling *sampling,
                      (int)width, (int)height, JOB_LEAST_SIDE, JOB_MAX_SIDE);
 }
 
-enum dr_code sampling_fields_check(const struct dr_sampling *sampling,
+enum dr_code sampling_tuning_check(const struct dr_sampling *sampling,
                                    struct dr_error *err)
 {
     enum dr_code code = DR_OK;
@@ -87,7 +87,7 @@ enum dr_code sampling_fields_check(const struct dr_sampling *sampling,
     return DR_OK;
 }
 
-struct sampler_tuning sampling_fields_tuning(const struct dr_sampling *sampling)
+struct sampler_tuning sampling_tuning_of(const struct dr_sampling *sampling)
 {
     return (struct sampler_tuning){.is_given = true,
                                    .eta = sampling->eta,
