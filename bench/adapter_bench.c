@@ -1,10 +1,11 @@
 /* adapter_bench — what LoRAs cost: a guided UNet step with them against one without, and applying them.
  *
  *     adapter_bench CHECKPOINT LORA... [--dtype bf16|f32] [--size WxH] [--runs N] [--threads N]
- *                   [--weights auto|computed]
+ *                   [--weights auto|computed] [--cpu]
  *
  * Two plans of one UNet take turns, so that whatever else the machine does slows both; each pair of runs is
- * one ratio. With --threads 1 times are of the thread's own processor time, else of the wall clock. Then
+ * one ratio. Times are of the wall clock; with --cpu or --threads 1 they are processor time of all threads, which other
+ * programs hardly lengthen (run it with OMP_WAIT_POLICY=passive, or waiting counts too). Then
  * the files are opened, matched and read into memory --runs times, as a job does before its first step. Inputs are
  * noise: time depends on no value.
  *
@@ -85,7 +86,7 @@ static double now(void)
 
 static const char usage[] =
     "usage: adapter_bench CHECKPOINT LORA... [--dtype bf16|f32] [--size WxH]\n"
-    "                     [--runs N] [--threads N] [--weights auto|computed]\n";
+    "                     [--runs N] [--threads N] [--weights auto|computed] [--cpu]\n";
 
 static int32_t number(const char *text, int32_t most)
 {
@@ -104,6 +105,7 @@ static struct options parse(int count, char **arguments)
         {"runs",    required_argument, NULL, 'r'},
         {"threads", required_argument, NULL, 't'},
         {"weights", required_argument, NULL, 'w'},
+        {"cpu",     no_argument,       NULL, 'c'},
         {NULL,      0,                 NULL, 0  },
     };
     struct options options = {
@@ -124,6 +126,7 @@ static struct options parse(int count, char **arguments)
             options.storage =
                 strcmp(optarg, "computed") == 0 ? STORAGE_COMPUTED : STORAGE_FILE;
             break;
+        case 'c': clock_used = CLOCK_PROCESS_CPUTIME_ID; break;
         default: fail(usage);
         }
     }
@@ -363,11 +366,12 @@ int main(int count, char **arguments)
     const struct options options = parse(count, arguments);
     static struct bench bench;
     struct dr_error err = {0};
-    if (options.threads == 1) clock_used = CLOCK_THREAD_CPUTIME_ID;
+    if (options.threads == 1) clock_used = CLOCK_PROCESS_CPUTIME_ID;
     must(compute_init(options.threads, &err), &err);
     open_network(&bench, &options);
-    printf("%dx%d, guided, %s; %s\n", options.width, options.height,
-           dtype_name(options.dtype), compute_description());
+    printf("%dx%d, guided, %s; %s; %s time\n", options.width, options.height,
+           dtype_name(options.dtype), compute_description(),
+           clock_used == CLOCK_MONOTONIC ? "wall" : "processor");
     (void)apply(&bench, &options);
     print_sizes(&bench);
     gather(&bench);

@@ -356,13 +356,18 @@ static void add_layer(struct walk *walk, const struct adapter_layer *layer)
         note_unused(info, layer->module);
         return;
     }
-    ++info->used_count;
-    ++info->counts[layer->role];
+    const size_t before = walk->spec->counts[layer->role];
     for (size_t i = 0; i < count; ++i)
         if (!add_module(walk, layer, &modules[i])) {
             note_misfit(walk, layer, &modules[i]);
             return;
         }
+    if (walk->spec->counts[layer->role] == before) { /* of a bias that is not there */
+        note_unused(info, layer->module);
+        return;
+    }
+    ++info->used_count;
+    ++info->counts[layer->role];
 }
 
 /* ---- the whole ---- */

@@ -258,6 +258,9 @@ void adapter_set_mix_digest(const struct adapter_set *set, const struct slot *sl
         for (size_t k = 0; k < file->shard_count; ++k)
             digest_add(&mixed, &file->shards[k].identity,
                        sizeof file->shards[k].identity);
+        for (size_t k = 0; k < adapter->file.layer_count; ++k) /* of a file beside it */
+            digest_add(&mixed, &adapter->file.layers[k].scale,
+                       sizeof adapter->file.layers[k].scale);
         digest_add(&mixed, &adapter->text, sizeof adapter->text);
     }
     digest_end(&mixed, out);

@@ -1,13 +1,21 @@
 #include "weights/adapter_file.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
+#include "base/text_file.h"
+#include "weights/adapter_config.h"
 #include "weights/adapter_shape.h"
 #include "weights/adapter_words.h"
 #include "weights/tensor_reader.h"
+
+enum {
+    CONFIG_MOST_BYTES = 1 << 20
+};
 
 /* ---- sorting tensors into layers ---- */
 
@@ -220,24 +228,44 @@ static enum dr_code read_number(const struct tensor_file *file,
     return DR_OK;
 }
 
-/* PEFT's files have one alpha for a network, in a text; kohya's and LyCORIS' one for each layer. */
-static float alpha_of_network(const struct adapter_file *adapter,
-                              const struct adapter_layer *layer)
+/* Beside PEFT's own file there is its config, of the one network that the file is for; diffusers puts those of all
+ * networks into the file. */
+static enum dr_code read_configs(struct adapter_file *adapter, const char *path,
+                                 struct adapter_config configs[static ROLE_COUNT],
+                                 struct dr_error *err)
 {
-    static const char *const keys[] = {[ROLE_UNET] = "\"unet.lora_alpha\":",
-                                       [ROLE_TEXT] = "\"text_encoder.lora_alpha\":",
-                                       [ROLE_TEXT2] = "\"text_encoder_2.lora_alpha\":"};
-    const char *const text =
+    static const char *const prefixes[] = {[ROLE_UNET] = "unet.",
+                                           [ROLE_TEXT] = "text_encoder.",
+                                           [ROLE_TEXT2] = "text_encoder_2."};
+    const char *const inside =
         tensor_file_metadata(&adapter->file, "lora_adapter_metadata");
-    const char *const at = text ? strstr(text, keys[layer->role]) : NULL;
-    return at ? strtof(at + strlen(keys[layer->role]), NULL) : 0.0F;
+    char stem[64], folder[PATH_MAX - 32], beside[PATH_MAX], *text = NULL;
+    size_t bytes = 0;
+    enum dr_code code = DR_OK;
+    for (int role = 0; inside && role < ROLE_VAE && !code; ++role)
+        code = adapter_config_parse(&configs[role], inside, strlen(inside),
+                                    prefixes[role], &adapter->pool, err);
+    path_stem(path, stem, sizeof stem);
+    if (code || strcmp(stem, "adapter_model") != 0) return code;
+    path_folder(path, folder, sizeof folder);
+    (void)snprintf(beside, sizeof beside, "%s/adapter_config.json", folder);
+    code = text_file_read(beside, CONFIG_MOST_BYTES, &text, &bytes, err);
+    if (code == DR_NOT_FOUND) return DR_OK;
+    for (int role = 0; role < ROLE_VAE && !code; ++role)
+        code =
+            adapter_config_parse(&configs[role], text, bytes, "", &adapter->pool, err);
+    free(text);
+    return code;
 }
 
 static enum dr_code read_scale(const struct adapter_file *adapter,
+                               const struct adapter_config *config,
                                struct adapter_layer *layer, struct dr_error *err)
 {
     const struct tensor *const tensor = layer->parts[ADAPTER_ALPHA];
-    float alpha = layer->rank > 0 ? alpha_of_network(adapter, layer) : 0.0F;
+    float alpha = 0.0F;
+    if (!tensor && layer->rank > 0)
+        layer->scale = adapter_config_scale(config, layer->module, layer->rank);
     if (tensor) {
         const enum dr_code code = read_number(&adapter->file, tensor, &alpha, err);
         if (code) return code;
@@ -260,12 +288,16 @@ enum dr_code adapter_file_open(struct adapter_file *adapter, const char *path,
                                struct dr_error *err)
 {
     struct tensor_file file;
+    struct adapter_config configs[ROLE_COUNT] = {0};
     *adapter = (struct adapter_file){0};
     enum dr_code code = tensor_file_open(&file, path, err);
     if (code) return code;
     code = adapter_file_sort(adapter, &file, err);
-    for (size_t i = 0; !code && i < adapter->layer_count; ++i)
-        code = read_scale(adapter, &adapter->layers[i], err);
+    if (!code) code = read_configs(adapter, path, configs, err);
+    for (size_t i = 0; !code && i < adapter->layer_count; ++i) {
+        struct adapter_layer *const layer = &adapter->layers[i];
+        code = read_scale(adapter, &configs[layer->role], layer, err);
+    }
     if (code) {
         error_prefix(err, "%.400s", path);
         adapter_file_close(adapter);

@@ -41,7 +41,8 @@ struct adapter_layer {
     const char *module;                             /* as adapter_name has it */
     const struct tensor *parts[ADAPTER_PART_COUNT]; /* NULL: it has none */
     int32_t rank;                                   /* 0: it has no low-rank term */
-    float scale; /* alpha / rank; 1 where it has no alpha or no rank */
+    float
+        scale; /* alpha / rank, or as PEFT's config says; 1 where there is no alpha or no rank */
 };
 
 enum {
@@ -69,7 +70,7 @@ struct adapter_file {
 
 /* Errors: tensor_file_open's; DR_UNSUPPORTED (no adapter; a method that is not applied), DR_CORRUPT (two tensors
  * for one part, a part without its counterpart, shapes that do not go together), DR_BAD_INPUT (rank or alpha
- * 0), DR_NOT_FINITE (alpha). On error *adapter is zero. */
+ * 0), DR_NOT_FINITE (alpha), adapter_config_parse's. On error *adapter is zero. */
 enum dr_code adapter_file_open(struct adapter_file *adapter, const char *path,
                                struct dr_error *err) DR_MUST_CHECK;
 void adapter_file_close(struct adapter_file *adapter); /* zeroed is fine */

@@ -136,11 +136,40 @@ static void refuses_what_is_wrong(void)
     refused(DR_CORRUPT, "in two ways");
 }
 
+/* PEFT's alpha: in the file's metadata, or in a config beside its own file. */
+static void obeys_pefts_config(void)
+{
+    struct adapter_file adapter;
+    static const char beside[] = "{\"peft_type\": \"LORA\", \"lora_alpha\": 8}";
+    const char *const path = scratch_path("adapter_model.safetensors");
+    for (int i = 0; i < 3; ++i) {
+        adapter_put(&w, "unet.conv_in.lora_A.weight", DTYPE_F16, 0.1F, 4, 4, 4, 3, 3);
+        adapter_put(&w, "unet.conv_in.lora_B.weight", DTYPE_F16, 0.1F, 4, 32, 4, 1, 1);
+        if (i == 0)
+            adapter_say(&w, "lora_adapter_metadata",
+                        "{\"unet.lora_alpha\": 6, \"text_encoder.lora_alpha\": 2}");
+        if (i == 2)
+            scratch_write(scratch_path("adapter_config.json"), beside,
+                          sizeof beside - 1);
+        adapter_write(&w, path);
+        check_int(adapter_file_open(&adapter, path, &error), ==, DR_OK);
+        check_real((double)adapter.layers[0].scale, ==,
+                   i == 0   ? 1.5
+                   : i == 1 ? 1.0
+                            : 2.0);
+        adapter_file_close(&adapter);
+    }
+    scratch_write(scratch_path("adapter_config.json"), "{", 1);
+    check_int(adapter_file_open(&adapter, path, &error), ==, DR_CORRUPT);
+    check_has(error.message, "no JSON object");
+}
+
 int main(void)
 {
     check_run(reads_layers);
     check_run(hash_is_of_the_data);
     check_run(reads_every_kind);
     check_run(refuses_what_is_wrong);
+    check_run(obeys_pefts_config);
     return check_done();
 }
