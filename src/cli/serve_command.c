@@ -55,6 +55,7 @@ enum dr_code run_serve(struct session *session, const struct options *options,
     service.upscaler_folders = words_of(&said->upscaler_dirs);
     service.cors_origins = words_of(&said->cors_origins);
     service.allowed_hosts = words_of(&said->allowed_hosts);
+    service.styles_file = options->styles_file;
     service.model = options->model;
     service.vae = options->vae;
     service.preloads = said->preload;

@@ -82,6 +82,10 @@ enum dr_code run_submit(struct session *session, const struct options *options,
         .batch = options->batch,
         .cfg = options->cfg,
         .seed = options->seed_given ? &options->seed : NULL,
+        .styles = options->styles.list,
+        .sampling = &options->sampling,
+        .emphasis = (enum dr_emphasis)options->emphasis,
+        .pad_prompts = options->pad_prompts,
     };
     (void)session;
     if (!options->prompt_given)

@@ -93,9 +93,50 @@ static void set_number(json_t *object, const char *name, int32_t number)
     if (number > 0) member_set_integer(object, name, number);
 }
 
+/* As text: it may be above 2^63. */
+static void set_seed(json_t *object, const char *name, uint64_t seed)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, seed);
+    member_set_text(object, name, text);
+}
+
+/* What is usual is left out. */
+static void set_sampling(json_t *body, const struct dr_sampling *sampling)
+{
+    const struct dr_sampling_field *field;
+    for (int32_t i = 0; (field = dr_sampling_field(i)) != NULL; ++i) {
+        double value;
+        memcpy(&value, (const char *)sampling + field->offset, sizeof value);
+        if (value != field->usual) member_set_real(body, field->key, value);
+    }
+    if (sampling->variation_strength > 0)
+        set_seed(body, "subseed", sampling->variation_seed);
+    set_number(body, "seed_resize_from_w", sampling->seed_resize_width);
+    set_number(body, "seed_resize_from_h", sampling->seed_resize_height);
+    if (sampling->eta_seed_delta != 0)
+        member_set_integer(body, "eta_noise_seed_delta", sampling->eta_seed_delta);
+}
+
+static void set_styles(json_t *body, const char *const *styles)
+{
+    json_t *const names = json_array();
+    for (; *styles; ++styles)
+        (void)json_array_append_new(names, json_string(*styles));
+    member_set(body, "styles", names);
+}
+
+static void set_overrides(json_t *overrides, const struct service_job *job)
+{
+    static const char *const emphases[] = {NULL, "No norm", "Ignore"};
+    set_text(overrides, "sd_model_checkpoint", job->model);
+    set_text(overrides, "sd_vae", job->vae);
+    set_text(overrides, "emphasis", emphases[job->emphasis]);
+    if (job->pad_prompts) member_set_flag(overrides, "pad_cond_uncond", 1);
+}
+
 char *service_json_job(const struct service_job *job)
 {
-    char seed[24];
     json_t *const body = json_object(), *const overrides = json_object();
     set_text(body, "prompt", job->prompt);
     set_text(body, "negative_prompt", job->negative);
@@ -107,12 +148,10 @@ char *service_json_job(const struct service_job *job)
     set_number(body, "clip_skip", job->clip_skip);
     set_number(body, "batch_size", job->batch);
     if (job->cfg >= 0) member_set_real(body, "cfg_scale", job->cfg);
-    if (job->seed) { /* as text: it may be above 2^63 */
-        (void)snprintf(seed, sizeof seed, "%" PRIu64, *job->seed);
-        member_set_text(body, "seed", seed);
-    }
-    set_text(overrides, "sd_model_checkpoint", job->model);
-    set_text(overrides, "sd_vae", job->vae);
+    if (job->seed) set_seed(body, "seed", *job->seed);
+    if (job->sampling) set_sampling(body, job->sampling);
+    if (job->styles && job->styles[0]) set_styles(body, job->styles);
+    set_overrides(overrides, job);
     member_set(body, "override_settings", overrides);
     char *const text = json_dumps(body, JSON_COMPACT);
     json_decref(body);

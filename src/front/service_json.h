@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <darkroom/error.h>
+#include <darkroom/darkroom.h>
 #include <jansson.h>
 
 /* Reads an answer: its members into fields. Errors: what the service says, with its code; DR_CORRUPT where the answer is
@@ -25,12 +25,17 @@ size_t service_json_show_expiry(json_t *fields, double now_s);
  * loaded model is called that. Borrowed. */
 const char *service_json_loaded(const json_t *fields, const char *said);
 
-/* A job to submit. Texts may be NULL, numbers 0 (cfg negative): the service's own. */
+/* A job to submit. Texts may be NULL, numbers 0 (cfg negative): the service's own. styles: NULL-terminated, or NULL. sampling: NULL for
+ * dr_sampling_default. */
 struct service_job {
     const char *prompt, *negative, *model, *vae, *sampler, *scheduler;
     int32_t width, height, steps, clip_skip, batch;
     double cfg;
     const uint64_t *seed; /* NULL: any */
+    const char *const *styles;
+    const struct dr_sampling *sampling;
+    enum dr_emphasis emphasis;
+    int32_t pad_prompts;
 };
 /* The body of its request: malloc'ed; NULL where memory runs out. */
 char *service_json_job(const struct service_job *job);

@@ -91,6 +91,27 @@ static void a_job_says_what_was_given(void)
               "none");
     json_decref(body);
     free(text);
+    struct dr_sampling sampling = dr_sampling_default();
+    const char *const styles[] = {"Ink", "Night", NULL};
+    sampling.eta = 0.5;
+    sampling.variation_strength = 0.25;
+    sampling.variation_seed = UINT64_MAX;
+    sampling.seed_resize_width = sampling.seed_resize_height = 64;
+    sampling.eta_seed_delta = -3;
+    const struct service_job drawn = {.prompt = "a",
+                                      .cfg = -1,
+                                      .styles = styles,
+                                      .sampling = &sampling,
+                                      .emphasis = DR_EMPHASIS_NO_NORM,
+                                      .pad_prompts = 1};
+    text = service_json_job(&drawn);
+    check_str(text,
+              "{\"prompt\":\"a\",\"eta\":0.5,\"subseed_strength\":0.25,\"subseed\":"
+              "\"18446744073709551615\",\"seed_resize_from_w\":64,"
+              "\"seed_resize_from_h\":64,\"eta_noise_seed_delta\":-3,"
+              "\"styles\":[\"Ink\",\"Night\"],\"override_settings\":{\"emphasis\":"
+              "\"No norm\",\"pad_cond_uncond\":true}}");
+    free(text);
     const struct service_job least = {.prompt = "a", .cfg = -1};
     text = service_json_job(&least);
     check_str(text, "{\"prompt\":\"a\",\"override_settings\":{}}");

@@ -189,7 +189,7 @@ static void add_texts(json_t *info, const struct source *source)
     }
     member_set(info, "infotexts", texts);
     member_set_integer(info, "index_of_first_image", 0);
-    member_set(info, "styles", json_array());
+    member_set(info, "styles", picture_styles_json(source->request));
 }
 
 /* ---- what is ours ------------------------------------------------------------------------ */
@@ -291,7 +291,7 @@ json_t *a1111_info_parameters(const struct a1111_made *made)
     member_set_flag(value, "save_images", request->keeps);
     member_set_flag(value, "send_images", made->sends_images);
     member_set_flag(value, "enable_hr", 0);
-    member_set(value, "styles", json_array());
+    member_set(value, "styles", picture_styles_json(request));
     member_set(value, "init_images", json_null());
     member_set(value, "mask", json_null());
     source_close(&source);

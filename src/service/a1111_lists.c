@@ -1,8 +1,10 @@
-/* A1111's lists: samplers, schedules, models, VAEs, LoRAs, and what this service has none of. */
+/* A1111's lists: samplers, schedules, models, VAEs, LoRAs, embeddings, styles, and what this service has none of. */
+#include <stdio.h>
 #include <string.h>
 
 #include "front/member.h"
 #include "service/extra_networks.h"
+#include "service/model_choice.h"
 #include "service/route.h"
 #include "service/sampler_names.h"
 #include "service/service.h"
@@ -151,7 +153,7 @@ static void list_loras(struct service *service, const struct http_request *reque
     struct dr_error err = {0};
     json_t *answer;
     (void)request;
-    if (extra_networks_loras(service->networks, &answer, &err) != DR_OK) {
+    if (extra_networks_list(service->networks, EXTRA_LORAS, &answer, &err) != DR_OK) {
         http_reply_failure(reply, API_A1111, &err);
         return;
     }
@@ -164,6 +166,95 @@ static void list_loras(struct service *service, const struct http_request *reque
     }
     json_decref(answer);
     http_reply_json(reply, 200, list);
+}
+
+static json_t *embedding_entry(const json_t *embedding)
+{
+    static const char *const copied[][2] = {
+        {"step",       "step"              },
+        {"base_hash",  "sd_checkpoint"     },
+        {"base_model", "sd_checkpoint_name"}
+    };
+    json_t *const entry = json_object();
+    for (size_t i = 0; i < 3; ++i) {
+        json_t *const value = json_object_get(embedding, copied[i][0]);
+        const bool is_open = json_is_string(value) && json_string_length(value) == 0;
+        member_set(entry, copied[i][1], is_open ? json_null() : json_incref(value));
+    }
+    member_set_integer(entry, "shape",
+                       json_integer_value(json_object_get(embedding, "width")) +
+                           json_integer_value(json_object_get(embedding, "width2")));
+    (void)json_object_set(entry, "vectors", json_object_get(embedding, "vector_count"));
+    return entry;
+}
+
+/* The family of the model that jobs have; "": not known. */
+static void current_family(struct service *service, char family[16])
+{
+    char path[DR_PATH_BYTES];
+    struct dr_error ignored;
+    *family = '\0';
+    if (model_choice_path(service->option_list, service->models, path, &ignored) !=
+        DR_OK)
+        return;
+    const struct model_snapshot *const list = model_folders_hold(service->models);
+    for (size_t i = 0; i < list->model_count; ++i)
+        if (strcmp(list->models[i].path, path) == 0)
+            (void)snprintf(family, 16, "%s", list->models[i].family);
+    model_folders_drop(service->models, list);
+}
+
+/* Skipped: those that are for another family than the current model's. */
+static void list_embeddings(struct service *service, const struct http_request *request,
+                            struct http_reply *reply)
+{
+    struct dr_error err = {0};
+    char current[16];
+    json_t *list;
+    (void)request;
+    if (extra_networks_list(service->networks, EXTRA_EMBEDDINGS, &list, &err) !=
+        DR_OK) {
+        http_reply_failure(reply, API_A1111, &err);
+        return;
+    }
+    current_family(service, current);
+    json_t *const loaded = json_object(), *const skipped = json_object();
+    const json_t *const embeddings = json_object_get(list, "embeddings");
+    for (size_t i = 0; i < json_array_size(embeddings); ++i) {
+        const json_t *const one = json_array_get(embeddings, i);
+        const char *const name = json_string_value(json_object_get(one, "name"));
+        const char *const family = json_string_value(json_object_get(one, "family"));
+        if (!name || !family || json_string_length(json_object_get(one, "problem")) > 0)
+            continue;
+        const bool is_other =
+            *current && strcmp(family, "unknown") != 0 && strcmp(family, current) != 0;
+        member_set(is_other ? skipped : loaded, name, embedding_entry(one));
+    }
+    json_decref(list);
+    http_reply_json(reply, 200,
+                    json_pack("{s:o, s:o}", "loaded", loaded, "skipped", skipped));
+}
+
+static void list_styles(struct service *service, const struct http_request *request,
+                        struct http_reply *reply)
+{
+    struct dr_style_list list;
+    struct dr_error err = {0};
+    (void)request;
+    if (extra_networks_styles(service->networks, &list, &err) != DR_OK) {
+        http_reply_failure(reply, API_A1111, &err);
+        return;
+    }
+    json_t *const styles = json_array();
+    for (size_t i = 0; i < list.count; ++i) {
+        json_t *const style = json_object();
+        member_set_text(style, "name", list.styles[i].name);
+        member_set_text(style, "prompt", list.styles[i].prompt);
+        member_set_text(style, "negative_prompt", list.styles[i].negative);
+        (void)json_array_append_new(styles, style);
+    }
+    dr_style_list_free(&list);
+    http_reply_json(reply, 200, styles);
 }
 
 static void refresh_networks(struct service *service,
@@ -207,14 +298,6 @@ static void list_none(struct service *service, const struct http_request *reques
     http_reply_json(reply, 200, json_array());
 }
 
-static void list_embeddings(struct service *service, const struct http_request *request,
-                            struct http_reply *reply)
-{
-    (void)service;
-    (void)request;
-    http_reply_json(reply, 200, json_pack("{s:{}, s:{}}", "loaded", "skipped"));
-}
-
 static void list_scripts(struct service *service, const struct http_request *request,
                          struct http_reply *reply)
 {
@@ -244,11 +327,12 @@ const struct route a1111_list_routes[] = {
     GET("upscalers", list_upscalers, "Upscalers: none yet"),
     GET("latent-upscale-modes", list_latent_upscalers, "Ways to enlarge latents"),
     GET("loras", list_loras, "LoRAs, as <lora:name:weight> in a prompt names them"),
-    GET("embeddings", list_embeddings, "Embeddings: none yet"),
+    GET("embeddings", list_embeddings,
+        "Embeddings: those for the current model, and the others"),
     GET("hypernetworks", list_none, "None"),
     GET("face-restorers", list_none, "None"),
     GET("realesrgan-models", list_none, "None"),
-    GET("prompt-styles", list_none, "None"),
+    GET("prompt-styles", list_styles, "Styles: words that are put around a prompt"),
     GET("extensions", list_none, "None"),
     GET("artists", list_none, "None"),
     GET("artist-categories", list_none, "None"),

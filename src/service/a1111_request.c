@@ -108,12 +108,6 @@ static void read_scripts(struct reader *reader)
 /* Matters of taste. */
 static void read_left_out(struct reader *reader)
 {
-    const json_t *const styles = body_member(&reader->fields, "styles");
-    for (size_t i = 0; i < json_array_size(styles); ++i)
-        if (json_string_length(json_array_get(styles, i)) > 0) {
-            body_warn(&reader->fields, "styles were left out: this service has none");
-            break;
-        }
     if (body_flag(&reader->fields, "restore_faces", false))
         body_warn(&reader->fields, "restore_faces was left out: it is not built");
     double multiplier = 1;

@@ -196,8 +196,8 @@ static void what_is_not_built_is_said(void)
     check_str(request.picture.warnings, "");
     takes("{\"styles\":[\"Watercolour\"],\"restore_faces\":true}");
     check_str(request.picture.warnings,
-              "styles were left out: this service has none; restore_faces was left "
-              "out: it is not built");
+              "the style \"Watercolour\" was left out: there is none of this name; "
+              "restore_faces was left out: it is not built");
     takes("{\"mask\":\"AAAA\"}"); /* of txt2img: unknown */
 }
 
@@ -219,6 +219,27 @@ static void loras_become_a_part_of_the_prompt(void)
             "lora", "multiplier");
     refuses("{\"lora\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}", 422, "lora", "17 LoRAs");
     refuses("{\"lora\":[{\"path\":\"a:b.safetensors\"}]}", 422, "lora", "rename");
+}
+
+static void styles_are_put_around_the_prompts(void)
+{
+    takes(
+        "{\"prompt\":\"a cat\",\"negative_prompt\":\"fog\",\"styles\":[\"ink\",\"Night\"]}");
+    check_str(request.picture.prompt, "drawing of a cat, dark");
+    check_str(request.picture.negative, "fog, photo");
+    check_str(request.picture.styles, "Ink\nNight");
+    json_t *const styles = picture_styles_json(&request.picture);
+    check_int(json_array_size(styles), ==, 2);
+    check_str(json_string_value(json_array_get(styles, 1)), "Night");
+    json_decref(styles);
+    takes("{\"prompt\":\"a __cat__\",\"styles\":[\"Night\",null,\"\",5]}");
+    check_str(request.picture.prompt, "a __cat__, dark");
+    check_str(request.picture.warnings, "");
+    takes("{\"prompt\":\"a cat\",\"styles\":[\"Night\"],"
+          "\"lora\":[{\"path\":\"style/ink.safetensors\"}]}");
+    check_str(request.picture.prompt, "a cat, dark <lora:ink:1>");
+    takes("{\"prompt\":\"a cat\",\"styles\":\"Night\"}");
+    check_str(request.picture.prompt, "a cat");
 }
 
 static void what_prompts_do_is_a_setting(void)
@@ -404,7 +425,12 @@ static void a_large_picture_is_refused(void)
 int main(void)
 {
     static struct service_options options;
+    static char styles_path[512];
+    static const char styles[] = "name,prompt,negative_prompt\nInk,drawing of "
+                                 "{prompt},photo\nNight,dark,\n";
     options.most_pixels = 4 << 20;
+    scratch_write(scratch_path("styles.csv"), styles, sizeof styles - 1);
+    (void)snprintf(styles_path, sizeof styles_path, "%s", scratch_path("styles.csv"));
     service.options = &options;
     service.models = model_folders_fixture();
     static char loras[512];
@@ -414,7 +440,8 @@ int main(void)
     (void)mkdir(scratch_path("lora/style"), 0700);
     put_lora("lora/style/ink.safetensors");
     put_lora("lora/a:b.safetensors");
-    const struct extra_networks_options networks = {.loras = lora_paths,
+    const struct extra_networks_options networks = {.folders = {lora_paths},
+                                                    .styles_file = styles_path,
                                                     .clock_ms = dr_clock_ms};
     check_int(extra_networks_create(&service.networks, &networks, &problem), ==, DR_OK);
     check_int(option_list_create(&service.option_list, NULL, service.models, &problem),
@@ -427,6 +454,7 @@ int main(void)
     check_run(wrong_values_name_their_field);
     check_run(what_is_not_built_is_said);
     check_run(loras_become_a_part_of_the_prompt);
+    check_run(styles_are_put_around_the_prompts);
     check_run(what_prompts_do_is_a_setting);
     check_run(noise_is_read);
     check_run(unknown_fields_are_not_looked_at);

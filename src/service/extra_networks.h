@@ -1,6 +1,7 @@
-/* extra_networks — what prompts can name beside words, as clients list it: the LoRAs in the service's directories.
+/* extra_networks — what prompts can name beside words, as clients list it: the LoRAs and embeddings in the service's
+ * directories, and styles, which are words.
  *
- *     name     "ink"                      what <lora:ink:0.8> says: the file without its extension
+ *     name     "ink"                      what <lora:ink:0.8>, or the word of a prompt, says: the file without its extension
  *     file     "style/ink.safetensors"    below its directory
  *
  * A list is made when somebody asks for it, by reading each file's header. It is kept for a while, which is the longer the
@@ -15,6 +16,12 @@
 
 struct extra_networks; /* opaque */
 
+enum extra_kind {
+    EXTRA_LORAS,
+    EXTRA_EMBEDDINGS,
+    EXTRA_KIND_COUNT
+};
+
 enum {
     EXTRA_NETWORKS_KEEP_MS = 1000,
     EXTRA_NETWORKS_SHARE = 20, /* times as long as the listing took */
@@ -22,7 +29,9 @@ enum {
 };
 
 struct extra_networks_options {
-    const char *const *loras; /* directories, NULL-terminated; NULL: the default */
+    /* Directories of each kind, NULL-terminated; NULL: the default. */
+    const char *const *folders[EXTRA_KIND_COUNT];
+    const char *styles_file;  /* borrowed; NULL: the default */
     double (*clock_ms)(void); /* dr_clock_ms */
 };
 /* Nothing is read yet. Errors: DR_BAD_INPUT (a directory with ":" in its name), DR_NOMEM. */
@@ -32,11 +41,19 @@ enum dr_code extra_networks_create(struct extra_networks **out,
 void extra_networks_destroy(struct extra_networks *networks); /* NULL is fine */
 
 /* As dr_generate_options.lora_directory takes it: borrowed; NULL: the default. */
-const char *extra_networks_lora_directory(const struct extra_networks *networks);
+const char *extra_networks_directory(const struct extra_networks *networks,
+                                     enum extra_kind kind);
 
-/* The list, a new value: {"lora_dir", "loras": [...], "left_out"} (front/lora_json.h). Errors: dr_list_loras's. */
-enum dr_code extra_networks_loras(struct extra_networks *networks, json_t **list,
-                                  struct dr_error *err) DR_MUST_CHECK;
+/* A list, a new value, as front/lora_json.h and embedding_json.h have it: {"lora_dir", "loras": [...], "left_out"},
+ * {"embedding_dir", "embeddings": [...], "left_out"}. Errors: dr_list_loras's, dr_list_embeddings's. */
+enum dr_code extra_networks_list(struct extra_networks *networks, enum extra_kind kind,
+                                 json_t **list, struct dr_error *err) DR_MUST_CHECK;
+/* The styles, which are dr_style_list_free's; read each time. Errors: dr_list_styles's, without its directory. */
+enum dr_code extra_networks_styles(struct extra_networks *networks,
+                                   struct dr_style_list *list,
+                                   struct dr_error *err) DR_MUST_CHECK;
+/* As dr_expansion.styles_path takes it. */
+const char *extra_networks_styles_file(const struct extra_networks *networks);
 /* The next who asks gets what is there then. */
 void extra_networks_refresh(struct extra_networks *networks);
 

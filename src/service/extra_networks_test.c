@@ -20,7 +20,7 @@ static double clock_ms(void)
 
 static struct extra_networks *open_networks(void)
 {
-    const struct extra_networks_options options = {.loras = paths,
+    const struct extra_networks_options options = {.folders = {paths},
                                                    .clock_ms = clock_ms};
     struct extra_networks *networks = NULL;
     check_int(extra_networks_create(&networks, &options, &problem), ==, DR_OK);
@@ -30,7 +30,7 @@ static struct extra_networks *open_networks(void)
 static size_t count(struct extra_networks *networks)
 {
     json_t *list = NULL;
-    check_int(extra_networks_loras(networks, &list, &problem), ==, DR_OK);
+    check_int(extra_networks_list(networks, EXTRA_LORAS, &list, &problem), ==, DR_OK);
     const size_t count = json_array_size(json_object_get(list, "loras"));
     json_decref(list);
     return count;
@@ -40,7 +40,7 @@ static void what_is_there_is_listed(void)
 {
     struct extra_networks *const networks = open_networks();
     json_t *list = NULL;
-    check_int(extra_networks_loras(networks, &list, &problem), ==, DR_OK);
+    check_int(extra_networks_list(networks, EXTRA_LORAS, &list, &problem), ==, DR_OK);
     const json_t *const loras = json_object_get(list, "loras");
     check_int(json_array_size(loras), ==, 3);
     const json_t *const ink = json_array_get(loras, 0);
@@ -120,7 +120,7 @@ static void the_default_directory_is_hidden_too(void)
     char text[2 * DR_PATH_BYTES];
     check_int(setenv("DARKROOM_LORA_DIR", scratch_path("one"), 1), ==, 0);
     check_int(extra_networks_create(&networks, &options, &problem), ==, DR_OK);
-    check(extra_networks_lora_directory(networks) == NULL);
+    check(extra_networks_directory(networks, EXTRA_LORAS) == NULL);
     (void)snprintf(text, sizeof text, "%s", scratch_path("one/ink.safetensors"));
     extra_networks_hide(networks, text);
     check_str(text, "ink.safetensors");

@@ -40,6 +40,12 @@ static void refuse(struct http_reply *reply, const char *field,
 
 /* ---- generations ------------------------------------------------------------------------- */
 
+static struct openai_reading reading_of(const struct service *service)
+{
+    return (struct openai_reading){.networks = service->networks,
+                                   .gives_url = service->options->openai_gives_url};
+}
+
 static enum dr_code find_model(struct service *service, struct openai_request *wanted,
                                const char **field, struct dr_error *err)
 {
@@ -141,9 +147,9 @@ static void generate(struct service *service, const struct http_request *request
     struct dr_error err = {0};
     const char *field = NULL;
     char job[STORE_ID_BYTES];
+    const struct openai_reading how = reading_of(service);
     enum dr_code code =
-        openai_request_read(&wanted, request->json.value,
-                            service->options->openai_gives_url, &field, &err);
+        openai_request_read(&wanted, request->json.value, &how, &field, &err);
     if (code == DR_OK) code = find_model(service, &wanted, &field, &err);
     if (code == DR_OK) code = submit(service, request, &wanted, job, &field, &err);
     if (code != DR_OK) {
@@ -168,11 +174,10 @@ static void edit(struct service *service, const struct http_request *request,
     struct dr_error err = {0};
     const char *field = NULL;
     json_t *fields = NULL;
+    const struct openai_reading how = reading_of(service);
     const struct multipart *const form = &request->form;
     enum dr_code code = openai_request_fields(form, &fields, &err);
-    if (code == DR_OK)
-        code = openai_request_read(&wanted, fields, service->options->openai_gives_url,
-                                   &field, &err);
+    if (code == DR_OK) code = openai_request_read(&wanted, fields, &how, &field, &err);
     if (code == DR_OK && !multipart_find(form, "image", 0) &&
         !multipart_find(form, "image[]", 0)) {
         field = "image";

@@ -6,6 +6,8 @@
 
 #include "service/failure.h"
 #include "service/loose_field.h"
+#include "service/prompt_fields.h"
+#include "service/sampling_fields.h"
 
 enum {
     MOST_SIDE = 1 << 20, /* the limits of the service say what is allowed */
@@ -57,23 +59,28 @@ static bool read_flag(struct reading *reading, const char *field)
     return flag;
 }
 
-static void copy_text(struct reading *reading, const char *text, char **copy)
-{
-    if (!text || reading->code != DR_OK) return;
-    free(*copy);
-    *copy = strdup(text);
-    if (!*copy) reading->code = failure_memory(reading->err, "the request");
-}
-
 /* ---- fields of their own kinds --------------------------------------------------------------- */
 
-static void read_prompt(struct reading *reading, struct picture_request *picture)
+static void read_prompt(struct reading *reading)
 {
     const char *const prompt = read_text(reading, "prompt");
     if (reading->code == DR_OK && !prompt)
         reading->code = failure(reading->err, DR_BAD_INPUT, "prompt is missing");
-    copy_text(reading, prompt, &picture->prompt);
-    copy_text(reading, read_text(reading, "negative_prompt"), &picture->negative);
+}
+
+/* What both APIs have, in A1111's words. */
+static void read_shared(struct reading *reading, struct extra_networks *networks,
+                        struct picture_request *picture)
+{
+    struct a1111_refusal refusal;
+    struct body_reader fields = body_reader_init(reading->body, picture->warnings,
+                                                 sizeof picture->warnings, &refusal);
+    if (reading->code != DR_OK) return;
+    prompt_fields_read(&fields, networks, picture);
+    sampling_fields_read(&fields, picture);
+    if (fields.code == DR_OK) return;
+    *reading->field = refusal.field;
+    reading->code = failure(reading->err, fields.code, "%s", refusal.err.message);
 }
 
 /* Digits, and where they end; 0 where there are none, or too many. */
@@ -169,11 +176,11 @@ static const char *read_model(struct reading *reading)
 /* ------------------------------------------------------------------------------------------ */
 
 enum dr_code openai_request_read(struct openai_request *request, const json_t *body,
-                                 bool gives_url, const char **field,
+                                 const struct openai_reading *how, const char **field,
                                  struct dr_error *err)
 {
     struct reading reading = {.body = body, .field = field, .err = err};
-    *request = (struct openai_request){.gives_url = gives_url, .model = ""};
+    *request = (struct openai_request){.gives_url = how->gives_url, .model = ""};
     *field = NULL;
     if (!json_is_object(body))
         return failure(err, DR_BAD_INPUT, "the request's body is not a JSON object");
@@ -181,7 +188,7 @@ enum dr_code openai_request_read(struct openai_request *request, const json_t *b
     *picture = picture_request_default();
     if (!picture->prompt || !picture->negative || !picture->model || !picture->vae)
         reading.code = failure_memory(err, "the request");
-    read_prompt(&reading, picture);
+    read_prompt(&reading);
     request->model = read_model(&reading);
     picture->batch_size = read_integer(&reading, "n", 1, OPENAI_MOST_PICTURES, 1);
     read_size(&reading, picture);
@@ -190,6 +197,7 @@ enum dr_code openai_request_read(struct openai_request *request, const json_t *b
     read_seed(&reading, picture);
     picture->steps = read_integer(&reading, "steps", 1, MOST_STEPS, 0);
     read_cfg(&reading, picture);
+    read_shared(&reading, how->networks, picture);
     request->streams = read_flag(&reading, "stream");
     request->partial_count =
         read_integer(&reading, "partial_images", 0, OPENAI_MOST_PARTIAL, 0);

@@ -7,7 +7,7 @@
  *     response_format  b64_json or url
  *     output_format    png or jpeg, with output_compression 0 to 100 as the quality
  *     stream, partial_images (0 to 3)
- *     ours             negative_prompt, seed, steps, cfg_scale, keep_on_disconnect
+ *     ours             negative_prompt, seed, steps, cfg_scale, keep_on_disconnect, and what sampling_fields.h and prompt_fields.h have
  *
  * Other fields (quality, style, user, background, ...) are ignored, as the API's clients expect.
  */
@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 
+#include "service/extra_networks.h"
 #include "service/multipart.h"
 #include "service/picture_request.h"
 
@@ -35,10 +36,14 @@ struct openai_request {
 };
 void openai_request_finish(struct openai_request *request);
 
-/* Reads a body. gives_url: what response_format is where it is left out. *field: which one is wrong (static), or NULL.
- * Errors: DR_BAD_INPUT, DR_UNSUPPORTED (webp), DR_NOMEM. The request is then empty. */
+struct openai_reading {
+    struct extra_networks *networks; /* LoRAs and styles that the body may name */
+    bool gives_url;                  /* what response_format is where it is left out */
+};
+/* Reads a body. *field: which one is wrong (static), or NULL. Errors: DR_BAD_INPUT, DR_UNSUPPORTED (webp), DR_NOT_FOUND (a
+ * sampler, schedule or LoRA), DR_NOMEM. The request is then empty. */
 enum dr_code openai_request_read(struct openai_request *request, const json_t *body,
-                                 bool gives_url, const char **field,
+                                 const struct openai_reading *how, const char **field,
                                  struct dr_error *err) DR_MUST_CHECK;
 
 /* The fields of a form that are no files, as the JSON body would have them: a new object of strings. Errors:

@@ -1,6 +1,7 @@
 #include "service/openai_request.h"
 
 #include "check.h"
+#include "service/extra_networks_fixture.h"
 
 struct read {
     json_t *body;
@@ -10,12 +11,15 @@ struct read {
     enum dr_code code;
 };
 
+static struct extra_networks *networks;
+
 static struct read read_body(const char *text)
 {
+    const struct openai_reading how = {.networks = networks};
     struct read read = {.body = json_loads(text, JSON_DECODE_ANY, NULL)};
     if (!read.body) abort();
     read.code =
-        openai_request_read(&read.request, read.body, false, &read.field, &read.err);
+        openai_request_read(&read.request, read.body, &how, &read.field, &read.err);
     return read;
 }
 
@@ -139,7 +143,8 @@ static void T70_fields_of_a_form_are_read_as_json(void)
     code = openai_request_fields(&form, &fields, NULL);
     check_int(code, ==, DR_OK);
     check_int(json_object_size(fields), ==, 2);
-    code = openai_request_read(&read.request, fields, true, &read.field, NULL);
+    const struct openai_reading how = {.networks = networks, .gives_url = true};
+    code = openai_request_read(&read.request, fields, &how, &read.field, NULL);
     check_int(code, ==, DR_OK);
     check_str(read.request.picture.prompt, "a cat");
     check_int(read.request.picture.batch_size, ==, 2);
@@ -153,12 +158,52 @@ static void T70_fields_of_a_form_are_read_as_json(void)
     multipart_finish(&form);
 }
 
+/* In A1111's words. */
+static void samplers_loras_and_styles_are_read(void)
+{
+    struct read read =
+        read_body("{\"prompt\":\"a cat\",\"sampler_name\":\"DPM++ 2M Karras\","
+                  "\"subseed\":\"9\",\"subseed_strength\":0.25,\"cfg_rescale\":0.7,"
+                  "\"styles\":[\"Night\"],\"style\":\"vivid\","
+                  "\"lora\":[{\"path\":\"ink.safetensors\",\"multiplier\":0.5}]}");
+    const struct picture_request *const picture = &read.request.picture;
+    check_int(read.code, ==, DR_OK);
+    check_str(picture->prompt, "a cat, dark <lora:ink:0.5>");
+    check_str(picture->sampler, "dpmpp-2m");
+    check_str(picture->scheduler, "karras");
+    check_int(picture->sampling.variation_seed, ==, 9);
+    check_real(picture->sampling.variation_strength, ==, 0.25);
+    check_real(picture->sampling.cfg_rescale, ==, 0.7);
+    finish(&read);
+    read = read_body("{\"prompt\":\"a\",\"sampler_name\":\"odd\"}");
+    check_int(read.code, ==, DR_NOT_FOUND);
+    check_str(read.field, "sampler_name");
+    finish(&read);
+    read = read_body("{\"prompt\":\"a\",\"cfg_from\":2}");
+    check_int(read.code, ==, DR_BAD_INPUT);
+    check_str(read.field, "cfg_from");
+    finish(&read);
+}
+
 int main(void)
 {
+    static char folder[512], styles_path[512];
+    static const char *const folders[] = {folder, NULL};
+    static const char styles[] = "name,prompt,negative_prompt\nNight,dark,\n";
+    (void)snprintf(folder, sizeof folder, "%s", scratch_folder());
+    (void)snprintf(styles_path, sizeof styles_path, "%s", scratch_path("styles.csv"));
+    scratch_write(styles_path, styles, sizeof styles - 1);
+    put_lora("ink.safetensors");
+    const struct extra_networks_options options = {.folders = {folders},
+                                                   .styles_file = styles_path,
+                                                   .clock_ms = dr_clock_ms};
+    check_int(extra_networks_create(&networks, &options, NULL), ==, DR_OK);
     check_run(a_request_of_the_client_library_is_read);
     check_run(T68_T69_what_is_left_out_stays_open);
     check_run(T68_T69_wrong_values_name_their_field);
     check_run(the_format_of_files_is_read);
     check_run(T70_fields_of_a_form_are_read_as_json);
+    check_run(samplers_loras_and_styles_are_read);
+    extra_networks_destroy(networks);
     return check_done();
 }

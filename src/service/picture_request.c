@@ -46,6 +46,7 @@ void picture_request_finish(struct picture_request *request)
     if (!request) return;
     free(request->prompt);
     free(request->negative);
+    free(request->styles);
     free(request->init);
     free(request->model);
     free(request->vae);
@@ -62,6 +63,18 @@ json_t *picture_seed_json(uint64_t seed)
     return json_string(text);
 }
 
+json_t *picture_styles_json(const struct picture_request *request)
+{
+    json_t *const styles = json_array();
+    const char *at = request->styles ? request->styles : "";
+    while (*at) {
+        const size_t length = strcspn(at, "\n");
+        (void)json_array_append_new(styles, json_stringn(at, length));
+        at += length + (at[length] == '\n');
+    }
+    return styles;
+}
+
 /* What is open is left out. */
 static void add_open(json_t *value, const struct picture_request *request)
 {
@@ -73,6 +86,7 @@ static void add_open(json_t *value, const struct picture_request *request)
     if (*request->scheduler) member_set_text(value, "scheduler", request->scheduler);
     if (request->upscale > 0) member_set_real(value, "upscale", request->upscale);
     if (request->init) member_set_text(value, "init", request->init);
+    if (request->styles) member_set_text(value, "styles", request->styles);
     if (request->emphasis != DR_EMPHASIS_ORIGINAL)
         member_set_text(value, "emphasis", emphasis_names[request->emphasis]);
     if (request->pads) member_set_flag(value, "pad_prompts", 1);
@@ -260,6 +274,7 @@ static void read_all(struct reading *reading, struct picture_request *request)
                                                    COUNT(kind_names), request->kind);
     read_text(reading, "prompt", &request->prompt);
     read_text(reading, "negative_prompt", &request->negative);
+    read_text(reading, "styles", &request->styles);
     read_integer(reading, "width", 0, &request->width);
     read_integer(reading, "height", 0, &request->height);
     read_integer(reading, "steps", 0, &request->steps);

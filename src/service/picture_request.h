@@ -41,6 +41,7 @@ enum picture_resize {
 struct picture_request {
     enum picture_kind kind;
     char *prompt, *negative; /* never NULL */
+    char *styles; /* names of those that are in both by now, "Ink\nNight"; NULL: none */
     int32_t width,
         height; /* of the picture, any number of pixels; 0: open. The engine makes the next multiple of 8,
                               * and the picture is cut */
@@ -72,6 +73,8 @@ void picture_request_finish(struct picture_request *request);
 
 /* A seed as JSON: a number, or text where it is above 2^53 - 1, which readers with doubles do not keep exact. */
 json_t *picture_seed_json(uint64_t seed);
+/* The names of its styles: a new array. */
+json_t *picture_styles_json(const struct picture_request *request);
 /* A new value; NULL where memory runs out. As the own API shows it (`request` of a job). */
 json_t *picture_request_json(const struct picture_request *request);
 /* From such a value. Errors: DR_CORRUPT (names the member), DR_NOMEM. */

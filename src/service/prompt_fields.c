@@ -1,7 +1,9 @@
 #include "service/prompt_fields.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "service/failure.h"
 #include "service/loose_field.h"
@@ -81,10 +83,100 @@ static void read_loras(struct body_reader *fields, struct extra_networks *networ
     }
 }
 
+/* ---- styles ------------------------------------------------------------------------------ */
+
+enum {
+    MOST_STYLES = 64
+};
+
+static const char *known_style(const struct dr_style_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; ++i)
+        if (strcasecmp(list->styles[i].name, name) == 0) return list->styles[i].name;
+    return NULL;
+}
+
+/* Those of the request that there are, in its order, which *list has the texts of. Returns how many. */
+static size_t read_names(struct body_reader *fields, const struct dr_style_list *list,
+                         const char *names[MOST_STYLES])
+{
+    const json_t *const styles = body_member(fields, "styles");
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(styles); ++i) {
+        const char *const said = json_string_value(json_array_get(styles, i));
+        if (!said || !*said) continue;
+        const char *const name = known_style(list, said);
+        if (!name)
+            body_warn(fields,
+                      "the style \"%.60s\" was left out: there is none of this name",
+                      said);
+        else if (count < MOST_STYLES)
+            names[count++] = name;
+        else
+            body_refuse(fields, STATUS_WRONG, DR_BAD_INPUT, "styles",
+                        "styles has more than %d names", MOST_STYLES);
+    }
+    return count;
+}
+
+/* "Ink\nNight" */
+static char *join_names(const char *const names[], size_t count)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < count; ++i)
+        bytes += strlen(names[i]) + 1;
+    char *const text = calloc(1, bytes);
+    for (size_t i = 0; text && i < count; ++i) {
+        if (i) strcat(text, "\n");
+        strcat(text, names[i]);
+    }
+    return text;
+}
+
+/* Wildcards stay: the pictures of a job have one prompt. */
+static void apply(struct body_reader *fields, struct extra_networks *networks,
+                  const char *const names[], size_t count,
+                  struct picture_request *picture)
+{
+    struct dr_expanded expanded;
+    const struct dr_expansion how = {.prompt = picture->prompt,
+                                     .negative = picture->negative,
+                                     .styles = names,
+                                     .style_count = count,
+                                     .styles_path =
+                                         extra_networks_styles_file(networks),
+                                     .keeps_wildcards = 1};
+    const enum dr_code code = dr_expand_prompt(&how, &expanded, &fields->refusal->err);
+    body_take(fields, "styles", code);
+    if (code != DR_OK) return;
+    replace(fields, &picture->prompt, strdup(expanded.prompt));
+    replace(fields, &picture->negative,
+            strdup(expanded.negative ? expanded.negative : ""));
+    replace(fields, &picture->styles, join_names(names, count));
+    dr_expanded_free(&expanded);
+}
+
+static void read_styles(struct body_reader *fields, struct extra_networks *networks,
+                        struct picture_request *picture)
+{
+    struct dr_style_list list;
+    const char *names[MOST_STYLES];
+    if (json_array_size(body_member(fields, "styles")) == 0) return;
+    const enum dr_code code =
+        extra_networks_styles(networks, &list, &fields->refusal->err);
+    body_take(fields, "styles", code);
+    if (code != DR_OK) return;
+    const size_t count = read_names(fields, &list, names);
+    if (fields->code == DR_OK && count > 0)
+        apply(fields, networks, names, count, picture);
+    dr_style_list_free(&list);
+}
+
 void prompt_fields_read(struct body_reader *fields, struct extra_networks *networks,
                         struct picture_request *picture)
 {
     replace(fields, &picture->prompt, strdup(body_text(fields, "prompt")));
     replace(fields, &picture->negative, strdup(body_text(fields, "negative_prompt")));
+    read_styles(fields, networks, picture);
     read_loras(fields, networks, picture);
 }

@@ -1,9 +1,10 @@
-/* /api/v1/loras and prompt: what prompts can name, and what a prompt means. */
+/* /api/v1/loras, embeddings, styles, prompt: what prompts can name, and what a prompt means. */
 #include <pthread.h>
 #include <string.h>
 
 #include "front/member.h"
 #include "front/prompt_json.h"
+#include "front/style_json.h"
 #include "service/extra_networks.h"
 #include "service/failure.h"
 #include "service/loose_field.h"
@@ -16,17 +17,44 @@ enum {
     MOST_WORDS = 8192  /* of an answer: each is a row of it */
 };
 
-/* Below the directory, and no path of this machine. */
 static void get_loras(struct service *service, const struct http_request *request,
                       struct http_reply *reply)
 {
     struct dr_error err = {0};
     json_t *list;
     (void)request;
-    if (extra_networks_loras(service->networks, &list, &err) == DR_OK)
+    if (extra_networks_list(service->networks, EXTRA_LORAS, &list, &err) == DR_OK)
         http_reply_json(reply, 200, list);
     else
         http_reply_failure(reply, API_OWN, &err);
+}
+
+static void get_embeddings(struct service *service, const struct http_request *request,
+                           struct http_reply *reply)
+{
+    struct dr_error err = {0};
+    json_t *list;
+    (void)request;
+    if (extra_networks_list(service->networks, EXTRA_EMBEDDINGS, &list, &err) == DR_OK)
+        http_reply_json(reply, 200, list);
+    else
+        http_reply_failure(reply, API_OWN, &err);
+}
+
+static void get_styles(struct service *service, const struct http_request *request,
+                       struct http_reply *reply)
+{
+    struct dr_style_list list;
+    struct dr_error err = {0};
+    (void)request;
+    if (extra_networks_styles(service->networks, &list, &err) != DR_OK) {
+        http_reply_failure(reply, API_OWN, &err);
+        return;
+    }
+    json_t *const answer = json_object();
+    style_list_json_add(answer, &list);
+    dr_style_list_free(&list);
+    http_reply_json(reply, 200, answer);
 }
 
 /* ---- what a prompt means ----------------------------------------------------------------- */
@@ -129,6 +157,18 @@ const struct route prompt_routes[] = {
      .shape = API_OWN,
      .summary = "LoRAs, with family, trigger words and bytes",
      .gives = "LoraList"},
+    {.method = HTTP_GET,
+     .path = "/api/v1/embeddings",
+     .handle = get_embeddings,
+     .shape = API_OWN,
+     .summary = "Embeddings, with family, vectors and bytes",
+     .gives = "EmbeddingList"},
+    {.method = HTTP_GET,
+     .path = "/api/v1/styles",
+     .handle = get_styles,
+     .shape = API_OWN,
+     .summary = "Styles: words that are put around a prompt",
+     .gives = "StyleList"},
     {.method = HTTP_POST,
      .path = "/api/v1/prompt",
      .handle = post_prompt,
@@ -137,5 +177,5 @@ const struct route prompt_routes[] = {
      .summary =
          "What a prompt means: its parts, and each word's chunk, tokens and weight", .takes = "Prompt",
      .gives = "PromptMeaning"},
-    {.path = NULL},
+    {.path = NULL                            },
 };

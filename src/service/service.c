@@ -193,6 +193,7 @@ static enum dr_code open_stores(struct run *run, struct dr_error *err)
     warn_of_missing("--models", options->model_folders);
     warn_of_missing("--vae-dir", options->vae_folders);
     warn_of_missing("--lora-dir", options->lora_folders);
+    warn_of_missing("--embedding-dir", options->embedding_folders);
     run->model_path = model_file(options);
     const struct model_folders_options folders = {.models = options->model_folders,
                                                   .vaes = options->vae_folders,
@@ -204,8 +205,11 @@ static enum dr_code open_stores(struct run *run, struct dr_error *err)
     enum dr_code code = data_folder(options, folder, err);
     if (code == DR_OK) code = store_open(&service->store, folder, err);
     if (code == DR_OK) code = model_folders_create(&service->models, &folders, err);
-    const struct extra_networks_options networks = {.loras = options->lora_folders,
-                                                    .clock_ms = dr_clock_ms};
+    const struct extra_networks_options networks = {
+        .folders = {options->lora_folders, options->embedding_folders},
+        .styles_file = options->styles_file,
+        .clock_ms = dr_clock_ms
+    };
     if (code == DR_OK) code = extra_networks_create(&service->networks, &networks, err);
     if (code == DR_OK)
         code = option_list_create(&service->option_list, service->store,

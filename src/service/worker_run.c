@@ -245,7 +245,8 @@ struct dr_generate_options worker_options_of(const struct worker *worker,
     options.clip_skip = request->clip_skip;
     options.emphasis = request->emphasis;
     options.pad_prompts = request->pads;
-    options.lora_directory = extra_networks_lora_directory(worker->options.networks);
+    options.lora_directory =
+        extra_networks_directory(worker->options.networks, EXTRA_LORAS);
     options.vae = own_vae(worker, request->vae);
     options.strength = request->strength;
     options.takes_a_step = 1; /* as A1111 does */

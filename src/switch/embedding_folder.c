@@ -38,6 +38,7 @@ enum dr_code embedding_folder_read(struct folder_listing *folder, const char *pa
                                    struct dr_error *err)
 {
     const struct folder_walk how = {.what = EMBEDDING_FOLDER_WHAT,
+                                    .takes_several = true,
                                     .is_file = is_embedding,
                                     .judge_folder = enter};
     return folder_listing_read(folder, path, &how, err);

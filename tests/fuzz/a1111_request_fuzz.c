@@ -23,8 +23,10 @@ static const struct service *service_without_models(void)
     const struct model_folders_options folders = {
         .models = nowhere, .vaes = nowhere, .pack_folder = "", .settings_path = ""};
     service.options = &options;
-    const struct extra_networks_options networks = {.loras = nowhere,
-                                                    .clock_ms = dr_clock_ms};
+    const struct extra_networks_options networks = {
+        .folders = {nowhere, nowhere},
+          .clock_ms = dr_clock_ms
+    };
     if (model_folders_create(&service.models, &folders, NULL) != DR_OK ||
         extra_networks_create(&service.networks, &networks, NULL) != DR_OK ||
         option_list_create(&service.option_list, NULL, service.models, NULL) != DR_OK)

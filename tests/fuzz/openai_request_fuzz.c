@@ -27,12 +27,25 @@ static void check_kept(const struct picture_request *request)
     picture_request_finish(&back);
 }
 
+static struct extra_networks *no_networks(void)
+{
+    static const char *const nowhere[] = {"/nonexistent", NULL};
+    static struct extra_networks *networks;
+    const struct extra_networks_options options = {
+        .folders = {nowhere, nowhere},
+          .clock_ms = dr_clock_ms
+    };
+    if (!networks && extra_networks_create(&networks, &options, NULL) != DR_OK) abort();
+    return networks;
+}
+
 static void check_read(const json_t *body)
 {
     struct openai_request request;
     struct dr_error err = {.message = ""};
     const char *field = NULL;
-    const enum dr_code code = openai_request_read(&request, body, false, &field, &err);
+    const struct openai_reading how = {.networks = no_networks()};
+    const enum dr_code code = openai_request_read(&request, body, &how, &field, &err);
     assert((code == DR_OK) == (err.message[0] == '\0'));
     if (code == DR_OK) {
         const struct picture_request *const picture = &request.picture;
@@ -44,7 +57,7 @@ static void check_read(const json_t *body)
                request.partial_count <= OPENAI_MOST_PARTIAL);
         check_kept(picture);
     } else {
-        assert(code == DR_BAD_INPUT || code == DR_UNSUPPORTED);
+        assert(code == DR_BAD_INPUT || code == DR_UNSUPPORTED || code == DR_NOT_FOUND);
         assert(!request.picture.prompt && (field || !json_is_object(body)));
     }
     openai_request_finish(&request);

@@ -55,6 +55,13 @@ class Client(server.Case):
         self.assertGreater(receipt["released_bytes"], 0)
         self.assertEqual(self.answer(made, "ps")["models"], [])
         self.assertEqual(self.run_client(made, "stop").returncode, 0)
+        given = self.answer(made, "submit", "-p", "a", "-m", "tiny", "-W", "64", "-H", "64", "--steps", "1", "--variation-seed", "18446744073709551615",
+                            "--variation-strength", "0.25", "--cfg-interval", "0.25,0.75", "--sampler", "euler-a", "--eta", "0.5", "--ensd", "31337",
+                            "--seed-resize", "128x64", "--emphasis", "no-norm", "--pad-prompts")
+        request = self.wait_for_job(made, given["id"])["request"]
+        self.assertEqual([request[name] for name in ("subseed", "subseed_strength", "cfg_from", "cfg_to", "eta", "eta_noise_seed_delta",
+                                                     "seed_resize_from_w", "seed_resize_from_h", "emphasis", "pad_prompts")],
+                         ["18446744073709551615", 0.25, 0.25, 0.75, 0.5, 31337, 128, 64, "no-norm", True])
         said = self.run_client(made, "submit", "-p", "a", "-m", "tiny", "-W", "64", "-H", "64", "--steps", "1").stdout
         self.assertIn("state", said)
         self.assertNotIn("smallest budgets", said)  # that is the answer of `memory`

@@ -25,6 +25,13 @@ def fill(made):
     name = next(name for name in tensors if name.endswith("lora_up.weight"))
     shape, numbers = tensors[name]
     lora_file.write(folders[1] / "nan.safetensors", tensors | {name: (shape, [math.nan] + numbers[1:])})
+    embeddings = made.home / "embeddings"
+    embeddings.mkdir()
+    for name, width, texts in (("soft", 768, {}), ("hard", 1024, {})):
+        lora_file.write(embeddings / f"{name}.safetensors", {"emb_params": ([2, width], [0.25] * 2 * width)}, **texts)
+    lora_file.write(embeddings / "wide.safetensors", {"clip_l": ([3, 768], [0.5] * 2304), "clip_g": ([3, 1280], [0.5] * 3840)})
+    (embeddings / "broken.pt").write_bytes(b"\x80\x02cos\nsystem\n.")
+    (made.home / "styles.csv").write_text("name,prompt,negative_prompt\nInk,\"drawing of {prompt}, ink\",photo\nNight,dark,\n")
     return folders
 
 
@@ -39,6 +46,7 @@ class Case(a1111.Case):
         cls.made = server.Server("-m", "tiny")
         cls.folders = fill(cls.made)
         cls.made.options += [word for folder in cls.folders for word in ("--lora-dir", folder)]
+        cls.made.options += ["--embedding-dir", cls.made.home / "embeddings", "--styles", cls.made.home / "styles.csv"]
         cls.made.start()
 
 
@@ -58,6 +66,31 @@ class Lists(Case):
         self.assertEqual(listed["ink"]["problem"], "")
         self.assertNotEqual(listed["broken"]["problem"], "")
         self.assertNotIn(str(self.made.home), listed["broken"]["problem"])
+
+    def test_T65_embeddings_are_those_of_the_model_and_the_others(self):
+        listed = self.get("embeddings")
+        self.assertEqual(set(listed["loaded"]) | set(listed["skipped"]), {"soft", "hard", "wide"})
+        self.assertEqual(listed["loaded"]["soft"], {"step": None, "sd_checkpoint": None, "sd_checkpoint_name": None, "shape": 768, "vectors": 2})
+        self.assertEqual((listed["skipped"]["wide"]["shape"], listed["skipped"]["wide"]["vectors"]), (2048, 3))
+        self.assertIn("hard", listed["skipped"])
+        own = {one["name"]: one for one in self.made.get("/api/v1/embeddings").json()["embeddings"]}
+        self.assertEqual((own["wide"]["family"], own["wide"]["vector_count"]), ("sdxl", 3))
+        self.assertNotEqual(own["broken"]["problem"], "")
+        self.assertNotIn(str(self.made.home), own["broken"]["problem"] + json.dumps(listed))
+        self.assertEqual(self.post("refresh-embeddings"), {})
+
+    def test_T65_styles(self):
+        self.assertEqual(self.get("prompt-styles"), [{"name": "Ink", "prompt": "drawing of {prompt}, ink", "negative_prompt": "photo"},
+                                                     {"name": "Night", "prompt": "dark", "negative_prompt": ""}])
+        self.assertEqual([style["name"] for style in self.made.get("/api/v1/styles").json()["styles"]], ["Ink", "Night"])
+        with self.subTest("a table that cannot be read"):
+            table = self.made.home / "styles.csv"
+            good = table.read_text()
+            self.addCleanup(table.write_text, good)
+            table.write_text("nothing of this kind\n")
+            answer = self.made.get("/sdapi/v1/prompt-styles")
+            self.assertGreaterEqual(answer.status, 400)
+            self.assertNotIn(str(self.made.home).encode(), answer.body)
 
     def test_files_come_and_go(self):
         new = self.folders[0] / "new.safetensors"
@@ -88,6 +121,18 @@ class Jobs(Case):
         self.refused("no LoRA file", 404, lora=[{"path": "../more/wash.safetensors", "multiplier": 1}])
         self.refused("no LoRA file", 404, lora=[{"path": str(self.folders[1] / "wash.safetensors"), "multiplier": 1}])
         self.refused("multiplier", 422, lora=[{"path": "wash.safetensors", "multiplier": "much"}])
+
+    def test_T22_styles_are_put_around_the_prompts(self):
+        info = self.info(prompt="a cat", negative_prompt="fog", styles=["ink", "Night"])
+        self.assertEqual((info["prompt"], info["negative_prompt"], info["styles"]), ("drawing of a cat, ink, dark", "fog, photo", ["Ink", "Night"]))
+        self.assertIn("drawing of a cat, ink, dark\n", info["infotexts"][0])
+        self.assertEqual(self.picture(prompt="a cat", negative_prompt="fog", styles=["Ink"]),
+                         self.picture(prompt="drawing of a cat, ink", negative_prompt="fog, photo"))
+        for styles in ([""], [], None, "Ink"):
+            self.assertEqual(self.info(styles=styles)["styles"], [])
+        info = self.info(prompt="a cat", styles=["Oil", "Night"])
+        self.assertEqual((info["prompt"], info["styles"]), ("a cat, dark", ["Night"]))
+        self.assertTrue(any("Oil" in warning for warning in info["warnings"]), info["warnings"])
 
     def test_a_name_that_is_not_there_is_refused_before_the_job_is_accepted(self):
         before = len(self.made.get("/api/v1/jobs").json()["jobs"])

@@ -161,6 +161,14 @@ class Images(server.Case):
         for n in (0, 11, -1, 1.5, "many"):
             self.refused(self.generate(n=n), 400, "n")
 
+    def test_samplers_and_noise_are_in_A1111s_words(self):
+        more = {"sampler_name": "Euler a", "scheduler": "karras", "seed": 5, "subseed": 9, "subseed_strength": 0.25, "eta": 0.5}
+        other = self.made.post("/sdapi/v1/txt2img", {"prompt": "a lighthouse", "steps": 2, "width": 64, "height": 64, **more})
+        self.assertEqual(self.pictures(self.generate(**more)), [base64.b64decode(other.json()["images"][0])])
+        self.refused(self.generate(sampler_name="no such"), 404, "sampler_name")
+        self.refused(self.generate(eta=7), 400, "eta")
+        self.refused(self.generate(prompt="<lora:nothing:1>"), 404, "prompt")
+
     def test_T71_other_fields_are_ignored(self):
         picture, = self.pictures(self.generate(seed=4))
         same, = self.pictures(self.generate(seed=4, quality="hd", style="vivid", user="u", moderation="low", background="opaque",
