@@ -78,7 +78,7 @@ class Types(a1111.Case):
         self.assertEqual(self.picture(styles=[""]), plain)
         self.assertEqual(self.picture(styles=None), plain)
         self.assertEqual(self.picture(styles=["No Such Style"]), plain)
-        self.assertTrue(any("styles" in warning for warning in self.info(styles=["No Such Style"])["warnings"]))
+        self.assertTrue(any("No Such Style" in warning for warning in self.info(styles=["No Such Style"])["warnings"]))
 
     def test_T23_malformed_json(self):
         for body in (b"{", b'{"prompt":', b"[" * 100000, b'{"a":' * 100000, b"\0", b"{'a':1}", b'{"steps":' + b"1" * (50 << 20) + b"}",

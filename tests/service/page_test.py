@@ -19,6 +19,7 @@ import zlib
 
 import browser
 import server
+import lora_file  # beside server.py's directory, which it makes known
 
 LACKING = browser.missing()
 SMALL = {"width": 64, "height": 64, "steps": 2}
@@ -104,6 +105,27 @@ class Case(server.Case):
         path = self.folder / name
         path.write_bytes(data)
         return path
+
+    def nothing_is_cut_off(self):
+        for width in (320, 375, 768, 1440):
+            page.size(width, 800, width < 700)
+            page.js("for (const part of document.querySelectorAll('details')) part.open = true")
+            self.assertLessEqual(page.value("document.documentElement.scrollWidth"), width)
+            outside = page.js("""
+                return [...document.querySelectorAll("main *")].filter((element) => element.checkVisibility() && !element.closest(".scroll, .strip, .away, svg"))
+                    .filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.id || element.className)""")
+            self.assertEqual(outside, [])
+
+    def controls_are_large_enough(self):
+        self.assertEqual(page.js("""
+            return [...document.querySelectorAll("main button, main input:not([type=file], [type=checkbox]), main select")].filter((element) => element.checkVisibility())
+                .filter((element) => element.getBoundingClientRect().height < 43.5).map((element) => element.id)"""), [])
+
+    def contrast_is_enough(self):
+        for theme in ("dark", "light"):
+            page.theme(theme)
+            page.js("for (const part of document.querySelectorAll('details')) part.open = true")
+            self.assertEqual(page.js(CONTRAST), [], theme)
 
     def restore(self, parameters):
         page.choose_file("restore-file", self.file(picture(parameters)))
@@ -350,32 +372,19 @@ class Rules(Case):
     def test_W09_nothing_is_cut_off_at_320_pixels(self):
         self.open()
         self.make(prompt="averyveryverylongwordwithoutanyblankinitthatgoesonandonandon")
-        for width in (320, 375, 768, 1440):
-            page.size(width, 800, width < 700)
-            page.js("for (const part of document.querySelectorAll('details')) part.open = true")
-            self.assertLessEqual(page.value("document.documentElement.scrollWidth"), width)
-            outside = page.js("""
-                return [...document.querySelectorAll("main *")].filter((element) => element.checkVisibility() && !element.closest(".scroll, .strip, .away, svg"))
-                    .filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.id || element.className)""")
-            self.assertEqual(outside, [])
+        self.nothing_is_cut_off()
         page.size(320, 640, True)
         page.js("scrollTo(0, 0)")
         seen = page.js("""
             const inWindow = (id) => { const box = document.getElementById(id).getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight; };
             return [inWindow("shown"), inWindow("generate")]""")
         self.assertEqual(seen, [True, True], "the picture and Generate are not both in view")
-        self.assertEqual(page.js("""
-            return [...document.querySelectorAll("main button, main input:not([type=file]), main select")].filter((element) => element.checkVisibility())
-                .filter((element) => element.getBoundingClientRect().height < 43.5).map((element) => element.id)"""), [])
+        self.controls_are_large_enough()
 
     def test_W09_contrast_is_enough_in_both_themes(self):
         self.open()
         self.make()
-        for theme in ("dark", "light"):
-            page.theme(theme)
-            page.js("for (const part of document.querySelectorAll('details')) part.open = true")
-            poor = page.js(CONTRAST)
-            self.assertEqual(poor, [], theme)
+        self.contrast_is_enough()
         grounds = page.value("getComputedStyle(document.body).backgroundColor")
         page.click("theme")
         self.assertNotEqual(page.value("getComputedStyle(document.body).backgroundColor"), grounds)
@@ -654,6 +663,203 @@ class Work(Case):
         page.wait("document.getElementById('no-model').hidden && !document.getElementById('generate').disabled")
 
 
+class Networks(Case):
+    """What prompts can name: LoRAs, embeddings and styles, and how long they are."""
+
+    def open_with_networks(self, *more):
+        home = self.folder / "home"
+        home.mkdir()
+        made = server.Server("-m", "tiny", *more, home=home)
+        loras, embeddings = home / "lora", home / "embeddings"
+        loras.mkdir()
+        embeddings.mkdir()
+        model = home / "models/tiny.safetensors"
+        lora_file.lora(loras / "ink.safetensors", model, 1, ss_base_model_version="sd_v1", ss_tag_frequency=json.dumps({"x": {"ink": 4, "wet paper": 2}}))
+        lora_file.lora(loras / "wash.safetensors", model, 2)
+        lora_file.lora(loras / "xl.safetensors", model, 3, ss_base_model_version="sdxl_base_v1-0")
+        (loras / "broken.safetensors").write_bytes(b"hello")
+        lora_file.write(embeddings / "soft.safetensors", {"emb_params": ([2, 768], [0.25] * 1536)})
+        (home / "styles.csv").write_text('name,prompt,negative_prompt\nInk,"drawing of {prompt}, ink",photo\nNight,dark,\n')
+        made.options += ["--lora-dir", loras, "--embedding-dir", embeddings, "--styles", home / "styles.csv"]
+        made.start()
+        self.addCleanup(made.kill)
+        self.address = f"http://{made.host}:{made.port}/"
+        self.load()
+        page.wait("document.getElementById('model').value !== ''")
+        page.click("#networks summary")
+        page.wait("document.querySelectorAll('#loras li').length === 4")
+        return made
+
+    def prompt(self, name="prompt"):
+        return page.value("document.getElementById(arguments[0]).value", name)
+
+    def test_a_lora_is_put_into_the_prompt_weighed_and_taken_out(self):
+        made = self.open_with_networks()
+        page.type("prompt", "a cat")
+        page.click("#loras [data-name=ink] button.small")
+        self.assertEqual(self.prompt(), "a cat <lora:ink:1>")
+        page.click("#loras [data-name=ink] button.word:last-child")
+        self.assertEqual(self.prompt(), "a cat, wet paper <lora:ink:1>")
+        page.js("const field = document.querySelector('#loras [data-name=ink] input'); field.value = '0.65'; field.dispatchEvent(new Event('change'))")
+        self.assertEqual(self.prompt(), "a cat, wet paper <lora:ink:0.65>")
+        self.assertEqual(page.text("networks-tag"), "1 in use")
+        self.assertEqual(page.value("[...document.querySelectorAll('#loras li.chosen')].map((item) => item.dataset.name)"), ["ink"])
+        self.assertEqual(page.value("document.querySelectorAll('#loras [aria-pressed=true]').length"), 1)
+        # What is typed is shown too, and Ctrl+Z takes a press back.
+        page.type("prompt", "a dog <lora:wash:0.4>")
+        self.assertEqual(page.value("document.querySelector('#loras [data-name=wash] input').value"), "0.4")
+        page.click("#loras [data-name=wash] button.small")
+        self.assertEqual(self.prompt(), "a dog")
+        page.js("document.getElementById('prompt').focus()")
+        page.keys("ctrl", "z")
+        self.assertEqual(self.prompt(), "a dog <lora:wash:0.4>")
+        self.fill(prompt="a dog <lora:wash:0.4>")
+        page.click("generate")
+        page.wait("document.querySelectorAll('#tiles li').length === 1")
+        self.assertEqual(self.jobs(made)[0]["request"]["prompt"], "a dog <lora:wash:0.4>")
+
+    def test_W09_the_lists_are_for_every_screen_and_every_reader(self):
+        self.open_with_networks()
+        page.type("prompt", "1 " * 80 + "<lora:ink:1>")
+        page.click("#styles [data-name=Ink] input")
+        page.wait("document.querySelectorAll('#prompt-tokens .chunk').length === 2")
+        self.nothing_is_cut_off()
+        page.size(320, 640, True)
+        self.controls_are_large_enough()
+        page.size(1440, 900)
+        self.contrast_is_enough()
+        page.theme("")
+        named = page.value("[...document.querySelectorAll('#networks button, #networks input')].map((element) => element.ariaLabel || element.labels?.[0]?.textContent || element.textContent)")
+        self.assertEqual([name for name in named if not name.strip()], [])
+        self.assertIn("Remove the LoRA ink", named)
+        self.assertEqual(page.value("document.getElementById('prompt').getAttribute('aria-describedby')"), "prompt-tokens")
+        # A key that is pressed on a button leaves the focus there, though the list is made anew.
+        page.js("document.querySelector('#loras [data-name=ink] button.word').focus()")
+        page.keys("enter")
+        self.assertEqual(page.value("document.activeElement.dataset.key"), "word prompt ink")
+        self.assertEqual(page.value("document.activeElement.ariaPressed"), "true")
+
+    def test_what_does_not_go_with_the_model_cannot_be_added(self):
+        self.open_with_networks()
+        self.assertTrue(page.value("document.querySelector('#loras [data-name=xl] button').disabled"))
+        self.assertIn("does not go with this model", page.value("document.querySelector('#loras [data-name=xl]').textContent"))
+        self.assertEqual(page.value("document.querySelectorAll('#loras [data-name=broken] button').length"), 0)
+        self.assertNotEqual(page.value("document.querySelector('#loras [data-name=broken] .bad').textContent.trim()"), "")
+
+    def test_the_lists_are_searched_and_looked_at_again(self):
+        made = self.open_with_networks()
+        page.type("networks-search", "WET")
+        self.assertEqual(page.value("[...document.querySelectorAll('#loras li')].map((item) => item.dataset.name)"), ["ink"])
+        page.type("networks-search", "nothing of this kind")
+        self.assertEqual(page.text("loras-empty"), "No LoRA is called so.")
+        page.type("networks-search", "")
+        (made.home / "lora/new.safetensors").write_bytes((made.home / "lora/wash.safetensors").read_bytes())
+        page.click("networks-refresh")
+        page.wait("document.querySelector('#loras [data-name=new]')")
+
+    def test_embeddings_and_styles(self):
+        made = self.open_with_networks()
+        page.type("prompt", "a cat")
+        page.click("#embeddings [data-name=soft] .word:last-child")
+        self.assertEqual((self.prompt(), self.prompt("negative")), ("a cat", "soft"))
+        page.click("#embeddings [data-name=soft] .word:last-child")
+        self.assertEqual(self.prompt("negative"), "")
+        page.click("#styles [data-name=Ink] input")
+        page.click("#styles [data-name=Night] input")
+        self.assertEqual(page.text("networks-tag"), "2 in use")
+        page.reload()
+        self.wait_until_ready()
+        self.assertEqual(page.text("networks-tag"), "2 in use")
+        self.fill()
+        page.click("generate")
+        page.wait("document.querySelectorAll('#tiles li').length === 1")
+        self.assertEqual(self.jobs(made)[0]["request"]["prompt"], "drawing of a cat, ink, dark")
+        # The picture's prompt has the styles' words: they are not put there twice.
+        page.click(".tile")
+        page.wait("document.getElementById('viewer-facts').children.length > 5")
+        page.click("viewer-reuse")
+        page.wait("document.getElementById('restored').open")
+        self.assertEqual((self.prompt(), page.value("document.getElementById('style-names').value")), ("drawing of a cat, ink, dark", ""))
+
+    def test_a_prompts_tokens_are_counted_and_chunks_have_borders(self):
+        made = self.open()
+        page.type("prompt", "1, " * 50)
+        page.wait("document.getElementById('prompt-tokens').textContent.startsWith('100 / 150 tokens')")
+        self.assertEqual(page.value("document.querySelectorAll('#prompt-tokens .chunk').length"), 2)
+        answer = made.post("/api/v1/prompt", {"prompt": "1, " * 50}).json()
+        words = " ".join(word["word"] for word in [word for word in answer["words"] if word["chunk"] == 2][:3])
+        self.assertIn(f"chunk 2 begins with “{words}”", page.text("prompt-tokens"))
+        page.type("prompt", "[1:2:0.5] AND 3")
+        page.wait("document.getElementById('prompt-tokens').textContent.includes('2 parts · changes while it is made')")
+        page.type("negative", "1 AND 2")
+        page.wait("document.getElementById('negative-tokens').textContent.includes('/ 75 tokens')")
+        self.assertNotIn("parts", page.text("negative-tokens"))
+        page.type("prompt", "(1:2.3.4)")
+        page.wait("document.getElementById('prompt-tokens').classList.contains('bad') && document.getElementById('prompt-tokens').textContent.includes('2.3.4')")
+        page.type("prompt", "")
+        page.wait("document.getElementById('prompt-tokens').textContent === ''")
+
+    def test_a_lora_that_is_not_there_is_said_and_no_job_is_made(self):
+        made = self.open()
+        self.fill(prompt="a cat <lora:nothing:1>")
+        page.click("generate")
+        page.wait("!document.getElementById('problem').hidden")
+        self.assertIn("nothing", page.text("problem"))
+        self.assertEqual(self.jobs(made), [])
+
+    def test_the_texts_of_networks(self):
+        self.open()
+        read = page.js("""
+            return import("/page/prompt_network.js").then(({lorasOf, withLora, withoutLora, withWords, withoutWords, hasWords}) => [
+                lorasOf("a <lora:ink:0.5> b <lora:wash> <lora:x:1:0.2> <hypernet:y:1>").map(({name, weight}) => [name, weight]),
+                withLora("", "ink", 1), withLora("a ", "ink", "0.850001"), withLora("a <lora:Ink:1:0.2>, b", "ink", 0.5), withLora("<lora:ink>", "ink", 2),
+                withoutLora("a <lora:ink:1> b <lora:ink:0.2>", "INK"), withWords("", "red"), withWords("a, ", "red hat"), withWords("a <lora:x:1>", "red"),
+                withWords("a, Red <lora:x:1>", "red"), withoutWords("a, red, b", "red"), withoutWords("red", "red"), withoutWords("a, red <lora:x:1>", "red"),
+                hasWords("a, red <lora:x:1>", "RED"), hasWords("a, reds", "red")])""")
+        self.assertEqual(read, [
+            [["ink", 0.5], ["wash", 1], ["x", 1]], "<lora:ink:1>", "a <lora:ink:0.85>", "a <lora:Ink:0.5:0.2>, b", "<lora:ink:2>",
+            "a b", "red", "a, red hat", "a, red <lora:x:1>", "a, Red <lora:x:1>", "a, b", "", "a <lora:x:1>", True, False])
+
+    def test_noise_and_guidance_are_sent_and_restored(self):
+        made = self.open()
+        page.click("#noise summary")
+        fields = {"subseed": "18446744073709551615", "subseed-strength": "0.25", "cfg-rescale": "0.7", "cfg-from": "0.2", "cfg-to": "0.8",
+                  "s-min-uncond": "0.5", "eta": "0.5", "ensd": "31337", "s-noise": "1.5", "resize-w": "128", "resize-h": "64",
+                  "emphasis": "No norm", "pads": "1", "sampler": "Euler a"}
+        self.fill(prompt="a (cat:1.2)", seed="7", **fields)
+        self.assertEqual(page.text("noise-tag"), "13 set")
+        page.click("generate")
+        page.wait("document.querySelectorAll('#tiles li').length === 1")
+        first = self.ids()[0]
+        request = self.jobs(made)[0]["request"]
+        self.assertEqual([request[name] for name in ("subseed", "subseed_strength", "cfg_rescale", "cfg_from", "cfg_to", "s_min_uncond", "eta", "eta_noise_seed_delta",
+                                                     "s_noise", "seed_resize_from_w", "seed_resize_from_h", "emphasis", "pad_prompts")],
+                         ["18446744073709551615", 0.25, 0.7, 0.2, 0.8, 0.5, 0.5, 31337, 1.5, 128, 64, "no-norm", True])
+        page.click("reset")
+        self.assertTrue(page.value("document.getElementById('noise-tag').hidden"))
+        page.click(".tile")
+        page.wait("document.getElementById('viewer-facts').children.length > 5")
+        page.click("viewer-reuse")
+        page.wait("document.getElementById('restored').open")
+        self.assertIn("settings were read", page.text("restored-body"))
+        page.click("restored-close")
+        self.assertEqual({name: page.value("document.getElementById(arguments[0]).value", name) for name in fields}, fields)
+        page.click("generate")
+        page.wait("document.querySelectorAll('#tiles li').length === 2")
+        again = next(name for name in self.ids() if name != first)
+        self.assertEqual(made.get(f"/api/v1/images/{again}").body, made.get(f"/api/v1/images/{first}").body)
+        # A picture without them puts them back.
+        self.restore("a dog\nSteps: 3, Sampler: Euler, CFG scale: 7, Seed: 5, Size: 64x64")
+        self.assertTrue(page.value("document.getElementById('noise-tag').hidden"))
+        page.click("restored-close")
+        page.type("cfg-to", "2")
+        page.click("#noise summary")
+        page.click("generate")
+        page.wait("!document.getElementById('problem').hidden")
+        self.assertIn("Guide to", page.text("problem"))
+        self.assertTrue(page.value("document.getElementById('noise').open && document.activeElement.id === 'cfg-to'"))
+
+
 class Memory(Case):
     def figure(self, part):
         """The exact bytes that the legend has for a component."""
@@ -677,6 +883,18 @@ class Memory(Case):
         widths = page.value("[...document.querySelectorAll('#memory-bar [data-part]')].map((part) => part.dataset.part)")
         self.assertIn("unet", widths)
         self.assertIn("vae", widths)
+
+    def test_colours_are_those_of_the_theme_also_for_the_canvas(self):
+        self.open()
+        seen = []
+        for theme in ("dark", "light"):
+            page.theme(theme)
+            self.assertEqual(page.value("document.documentElement.dataset.theme"), theme)
+            seen.append(page.value("['--unet', '--vae', '--job'].map((name) => getComputedStyle(document.documentElement).getPropertyValue(name))"))
+        page.theme("")
+        for colours in seen:
+            self.assertTrue(all(re.match(r"rgb|#", colour) for colour in colours), colours)
+        self.assertNotEqual(seen[0], seen[1])
 
     def test_what_a_job_takes_is_said_before_it_is_pressed(self):
         made = self.open()

@@ -1,4 +1,4 @@
-// catalogue — what the server has: models, the VAEs for each, samplers, schedules.
+// catalogue — what the server has: models, the VAEs for each, samplers, schedules, and what prompts can name.
 
 import {get, post, Refusal} from "./api.js";
 
@@ -15,25 +15,34 @@ async function listOf(path) {
 export class Catalogue extends EventTarget {
   models = [];
   folders = "";
+  places = {loras: "", embeddings: "", styles: ""}; // where the lists are looked for
   samplers = [];
   schedulers = [];
+  loras = [];
+  embeddings = [];
+  styles = [];
   settings = {};
   vaeLists = new Map();
 
   async load() {
-    const [models, samplers, schedulers, settings] = await Promise.all([
-      get("api/v1/models"), listOf("sdapi/v1/samplers"), listOf("sdapi/v1/schedulers"), get("api/v1/settings")]);
+    const [models, samplers, schedulers, settings, loras, embeddings, styles] = await Promise.all([
+      get("api/v1/models"), listOf("sdapi/v1/samplers"), listOf("sdapi/v1/schedulers"), get("api/v1/settings"),
+      listOf("api/v1/loras"), listOf("api/v1/embeddings"), listOf("api/v1/styles")]);
     this.models = models.models.map((model) => ({...model, title: model.title ?? model.name}));
     this.folders = models.model_dirs;
     this.samplers = samplers;
     this.schedulers = schedulers;
     this.settings = settings;
+    this.loras = loras.loras ?? [];
+    this.embeddings = embeddings.embeddings ?? [];
+    this.styles = styles.styles ?? [];
+    this.places = {loras: loras.lora_dir ?? "", embeddings: embeddings.embedding_dir ?? "", styles: styles.styles_file ?? ""};
     this.vaeLists.clear();
     this.dispatchEvent(new Event("change"));
   }
 
   async refresh() {
-    await post("sdapi/v1/refresh-checkpoints", {});
+    await Promise.all(["refresh-checkpoints", "refresh-loras"].map((name) => post(`sdapi/v1/${name}`, {})));
     await this.load();
   }
 

@@ -1,16 +1,24 @@
 // form — the fields: their values, kept over a reload, and what is wrong with them.
 
-import {find} from "./element.js";
+import {find, say} from "./element.js";
 import {keep, kept} from "./kept.js";
 
 const ids = {
   prompt: "prompt", negative: "negative", model: "model", vae: "vae", width: "width", height: "height", steps: "steps", cfg: "cfg",
   sampler: "sampler", scheduler: "scheduler", seed: "seed", batchSize: "batch-size", batchCount: "batch-count",
-  clipSkip: "clip-skip", strength: "strength", resize: "resize",
+  clipSkip: "clip-skip", strength: "strength", resize: "resize", styles: "style-names",
+  subseed: "subseed", subseedStrength: "subseed-strength", cfgRescale: "cfg-rescale", cfgFrom: "cfg-from", cfgTo: "cfg-to", sMinUncond: "s-min-uncond",
+  eta: "eta", ensd: "ensd", sChurn: "s-churn", sTmin: "s-tmin", sTmax: "s-tmax", sNoise: "s-noise", emphasis: "emphasis",
+  resizeWidth: "resize-w", resizeHeight: "resize-h", pads: "pads",
+};
+// What is folded away: empty where nothing is asked for.
+export const more = {
+  subseed: "", subseedStrength: "", cfgRescale: "", cfgFrom: "", cfgTo: "", sMinUncond: "", eta: "", ensd: "", sChurn: "", sTmin: "", sTmax: "", sNoise: "",
+  emphasis: "", resizeWidth: "", resizeHeight: "", pads: "",
 };
 const initial = {
   prompt: "", negative: "", model: "", vae: "Automatic", width: "", height: "", steps: "", cfg: "", sampler: "", scheduler: "",
-  seed: "", batchSize: "1", batchCount: "1", clipSkip: "1", strength: "0.75", resize: "0",
+  seed: "", batchSize: "1", batchCount: "1", clipSkip: "1", strength: "0.75", resize: "0", styles: "", ...more,
 };
 
 export class Form extends EventTarget {
@@ -21,6 +29,8 @@ export class Form extends EventTarget {
   constructor() {
     super();
     this.set(this.wanted);
+    this.addEventListener("change", () => this.count());
+    this.count();
     for (const [name, field] of Object.entries(this.fields))
       field.addEventListener("input", () => this.take(name));
     // Another tab has its own fields; what was typed last is what a new tab starts with.
@@ -35,6 +45,13 @@ export class Form extends EventTarget {
   changed(name) {
     keep("fields", this.wanted);
     this.dispatchEvent(new CustomEvent("change", {detail: name}));
+  }
+
+  // How many of those that are folded away say something.
+  count() {
+    const set = Object.keys(more).filter((name) => this.wanted[name] !== "").length;
+    find("noise-tag").hidden = set === 0;
+    say(find("noise-tag"), `${set} set`);
   }
 
   values() {
@@ -65,6 +82,8 @@ export class Form extends EventTarget {
   problem() {
     for (const field of Object.values(this.fields)) {
       if (field.checkValidity()) continue;
+      const folded = field.closest("details");
+      if (folded) folded.open = true;
       const label = field.labels?.[0]?.firstChild?.textContent.trim() ?? field.id;
       field.focus();
       return `${label}: ${field.validationMessage}`;

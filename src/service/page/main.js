@@ -16,6 +16,7 @@ import {startKeys} from "./keys.js";
 import {startLogin} from "./login.js";
 import {Memory} from "./memory.js";
 import {ModelChoice} from "./model_choice.js";
+import {Networks} from "./networks.js";
 import {banner, complain, notice} from "./notice.js";
 import {parseParameters, restoreValues, valueOf} from "./parameters.js";
 import {Queue} from "./queue.js";
@@ -25,6 +26,7 @@ import {Restore} from "./restore.js";
 import {startSize} from "./size.js";
 import {Stage} from "./stage.js";
 import {startTheme} from "./theme.js";
+import {TokenCount} from "./token_count.js";
 import {Viewer} from "./viewer.js";
 
 const busySeconds = 1, idleSeconds = 5, hiddenSeconds = 10, memorySeconds = 2, mostWaitSeconds = 15, memoryMs = 500, fullTurns = 8;
@@ -52,6 +54,8 @@ const viewer = new Viewer(gallery, catalogue, {
 });
 new Queue(jobs);
 new ModelChoice(catalogue, form);
+new Networks(catalogue, form);
+new TokenCount(form);
 startSize(form);
 startRequestView(async () => requestOf(form.values(), await init.base64()));
 startDrop({restore: (blob) => restore.fromBlob(blob), init: (blob) => init.set(blob)});

@@ -4,6 +4,8 @@
 //     Negative prompt: ...
 //     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512, ...
 
+import {more} from "./form.js";
+
 const pair = /\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;
 
 // {prompt, negative, pairs: [[key, value], ...]}
@@ -40,7 +42,7 @@ export function valueOf(parameters, key) {
 // label}]}.
 export function restoreValues(parameters, lists) {
   const result = {values: {prompt: parameters.prompt, negative: parameters.negative}, choices: {}, applied: [], unknown: []};
-  result.values.scheduler = "";
+  Object.assign(result.values, more, {scheduler: "", clipSkip: "1", styles: ""});
   for (const [key, value] of parameters.pairs) {
     const problem = (readers[key] ?? notKnown)(value, result, lists);
     if (problem) result.unknown.push([key, value, problem]);
@@ -55,6 +57,7 @@ const setting = (name, accepts, what) => (value, result) => {
   result.values[name] = value;
   return "";
 };
+const signed = /^-?\d{1,10}$/;
 const choice = (name) => (value, result) => { result.choices[name] = value; return ""; };
 const said = () => "";
 const whole = /^\d{1,6}$/, decimal = /^\d{1,6}(\.\d+)?$/;
@@ -65,6 +68,32 @@ const readers = {
   "Seed": setting("seed", /^\d{1,20}$/, "a seed"),
   "Clip skip": setting("clipSkip", whole, "a number of layers"),
   "Denoising strength": setting("strength", decimal, "a number"),
+  "Variation seed": setting("subseed", /^\d{1,20}$/, "a seed"),
+  "Variation seed strength": setting("subseedStrength", decimal, "a number"),
+  "CFG rescale": setting("cfgRescale", decimal, "a number"),
+  "CFG interval start": setting("cfgFrom", decimal, "a number"),
+  "CFG interval end": setting("cfgTo", decimal, "a number"),
+  "NGMS": setting("sMinUncond", decimal, "a number"),
+  "Eta": setting("eta", decimal, "a number"),
+  "ENSD": setting("ensd", signed, "a number"),
+  "Sigma churn": setting("sChurn", decimal, "a number"),
+  "Sigma tmin": setting("sTmin", decimal, "a number"),
+  "Sigma tmax": setting("sTmax", decimal, "a number"),
+  "Sigma noise": setting("sNoise", decimal, "a number"),
+  "Emphasis": (value, result) => {
+    if (!["Original", "No norm", "Ignore"].includes(value)) return "darkroom has no such emphasis";
+    result.values.emphasis = value === "Original" ? "" : value;
+    return "";
+  },
+  "Pad conds": (value, result) => { result.values.pads = value === "True" ? "1" : ""; return ""; },
+  "Seed resize from": (value, result) => {
+    const size = value.match(/^(\d{1,5})x(\d{1,5})$/);
+    if (!size) return "this is not a size";
+    [, result.values.resizeWidth, result.values.resizeHeight] = size;
+    return "";
+  },
+  "Lora hashes": (value, result, lists) => missing(namesOf(value), lists.loras, "LoRA"),
+  "TI hashes": (value, result, lists) => missing(namesOf(value), lists.embeddings, "embedding"),
   "Sampler": readSampler,
   "Schedule type": readScheduler,
   "Size": (value, result) => {
@@ -88,6 +117,17 @@ const readers = {
   "Batch size": said,
   "Batch pos": said,
 };
+
+// "ink: 0123, wash: 4567" -> ["ink", "wash"]
+function namesOf(value) {
+  return value.split(",").map((part) => part.slice(0, part.lastIndexOf(":")).trim()).filter(Boolean);
+}
+
+// The prompt names them: here is only said which of them this server does not have.
+function missing(names, list, what) {
+  const gone = names.filter((name) => !lookUp(list ?? [], name));
+  return gone.length ? `this server has no ${what} ${gone.join(", ")}` : "";
+}
 
 function lookUp(list, name) {
   const wanted = name.toLowerCase();

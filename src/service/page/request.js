@@ -13,6 +13,8 @@ export function requestOf(values, initPicture = null) {
   body.seed = seedOf(values.seed);
   body.batch_size = number(values.batchSize) ?? 1;
   body.n_iter = number(values.batchCount) ?? 1;
+  addMore(body, values);
+  if (values.styles) body.styles = values.styles.split("\n");
   if (initPicture) {
     body.denoising_strength = number(values.strength);
     body.resize_mode = number(values.resize);
@@ -22,8 +24,21 @@ export function requestOf(values, initPicture = null) {
   set(settings, "sd_model_checkpoint", values.model);
   set(settings, "sd_vae", values.vae);
   if ((number(values.clipSkip) ?? 1) > 1) settings.CLIP_stop_at_last_layers = number(values.clipSkip);
+  set(settings, "emphasis", values.emphasis);
+  if (values.pads) settings.pad_cond_uncond = true;
   body.override_settings = settings;
   return body;
+}
+
+const numbers = {
+  subseedStrength: "subseed_strength", cfgRescale: "cfg_rescale", cfgFrom: "cfg_from", cfgTo: "cfg_to", sMinUncond: "s_min_uncond", eta: "eta",
+  ensd: "eta_noise_seed_delta", sChurn: "s_churn", sTmin: "s_tmin", sTmax: "s_tmax", sNoise: "s_noise",
+  resizeWidth: "seed_resize_from_w", resizeHeight: "seed_resize_from_h",
+};
+
+function addMore(body, values) {
+  for (const [name, field] of Object.entries(numbers)) set(body, field, number(values[name]));
+  if (body.subseed_strength > 0) body.subseed = seedOf(values.subseed ?? "");
 }
 
 // A seed of 64 bits does not fit a JavaScript number: then it goes as text.
