@@ -11,7 +11,7 @@
 #include "service/loose_field.h"
 #include "service/picture_header.h"
 #include "service/prompt_fields.h"
-#include "service/sampling_fields.h"
+#include "service/sampler_fields.h"
 
 enum {
     STATUS_NOT_FOUND = 404,
@@ -332,7 +332,7 @@ static void read_body(struct reader *reader)
     prompt_fields_read(&reader->fields, reader->how->service->networks, picture);
     read_numbers(reader);
     read_seed(reader);
-    sampling_fields_read(&reader->fields, picture);
+    sampler_fields_read(&reader->fields, picture);
     read_unbuilt(reader);
     read_scripts(reader);
     read_left_out(reader);

@@ -7,7 +7,7 @@
 #include "service/failure.h"
 #include "service/loose_field.h"
 #include "service/prompt_fields.h"
-#include "service/sampling_fields.h"
+#include "service/sampler_fields.h"
 
 enum {
     MOST_SIDE = 1 << 20, /* the limits of the service say what is allowed */
@@ -77,7 +77,7 @@ static void read_shared(struct reading *reading, struct extra_networks *networks
                                                  sizeof picture->warnings, &refusal);
     if (reading->code != DR_OK) return;
     prompt_fields_read(&fields, networks, picture);
-    sampling_fields_read(&fields, picture);
+    sampler_fields_read(&fields, picture);
     if (fields.code == DR_OK) return;
     *reading->field = refusal.field;
     reading->code = failure(reading->err, fields.code, "%s", refusal.err.message);

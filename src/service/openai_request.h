@@ -7,7 +7,7 @@
  *     response_format  b64_json or url
  *     output_format    png or jpeg, with output_compression 0 to 100 as the quality
  *     stream, partial_images (0 to 3)
- *     ours             negative_prompt, seed, steps, cfg_scale, keep_on_disconnect, and what sampling_fields.h and prompt_fields.h have
+ *     ours             negative_prompt, seed, steps, cfg_scale, keep_on_disconnect, and what sampler_fields.h and prompt_fields.h have
  *
  * Other fields (quality, style, user, background, ...) are ignored, as the API's clients expect.
  */

@@ -1,4 +1,4 @@
-#include "service/sampling_fields.h"
+#include "service/sampler_fields.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -172,7 +172,7 @@ static void read_noise(struct body_reader *fields, struct picture_request *pictu
 
 /* ------------------------------------------------------------------------------------------ */
 
-void sampling_fields_read(struct body_reader *fields, struct picture_request *picture)
+void sampler_fields_read(struct body_reader *fields, struct picture_request *picture)
 {
     read_names(fields, picture);
     read_noise(fields, picture);
