@@ -131,10 +131,13 @@ static void post_prompt(struct service *service, const struct http_request *requ
             .steps = (int32_t)question.steps,
             .tokenizer_folder = service->options->engine.tokenizer_folder,
             .model = model,
+            .embedding_directory =
+                extra_networks_directory(service->networks, EXTRA_EMBEDDINGS),
             .most_words = MOST_WORDS};
         field = "prompt";
         code = describe(question.prompt, &how, &info, &err);
         model_folders_hide(service->models, err.message);
+        extra_networks_hide(service->networks, err.message);
     }
     if (code != DR_OK) {
         if (code == DR_BAD_INPUT)

@@ -247,6 +247,8 @@ struct dr_generate_options worker_options_of(const struct worker *worker,
     options.pad_prompts = request->pads;
     options.lora_directory =
         extra_networks_directory(worker->options.networks, EXTRA_LORAS);
+    options.embedding_directory =
+        extra_networks_directory(worker->options.networks, EXTRA_EMBEDDINGS);
     options.vae = own_vae(worker, request->vae);
     options.strength = request->strength;
     options.takes_a_step = 1; /* as A1111 does */

@@ -29,6 +29,8 @@ def fill(made):
     embeddings.mkdir()
     for name, width, texts in (("soft", 768, {}), ("hard", 1024, {})):
         lora_file.write(embeddings / f"{name}.safetensors", {"emb_params": ([2, width], [0.25] * 2 * width)}, **texts)
+    width = next(entry["shape"][1] for name, entry in lora_file.read_header(model).items() if name.endswith("token_embedding.weight"))
+    lora_file.write(embeddings / "velvet.safetensors", {"emb_params": ([2, width], [(-1) ** i * 0.5 for i in range(2 * width)])})
     lora_file.write(embeddings / "wide.safetensors", {"clip_l": ([3, 768], [0.5] * 2304), "clip_g": ([3, 1280], [0.5] * 3840)})
     (embeddings / "broken.pt").write_bytes(b"\x80\x02cos\nsystem\n.")
     (made.home / "styles.csv").write_text("name,prompt,negative_prompt\nInk,\"drawing of {prompt}, ink\",photo\nNight,dark,\n")
@@ -69,7 +71,8 @@ class Lists(Case):
 
     def test_T65_embeddings_are_those_of_the_model_and_the_others(self):
         listed = self.get("embeddings")
-        self.assertEqual(set(listed["loaded"]) | set(listed["skipped"]), {"soft", "hard", "wide"})
+        self.assertEqual(set(listed["loaded"]) | set(listed["skipped"]), {"soft", "hard", "wide", "velvet"})
+        self.assertIn("velvet", listed["loaded"])
         self.assertEqual(listed["loaded"]["soft"], {"step": None, "sd_checkpoint": None, "sd_checkpoint_name": None, "shape": 768, "vectors": 2})
         self.assertEqual((listed["skipped"]["wide"]["shape"], listed["skipped"]["wide"]["vectors"]), (2048, 3))
         self.assertIn("hard", listed["skipped"])
@@ -114,6 +117,14 @@ class Jobs(Case):
         info = self.info(prompt="a lighthouse <lora:ink:0.8>")
         self.assertIn("<lora:ink:0.8>", info["infotexts"][0])
         self.assertEqual(info["prompt"], "a lighthouse <lora:ink:0.8>")
+
+    def test_an_embedding_is_a_word_of_the_prompt(self):
+        plain = pixels(self.picture(prompt="a ring"))
+        self.assertNotEqual(pixels(self.picture(prompt="a velvet ring")), pixels(self.picture(prompt="a soaked ring")))
+        self.assertNotEqual(pixels(self.picture(prompt="a ring", negative_prompt="velvet")), plain)
+        self.assertEqual(pixels(self.picture(prompt="a ring")), plain)
+        words = self.made.post("/api/v1/prompt", {"prompt": "a Velvet ring"}).json()["words"]
+        self.assertEqual([(word["word"], word["tokens"]) for word in words if word.get("embedding")], [("velvet", 2)])
 
     def test_the_field_lora_is_the_same(self):
         self.assertEqual(self.picture(lora=[{"path": "style/ink.safetensors", "multiplier": 0.8, "is_high_noise": False}]),
