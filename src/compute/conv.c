@@ -147,6 +147,19 @@ static enum tiled_recipe choose_float32(struct shape shape)
     return two < four ? TILED_WINOGRAD : TILED_WINOGRAD_4;
 }
 
+/* Of a map upsampled to twice its size: the least of two. The second is interpolation, and in float32 alone. */
+static enum tiled_recipe choose_enlarging(const struct plan *plan, struct shape shape,
+                                          const struct weight *weight)
+{
+    shape.n = 1;
+    const int64_t two = 16 * (tiled_conv_tiles(shape, 2) + COMBINING_TILES);
+    const int64_t four = 25 * (tiled_conv_tiles(shape, 4) + COMBINING_TILES);
+    const bool can = weight->dtype == DTYPE_F32 && !plan->exact_convolutions &&
+                     weight->in >= LEAST_WINOGRAD_CHANNELS &&
+                     weight->out >= LEAST_WINOGRAD_CHANNELS;
+    return can && four <= two ? TILED_ENLARGING_4 : TILED_ENLARGING;
+}
+
 /* The one place where a shape chooses its implementation; nothing else does, so that a picture has
  * the same bytes whatever the threads, the budget and the bands are. (An enlargement to less than
  * twice the size sees padding where the sums of taps would see the map.) */
@@ -157,7 +170,8 @@ static enum tiled_recipe choose(const struct plan *plan, const struct conv *conv
     const bool twice =
         conv->seen_height == 2 * conv->height && conv->seen_width == 2 * conv->width;
     if (!is_padded_3x3(conv, options)) return TILED_NONE;
-    if (options->upsample) return twice ? TILED_ENLARGING : TILED_NONE;
+    if (options->upsample)
+        return twice ? choose_enlarging(plan, shape, weight) : TILED_NONE;
     if (plan->exact_convolutions || weight->in < LEAST_WINOGRAD_CHANNELS ||
         weight->out < LEAST_WINOGRAD_CHANNELS)
         return TILED_NONE;

@@ -13,20 +13,25 @@ enum {
     MOST_SIDE = 6 /* of a window */
 };
 
-/* Inputs of a window in one direction, which are also its points; and outputs. */
+/* Of a tile, in one direction: inputs; points (of Winograd as many); and outputs. */
 INLINE size_t tile_side(enum kernel_tiles tiles)
 {
     return tiles == TILES_WINOGRAD_4 ? 6 : 4;
 }
 
+INLINE size_t tile_points(enum kernel_tiles tiles)
+{
+    return tiles == TILES_ENLARGING_4 ? 5 : tile_side(tiles);
+}
+
 INLINE size_t tile_outputs(enum kernel_tiles tiles)
 {
-    return tiles == TILES_WINOGRAD_4 ? 4 : 2;
+    return tiles == TILES_WINOGRAD_4 || tiles == TILES_ENLARGING_4 ? 4 : 2;
 }
 
 /* ---- taps ---- */
 
-/* G v: from three numbers to four or six. */
+/* G v: from three numbers to four, five or six. */
 INLINE void spread_taps(const floats *v, size_t step, floats *to, size_t to_step,
                         enum kernel_tiles tiles)
 {
@@ -42,6 +47,14 @@ INLINE void spread_taps(const floats *v, size_t step, floats *to, size_t to_step
         to[5 * to_step] = c;
         return;
     }
+    if (tiles == TILES_ENLARGING_4) {
+        to[0] = a;
+        to[to_step] = (a + b + c) * 0.5f;
+        to[2 * to_step] = (a - b - c) * 0.5f;
+        to[3 * to_step] = (c - a - b) * 0.5f;
+        to[4 * to_step] = -c;
+        return;
+    }
     const bool enlarging = tiles == TILES_ENLARGING;
     to[0] = a;
     to[to_step] = enlarging ? b + c : (a + b + c) * 0.5f;
@@ -52,7 +65,7 @@ INLINE void spread_taps(const floats *v, size_t step, floats *to, size_t to_step
 INLINE void combine_some(const struct kernel_taps *a, enum dtype type, enum dtype from,
                          enum kernel_tiles tiles, size_t at, size_t count)
 {
-    const size_t side = tile_side(tiles);
+    const size_t side = tile_points(tiles);
     floats g[9], tall[3 * MOST_SIDE], u[MOST_SIDE * MOST_SIDE];
     for (size_t k = 0; k < 9; ++k)
         g[k] = load_stored_some(a->taps[k], from, at, count);
@@ -96,7 +109,16 @@ INLINE void combine_row(const struct kernel_taps *a, enum dtype from,
         {1.0f / 24, -1.0f / 12, 1.0f / 6 },
         {0,         0,          1.0f     },
     };
-    const float *const by = tiles == TILES_WINOGRAD_4 ? four[a->row] : two[a->row];
+    static const float enlarging[5][3] = {
+        {1.0f,  0,     0    },
+        {0.5f,  0.5f,  0.5f },
+        {0.5f,  -0.5f, -0.5f},
+        {-0.5f, -0.5f, 0.5f },
+        {0,     0,     -1.0f},
+    };
+    const float *const by = tiles == TILES_WINOGRAD_4    ? four[a->row]
+                            : tiles == TILES_ENLARGING_4 ? enlarging[a->row]
+                                                         : two[a->row];
     const floats first = all(by[0]), second = all(by[1]), third = all(by[2]);
     for (size_t at = 0; at < a->count; at += LANES) {
         const size_t count = a->count - at;
@@ -108,7 +130,7 @@ INLINE void combine_row(const struct kernel_taps *a, enum dtype from,
         for (size_t k = 0; k < 3; ++k)
             tall[k] = g[k] * first + g[3 + k] * second + g[6 + k] * third;
         spread_taps(tall, 1, u, 1, tiles);
-        for (size_t k = 0; k < tile_side(tiles); ++k)
+        for (size_t k = 0; k < tile_points(tiles); ++k)
             store_some(a->targets[k], DTYPE_F32, at, u[k], count);
     }
 }
@@ -146,6 +168,7 @@ static void combine_taps(const struct kernel_taps *arguments)
     case TILES_WINOGRAD_2: combine_tiles(&a, TILES_WINOGRAD_2); break;
     case TILES_WINOGRAD_4: combine_tiles(&a, TILES_WINOGRAD_4); break;
     case TILES_ENLARGING: combine_tiles(&a, TILES_ENLARGING); break;
+    case TILES_ENLARGING_4: combine_tiles(&a, TILES_ENLARGING_4); break;
     }
 }
 
@@ -228,7 +251,7 @@ static void winograd_input(const struct kernel_winograd_input *arguments)
 
 /* ---- outputs ---- */
 
-/* A^T v: four numbers become the first two of them, six the first four. */
+/* A^T v: four numbers become the first two of them, five or six the first four. */
 INLINE void gather_outputs(floats *v, size_t step, enum kernel_tiles tiles)
 {
     const floats b = v[step], c = v[2 * step];
@@ -242,6 +265,14 @@ INLINE void gather_outputs(floats *v, size_t step, enum kernel_tiles tiles)
         v[3 * step] = near_odd + 8.0f * far_odd + v[5 * step];
         return;
     }
+    if (tiles == TILES_ENLARGING_4) {
+        const floats d = v[3 * step];
+        v[0] = v[0] + b + c;
+        v[step] = b + d;
+        v[2 * step] = b - c;
+        v[3 * step] = b - d + v[4 * step];
+        return;
+    }
     v[0] = v[0] + b + c;
     v[step] = b - c - v[3 * step];
 }
@@ -251,7 +282,8 @@ INLINE void output_some(const struct kernel_tile_output *a, enum dtype to,
                         size_t count)
 {
     const bool winograd = tiles != TILES_ENLARGING;
-    const size_t side = winograd ? tile_side(tiles) : 2, outputs = tile_outputs(tiles);
+    const size_t side = winograd ? tile_points(tiles) : 2,
+                 outputs = tile_outputs(tiles);
     const floats bias = a->bias ? load_some(a->bias, DTYPE_F32, at, count) : all(0);
     floats m[MOST_SIDE * MOST_SIDE];
     for (size_t j = 0; j < side; ++j) {
@@ -289,6 +321,10 @@ static void tile_output(const struct kernel_tile_output *arguments)
         output_all(&a, DTYPE_F32, DTYPE_F32, TILES_WINOGRAD_4);
     else if (a.tiles == TILES_WINOGRAD_4)
         output_all(&a, a.target_type, a.residual_type, TILES_WINOGRAD_4);
+    else if (a.tiles == TILES_ENLARGING_4 && f32)
+        output_all(&a, DTYPE_F32, DTYPE_F32, TILES_ENLARGING_4);
+    else if (a.tiles == TILES_ENLARGING_4)
+        output_all(&a, a.target_type, a.residual_type, TILES_ENLARGING_4);
     else if (bf16 && a.tiles == TILES_WINOGRAD_2)
         output_all(&a, DTYPE_BF16, DTYPE_BF16, TILES_WINOGRAD_2);
     else if (a.tiles == TILES_WINOGRAD_2)

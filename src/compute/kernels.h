@@ -112,12 +112,14 @@ struct kernel_lookup {
     enum dtype target_type, row_type, position_type;
 };
 
-/* What a tile of tiled_conv.h is: 2x2 outputs of 4x4 inputs, 16 points; 4x4 outputs of 6x6, 36 points; or
- * 2x2 outputs of an upsampled map, 4 points of 2x2 inputs each, which count as 16 combined taps. */
+/* What a tile of tiled_conv.h is: 2x2 outputs of 4x4 inputs, 16 points; 4x4 outputs of 6x6, 36 points;
+ * 2x2 outputs of an upsampled map, 4 points of 2x2 inputs each, which count as 16 combined taps; or 4x4 outputs
+ * of an upsampled map, 25 points of the 4x4 inputs before upsampling. */
 enum kernel_tiles {
     TILES_WINOGRAD_2,
     TILES_WINOGRAD_4,
-    TILES_ENLARGING
+    TILES_ENLARGING,
+    TILES_ENLARGING_4
 };
 enum {
     TILE_MOST_POINTS = 36,
@@ -129,7 +131,8 @@ enum {
  *     WINOGRAD_4  (a / 4, -(a + b + c) / 6, -(a - b + c) / 6, (a + 2 b + 4 c) / 24,
  *                  (a - 2 b + 4 c) / 24, c)
  *     ENLARGING   (a, b + c, a + b, c), two for each output: those of output (y, x) go to
- *                 4 (2 y + x) and the three after. */
+ *                 4 (2 y + x) and the three after
+ *     ENLARGING_4 (a, (a + b + c) / 2, (a - b - c) / 2, (c - a - b) / 2, -c) */
 struct kernel_taps {
     const void *taps[9];
     void *targets[TILE_MOST_POINTS];
@@ -138,13 +141,13 @@ struct kernel_taps {
     size_t count;
     enum kernel_tiles tiles;
     int32_t
-        row; /* Winograd: the points of this row alone, to the first targets; -1: all */
+        row; /* not ENLARGING: the points of this row alone, to the first targets; -1: all */
 };
 
-/* Winograd's B^T d B of 4x4 or 6x6 pixels, channel by channel. Channels are stored in chunks of `chunk` (a
+/* Winograd's B^T d B of 4x4 (WINOGRAD_2, ENLARGING_4) or 6x6 pixels, channel by channel. Channels are stored in chunks of `chunk` (a
  * multiple of 16, or all): point p of channel c goes to
  *     target[p * step + c / chunk * chunk_step + c % chunk].
- * WINOGRAD_2 only adds, so that every processor gives the same bits. */
+ * That of 4x4 only adds, so that every processor gives the same bits. */
 struct kernel_winograd_input {
     const void *pixels[TILE_MOST_POINTS]; /* NULL: padding, zeros */
     void *target;
@@ -154,7 +157,7 @@ struct kernel_winograd_input {
 };
 
 /* pixels = bias + residual + what products made for 2x2 or 4x4 pixels: point p of channel c is
- * source[p * step + c], float32. Winograd: A^T m A of the points; else point k is pixel k. A
+ * source[p * step + c], float32. ENLARGING: point k is pixel k; else A^T m A of the points. A
  * residual may be the pixel itself. */
 struct kernel_tile_output {
     const float *source;

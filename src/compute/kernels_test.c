@@ -354,7 +354,7 @@ static void turns(void)
     for_all(turn_case);
 }
 
-/* Winograd's matrices: element (p, k) of B^T, G and A^T, of 2x2 and of 4x4 outputs. */
+/* Element (p, k) of B^T, G and A^T: of Winograd's 2x2 and 4x4 outputs, and of 4x4 outputs of an upsampled map. */
 static const double winograd_b2[4][6] = {
     {1, 0,  -1, 0 },
     {0, 1,  1,  0 },
@@ -394,27 +394,40 @@ static const double winograd_g4[6][3] = {
     {0,        0,         1       }
 };
 
-/* Points of a direction, and outputs. */
-static size_t side_of(enum kernel_tiles tiles)
-{
-    return tiles == TILES_WINOGRAD_4 ? 6 : 4;
-}
+static const double enlarging_a4[4][6] = {
+    {1, 1, 1,  0,  0},
+    {0, 1, 0,  1,  0},
+    {0, 1, -1, 0,  0},
+    {0, 1, 0,  -1, 1}
+};
+static const double enlarging_g4[5][3] = {
+    {1,    0,    0   },
+    {0.5,  0.5,  0.5 },
+    {0.5,  -0.5, -0.5},
+    {-0.5, -0.5, 0.5 },
+    {0,    0,    -1  }
+};
 
-static size_t outputs_of(enum kernel_tiles tiles)
-{
-    return tiles == TILES_WINOGRAD_4 ? 4 : 2;
-}
+/* In one direction: inputs, points, outputs, and their matrices. ENLARGING has none: its outputs are its points. */
+static const struct interpolation {
+    size_t side, points, outputs;
+    const double (*b)[6], (*a)[6], (*g)[3];
+} interpolations[] = {
+    [TILES_WINOGRAD_2] = {4, 4, 2, winograd_b2, winograd_a2,  winograd_g2 },
+    [TILES_WINOGRAD_4] = {6, 6, 4, winograd_b4, winograd_a4,  winograd_g4 },
+    [TILES_ENLARGING] = {3, 2, 2, NULL,        NULL,         NULL        },
+    [TILES_ENLARGING_4] = {4, 5, 4, winograd_b2, enlarging_a4, enlarging_g4},
+};
 
 static void try_input(const struct kernels *kernels, int round, enum kernel_tiles tiles)
 {
-    const size_t side = side_of(tiles), points = side * side;
+    const size_t side = interpolations[tiles].side, points = side * side;
     const bool chunked = round % 4 == 1;
     const size_t c = (size_t)fixture_int(1, 70), chunk = chunked ? 16 : c;
     const size_t chunk_step = c + 1, last = (c - 1) / chunk;
     const size_t step = last * chunk_step + c + 5;
     const enum dtype type = round % 3 ? DTYPE_BF16 : DTYPE_F32;
-    const double(*const by_b)[6] =
-        tiles == TILES_WINOGRAD_4 ? winograd_b4 : winograd_b2;
+    const double(*const by_b)[6] = interpolations[tiles].b;
     float *const x = fixture_reals(points * c, 1, type);
     struct guarded xs = packed(x, points * c, type);
     struct guarded ys =
@@ -455,6 +468,7 @@ static void winograd_input_case(const struct kernels *kernels)
     for (int round = 0; round < 60; ++round) {
         try_input(kernels, round, TILES_WINOGRAD_2);
         try_input(kernels, round, TILES_WINOGRAD_4);
+        try_input(kernels, round, TILES_ENLARGING_4);
     }
 }
 
@@ -463,17 +477,22 @@ static void spreads_tiles(void)
     for_all(winograd_input_case);
 }
 
+/* Each with every pair of types, and with every fifth round. */
+static enum kernel_tiles tiles_of(int round)
+{
+    static const enum kernel_tiles all[] = {TILES_ENLARGING, TILES_WINOGRAD_2,
+                                            TILES_WINOGRAD_4, TILES_ENLARGING_4};
+    return all[(round + round / 4) % 4];
+}
+
 static void tile_output_case(const struct kernels *kernels)
 {
-    for (int round = 0; round < 80; ++round) {
-        static const enum kernel_tiles all[] = {TILES_ENLARGING, TILES_WINOGRAD_2,
-                                                TILES_WINOGRAD_4};
-        const enum kernel_tiles tiles = all[round % 3];
-        const bool winograd = tiles != TILES_ENLARGING;
-        const double(*const by_a)[6] =
-            tiles == TILES_WINOGRAD_4 ? winograd_a4 : winograd_a2;
-        const size_t side = winograd ? side_of(tiles) : 2, points = side * side;
-        const size_t outputs = outputs_of(tiles), pixels = outputs * outputs;
+    for (int round = 0; round < 100; ++round) {
+        const enum kernel_tiles tiles = tiles_of(round);
+        const double(*const by_a)[6] = interpolations[tiles].a;
+        const size_t side = interpolations[tiles].points, points = side * side;
+        const size_t outputs = interpolations[tiles].outputs;
+        const size_t pixels = outputs * outputs;
         const size_t c = (size_t)fixture_int(1, 70), step = c + 3;
         const size_t numbers = (points - 1) * step + c;
         const enum dtype to = round & 1 ? DTYPE_BF16 : DTYPE_F32;
@@ -506,9 +525,9 @@ static void tile_output_case(const struct kernels *kernels)
                 double want = arguments.bias ? (double)bias[i] : 0, size = fabs(want);
                 if (arguments.residual[k]) want += (double)r[k * c + i], size += 1;
                 for (size_t p = 0; p < points; ++p) {
-                    const double by = winograd ? by_a[k / outputs][p / side] *
-                                                     by_a[k % outputs][p % side]
-                                               : (double)(p == k);
+                    const double by =
+                        by_a ? by_a[k / outputs][p / side] * by_a[k % outputs][p % side]
+                             : (double)(p == k);
                     want += by * (double)m[p * step + i];
                     size += fabs(by * (double)m[p * step + i]);
                 }
@@ -541,13 +560,10 @@ static void combine_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 60; ++round) {
         const size_t count = (size_t)fixture_int(1, 70);
-        static const enum kernel_tiles all[] = {TILES_ENLARGING, TILES_WINOGRAD_2,
-                                                TILES_WINOGRAD_4};
-        const enum kernel_tiles tiles = all[round % 3];
-        const bool enlarging = tiles == TILES_ENLARGING;
-        const double(*const by_g)[3] =
-            tiles == TILES_WINOGRAD_4 ? winograd_g4 : winograd_g2;
-        const size_t side = side_of(tiles), pieces = side * side;
+        const enum kernel_tiles tiles = tiles_of(round);
+        const double(*const by_g)[3] = interpolations[tiles].g;
+        const size_t side = by_g ? interpolations[tiles].points : 4;
+        const size_t pieces = side * side;
         const enum dtype type = round & 2 ? DTYPE_BF16 : DTYPE_F32;
         float *const g = fixture_reals(9 * count, 1, type);
         struct guarded gs = packed(g, 9 * count, type);
@@ -567,9 +583,9 @@ static void combine_case(const struct kernels *kernels)
                 double want = 0, size = 0;
                 for (size_t tap = 0; tap < 9; ++tap) {
                     const double by =
-                        enlarging ? enlarged_taps(k / 8, k / 2 % 2, tap / 3) *
-                                        enlarged_taps(k / 4 % 2, k % 2, tap % 3)
-                                  : by_g[k / side][tap / 3] * by_g[k % side][tap % 3];
+                        by_g ? by_g[k / side][tap / 3] * by_g[k % side][tap % 3]
+                             : enlarged_taps(k / 8, k / 2 % 2, tap / 3) *
+                                   enlarged_taps(k / 4 % 2, k % 2, tap % 3);
                     want += by * (double)g[tap * count + i];
                     size += fabs(by * (double)g[tap * count + i]);
                 }

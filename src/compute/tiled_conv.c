@@ -4,26 +4,45 @@
 
 static const struct recipe recipes[] = {
     [TILED_WINOGRAD] = {.tiles = TILES_WINOGRAD_2,
+                        .row = 4,
                         .points = 16,
                         .parts = 1,
                         .pieces = 16,
                         .outputs = 2,
                         .tile_inputs = 2,
-                        .side = 4},
+                        .side = 4,
+                        .spread = 4,
+                        .from = {0, 1, 2, 3}      },
     [TILED_WINOGRAD_4] = {.tiles = TILES_WINOGRAD_4,
+                        .row = 6,
                         .points = 36,
                         .parts = 1,
                         .pieces = 36,
                         .outputs = 4,
                         .tile_inputs = 4,
-                        .side = 6},
+                        .side = 6,
+                        .spread = 6,
+                        .from = {0, 1, 2, 3, 4, 5}},
     [TILED_ENLARGING] = {.tiles = TILES_ENLARGING,
+                        .row = 2,
                         .points = 4,
                         .parts = 4,
                         .pieces = 16,
                         .outputs = 2,
                         .tile_inputs = 1,
-                        .side = 3},
+                        .side = 3,
+                        .spread = 2,
+                        .from = {0, 1}            },
+    [TILED_ENLARGING_4] = {.tiles = TILES_ENLARGING_4,
+                        .row = 5,
+                        .points = 25,
+                        .parts = 1,
+                        .pieces = 25,
+                        .outputs = 4,
+                        .tile_inputs = 2,
+                        .side = 4,
+                        .spread = 4,
+                        .from = {0, 1, 2, 2, 3}   },
 };
 
 /* float32 is multiplied panel by panel, by kernels of this layer. */
@@ -45,7 +64,7 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
 }
 
 /* An output line is made of input lines y - 1 to y + 1; enlarged, of the two that its own and its
- * nearer neighbour come from. The sums of F(4x4) have all lines of their window, though what they add of some of
+ * nearer neighbour come from. The sums of 4x4 outputs have all lines of their window, though what they add of some of
  * them is zero but for rounding: so these must be there, or the bytes would depend on the lines that are made. */
 static struct lines needs(const struct op *op, int k, struct lines lines)
 {
@@ -59,6 +78,10 @@ static struct lines needs(const struct op *op, int k, struct lines lines)
     }
     if (t->recipe.tiles == TILES_WINOGRAD_4)
         seen = (struct lines){lines.first / 4 * 4 - 1, (lines.end + 3) / 4 * 4 + 1};
+    if (t->recipe.tiles == TILES_ENLARGING_4) {
+        seen = (struct lines){lines.first / 4 * 2 - 1, (lines.end + 3) / 4 * 2 + 1};
+        height /= 2;
+    }
     if (seen.first < 0) seen.first = 0;
     if (seen.end > height) seen.end = height;
     return seen;
@@ -93,6 +116,7 @@ static const struct op_class classes[] = {
     [TILED_WINOGRAD] = TILED_CLASS("conv 3x3 Winograd", 2),
     [TILED_WINOGRAD_4] = TILED_CLASS("conv 3x3 Winograd 4x4", 4),
     [TILED_ENLARGING] = TILED_CLASS("conv 3x3 enlarging", 2),
+    [TILED_ENLARGING_4] = TILED_CLASS("conv 3x3 enlarging 4x4", 4),
 };
 
 int64_t tiled_conv_tiles(struct shape shape, int32_t side)

@@ -16,6 +16,13 @@
  *     input pixel. Each output depends on 2x2 inputs; an input that several taps multiply is multiplied
  *     once by the sum of these taps: 4 kernels of 2x2 inputs instead of 4 of 3x3. Exact except for
  *     the rounding of the sums.
+ * TILED_ENLARGING_4  the same with 4x4 outputs of 4x4 inputs, and 25 multiplications instead of 64. In one direction
+ *     inputs s give outputs y with taps w by
+ *         m = w0 (s0 - s2),  (w0 + w1 + w2)/2 (s1 + s2),  (w0 - w1 - w2)/2 (s2 - s1),
+ *             (w2 - w0 - w1)/2 (s2 - s1),  -w2 (s1 - s3)
+ *         y = m0 + m1 + m2,  m1 + m3,  m1 - m2,  m1 - m3 + m4
+ *     which is interpolation at 0, 1, -1 and infinity: at 1 the kernels of even and odd outputs have the same sum,
+ *     and share a multiplication. The inputs are transformed as those of F(2x2). In float32 alone, with its error.
  *
  * A weight is stored as for the direct convolution and combined again at each use: so it is not stored
  * twice, and less memory is read than for stored combined weights (which would be 16/9 or 4 times as large).
@@ -31,14 +38,15 @@ enum tiled_recipe {
     TILED_NONE,
     TILED_WINOGRAD,
     TILED_WINOGRAD_4,
-    TILED_ENLARGING
+    TILED_ENLARGING,
+    TILED_ENLARGING_4
 };
 
 /* Tiles of side x side outputs of a result of this shape, of all images. */
 int64_t tiled_conv_tiles(struct shape shape, int32_t side);
 
-/* Of plan_conv: add the operator, for a 3x3 kernel at stride 1, padded by 1 on all sides; ENLARGING:
- * of an activation upsampled to exactly twice its size; WINOGRAD_4: in float32. x and the residual (or none) were checked. False,
+/* Of plan_conv: add the operator, for a 3x3 kernel at stride 1, padded by 1 on all sides; ENLARGING and
+ * ENLARGING_4: of an activation upsampled to exactly twice its size; WINOGRAD_4 and ENLARGING_4: in float32. x and the residual (or none) were checked. False,
  * with nothing added, if the library's layout of this kernel does not allow combining. */
 bool tiled_conv_add(struct plan *plan, struct value x, struct value result,
                     const struct conv_options *options, enum tiled_recipe recipe);

@@ -62,15 +62,16 @@ static int32_t chunk_count(const struct tiled_conv *t)
 
 static size_t block_bytes(const struct tiled_conv *t)
 {
-    return (size_t)t->recipe.points * t->source_step;
+    return (size_t)tiled_numbers(&t->recipe) * t->source_step;
 }
 
 /* Groups of about equal size, and blocks that give all threads work. */
 static void choose_blocks(struct tiled_conv *t, int64_t tiles, size_t most_bytes,
                           int64_t threads)
 {
-    const size_t tile_bytes = (size_t)t->recipe.points * (size_t)chunk_count(t) *
-                              (size_t)t->chunk_in * sizeof(float);
+    const size_t tile_bytes = (size_t)tiled_numbers(&t->recipe) *
+                              (size_t)chunk_count(t) * (size_t)t->chunk_in *
+                              sizeof(float);
     const int64_t fitting = (int64_t)(most_bytes / tile_bytes);
     const int64_t groups =
         divide_up(tiles, fitting > FEWEST_TILES ? fitting : FEWEST_TILES);
@@ -98,7 +99,7 @@ void tiled_panel_prepare(struct op *op)
     t->result_step = step_between_points(tiles * out * sizeof(float));
     t->windows_at = 0;
     t->lanes_at = blocks * block_bytes(t);
-    t->stage_at = (size_t)t->recipe.side * t->operand_step;
+    t->stage_at = (size_t)t->recipe.row * t->operand_step;
     t->made_at = t->stage_at + points * t->result_step;
     t->lane_bytes = t->made_at;
     if (dtype_is_block(t->weight->stored))
@@ -146,7 +147,7 @@ static void multiply_row(const struct tiled_run *run, const struct work *work,
     const struct tiled_conv *const t = run->conv;
     const int32_t in = chunk * t->chunk_in;
     const int32_t count = at_most(t->weight->in - in, t->chunk_in);
-    const size_t side = (size_t)t->recipe.side, first = (size_t)row * side;
+    const size_t points = (size_t)t->recipe.row, first = (size_t)row * points;
     const struct tiled_taps taps = {
         .in = in,
         .output = work->output,
@@ -155,7 +156,7 @@ static void multiply_row(const struct tiled_run *run, const struct work *work,
         .made = work->made,
     };
     unsigned char *targets[TILE_MOST_POINTS];
-    for (size_t k = 0; k < side; ++k)
+    for (size_t k = 0; k < points; ++k)
         targets[k] = work->operand + k * t->operand_step;
     tiled_combine(run, &taps, targets);
     struct kernel_multiply arguments = {
@@ -170,9 +171,10 @@ static void multiply_row(const struct tiled_run *run, const struct work *work,
     const unsigned char *const source =
         work->block.windows +
         (size_t)chunk * (size_t)t->block_tiles * (size_t)t->chunk_in * sizeof(float);
-    for (size_t k = 0; k < side; ++k) {
+    for (size_t k = 0; k < points; ++k) {
+        const int32_t number = tiled_number_of(&t->recipe, (int32_t)(first + k));
         arguments.source =
-            (const float *)(const void *)(source + (first + k) * t->source_step);
+            (const float *)(const void *)(source + (size_t)number * t->source_step);
         arguments.operand = (const float *)(const void *)targets[k];
         arguments.result =
             (float *)(void *)(work->stage + (first + k) * t->result_step);
@@ -199,7 +201,7 @@ static void multiply(void *context, int64_t task_idx, int lane)
         if (work.made)
             tiled_make_taps(run, in, work.output, (size_t)count * (size_t)t->panel_out,
                             work.made);
-        for (int32_t row = 0; row < t->recipe.side; ++row)
+        for (int32_t row = 0; row < t->recipe.row; ++row)
             multiply_row(run, &work, chunk, row);
     }
     tiled_write_outputs(run, &work.block, work.output, work.stage);

@@ -20,14 +20,21 @@ enum {
     TILED_RESIDUAL
 };
 
+enum {
+    MOST_ROW = 6 /* points */
+};
+
 struct recipe {
     enum kernel_tiles tiles;
-    int32_t points;  /* products */
+    int32_t row;     /* points in a row of them */
+    int32_t points;  /* products: row x row */
     int32_t parts;   /* input pixels side by side in a row of one: pieces / points */
     int32_t pieces;  /* combined taps */
     int32_t outputs; /* lines and columns of a tile */
     int32_t tile_inputs; /* input lines from tile to tile */
     int32_t side; /* of the window, which begins one line above and one column before */
+    int32_t spread;         /* numbers in a row of the transformed window */
+    int32_t from[MOST_ROW]; /* which of them a point of a row multiplies */
 };
 
 struct tiled_conv {
@@ -79,6 +86,18 @@ struct tiled_block {
     int32_t tiles;
     unsigned char *windows;
 };
+
+/* Numbers of a transformed window; and the one that a point multiplies. */
+static inline int32_t tiled_numbers(const struct recipe *recipe)
+{
+    return recipe->spread * recipe->spread;
+}
+
+static inline int32_t tiled_number_of(const struct recipe *recipe, int32_t point)
+{
+    return recipe->from[point / recipe->row] * recipe->spread +
+           recipe->from[point % recipe->row];
+}
 
 static inline int32_t at_most(int32_t count, int32_t most)
 {

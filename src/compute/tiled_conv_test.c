@@ -33,8 +33,7 @@ enum added {
     ADDED_CASES
 };
 
-/* Winograd is added by hand: so it runs for small maps, and in float32, where no rounding hides a
- * mistake. */
+/* Each is added by hand: so it runs for small maps, and in float32, where no rounding hides a mistake. */
 struct one {
     enum tiled_recipe recipe;
     enum dtype dtype;
@@ -54,6 +53,11 @@ struct made {
     float *numbers, *residuals;
 };
 
+static bool is_enlarging(enum tiled_recipe recipe)
+{
+    return recipe == TILED_ENLARGING || recipe == TILED_ENLARGING_4;
+}
+
 static struct value add_conv(struct made *made, const struct one *c, struct value added)
 {
     const struct conv_options options = {.weight = made->weight,
@@ -63,10 +67,9 @@ static struct value add_conv(struct made *made, const struct one *c, struct valu
                                          .pad_bottom = 1,
                                          .pad_right = 1,
                                          .residual = added,
-                                         .upsample = c->recipe == TILED_ENLARGING,
+                                         .upsample = is_enlarging(c->recipe),
                                          .dtype = c->result,
                                          .dtype_set = c->result != c->dtype};
-    if (c->recipe == TILED_ENLARGING) return plan_conv(made->f.plan, made->x, &options);
     const struct value y = plan_value_new(made->f.plan, made->shape, c->result);
     check(tiled_conv_add(made->f.plan, made->x, y, &options, c->recipe));
     return y;
@@ -78,7 +81,7 @@ static void begin(struct made *made, const struct one *c)
     struct fixture *const f = &made->f;
     const struct weight_shape kernel = {WEIGHT_CONV, c->dtype, c->out,
                                         c->input.c,  3,        3};
-    const int32_t by = c->recipe == TILED_ENLARGING ? 2 : 1;
+    const int32_t by = is_enlarging(c->recipe) ? 2 : 1;
     fixture_begin_with(f, &(struct plan_options){.name = "test",
                                                  .dtype = c->dtype,
                                                  .by_lines = c->by_lines});
@@ -255,6 +258,11 @@ static void enlarging_is_exact_in_float32(void)
     (void)try_many(TILED_ENLARGING, DTYPE_F32);
 }
 
+static void enlarging_by_4x4_is_exact_in_float32(void)
+{
+    (void)try_many(TILED_ENLARGING_4, DTYPE_F32);
+}
+
 static void winograd_is_near_in_bfloat16(void)
 {
     /* else it is not what ran */
@@ -290,6 +298,16 @@ static void groups_follow_each_other(void)
          64,  true,
          ADDED_COPY,  DTYPE_F32,
          false},
+        {TILED_ENLARGING_4,
+         DTYPE_F32, {1, 40, 45, 320},
+         64,  true,
+         ADDED_COPY,  DTYPE_F32,
+         false},
+        {TILED_ENLARGING_4,
+         DTYPE_F32, {1, 35, 66, 128},
+         96,  true,
+         ADDED_INPUT, DTYPE_F32,
+         true },
         {TILED_WINOGRAD,
          DTYPE_F32, {1, 64, 64, 640},
          320, true,
@@ -308,7 +326,7 @@ static void groups_follow_each_other(void)
 /* The control: the smallest mistake, one of the nine taps left out, is beyond every bound. */
 static void a_missing_tap_is_seen(void)
 {
-    for (int recipe = TILED_WINOGRAD; recipe <= TILED_ENLARGING; ++recipe) {
+    for (int recipe = TILED_WINOGRAD; recipe <= TILED_ENLARGING_4; ++recipe) {
         const struct one c = {
             .recipe = (enum tiled_recipe)recipe,
             .input = {1, 8, 8, 64},
@@ -369,6 +387,8 @@ static enum tiled_recipe recipe_of(const struct plan *plan)
     const struct op *const op = find_op(plan);
     if (!op) return TILED_NONE;
     if (strcmp(op->class->kind, "conv 3x3 enlarging") == 0) return TILED_ENLARGING;
+    if (strcmp(op->class->kind, "conv 3x3 enlarging 4x4") == 0)
+        return TILED_ENLARGING_4;
     return op->class->line_step == 4 ? TILED_WINOGRAD_4 : TILED_WINOGRAD;
 }
 
@@ -400,29 +420,31 @@ static void check_choice(const struct choice *choice)
 static void shapes_choose(void)
 {
     static const struct choice cases[] = {
-        {DTYPE_BF16, 16, 320,  320,  3, KEEPS_SIZE,         TILED_WINOGRAD  },
-        {DTYPE_BF16, 16, 2560, 1280, 3, KEEPS_SIZE,         TILED_WINOGRAD  },
-        {DTYPE_BF16, 16, 960,  640,  3, KEEPS_SIZE,         TILED_WINOGRAD  },
-        {DTYPE_BF16, 11, 32,   32,   3, KEEPS_SIZE,         TILED_WINOGRAD  },
-        {DTYPE_BF16, 8,  320,  320,  3, KEEPS_SIZE,         TILED_NONE      },
-        {DTYPE_BF16, 16, 4,    320,  3, KEEPS_SIZE,         TILED_NONE      },
-        {DTYPE_BF16, 16, 128,  3,    3, KEEPS_SIZE,         TILED_NONE      },
-        {DTYPE_BF16, 16, 320,  320,  1, KEEPS_SIZE,         TILED_NONE      },
-        {DTYPE_BF16, 16, 320,  320,  3, HALVES,             TILED_NONE      },
-        {DTYPE_BF16, 16, 320,  320,  3, PADS_ONE_SIDE,      TILED_NONE      },
-        {DTYPE_F32,  16, 320,  320,  3, KEEPS_SIZE,         TILED_WINOGRAD_4},
-        {DTYPE_F32,  8,  1280, 1280, 3, KEEPS_SIZE,         TILED_WINOGRAD_4},
-        {DTYPE_F32,  6,  320,  320,  3, KEEPS_SIZE,         TILED_WINOGRAD  },
-        {DTYPE_F32,  2,  320,  320,  3, KEEPS_SIZE,         TILED_NONE      },
-        {DTYPE_F32,  16, 4,    320,  3, KEEPS_SIZE,         TILED_NONE      },
-        {DTYPE_F32,  16, 128,  3,    3, KEEPS_SIZE,         TILED_NONE      },
-        {DTYPE_F32,  16, 320,  320,  3, HALVES,             TILED_NONE      },
-        {DTYPE_F32,  16, 320,  320,  3, PADS_ONE_SIDE,      TILED_NONE      },
-        {DTYPE_BF16, 16, 640,  640,  3, ENLARGES,           TILED_ENLARGING },
-        {DTYPE_F32,  16, 1280, 1280, 3, ENLARGES,           TILED_ENLARGING },
-        {DTYPE_F32,  16, 256,  256,  3, ENLARGES,           TILED_ENLARGING },
-        {DTYPE_F32,  16, 256,  256,  3, ENLARGES_LESS_HIGH, TILED_NONE      },
-        {DTYPE_F32,  16, 256,  256,  3, ENLARGES_LESS_WIDE, TILED_NONE      }
+        {DTYPE_BF16, 16,  320,  320,  3, KEEPS_SIZE,         TILED_WINOGRAD   },
+        {DTYPE_BF16, 16,  2560, 1280, 3, KEEPS_SIZE,         TILED_WINOGRAD   },
+        {DTYPE_BF16, 16,  960,  640,  3, KEEPS_SIZE,         TILED_WINOGRAD   },
+        {DTYPE_BF16, 11,  32,   32,   3, KEEPS_SIZE,         TILED_WINOGRAD   },
+        {DTYPE_BF16, 8,   320,  320,  3, KEEPS_SIZE,         TILED_NONE       },
+        {DTYPE_BF16, 16,  4,    320,  3, KEEPS_SIZE,         TILED_NONE       },
+        {DTYPE_BF16, 16,  128,  3,    3, KEEPS_SIZE,         TILED_NONE       },
+        {DTYPE_BF16, 16,  320,  320,  1, KEEPS_SIZE,         TILED_NONE       },
+        {DTYPE_BF16, 16,  320,  320,  3, HALVES,             TILED_NONE       },
+        {DTYPE_BF16, 16,  320,  320,  3, PADS_ONE_SIDE,      TILED_NONE       },
+        {DTYPE_F32,  16,  320,  320,  3, KEEPS_SIZE,         TILED_WINOGRAD_4 },
+        {DTYPE_F32,  8,   1280, 1280, 3, KEEPS_SIZE,         TILED_WINOGRAD_4 },
+        {DTYPE_F32,  6,   320,  320,  3, KEEPS_SIZE,         TILED_WINOGRAD   },
+        {DTYPE_F32,  2,   320,  320,  3, KEEPS_SIZE,         TILED_NONE       },
+        {DTYPE_F32,  16,  4,    320,  3, KEEPS_SIZE,         TILED_NONE       },
+        {DTYPE_F32,  16,  128,  3,    3, KEEPS_SIZE,         TILED_NONE       },
+        {DTYPE_F32,  16,  320,  320,  3, HALVES,             TILED_NONE       },
+        {DTYPE_F32,  16,  320,  320,  3, PADS_ONE_SIDE,      TILED_NONE       },
+        {DTYPE_BF16, 16,  640,  640,  3, ENLARGES,           TILED_ENLARGING  },
+        {DTYPE_F32,  8,   1280, 1280, 3, ENLARGES,           TILED_ENLARGING_4},
+        {DTYPE_F32,  256, 256,  256,  3, ENLARGES,           TILED_ENLARGING_4},
+        {DTYPE_F32,  1,   256,  256,  3, ENLARGES,           TILED_ENLARGING  },
+        {DTYPE_F32,  16,  256,  16,   3, ENLARGES,           TILED_ENLARGING  },
+        {DTYPE_F32,  16,  256,  256,  3, ENLARGES_LESS_HIGH, TILED_NONE       },
+        {DTYPE_F32,  16,  256,  256,  3, ENLARGES_LESS_WIDE, TILED_NONE       }
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
         check_choice(&cases[i]);
@@ -500,6 +522,16 @@ static void threads_give_the_same_bytes(void)
          64,   true,
          ADDED_INPUT,   DTYPE_F32,
          true },
+        {TILED_ENLARGING_4,
+         DTYPE_F32,  {2, 17, 15, 96},
+         160,  true,
+         ADDED_COPY,    DTYPE_F32,
+         false},
+        {TILED_ENLARGING_4,
+         DTYPE_F32,  {1, 7, 130, 32},
+         64,   true,
+         ADDED_INPUT,   DTYPE_F32,
+         true },
         {TILED_ENLARGING,
          DTYPE_F32,  {1, 3, 4, 64},
          192,  true,
@@ -541,6 +573,11 @@ static void bytes_do_not_depend_on_the_place(void)
          ADDED_NOTHING, DTYPE_F32,
          false},
         {TILED_WINOGRAD_4,
+         DTYPE_F32,  {3, 11, 9, 64},
+         96, true,
+         ADDED_NOTHING, DTYPE_F32,
+         false},
+        {TILED_ENLARGING_4,
          DTYPE_F32,  {3, 11, 9, 64},
          96, true,
          ADDED_NOTHING, DTYPE_F32,
@@ -607,6 +644,11 @@ static void lines_alone_give_the_same_bytes(void)
          DTYPE_F32,  {1, 4, 70, 32},
          64, true,
          ADDED_INPUT, DTYPE_F32,
+         true},
+        {TILED_ENLARGING_4,
+         DTYPE_F32,  {1, 7, 70, 32},
+         64, true,
+         ADDED_INPUT, DTYPE_F32,
          true}
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
@@ -621,6 +663,7 @@ int main(void)
     check_run(winograd_is_exact_in_float32);
     check_run(winograd_of_4x4_is_near_in_float32);
     check_run(enlarging_is_exact_in_float32);
+    check_run(enlarging_by_4x4_is_exact_in_float32);
     if (TRIES > 4) check_run(groups_follow_each_other);
     check_run(a_missing_tap_is_seen);
     check_run(shapes_choose);

@@ -165,7 +165,7 @@ void tiled_combine(const struct tiled_run *run, const struct tiled_taps *taps,
             taps->made
                 ? taps->made + (size_t)tap * made_bytes
                 : run_in(weight, data, tap * weight->in + taps->in, taps->output);
-    for (int32_t piece = 0; piece < (taps->row < 0 ? recipe.pieces : recipe.side);
+    for (int32_t piece = 0; piece < (taps->row < 0 ? recipe.pieces : recipe.row);
          ++piece)
         arguments.targets[piece] = targets[piece];
     run->plan->kernels->combine_taps(&arguments);
