@@ -346,6 +346,20 @@ static void tile_output(const struct kernel_tile_output *arguments)
 #endif
 #define SUM_ROWS 6
 
+/* What comes from outer caches: the results that are added to after this sum, and a part of the next rows. */
+INLINE void fetch_ahead(const struct kernel_multiply *a, size_t row, size_t out,
+                        size_t rows, size_t width)
+{
+    const float *const next = a->source + (row + rows) * a->source_stride;
+    const float *const result = a->result + row * a->result_stride;
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t at = out; at < out + width; at += 16) {
+            __builtin_prefetch(result + i * a->result_stride + at, 1);
+            if (at < a->inputs && row + rows + i < a->rows)
+                __builtin_prefetch(next + i * a->source_stride + at);
+        }
+}
+
 INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t out,
                           size_t rows, size_t vectors)
 {
@@ -355,6 +369,7 @@ INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t ou
     for (size_t i = 0; i < rows; ++i)
         for (size_t v = 0; v < vectors; ++v)
             sums[i][v] = all(0);
+    fetch_ahead(a, row, out, rows, vectors * LANES);
     for (size_t k = 0; k < a->inputs; ++k) {
         floats b[SUM_VECTORS];
         for (size_t v = 0; v < vectors; ++v)
