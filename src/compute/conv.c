@@ -147,14 +147,14 @@ static enum tiled_recipe choose_float32(struct shape shape)
     return two < four ? TILED_WINOGRAD : TILED_WINOGRAD_4;
 }
 
-/* Of a map upsampled to twice its size: the least of two. The second is interpolation, and in float32 alone. */
+/* Of a map upsampled to twice its size: the least of two. The second interpolates, which is not exact. */
 static enum tiled_recipe choose_enlarging(const struct plan *plan, struct shape shape,
                                           const struct weight *weight)
 {
     shape.n = 1;
     const int64_t two = 16 * (tiled_conv_tiles(shape, 2) + COMBINING_TILES);
     const int64_t four = 25 * (tiled_conv_tiles(shape, 4) + COMBINING_TILES);
-    const bool can = weight->dtype == DTYPE_F32 && !plan->exact_convolutions &&
+    const bool can = !plan->exact_convolutions &&
                      weight->in >= LEAST_WINOGRAD_CHANNELS &&
                      weight->out >= LEAST_WINOGRAD_CHANNELS;
     return can && four <= two ? TILED_ENLARGING_4 : TILED_ENLARGING;

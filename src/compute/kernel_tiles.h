@@ -323,6 +323,8 @@ static void tile_output(const struct kernel_tile_output *arguments)
         output_all(&a, a.target_type, a.residual_type, TILES_WINOGRAD_4);
     else if (a.tiles == TILES_ENLARGING_4 && f32)
         output_all(&a, DTYPE_F32, DTYPE_F32, TILES_ENLARGING_4);
+    else if (a.tiles == TILES_ENLARGING_4 && bf16)
+        output_all(&a, DTYPE_BF16, DTYPE_BF16, TILES_ENLARGING_4);
     else if (a.tiles == TILES_ENLARGING_4)
         output_all(&a, a.target_type, a.residual_type, TILES_ENLARGING_4);
     else if (bf16 && a.tiles == TILES_WINOGRAD_2)

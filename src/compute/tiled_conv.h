@@ -22,7 +22,7 @@
  *             (w2 - w0 - w1)/2 (s2 - s1),  -w2 (s1 - s3)
  *         y = m0 + m1 + m2,  m1 + m3,  m1 - m2,  m1 - m3 + m4
  *     which is interpolation at 0, 1, -1 and infinity: at 1 the kernels of even and odd outputs have the same sum,
- *     and share a multiplication. The inputs are transformed as those of F(2x2). In float32 alone, with its error.
+ *     and share a multiplication. The inputs are transformed as those of F(2x2). The error is below that of F(2x2).
  *
  * A weight is stored as for the direct convolution and combined again at each use: so it is not stored
  * twice, and less memory is read than for stored combined weights (which would be 16/9 or 4 times as large).
@@ -46,7 +46,7 @@ enum tiled_recipe {
 int64_t tiled_conv_tiles(struct shape shape, int32_t side);
 
 /* Of plan_conv: add the operator, for a 3x3 kernel at stride 1, padded by 1 on all sides; ENLARGING and
- * ENLARGING_4: of an activation upsampled to exactly twice its size; WINOGRAD_4 and ENLARGING_4: in float32. x and the residual (or none) were checked. False,
+ * ENLARGING_4: of an activation upsampled to exactly twice its size; WINOGRAD_4: in float32. x and the residual (or none) were checked. False,
  * with nothing added, if the library's layout of this kernel does not allow combining. */
 bool tiled_conv_add(struct plan *plan, struct value x, struct value result,
                     const struct conv_options *options, enum tiled_recipe recipe);

@@ -13,10 +13,6 @@
 #include "compute/compute.h"
 #include "compute/team.h"
 
-enum {
-    PIECES = 16 /* combined taps, of every recipe that is multiplied in blocks */
-};
-
 /* As for the rows of a projection: with fewer tiles the weight is read too often, more do not fit the
  * caches. */
 #define MOST_TILES   128
@@ -35,20 +31,22 @@ enum {
 
 /* ---- choosing ----------------------------------------------------------------------- */
 
-static size_t combined_bytes(const struct weight *weight, int32_t outputs)
+static size_t combined_bytes(const struct tiled_conv *t, int32_t outputs)
 {
-    return PIECES * (size_t)weight->in * (size_t)outputs * dtype_bytes(weight->dtype);
+    return (size_t)t->recipe.pieces * (size_t)t->weight->in * (size_t)outputs *
+           dtype_bytes(t->weight->dtype);
 }
 
 /* Panels of whole blocks of the library's layouts that divide the outputs; else one. */
-static int32_t choose_panel(const struct weight *weight, int64_t tiles)
+static int32_t choose_panel(const struct tiled_conv *t, int64_t tiles)
 {
+    const struct weight *const weight = t->weight;
     const int32_t most = tiles > MOST_TILES ? MOST_OUTPUTS : FEW_OUTPUTS;
     if (weight->out <= LAYOUT_BLOCK) return weight->out;
     for (int32_t panel = at_most(weight->out, most) / LAYOUT_BLOCK * LAYOUT_BLOCK;
          panel > 0; panel -= LAYOUT_BLOCK)
         if (weight->out % panel == 0 &&
-            (panel == LAYOUT_BLOCK || combined_bytes(weight, panel) <= COMBINED_BYTES))
+            (panel == LAYOUT_BLOCK || combined_bytes(t, panel) <= COMBINED_BYTES))
             return panel;
     return weight->out;
 }
@@ -101,7 +99,7 @@ static enum dr_code get_products(struct plan *plan, struct tiled_conv *t,
 
 static size_t block_bytes(const struct tiled_conv *t)
 {
-    return (size_t)t->recipe.points * t->source_step;
+    return (size_t)tiled_numbers(&t->recipe) * t->source_step;
 }
 
 static size_t panel_bytes(const struct tiled_conv *t)
@@ -151,15 +149,14 @@ enum dr_code tiled_block_prepare(struct plan *plan, struct op *op, struct dr_err
 bool tiled_block_choose(struct tiled_conv *t, struct dr_error *err)
 {
     const struct weight *const weight = t->weight;
-    t->panel_out = choose_panel(weight, tiled_conv_tiles(t->shape, t->recipe.outputs));
+    t->panel_out = choose_panel(t, tiled_conv_tiles(t->shape, t->recipe.outputs));
     t->panels = weight->out / t->panel_out;
     t->chunk_in = weight->in;
     if (layout_choose(&t->operand, weight->dtype, t->recipe.parts * weight->in,
                       t->panel_out, err) != DR_OK)
         return false;
     t->operand_step = step_between_points(t->operand.bytes);
-    const size_t fitting =
-        COMBINED_BYTES / combined_bytes(weight, t->panel_out) / 2 * 2;
+    const size_t fitting = COMBINED_BYTES / combined_bytes(t, t->panel_out) / 2 * 2;
     t->chunk_panels = at_most(fitting > 2 ? (int32_t)fitting : 2, t->panels);
     return can_combine(t);
 }
@@ -233,7 +230,8 @@ static bool multiply(const struct tiled_run *run, const struct tiled_block *bloc
     unsigned char *const stage = lane_of(run, lane) + t->stage_at;
     for (size_t p = 0; p < (size_t)t->recipe.points; ++p) {
         const struct product_call call = {
-            .source = block->windows + p * t->source_step,
+            .source = block->windows +
+                      (size_t)tiled_number_of(&t->recipe, (int32_t)p) * t->source_step,
             .operand =
                 run->scratch + (size_t)panel * panel_bytes(t) + p * t->operand_step,
             .result = stage + p * t->result_step,

@@ -178,7 +178,7 @@ static double most_distance(const struct one *c)
 {
     if (c->recipe == TILED_WINOGRAD_4) return MOST_WINOGRAD_4;
     if (c->dtype == DTYPE_F32) return MOST_F32;
-    return c->recipe == TILED_WINOGRAD ? MOST_WINOGRAD : MOST_ENLARGING;
+    return c->recipe == TILED_ENLARGING ? MOST_ENLARGING : MOST_WINOGRAD;
 }
 
 static double try_one(const struct one *c)
@@ -272,6 +272,12 @@ static void winograd_is_near_in_bfloat16(void)
 static void enlarging_is_near_in_bfloat16(void)
 {
     (void)try_many(TILED_ENLARGING, DTYPE_BF16);
+}
+
+static void enlarging_by_4x4_is_near_in_bfloat16(void)
+{
+    /* else it is not what ran */
+    check_real(try_many(TILED_ENLARGING_4, DTYPE_BF16), >, MOST_ENLARGING);
 }
 
 /* Many blocks, with all weights combined at once; and, the third, in more groups than one. */
@@ -438,7 +444,7 @@ static void shapes_choose(void)
         {DTYPE_F32,  16,  128,  3,    3, KEEPS_SIZE,         TILED_NONE       },
         {DTYPE_F32,  16,  320,  320,  3, HALVES,             TILED_NONE       },
         {DTYPE_F32,  16,  320,  320,  3, PADS_ONE_SIDE,      TILED_NONE       },
-        {DTYPE_BF16, 16,  640,  640,  3, ENLARGES,           TILED_ENLARGING  },
+        {DTYPE_BF16, 16,  640,  640,  3, ENLARGES,           TILED_ENLARGING_4},
         {DTYPE_F32,  8,   1280, 1280, 3, ENLARGES,           TILED_ENLARGING_4},
         {DTYPE_F32,  256, 256,  256,  3, ENLARGES,           TILED_ENLARGING_4},
         {DTYPE_F32,  1,   256,  256,  3, ENLARGES,           TILED_ENLARGING  },
@@ -528,6 +534,16 @@ static void threads_give_the_same_bytes(void)
          ADDED_COPY,    DTYPE_F32,
          false},
         {TILED_ENLARGING_4,
+         DTYPE_BF16, {2, 17, 15, 128},
+         640,  true,
+         ADDED_COPY,    DTYPE_BF16,
+         false},
+        {TILED_ENLARGING_4,
+         DTYPE_BF16, {1, 7, 130, 32},
+         64,   true,
+         ADDED_INPUT,   DTYPE_BF16,
+         true },
+        {TILED_ENLARGING_4,
          DTYPE_F32,  {1, 7, 130, 32},
          64,   true,
          ADDED_INPUT,   DTYPE_F32,
@@ -581,6 +597,11 @@ static void bytes_do_not_depend_on_the_place(void)
          DTYPE_F32,  {3, 11, 9, 64},
          96, true,
          ADDED_NOTHING, DTYPE_F32,
+         false},
+        {TILED_ENLARGING_4,
+         DTYPE_BF16, {3, 11, 9, 64},
+         96, true,
+         ADDED_NOTHING, DTYPE_BF16,
          false},
         {TILED_ENLARGING,
          DTYPE_BF16, {3, 11, 9, 64},
@@ -649,6 +670,11 @@ static void lines_alone_give_the_same_bytes(void)
          DTYPE_F32,  {1, 7, 70, 32},
          64, true,
          ADDED_INPUT, DTYPE_F32,
+         true},
+        {TILED_ENLARGING_4,
+         DTYPE_BF16, {1, 7, 70, 32},
+         64, true,
+         ADDED_INPUT, DTYPE_BF16,
          true}
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
@@ -673,5 +699,6 @@ int main(void)
     if (fixture_lacks(DTYPE_BF16)) return check_done();
     check_run(winograd_is_near_in_bfloat16);
     check_run(enlarging_is_near_in_bfloat16);
+    check_run(enlarging_by_4x4_is_near_in_bfloat16);
     return check_done();
 }
