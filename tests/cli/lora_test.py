@@ -75,6 +75,23 @@ class Loras(Case):
             pictures.add(harness.idat_of(self.folder / f"b{i}.png"))
         self.assertEqual(len(pictures), 1)
 
+    def test_every_thread_count_makes_the_same(self):
+        adapters = pathlib.Path(sys.argv[2]) / "tests/golden/adapters"
+        harness.make("golden.safetensors", "--size", "tiny", "--seed", "1")
+        seen = set()
+        for kind in ("lora", "mid", "loha", "lokr", "full", "norm", "dora-in", "dora-out"):
+            pictures = set()
+            for threads in ("1", "3"):
+                words = [*GENERATE, "-o", "t.png", "--lora", f"{adapters}/sd15-{kind}.safetensors:0.75"]
+                words[words.index("--threads") + 1] = threads
+                words[words.index("-m") + 1] = "../golden.safetensors"
+                answer, code = self.ask(*words)
+                self.assertEqual(code, 0, answer)
+                pictures.add(harness.idat_of(self.folder / "t.png"))
+            self.assertEqual(len(pictures), 1, kind)
+            seen |= pictures
+        self.assertEqual(len(seen), 8)
+
     def test_after_what_fails(self):
         shell = self.shell("-m", "../tiny.safetensors")
         first = self.picture(shell, "a.png")
