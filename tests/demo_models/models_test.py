@@ -23,7 +23,8 @@ import scenes
 
 SD15, SDXL = (support.MODELS / f"demo-{family}.safetensors" for family in ("sd15", "sdxl"))
 FRAME_VAE = support.MODELS / "demo-sdxl-vae.safetensors"
-MOST_BYTES = 48 << 20
+LORAS = {look: support.MODELS / "lora" / f"demo-sd15-{look}.safetensors" for look in ("checks", "ink")}
+MOST_BYTES, MOST_LORA_BYTES = 48 << 20, 300_000
 FRAME = 4  # pixels
 COMMON = ("--precision", "f32", "--threads", "2", "--quiet")
 SIDE = ("-W", scenes.SIDE, "-H", scenes.SIDE)
@@ -57,7 +58,7 @@ class Case(unittest.TestCase):
                 self.skipTest(f"{path.relative_to(support.ROOT)} is not there: tools/demo_models/train makes it")
 
     def darkroom(self, command, *arguments):
-        common = COMMON if command != "inspect" else ()
+        common = COMMON if command not in ("inspect", "loras") else ()
         done = subprocess.run([str(part) for part in (support.BUILD / "darkroom", command, *arguments, *common)],
                               capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -196,6 +197,70 @@ class PictureTest(Case):
                         for size in ("128x128", "72x72"))
         self.assertTrue(plain and grown)
         self.assertGreater(grown[0].pixels, 1.5 * plain[0].pixels)
+
+
+class LoraTest(Case):
+    """What the LoRAs do shows at weight 1 and not at 0, on prompts that they were not trained for."""
+
+    PROMPTS = ("a yellow star above a purple ring", "a red circle on the left", "a blue triangle below an orange square")
+
+    def looks(self, look, weight):
+        """The pictures of the prompts with a LoRA."""
+        return [self.picture(SD15, "--lora", f"{LORAS[look]}:{weight}", prompt=prompt)[0] for prompt in self.PROMPTS]
+
+    @staticmethod
+    def colour(picture):
+        """How far the pixels are from grey."""
+        return float((picture.max(axis=2) - picture.min(axis=2)).mean())
+
+    @staticmethod
+    def board(picture):
+        """How far the background follows a board of squares: the correlation of both, where no object is."""
+        light = picture.mean(axis=2)
+        saturation = picture.max(axis=2) - picture.min(axis=2)
+        odd = numpy.arange(scenes.SIDE) // int(scenes.STRIPE) % 2
+        squares = numpy.abs(odd[:, None] - odd[None, :])
+        ground = saturation < 0.3
+        return abs(float(numpy.corrcoef(light[ground], squares[ground])[0, 1]))
+
+    def test_files(self):
+        for look, path in LORAS.items():
+            self.need(path)
+            self.assertLess(path.stat().st_size, MOST_LORA_BYTES)
+        listed = json.loads(self.darkroom("loras", "--lora-dir", support.MODELS / "lora", "--json"))["loras"]
+        said = {entry["trigger_words"]: entry for entry in listed if entry["family"] == "sd15"}
+        self.assertEqual(set(said), set(LORAS))
+        for entry in said.values():
+            self.assertEqual((entry["kinds"], entry["base_model"], entry["unknown_count"], entry["problem"]),
+                             ("LoRA", "demo-sd15.safetensors", 0, ""))
+
+    def test_the_model_has_a_place_for_every_layer(self):
+        for path in LORAS.values():
+            self.need(SD15, path)
+            answer = json.loads(self.darkroom("generate", "-m", SD15, "-p", PROMPT, "--lora", path, "--steps", 1, "--json",
+                                              "-o", self.folder / "a.png"))
+            self.assertNotIn("LoRA", answer.get("warnings", ""))
+
+    def test_ink_takes_the_colours(self):
+        self.need(SD15, LORAS["ink"])
+        without, with_it = (numpy.mean([self.colour(picture) for picture in self.looks("ink", weight)]) for weight in (0, 1))
+        print(f"ink: distance from grey {without:.3f}, with the LoRA {with_it:.3f}")
+        self.assertGreater(without, 0.1)
+        self.assertLess(with_it, 0.04)
+
+    def test_checks_makes_a_board(self):
+        self.need(SD15, LORAS["checks"])
+        without, with_it = (numpy.mean([self.board(picture) for picture in self.looks("checks", weight)]) for weight in (0, 1))
+        print(f"checks: correlation with a board {without:.2f}, with the LoRA {with_it:.2f}")
+        self.assertLess(without, 0.2)
+        self.assertGreater(with_it, 0.5)
+
+    def test_weight_0_is_the_model(self):
+        for path in LORAS.values():
+            self.need(SD15, path)
+            plain = self.picture(SD15, steps=4)[1]
+            self.assertEqual(plain, self.picture(SD15, "--lora", f"{path}:0", steps=4)[1])
+            self.assertNotEqual(plain, self.picture(SD15, "--lora", path, steps=4)[1])
 
 
 class GoldenTest(Case):

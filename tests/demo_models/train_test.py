@@ -16,6 +16,7 @@ import support
 
 try:
     import torch
+    from torch import nn
 except ImportError:
     support.skip("PyTorch is missing: run it with the Python of the environment that tools/demo_models/train makes")
 import numpy
@@ -25,6 +26,7 @@ import aim
 import captions
 import evaluate
 import export
+import lora
 import networks
 import restore
 import scenes
@@ -212,6 +214,43 @@ class RateTest(unittest.TestCase):
         self.assertLess(train.rate_at(300, 1000), 0.9)
 
 
+class LoraTest(Case):
+    """A LoRA begins as nothing, only its own matrices are trained, and its names are those of its family."""
+
+    def inputs(self):
+        torch.manual_seed(3)
+        return torch.randn(2, 4, 16, 16), torch.tensor([10, 900]), torch.randn(2, 9, networks.WIDTH)
+
+    def test_it_begins_as_nothing_and_only_it_learns(self):
+        unet, inputs = networks.make_unet("sd15"), self.inputs()
+        random_weights(unet)
+        with torch.no_grad():
+            before = unet(*inputs)
+        kept = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
+        adapted = lora.adapt(unet)
+        with torch.no_grad():
+            self.assertTrue(torch.equal(adapted(*inputs), before))
+        optimizer = torch.optim.SGD([p for p in adapted.parameters() if p.requires_grad], lr=1.0)
+        adapted(*inputs).square().mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            self.assertFalse(torch.equal(adapted(*inputs), before))
+        for name, tensor in adapted.state_dict().items():
+            if ".up." not in name and ".down." not in name:
+                self.assertTrue(torch.equal(tensor, kept[name.replace(".layer.", ".")]), name)
+
+    def test_names(self):
+        self.assertEqual([lora.diffusers_name(name) for name in (
+            "input_blocks.1.0.out_layers.3", "input_blocks.3.1.proj_in", "middle_block.1.transformer_blocks.0.ff.net.2",
+            "middle_block.2.in_layers.2", "output_blocks.0.0.out_layers.3", "output_blocks.3.1.proj_out")],
+            ["down_blocks.0.resnets.0.conv2", "down_blocks.1.attentions.0.proj_in",
+             "mid_block.attentions.0.transformer_blocks.0.ff.net.2", "mid_block.resnets.1.conv1",
+             "up_blocks.0.resnets.0.conv2", "up_blocks.1.attentions.1.proj_out"])
+        for family, first in (("sd15", "lora_unet_down_blocks_0_resnets_0_conv2.alpha"),
+                              ("sdxl", "lora_unet_input_blocks_1_0_out_layers_3.alpha")):
+            self.assertIn(first, lora.tensors_of(lora.adapt(networks.make_unet(family)), family))
+
+
 def random_weights(module):
     """Weights that a float16 file holds exactly, and under which activations stay finite."""
     for name, tensor in module.named_parameters():
@@ -248,14 +287,34 @@ class ExportTest(Case):
         decoded = (vae.decode(mean).clamp(-1, 1)[0].permute(1, 2, 0).numpy() + 1) / 2
         self.assertLess(numpy.abs(decoded - evaluate.read(self.folder / "out.png")).max(), 0.51 / 255)
 
-        self.darkroom("generate", "-p", PROMPT, "-n", NEGATIVE, "--steps", 2, "--cfg", 2, "--sampler",
-                      "euler", "--scheduler", "normal", "--rng", "cpu", "--seed", 7, "-o", self.folder / "made.safetensors")
-        made = tensors(self.folder / "made.safetensors")["latent"]
+        made = self.made()
         expected = self.euler(unet, texts, vocabulary)
         self.assertLess((made - expected).norm() / expected.norm(), 1e-4)
         # The control: other words, another latent.
         other = self.euler(unet, texts, vocabulary, "a blue square left of a red circle")
         self.assertGreater((made - other).norm() / expected.norm(), 1e-3)
+        self.check_lora(family, unet, made, lambda adapted: self.euler(adapted, texts, vocabulary))
+
+    def made(self, *more):
+        """The latents of two guided Euler steps."""
+        path = self.folder / "made.safetensors"
+        self.darkroom("generate", "-p", PROMPT, "-n", NEGATIVE, "--steps", 2, "--cfg", 2, "--sampler",
+                      "euler", "--scheduler", "normal", "--rng", "cpu", "--seed", 7, "-o", path, *more)
+        return tensors(path)["latent"]
+
+    def check_lora(self, family, unet, without, steps):
+        """A LoRA beside the UNet does here what its file does there."""
+        adapted = lora.adapt(unet)
+        for part in adapted.modules():
+            if isinstance(part, lora.Lora):
+                nn.init.normal_(part.up.weight, std=0.3)
+                for layer in (part.up, part.down):
+                    layer.weight.copy_(layer.weight.half().float())
+        path = self.folder / "lora.safetensors"
+        export.write(str(path), lora.tensors_of(adapted, family), {"ss_network_module": "networks.lora"})
+        made, expected = self.made("--lora", path), steps(adapted)
+        self.assertLess((made - expected).norm() / expected.norm(), 1e-4)
+        self.assertGreater((made - without).norm() / expected.norm(), 1e-2)
 
     def check_restored(self, family, result):
         """restore.py gives back what was written: grouped and point kernels too."""

@@ -48,6 +48,11 @@ CARDS = (
      "which VAE ran can be seen.", ("vae-sdxl-frame",)),
 )
 
+LORAS = (
+    ("demo-sd15-checks", "a texture; every background becomes a board of squares, in its own two tones."),
+    ("demo-sd15-ink", "a colour style; shapes in black, white ones in white, before grey."),
+)
+
 
 def kept_lines(path):
     """The stages' lines of the page as it is."""
@@ -89,6 +94,24 @@ def score_lines(state, name):
             *table(os.path.join(state, name + ".examples.json"), "prompt", ("all",))]
 
 
+def lora_lines(options, lines_before):
+    """The LoRAs' part of the page."""
+    lines = ["## lora/", "", "LoRAs for the models above, trained on scenes in another look (`tools/demo_models/looks.py`): matrices of rank 4 beside what",
+             "the UNet's transformers make of what they see, and beside its 3x3 kernels; float16, kohya's names. The trigger word is the",
+             "look's name; a prompt without it has the look, too.", "",
+             "    build/darkroom generate -m models/demo-sd15.safetensors --lora models/lora/demo-sd15-ink.safetensors -p \"a yellow star above a purple ring\" -o ink.png",
+             ""]
+    for name, what in LORAS:
+        path = os.path.join(options.models, "lora", name + ".safetensors")
+        size = f"{os.path.getsize(path) / 1e3:.0f} kB" if os.path.exists(path) else "not in this folder"
+        lines.append(f"- {name}.safetensors ({size}): {what}")
+    stages = [name.replace("demo", "lora", 1) for name, _ in LORAS]
+    return [*lines, "", "| stage | steps | last loss | result |", "|---|---|---|---|",
+            *(stage_line(options.state, stage, lines_before) for stage in stages), "",
+            "Loss curves: " + ", ".join(f"[{stage}](curves/{stage}.png)" for stage in stages
+                                        if os.path.exists(os.path.join(options.models, "curves", stage + ".png"))) + ".", ""]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", default="out/demo-models")
@@ -110,6 +133,7 @@ def main():
         lines += ["Loss curves: " + ", ".join(
             f"[{stage}](curves/{stage}.png)" for stage in stages
             if os.path.exists(os.path.join(options.models, "curves", stage + ".png"))) + ".", ""]
+    lines += lora_lines(options, lines_before)
     lines += ["## tokenizer/", "", "CLIP's byte-level BPE, learned from 4000 captions: all bytes, the merges that spell every "
               "word of theirs, start and end.", ""]
     with open(os.path.join(options.models, "README.md"), "w", encoding="utf-8") as file:

@@ -1,10 +1,10 @@
 """Write a stage's result as a checkpoint in the original single-file layout: float16 safetensors.
 
-    export.py --state STATE sd15-prompts|sdxl-prompts|vae-sdxl-frame FILE
+    export.py --state STATE sd15-prompts|sdxl-prompts|vae-sdxl-frame|lora-sd15-ink FILE
 
 Kernels that were trained small are written as the full ones that the layout has. Head counts and the scale factor are
 metadata, since widths as small as these do not follow the families' rules; so are the size, steps, cfg and sampler with
-which the models are judged. The file's bytes depend on the weights alone.
+which the models are judged. A LoRA's metadata are those of lora.py. The file's bytes depend on the weights alone.
 """
 import argparse
 import json
@@ -13,6 +13,7 @@ import struct
 
 import torch
 
+import lora
 from networks import HEADS, ClipText, OpenClipText, Vae, dense_state, make_unet
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -71,11 +72,15 @@ def metadata_of(family, scale):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", help="of a UNet (its name begins with the family) or of a VAE")
+    parser.add_argument("stage", help="of a UNet (its name begins with the family), of a VAE or of a LoRA")
     parser.add_argument("output")
     parser.add_argument("--state", default="out/demo-models", help="folder of the stages' results (%(default)s)")
     options = parser.parse_args()
     result = torch.load(os.path.join(options.state, options.stage + ".pt"), map_location="cpu")
+    if "lora" in result:
+        metadata = lora.metadata_of(options.stage.split("-")[1], result)
+        print(f"{options.output}: {write(options.output, result['lora'], metadata)} bytes")
+        return
     if "text" in result:
         family = options.stage.split("-")[0]
         tensors = network_of(result, family)

@@ -172,7 +172,12 @@ def render(scene, left=0, top=0, width=SIDE, height=SIDE):
     """The window of the scene at (left, top) as float32 [height, width, 3]."""
     x = (numpy.arange(width, dtype=numpy.float32) + 0.5 + left)[None, :]
     y = (numpy.arange(height, dtype=numpy.float32) + 0.5 + top)[:, None]
-    picture = _background(scene, x, y)
+    return with_objects(scene, _background(scene, x, y), x, y)
+
+
+def with_objects(scene, picture, x=numpy.arange(SIDE, dtype=numpy.float32)[None, :] + 0.5,
+                 y=numpy.arange(SIDE, dtype=numpy.float32)[:, None] + 0.5):
+    """The scene's objects before a background, whose pixels have these places."""
     for item in scene.objects:
         dx, dy = numpy.broadcast_arrays(x - item.x, y - item.y)
         alpha = coverage(item.shape, dx, dy, item.radius)[..., None]

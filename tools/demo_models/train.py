@@ -20,6 +20,10 @@ from torch.nn import functional
 import aim
 import captions
 import curves
+import export
+import looks
+import lora
+import restore
 import scenes
 from networks import SIZE_WIDTH, WIDTH, ClipText, OpenClipText, Vae, make_unet, sinusoid
 
@@ -407,6 +411,9 @@ class UnetStage(Stage):
     def picture(self, drawn):
         return scenes.render(drawn[0])
 
+    def caption(self, random, scene):
+        return captions.caption(random, scene)
+
     @torch.no_grad()
     def encode_scenes(self):
         """Mean and standard deviation of every scene's latents, times the scale factor; kept in a file chunk by chunk. A chunk
@@ -449,7 +456,7 @@ class UnetStage(Stage):
     @torch.no_grad()
     def condition(self, chosen, random):
         """What the UNet is told of the chosen scenes: context and vector."""
-        prompts = ["" if random.random() < self.drop else captions.caption(random, self.drawn[i][0]) for i in chosen]
+        prompts = ["" if random.random() < self.drop else self.caption(random, self.drawn[i][0]) for i in chosen]
         context, pooled, _ = encode(self.texts, self.vocabulary, prompts)
         if pooled is None:
             return context, None
@@ -679,6 +686,43 @@ class SdxlPromptsStage(PromptsStage, SdxlUnetStage):
         return picture_with_sizes(drawn)
 
 
+class LoraStage(UnetStage):
+    """A LoRA for the model in models/: its UNet with small matrices beside its weights, on scenes that look otherwise (looks.py).
+
+    The look comes with every caption, with its trigger word and without, and with none: whoever gives the LoRA wants it.
+    """
+
+    count, batch, steps, rate, ema_half_life, held = 256, 6, 300, 3e-3, 20, 0.5
+    least_weight, whole_weight, said_word = 0.1, 10.0, 0.5
+
+    def __init__(self, options):
+        self.look = options.stage.split("-")[-1]
+        self.set = options.stage  # latents of its own
+        super().__init__(options)
+
+    def draw(self, random):
+        return scenes.draw(random, pairs=0.6, centred=0.3), None
+
+    def picture(self, drawn):
+        return looks.LOOKS[self.look](drawn[0])
+
+    def caption(self, random, scene):
+        words = captions.caption(random, scene)
+        return f"{words}, {self.look}" if random.random() < self.said_word else words
+
+    def make(self):
+        model = make_unet(self.family)
+        tensors, _ = restore.read(os.path.join(self.options.models, f"demo-{self.family}.safetensors"))
+        model.load_state_dict(restore.state_of(model, tensors, export.UNET))
+        return lora.adapt(model)
+
+    def place(self, even):
+        return even ** 0.7
+
+    def result(self, model):
+        return {"lora": lora.tensors_of(model, self.family), "look": self.look, "scenes": self.count}
+
+
 STAGES = {
     "vae-sd15": VaeStage,
     "text-sd15": TextStage,
@@ -692,6 +736,8 @@ STAGES = {
     "sdxl-sizes": SdxlSizesStage,
     "sdxl-prompts": SdxlPromptsStage,
     "vae-sdxl-frame": FrameVaeStage,
+    "lora-sd15-checks": LoraStage,
+    "lora-sd15-ink": LoraStage,
 }
 
 
@@ -699,6 +745,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--state", default="out/demo-models", help="folder of the stages' results (%(default)s)")
+    parser.add_argument("--models", default="models", help="folder of the models that LoRAs are for (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
     parser.add_argument("--scenes", type=int, help="that a UNet learns from, instead of the stage's own number")
