@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Tests of the Python tools that the scripts rely on: test_summary.py, memory_table.py, memory_plot.py,
-same_pictures.py, bench/peers_table.py and bench/scene.
+same_pictures.py, prompt_pictures.py, bench/peers_table.py and bench/scene.
 
     tools_test.py SOURCE_ROOT
 """
@@ -478,6 +478,25 @@ class Scene(unittest.TestCase):
         rows = self.rows()
         rows["SD1.5"]["regions"] += rows["SDXL"]["regions"]
         self.assertEqual(len(self.failures(rows)), 1)
+
+
+class PromptPictures(unittest.TestCase):
+    """The pictures of docs/PROMPTS.md are those that the tool makes: all there, shown, and small. What is on them, people look at."""
+
+    PICTURE, GAP, MOST_BYTES = 128, 4, 400_000
+
+    def test_each_figure_is_there_and_shown(self):
+        figures = json.loads(run("tools/prompt_pictures.py", "--json").stdout)
+        page, folder, total = (ROOT / "docs/PROMPTS.md").read_text(encoding="utf-8"), ROOT / "docs/prompts", 0
+        self.assertEqual({path.stem for path in folder.iterdir()}, set(figures))
+        for name, several in figures.items():
+            head = (folder / f"{name}.png").read_bytes()
+            count = sum(int(words[words.index("--batch") + 1]) if "--batch" in words else 1 for words in several)
+            width = count * (self.PICTURE + self.GAP) - self.GAP
+            self.assertEqual((int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")), (width, self.PICTURE), name)
+            self.assertIn(f'<img src="prompts/{name}.png" width="{width}"', page)
+            total += len(head)
+        self.assertLess(total, self.MOST_BYTES)
 
 
 if __name__ == "__main__":
