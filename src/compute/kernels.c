@@ -4,7 +4,16 @@
 
 extern const struct kernels kernels_baseline;
 #ifdef __x86_64__
+#include <cpuid.h>
+
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512_bf16;
+
+/* Not by __builtin_cpu_supports: clang 14 does not know it. */
+static bool has_f16c(void)
+{
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+}
 #endif
 
 /* The library's own limit (ONEDNN_MAX_CPU_ISA) holds here too, so that a test on a new
@@ -18,8 +27,7 @@ static void list_tables(const struct kernels *tables[static 5])
     const unsigned avx512 = dnnl_cpu_isa_avx512_core, avx2 = dnnl_cpu_isa_avx2;
     if ((isa & bf16) == bf16) tables[count++] = &kernels_avx512_bf16;
     if ((isa & avx512) == avx512) tables[count++] = &kernels_avx512;
-    if ((isa & avx2) == avx2 && __builtin_cpu_supports("f16c"))
-        tables[count++] = &kernels_avx2;
+    if ((isa & avx2) == avx2 && has_f16c()) tables[count++] = &kernels_avx2;
 #endif
     tables[count] = &kernels_baseline;
 }
