@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "front/member.h"
+#include "service/infotext.h"
 #include "service/model_names.h"
 #include "service/sampler_names.h"
 
@@ -110,6 +111,21 @@ static void add_noise(json_t *extra, const struct dr_sampling *sampling)
         member_set_integer(extra, "ENSD", sampling->eta_seed_delta);
 }
 
+/* What else the first picture says of how its prompts were read, in A1111's words. */
+static void add_prompt_words(json_t *extra, const struct source *source)
+{
+    static const char *const names[] = {"Lora hashes", "TI hashes", "Emphasis",
+                                        "Pad conds"};
+    const struct a1111_made *const made = source->made;
+    const char *const text = made->count > 0 ? made->pictures[0].parameters : NULL;
+    json_t *const said = text ? infotext_json(text) : NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        json_t *const value = json_object_get(said, names[i]);
+        if (value) (void)json_object_set(extra, names[i], value);
+    }
+    json_decref(said);
+}
+
 static void add_sampling(json_t *info, const struct source *source)
 {
     const struct picture_request *const request = source->request;
@@ -119,6 +135,7 @@ static void add_sampling(json_t *info, const struct source *source)
     if (*schedule_label(source))
         member_set_text(extra, "Schedule type", schedule_label(source));
     add_noise(extra, &request->sampling);
+    add_prompt_words(extra, source);
     member_set_integer(info, "width",
                        source->made->count ? source->made->pictures[0].width
                                            : request->width);

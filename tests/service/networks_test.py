@@ -173,6 +173,9 @@ class Jobs(Case):
         self.assertNotEqual(self.picture(prompt="a (lighthouse:1.5)", override_settings={"emphasis": "No norm"}), weighed)
         self.assertEqual(pixels(self.picture(prompt="a (lighthouse:1.5)", override_settings={"emphasis": "Ignore"})),
                          pixels(self.picture(prompt="a lighthouse")))
+        info = self.info(prompt="a (lighthouse:1.5)", override_settings={"emphasis": "Ignore", "pad_cond_uncond": True})
+        self.assertEqual([info["extra_generation_params"][name] for name in ("Emphasis", "Pad conds")], ["Ignore", "True"])
+        self.assertNotIn("Emphasis", self.info()["extra_generation_params"])
         self.set_options(emphasis="No norm")
         self.assertNotEqual(self.picture(prompt="a (lighthouse:1.5)"), weighed)
         self.refused("Original, No norm, Ignore", 422, override_settings={"emphasis": "loud"})

@@ -675,7 +675,7 @@ class Networks(Case):
         embeddings.mkdir()
         model = home / "models/tiny.safetensors"
         lora_file.lora(loras / "ink.safetensors", model, 1, ss_base_model_version="sd_v1", ss_tag_frequency=json.dumps({"x": {"ink": 4, "wet paper": 2}}))
-        lora_file.lora(loras / "wash.safetensors", model, 2)
+        lora_file.lora(loras / "wash.safetensors", model, 2, ss_sd_model_name=MARKUP)
         lora_file.lora(loras / "xl.safetensors", model, 3, ss_base_model_version="sdxl_base_v1-0")
         (loras / "broken.safetensors").write_bytes(b"hello")
         lora_file.write(embeddings / "soft.safetensors", {"emb_params": ([2, 768], [0.25] * 1536)})
@@ -745,6 +745,9 @@ class Networks(Case):
         self.assertIn("does not go with this model", page.value("document.querySelector('#loras [data-name=xl]').textContent"))
         self.assertEqual(page.value("document.querySelectorAll('#loras [data-name=broken] button').length"), 0)
         self.assertNotEqual(page.value("document.querySelector('#loras [data-name=broken] .bad').textContent.trim()"), "")
+        # W03: what a file says is shown as it is.
+        self.assertIn(MARKUP, page.value("document.querySelector('#loras [data-name=wash]').textContent"))
+        self.assertEqual((page.value("document.querySelectorAll('img[src=nowhere]').length"), page.value("window.hit ?? null")), (0, None))
 
     def test_the_lists_are_searched_and_looked_at_again(self):
         made = self.open_with_networks()
@@ -848,6 +851,11 @@ class Networks(Case):
         page.wait("document.querySelectorAll('#tiles li').length === 2")
         again = next(name for name in self.ids() if name != first)
         self.assertEqual(made.get(f"/api/v1/images/{again}").body, made.get(f"/api/v1/images/{first}").body)
+        # What the prompt names and this server does not have is said.
+        self.restore("a dog <lora:gone:1>\nSteps: 3, Sampler: Euler, CFG scale: 7, Seed: 5, Size: 64x64, TI hashes: \"old: 12, other: 34\"")
+        self.assertIn("this server has no LoRA gone", page.text("restored-body"))
+        self.assertIn("this server has no embedding old, other", page.text("restored-body"))
+        page.click("restored-close")
         # A picture without them puts them back.
         self.restore("a dog\nSteps: 3, Sampler: Euler, CFG scale: 7, Seed: 5, Size: 64x64")
         self.assertTrue(page.value("document.getElementById('noise-tag').hidden"))

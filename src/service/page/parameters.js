@@ -5,6 +5,7 @@
 //     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512, ...
 
 import {more} from "./form.js";
+import {lorasOf} from "./prompt_network.js";
 
 const pair = /\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;
 
@@ -47,6 +48,11 @@ export function restoreValues(parameters, lists) {
     const problem = (readers[key] ?? notKnown)(value, result, lists);
     if (problem) result.unknown.push([key, value, problem]);
     else result.applied.push([key, value]);
+  }
+  const told = namesOf(valueOf(parameters, "Lora hashes"));
+  for (const {name} of lorasOf(parameters.prompt)) {
+    const problem = told.includes(name) ? "" : missing([name], lists.loras, "LoRA");
+    if (problem) result.unknown.push(["Prompt", `<lora:${name}>`, problem]);
   }
   return result;
 }

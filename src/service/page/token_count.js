@@ -63,7 +63,7 @@ export function countOf(meaning) {
     parts > 1 && `${parts} parts`, meaning.texts.length > parts && "changes while it is made"].filter(Boolean);
   return [make("span", {class: "figure"}, `${longest.tokens} / ${room} tokens`),
     make("span", {class: "chunks", "aria-hidden": "true"}, ...chunks.map((chunk) => bar(chunk, meaning.chunk_tokens))),
-    make("span", {}, notes.join(" · "))];
+    notes.length ? make("span", {}, notes.join(" · ")) : null];
 }
 
 function firstWords(chunk) {
