@@ -1,4 +1,4 @@
-/* sampling_fields_fuzz — any numbers as the options of sampling.
+/* sampling_tuning_fuzz — any numbers as the options of sampling.
  *
  * The bytes are the struct itself: whatever is taken is within the ranges that the list of fields says, and a sampler can be
  * told of it; whatever is refused is named. Each field is also set alone: then its range alone decides.
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "job/sampling_fields.h"
+#include "job/sampling_tuning.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -20,7 +20,7 @@ static bool is_within(const struct dr_sampling_field *field, double value)
 static void check_all(const struct dr_sampling *sampling)
 {
     struct dr_error err = {.message = ""};
-    const enum dr_code code = sampling_fields_check(sampling, &err);
+    const enum dr_code code = sampling_tuning_check(sampling, &err);
     assert((code == DR_OK) == (err.message[0] == '\0'));
     if (code) {
         assert(code == DR_BAD_INPUT);
@@ -30,7 +30,7 @@ static void check_all(const struct dr_sampling *sampling)
         assert(is_within(dr_sampling_field(i),
                          sampling_field_value(sampling, dr_sampling_field(i))));
     assert(sampling->cfg_from < sampling->cfg_to);
-    const struct sampler_tuning tuning = sampling_fields_tuning(sampling);
+    const struct sampler_tuning tuning = sampling_tuning_of(sampling);
     assert(tuning.is_given && isfinite(tuning.eta) && isfinite(tuning.s_churn) &&
            isfinite(tuning.s_noise) && tuning.s_tmin <= tuning.s_tmax);
 }
@@ -41,7 +41,7 @@ static void check_one(int32_t index, double value)
     struct dr_sampling sampling = dr_sampling_default();
     struct dr_error err = {.message = ""};
     memcpy((char *)&sampling + field->offset, &value, sizeof value);
-    const enum dr_code code = sampling_fields_check(&sampling, &err);
+    const enum dr_code code = sampling_tuning_check(&sampling, &err);
     if (!is_within(field, value)) assert(code == DR_BAD_INPUT);
     if (code && !is_within(field, value)) assert(strstr(err.message, field->key));
 }
