@@ -408,6 +408,7 @@ DR_API void dr_vae_list_free(struct dr_vae_list *list);
  *     {"vae": "sharp", "vae_by_model": {"sd15": "none"}, "vae_dir": "/data/vae",
  *      "model": "sd15", "model_dirs": ["/data/models"], "output_dir": "/data/pictures",
  *      "precision": "bf16", "weights": "f16", "budget": "8G", "packs_limit": "20G",
+ *      "styles": "/data/styles.csv", "wildcard_dir": "/data/wildcards",
  *      "size": "512x768", "steps": 25, "cfg": 7, "sampler": "euler", "scheduler": "karras",
  *      "by_model": {"sd15": {"size": "512x512", "steps": 30}}}
  *
@@ -445,6 +446,8 @@ struct dr_settings {
     char **model_folders;      /* "model_dirs" */
     size_t model_folder_count;
     char output_folder[DR_PATH_BYTES];        /* "output_dir"; "": not set */
+    char styles_file[DR_PATH_BYTES];          /* "styles"; "": not set */
+    char wildcard_folder[DR_PATH_BYTES];      /* "wildcard_dir"; "": not set */
     enum dr_precision precision;              /* DR_PRECISION_UNSET: not set */
     enum dr_weights weights;                  /* DR_WEIGHTS_UNSET: not set */
     uint64_t budget_bytes, packs_limit_bytes; /* 0: not set */
@@ -1396,9 +1399,9 @@ struct dr_style_list {
     struct dr_style *styles;  /* in the order of the file */
     size_t count;
 };
-/* The styles of a file as A1111's styles.csv. path: NULL for DARKROOM_STYLES, else styles.csv in the user's data directory, which may
- * be missing: the list is then empty. Any thread. Errors: DR_NOT_FOUND (a file that was named), DR_BAD_INPUT (what is wrong with it,
- * and where), DR_IO, DR_NOMEM; *list is then empty. */
+/* The styles of a file as A1111's styles.csv. path: NULL for DARKROOM_STYLES, else the user's settings' "styles", else styles.csv in
+ * the user's data directory, which may be missing: the list is then empty. Any thread. Errors: DR_NOT_FOUND (a file that was named),
+ * DR_BAD_INPUT (what is wrong with it, and where), DR_IO, DR_NOMEM; dr_settings_read's. *list is then empty. */
 DR_API enum dr_code dr_list_styles(const char *path, struct dr_style_list *list,
                                    struct dr_error *err) DR_MUST_CHECK;
 DR_API void dr_style_list_free(struct dr_style_list *list);
@@ -1411,8 +1414,8 @@ struct dr_expansion {
         *styles; /* names, applied in this order; another case of letters will do */
     size_t style_count;
     const char *styles_path; /* as dr_list_styles' */
-    /* "__name__" is replaced by a line of name.txt, in this directory. NULL: DARKROOM_WILDCARD_DIR, else wildcards/ in the user's
-     * data directory. docs/PROMPTS.md has the rules. */
+    /* "__name__" is replaced by a line of name.txt, in this directory. NULL: DARKROOM_WILDCARD_DIR, else the user's settings'
+     * "wildcard_dir", else wildcards/ in the user's data directory. docs/PROMPTS.md has the rules. */
     const char *wildcard_directory;
     uint64_t
         seed; /* of the picture: it chooses the lines. Each picture of a batch has its own */

@@ -181,10 +181,13 @@ static const struct option table[] = {
     {"style", 0, LIST, AT(styles), FOR_GENERATE | FOR_PROMPT | FOR_SUBMIT, "NAME",
      "put a style's words around the prompt and the negative prompt; may be repeated"},
     {"styles", 0, TEXT, AT(styles_file), FOR_GENERATE | FOR_PROMPT | FOR_STYLES | FOR_SERVE, "FILE",
-     "the table of styles, as A1111's styles.csv (default: DARKROOM_STYLES, then ~/.local/share/darkroom/styles.csv)"},
+     "the table of styles, as A1111's styles.csv (default: DARKROOM_STYLES, then the settings, then "
+     "~/.local/share/darkroom/styles.csv)"},
+    {"styles", 0, TEXT, AT(styles_file), FOR_SETTINGS, "FILE", "the table of styles, as A1111's styles.csv"},
+    {"wildcard-dir", 0, TEXT, AT(wildcard_dir), FOR_SETTINGS, "DIR", "the directory of wildcards"},
     {"wildcard-dir", 0, TEXT, AT(wildcard_dir), FOR_GENERATE | FOR_PROMPT, "DIR",
-     "where __NAME__ in a prompt finds NAME.txt, of which it takes a line (default: DARKROOM_WILDCARD_DIR, then "
-     "~/.local/share/darkroom/wildcards)"},
+     "where __NAME__ in a prompt finds NAME.txt, of which it takes a line (default: DARKROOM_WILDCARD_DIR, then the "
+     "settings, then ~/.local/share/darkroom/wildcards)"},
     {"seed", 's', SEED, AT(seed), FOR_PROMPT, "N", "seed that chooses the lines of wildcards (default -1: a random one)"},
     {"embedding-dir", 0, TEXT, AT(embedding_dir), JOBS | FOR_PROMPT | FOR_EMBEDDINGS, "DIR",
      "the embedding directory (default: DARKROOM_EMBEDDING_DIR, then ~/.local/share/darkroom/embeddings)"},

@@ -87,6 +87,8 @@ static enum dr_code set_given(struct change *change, const struct options *optio
     set_text(change, "base", options->base);
     set_text(change, "model_dirs", options->models);
     set_text(change, "output_dir", options->output_dir);
+    set_text(change, "styles", options->styles_file);
+    set_text(change, "wildcard_dir", options->wildcard_dir);
     if (options->precision != DR_PRECISION_UNSET)
         set_text(change, "precision", precisions[options->precision]);
     if (options->weights != DR_WEIGHTS_UNSET)

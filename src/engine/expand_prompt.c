@@ -1,4 +1,6 @@
 /* dr_list_styles and dr_expand_prompt: what a prompt is after its styles and wildcards. */
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +13,34 @@ enum {
     MAX_PROMPT_BYTES = 1 << 20 /* that styles may make */
 };
 
+/* What the user's settings say of a place, where neither an option nor the environment does. */
+static enum dr_code setting_of(const char *option, const char *variable, size_t offset,
+                               char text[static DR_PATH_BYTES], struct dr_error *err)
+{
+    const char *const said = option ? option : getenv(variable);
+    text[0] = '\0';
+    if (said && *said) return DR_OK;
+    struct dr_settings *const settings = calloc(1, sizeof *settings);
+    if (!settings) return error_set(err, DR_NOMEM, "no memory for the settings");
+    const enum dr_code code = dr_settings_read(NULL, settings, err);
+    if (code == DR_OK)
+        (void)snprintf(text, DR_PATH_BYTES, "%s", (const char *)settings + offset);
+    dr_settings_free(settings);
+    free(settings);
+    return code;
+}
+
 enum dr_code dr_list_styles(const char *path, struct dr_style_list *list,
                             struct dr_error *err)
 {
     *list = (struct dr_style_list){0};
-    const bool is_named = style_file_find(path, list->path);
-    enum dr_code code = list->path[0] ? style_file_read(list, err) : DR_OK;
+    char setting[DR_PATH_BYTES];
+    enum dr_code code =
+        setting_of(path, "DARKROOM_STYLES", offsetof(struct dr_settings, styles_file),
+                   setting, err);
+    if (code != DR_OK) return code;
+    const bool is_named = style_file_find(path, setting, list->path);
+    code = list->path[0] ? style_file_read(list, err) : DR_OK;
     if (code == DR_NOT_FOUND && !is_named) return DR_OK;
     if (code != DR_OK) dr_style_list_free(list);
     return code;
@@ -66,11 +90,15 @@ static enum dr_code apply_styles(const struct dr_expansion *how,
 static enum dr_code replace_wildcards(const struct dr_expansion *how, char **text,
                                       int32_t *count, struct dr_error *err)
 {
-    char folder[DR_PATH_BYTES], *replaced;
+    char setting[DR_PATH_BYTES], folder[DR_PATH_BYTES], *replaced;
     int32_t more;
-    wildcard_folder_find(how->wildcard_directory, folder);
-    const enum dr_code code =
-        wildcard_expand(*text, folder, how->seed, &replaced, &more, err);
+    if (!wildcard_any(*text)) return DR_OK;
+    enum dr_code code =
+        setting_of(how->wildcard_directory, "DARKROOM_WILDCARD_DIR",
+                   offsetof(struct dr_settings, wildcard_folder), setting, err);
+    if (code != DR_OK) return code;
+    wildcard_folder_find(how->wildcard_directory, setting, folder);
+    code = wildcard_expand(*text, folder, how->seed, &replaced, &more, err);
     if (code != DR_OK) return code;
     free(*text);
     *text = replaced;

@@ -1,6 +1,8 @@
 #include "check.h"
 #include "scratch_folder.h"
 
+#include <unistd.h>
+
 #include <darkroom/darkroom.h>
 
 static struct dr_expansion expansion(const char *prompt, const char *negative)
@@ -105,11 +107,37 @@ static void a_default_may_be_missing(void)
     becomes(&how, "a cat", NULL, 0);
 }
 
+static void settings_name_the_places(void)
+{
+    static const struct dr_setting places[] = {
+        {"styles",       "styles.csv"},
+        {"wildcard_dir", "."         }
+    };
+    static const char *const styles[] = {"ink"};
+    const struct dr_settings_change change = {.settings = places, .setting_count = 2};
+    const struct dr_expansion how = {.prompt = "a __one__ cat",
+                                     .styles = styles,
+                                     .style_count = 1};
+    struct dr_settings settings;
+    struct dr_error err;
+    (void)expansion("", NULL); /* writes the files */
+    setenv("XDG_CONFIG_HOME", scratch_path("config"), 1);
+    check_int(chdir(scratch_folder()), ==, 0);
+    check_int(dr_settings_change(NULL, &change, &settings, &err), ==, DR_OK);
+    check_str(settings.styles_file, scratch_path("styles.csv"));
+    check_str(settings.wildcard_folder, scratch_folder());
+    check_str(settings.warnings, "");
+    dr_settings_free(&settings);
+    becomes(&how, "a red cat, in red ink", NULL, 2);
+}
+
 int main(void)
 {
+    setenv("XDG_CONFIG_HOME", "/nowhere", 1);
     check_run(styles_then_wildcards);
     check_run(the_seed_chooses);
     check_run(what_is_wrong_is_said);
     check_run(a_default_may_be_missing);
+    check_run(settings_name_the_places);
     return check_done();
 }

@@ -363,17 +363,19 @@ static enum dr_code set(const char *model, const char *key, const char *value)
 static void each_setting_is_set_and_removed(void)
 {
     static const char *const pairs[][2] = {
-        {"size",        "512x768" },
-        {"steps",       "25"      },
-        {"cfg",         "7.5"     },
-        {"sampler",     "dpmpp-2m"},
-        {"model",       "sd15"    },
-        {"model_dirs",  "/a:/b"   },
-        {"output_dir",  "/out"    },
-        {"precision",   "f32"     },
-        {"budget",      "8G"      },
-        {"packs_limit", "20G"     },
-        {"scheduler",   "karras"  },
+        {"size",         "512x768" },
+        {"steps",        "25"      },
+        {"cfg",          "7.5"     },
+        {"sampler",      "dpmpp-2m"},
+        {"model",        "sd15"    },
+        {"model_dirs",   "/a:/b"   },
+        {"output_dir",   "/out"    },
+        {"styles",       "/s.csv"  },
+        {"wildcard_dir", "/w"      },
+        {"precision",    "f32"     },
+        {"budget",       "8G"      },
+        {"packs_limit",  "20G"     },
+        {"scheduler",    "karras"  },
     };
     enum {
         COUNT = sizeof pairs / sizeof *pairs

@@ -75,6 +75,10 @@ static void add_all_models(json_t *answer, const struct dr_settings *settings)
     if (settings->base[0]) member_set_text(answer, "base", settings->base);
     if (settings->output_folder[0])
         member_set_text(answer, "output_dir", settings->output_folder);
+    if (settings->styles_file[0])
+        member_set_text(answer, "styles", settings->styles_file);
+    if (settings->wildcard_folder[0])
+        member_set_text(answer, "wildcard_dir", settings->wildcard_folder);
     if (settings->precision != DR_PRECISION_UNSET)
         member_set_text(answer, "precision", precision_name(settings->precision));
     if (settings->weights != DR_WEIGHTS_UNSET)

@@ -29,6 +29,8 @@ static void has_every_field(void)
         .model_folders = folders,
         .model_folder_count = 1,
         .output_folder = "/out",
+        .styles_file = "/s.csv",
+        .wildcard_folder = "/w",
         .precision = DR_PRECISION_F32,
         .weights = DR_WEIGHTS_F16,
         .budget_bytes = 8,
@@ -46,7 +48,7 @@ static void has_every_field(void)
         "{'path':'/home/\xEF\xBF\xBD/settings.json','exists':true,'vae':'sharp',"
         "'vae_by_model':[{'model':'sd15\xEF\xBF\xBD','vae':'none'}],"
         "'by_model':[{'model':'sd15\xEF\xBF\xBD','steps':30}],"
-        "'vae_dir':'/vae','model':'sd15','model_dirs':['/m'],'output_dir':'/out',"
+        "'vae_dir':'/vae','model':'sd15','model_dirs':['/m'],'output_dir':'/out','styles':'/s.csv','wildcard_dir':'/w',"
         "'precision':'f32','weights':'f16','budget_bytes':8,'packs_limit_bytes':9,"
         "'size':'64x128','steps':5,'cfg':2.5,'sampler':'ddim',"
         "'scheduler':'leading','warnings':'a key means nothing'}");

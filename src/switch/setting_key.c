@@ -21,19 +21,21 @@ enum {
 
 /* Those of a model first. */
 static const struct setting_key keys[] = {
-    {"size",        SETTING_SIZE       },
-    {"steps",       SETTING_STEPS      },
-    {"cfg",         SETTING_CFG        },
-    {"sampler",     SETTING_SAMPLER    },
-    {"scheduler",   SETTING_SCHEDULER  },
-    {"model",       SETTING_MODEL      },
-    {"base",        SETTING_BASE       },
-    {"model_dirs",  SETTING_MODEL_DIRS },
-    {"output_dir",  SETTING_OUTPUT_DIR },
-    {"precision",   SETTING_PRECISION  },
-    {"weights",     SETTING_WEIGHTS    },
-    {"budget",      SETTING_BUDGET     },
-    {"packs_limit", SETTING_PACKS_LIMIT},
+    {"size",         SETTING_SIZE        },
+    {"steps",        SETTING_STEPS       },
+    {"cfg",          SETTING_CFG         },
+    {"sampler",      SETTING_SAMPLER     },
+    {"scheduler",    SETTING_SCHEDULER   },
+    {"model",        SETTING_MODEL       },
+    {"base",         SETTING_BASE        },
+    {"model_dirs",   SETTING_MODEL_DIRS  },
+    {"output_dir",   SETTING_OUTPUT_DIR  },
+    {"styles",       SETTING_STYLES      },
+    {"wildcard_dir", SETTING_WILDCARD_DIR},
+    {"precision",    SETTING_PRECISION   },
+    {"weights",      SETTING_WEIGHTS     },
+    {"budget",       SETTING_BUDGET      },
+    {"packs_limit",  SETTING_PACKS_LIMIT },
 };
 enum {
     KEY_COUNT = sizeof keys / sizeof *keys
@@ -161,18 +163,25 @@ static bool is_path_text(const json_t *value)
            json_string_length(value) < DR_PATH_BYTES;
 }
 
-static enum dr_code take_folder(const struct setting_key *key, const json_t *value,
-                                char folder[static DR_PATH_BYTES], struct dr_error *err)
+static enum dr_code take_path(const struct setting_key *key, const json_t *value,
+                              const char *takes, char path[static DR_PATH_BYTES],
+                              struct dr_error *err)
 {
     char expanded[DR_PATH_BYTES];
     if (is_path_text(value)) {
         (void)settings_expand(json_string_value(value), expanded);
         if (expanded[0] == '/') {
-            (void)snprintf(folder, DR_PATH_BYTES, "%s", expanded);
+            (void)snprintf(path, DR_PATH_BYTES, "%s", expanded);
             return DR_OK;
         }
     }
-    return refuse(key, "absolute paths of directories", value, err);
+    return refuse(key, takes, value, err);
+}
+
+static enum dr_code take_folder(const struct setting_key *key, const json_t *value,
+                                char folder[static DR_PATH_BYTES], struct dr_error *err)
+{
+    return take_path(key, value, "absolute paths of directories", folder, err);
 }
 
 static enum dr_code take_model(const struct setting_key *key, const json_t *value,
@@ -262,6 +271,11 @@ enum dr_code setting_key_take(const struct setting_key *key, const json_t *value
     case SETTING_MODEL_DIRS: return take_folders(key, value, settings, err);
     case SETTING_OUTPUT_DIR:
         return take_folder(key, value, settings->output_folder, err);
+    case SETTING_STYLES:
+        return take_path(key, value, "the absolute path of a file",
+                         settings->styles_file, err);
+    case SETTING_WILDCARD_DIR:
+        return take_folder(key, value, settings->wildcard_folder, err);
     case SETTING_PRECISION: return take_precision(key, value, settings, err);
     case SETTING_WEIGHTS: return take_weights(key, value, settings, err);
     case SETTING_BUDGET: return take_bytes(key, value, &settings->budget_bytes, err);

@@ -4,6 +4,7 @@
  *     "base": "sd15"                             a complete model: the parts that a UNet alone does not have
  *     "model_dirs": ["~/models", "/data/sd"]     where models are found by name
  *     "output_dir": "~/pictures"
+ *     "styles": "~/styles.csv"   "wildcard_dir": "~/wildcards"
  *     "precision": "bf16"   "weights": "f16"   "budget": "8G"   "packs_limit": "20G"
  *     "size": "768x512"   "steps": 25   "cfg": 7.5   "sampler": "dpmpp-2m"   "scheduler": "karras"
  *
@@ -29,6 +30,8 @@ enum setting_kind {
     SETTING_BASE,
     SETTING_MODEL_DIRS,
     SETTING_OUTPUT_DIR,
+    SETTING_STYLES,
+    SETTING_WILDCARD_DIR,
     SETTING_PRECISION,
     SETTING_WEIGHTS,
     SETTING_BUDGET,

@@ -142,6 +142,22 @@ static enum dr_code settle_folder(const char *what, const char *said,
     return DR_OK;
 }
 
+/* A file of styles, which may come later. */
+static enum dr_code settle_file(const char *said, char out[static DR_PATH_BYTES],
+                                char warning[static DR_TEXT_BYTES],
+                                struct dr_error *err)
+{
+    char expanded[DR_PATH_BYTES];
+    if (strlen(said) >= DR_PATH_BYTES)
+        return error_set(err, DR_BAD_INPUT,
+                         "the file of styles is too long for a path: %zu bytes",
+                         strlen(said));
+    const enum dr_code code = whole_path(said, out, err);
+    if (code == DR_OK && !is_there(settings_expand(out, expanded)))
+        (void)snprintf(warning, DR_TEXT_BYTES, "there is no file %.460s yet", out);
+    return code;
+}
+
 void settled_change_finish(struct settled_change *settled)
 {
     for (size_t i = 0; settled->texts && i < settled->plain.setting_count; ++i)
@@ -187,6 +203,11 @@ static enum dr_code settle_setting(struct settled_change *settled,
     if (key && key->kind == SETTING_OUTPUT_DIR && *setting->value)
         code = settle_folder("output directory", setting->value, whole,
                              settled->warning, err);
+    if (key && key->kind == SETTING_WILDCARD_DIR && *setting->value)
+        code = settle_folder("wildcard directory", setting->value, whole,
+                             settled->warning, err);
+    if (key && key->kind == SETTING_STYLES && *setting->value)
+        code = settle_file(setting->value, whole, settled->warning, err);
     if (key && key->kind == SETTING_MODEL && *setting->value)
         code = settle_model(setting->value, whole, err);
     if (code == DR_OK) *out = strdup(whole);

@@ -12,9 +12,11 @@
 
 static const char place[] = "{prompt}";
 
-bool style_file_find(const char *option, char path[static DR_PATH_BYTES])
+bool style_file_find(const char *option, const char *setting,
+                     char path[static DR_PATH_BYTES])
 {
-    const char *const said = option ? option : getenv("DARKROOM_STYLES");
+    const char *said = option ? option : getenv("DARKROOM_STYLES");
+    if (!said || !*said) said = setting;
     const bool is_named = said && *said;
     if (is_named)
         (void)snprintf(path, DR_PATH_BYTES, "%s", said);

@@ -22,9 +22,10 @@ enum {
     STYLE_FILE_MAX_STYLES = 10000
 };
 
-/* Where the styles are: option, else DARKROOM_STYLES, else styles.csv in the user's data directory; "" where none gives one.
- * option may be NULL. Returns whether it was named, by one of the first two. */
-bool style_file_find(const char *option, char path[static DR_PATH_BYTES]);
+/* Where the styles are: option, else DARKROOM_STYLES, else the setting, else styles.csv in the user's data directory; "" where none
+ * gives one. option and setting may be NULL. Returns whether it was named, by one of the first three. */
+bool style_file_find(const char *option, const char *setting,
+                     char path[static DR_PATH_BYTES]);
 
 /* Adds the styles of a text, which is changed (csv.h), to an empty list. name: of the file, for messages. On error the list is
  * to be freed all the same. Errors: DR_BAD_INPUT names what is missing, or the line; DR_NOMEM. */

@@ -85,19 +85,21 @@ static void files_are_found_and_read(void)
     struct dr_error err;
     static const char text[] = "\xEF\xBB\xBFname,prompt\nink,in ink\n";
     scratch_write(scratch_path("s.csv"), text, sizeof text - 1);
-    check(style_file_find(scratch_path("s.csv"), list.path));
+    check(style_file_find(scratch_path("s.csv"), "/by/setting.csv", list.path));
     check_int(style_file_read(&list, &err), ==, DR_OK);
     is_style(&list.styles[0], "ink", "in ink", "");
     dr_style_list_free(&list);
-    check(style_file_find(scratch_path("gone.csv"), list.path));
+    check(style_file_find(scratch_path("gone.csv"), NULL, list.path));
     check_int(style_file_read(&list, &err), ==, DR_NOT_FOUND);
     dr_style_list_free(&list);
     setenv("DARKROOM_STYLES", "/by/environment.csv", 1);
-    check(style_file_find(NULL, list.path));
+    check(style_file_find(NULL, "/by/setting.csv", list.path));
     check_str(list.path, "/by/environment.csv");
     unsetenv("DARKROOM_STYLES");
+    check(style_file_find(NULL, "/by/setting.csv", list.path));
+    check_str(list.path, "/by/setting.csv");
     setenv("XDG_DATA_HOME", "/data", 1);
-    check(!style_file_find(NULL, list.path));
+    check(!style_file_find(NULL, "", list.path));
     check_str(list.path, "/data/darkroom/styles.csv");
 }
 

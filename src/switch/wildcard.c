@@ -14,9 +14,11 @@ enum {
     NAME_BYTES = 256
 };
 
-void wildcard_folder_find(const char *option, char folder[static DR_PATH_BYTES])
+void wildcard_folder_find(const char *option, const char *setting,
+                          char folder[static DR_PATH_BYTES])
 {
-    const char *const said = option ? option : getenv("DARKROOM_WILDCARD_DIR");
+    const char *said = option ? option : getenv("DARKROOM_WILDCARD_DIR");
+    if (!said || !*said) said = setting;
     if (said && *said)
         (void)snprintf(folder, DR_PATH_BYTES, "%s", said);
     else
@@ -53,13 +55,19 @@ static size_t name_at(const char *text)
 }
 
 /* The next wildcard at or behind from: where it begins, and the bytes of its name. NULL: there is none. */
-static char *next_of(char *text, char *from, size_t *name_bytes)
+static const char *next_of(const char *text, const char *from, size_t *name_bytes)
 {
-    for (char *at = from; (at = strstr(at, "__")) != NULL; ++at) {
+    for (const char *at = from; (at = strstr(at, "__")) != NULL; ++at) {
         *name_bytes = at > text && is_word(at[-1]) ? 0 : name_at(at + 2);
         if (*name_bytes > 0) return at;
     }
     return NULL;
+}
+
+bool wildcard_any(const char *text)
+{
+    size_t name_bytes;
+    return next_of(text, text, &name_bytes) != NULL;
 }
 
 /* ---- lines ------------------------------------------------------------------------------- */
@@ -176,8 +184,8 @@ enum dr_code wildcard_expand(const char *text, const char *folder, uint64_t seed
     if (!draft.text) return error_set(err, DR_NOMEM, "no memory for the prompt");
     random_init_python(&random, seed);
     /* The line itself is looked at next: it may have wildcards of its own. */
-    for (char *at; code == DR_OK && (at = next_of(draft.text, draft.text + from,
-                                                  &name_bytes)) != NULL;) {
+    for (const char *at; code == DR_OK && (at = next_of(draft.text, draft.text + from,
+                                                        &name_bytes)) != NULL;) {
         from = (size_t)(at - draft.text);
         if (++*count > WILDCARD_MAX_COUNT)
             code = error_set(err, DR_BAD_INPUT,

@@ -15,6 +15,8 @@
 #ifndef SWITCH_WILDCARD_H
 #define SWITCH_WILDCARD_H
 
+#include <stdbool.h>
+
 #include "darkroom/darkroom.h"
 
 enum {
@@ -23,9 +25,13 @@ enum {
     WILDCARD_MAX_TEXT_BYTES = 1 << 20 /* of a prompt that has any */
 };
 
-/* The directory: option, else DARKROOM_WILDCARD_DIR, else wildcards/ in the user's data directory; "" where none gives one.
- * option may be NULL. */
-void wildcard_folder_find(const char *option, char folder[static DR_PATH_BYTES]);
+/* The directory: option, else DARKROOM_WILDCARD_DIR, else the setting, else wildcards/ in the user's data directory; "" where none
+ * gives one. option and setting may be NULL. */
+void wildcard_folder_find(const char *option, const char *setting,
+                          char folder[static DR_PATH_BYTES]);
+
+/* Has the text any? */
+bool wildcard_any(const char *text);
 
 /* The text with its wildcards replaced: malloc'ed, NULL after an error. *count: how many they were. Errors: DR_NOT_FOUND (no such
  * file), DR_BAD_INPUT (a file without lines, or that is no text; too many wildcards, or a file that names itself; a text that

@@ -125,14 +125,16 @@ static void a_long_line_is_bounded(void)
 static void a_folder_is_found(void)
 {
     char folder[DR_PATH_BYTES];
-    wildcard_folder_find("here", folder);
+    wildcard_folder_find("here", "/by/setting", folder);
     check_str(folder, "here");
     setenv("DARKROOM_WILDCARD_DIR", "/by/environment", 1);
-    wildcard_folder_find(NULL, folder);
+    wildcard_folder_find(NULL, "/by/setting", folder);
     check_str(folder, "/by/environment");
     unsetenv("DARKROOM_WILDCARD_DIR");
+    wildcard_folder_find(NULL, "/by/setting", folder);
+    check_str(folder, "/by/setting");
     setenv("XDG_DATA_HOME", "/data", 1);
-    wildcard_folder_find(NULL, folder);
+    wildcard_folder_find(NULL, NULL, folder);
     check_str(folder, "/data/darkroom/wildcards");
 }
 

@@ -109,8 +109,8 @@ class Settings(Case):
 
     def test_unset_takes_the_names_of_options_too(self):
         self.set("--output-dir", str(self.folder), "--packs-limit", "5G", "-W", "64", "-H", "64", "--steps", "3", "--vae-dir", "vae",
-                 "--default-model", "../tiny.safetensors")
-        self.set("--unset", "output-dir,--packs-limit,width,steps,vae-dir,default-model")
+                 "--default-model", "../tiny.safetensors", "--styles", "s.csv", "--wildcard-dir", ".")
+        self.set("--unset", "output-dir,--packs-limit,width,steps,vae-dir,default-model,styles,wildcard-dir")
         self.assertEqual(json.loads(self.file.read_text()), {})
         self.fail_to("settings", "--unset", "ouput-dir", code="bad_input", parts=["there is no setting ouput_dir", "output_dir"])
 

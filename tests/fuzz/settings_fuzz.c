@@ -40,6 +40,8 @@ static void check_settings(const struct dr_settings *settings)
     }
     check_defaults(&settings->defaults);
     assert(!settings->output_folder[0] || settings->output_folder[0] == '/');
+    assert(!settings->styles_file[0] || settings->styles_file[0] == '/');
+    assert(!settings->wildcard_folder[0] || settings->wildcard_folder[0] == '/');
     for (size_t i = 0; i < settings->model_folder_count; ++i)
         assert(settings->model_folders[i][0] == '/');
     const struct dr_model_setting *const own =
