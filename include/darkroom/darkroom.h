@@ -716,6 +716,7 @@ struct dr_lora_info {
         [DR_TEXT_BYTES]; /* trigger words, the most frequent first: "ink, brush"; "" */
     char kinds[64];      /* "LoRA", "LoHa DoRA" */
     int32_t layer_count;
+    int32_t rank;                /* the largest of its layers; 0: none has one */
     int32_t unknown_count;       /* tensors whose names are not understood */
     uint64_t bytes;              /* of its tensors: what it takes in memory */
     char problem[DR_TEXT_BYTES]; /* "" or why it cannot be used */
@@ -1336,6 +1337,12 @@ DR_API enum dr_code dr_read_parameters_memory(const void *data, size_t bytes,
                                               char **text,
                                               struct dr_error *err) DR_MUST_CHECK;
 
+/* A LoRA or an embedding that a picture's text names with its hash: "Lora hashes", "TI hashes". */
+struct dr_named_hash {
+    char name[256];
+    char hash[DR_DIGEST_CHARS]; /* its first digits, 12 as a rule */
+};
+
 /* What a picture's text says of how it was made. Numbers that it does not have are those of
  * dr_generate_options_default, texts "". */
 struct dr_parameters {
@@ -1363,9 +1370,11 @@ struct dr_parameters {
     int32_t exact_convolutions; /* as in dr_engine_options */
     /* Of a UNet alone: the name of the model with its other parts, and the digest of its text encoder. */
     char base[256], base_hash[DR_DIGEST_CHARS];
-    int32_t bits; /* per channel of the file: 8 or 16 */
+    int32_t bits;                             /* per channel of the file: 8 or 16 */
+    struct dr_named_hash *loras, *embeddings; /* that were used */
+    size_t lora_count, embedding_count;
     char unknown
-        [DR_TEXT_BYTES]; /* "" or names of what another program says: "Hires upscale, Lora hashes" */
+        [DR_TEXT_BYTES]; /* "" or names of what another program says and is not done here: "Hires upscale, Sampler Foo" */
 };
 /* text: dr_read_parameters'. Errors: DR_BAD_INPUT names what is wrong with it, DR_NOMEM. */
 DR_API enum dr_code dr_parse_parameters(const char *text,

@@ -7,9 +7,11 @@
 #include "front/again_json.h"
 #include "generate_command.h"
 #include "models_command.h"
+#include "switch_commands.h"
 
 struct again {
     struct dr_parameters picture;
+    char not_restored[2 * DR_TEXT_BYTES];
     char model[DR_PATH_BYTES], base[DR_PATH_BYTES], vae[DR_PATH_BYTES],
         output[DR_PATH_BYTES];
 };
@@ -156,21 +158,70 @@ static void name_vae(struct again *again, const char *model, struct options *opt
         strcmp(vae, "none") != 0 && access(again->vae, F_OK) == 0 ? again->vae : vae;
 }
 
-static enum dr_code check_init(const struct again *again, const struct options *options,
-                               const char *path, struct dr_error *err)
+/* Note what the new picture does not take over. */
+static void leave_out(struct again *again, const char *what, const char *name)
+{
+    const size_t used = strlen(again->not_restored);
+    (void)snprintf(again->not_restored + used, sizeof again->not_restored - used,
+                   "%s%s%s%.200s", used ? ", " : "", what, name[0] ? " " : "", name);
+}
+
+static enum dr_code check_init(struct again *again, const struct options *options,
+                               const struct again_words *words, struct dr_error *err)
 {
     if (!again->picture.image_to_image || options->init) return DR_OK;
+    if (words->manner == AGAIN_LIKE) {
+        leave_out(again, "the picture that it was made from (give it with --init)", "");
+        return DR_OK;
+    }
     return command_fail(err, DR_BAD_INPUT,
                         "%.400s was made from another picture, which it does not "
                         "contain: give that with --init IMAGE",
-                        path);
+                        words->picture);
+}
+
+/* A name in the VAE directory, with or without its extension. */
+static bool has_vae(const char *name, const struct options *options)
+{
+    struct dr_vae_files list;
+    struct dr_error ignored;
+    bool found = strcmp(name, "none") == 0 || strcmp(name, "automatic") == 0;
+    if (found || dr_vae_files_list(options->vae_dir, NULL, &list, &ignored) != DR_OK)
+        return found;
+    for (size_t i = 0; i < list.count && !found; ++i) {
+        const char *const own = list.files[i].name, *const dot = strrchr(own, '.');
+        const size_t stem = dot ? (size_t)(dot - own) : strlen(own);
+        found = strcmp(own, name) == 0 ||
+                (strlen(name) == stem && strncmp(own, name, stem) == 0);
+    }
+    dr_vae_files_free(&list);
+    return found;
+}
+
+/* The picture's model, where no other was given; with --like the one that is loaded or the settings', where that
+ * one is not there. */
+static enum dr_code choose_model(struct again *again, struct options *full,
+                                 const struct again_words *words, struct dr_error *err)
+{
+    struct dr_error why = {0};
+    if (full->model) return DR_OK;
+    const enum dr_code code = find_model(again, full, words->picture, &why);
+    const bool has_other = (words->command & IN_SHELL) || command_has_default_model();
+    if (code == DR_NOT_FOUND && words->manner == AGAIN_LIKE && has_other) {
+        leave_out(again, "the model", again->picture.model);
+        return DR_OK;
+    }
+    if (code != DR_OK) *err = why;
+    full->model = again->model;
+    return code;
 }
 
 static enum dr_code fill(struct options *options, const struct options *defaults,
                          const struct again_words *words, struct again *again,
                          struct dr_error *err)
 {
-    const char *const path = options->operands[0];
+    const char *const path = words->picture;
+    const bool is_like = words->manner == AGAIN_LIKE;
     struct options full = *defaults;
     enum dr_code code = dr_read_picture(path, &again->picture, err);
     if (code != DR_OK) return code;
@@ -178,15 +229,20 @@ static enum dr_code fill(struct options *options, const struct options *defaults
     code = options_parse(&full, words->command, words->count, words->words, err);
     full.prompt_is_plain = full.prompt == again->picture.prompt;
     full.picture = &again->picture;
-    if (code == DR_OK) code = check_init(again, &full, path, err);
-    if (code == DR_OK && !full.model) {
-        code = find_model(again, &full, path, err);
-        full.model = again->model;
-    }
+    full.not_restored = again->not_restored;
+    if (again->picture.unknown[0]) leave_out(again, again->picture.unknown, "");
+    if (code == DR_OK) code = check_init(again, &full, words, err);
+    if (code == DR_OK) code = choose_model(again, &full, words, err);
     if (code == DR_OK) code = find_base(again, &full, path, err);
     if (code != DR_OK) return code;
-    name_vae(again, full.model, &full);
-    if (!full.output) {
+    const bool has_own_vae = full.vae != NULL;
+    name_vae(again, full.model ? full.model : "", &full);
+    if (is_like && !has_own_vae && full.vae && full.vae != again->vae &&
+        !has_vae(full.vae, &full)) {
+        leave_out(again, "the VAE", full.vae);
+        full.vae = NULL;
+    }
+    if (!full.output && !is_like) {
         name_output(again, path);
         full.output = again->output;
     }
@@ -201,6 +257,40 @@ enum dr_code again_fill(struct options *options, const struct options *defaults,
     *again = calloc(1, sizeof **again);
     if (!*again) return command_fail(err, DR_NOMEM, "out of memory for the picture");
     return fill(options, defaults, words, *again, err);
+}
+
+/* ---- what is not the same with --like ------------------------------------------------------ */
+
+void again_warn_before(struct session *session, const struct options *options)
+{
+    char line[2 * DR_TEXT_BYTES + 100];
+    if (!options->like || !options->not_restored || !options->not_restored[0]) return;
+    (void)snprintf(line, sizeof line, "not restored from the picture: %s",
+                   options->not_restored);
+    talk_log(&session->talk, DR_LOG_WARNING, line);
+}
+
+void again_warn_after(struct session *session, const struct options *options,
+                      const json_t *answer)
+{
+    struct dr_difference differences[DR_MAX_DIFFERENCES];
+    struct dr_parameters is;
+    struct dr_error ignored;
+    const char *const path = options->like ? again_json_made(answer) : NULL;
+    if (!path || dr_read_picture(path, &is, &ignored) != DR_OK) return;
+    const size_t count = dr_parameters_compare(options->picture, &is, differences);
+    for (size_t i = 0; i < count; ++i) {
+        char line[DR_TEXT_BYTES];
+        const struct dr_difference *const one = &differences[i];
+        if (strcmp(one->what, "LoRA hash") != 0 &&
+            strcmp(one->what, "embedding hash") != 0)
+            continue;
+        (void)snprintf(line, sizeof line,
+                       "another file of the same name: the %s is %s, and was %s",
+                       one->what, one->is, one->was);
+        talk_log(&session->talk, DR_LOG_WARNING, line);
+    }
+    dr_parameters_free(&is);
 }
 
 /* ---- what differs ------------------------------------------------------------------------ */

@@ -9,7 +9,9 @@
 #include "again_command.h"
 #include "convert_command.h"
 #include "embeddings_command.h"
+#include "front/embedding_json.h"
 #include "front/inspection_json.h"
+#include "front/lora_json.h"
 #include "front/member.h"
 #include "front/memory_json.h"
 #include "generate_command.h"
@@ -98,6 +100,26 @@ static enum dr_code inspect_picture(const char *path, const char *format,
     return DR_OK;
 }
 
+/* What is no model may be a LoRA or an embedding; else it is said to be no model. */
+static enum dr_code inspect_network(const char *path, enum dr_code refused,
+                                    json_t *fields, struct dr_error *err)
+{
+    struct dr_lora_info lora;
+    struct dr_embedding_info embedding;
+    struct dr_error why;
+    if (dr_inspect_lora(path, &lora, &why) == DR_OK) {
+        lora_json_add(fields, &lora);
+    } else if (dr_inspect_embedding(path, &embedding, &why) == DR_OK) {
+        embedding_json_add(fields, &embedding);
+    } else {
+        if (why.code != DR_NOT_FINITE) return refused;
+        *err = why; /* it is one, and damaged */
+        return why.code;
+    }
+    *err = (struct dr_error){0};
+    return DR_OK;
+}
+
 static enum dr_code run_inspect(struct session *session, const struct options *options,
                                 json_t *fields, struct dr_error *err)
 {
@@ -134,8 +156,10 @@ static enum dr_code run_inspect(struct session *session, const struct options *o
                                            .progress = talk_load,
                                            .progress_cookie = &session->talk};
     interrupt_heed();
-    const enum dr_code code = dr_inspect(path, &how, inspection, err);
+    enum dr_code code = dr_inspect(path, &how, inspection, err);
     if (code == DR_OK) inspection_json_add(fields, inspection);
+    if (code == DR_UNSUPPORTED || code == DR_INCOMPLETE)
+        code = inspect_network(path, code, fields, err);
     dr_inspection_free(inspection);
     free(inspection);
     return code;
@@ -223,7 +247,7 @@ static const struct command table[] = {
     {"decode", BOTH, FOR_DECODE, 1, 1, "LATENT.safetensors", "decode latents to pictures", true,
      run_decode},
     {"inspect", BOTH, FOR_INSPECT, 1, 1, "FILE",
-     "show what a checkpoint, VAE or picture file contains", false, run_inspect},
+     "show what a checkpoint, VAE, LoRA, embedding or picture file contains", false, run_inspect},
     {"convert", ON_COMMAND_LINE, FOR_CONVERT, 1, 1, "MODEL",
      "write a checkpoint in another type: 8 or 4 bits, float16, float32", false, run_convert},
     {"vaes", BOTH, FOR_VAES, 0, 0, "", "list the VAEs for a model, and what each choice would use",

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "again_command.h"
 #include "front/answer.h"
 #include "front/job_json.h"
 #include "interrupt.h"
@@ -290,10 +291,12 @@ enum dr_code run_generate(struct session *session, const struct options *options
     /* Before the model is loaded, which can take minutes. */
     enum dr_code code = begin(&work, err);
     if (code == DR_OK && lacks_init(options)) talk_warned(&session->talk, no_strength);
+    if (code == DR_OK) again_warn_before(session, options);
     if (code == DR_OK) code = command_prepare(session, options, fields, err);
     if (code == DR_OK)
         code = work.jobs.count == 1 ? run_one(&work, 0, fields, err)
                                     : run_all(&work, fields, err);
+    if (code == DR_OK) again_warn_after(session, options, fields);
     end(&work);
     return code;
 }

@@ -237,6 +237,8 @@ static const struct option table[] = {
      "the limit on all packs together, such as 20G"},
     {"unset", 0, TEXT, AT(unset), FOR_SETTINGS, "KEY",
      "remove settings by their names: KEY, or KEY,KEY for several; with --model, those of the model"},
+    {"like", 0, TEXT, AT(like), FOR_GENERATE, "IMAGE",
+     "take all settings of this picture, of darkroom or of A1111; other options win over them"},
     {"init", 0, TEXT, AT(init), JOBS, "IMAGE", "image to image: start from this picture"},
     {"strength", 0, REAL, AT(strength), JOBS, "X",
      "image to image: how much to change the picture, above 0 and up to 1 (default 0.75)"},

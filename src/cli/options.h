@@ -101,7 +101,9 @@ struct options {
     bool overwrite, no_clobber;
     bool prompt_given, budget_given, keep_given, strength_given, seed_given;
     bool prompt_is_plain;                /* not the name of a list: it was not typed */
-    const struct dr_parameters *picture; /* that is made again; NULL: none */
+    const char *like;                    /* a picture whose settings are the defaults */
+    const struct dr_parameters *picture; /* that is made again, or --like; NULL: none */
+    const char *not_restored; /* "" or what of it could not be, as text; or NULL */
     const char *operands[OPTIONS_MAX_OPERANDS];
     int operand_count;
 };

@@ -262,11 +262,17 @@ enum dr_code session_run(struct session *session, const char *name, int count,
                              words, &err);
         if (code != DR_OK) command_explain_words(command, count, words, &err);
     }
-    /* What `again` is not given is the picture's. */
-    if (code == DR_OK && command->run == run_again && options.operand_count == 1 &&
-        !options.help) {
+    /* What `again` and --like are not given is the picture's. */
+    const bool is_again =
+        code == DR_OK && command->run == run_again && options.operand_count == 1;
+    if (is_again && options.like)
+        code = command_fail(&err, DR_BAD_INPUT,
+                            "again has a picture already; --like is for generate");
+    if (code == DR_OK && (is_again || options.like) && !options.help) {
         const struct again_words all = {command->bit | (is_shell ? IN_SHELL : 0), count,
-                                        words};
+                                        words,
+                                        is_again ? options.operands[0] : options.like,
+                                        is_again ? AGAIN_EXACT : AGAIN_LIKE};
         code = again_fill(&options, &defaults, &all, &again, &err);
     }
     if (code != DR_OK) options.json |= options_have_json(count, words);

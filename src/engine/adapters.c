@@ -134,6 +134,8 @@ enum dr_code dr_inspect_lora(const char *path, struct dr_lora_info *info,
                    adapter_kind_name((enum adapter_kind)kind));
     if (file.has_dora) append(info->kinds, sizeof info->kinds, " ", "DoRA");
     info->layer_count = (int32_t)file.layer_count;
+    for (size_t i = 0; i < file.layer_count; ++i)
+        if (file.layers[i].rank > info->rank) info->rank = file.layers[i].rank;
     info->unknown_count = (int32_t)file.unknown_count;
     info->bytes = file.bytes;
     adapter_file_close(&file);

@@ -99,6 +99,22 @@ static void compare_seeds(struct comparison *all, uint64_t was, uint64_t is)
     compare_texts(all, "seed", texts[0], texts[1]);
 }
 
+/* Files of one name whose hashes differ. */
+static void compare_hashes(struct comparison *all, const char *what,
+                           const struct dr_named_hash *was, size_t was_count,
+                           const struct dr_named_hash *is, size_t is_count)
+{
+    char texts[2][sizeof was->name + sizeof was->hash];
+    for (size_t i = 0; i < was_count; ++i)
+        for (size_t k = 0; k < is_count; ++k) {
+            if (strcmp(was[i].name, is[k].name) != 0) continue;
+            (void)snprintf(texts[0], sizeof texts[0], "%s %s", was[i].name,
+                           was[i].hash);
+            (void)snprintf(texts[1], sizeof texts[1], "%s %s", is[k].name, is[k].hash);
+            compare_texts(all, what, texts[0], texts[1]);
+        }
+}
+
 /* What the picture was made of. */
 static void compare_sources(struct comparison *all, const struct dr_parameters *was,
                             const struct dr_parameters *is)
@@ -111,6 +127,10 @@ static void compare_sources(struct comparison *all, const struct dr_parameters *
         compare_texts(all, "UNet digest", was->unet_digest, is->unet_digest);
     compare_texts(all, "VAE", was->vae, is->vae);
     if (was->vae_hash[0]) compare_texts(all, "VAE hash", was->vae_hash, is->vae_hash);
+    compare_hashes(all, "LoRA hash", was->loras, was->lora_count, is->loras,
+                   is->lora_count);
+    compare_hashes(all, "embedding hash", was->embeddings, was->embedding_count,
+                   is->embeddings, is->embedding_count);
     compare_texts(all, "version", was->version, is->version);
     compare_texts(all, "precision", was->precision, is->precision);
     compare_texts(all, "weights", was->weights, is->weights);

@@ -20,6 +20,14 @@ json_t *embedding_json(const struct dr_embedding_info *info)
     return object;
 }
 
+void embedding_json_add(json_t *answer, const struct dr_embedding_info *info)
+{
+    json_t *const object = embedding_json(info);
+    member_set_text(answer, "kind", "embedding");
+    (void)json_object_update(answer, object);
+    json_decref(object);
+}
+
 void embedding_list_json_add(json_t *answer, const struct dr_embedding_list *list)
 {
     json_t *const embeddings = json_array();

@@ -14,6 +14,8 @@
 #include <jansson.h>
 
 json_t *embedding_json(const struct dr_embedding_info *info);
+/* The members of one, and "kind": "embedding", to an answer. */
+void embedding_json_add(json_t *answer, const struct dr_embedding_info *info);
 void embedding_list_json_add(json_t *answer, const struct dr_embedding_list *list);
 
 #endif

@@ -13,10 +13,19 @@ json_t *lora_json(const struct dr_lora_info *info)
     member_set_text(object, "trigger_words", info->words);
     member_set_text(object, "base_model", info->base_model);
     member_set_integer(object, "layer_count", info->layer_count);
+    member_set_integer(object, "rank", info->rank);
     member_set_bytes(object, "bytes", info->bytes);
     member_set_integer(object, "unknown_count", info->unknown_count);
     member_set_text(object, "problem", info->problem);
     return object;
+}
+
+void lora_json_add(json_t *answer, const struct dr_lora_info *info)
+{
+    json_t *const object = lora_json(info);
+    member_set_text(answer, "kind", "LoRA");
+    (void)json_object_update(answer, object);
+    json_decref(object);
 }
 
 void lora_list_json_add(json_t *answer, const struct dr_lora_list *list)

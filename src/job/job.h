@@ -92,6 +92,8 @@ struct job_request {
     const char *prompt, *negative; /* JOB_GENERATE: never NULL */
     struct prompt_lora loras[DR_MAX_LORAS];
     int32_t lora_count;
+    const struct dr_lora *given_loras; /* by options, not by the prompt; borrowed */
+    int32_t given_lora_count;
     bool has_negative; /* one was given, "" or not */
     double strength;
     int32_t bits, quality;

@@ -130,12 +130,48 @@ static void append_sampling(struct appender *out, const struct dr_sampling *samp
         APPEND(out, ", ENSD: %d", (int)sampling->eta_seed_delta);
 }
 
+/* As A1111: names lose what would part them. */
+static void append_hashes(struct appender *out, const char *key,
+                          const struct parameters_hash *hashes, int32_t count)
+{
+    bool is_first = true;
+    for (int32_t i = 0; i < count; ++i) {
+        if (!hashes[i].hash[0]) continue;
+        if (is_first)
+            APPEND(out, ", %s: \"", key);
+        else
+            APPEND(out, ", ");
+        is_first = false;
+        for (const char *c = hashes[i].name; *c; ++c)
+            if (!strchr(":,\"\\\n", *c)) APPEND(out, "%c", *c);
+        APPEND(out, ": %s", hashes[i].hash);
+    }
+    if (!is_first) APPEND(out, "\"");
+}
+
+/* A name that a prompt cannot have is left out; its hash stays. */
+static void append_lora(struct appender *out, const struct parameters_lora *lora)
+{
+    if (!lora->name[0] || strpbrk(lora->name, ":<>\n")) return;
+    APPEND(out, " <lora:%s:", lora->name);
+    append_real(out, lora->text);
+    if ((float)lora->unet != (float)lora->text) {
+        APPEND(out, ":");
+        append_real(out, lora->unet);
+    }
+    APPEND(out, ">");
+}
+
 size_t parameters_format(const struct parameters *parameters, char *text,
                          size_t text_bytes)
 {
     struct appender out = {text, text_bytes, 0};
     const struct parameters *const p = parameters;
-    APPEND(&out, "%s\n", p->prompt);
+    APPEND(&out, "%s", p->prompt);
+    for (int32_t i = 0; p->prompt_syntax != DR_PROMPT_PLAIN && i < p->given_lora_count;
+         ++i)
+        append_lora(&out, &p->given_loras[i]);
+    APPEND(&out, "\n");
     if (p->negative[0] || p->has_empty_negative)
         APPEND(&out, "Negative prompt: %s\n", p->negative);
     APPEND(&out,
@@ -168,6 +204,8 @@ size_t parameters_format(const struct parameters *parameters, char *text,
             (int)p->sizes->original_width, (int)p->sizes->original_height,
             (int)p->sizes->crop_left, (int)p->sizes->crop_top,
             (int)p->sizes->target_width, (int)p->sizes->target_height);
+    append_hashes(&out, "Lora hashes", p->loras, p->lora_count);
+    append_hashes(&out, "TI hashes", p->embeddings, p->embedding_count);
     if (p->base_name) {
         APPEND(&out, ", Base model: ");
         append_value(&out, p->base_name);

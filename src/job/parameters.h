@@ -7,7 +7,7 @@
  *     Unet digest: 89abcdef01, ...
  *
  * The VAE is the one that was used. "Model hash" is A1111's: the first ten digits of the SHA-256 of the
- * complete file. "VAE hash" and "Unet digest" are the first ten digits of the component's digest: of tensor bytes,
+ * complete file. "Lora hashes" and "TI hashes" are A1111's too: adapter_file.h, embedding_file.h. "VAE hash" and "Unet digest" are the first ten digits of the component's digest: of tensor bytes,
  * so equal for the same weights in whatever file.
  *
  * What changes the picture and has no name of A1111's is said where it is not the usual: "Weights: q8" (they were rounded to
@@ -23,6 +23,18 @@
 #include "darkroom/darkroom.h"
 #include "pipeline/conditioning.h"
 #include "sampling/sampler.h"
+
+/* A LoRA or an embedding that was used. */
+struct parameters_hash {
+    const char *name;
+    const char *hash; /* twelve hexadecimal digits; "": not known */
+};
+
+/* A LoRA that was given beside the prompt: the text has it in the prompt, as if it had been written there. */
+struct parameters_lora {
+    char name[256];
+    double unet, text; /* weights */
+};
 
 struct parameters {
     const char *prompt, *negative; /* negative may be "" */
@@ -47,6 +59,10 @@ struct parameters {
     const struct size_conditioning
         *sizes;            /* SDXL size conditioning; NULL: the defaults */
     const char *precision; /* "bf16" */
+    const struct parameters_lora *given_loras;
+    int32_t given_lora_count;
+    const struct parameters_hash *loras, *embeddings; /* all of them */
+    int32_t lora_count, embedding_count;
     const char *weights; /* "q8": what they were rounded to; NULL: the file's numbers */
     bool exact_convolutions; /* no Winograd */
     /* Of a UNet alone: the model with its other parts; NULL: none. The digest is its text encoder's, the first of two;
@@ -65,7 +81,7 @@ const char *parameters_sampler_label(enum sampler_kind kind);
 const char *parameters_schedule_label(enum schedule_kind kind);
 
 /* Read such a text, also one of another program. The line that begins with "Steps: " comes last; the prompt and the
- * negative prompt before it may have several lines. Fields that darkroom does not support are listed in `unknown`. Errors:
+ * negative prompt before it may have several lines. Fields that darkroom does not support, and samplers and schedules that it does not have, are listed in `unknown`. Errors:
  * DR_BAD_INPUT names what is wrong; DR_NOMEM. On error nothing is left to free. */
 enum dr_code parameters_parse(struct dr_parameters *parameters, const char *text,
                               struct dr_error *err) DR_MUST_CHECK;

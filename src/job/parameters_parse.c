@@ -10,7 +10,8 @@
 #include "job/sampling_tuning.h"
 
 enum {
-    VALUE_BYTES = 1024
+    VALUE_BYTES = 4096, /* "Lora hashes" of many */
+    MOST_HASHES = 128
 };
 
 /* ---- one field --------------------------------------------------------------------------- */
@@ -231,6 +232,14 @@ static enum dr_code take_sampling(struct dr_parameters *p, const char *key,
     return DR_NOT_FOUND;
 }
 
+/* What is not done here, by name; value NULL: the name says enough. */
+static void note_unknown(struct dr_parameters *p, const char *key, const char *value)
+{
+    const size_t used = strlen(p->unknown);
+    (void)snprintf(p->unknown + used, sizeof p->unknown - used, "%s%.60s%s%.60s",
+                   used ? ", " : "", key, value ? " " : "", value ? value : "");
+}
+
 static bool is_weights(const char *value)
 {
     return strcmp(value, "f16") == 0 || strcmp(value, "q8") == 0 ||
@@ -240,18 +249,14 @@ static bool is_weights(const char *value)
 static enum dr_code take_choice(struct dr_parameters *p, const char *key,
                                 const char *value, struct dr_error *err)
 {
-    if (strcmp(key, "Sampler") == 0)
-        return take_sampler(value, p) ? DR_OK
-                                      : refuse(key, value,
-                                               "a sampler that darkroom has; give one "
-                                               "with --sampler",
-                                               err);
-    if (strcmp(key, "Schedule type") == 0)
-        return find_schedule(value, p) ? DR_OK
-                                       : refuse(key, value,
-                                                "a schedule that darkroom has; give "
-                                                "one with --scheduler",
-                                                err);
+    if (strcmp(key, "Sampler") == 0) {
+        if (!take_sampler(value, p)) note_unknown(p, key, value);
+        return DR_OK;
+    }
+    if (strcmp(key, "Schedule type") == 0) {
+        if (!find_schedule(value, p)) note_unknown(p, key, value);
+        return DR_OK;
+    }
     if (strcmp(key, "Weights") == 0) {
         if (!is_weights(value))
             return refuse(key, value, "f16, q8 or q4; give one with --weights", err);
@@ -271,6 +276,43 @@ static enum dr_code take_choice(struct dr_parameters *p, const char *key,
     return DR_OK;
 }
 
+/* "name: hash, name: hash" */
+static enum dr_code take_hashes(struct dr_named_hash **list, size_t *count,
+                                const char *value, struct dr_error *err)
+{
+    while (*value && *count < MOST_HASHES) {
+        const size_t bytes = strcspn(value, ",");
+        const char *const colon = memchr(value, ':', bytes);
+        if (colon) {
+            struct dr_named_hash *const grown =
+                realloc(*list, (*count + 1) * sizeof **list);
+            if (!grown)
+                return error_set(err, DR_NOMEM, "no memory for a picture's hashes");
+            *list = grown;
+            struct dr_named_hash *const hash = &grown[(*count)++];
+            const char *const digits = colon + 1 + strspn(colon + 1, " ");
+            (void)snprintf(hash->name, sizeof hash->name, "%.*s", (int)(colon - value),
+                           value);
+            (void)snprintf(hash->hash, sizeof hash->hash, "%.*s",
+                           (int)(value + bytes - digits), digits);
+        }
+        value += bytes;
+        value += strspn(value, ", ");
+    }
+    return DR_OK;
+}
+
+/* "Hashes" has those of the other two once more. */
+static enum dr_code take_networks(struct dr_parameters *p, const char *key,
+                                  const char *value, struct dr_error *err)
+{
+    if (strcmp(key, "Lora hashes") == 0)
+        return take_hashes(&p->loras, &p->lora_count, value, err);
+    if (strcmp(key, "TI hashes") == 0)
+        return take_hashes(&p->embeddings, &p->embedding_count, value, err);
+    return strcmp(key, "Hashes") == 0 ? DR_OK : DR_NOT_FOUND;
+}
+
 static enum dr_code take_field(struct dr_parameters *p, const char *key,
                                const char *value, struct dr_error *err)
 {
@@ -280,10 +322,9 @@ static enum dr_code take_field(struct dr_parameters *p, const char *key,
     if (code == DR_NOT_FOUND) code = take_size_field(p, key, value, err);
     if (code == DR_NOT_FOUND) code = take_sampling(p, key, value, err);
     if (code == DR_NOT_FOUND) code = take_choice(p, key, value, err);
+    if (code == DR_NOT_FOUND) code = take_networks(p, key, value, err);
     if (code != DR_NOT_FOUND) return code;
-    const size_t used = strlen(p->unknown);
-    (void)snprintf(p->unknown + used, sizeof p->unknown - used, "%s%.60s",
-                   used ? ", " : "", key);
+    note_unknown(p, key, NULL);
     return DR_OK;
 }
 
@@ -350,6 +391,14 @@ static const char *take_quoted(const char *text, char value[static VALUE_BYTES])
     return *text ? text + 1 : text;
 }
 
+/* JSON, as Civitai has it in "Hashes": to its end, without a look into it. */
+static const char *take_table(const char *text, char value[static VALUE_BYTES])
+{
+    value[0] = '\0';
+    text += strcspn(text, "}");
+    return *text ? text + 1 : text;
+}
+
 /* Up to the next ", ". */
 static const char *take_plain(const char *text, char value[static VALUE_BYTES])
 {
@@ -372,7 +421,9 @@ static enum dr_code take_fields(struct dr_parameters *p, const char *text,
         (void)snprintf(key, sizeof key, "%.*s",
                        (int)(length < sizeof key ? length : sizeof key - 1), text);
         text = colon + 2;
-        text = *text == '"' ? take_quoted(text + 1, value) : take_plain(text, value);
+        text = *text == '"'   ? take_quoted(text + 1, value)
+               : *text == '{' ? take_table(text, value)
+                              : take_plain(text, value);
         code = take_field(p, key, value, err);
         text += strspn(text, ", ");
     }
@@ -432,6 +483,12 @@ enum dr_code parameters_parse(struct dr_parameters *parameters, const char *text
                          "the text has no line with the parameters (\"Steps: ...\")");
     enum dr_code code = take_fields(parameters, fields, err);
     if (code == DR_OK) code = take_prompts(parameters, text, fields, err);
+    /* Then the strength is that of the second pass, which is not done here, and no other picture was there. */
+    if (code == DR_OK && strstr(parameters->unknown, "Hires ") &&
+        parameters->image_to_image) {
+        parameters->image_to_image = 0;
+        note_unknown(parameters, "Denoising strength", NULL);
+    }
     /* This program says it of all others. */
     if (code == DR_OK && parameters->prediction == DR_PREDICTION_AUTO &&
         strncmp(parameters->version, "darkroom", 8) == 0)
@@ -445,5 +502,7 @@ void dr_parameters_free(struct dr_parameters *parameters)
     if (!parameters) return;
     free(parameters->prompt);
     free(parameters->negative);
+    free(parameters->loras);
+    free(parameters->embeddings);
     *parameters = (struct dr_parameters){0};
 }

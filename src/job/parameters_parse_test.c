@@ -125,7 +125,10 @@ static void texts_of_other_programs(void)
               ==, DR_OK);
     check_str(found.sampler, "dpmpp-2m");
     check_str(found.scheduler, "karras");
-    check_str(found.unknown, "Hires upscale, Lora hashes");
+    check_str(found.unknown, "Hires upscale");
+    check_int(found.lora_count, ==, 2);
+    check_str(found.loras[1].name, "b");
+    check_str(found.loras[1].hash, "2");
     check_str(found.version, "v1.6.0");
     check_int(found.prediction, ==, DR_PREDICTION_AUTO);
     check_str(found.weights, "");
@@ -141,6 +144,23 @@ static void texts_of_other_programs(void)
     check_int(parse("one\nSteps: 1\ntwo\nSteps: 2"), ==, DR_OK);
     check_str(found.prompt, "one\nSteps: 1\ntwo");
     check_int(found.steps, ==, 2);
+    /* What is not here is named, and the rest is read. */
+    check_int(parse("x\nSteps: 5, Sampler: Foo Karras, Schedule type: Bar, Seed: 9"),
+              ==, DR_OK);
+    check_str(found.unknown, "Sampler Foo Karras, Schedule type Bar");
+    check_str(found.sampler, "");
+    check(found.seed == 9);
+    /* The strength of a second pass is not that of image to image. */
+    check_int(parse("x\nSteps: 5, Denoising strength: 0.5, Hires upscale: 2"), ==,
+              DR_OK);
+    check_int(found.image_to_image, ==, 0);
+    check_str(found.unknown, "Hires upscale, Denoising strength");
+    /* Civitai's table. */
+    check_int(parse(
+                  "x\nSteps: 5, Hashes: {\"vae\": \"73\", \"model\": \"6c\"}, Seed: 3"),
+              ==, DR_OK);
+    check_str(found.unknown, "");
+    check(found.seed == 3);
 }
 
 static void what_is_wrong_is_named(void)
@@ -148,26 +168,70 @@ static void what_is_wrong_is_named(void)
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"",                                           "no line"    },
-        {"a cat",                                      "no line"    },
-        {"x\nSteps: many",                             "\"many\""   },
-        {"x\nSteps: 0",                                "1 to 1000"  },
-        {"x\nSteps: 5, Seed: -1",                      "Seed"       },
-        {"x\nSteps: 5, Seed: 99999999999999999999999", "Seed"       },
-        {"x\nSteps: 5, Size: 512",                     "Size"       },
-        {"x\nSteps: 5, Size: 512x99999999999",         "Size"       },
-        {"x\nSteps: 5, CFG scale: nan",                "CFG scale"  },
-        {"x\nSteps: 5, Sampler: Foo",                  "--sampler"  },
-        {"x\nSteps: 5, Schedule type: Foo",            "--scheduler"},
-        {"x\nSteps: 5, Clip skip: 0",                  "Clip skip"  },
-        {"x\nSteps: 5, Denoising strength: x",         "Denoising"  },
-        {"x\nSteps: 5, Weights: q5",                   "--weights"  },
+        {"",                                           "no line"  },
+        {"a cat",                                      "no line"  },
+        {"x\nSteps: many",                             "\"many\"" },
+        {"x\nSteps: 0",                                "1 to 1000"},
+        {"x\nSteps: 5, Seed: -1",                      "Seed"     },
+        {"x\nSteps: 5, Seed: 99999999999999999999999", "Seed"     },
+        {"x\nSteps: 5, Size: 512",                     "Size"     },
+        {"x\nSteps: 5, Size: 512x99999999999",         "Size"     },
+        {"x\nSteps: 5, CFG scale: nan",                "CFG scale"},
+        {"x\nSteps: 5, Clip skip: 0",                  "Clip skip"},
+        {"x\nSteps: 5, Denoising strength: x",         "Denoising"},
+        {"x\nSteps: 5, Weights: q5",                   "--weights"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
         check_int(parse(cases[i].text), ==, DR_BAD_INPUT);
         check_has(problem.message, cases[i].part);
         check(!found.prompt && !found.negative);
     }
+}
+
+static void files_that_were_used(void)
+{
+    char text[2048];
+    const struct parameters_hash loras[] = {
+        {"ink: a, b", "0123456789ab"},
+        {"lost",      ""            },
+        {"wash",      "ba9876543210"}
+    };
+    const struct parameters_hash embeddings[] = {
+        {"easy-neg", "111122223333"}
+    };
+    const struct parameters_lora given[] = {
+        {"ink",  0.5,  0.5 },
+        {"a:b",  1,    1   },
+        {"wash", 0.75, 0.25}
+    };
+    struct parameters wrote = example();
+    wrote.loras = loras;
+    wrote.lora_count = 3;
+    wrote.embeddings = embeddings;
+    wrote.embedding_count = 1;
+    wrote.given_loras = given;
+    wrote.given_lora_count = 3;
+    (void)parameters_format(&wrote, text, sizeof text);
+    check_has(text, " <lora:ink:0.5> <lora:wash:0.25:0.75>\n");
+    check_has(text, ", Lora hashes: \"ink a b: 0123456789ab, wash: ba9876543210\", TI "
+                    "hashes: \"easy-neg: 111122223333\", ");
+    check_int(parse(text), ==, DR_OK);
+    check_int(found.lora_count, ==, 2);
+    check_str(found.loras[0].name, "ink a b");
+    check_str(found.loras[1].hash, "ba9876543210");
+    check_int(found.embedding_count, ==, 1);
+    check_str(found.embeddings[0].name, "easy-neg");
+    check_str(found.embeddings[0].hash, "111122223333");
+    check_str(found.unknown, "");
+    /* Plain text has no networks. */
+    wrote.prompt_syntax = DR_PROMPT_PLAIN;
+    (void)parameters_format(&wrote, text, sizeof text);
+    check(strstr(text, "<lora:") == NULL);
+    /* What is damaged is nothing. */
+    check_int(parse("x\nSteps: 5, Lora hashes: \"a, : b,,c:\""), ==, DR_OK);
+    check_int(found.lora_count, ==, 2);
+    check_str(found.loras[0].hash, "b");
+    check_str(found.loras[1].hash, "");
 }
 
 /* As A1111 writes them, with samplers and schedules by its names. */
@@ -227,6 +291,7 @@ int main(void)
     check_run(an_empty_negative_prompt_is_not_none);
     check_run(texts_of_other_programs);
     check_run(what_is_wrong_is_named);
+    check_run(files_that_were_used);
     dr_parameters_free(&found);
     check_run(noise_and_names_of_a1111);
     return check_done();

@@ -74,6 +74,7 @@ static void digest_text(const struct source *source, char out[static DIGEST_HEX]
 
 /* Each hexadecimal, at least ten digits. */
 struct digests {
+    char loras[PIPELINE_ADAPTERS][ADAPTER_HASH_BYTES];
     char model[MODEL_HASH_BYTES], unet[DIGEST_HEX], vae[DIGEST_HEX];
     char base[DIGEST_HEX]; /* of the base's text encoder; "": it is not used */
 };
@@ -100,6 +101,35 @@ static const struct source *base_text(const struct pipeline *pipeline)
     return is_of_base ? text->base : NULL;
 }
 
+/* The LoRAs and embeddings of a job, as its text names them. */
+struct named_files {
+    struct parameters_lora given[DR_MAX_LORAS];
+    struct parameters_hash loras[PIPELINE_ADAPTERS], embeddings[EMBEDDING_SET_MOST];
+    char embedding_hashes[EMBEDDING_SET_MOST][EMBEDDING_HASH_BYTES];
+};
+
+static void name_files(const struct job *job, const struct digests *digests,
+                       struct named_files *files)
+{
+    const struct job_request *const want = &job->request;
+    const struct adapter_set *const adapters = job_adapters(job);
+    *files = (struct named_files){0};
+    for (int32_t i = 0; i < want->given_lora_count && i < DR_MAX_LORAS; ++i) {
+        struct parameters_lora *const given = &files->given[i];
+        path_stem(want->given_loras[i].path, given->name, sizeof given->name);
+        given->unet = want->given_loras[i].unet_weight;
+        given->text = want->given_loras[i].text_weight;
+    }
+    for (int32_t i = 0; i < adapters->count; ++i)
+        files->loras[i] =
+            (struct parameters_hash){adapters->items[i]->name, digests->loras[i]};
+    for (int32_t i = 0; i < want->embeddings.count; ++i)
+        files->embeddings[i] = (struct parameters_hash){
+            want->embeddings.items[i].name,
+            embedding_file_hash(&want->embeddings.items[i].file,
+                                files->embedding_hashes[i])};
+}
+
 /* A1111's text, malloc'ed (its length is the prompt's). vae: the one that decodes. */
 static char *parameters_text(const struct job *job, int32_t idx,
                              const struct source *vae, const struct digests *digests)
@@ -108,6 +138,8 @@ static char *parameters_text(const struct job *job, int32_t idx,
     const struct pipeline *const pipeline = job->context.pipeline;
     const bool own = vae == pipeline->vae_slot->base;
     struct dr_sampling sampling = want->sampling;
+    struct named_files files;
+    name_files(job, digests, &files);
     char base[sizeof pipeline->name] = "";
     if (pipeline->base.file.path)
         path_stem(pipeline->base.file.path, base, sizeof base);
@@ -144,6 +176,12 @@ static char *parameters_text(const struct job *job, int32_t idx,
         .exact_convolutions = job->context.exact_convolutions,
         .base_name = base[0] ? base : NULL,
         .base_digest = digests->base,
+        .given_loras = files.given,
+        .given_lora_count = want->given_lora_count,
+        .loras = files.loras,
+        .lora_count = job_adapters(job)->count,
+        .embeddings = files.embeddings,
+        .embedding_count = want->embeddings.count,
     };
     const size_t bytes = parameters_format(&parameters, NULL, 0) + 1;
     char *const text = malloc(bytes);
@@ -167,13 +205,17 @@ static struct image_write_options write_options(const struct job *job, int32_t i
 /* Digests are not known yet; all have one length. */
 enum dr_code write_step_check_text(const struct job *job, struct dr_error *err)
 {
-    static const struct digests zeros = {"0000000000", "0000000000", "0000000000",
-                                         "0000000000"};
+    struct digests zeros = {.model = "0000000000",
+                            .unet = "0000000000",
+                            .vae = "0000000000",
+                            .base = "0000000000"};
     const struct job_request *const want = &job->request;
     const struct source *const vae = slot_active(job->context.pipeline->vae_slot);
     enum dr_code code = DR_OK;
     if (!job->images || want->kind != JOB_GENERATE || want->output_is_latent)
         return DR_OK;
+    for (int32_t i = 0; i < PIPELINE_ADAPTERS; ++i)
+        (void)snprintf(zeros.loras[i], sizeof zeros.loras[i], "000000000000");
     for (int32_t i = 0; code == DR_OK && i < want->batch; ++i) {
         if (!job->images[i].path[0]) continue;
         char *const text = parameters_text(job, i, vae, &zeros);
@@ -231,6 +273,23 @@ static void get_row(void *cookie, int32_t y, float *rgb)
     if (!picture->is_unit) step_to_unit(rgb, samples);
 }
 
+/* A picture does not need them: only a cancel is an error. */
+static enum dr_code hash_loras(const struct job *job, struct digests *digests,
+                               struct dr_error *err)
+{
+    const struct adapter_set *const adapters = job_adapters(job);
+    struct dr_error why;
+    for (int32_t i = 0; i < adapters->count; ++i) {
+        digests->loras[i][0] = '\0';
+        if (adapter_set_hash(adapters, i, job->context.cancel, digests->loras[i],
+                             &why) != DR_CANCELLED)
+            continue;
+        *err = why;
+        return DR_CANCELLED;
+    }
+    return DR_OK;
+}
+
 static enum dr_code write_file(struct job *job, int32_t idx, struct decoded *picture,
                                struct dr_error *err)
 {
@@ -240,11 +299,13 @@ static enum dr_code write_file(struct job *job, int32_t idx, struct decoded *pic
     char *text = NULL;
     if (job->request.kind == JOB_GENERATE) {
         const struct slot *const unet = pipeline_slot(pipeline, DR_COMPONENT_UNET, 0);
-        const enum dr_code code = model_hash_get(job, digests.model, err);
+        enum dr_code code = model_hash_get(job, digests.model, err);
         if (code != DR_OK) return code;
         digest_text(unet->base, digests.unet);
         digest_text(vae, digests.vae);
         digest_text(base_text(pipeline), digests.base);
+        code = hash_loras(job, &digests, err);
+        if (code != DR_OK) return code;
         text = parameters_text(job, idx, vae, &digests);
     }
     const struct image_write_options options = write_options(job, idx, text);

@@ -240,6 +240,30 @@ int32_t adapter_set_regions(const struct adapter_set *set, const struct slot *sl
     return set->count + 1;
 }
 
+enum dr_code adapter_set_hash(const struct adapter_set *set, int32_t idx,
+                              const struct cancel *cancel,
+                              char out[static ADAPTER_HASH_BYTES], struct dr_error *err)
+{
+    struct pipeline *const pipeline = set->pipeline;
+    const struct adapter_file *const file = &set->items[idx]->file;
+    const struct tensor_shard *const shard = tensor_file_only(&file->file);
+    for (int32_t i = 0; shard && i < PIPELINE_ADAPTERS; ++i) {
+        const struct pipeline_hash *const known = &pipeline->lora_hashes[i];
+        if (!known->hash[0] ||
+            memcmp(&known->identity, &shard->identity, sizeof known->identity) != 0)
+            continue;
+        memcpy(out, known->hash, sizeof known->hash);
+        return DR_OK;
+    }
+    const enum dr_code code = adapter_file_hash(file, cancel, out, err);
+    if (code != DR_OK || !shard) return code;
+    struct pipeline_hash *const next = &pipeline->lora_hashes[pipeline->next_hash];
+    pipeline->next_hash = (pipeline->next_hash + 1) % PIPELINE_ADAPTERS;
+    next->identity = shard->identity;
+    memcpy(next->hash, out, sizeof next->hash);
+    return DR_OK;
+}
+
 void adapter_set_mix_digest(const struct adapter_set *set, const struct slot *slot,
                             const uint8_t digest[static DIGEST_BYTES],
                             uint8_t out[static DIGEST_BYTES])

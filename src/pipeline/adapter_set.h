@@ -69,6 +69,12 @@ enum {
 int32_t adapter_set_regions(const struct adapter_set *set, const struct slot *slot,
                             const void *regions[static ADAPTER_SET_REGIONS]);
 
+/* The LoRA hash of an item (adapter_file_hash): read once, and remembered by the pipeline. Errors: adapter_file_hash's. */
+enum dr_code adapter_set_hash(const struct adapter_set *set, int32_t idx,
+                              const struct cancel *cancel,
+                              char out[static ADAPTER_HASH_BYTES],
+                              struct dr_error *err) DR_MUST_CHECK;
+
 /* An encoder's digest with what the adapters make of it: the prompt cache's key. The digest itself where none
  * changes the encoder in this slot. */
 void adapter_set_mix_digest(const struct adapter_set *set, const struct slot *slot,

@@ -25,6 +25,7 @@
 #include "pipeline/vae_file.h"
 #include "pipeline/vae_said.h"
 #include "sampling/sampler.h"
+#include "weights/adapter_file.h"
 
 enum {
     PIPELINE_TEXTS = PROMPT_CACHE_TEXTS,
@@ -54,6 +55,12 @@ struct pipeline {
     struct slot *vae_slot; /* the first VAE's, whose override the setting chooses */
     struct source sources[PIPELINE_SLOTS]; /* of the checkpoint: the base of slots[i] */
     struct prompt_cache prompts;
+    /* The hashes of LoRAs that jobs computed for their pictures' texts: a ring. */
+    struct pipeline_hash {
+        struct file_identity identity;
+        char hash[ADAPTER_HASH_BYTES]; /* "": none */
+    } lora_hashes[PIPELINE_ADAPTERS];
+    int32_t next_hash;
     struct vae_said said;             /* of the VAE, for this checkpoint */
     struct vae_resolution resolution; /* what it means */
     struct vae_file *override;        /* owned; NULL: base */

@@ -75,8 +75,9 @@ enum dr_code adapter_file_open(struct adapter_file *adapter, const char *path,
                                struct dr_error *err) DR_MUST_CHECK;
 void adapter_file_close(struct adapter_file *adapter); /* zeroed is fine */
 
-/* The Lora hash of other programs: the first digits of the SHA-256 of what follows a safetensors file's
- * header, of another file's whole content. Reads the file. "" for one in several files.
+/* The Lora hash of other programs: what the file says of itself (sshs_model_hash, which kohya's trainer writes), else the
+ * first digits of the SHA-256 of what follows a safetensors file's header, of another file's whole content, which is
+ * read. "" for one in several files.
  * Errors: tensor_file_read's, DR_CANCELLED. */
 enum dr_code adapter_file_hash(const struct adapter_file *adapter,
                                const struct cancel *cancel,

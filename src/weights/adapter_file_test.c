@@ -85,6 +85,24 @@ static void hash_is_of_the_data(void)
     check(strcmp(hashes[1], hashes[2]) != 0);
 }
 
+static void a_hash_that_the_file_says_is_taken(void)
+{
+    struct adapter_file adapter;
+    char hash[ADAPTER_HASH_BYTES];
+    put_lora("lora_unet_conv_out", 4, 4, 32, 1);
+    adapter_say(&w, "sshs_model_hash", "0123456789abcdef0123");
+    check_int(adapter_file_open(&adapter, written(), &error), ==, DR_OK);
+    check_int(adapter_file_hash(&adapter, NULL, hash, &error), ==, DR_OK);
+    check_str(hash, "0123456789ab");
+    adapter_file_close(&adapter);
+    put_lora("lora_unet_conv_out", 4, 4, 32, 1);
+    adapter_say(&w, "sshs_model_hash", "none");
+    check_int(adapter_file_open(&adapter, written(), &error), ==, DR_OK);
+    check_int(adapter_file_hash(&adapter, NULL, hash, &error), ==, DR_OK);
+    check(strncmp(hash, "none", 4) != 0);
+    adapter_file_close(&adapter);
+}
+
 static void reads_every_kind(void)
 {
     struct adapter_file adapter;
@@ -168,6 +186,7 @@ int main(void)
 {
     check_run(reads_layers);
     check_run(hash_is_of_the_data);
+    check_run(a_hash_that_the_file_says_is_taken);
     check_run(reads_every_kind);
     check_run(refuses_what_is_wrong);
     check_run(obeys_pefts_config);

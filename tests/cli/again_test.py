@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """A picture made again from what it says of itself: byte by byte the same, or what differs is said."""
+import hashlib
+import random
 import shutil
 import zlib
 
 import harness
 import layouts
+import lora_file
 from harness import HOME, SOURCE, Case, make, take
 
 MAKE = ("generate", "-W", "64", "-H", "72", "--threads", "1")
@@ -190,6 +193,119 @@ class Again(Case):
         self.assertEqual(said(), [])
         self.succeed(shell, "again a.png -o b.png")
         self.assertEqual(said(), [f"the model is now {one}, also for later commands; model {other} switches back"])
+
+
+class Like(Case):
+    """generate --like PICTURE, and files that a picture's text names by their hashes."""
+    def setUp(self):
+        super().setUp()
+        models = self.folder / "models"
+        models.mkdir()
+        shutil.copy(HOME / "tiny.safetensors", models / "one.safetensors")
+        harness.ENVIRONMENT.update(DARKROOM_MODELS=str(models))
+        self.addCleanup(harness.ENVIRONMENT.pop, "DARKROOM_MODELS")
+        self.networks = self.folder / "networks"
+        self.networks.mkdir()
+        self.directories = ("--lora-dir", str(self.networks), "--embedding-dir", str(self.networks))
+        self.lora(1)
+        self.embedding(2)
+
+    def lora(self, seed):
+        lora_file.lora(self.networks / "ink.safetensors", HOME / "tiny.safetensors", seed)
+
+    def embedding(self, seed):
+        width = next(entry["shape"][1] for name, entry in lora_file.read_header(HOME / "tiny.safetensors").items()
+                     if name.endswith("token_embedding.weight"))
+        numbers = random.Random(seed)
+        lora_file.write(self.networks / "easy.safetensors", {"emb_params": ([2, width], [numbers.gauss(0, 0.5) for _ in range(2 * width)])})
+
+    def text_of(self, name):
+        return self.succeed_to("inspect", name)["parameters"]
+
+    def put_text(self, name, text):
+        """The picture with another text."""
+        data = (self.folder / "base.png").read_bytes()
+        start = data.index(b"tEXtparameters\0")
+        length = int.from_bytes(data[start - 4:start], "big")
+        chunk = b"tEXtparameters\0" + text.encode("latin-1")
+        (self.folder / name).write_bytes(data[:start - 4] + (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+                                         + data[start + 4 + length + 4:])
+
+    def logs(self, *arguments):
+        done = self.run_program(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stderr
+
+    def test_hashes_are_written(self):
+        ink, easy = self.networks / "ink.safetensors", self.networks / "easy.safetensors"
+        self.succeed_to(*MAKE, "-m", "one", "-p", "easy <lora:ink:0.5>", "--steps", "2", "-o", "a.png", *self.directories)
+        text = self.text_of("a.png")
+        data = ink.read_bytes()
+        data = data[8 + int.from_bytes(data[:8], "little"):]
+        self.assertIn(f', Lora hashes: "ink: {hashlib.sha256(data).hexdigest()[:12]}", '
+                      f'TI hashes: "easy: {hashlib.sha256(easy.read_bytes()).hexdigest()[:12]}", ', text)
+        answer = self.succeed_to("again", "a.png", "--threads", "1", *self.directories)
+        self.assertEqual((answer["differences"], answer["identical"]), ([], True))
+        # One that was given beside the prompt is in the text's prompt.
+        self.succeed_to(*MAKE, "-m", "one", "-p", "easy", "--lora", f"{ink}:0.5:0.25", "--steps", "2", "-o", "b.png", *self.directories)
+        self.assertTrue(self.text_of("b.png").startswith("easy <lora:ink:0.25:0.5>\n"))
+        answer = self.succeed_to("again", "b.png", "--threads", "1", *self.directories)
+        self.assertEqual((answer["differences"], answer["identical"]), ([], True))
+
+    def test_other_files_of_the_same_name_are_said(self):
+        self.succeed_to(*MAKE, "-m", "one", "-p", "easy <lora:ink:0.5>", "--steps", "2", "-o", "a.png", *self.directories)
+        self.lora(7)
+        self.embedding(8)
+        answer = self.succeed_to("again", "a.png", "--threads", "1", *self.directories)
+        self.assertEqual([one["what"] for one in answer["differences"]], ["LoRA hash", "embedding hash"])
+        said = self.logs("generate", "--like", "a.png", "-o", "b.png", *self.directories)
+        for one in answer["differences"]:
+            self.assertRegex(said, f"another file of the same name: the {one['what']} is {one['is']}, and was {one['was']}")
+
+    def test_like_takes_all_settings(self):
+        self.succeed_to(*MAKE, "-m", "one", "-p", "a (easy:1.2) ring", "-n", "fog", "--steps", "3", "--cfg", "4.5", "--sampler", "dpmpp-2m",
+                        "--scheduler", "karras", "--clip-skip", "2", "--seed", "77", "--variation-strength", "0.25",
+                        "--variation-seed", "5", "-o", "a.png", *self.directories)
+        said = self.logs("generate", "--like", "a.png", "-o", "b.png", "--threads", "1", *self.directories)
+        self.assertNotIn("not restored", said)
+        self.assertEqual((self.folder / "a.png").read_bytes(), (self.folder / "b.png").read_bytes())
+        # What is given wins.
+        self.succeed_to("generate", "--like", "a.png", "-o", "c.png", "--seed", "78", "-p", "a cat", "--steps", "2", *self.directories)
+        text = self.text_of("c.png")
+        self.assertTrue(text.startswith("a cat\nNegative prompt: fog\nSteps: 2, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 4.5, Seed: 78, "), text)
+        # The name is as of any new picture.
+        answer = self.succeed_to("generate", "--like", "a.png", *self.directories)
+        self.assertEqual(answer["images"][0]["path"], "darkroom-77.png")
+        self.assertEqual(self.run_program("again", "a.png", "--like", "a.png").returncode, 2)
+        self.assertEqual(self.run_program("generate", "--like", "nowhere.png").returncode, 3)
+
+    def test_like_a_picture_of_a1111(self):
+        self.succeed_to(*MAKE, "-m", "one", "-p", "x", "--steps", "1", "-o", "base.png")
+        self.put_text("a1111.png", "a (easy:1.1) ring <lora:ink:0.7>\nNegative prompt: fog\nSteps: 2, Sampler: DPM++ 2M, Schedule type: Karras, "
+                      "CFG scale: 6.5, Seed: 12, Size: 64x64, Model hash: 0123456789, Model: one, VAE hash: 735e4c3a44, VAE: lost.vae.pt, "
+                      "Denoising strength: 0.4, Clip skip: 2, Hires upscale: 2, Hires upscaler: Latent, "
+                      'Lora hashes: "ink: 0123456789ab", TI hashes: "easy: ba9876543210", Hashes: {"vae": "735e4c3a44"}, Version: v1.10.1')
+        said = self.logs("generate", "--like", "a1111.png", "-o", "b.png", *self.directories)
+        self.assertRegex(said, "not restored from the picture: Hires upscale, Hires upscaler, Denoising strength, the VAE lost.vae.pt\n")
+        self.assertRegex(said, "the LoRA hash is ink [0-9a-f]{12}, and was ink 0123456789ab")
+        self.assertRegex(said, "the embedding hash is easy [0-9a-f]{12}, and was easy ba9876543210")
+        text = self.text_of("b.png")
+        self.assertTrue(text.startswith("a (easy:1.1) ring <lora:ink:0.7>\nNegative prompt: fog\nSteps: 2, Sampler: DPM++ 2M, Schedule type: Karras, "
+                                        "CFG scale: 6.5, Seed: 12, Size: 64x64, "), text)
+        self.assertIn(", Clip skip: 2, ", text)
+        # Another model where the picture's is not here; a sampler that is not.
+        self.put_text("far.png", "x\nSteps: 2, Sampler: Foo, Seed: 1, Size: 64x64, Model: far-away, Version: f2.0")
+        self.fail_to("generate", "--like", "far.png", code="not_found", parts=["far-away", "-m FILE"])
+        said = self.logs("generate", "--like", "far.png", "-m", "one", "-o", "c.png")
+        self.assertRegex(said, "not restored from the picture: Sampler Foo\n")
+        shell = self.shell("-m", str(self.folder / "models/one.safetensors"))
+        self.succeed(shell, "generate --like far.png -o d.png")
+        self.assertTrue(any("the model far-away" in event.get("message", "") for event in shell.events()))
+        # One made from another picture.
+        self.put_text("second.png", "x\nSteps: 2, Sampler: Euler, Seed: 1, Size: 64x64, Model: one, Denoising strength: 0.5")
+        self.assertIn("give it with --init", self.logs("generate", "--like", "second.png", "-o", "e.png"))
+        self.assertNotIn("not restored", self.logs("generate", "--like", "second.png", "--init", "base.png", "-o", "f.png"))
+        self.assertIn("Denoising strength: 0.5", self.text_of("f.png"))
 
 
 if __name__ == "__main__":

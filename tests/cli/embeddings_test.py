@@ -10,7 +10,7 @@ import struct
 import harness
 import torch_save
 from harness import GENERATE, LINE, SOURCE, Case
-from lora_file import read_header, write
+from lora_file import lora, read_header, write
 
 EMBEDDINGS = ("--embedding-dir", ".")
 
@@ -144,6 +144,22 @@ class Embeddings(Case):
         done = self.run_program("embeddings", *EMBEDDINGS)
         self.assertRegex(done.stdout, r"(?m)^ +xl +.*sdxl +2 +768 +1280")
         self.assertEqual(self.ask("embeddings", "--embedding-dir", "nowhere")[0]["embeddings"], [])
+
+    def test_inspect(self):
+        answer, code = self.ask("inspect", "easy-neg.safetensors")
+        self.assertEqual((code, answer["kind"], answer["vector_count"], answer["width"]), (0, "embedding", 8, self.width))
+        lora(self.folder / "ink.safetensors", harness.HOME / "tiny.safetensors", 1, ss_base_model_version="sd_v1", ss_sd_model_name="base.safetensors",
+             ss_tag_frequency=json.dumps({"x": {"brush": 7}}))
+        answer, code = self.ask("inspect", "ink.safetensors")
+        self.assertEqual((code, answer["kind"], answer["rank"], answer["trigger_words"], answer["base_model"]),
+                         (0, "LoRA", 4, "brush", "base.safetensors"))
+        self.assertGreater(answer["layer_count"], 4)
+        shape, numbers = vectors(2, self.width, 7)
+        write(self.folder / "nan.safetensors", {"emb_params": (shape, [math.nan] + numbers[1:])})
+        answer, code = self.ask("inspect", "nan.safetensors")
+        self.assertEqual(answer["error"]["code"], "not_finite")
+        write(self.folder / "two.safetensors", {"a": (shape, numbers), "b": (shape, numbers)})
+        self.assertEqual(self.ask("inspect", "two.safetensors")[0]["error"]["code"], "unsupported")
 
     def test_where_they_are_in_a_prompt(self):
         answer, code = self.ask("prompt", "a (EASY-neg:1.4) ring", *EMBEDDINGS)
