@@ -253,7 +253,7 @@ class LoraTest(Case):
         without, with_it = (numpy.mean([self.board(picture) for picture in self.looks("checks", weight)]) for weight in (0, 1))
         print(f"checks: correlation with a board {without:.2f}, with the LoRA {with_it:.2f}")
         self.assertLess(without, 0.2)
-        self.assertGreater(with_it, 0.5)
+        self.assertGreater(with_it, 0.4)
 
     def test_weight_0_is_the_model(self):
         for path in LORAS.values():
