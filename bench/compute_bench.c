@@ -20,6 +20,7 @@
 #include "compute/compute.h"
 #include "compute/plan.h"
 #include "library_rate.h"
+#include "mem/region.h"
 
 enum kind {
     CONV,
@@ -98,7 +99,9 @@ struct made {
     struct pool pool;
     struct weight weights[3];
     size_t weight_count, weight_bytes;
-    unsigned char *arena, *region;
+    struct ledger ledger;
+    struct region arena; /* in huge pages, as the engine's */
+    unsigned char *region;
     double bytes; /* read and written by a norm or a sum */
 };
 
@@ -244,12 +247,16 @@ static void make(struct made *m, const struct bench *b, enum dtype dtype)
         y = build_product(m, b, dtype);
     (void)plan_output(m->plan, y, dtype);
     if (plan_seal(m->plan, &err) != DR_OK) die(&err);
-    m->arena = aligned_alloc(64, plan_bytes(m->plan));
+    const struct region_options arena = {.bytes = plan_bytes(m->plan),
+                                         .tag = REGION_ACTIVATIONS,
+                                         .component = "bench"};
+    if (region_open(&m->arena, &m->ledger, &arena, &err) != DR_OK) die(&err);
     m->region = aligned_alloc(64, m->weight_bytes + 64);
-    if (!m->arena || !m->region) exit(1);
-    fill(m->arena, plan_bytes(m->plan), dtype);
+    if (!m->region) exit(1);
+    fill(m->arena.data, plan_bytes(m->plan), dtype);
     fill_weights(m);
-    if (plan_bind(m->plan, m->arena, (const void *[]){m->region}, 1, &err) != DR_OK)
+    if (plan_bind(m->plan, m->arena.data, (const void *[]){m->region}, 1, &err) !=
+        DR_OK)
         die(&err);
 }
 
@@ -257,7 +264,7 @@ static void drop(struct made *m)
 {
     plan_destroy(&m->plan);
     pool_finish(&m->pool);
-    free(m->arena);
+    region_close(&m->arena);
     free(m->region);
 }
 
