@@ -12,6 +12,7 @@
 #ifndef COMPUTE_KERNEL_LANES_H
 #define COMPUTE_KERNEL_LANES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -232,6 +233,23 @@ INLINE float sum_lanes(floats x)
         for (size_t i = 0; i < width; ++i)
             part[i] += part[i + width];
     return part[0];
+}
+
+/* 0, 1, 2 ... */
+INLINE floats lane_numbers(void)
+{
+    static const float numbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                    8, 9, 10, 11, 12, 13, 14, 15};
+    return load(numbers, DTYPE_F32, 0);
+}
+
+INLINE bool any_lane(ints mask)
+{
+    uint64_t parts[sizeof mask / sizeof(uint64_t)], any = 0;
+    memcpy(parts, &mask, sizeof mask);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i)
+        any |= parts[i];
+    return any != 0;
 }
 
 /* ---- functions ----------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
  */
 #include <math.h>
 
+#include "compute/kernel_attend.h"
 #include "compute/kernel_lanes.h"
 #include "compute/kernel_tiles.h"
 #include "compute/kernels.h"
@@ -219,13 +220,6 @@ struct columns {
     floats peak, total, shift, sees;
 };
 
-INLINE floats lane_numbers(void)
-{
-    static const float numbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
-                                    8, 9, 10, 11, 12, 13, 14, 15};
-    return load(numbers, DTYPE_F32, 0);
-}
-
 INLINE void find_peaks(const struct kernel_softmax *a, struct columns *c, size_t query,
                        size_t vectors, bool causal)
 {
@@ -237,15 +231,6 @@ INLINE void find_peaks(const struct kernel_softmax *a, struct columns *c, size_t
             if (causal) x = select(all((float)k) < c[v].sees, x, c[v].peak);
             c[v].peak = larger(x, c[v].peak);
         }
-}
-
-INLINE bool any_lane(ints mask)
-{
-    uint64_t parts[sizeof mask / sizeof(uint64_t)], any = 0;
-    memcpy(parts, &mask, sizeof mask);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i)
-        any |= parts[i];
-    return any != 0;
 }
 
 /* What was summed relative to an older, lower peak shrinks. */
@@ -265,10 +250,10 @@ INLINE void shrink(const struct kernel_softmax *a, struct columns *c, size_t que
 }
 
 INLINE floats probability_of(const struct kernel_softmax *a, struct columns *c,
-                             size_t k, size_t query, enum dtype type, bool causal)
+                             size_t k, size_t query, bool causal)
 {
     const floats x = load(a->scores, DTYPE_F32, k * a->queries + query);
-    floats p = fading(x * a->factor - c->shift, type);
+    floats p = fading(x * a->factor - c->shift, DTYPE_BF16);
     if (causal) p = select(all((float)k) < c->sees, p, all(0));
     c->total += p;
     return p;
@@ -276,23 +261,21 @@ INLINE floats probability_of(const struct kernel_softmax *a, struct columns *c,
 
 /* Keys k and k + 1 where paired (the second may not exist), else k alone. */
 INLINE void weigh_key(const struct kernel_softmax *a, struct columns *c, size_t k,
-                      size_t query, size_t at, enum dtype type, bool paired,
-                      bool causal)
+                      size_t query, size_t at, bool paired, bool causal)
 {
     const size_t seen = (size_t)a->seen;
-    const floats even =
-        k < seen ? probability_of(a, c, k, query, type, causal) : all(0);
+    const floats even = k < seen ? probability_of(a, c, k, query, causal) : all(0);
     if (!paired) {
-        store(a->probabilities, type, at, even);
+        store(a->probabilities, DTYPE_BF16, at, even);
         return;
     }
     const floats odd =
-        k + 1 < seen ? probability_of(a, c, k + 1, query, type, causal) : all(0);
+        k + 1 < seen ? probability_of(a, c, k + 1, query, causal) : all(0);
     store_pair(a->probabilities, at, even, odd);
 }
 
 INLINE void weigh(const struct kernel_softmax *a, struct columns *c, size_t query,
-                  size_t vectors, enum dtype type, bool paired, bool causal)
+                  size_t vectors, bool paired, bool causal)
 {
     const size_t step = paired ? 2 : 1;
     const size_t base =
@@ -301,12 +284,11 @@ INLINE void weigh(const struct kernel_softmax *a, struct columns *c, size_t quer
 #pragma GCC unroll 4
         for (size_t v = 0; v < vectors; ++v)
             weigh_key(a, &c[v], k, query + v * LANES,
-                      base + k / step * a->key_step + v * LANES * step, type, paired,
-                      causal);
+                      base + k / step * a->key_step + v * LANES * step, paired, causal);
 }
 
 INLINE void soften(const struct kernel_softmax *a, size_t query, size_t vectors,
-                   enum dtype type, bool paired, bool causal)
+                   bool paired, bool causal)
 {
     struct columns c[MOST_VECTORS];
     for (size_t v = 0; v < vectors; ++v) {
@@ -320,32 +302,29 @@ INLINE void soften(const struct kernel_softmax *a, size_t query, size_t vectors,
         shrink(a, &c[v], query + v * LANES);
         c[v].shift = c[v].peak * a->factor;
     }
-    weigh(a, c, query, vectors, type, paired, causal);
+    weigh(a, c, query, vectors, paired, causal);
     for (size_t v = 0; v < vectors; ++v)
         store(a->total, DTYPE_F32, query + v * LANES, c[v].total);
 }
 
-INLINE void soften_all(const struct kernel_softmax *a, enum dtype type, bool paired,
-                       bool causal)
+INLINE void soften_all(const struct kernel_softmax *a, bool paired, bool causal)
 {
     const size_t wide = MOST_VECTORS * LANES;
     size_t query = 0;
     if (a->panel_queries % wide == 0)
         for (; query + wide <= a->queries; query += wide)
-            soften(a, query, MOST_VECTORS, type, paired, causal);
+            soften(a, query, MOST_VECTORS, paired, causal);
     for (; query < a->queries; query += LANES)
-        soften(a, query, 1, type, paired, causal);
+        soften(a, query, 1, paired, causal);
 }
 
 static void softmax(const struct kernel_softmax *arguments)
 {
     const struct kernel_softmax a = *arguments;
-    if (a.type == DTYPE_BF16 && a.paired && !a.causal)
-        soften_all(&a, DTYPE_BF16, true, false);
-    else if (a.type == DTYPE_F32 && !a.paired && !a.causal)
-        soften_all(&a, DTYPE_F32, false, false);
+    if (a.paired && !a.causal)
+        soften_all(&a, true, false);
     else
-        soften_all(&a, a.type, a.paired, a.causal);
+        soften_all(&a, a.paired, a.causal);
 }
 
 /* ---- transposing -------------------------------------------------------------------- */
@@ -499,6 +478,12 @@ const struct kernels KERNELS_TABLE = {
     .channel_stats = channel_stats,
     .layer_norm = layer_norm,
     .softmax = softmax,
+    .attend = attend,
+    .attend_width = ATTEND_WIDTH,
+    .attend_unit = ATTEND_UNIT,
+#ifdef __AVX512BF16__
+    .attends_bf16 = true,
+#endif
     .turn = turn,
     .convert = convert,
     .grid_lines = GRID_LINES,

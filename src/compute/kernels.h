@@ -66,13 +66,12 @@ struct kernel_layer_norm {
  * vector holds 16 of them and no sum goes across a vector.
  *
  * Probabilities are the right-hand matrix of the next GEMM and are written in its layout:
- * key k of query q to key_step * k + q of its panel, or, `paired` (bfloat16), keys 2j and
+ * key k of query q to key_step * k + q of its panel, or, `paired`, keys 2j and
  * 2j + 1 of query q side by side at key_step * j + 2 q. Panels of panel_queries queries are
  * panel_step apart. All counted in elements. */
 struct kernel_softmax {
     const float *scores; /* [keys][queries] */
-    void *probabilities; /* may be the scores, where they lie as those do */
-    enum dtype type;
+    void *probabilities; /* bfloat16 */
     bool paired;
     size_t key_step, panel_queries, panel_step;
     size_t keys, queries; /* queries: a multiple of 16, as are those of a panel */
@@ -83,6 +82,33 @@ struct kernel_softmax {
     float factor;        /* scale * log2(e) */
     float *peak, *total; /* [queries]; peak begins as -infinity, total as 0 */
     float *sums;         /* [dim][queries] */
+};
+
+/* Attention of a panel of queries, attend_width of the table, to a block of keys: what kernel_softmax and the GEMMs
+ * around it do, in one pass. Counted in words of 32 bits: one number of float32, or two of bfloat16 side by side (of a
+ * table with attends_bf16). Keys and values come in tiles of key_rows and value_rows, each attend_unit times 4, 5 or 6.
+ *
+ *     queries  [dim_words][attend_width], two dimensions a word
+ *     keys     [tiles][dim_words][key_rows], likewise; the last tile is whole
+ *     values   [tiles, tile_step apart][words of keys][value_rows], two keys a word; dimensions and keys that do not
+ *              exist are 0
+ *     sums     [dims][attend_width]
+ *     scores   scratch: [seen, rounded up to key_rows][attend_width]
+ *
+ * Probabilities are relative to a reference score, which follows the largest one where it must. */
+struct kernel_attend {
+    const void *queries, *keys, *values;
+    float *sums, *scores;
+    float *reference, *total; /* [attend_width] */
+    enum dtype type;
+    bool begins; /* first block of keys: reference, total, sums are set, not read */
+    size_t dim_words, key_rows, value_rows;
+    size_t dims;      /* a multiple of value_rows */
+    size_t tile_step; /* words from one tile of values to the next */
+    size_t seen;      /* number of keys */
+    bool causal;      /* query q sees keys below first_seen + q only, and key 0 */
+    int32_t first_seen;
+    float factor; /* scale * log2(e) */
 };
 
 /* target[column][row] = source[row][column] * factor[column]; factor may be NULL: then numbers
@@ -203,6 +229,9 @@ struct kernels {
                           size_t c, float *mean, float *squares);
     void (*layer_norm)(const struct kernel_layer_norm *arguments);
     void (*softmax)(const struct kernel_softmax *arguments);
+    void (*attend)(const struct kernel_attend *arguments);
+    size_t attend_width, attend_unit;
+    bool attends_bf16;
     void (*turn)(const struct kernel_turn *arguments);
     void (*convert)(const struct kernel_convert *arguments);
     void (*grid_lines)(const struct grid_lines *arguments); /* grid.h */

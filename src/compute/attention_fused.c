@@ -1,0 +1,282 @@
+/* Attention by a kernel of its own (kernel_attend.h): a block of queries passes over the blocks of keys. */
+#include <string.h>
+
+#include "base/size.h"
+#include "compute/attention_private.h"
+
+/* So many that a panel's scores stay in the first cache. */
+#define MOST_KEYS 120
+
+static size_t round_up(size_t count, size_t step)
+{
+    return (count + step - 1) / step * step;
+}
+
+/* The rows of a tile that waste least; of equal ones the largest. */
+static size_t choose_rows(size_t count, size_t unit)
+{
+    size_t best = 6 * unit;
+    for (size_t rows = 5 * unit; rows >= 4 * unit; rows -= unit)
+        if (round_up(count, rows) < round_up(count, best)) best = rows;
+    return best;
+}
+
+static void choose_blocks(struct attention *a, const struct kernels *kernels)
+{
+    struct attention_fused *const f = &a->fused;
+    f->width = kernels->attend_width;
+    a->query_blocks = (int32_t)divide_up(a->query_tokens, ATTENTION_MOST_QUERIES);
+    const int64_t queries = divide_up(a->query_tokens, a->query_blocks);
+    a->queries = (int32_t)round_up((size_t)queries, f->width);
+    a->query_blocks = (int32_t)divide_up(a->query_tokens, a->queries);
+    a->key_blocks = (int32_t)divide_up(a->key_tokens, MOST_KEYS);
+    const size_t keys = (size_t)divide_up(a->key_tokens, a->key_blocks);
+    f->key_rows = choose_rows(keys, kernels->attend_unit);
+    a->keys = (int32_t)round_up(keys, f->key_rows);
+    a->key_blocks = (int32_t)divide_up(a->key_tokens, a->keys);
+}
+
+static size_t numbers_of_word(const struct attention *a)
+{
+    return sizeof(uint32_t) / dtype_bytes(a->type);
+}
+
+static enum dr_code prepare(struct plan *plan, struct attention *a,
+                            struct dr_error *err)
+{
+    (void)err;
+    choose_blocks(a, plan->kernels);
+    struct attention_fused *const f = &a->fused;
+    const size_t dim = (size_t)a->options.head_dim, each = numbers_of_word(a);
+    const size_t queries = (size_t)a->queries, keys = (size_t)a->keys;
+    f->dim_words = (dim + each - 1) / each;
+    f->value_rows = choose_rows(dim, plan->kernels->attend_unit);
+    f->dims = round_up(dim, f->value_rows);
+    f->key_bytes = size_align(keys * f->dim_words * sizeof(uint32_t), 64);
+    a->block_bytes =
+        f->key_bytes +
+        size_align((keys + each - 1) / each * f->dims * sizeof(uint32_t), 64);
+    f->query_bytes = size_align(queries * f->dim_words * sizeof(uint32_t), 64);
+    f->score_bytes = size_align(keys * f->width * sizeof(float), 64);
+    f->tile_step = (keys + each - 1) / each * f->value_rows;
+    f->sum_bytes = size_align(queries * f->dims * sizeof(float), 64);
+    f->row_bytes = size_align(queries * sizeof(float), 64); /* reference, total */
+    a->lane_bytes = f->query_bytes + f->score_bytes + f->sum_bytes + 2 * f->row_bytes;
+    return DR_OK;
+}
+
+/* ---- packing ------------------------------------------------------------------------ */
+
+/* Rows of one head lie far apart, in other pages: the processor does not read ahead by itself. */
+#define ROWS_AHEAD 16
+
+static void fetch_row(const struct attention_run *run, int which, int32_t image,
+                      int32_t token, int32_t head)
+{
+    const struct attention *const a = run->attention;
+    if (token >= (which == ATTENTION_Q ? a->query_tokens : a->key_tokens)) return;
+    const unsigned char *const row = attention_head(run, which, image, token, head);
+    const size_t bytes = (size_t)a->options.head_dim * dtype_bytes(a->type);
+    for (size_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch(row + at);
+    __builtin_prefetch(row + bytes - 1);
+}
+
+/* Words of `dim` numbers to words that lie `step` apart. */
+static void spread_words(uint32_t *target, size_t step, const unsigned char *source,
+                         size_t dim, enum dtype type)
+{
+    const size_t bytes = dim * dtype_bytes(type), whole = bytes / sizeof(uint32_t);
+    for (size_t d = 0; d < whole; ++d)
+        memcpy(&target[d * step], source + d * sizeof *target, sizeof *target);
+    if (bytes % sizeof(uint32_t) == 0) return;
+    uint16_t last;
+    memcpy(&last, source + whole * sizeof *target, sizeof last);
+    target[whole * step] = last;
+}
+
+static void pack_keys(const struct attention_run *run, int32_t image, int32_t head,
+                      int32_t first, size_t count, uint32_t *target)
+{
+    const struct attention *const a = run->attention;
+    const struct attention_fused *const f = &a->fused;
+    const size_t rows = f->key_rows, padded = round_up(count, rows);
+    for (size_t k = 0; k < padded; ++k) {
+        const size_t key = k < count ? k : count - 1;
+        fetch_row(run, ATTENTION_K, image, first + (int32_t)k + ROWS_AHEAD, head);
+        spread_words(target + k / rows * rows * f->dim_words + k % rows, rows,
+                     attention_head(run, ATTENTION_K, image, first + (int32_t)key,
+                                    head),
+                     (size_t)a->options.head_dim, a->type);
+    }
+}
+
+/* A tile's words of one key's values; in bfloat16 of two keys' side by side, `next` may be NULL. */
+static void copy_values(uint32_t *target, const unsigned char *row,
+                        const unsigned char *next, size_t count, enum dtype type)
+{
+    if (type == DTYPE_F32) {
+        for (size_t i = 0; i < count; ++i)
+            memcpy(&target[i], row + i * sizeof *target, sizeof *target);
+        return;
+    }
+    for (size_t i = 0; i < count; ++i) {
+        uint16_t pair[2] = {0};
+        memcpy(&pair[0], row + i * sizeof *pair, sizeof *pair);
+        if (next) memcpy(&pair[1], next + i * sizeof *pair, sizeof *pair);
+        target[i] = pair[0] | (uint32_t)pair[1] << 16;
+    }
+}
+
+static void pack_values(const struct attention_run *run, int32_t image, int32_t head,
+                        int32_t first, size_t count, uint32_t *target)
+{
+    const struct attention *const a = run->attention;
+    const struct attention_fused *const f = &a->fused;
+    const size_t dim = (size_t)a->options.head_dim, each = numbers_of_word(a),
+                 rows = f->value_rows, element = dtype_bytes(a->type);
+    for (size_t k = 0; k < count; k += each, target += rows) {
+        const int32_t token = first + (int32_t)k;
+        for (int32_t i = 0; i < (int32_t)each; ++i)
+            fetch_row(run, ATTENTION_V, image, token + i + ROWS_AHEAD, head);
+        const unsigned char *row = attention_head(run, ATTENTION_V, image, token, head);
+        const unsigned char *next =
+            k + 1 < count ? attention_head(run, ATTENTION_V, image, token + 1, head)
+                          : NULL;
+        uint32_t *tile = target;
+        for (size_t d = 0; d < dim; d += rows, tile += f->tile_step) {
+            const size_t left = dim - d;
+            if (left < rows) memset(tile, 0, rows * sizeof *tile);
+            copy_values(tile, row + d * element, next ? next + d * element : NULL,
+                        left < rows ? left : rows, a->type);
+        }
+    }
+}
+
+static void pack(const struct attention_run *run, int32_t whole, int32_t block,
+                 unsigned char *packed)
+{
+    const struct attention *const a = run->attention;
+    const int32_t image = whole / a->options.heads, head = whole % a->options.heads;
+    const int32_t first = block * a->keys, left = a->key_tokens - first;
+    const size_t count = (size_t)(left < a->keys ? left : a->keys);
+    pack_keys(run, image, head, first, count, (void *)packed);
+    pack_values(run, image, head, first, count, (void *)(packed + a->fused.key_bytes));
+}
+
+/* Panel after panel, transposed: [dim_words][width]. Words of bfloat16 move like float32 numbers. */
+static void pack_queries(const struct attention_run *run,
+                         const struct attention_task *task, unsigned char *target)
+{
+    const struct attention *const a = run->attention;
+    const struct attention_fused *const f = &a->fused;
+    const size_t dim = (size_t)a->options.head_dim, count = (size_t)task->count;
+    const size_t panel_bytes = f->width * f->dim_words * sizeof(uint32_t);
+    for (size_t query = 0; query < count; query += f->width, target += panel_bytes) {
+        const size_t left = count - query, rows = left < f->width ? left : f->width;
+        const int32_t first = task->first + (int32_t)query;
+        if (rows < f->width) memset(target, 0, panel_bytes);
+        if (dim % numbers_of_word(a) != 0) {
+            for (size_t i = 0; i < rows; ++i)
+                spread_words((uint32_t *)(void *)target + i, f->width,
+                             attention_head(run, ATTENTION_Q, task->image,
+                                            first + (int32_t)i, task->head),
+                             dim, a->type);
+            continue;
+        }
+        const struct kernel_turn turn = {
+            .target = target,
+            .source = attention_head(run, ATTENTION_Q, task->image, first, task->head),
+            .target_type = DTYPE_F32,
+            .source_type = DTYPE_F32,
+            .rows = rows,
+            .columns = f->dim_words,
+            .target_stride = f->width * sizeof(float),
+            .source_stride = attention_step(run, ATTENTION_Q) * dtype_bytes(a->type),
+        };
+        run->plan->kernels->turn(&turn);
+    }
+}
+
+/* ---- a block of queries ------------------------------------------------------------- */
+
+/* What is read and written before and after the panel's place in the next block. */
+static void fetch_panel(const struct attention_run *run,
+                        const struct attention_task *task, int32_t query)
+{
+    const struct attention *const a = run->attention;
+    const size_t bytes = (size_t)a->options.head_dim * dtype_bytes(a->type);
+    const int32_t end = query + (int32_t)a->fused.width;
+    for (int32_t i = query; i < end; ++i)
+        fetch_row(run, ATTENTION_Q, task->image, task->first + a->queries + i,
+                  task->head);
+    for (int32_t i = query; i < end && i < task->count; ++i) {
+        const unsigned char *const row = attention_result(run, task, i);
+        for (size_t at = 0; at < bytes; at += 64)
+            __builtin_prefetch(row + at, 1);
+        __builtin_prefetch(row + bytes - 1, 1);
+    }
+}
+
+/* All panels of the block, to one block of keys. */
+static void attend_block(const struct attention_run *run,
+                         const struct attention_task *task, int32_t block)
+{
+    const struct attention *const a = run->attention;
+    const struct attention_fused *const f = &a->fused;
+    unsigned char *const queries = task->scratch;
+    unsigned char *const scores = queries + f->query_bytes;
+    unsigned char *const sums = scores + f->score_bytes;
+    unsigned char *const reference = sums + f->sum_bytes;
+    const unsigned char *const keys = task->packed + (size_t)block * a->block_bytes;
+    const int32_t first_key = block * a->keys, left = a->key_tokens - first_key;
+    for (int32_t query = 0; query < task->count; query += (int32_t)f->width) {
+        const size_t at = (size_t)query;
+        const struct kernel_attend call = {
+            .queries = queries + at * f->dim_words * sizeof(uint32_t),
+            .keys = keys,
+            .values = keys + f->key_bytes,
+            .scores = (void *)scores,
+            .sums = (float *)(void *)sums + at * f->dims,
+            .reference = (float *)(void *)reference + at,
+            .total = (float *)(void *)(reference + f->row_bytes) + at,
+            .type = a->type,
+            .begins = block == 0,
+            .dim_words = f->dim_words,
+            .key_rows = f->key_rows,
+            .value_rows = f->value_rows,
+            .dims = f->dims,
+            .tile_step = f->tile_step,
+            .seen = (size_t)(left < a->keys ? left : a->keys),
+            .causal = a->options.causal,
+            .first_seen = task->first + query + 1 - first_key,
+            .factor = a->options.scale * 1.44269504f,
+        };
+        if (block == 0) fetch_panel(run, task, query);
+        run->plan->kernels->attend(&call);
+    }
+}
+
+static bool attend(const struct attention_run *run, const struct attention_task *task)
+{
+    const struct attention *const a = run->attention;
+    const struct attention_fused *const f = &a->fused;
+    pack_queries(run, task, task->scratch);
+    for (int32_t block = 0; block < a->key_blocks; ++block)
+        if (!a->options.causal || block * a->keys < task->first + task->count)
+            attend_block(run, task, block);
+    unsigned char *const sums = task->scratch + f->query_bytes + f->score_bytes;
+    float *const total = (void *)(sums + f->sum_bytes + f->row_bytes);
+    for (int32_t query = 0; query < task->count; query += (int32_t)f->width) {
+        const int32_t left = task->count - query;
+        attention_finish(run, task, query,
+                         left < (int32_t)f->width ? left : (int32_t)f->width,
+                         (float *)(void *)sums + (size_t)query * f->dims, f->width,
+                         total + query);
+    }
+    return true;
+}
+
+const struct attention_core attention_fused = {.prepare = prepare,
+                                               .pack = pack,
+                                               .attend = attend};
