@@ -196,12 +196,23 @@ INLINE void spread_inputs(floats *v, size_t step, enum kernel_tiles tiles)
     v[3 * step] = b - d;
 }
 
+/* Of the next tile: the pixels that this one does not share, a line of the cache at a time. */
+INLINE void fetch_pixels(const struct kernel_winograd_input *a, enum dtype type,
+                         size_t side, size_t at)
+{
+    const size_t bytes = at * (type == DTYPE_F32 ? 4 : 2) + a->ahead;
+    if (a->ahead == 0 || bytes % 64 != 0) return;
+    for (size_t p = 0; p < side * side; ++p)
+        if (p % side >= 2) __builtin_prefetch((const char *)a->pixels[p] + bytes);
+}
+
 INLINE void input_some(const struct kernel_winograd_input *a, enum dtype type,
                        enum kernel_tiles tiles, size_t at, size_t to, size_t count,
                        bool inside)
 {
     const size_t side = tile_side(tiles);
     floats d[MOST_SIDE * MOST_SIDE];
+    if (inside) fetch_pixels(a, type, side, at);
     for (size_t j = 0; j < side; ++j) {
         for (size_t p = j; p < side * side; p += side)
             d[p] = inside || a->pixels[p] ? load_some(a->pixels[p], type, at, count)

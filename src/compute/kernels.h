@@ -180,6 +180,8 @@ struct kernel_winograd_input {
     enum dtype type; /* of both */
     enum kernel_tiles tiles;
     size_t channels, step, chunk, chunk_step;
+    size_t
+        ahead; /* bytes from a pixel to that of the next tile, which is fetched meanwhile; it may not exist */
 };
 
 /* pixels = bias + residual + what products made for 2x2 or 4x4 pixels: point p of channel c is

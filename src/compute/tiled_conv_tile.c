@@ -71,6 +71,7 @@ void tiled_make_windows(const struct tiled_run *run, const struct tiled_block *b
         .channels = (size_t)t->weight->in,
         .chunk = (size_t)t->chunk_in,
         .chunk_step = (size_t)t->block_tiles * (size_t)t->chunk_in,
+        .ahead = (size_t)recipe.tile_inputs * (size_t)t->weight->in * element,
     };
     for (int32_t i = first; i < end; ++i) {
         const struct place tile = tile_place(t, block->first + i);
