@@ -48,7 +48,17 @@ static inline const char *model_path(const char *model)
     return in_root(name);
 }
 
-/* lora_count: of one.safetensors and two.safetensors. */
+/* Embeddings for the checkpoints of the sd15 family (tools/golden/embeddings.py). */
+static inline const char *embedding_directory(void)
+{
+    static char path[600];
+    const char *const source = getenv("DARKROOM_SOURCE");
+    (void)snprintf(path, sizeof path, "%s/tests/golden/embeddings/sd15",
+                   source ? source : ".");
+    return path;
+}
+
+/* lora_count: of one.safetensors and two.safetensors. With any, the prompt names an embedding, too. */
 static inline enum dr_code paint_with(struct dr_engine *engine, const char *name,
                                       const char *vae, int32_t lora_count)
 {
@@ -63,7 +73,8 @@ static inline enum dr_code paint_with(struct dr_engine *engine, const char *name
     }
     options.loras = loras;
     options.lora_count = lora_count;
-    options.prompt = "a red circle";
+    options.prompt = lora_count > 0 ? "a red circle, easy-neg" : "a red circle";
+    options.embedding_directory = embedding_directory();
     options.output = in_root(name);
     options.width = options.height = 64;
     options.steps = 1;
