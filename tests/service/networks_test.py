@@ -117,6 +117,7 @@ class Jobs(Case):
         info = self.info(prompt="a lighthouse <lora:ink:0.8>")
         self.assertIn("<lora:ink:0.8>", info["infotexts"][0])
         self.assertEqual(info["prompt"], "a lighthouse <lora:ink:0.8>")
+        self.assertRegex(info["extra_generation_params"]["Lora hashes"], r"^ink: [0-9a-f]{12}$")
 
     def test_an_embedding_is_a_word_of_the_prompt(self):
         plain = pixels(self.picture(prompt="a ring"))
@@ -124,6 +125,7 @@ class Jobs(Case):
         self.assertNotEqual(pixels(self.picture(prompt="a ring", negative_prompt="velvet")), plain)
         self.assertEqual(pixels(self.picture(prompt="a ring")), plain)
         words = self.made.post("/api/v1/prompt", {"prompt": "a Velvet ring"}).json()["words"]
+        self.assertIn("velvet: ", self.info(prompt="a velvet ring")["extra_generation_params"]["TI hashes"])
         self.assertEqual([(word["word"], word["tokens"]) for word in words if word.get("embedding")], [("velvet", 2)])
 
     def test_the_field_lora_is_the_same(self):
