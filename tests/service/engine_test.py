@@ -224,7 +224,8 @@ class Engine(server.Case):
         self.run_job(service)
         self.assertEqual(self.get(service, "/api/v1/vaes")["choices"][0]["choice"], "automatic")
         self.assertEqual(service.get("/api/v1/vaes?model=missing").status, 404)
-        self.assertEqual(self.get(service, "/api/v1/loras"), {"loras": []})
+        for name in ("loras", "embeddings", "styles"):
+            self.assertEqual(self.get(service, f"/api/v1/{name}")[name], [])
 
     def test_an_idle_service_leaves(self):
         service = self.server("--exit-idle", "1s")
