@@ -188,6 +188,8 @@ static const struct option table[] = {
     {"wildcard-dir", 0, TEXT, AT(wildcard_dir), FOR_GENERATE | FOR_PROMPT, "DIR",
      "where __NAME__ in a prompt finds NAME.txt, of which it takes a line (default: DARKROOM_WILDCARD_DIR, then the "
      "settings, then ~/.local/share/darkroom/wildcards)"},
+    {"wildcard-dir", 0, TEXT, AT(wildcard_dir), FOR_SERVE, "DIR",
+     "where __NAME__ in a prompt finds NAME.txt, of which it takes a line (default: none, and __NAME__ is text)"},
     {"seed", 's', SEED, AT(seed), FOR_PROMPT, "N", "seed that chooses the lines of wildcards (default -1: a random one)"},
     {"embedding-dir", 0, TEXT, AT(embedding_dir), JOBS | FOR_PROMPT | FOR_EMBEDDINGS, "DIR",
      "the embedding directory (default: DARKROOM_EMBEDDING_DIR, then ~/.local/share/darkroom/embeddings)"},

@@ -56,6 +56,7 @@ enum dr_code run_serve(struct session *session, const struct options *options,
     service.cors_origins = words_of(&said->cors_origins);
     service.allowed_hosts = words_of(&said->allowed_hosts);
     service.styles_file = options->styles_file;
+    service.wildcard_folder = options->wildcard_dir;
     service.model = options->model;
     service.vae = options->vae;
     service.preloads = said->preload;

@@ -55,7 +55,11 @@ static void add_prompts(json_t *info, const struct source *source)
 {
     const struct picture_request *const request = source->request;
     member_set_text(info, "prompt", request->prompt);
-    member_set(info, "all_prompts", repeat_text(request->prompt, source->made->count));
+    json_t *const prompts = json_array(); /* wildcards make them differ */
+    for (int32_t i = 0; i < source->made->count; ++i)
+        (void)json_array_append_new(prompts,
+                                    member_text(source->made->pictures[i].prompt));
+    member_set(info, "all_prompts", prompts);
     member_set_text(info, "negative_prompt", request->negative);
     member_set(info, "all_negative_prompts",
                repeat_text(request->negative, source->made->count));

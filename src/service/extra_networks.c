@@ -21,6 +21,7 @@ struct kept_list {
 
 struct extra_networks {
     const char *styles_file;
+    const char *wildcard_folder; /* NULL: none */
     double (*clock_ms)(void);
     pthread_mutex_t
         lock; /* of the lists, not of their directories; held while one is made */
@@ -37,6 +38,7 @@ enum dr_code extra_networks_create(struct extra_networks **out,
     *out = NULL;
     if (!networks) return failure_memory(err, "the lists of LoRAs and embeddings");
     networks->styles_file = options->styles_file;
+    networks->wildcard_folder = options->wildcard_folder;
     networks->clock_ms = options->clock_ms;
     pthread_mutex_init(&networks->lock, NULL);
     for (int kind = 0; kind < EXTRA_KIND_COUNT && code == DR_OK; ++kind)
@@ -170,6 +172,26 @@ enum dr_code extra_networks_styles(struct extra_networks *networks,
     (void)snprintf(folder, sizeof folder, "%.*s", (int)(model_names_file(file) - file),
                    file);
     model_names_hide(folder, why.message);
+    return failure(err, code, "%s", why.message);
+}
+
+/* ---- wildcards --------------------------------------------------------------------------- */
+
+enum dr_code extra_networks_expand(const struct extra_networks *networks,
+                                   const char *prompt, const char *negative,
+                                   uint64_t seed, struct dr_expanded *out,
+                                   struct dr_error *err)
+{
+    struct dr_error why = {0};
+    const struct dr_expansion how = {.prompt = prompt,
+                                     .negative = negative,
+                                     .wildcard_directory = networks->wildcard_folder,
+                                     .seed = seed,
+                                     .keeps_wildcards = !networks->wildcard_folder};
+    const enum dr_code code = dr_expand_prompt(&how, out, &why);
+    if (code == DR_OK) return code;
+    if (networks->wildcard_folder)
+        model_names_hide(networks->wildcard_folder, why.message);
     return failure(err, code, "%s", why.message);
 }
 

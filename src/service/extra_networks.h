@@ -1,5 +1,5 @@
 /* extra_networks — what prompts can name beside words, as clients list it: the LoRAs and embeddings in the service's
- * directories, and styles, which are words.
+ * directories, and styles and wildcards, which are words.
  *
  *     name     "ink"                      what <lora:ink:0.8>, or the word of a prompt, says: the file without its extension
  *     file     "style/ink.safetensors"    below its directory
@@ -31,7 +31,9 @@ enum {
 struct extra_networks_options {
     /* Directories of each kind, NULL-terminated; NULL: the default. */
     const char *const *folders[EXTRA_KIND_COUNT];
-    const char *styles_file;  /* borrowed; NULL: the default */
+    const char *styles_file; /* borrowed; NULL: the default */
+    /* Of "__name__" in prompts; borrowed; NULL: none, and "__name__" is text. */
+    const char *wildcard_folder;
     double (*clock_ms)(void); /* dr_clock_ms */
 };
 /* Nothing is read yet. Errors: DR_BAD_INPUT (a directory with ":" in its name), DR_NOMEM. */
@@ -66,6 +68,12 @@ enum dr_code extra_networks_find_lora(struct extra_networks *networks, const cha
 enum dr_code extra_networks_check(struct extra_networks *networks, const char *prompt,
                                   const char *negative,
                                   struct dr_error *err) DR_MUST_CHECK;
+/* The prompts of the picture with this seed, which differ from the request's where they have wildcards: dr_expanded_free's.
+ * Errors: dr_expand_prompt's, without its directory. */
+enum dr_code extra_networks_expand(const struct extra_networks *networks,
+                                   const char *prompt, const char *negative,
+                                   uint64_t seed, struct dr_expanded *out,
+                                   struct dr_error *err) DR_MUST_CHECK;
 /* In a text of the engine, in place: files in the directories are named from there on (model_folders_hide). */
 void extra_networks_hide(struct extra_networks *networks, char *text);
 

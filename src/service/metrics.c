@@ -91,12 +91,12 @@ static void observe(struct histogram *histogram, double seconds)
 }
 
 void metrics_add_job(struct metrics *metrics, enum job_phase phase, double seconds,
-                     const struct dr_generate_result *result)
+                     int32_t image_count, const struct dr_generate_result *result)
 {
     if (!metrics) return;
     pthread_mutex_lock(&metrics->lock);
     ++metrics->jobs[phase];
-    metrics->images += (uint64_t)result->image_count;
+    metrics->images += (uint64_t)image_count;
     observe(&metrics->phases[PHASE_JOB], seconds);
     /* 0: the phase did not run, or its result was there before. */
     if (result->text_ms > 0)

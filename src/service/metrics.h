@@ -32,9 +32,9 @@ void metrics_destroy(struct metrics *metrics);
 
 /* A request was answered. route: of the table, static; NULL: none. */
 void metrics_add_request(struct metrics *metrics, const char *route, int status);
-/* A job has ended. result: what it made, before an error too. */
+/* A job has ended, with so many pictures. result: of the last work of the engine for it, before an error too. */
 void metrics_add_job(struct metrics *metrics, enum job_phase phase, double seconds,
-                     const struct dr_generate_result *result);
+                     int32_t image_count, const struct dr_generate_result *result);
 
 /* What is asked for when figures are printed. */
 struct metrics_gauges {

@@ -56,11 +56,11 @@ static void histograms_add_up(void)
 {
     struct metrics *const metrics = metrics_create();
     struct dr_generate_result result = {
-        .image_count = 2, .text_ms = 20, .unet_per_step_ms = 4000, .vae_ms = 0};
-    metrics_add_job(metrics, JOB_DONE, 9.0, &result);
+        .image_count = 1, .text_ms = 20, .unet_per_step_ms = 4000, .vae_ms = 0};
+    metrics_add_job(metrics, JOB_DONE, 9.0, 2, &result);
     result = (struct dr_generate_result){0};
-    metrics_add_job(metrics, JOB_FAILED, 5000.0, &result);
-    metrics_add_job(metrics, JOB_DONE, 10.0, &result);
+    metrics_add_job(metrics, JOB_FAILED, 5000.0, 0, &result);
+    metrics_add_job(metrics, JOB_DONE, 10.0, 0, &result);
     char *const text = print(metrics, NULL);
     check_real(sample(text, "darkroom_jobs_total{result=\"done\"}"), ==, 2);
     check_real(sample(text, "darkroom_jobs_total{result=\"failed\"}"), ==, 1);

@@ -133,7 +133,7 @@ static char *join_names(const char *const names[], size_t count)
     return text;
 }
 
-/* Wildcards stay: the pictures of a job have one prompt. */
+/* Wildcards stay: each picture of the job has lines of its own (worker_run.c). */
 static void apply(struct body_reader *fields, struct extra_networks *networks,
                   const char *const names[], size_t count,
                   struct picture_request *picture)

@@ -208,6 +208,7 @@ static enum dr_code open_stores(struct run *run, struct dr_error *err)
     const struct extra_networks_options networks = {
         .folders = {options->lora_folders, options->embedding_folders},
         .styles_file = options->styles_file,
+        .wildcard_folder = options->wildcard_folder,
         .clock_ms = dr_clock_ms
     };
     if (code == DR_OK) code = extra_networks_create(&service->networks, &networks, err);

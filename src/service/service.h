@@ -30,8 +30,9 @@ struct service_options {
         *const *vae_folders; /* NULL-terminated; NULL: the default */
     const char *const *lora_folders,
         *const *embedding_folders, *const *control_folders, *const *upscaler_folders;
-    const char *styles_file; /* --styles; NULL: the default */
-    const char *model;       /* -m; NULL: the last one */
+    const char *styles_file;     /* --styles; NULL: the default */
+    const char *wildcard_folder; /* --wildcard-dir; NULL: none */
+    const char *model;           /* -m; NULL: the last one */
     bool preloads;
     const char *data_folder; /* NULL: the default */
     int32_t keep_alive_s, exit_idle_s;

@@ -53,6 +53,18 @@ void worker_tell_ended(struct worker *worker)
 
 /* ---- asked by others --------------------------------------------------------------------- */
 
+void worker_progress_of_all(const struct running_job *running,
+                            struct dr_progress *progress)
+{
+    if (running->part_count <= 1) return;
+    const double left = 1 - progress->total_share;
+    const int32_t later = running->part_count - running->part - 1;
+    if (progress->left_ms >= 0 && left > 0) progress->left_ms *= 1 + later / left;
+    progress->total_share =
+        (running->part + progress->total_share) / running->part_count;
+    progress->image += running->part;
+}
+
 void worker_progress(struct worker *worker, struct worker_progress *progress)
 {
     *progress = (struct worker_progress){.eta_s = -1};
@@ -75,6 +87,10 @@ void worker_progress(struct worker *worker, struct worker_progress *progress)
         dr_job_progress(running->handle, &progress->job_progress);
     else if (progress->is_running)
         progress->job_progress = worker->last_progress;
+    worker_progress_of_all(running, &progress->job_progress.last);
+    if (running->part_count > 1)
+        progress->job_progress.share =
+            (running->part + progress->job_progress.share) / running->part_count;
     if (progress->job_progress.last.left_ms > 0)
         progress->eta_s = progress->job_progress.last.left_ms / 1e3;
     pthread_mutex_unlock(&worker->lock);

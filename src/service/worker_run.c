@@ -25,6 +25,11 @@ struct run {
     const char **outputs;
     int32_t count;
     int32_t noted; /* pictures in the gallery */
+    /* Of the engine's job under way, which makes all pictures, or one where each has prompts of its own. */
+    struct dr_expanded text;
+    int32_t first;
+    json_t *images;                     /* of all that made some */
+    uint64_t planned_bytes, peak_bytes; /* the most of them */
     enum dr_stage stage;
     double start_ms;
     bool learns; /* the map of previews is not known for its VAE */
@@ -36,12 +41,15 @@ struct run {
 
 /* ---- what it tells while it runs --------------------------------------------------------- */
 
-static void tell_progress(void *cookie, const struct dr_progress *progress)
+static void tell_progress(void *cookie, const struct dr_progress *of_part)
 {
     struct run *const run = cookie;
     struct worker *const worker = run->worker;
     const double now = dr_clock_ms();
+    struct dr_progress all = *of_part;
+    const struct dr_progress *const progress = &all;
     pthread_mutex_lock(&worker->lock);
+    worker_progress_of_all(&worker->running, &all);
     worker->running.image = progress->image;
     const int32_t step = worker->running.step, steps = worker->running.step_count;
     pthread_mutex_unlock(&worker->lock);
@@ -84,7 +92,7 @@ static void take_step(void *cookie, const struct dr_preview *preview)
     pthread_mutex_lock(&worker->lock);
     worker->running.step = preview->step;
     worker->running.step_count = preview->step_count;
-    worker->running.image = preview->image;
+    worker->running.image = run->first + preview->image;
     pthread_mutex_unlock(&worker->lock);
     if (run->learns) preview_fit_take_latents(&run->fit, preview);
     const int32_t interval_ms = worker->options.preview_interval_ms;
@@ -95,7 +103,7 @@ static void take_step(void *cookie, const struct dr_preview *preview)
     snprintf(url, sizeof url, "/api/v1/jobs/%s/preview", run->record.id);
     json_t *const data = json_object();
     member_set_text(data, "id", run->record.id);
-    member_set_integer(data, "image", preview->image);
+    member_set_integer(data, "image", run->first + preview->image);
     member_set_integer(data, "step", preview->step);
     member_set_integer(data, "steps", preview->step_count);
     member_set_text(data, "url", url);
@@ -168,7 +176,7 @@ static enum dr_code add_to_gallery(struct run *run, int32_t index, uint64_t seed
                                       .is_kept = request->keeps,
                                       .is_jpeg = request->format == PICTURE_JPEG,
                                       .seed = seed,
-                                      .prompt = strdup(request->prompt)};
+                                      .prompt = strdup(run->text.prompt)};
     memcpy(picture.job, run->record.id, sizeof picture.job);
     snprintf(picture.user, sizeof picture.user, "%s", run->record.user);
     describe(&picture, run->paths[index]);
@@ -192,13 +200,14 @@ static enum dr_code add_to_gallery(struct run *run, int32_t index, uint64_t seed
 static void note_written(void *cookie, int32_t index, const struct dr_image_info *image)
 {
     struct run *const run = cookie;
+    const int32_t place = run->first + index;
     if (run->code != DR_OK) return;
     int tries = ENTRY_TRIES;
     do
-        run->code = add_to_gallery(run, index, image->seed, &run->error);
+        run->code = add_to_gallery(run, place, image->seed, &run->error);
     while (run->code == DR_IO && --tries > 0 && worker_pause(run->worker));
     if (run->code == DR_OK) {
-        run->noted = index + 1;
+        run->noted = place + 1;
         return;
     }
     pthread_mutex_lock(&run->worker->lock);
@@ -278,11 +287,25 @@ static enum dr_code name_outputs(struct run *run)
     return DR_OK;
 }
 
-static struct dr_generate_options job_options(struct run *run, const char *init)
+/* As a batch counts: with a variation all pictures have the first one's seed. */
+static uint64_t seed_of(const struct picture_request *request, int32_t picture)
 {
-    struct dr_generate_options options =
-        worker_options_of(run->worker, &run->record.request);
-    options.outputs = run->outputs;
+    return request->sampling.variation_strength > 0 ? request->seed
+                                                    : request->seed + (uint64_t)picture;
+}
+
+/* Of the pictures from run->first on; count: how many. */
+static struct dr_generate_options job_options(struct run *run, const char *init,
+                                              int32_t count)
+{
+    const struct picture_request *const request = &run->record.request;
+    struct dr_generate_options options = worker_options_of(run->worker, request);
+    options.prompt = run->text.prompt;
+    options.negative = text_or_null(run->text.negative ? run->text.negative : "");
+    options.seed = seed_of(request, run->first);
+    options.sampling.variation_seed += (uint64_t)run->first;
+    options.batch = count;
+    options.outputs = run->outputs + run->first;
     options.init = init;
     options.most_pixels = run->worker->options.limits.most_pixels;
     options.progress = tell_progress;
@@ -308,6 +331,78 @@ static void publish(struct worker *worker, struct dr_job *handle)
     pthread_mutex_unlock(&worker->lock);
 }
 
+/* What the engine's job has made, beside those before it. */
+static void collect(struct run *run)
+{
+    const struct dr_generate_result *const result = &run->result;
+    json_t *const part = json_object();
+    job_json_add_generated_part(part, result);
+    if (!run->images) run->images = json_array();
+    (void)json_array_extend(run->images, json_object_get(part, "images"));
+    json_decref(part);
+    if (result->planned_private_bytes > run->planned_bytes)
+        run->planned_bytes = result->planned_private_bytes;
+    if (result->peak_private_bytes > run->peak_bytes)
+        run->peak_bytes = result->peak_private_bytes;
+}
+
+static enum dr_code run_part(struct run *run, const char *init, int32_t count)
+{
+    struct worker *const worker = run->worker;
+    const struct dr_generate_options options = job_options(run, init, count);
+    struct dr_job *job = NULL;
+    enum dr_code code =
+        dr_job_create_generate(worker->engine, &options, &job, &run->error);
+    if (code != DR_OK) return code;
+    dr_generate_result_free(&run->result);
+    publish(worker, job);
+    struct dr_error err = {0};
+    code = dr_job_run(job, &run->result, &err);
+    publish(worker, NULL);
+    dr_job_destroy(&job);
+    collect(run);
+    /* An error of a picture's entry is why the job was cancelled. */
+    if (run->code != DR_OK) return run->code;
+    if (code != DR_OK) run->error = err;
+    return code;
+}
+
+static enum dr_code expand(struct run *run, int32_t first)
+{
+    const struct picture_request *const request = &run->record.request;
+    dr_expanded_free(&run->text);
+    return extra_networks_expand(run->worker->options.networks, request->prompt,
+                                 request->negative, seed_of(request, first), &run->text,
+                                 &run->error);
+}
+
+/* Another of the engine's jobs begins. */
+static void show_part(struct run *run, int32_t part_count)
+{
+    struct worker *const worker = run->worker;
+    pthread_mutex_lock(&worker->lock);
+    worker->running.part = run->first;
+    worker->running.part_count = part_count;
+    worker->last_progress = (struct dr_job_progress){0}; /* of the part before */
+    pthread_mutex_unlock(&worker->lock);
+}
+
+/* In one job of the engine, or where the prompts have wildcards, in one for each picture. */
+static enum dr_code run_parts(struct run *run, const char *init)
+{
+    enum dr_code code = expand(run, 0);
+    const int32_t part_count =
+        code == DR_OK && run->text.wildcard_count > 0 ? run->count : 1;
+    for (int32_t i = 0; i < part_count && code == DR_OK; ++i) {
+        if (i > 0) code = expand(run, i);
+        if (code != DR_OK) break;
+        run->first = i;
+        show_part(run, part_count);
+        code = run_part(run, init, part_count > 1 ? 1 : run->count);
+    }
+    return code;
+}
+
 static enum dr_code run_on_engine(struct run *run)
 {
     struct worker *const worker = run->worker;
@@ -320,20 +415,7 @@ static enum dr_code run_on_engine(struct run *run)
         snprintf(init, sizeof init, "%s/%s", store_input_folder(worker->options.store),
                  request->init);
     choose_map(run);
-    const struct dr_generate_options options =
-        job_options(run, request->init ? init : NULL);
-    struct dr_job *job = NULL;
-    code = dr_job_create_generate(worker->engine, &options, &job, &run->error);
-    if (code != DR_OK) return code;
-    publish(worker, job);
-    struct dr_error err = {0};
-    code = dr_job_run(job, &run->result, &err);
-    publish(worker, NULL);
-    dr_job_destroy(&job);
-    /* An error of a picture's entry is why the job was cancelled. */
-    if (run->code != DR_OK) return run->code;
-    if (code != DR_OK) run->error = err;
-    return code;
+    return run_parts(run, request->init ? init : NULL);
 }
 
 /* ---- its end ----------------------------------------------------------------------------- */
@@ -345,6 +427,12 @@ static char *answer_text(const struct run *run)
         job_json_add_generated(answer, &run->result);
     else
         job_json_add_generated_part(answer, &run->result);
+    if (json_array_size(run->images) > 0)
+        member_set(answer, "images", json_incref(run->images));
+    if (run->code == DR_OK) {
+        member_set_bytes(answer, "planned_private_bytes", run->planned_bytes);
+        member_set_bytes(answer, "peak_private_bytes", run->peak_bytes);
+    }
     member_set_text(answer, "model", run->record.request.model);
     if (*run->record.request.warnings)
         job_json_add_warning(answer, run->record.request.warnings);
@@ -376,7 +464,8 @@ static void end_job(struct run *run, bool is_requeued)
                                           phase == JOB_FAILED ? &run->error : NULL};
     worker_note_end(worker, record, &ending, answer_text(run));
     metrics_add_job(worker->options.metrics, phase,
-                    (dr_clock_ms() - run->start_ms) / 1e3, &run->result);
+                    (dr_clock_ms() - run->start_ms) / 1e3,
+                    (int32_t)json_array_size(run->images), &run->result);
 }
 
 static void show_running(struct worker *worker, const struct job_record *record)
@@ -467,6 +556,8 @@ bool worker_run_job(struct worker *worker, const char *id)
     clear_running(worker);
     worker_tell_ended(worker);
     dr_generate_result_free(&run.result);
+    dr_expanded_free(&run.text);
+    json_decref(run.images);
     job_record_finish(&run.record);
     preview_fit_finish(&run.fit);
     free(run.outputs);

@@ -53,6 +53,7 @@ struct running_job {
     struct dr_job *handle; /* NULL: not made yet, or gone */
     bool is_cancelled, is_requeued;
     int32_t step, step_count, image, image_count;
+    int32_t part, part_count; /* the engine's jobs that it is; 0 until the first */
 };
 
 /* How a job ended, until that is on disk. answer: malloc'ed. */
@@ -112,6 +113,10 @@ struct worker {
 
 /* Waits for a condition at most ms. lock is held. */
 void worker_wait_on(struct worker *worker, pthread_cond_t *condition, double ms);
+
+/* What the engine says of the part that runs becomes what is true of the whole job. lock is held. */
+void worker_progress_of_all(const struct running_job *running,
+                            struct dr_progress *progress);
 
 /* ---- by the worker's thread ---- */
 

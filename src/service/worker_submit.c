@@ -154,6 +154,22 @@ static enum dr_code add(struct worker *worker, struct worker_submission *submiss
     return code;
 }
 
+/* As the first picture will have them. */
+static enum dr_code check_prompts(const struct worker *worker,
+                                  const struct picture_request *request,
+                                  struct dr_error *err)
+{
+    struct extra_networks *const networks = worker->options.networks;
+    struct dr_expanded text;
+    enum dr_code code =
+        extra_networks_expand(networks, request->prompt, request->negative,
+                              request->seed, &text, err);
+    if (code != DR_OK) return code;
+    code = extra_networks_check(networks, text.prompt, text.negative, err);
+    dr_expanded_free(&text);
+    return code;
+}
+
 static enum dr_code check(const struct worker *worker,
                           struct worker_submission *submission, const char *id,
                           const char **field, struct dr_error *err)
@@ -175,8 +191,7 @@ static enum dr_code check(const struct worker *worker,
         picture_request_check(request, &worker->options.limits, field, err);
     if (code == DR_OK) {
         *field = "prompt";
-        code = extra_networks_check(worker->options.networks, request->prompt,
-                                    request->negative, err);
+        code = check_prompts(worker, request, err);
     }
     return code == DR_OK ? fix_choice(worker, request, field, err) : code;
 }

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import random
 
 import a1111
 import lora_file
@@ -227,6 +228,73 @@ class Meaning(Case):
             self.assertEqual(answer.status, 422, answer)
             self.assertIn(part.encode(), answer.body)
         self.assertEqual(self.made.post("/api/v1/prompt", {"prompt": "1", "model": "nowhere"}).status, 404)
+
+
+class Wildcards(a1111.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.made = server.Server("-m", "tiny")
+        folder = cls.made.home / "wildcards"
+        folder.mkdir()
+        cls.lines = ["a red ring", "2 blue rings", "3 green rings", "4 grey rings", "a brown ring"]
+        (folder / "thing.txt").write_text("".join(line + "\n" for line in cls.lines))
+        (folder / "deep.txt").write_text("<lora:nothing:1>\n")
+        cls.made.options += ["--wildcard-dir", folder]
+        cls.made.start()
+
+    def line(self, seed):
+        return random.Random(seed).choice(self.lines)
+
+    def test_each_picture_has_a_line_by_its_seed(self):
+        made = self.make(prompt="__thing__, fog", batch_size=2, n_iter=2)
+        info = json.loads(made["info"])
+        lines = [self.line(seed) for seed in range(5, 9)]
+        self.assertGreater(len(set(lines)), 1)
+        self.assertEqual(info["all_prompts"], [f"{line}, fog" for line in lines])
+        self.assertEqual(info["all_seeds"], [5, 6, 7, 8])
+        self.assertEqual([text.splitlines()[0] for text in info["infotexts"]], info["all_prompts"])
+        for image, line, seed in zip(made["images"], lines, range(5, 9), strict=True):
+            self.assertEqual(a1111.decode(image), self.picture(prompt=f"{line}, fog", seed=seed))
+
+    def test_the_answer_has_all_pictures(self):
+        job = self.made.post("/api/v1/jobs", {**JOB, "prompt": "__thing__", "batch_size": 3}).json()["id"]
+
+        def look():
+            return self.made.get(f"/api/v1/jobs/{job}").json()
+        self.wait_for(lambda: look()["state"] == "done", "the job")
+        images = [self.made.get(f"/api/v1/images/{image}/parameters").json() for image in look()["images"]]
+        self.assertEqual([image["prompt"] for image in images], [self.line(seed) for seed in (5, 6, 7)])
+
+    def test_progress_never_falls(self):
+        answers, thread = self.start(prompt="__thing__", steps=30, width=128, height=128, n_iter=3, seed=5)
+        seen = [0]
+        while thread.is_alive():
+            seen.append(self.progress()["progress"])
+            if seen[-1] == 0 and max(seen) > 0:  # it is over
+                seen.pop()
+        thread.join()
+        self.assertEqual(answers[0].status, 200)
+        self.assertEqual(seen, sorted(seen))
+        self.assertTrue(any(0.4 < share < 0.6 for share in seen), seen)
+
+    def test_an_interrupt_ends_them_all(self):
+        answers, thread = self.start(prompt="__thing__", steps=150, width=256, height=256, n_iter=4, seed=5)
+        self.wait_for(self.runs, "the first step")
+        self.interrupt()
+        thread.join()
+        self.assertLess(len(answers[0].json()["images"]), 4)
+        self.wait_for(self.is_idle, "the end")
+
+    def test_what_cannot_be_is_refused_before_the_job_is_accepted(self):
+        error = self.refused("nowhere", 404, prompt="__nowhere__")
+        self.assertNotIn(str(self.made.home), error["detail"])
+        self.refused("nothing", 404, prompt="__deep__")
+        self.refused("nowhere", 404, negative_prompt="__nowhere__")
+
+
+class WithoutWildcards(a1111.Case):
+    def test_they_are_text(self):
+        self.assertEqual(self.info(prompt="a __thing__")["all_prompts"], ["a __thing__"])
 
 
 if __name__ == "__main__":
