@@ -26,7 +26,7 @@ static enum dr_code check_tensor(const struct tensor *tensor, struct dr_error *e
     char shape[TENSOR_SHAPE_TEXT];
     const int64_t width = tensor->rank > 0 ? tensor->dims[tensor->rank - 1] : 0;
     const int64_t count = tensor->rank == 2 ? tensor->dims[0] : 1;
-    if (tensor->rank < 1 || tensor->rank > 2 || width < 1 ||
+    if (tensor->rank < 1 || tensor->rank > 2 || width < EMBEDDING_LEAST_WIDTH ||
         width > EMBEDDING_MOST_WIDTH || count < 1 || !dtype_is_float(tensor->dtype) ||
         dtype_is_block(tensor->dtype))
         return error_set(

@@ -23,6 +23,7 @@
 enum {
     EMBEDDING_TEXTS = 2,         /* text encoders at most */
     EMBEDDING_MOST_VECTORS = 75, /* a chunk of a prompt has no room for more */
+    EMBEDDING_LEAST_WIDTH = 2,   /* one number is no vector */
     EMBEDDING_MOST_WIDTH = 16384,
     EMBEDDING_HASH_DIGITS = 12,
     EMBEDDING_HASH_BYTES = EMBEDDING_HASH_DIGITS + 1

@@ -897,7 +897,7 @@ class Memory(Case):
         seen = []
         for theme in ("dark", "light"):
             page.theme(theme)
-            self.assertEqual(page.value("document.documentElement.dataset.theme"), theme)
+            page.wait("document.documentElement.dataset.theme === arguments[0]", theme)
             seen.append(page.value("['--unet', '--vae', '--job'].map((name) => getComputedStyle(document.documentElement).getPropertyValue(name))"))
         page.theme("")
         for colours in seen:
