@@ -17,13 +17,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "network_bench.h"
 
 #include "base/size.h"
 #include "compute/compute.h"
 #include "mem/region.h"
 #include "model/adapter.h"
 #include "model/unet.h"
+
+const char bench_name[] = "adapter_bench";
 
 enum {
     MOST_LORAS = 16,
@@ -61,26 +64,6 @@ struct bench {
     struct weight_deltas deltas;
     struct network without, with;
 };
-
-static void fail(const char *text)
-{
-    fprintf(stderr, "adapter_bench: %s\n", text);
-    exit(1);
-}
-
-static void must(enum dr_code code, const struct dr_error *err)
-{
-    if (code) fail(err->message);
-}
-
-static clockid_t clock_used = CLOCK_MONOTONIC;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(clock_used, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* ---- options ---- */
 
@@ -216,20 +199,6 @@ static void print_sizes(const struct bench *bench)
 }
 
 /* ---- the network ---- */
-
-static void fill_noise(struct plan *plan, struct value value)
-{
-    if (value.id == 0) return;
-    const struct shape shape = plan_shape(plan, value);
-    const size_t count =
-        (size_t)shape.n * (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
-    uint32_t state = 12345;
-    for (size_t i = 0; i < count; ++i) {
-        state = state * 1664525u + 1013904223u;
-        const float noise = (float)(state >> 8) / (float)(1 << 23) - 1.0F;
-        plan_write(plan, value, i, 1, &noise);
-    }
-}
 
 /* As a job plans it: what depends on the context alone is kept from step to step. */
 static void open_plan(struct bench *bench, const struct options *options,

@@ -18,9 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
 #include "library_rate.h"
+#include "network_bench.h"
 
 #include "base/size.h"
 #include "compute/compute.h"
@@ -28,6 +27,8 @@
 #include "model/clip_text.h"
 #include "model/unet.h"
 #include "model/vae.h"
+
+const char bench_name[] = "step_bench";
 
 enum part {
     PART_UNET,
@@ -62,28 +63,6 @@ struct network {
     struct clip_text_plan text_plan;
     struct plan *plan; /* the one of the four that is there */
 };
-
-static void fail(const char *text)
-{
-    fprintf(stderr, "step_bench: %s\n", text);
-    exit(1);
-}
-
-static void must(enum dr_code code, const struct dr_error *err)
-{
-    if (code) fail(err->message);
-}
-
-/* The wall clock; with one thread, that thread's own time, which other programs on the machine
- * do not lengthen. */
-static clockid_t clock_used = CLOCK_MONOTONIC;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(clock_used, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* ---- options ---- */
 
@@ -168,20 +147,6 @@ static struct options parse(int count, char **arguments)
 }
 
 /* ---- the network ---- */
-
-static void fill_noise(struct plan *plan, struct value value)
-{
-    if (value.id == 0) return;
-    const struct shape shape = plan_shape(plan, value);
-    const size_t count =
-        (size_t)shape.n * (size_t)shape.h * (size_t)shape.w * (size_t)shape.c;
-    uint32_t state = 12345;
-    for (size_t i = 0; i < count; ++i) {
-        state = state * 1664525u + 1013904223u;
-        const float noise = (float)(state >> 8) / (float)(1 << 23) - 1.0F;
-        plan_write(plan, value, i, 1, &noise);
-    }
-}
 
 static const struct component_spec *make_spec(struct network *network,
                                               const struct options *options)

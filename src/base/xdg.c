@@ -31,6 +31,19 @@ bool xdg_path(enum xdg_place place, const char *name, char *path, size_t path_by
     return is_whole;
 }
 
+bool xdg_choose(const char *option, const char *variable, const char *setting,
+                const char *name, char *path, size_t path_bytes)
+{
+    const char *said = option ? option : getenv(variable);
+    if (!said || !*said) said = setting;
+    const bool is_named = said && *said;
+    if (is_named)
+        (void)snprintf(path, path_bytes, "%s", said);
+    else
+        (void)xdg_path(XDG_DATA, name, path, path_bytes);
+    return is_named;
+}
+
 bool xdg_make_above(char *path)
 {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {

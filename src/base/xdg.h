@@ -27,6 +27,12 @@ enum xdg_place {
  * directory, or one whose path is too long. */
 bool xdg_path(enum xdg_place place, const char *name, char *path, size_t path_bytes);
 
+/* Where a file or directory lies that can be named: by an option, or where that is NULL by an environment variable, else by a
+ * setting ("" and NULL name nothing), else as xdg_path(XDG_DATA, name). Returns whether it was named. A named path that is
+ * too long is cut. */
+bool xdg_choose(const char *option, const char *variable, const char *setting,
+                const char *name, char *path, size_t path_bytes);
+
 /* Creates the missing directories above path, accessible only by their owner, as the specification
  * requires. path is modified meanwhile. False, with errno set, at the first that cannot be created. */
 bool xdg_make_above(char *path) DR_MUST_CHECK;

@@ -59,6 +59,30 @@ static void a_path_that_is_too_long_is_none(void)
     check_str(found(XDG_DATA, "XDG_DATA_HOME", set, NULL), "");
 }
 
+static void a_name_is_an_options_then_the_environments_then_a_settings(void)
+{
+    static const struct {
+        const char *option, *set, *setting, *path;
+        bool is_named;
+    } cases[] = {
+        {"/o", "/e", "/s", "/o",            true },
+        {NULL, "/e", "/s", "/e",            true },
+        {NULL, "",   "/s", "/s",            true },
+        {NULL, NULL, "/s", "/s",            true },
+        {"",   "/e", "/s", "/s",            true },
+        {"",   "/e", NULL, "/d/darkroom/x", false},
+        {NULL, NULL, "",   "/d/darkroom/x", false},
+    };
+    check_int(setenv("XDG_DATA_HOME", "/d", 1), ==, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        const char *const set = cases[i].set;
+        check_int(set ? setenv("DARKROOM_X", set, 1) : unsetenv("DARKROOM_X"), ==, 0);
+        check(xdg_choose(cases[i].option, "DARKROOM_X", cases[i].setting, "x", path,
+                         sizeof path) == cases[i].is_named);
+        check_str(path, cases[i].path);
+    }
+}
+
 static void directories_are_made_for_their_owner(void)
 {
     char target[512];
@@ -82,6 +106,7 @@ int main(void)
 {
     check_run(the_variable_counts_before_home);
     check_run(a_path_that_is_too_long_is_none);
+    check_run(a_name_is_an_options_then_the_environments_then_a_settings);
     check_run(directories_are_made_for_their_owner);
     return check_done();
 }

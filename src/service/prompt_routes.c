@@ -17,28 +17,29 @@ enum {
     MOST_WORDS = 8192  /* of an answer: each is a row of it */
 };
 
-static void get_loras(struct service *service, const struct http_request *request,
+static void give_list(struct service *service, enum extra_kind kind,
                       struct http_reply *reply)
 {
     struct dr_error err = {0};
     json_t *list;
-    (void)request;
-    if (extra_networks_list(service->networks, EXTRA_LORAS, &list, &err) == DR_OK)
+    if (extra_networks_list(service->networks, kind, &list, &err) == DR_OK)
         http_reply_json(reply, 200, list);
     else
         http_reply_failure(reply, API_OWN, &err);
 }
 
+static void get_loras(struct service *service, const struct http_request *request,
+                      struct http_reply *reply)
+{
+    (void)request;
+    give_list(service, EXTRA_LORAS, reply);
+}
+
 static void get_embeddings(struct service *service, const struct http_request *request,
                            struct http_reply *reply)
 {
-    struct dr_error err = {0};
-    json_t *list;
     (void)request;
-    if (extra_networks_list(service->networks, EXTRA_EMBEDDINGS, &list, &err) == DR_OK)
-        http_reply_json(reply, 200, list);
-    else
-        http_reply_failure(reply, API_OWN, &err);
+    give_list(service, EXTRA_EMBEDDINGS, reply);
 }
 
 static void get_styles(struct service *service, const struct http_request *request,

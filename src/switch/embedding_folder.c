@@ -1,7 +1,5 @@
 #include "switch/embedding_folder.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -10,11 +8,8 @@
 
 void embedding_folder_find(const char *option, char folder[static DR_PATH_BYTES])
 {
-    const char *const said = option ? option : getenv("DARKROOM_EMBEDDING_DIR");
-    if (said && *said)
-        (void)snprintf(folder, DR_PATH_BYTES, "%s", said);
-    else
-        (void)xdg_path(XDG_DATA, "embeddings", folder, DR_PATH_BYTES);
+    (void)xdg_choose(option, "DARKROOM_EMBEDDING_DIR", NULL, "embeddings", folder,
+                     DR_PATH_BYTES);
 }
 
 static bool is_embedding(const char *path, const char *name)
@@ -27,19 +22,11 @@ static bool is_embedding(const char *path, const char *name)
     return false;
 }
 
-static enum folder_verdict enter(const char *path, char taken[static DR_PATH_BYTES])
-{
-    (void)path;
-    (void)taken;
-    return FOLDER_ENTER;
-}
-
 enum dr_code embedding_folder_read(struct folder_listing *folder, const char *path,
                                    struct dr_error *err)
 {
     const struct folder_walk how = {.what = EMBEDDING_FOLDER_WHAT,
                                     .takes_several = true,
-                                    .is_file = is_embedding,
-                                    .judge_folder = enter};
+                                    .is_file = is_embedding};
     return folder_listing_read(folder, path, &how, err);
 }

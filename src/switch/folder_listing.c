@@ -90,7 +90,8 @@ static enum dr_code look_at_folder(struct walk *walk, const char *path,
                                    const struct stat *status)
 {
     char taken[DR_PATH_BYTES];
-    switch (walk->how->judge_folder(path, taken)) {
+    const struct folder_walk *const how = walk->how;
+    switch (how->judge_folder ? how->judge_folder(path, taken) : FOLDER_ENTER) {
     case FOLDER_ENTER: return add_place(walk, path, level + 1, status);
     case FOLDER_TAKE: return add_entry(walk, taken, name, true);
     case FOLDER_SKIP: break;

@@ -41,7 +41,7 @@ struct folder_walk {
     bool
         takes_several; /* the path may be "DIR:DIR": they are looked into as if they were one */
     bool (*is_file)(const char *path, const char *name);
-    /* taken: where one that is taken lies. */
+    /* NULL: each is looked into. taken: where one that is taken lies. */
     enum folder_verdict (*judge_folder)(const char *path,
                                         char taken[static DR_PATH_BYTES]);
     const struct cancel *cancel; /* may be NULL */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/path.h"
@@ -13,11 +12,7 @@
 
 void lora_folder_find(const char *option, char folder[static DR_PATH_BYTES])
 {
-    const char *const said = option ? option : getenv("DARKROOM_LORA_DIR");
-    if (said && *said)
-        (void)snprintf(folder, DR_PATH_BYTES, "%s", said);
-    else
-        (void)xdg_path(XDG_DATA, "lora", folder, DR_PATH_BYTES);
+    (void)xdg_choose(option, "DARKROOM_LORA_DIR", NULL, "lora", folder, DR_PATH_BYTES);
 }
 
 static bool is_lora(const char *path, const char *name)
@@ -25,20 +20,12 @@ static bool is_lora(const char *path, const char *name)
     return vae_extension(name) && vae_is_file(path);
 }
 
-static enum folder_verdict enter(const char *path, char taken[static DR_PATH_BYTES])
-{
-    (void)path;
-    (void)taken;
-    return FOLDER_ENTER;
-}
-
 enum dr_code lora_folder_read(struct folder_listing *folder, const char *path,
                               struct dr_error *err)
 {
     const struct folder_walk how = {.what = "LoRA directory",
                                     .takes_several = true,
-                                    .is_file = is_lora,
-                                    .judge_folder = enter};
+                                    .is_file = is_lora};
     return folder_listing_read(folder, path, &how, err);
 }
 

@@ -1,6 +1,5 @@
 #include "switch/style_file.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,14 +14,8 @@ static const char place[] = "{prompt}";
 bool style_file_find(const char *option, const char *setting,
                      char path[static DR_PATH_BYTES])
 {
-    const char *said = option ? option : getenv("DARKROOM_STYLES");
-    if (!said || !*said) said = setting;
-    const bool is_named = said && *said;
-    if (is_named)
-        (void)snprintf(path, DR_PATH_BYTES, "%s", said);
-    else
-        (void)xdg_path(XDG_DATA, "styles.csv", path, DR_PATH_BYTES);
-    return is_named;
+    return xdg_choose(option, "DARKROOM_STYLES", setting, "styles.csv", path,
+                      DR_PATH_BYTES);
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */

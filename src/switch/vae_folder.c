@@ -107,11 +107,5 @@ const char *vae_folder_left_out(const struct folder_listing *folder,
 void vae_folder_find(const char *option, const char *setting, char *folder,
                      size_t folder_bytes)
 {
-    const char *const said = option ? option : getenv("DARKROOM_VAE_DIR");
-    if (said && *said)
-        (void)snprintf(folder, folder_bytes, "%s", said);
-    else if (*setting)
-        (void)snprintf(folder, folder_bytes, "%s", setting);
-    else
-        (void)xdg_path(XDG_DATA, "vae", folder, folder_bytes);
+    (void)xdg_choose(option, "DARKROOM_VAE_DIR", setting, "vae", folder, folder_bytes);
 }

@@ -17,12 +17,8 @@ enum {
 void wildcard_folder_find(const char *option, const char *setting,
                           char folder[static DR_PATH_BYTES])
 {
-    const char *said = option ? option : getenv("DARKROOM_WILDCARD_DIR");
-    if (!said || !*said) said = setting;
-    if (said && *said)
-        (void)snprintf(folder, DR_PATH_BYTES, "%s", said);
-    else
-        (void)xdg_path(XDG_DATA, "wildcards", folder, DR_PATH_BYTES);
+    (void)xdg_choose(option, "DARKROOM_WILDCARD_DIR", setting, "wildcards", folder,
+                     DR_PATH_BYTES);
 }
 
 /* ---- where they are ---------------------------------------------------------------------- */

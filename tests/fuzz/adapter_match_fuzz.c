@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "checkpoint_layout.h"
+#include "choices.h"
 #include "compute/compute.h"
 #include "input_file.h"
 #include "mem/arena_plan.h"
@@ -27,21 +28,6 @@ enum {
 };
 
 #define UNET "model.diffusion_model."
-
-/* ---- choices ------------------------------------------------------------------------------- */
-
-struct choices {
-    const uint8_t *at;
-    size_t left;
-};
-
-/* 0 .. count-1; 0 where nothing is left. */
-static int choose(struct choices *choices, int count)
-{
-    if (choices->left == 0) return 0;
-    --choices->left;
-    return *choices->at++ % count;
-}
 
 /* ---- the network ---------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "checkpoint_layout.h"
+#include "choices.h"
 #include "compute/compute.h"
 #include "input_file.h"
 #include "mem/arena_plan.h"
@@ -32,19 +33,6 @@ enum {
 };
 
 /* ---- choices ------------------------------------------------------------------------------- */
-
-struct choices {
-    const uint8_t *at;
-    size_t left;
-};
-
-/* 0 .. count-1; 0 where nothing is left. */
-static int choose(struct choices *choices, int count)
-{
-    if (choices->left == 0) return 0;
-    --choices->left;
-    return *choices->at++ % count;
-}
 
 static int from_to(struct choices *choices, int least, int most)
 {
