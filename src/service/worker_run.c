@@ -24,7 +24,6 @@ struct run {
     char (*paths)[DR_PATH_BYTES]; /* of its pictures' files */
     const char **outputs;
     int32_t count;
-    int32_t noted; /* pictures in the gallery */
     /* Of the engine's job under way, which makes all pictures, or one where each has prompts of its own. */
     struct dr_expanded text;
     int32_t first;
@@ -206,10 +205,7 @@ static void note_written(void *cookie, int32_t index, const struct dr_image_info
     do
         run->code = add_to_gallery(run, place, image->seed, &run->error);
     while (run->code == DR_IO && --tries > 0 && worker_pause(run->worker));
-    if (run->code == DR_OK) {
-        run->noted = place + 1;
-        return;
-    }
+    if (run->code == DR_OK) return;
     pthread_mutex_lock(&run->worker->lock);
     if (run->worker->running.handle) dr_job_cancel_now(run->worker->running.handle);
     pthread_mutex_unlock(&run->worker->lock);
