@@ -34,7 +34,7 @@ static const struct attention_core *choose_core(const struct plan *plan,
                                                 enum dtype type)
 {
     const bool fused =
-        type == DTYPE_F32 || (plan->kernels->attends_bf16 && !library_has_amx());
+        type == DTYPE_F32 || (plan->kernels->multiplies_bf16 && !library_has_amx());
     return fused ? &attention_fused : &attention_gemm;
 }
 

@@ -20,12 +20,13 @@
  * direct convolution: down to there small networks run as the large ones do. Below (4 -> 320,
  * 128 -> 3) the transforms of the wide side are nearly all of the work. */
 #define LEAST_WINOGRAD_CHANNELS 32
-/* bfloat16: with fewer tiles of 2x2, combining the taps takes a third of the time, and the direct convolution is as
- * fast. */
+/* bfloat16 in blocks: with fewer tiles of 2x2, combining the taps takes a third of the time, and the direct convolution
+ * is as fast. */
 #define LEAST_WINOGRAD_TILES 64
 
-/* float32: combining the taps of a panel takes as long as multiplying so many tiles with them. */
-#define COMBINING_TILES 3
+/* By panels: combining the taps of one takes as long as multiplying so many tiles with them. */
+#define COMBINING_TILES      3
+#define COMBINING_TILES_BF16 10
 
 struct conv {
     struct projection projection;
@@ -147,6 +148,15 @@ static enum tiled_recipe choose_float32(struct shape shape)
     return two < four ? TILED_WINOGRAD : TILED_WINOGRAD_4;
 }
 
+static enum tiled_recipe choose_bf16(const struct plan *plan, struct shape shape)
+{
+    if (tiled_conv_tiles(shape, 2) >= LEAST_WINOGRAD_TILES) return TILED_WINOGRAD;
+    if (!tiled_conv_has_panels(plan, shape, 2, DTYPE_BF16)) return TILED_NONE;
+    shape.n = 1;
+    const int64_t two = 16 * (tiled_conv_tiles(shape, 2) + COMBINING_TILES_BF16);
+    return two < 9 * shape_rows(shape) ? TILED_WINOGRAD : TILED_NONE;
+}
+
 /* Of a map upsampled to twice its size: the least of two. The second interpolates, which is not exact. */
 static enum tiled_recipe choose_enlarging(const struct plan *plan, struct shape shape,
                                           const struct weight *weight)
@@ -175,9 +185,8 @@ static enum tiled_recipe choose(const struct plan *plan, const struct conv *conv
     if (plan->exact_convolutions || weight->in < LEAST_WINOGRAD_CHANNELS ||
         weight->out < LEAST_WINOGRAD_CHANNELS)
         return TILED_NONE;
-    if (weight->dtype == DTYPE_F32) return choose_float32(shape);
-    return tiled_conv_tiles(shape, 2) >= LEAST_WINOGRAD_TILES ? TILED_WINOGRAD
-                                                              : TILED_NONE;
+    return weight->dtype == DTYPE_F32 ? choose_float32(shape)
+                                      : choose_bf16(plan, shape);
 }
 
 static const struct op_class *direct_class(const struct conv *conv,

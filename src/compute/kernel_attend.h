@@ -38,21 +38,6 @@ struct attend_panel {
     bool begins; /* it has seen no keys */
 };
 
-/* sum + word times b: of one number, or of two and two. */
-INLINE floats add_word(floats sum, uint32_t word, floats b, enum dtype type)
-{
-#ifdef __AVX512BF16__
-    if (type == DTYPE_BF16)
-        return (floats)_mm512_dpbf16_ps((__m512)sum,
-                                        (__m512bh)_mm512_set1_epi32((int)word),
-                                        (__m512bh)b);
-#endif
-    (void)type;
-    float number;
-    memcpy(&number, &word, sizeof number);
-    return sum + all(number) * b;
-}
-
 /* sums[row][vector] = the sum over `count` words of column[row] times the panel's vectors; columns are `step` apart. */
 INLINE void multiply_tile(floats sums[ATTEND_ROWS][ATTEND_VECTORS],
                           const uint32_t *column, size_t step, const float *panel,

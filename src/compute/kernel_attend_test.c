@@ -199,7 +199,7 @@ static void for_all(float spread)
     for (const struct kernels *const *table = kernels_all(); *table; ++table)
         for (int round = 0; round < 60; ++round) {
             try_one(*table, DTYPE_F32, spread);
-            if ((*table)->attends_bf16) try_one(*table, DTYPE_BF16, spread);
+            if ((*table)->multiplies_bf16) try_one(*table, DTYPE_BF16, spread);
         }
 }
 
@@ -222,7 +222,7 @@ static void hands_on_nan(void)
             const struct kernels *const kernels = *table;
             const size_t width = kernels->attend_width, rows = 4 * kernels->attend_unit;
             struct sample s = {.kernels = kernels, .dim = 8, .keys = 30, .last = 30};
-            s.type = kernels->attends_bf16 && block == 1 ? DTYPE_BF16 : DTYPE_F32;
+            s.type = kernels->multiplies_bf16 && block == 1 ? DTYPE_BF16 : DTYPE_F32;
             s.factor = 0.5f;
             s.queries = fixture_reals(width * s.dim, 1, s.type);
             s.key_rows = fixture_reals(BLOCKS * s.keys * s.dim, 1, s.type);

@@ -224,6 +224,23 @@ INLINE floats load_stored_some(const void *source, enum dtype type, size_t at,
     return load_stored(part, type, 0);
 }
 
+/* ---- multiplying --------------------------------------------------------------------- */
+
+/* A word of 32 bits is one number of float32, or two of bfloat16 that one instruction multiplies. sum + word times b. */
+INLINE floats add_word(floats sum, uint32_t word, floats b, enum dtype type)
+{
+#ifdef __AVX512BF16__
+    if (type == DTYPE_BF16)
+        return (floats)_mm512_dpbf16_ps((__m512)sum,
+                                        (__m512bh)_mm512_set1_epi32((int)word),
+                                        (__m512bh)b);
+#endif
+    (void)type;
+    float number;
+    memcpy(&number, &word, sizeof number);
+    return sum + all(number) * b;
+}
+
 /* Sum of the lanes, in halves: a fixed order. */
 INLINE float sum_lanes(floats x)
 {

@@ -482,7 +482,7 @@ const struct kernels KERNELS_TABLE = {
     .attend_width = ATTEND_WIDTH,
     .attend_unit = ATTEND_UNIT,
 #ifdef __AVX512BF16__
-    .attends_bf16 = true,
+    .multiplies_bf16 = true,
 #endif
     .turn = turn,
     .convert = convert,

@@ -92,7 +92,7 @@ INLINE void combine_all(const struct kernel_taps *a, enum dtype type, enum dtype
 }
 
 /* One row of points: a row of G from above, all of G from the side. */
-INLINE void combine_row(const struct kernel_taps *a, enum dtype from,
+INLINE void combine_row(const struct kernel_taps *a, enum dtype type, enum dtype from,
                         enum kernel_tiles tiles)
 {
     static const float two[4][3] = {
@@ -131,25 +131,29 @@ INLINE void combine_row(const struct kernel_taps *a, enum dtype from,
             tall[k] = g[k] * first + g[3 + k] * second + g[6 + k] * third;
         spread_taps(tall, 1, u, 1, tiles);
         for (size_t k = 0; k < tile_points(tiles); ++k)
-            store_some(a->targets[k], DTYPE_F32, at, u[k], count);
+            store_some(a->targets[k], type, at, u[k], count);
     }
 }
 
 INLINE void combine_rows(const struct kernel_taps *a, enum kernel_tiles tiles)
 {
-    if (a->source_type == DTYPE_F32)
-        combine_row(a, DTYPE_F32, tiles);
+    if (a->type == DTYPE_BF16 && a->source_type == DTYPE_BF16)
+        combine_row(a, DTYPE_BF16, DTYPE_BF16, tiles);
+    else if (a->type == DTYPE_BF16)
+        combine_row(a, DTYPE_BF16, a->source_type, tiles);
+    else if (a->source_type == DTYPE_F32)
+        combine_row(a, DTYPE_F32, DTYPE_F32, tiles);
     else if (a->source_type == DTYPE_F16)
-        combine_row(a, DTYPE_F16, tiles);
+        combine_row(a, DTYPE_F32, DTYPE_F16, tiles);
     else if (a->source_type == DTYPE_BF16)
-        combine_row(a, DTYPE_BF16, tiles);
+        combine_row(a, DTYPE_F32, DTYPE_BF16, tiles);
     else
-        combine_row(a, a->source_type, tiles);
+        combine_row(a, DTYPE_F32, a->source_type, tiles);
 }
 
 INLINE void combine_tiles(const struct kernel_taps *a, enum kernel_tiles tiles)
 {
-    if (a->type == DTYPE_F32 && a->row >= 0)
+    if (a->row >= 0)
         combine_rows(a, tiles);
     else if (a->type == DTYPE_BF16 && a->source_type == DTYPE_BF16)
         combine_all(a, DTYPE_BF16, DTYPE_BF16, tiles);
@@ -363,7 +367,8 @@ static void tile_output(const struct kernel_tile_output *arguments)
 INLINE void fetch_ahead(const struct kernel_multiply *a, size_t row, size_t out,
                         size_t rows, size_t width)
 {
-    const float *const next = a->source + (row + rows) * a->source_stride;
+    const float *const next =
+        (const float *)a->source + (row + rows) * a->source_stride;
     const float *const result = a->result + row * a->result_stride;
     for (size_t i = 0; i < rows; ++i)
         for (size_t at = out; at < out + width; at += 16) {
@@ -374,11 +379,12 @@ INLINE void fetch_ahead(const struct kernel_multiply *a, size_t row, size_t out,
 }
 
 INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t out,
-                          size_t rows, size_t vectors)
+                          size_t rows, size_t vectors, enum dtype type)
 {
     floats sums[SUM_ROWS][SUM_VECTORS];
-    const float *source = a->source + row * a->source_stride;
-    const float *operand = a->operand + out;
+    const uint32_t *source = (const uint32_t *)a->source + row * a->source_stride;
+    const float *operand = (const float *)a->operand + out;
+#pragma GCC unroll 8
     for (size_t i = 0; i < rows; ++i)
         for (size_t v = 0; v < vectors; ++v)
             sums[i][v] = all(0);
@@ -387,15 +393,16 @@ INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t ou
         floats b[SUM_VECTORS];
         for (size_t v = 0; v < vectors; ++v)
             b[v] = load(operand, DTYPE_F32, v * LANES);
-        for (size_t i = 0; i < rows; ++i) {
-            const floats x = all(source[i * a->source_stride]);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < rows; ++i)
             for (size_t v = 0; v < vectors; ++v)
-                sums[i][v] += x * b[v];
-        }
+                sums[i][v] =
+                    add_word(sums[i][v], source[i * a->source_stride], b[v], type);
         ++source;
         operand += a->operand_stride;
     }
     float *const result = a->result + row * a->result_stride + out;
+#pragma GCC unroll 8
     for (size_t i = 0; i < rows; ++i)
         for (size_t v = 0; v < vectors; ++v) {
             const size_t at = i * a->result_stride + v * LANES;
@@ -405,33 +412,44 @@ INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t ou
 }
 
 INLINE void multiply_rows(const struct kernel_multiply *a, size_t row, size_t out,
-                          size_t rows, size_t vectors)
+                          size_t rows, size_t vectors, enum dtype type)
 {
     switch (rows) {
-    case 6: multiply_some(a, row, out, 6, vectors); break;
-    case 5: multiply_some(a, row, out, 5, vectors); break;
-    case 4: multiply_some(a, row, out, 4, vectors); break;
-    case 3: multiply_some(a, row, out, 3, vectors); break;
-    case 2: multiply_some(a, row, out, 2, vectors); break;
-    default: multiply_some(a, row, out, 1, vectors); break;
+    case 6: multiply_some(a, row, out, 6, vectors, type); break;
+    case 5: multiply_some(a, row, out, 5, vectors, type); break;
+    case 4: multiply_some(a, row, out, 4, vectors, type); break;
+    case 3: multiply_some(a, row, out, 3, vectors, type); break;
+    case 2: multiply_some(a, row, out, 2, vectors, type); break;
+    default: multiply_some(a, row, out, 1, vectors, type); break;
     }
 }
 
 /* Rows are divided evenly: no call has few of them. The operand stays in the first cache while all rows pass. */
+INLINE void multiply_all(const struct kernel_multiply *a, enum dtype type)
+{
+    const size_t wide = SUM_VECTORS * LANES;
+    size_t left = (a->rows + SUM_ROWS - 1) / SUM_ROWS;
+    for (size_t row = 0; row < a->rows; --left) {
+        const size_t rows = (a->rows - row + left - 1) / left;
+        size_t out = 0;
+        for (; out + wide <= a->outputs; out += wide)
+            multiply_rows(a, row, out, rows, SUM_VECTORS, type);
+        for (; out < a->outputs; out += LANES)
+            multiply_rows(a, row, out, rows, 1, type);
+        row += rows;
+    }
+}
+
 static void multiply(const struct kernel_multiply *arguments)
 {
     const struct kernel_multiply a = *arguments;
-    const size_t wide = SUM_VECTORS * LANES;
-    size_t left = (a.rows + SUM_ROWS - 1) / SUM_ROWS;
-    for (size_t row = 0; row < a.rows; --left) {
-        const size_t rows = (a.rows - row + left - 1) / left;
-        size_t out = 0;
-        for (; out + wide <= a.outputs; out += wide)
-            multiply_rows(&a, row, out, rows, SUM_VECTORS);
-        for (; out < a.outputs; out += LANES)
-            multiply_rows(&a, row, out, rows, 1);
-        row += rows;
+#ifdef __AVX512BF16__
+    if (a.type == DTYPE_BF16) {
+        multiply_all(&a, DTYPE_BF16);
+        return;
     }
+#endif
+    multiply_all(&a, DTYPE_F32);
 }
 
 #endif

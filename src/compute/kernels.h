@@ -86,7 +86,7 @@ struct kernel_softmax {
 
 /* Attention of a panel of queries, attend_width of the table, to a block of keys: what kernel_softmax and the GEMMs
  * around it do, in one pass. Counted in words of 32 bits: one number of float32, or two of bfloat16 side by side (of a
- * table with attends_bf16). Keys and values come in tiles of key_rows and value_rows, each attend_unit times 4, 5 or 6.
+ * table with multiplies_bf16). Keys and values come in tiles of key_rows and value_rows, each attend_unit times 4, 5 or 6.
  *
  *     queries  [dim_words][attend_width], two dimensions a word
  *     keys     [tiles][dim_words][key_rows], likewise; the last tile is whole
@@ -197,12 +197,14 @@ struct kernel_tile_output {
     enum kernel_tiles tiles;
 };
 
-/* result[row][out] = (result +) the sum over `in` of source[row][in] * operand[in][out], in float32. Outputs: a
- * multiple of 16. Strides in elements from row to row. A sum is made in the order of the inputs, and then added:
- * it depends neither on the number of rows nor on that of outputs. */
+/* result[row][out] = (result +) the sum over `in` of source[row][in] * operand[in][out], in float32. Inputs are counted in
+ * words of 32 bits, as of kernel_attend: of bfloat16 (a table with multiplies_bf16) two inputs of an output are one.
+ * Outputs: a multiple of 16. Strides in words from row to row. A sum is made in the order of the inputs, and then
+ * added: it depends neither on the number of rows nor on that of outputs. */
 struct kernel_multiply {
-    const float *source, *operand;
+    const void *source, *operand;
     float *result;
+    enum dtype type; /* of source and operand */
     size_t rows, inputs, outputs;
     size_t source_stride, operand_stride, result_stride;
     bool add;
@@ -233,7 +235,7 @@ struct kernels {
     void (*softmax)(const struct kernel_softmax *arguments);
     void (*attend)(const struct kernel_attend *arguments);
     size_t attend_width, attend_unit;
-    bool attends_bf16;
+    bool multiplies_bf16; /* attend and multiply take bfloat16 */
     void (*turn)(const struct kernel_turn *arguments);
     void (*convert)(const struct kernel_convert *arguments);
     void (*grid_lines)(const struct grid_lines *arguments); /* grid.h */

@@ -599,58 +599,79 @@ static void combines_taps(void)
     for_all(combine_case);
 }
 
+/* Numbers of bfloat16 in words of two inputs: [in / 2][out][2]. */
+static struct guarded paired(const float *w, size_t in, size_t out)
+{
+    float *const pairs = malloc(in * out * sizeof *pairs);
+    for (size_t k = 0; k < in; ++k)
+        for (size_t i = 0; i < out; ++i)
+            pairs[k / 2 * 2 * out + 2 * i + k % 2] = w[k * out + i];
+    const struct guarded result = packed(pairs, in * out, DTYPE_BF16);
+    free(pairs);
+    return result;
+}
+
 /* Rows alone have the bytes that they have among others, and outputs too. */
+static void multiply_once(const struct kernels *kernels, enum dtype type, bool add)
+{
+    const size_t each = type == DTYPE_BF16 ? 2 : 1;
+    const size_t rows = (size_t)fixture_int(1, 20), words = (size_t)fixture_int(1, 70);
+    const size_t in = each * words, out = 16 * (size_t)fixture_int(1, 9);
+    float *const x = fixture_reals(rows * in, 1, type);
+    float *const w = fixture_reals(in * out, 1, type);
+    float *const before = fixture_reals(rows * out, 1, DTYPE_F32);
+    struct guarded xs = packed(x, rows * in, type);
+    struct guarded ws =
+        type == DTYPE_BF16 ? paired(w, in, out) : packed(w, in * out, type);
+    struct guarded ys = packed(before, rows * out, DTYPE_F32);
+    struct kernel_multiply arguments = {
+        .source = xs.data,
+        .operand = ws.data,
+        .result = (float *)(void *)ys.data,
+        .type = type,
+        .rows = rows,
+        .inputs = words,
+        .outputs = out,
+        .source_stride = words,
+        .operand_stride = out,
+        .result_stride = out,
+        .add = add,
+    };
+    kernels->multiply(&arguments);
+    for (size_t i = 0; i < rows * out; ++i) {
+        double want = add ? (double)before[i] : 0, size = fabs(want);
+        for (size_t k = 0; k < in; ++k) {
+            const double term =
+                (double)x[i / out * in + k] * (double)w[k * out + i % out];
+            want += term;
+            size += fabs(term);
+        }
+        check_real(fabs((double)unpacked(&ys, DTYPE_F32, i) - want), <=, 1e-6 * size);
+    }
+    float alone[16];
+    const size_t row = (size_t)fixture_int(0, (int32_t)rows - 1);
+    const size_t at = 16 * (size_t)fixture_int(0, (int32_t)out / 16 - 1);
+    memcpy(alone, before + row * out + at, sizeof alone);
+    arguments.source = xs.data + row * words * sizeof(float);
+    arguments.operand = ws.data + at * sizeof(float);
+    arguments.result = alone;
+    arguments.rows = 1;
+    arguments.outputs = 16;
+    kernels->multiply(&arguments);
+    check_bytes((float *)(void *)ys.data + row * out + at, alone, sizeof alone);
+    free(x);
+    free(w);
+    free(before);
+    guarded_close(&xs);
+    guarded_close(&ws);
+    guarded_close(&ys);
+}
+
 static void multiply_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 60; ++round) {
-        const size_t rows = (size_t)fixture_int(1, 20), in = (size_t)fixture_int(1, 70);
-        const size_t out = 16 * (size_t)fixture_int(1, 9);
-        float *const x = fixture_reals(rows * in, 1, DTYPE_F32);
-        float *const w = fixture_reals(in * out, 1, DTYPE_F32);
-        float *const before = fixture_reals(rows * out, 1, DTYPE_F32);
-        struct guarded xs = packed(x, rows * in, DTYPE_F32);
-        struct guarded ws = packed(w, in * out, DTYPE_F32);
-        struct guarded ys = packed(before, rows * out, DTYPE_F32);
-        struct kernel_multiply arguments = {
-            .source = (const float *)(void *)xs.data,
-            .operand = (const float *)(void *)ws.data,
-            .result = (float *)(void *)ys.data,
-            .rows = rows,
-            .inputs = in,
-            .outputs = out,
-            .source_stride = in,
-            .operand_stride = out,
-            .result_stride = out,
-            .add = round & 1,
-        };
-        kernels->multiply(&arguments);
-        for (size_t i = 0; i < rows * out; ++i) {
-            double want = arguments.add ? (double)before[i] : 0, size = fabs(want);
-            for (size_t k = 0; k < in; ++k) {
-                want += (double)x[i / out * in + k] * (double)w[k * out + i % out];
-                size +=
-                    fabs((double)x[i / out * in + k] * (double)w[k * out + i % out]);
-            }
-            check_real(fabs((double)unpacked(&ys, DTYPE_F32, i) - want), <=,
-                       1e-6 * size);
-        }
-        float alone[16];
-        const size_t row = (size_t)fixture_int(0, (int32_t)rows - 1);
-        const size_t at = 16 * (size_t)fixture_int(0, (int32_t)out / 16 - 1);
-        memcpy(alone, before + row * out + at, sizeof alone);
-        arguments.source += row * in;
-        arguments.operand += at;
-        arguments.result = alone;
-        arguments.rows = 1;
-        arguments.outputs = 16;
-        kernels->multiply(&arguments);
-        check_bytes((float *)(void *)ys.data + row * out + at, alone, sizeof alone);
-        free(x);
-        free(w);
-        free(before);
-        guarded_close(&xs);
-        guarded_close(&ws);
-        guarded_close(&ys);
+        multiply_once(kernels, DTYPE_F32, round & 1);
+        if (kernels->multiplies_bf16) multiply_once(kernels, DTYPE_BF16, round & 1);
     }
 }
 

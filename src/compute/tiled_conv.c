@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "compute/library.h"
+
 static const struct recipe recipes[] = {
     [TILED_WINOGRAD] = {.tiles = TILES_WINOGRAD_2,
                         .row = 4,
@@ -45,10 +47,21 @@ static const struct recipe recipes[] = {
                         .from = {0, 1, 2, 2, 3}   },
 };
 
-/* float32 is multiplied panel by panel, by kernels of this layer. */
-static bool is_by_panels(const struct tiled_conv *t)
+/* bfloat16: fewer tiles of an image are multiplied by panels. */
+#define LEAST_BLOCK_TILES 64
+
+bool tiled_conv_has_panels(const struct plan *plan, struct shape shape, int32_t side,
+                           enum dtype type)
 {
-    return t->weight->dtype == DTYPE_F32 && t->recipe.tiles != TILES_ENLARGING;
+    shape.n = 1;
+    return type == DTYPE_F32 || (plan->kernels->multiplies_bf16 && !library_has_amx() &&
+                                 tiled_conv_tiles(shape, side) < LEAST_BLOCK_TILES);
+}
+
+static bool is_by_panels(const struct plan *plan, const struct tiled_conv *t)
+{
+    return t->recipe.tiles != TILES_ENLARGING &&
+           tiled_conv_has_panels(plan, t->shape, t->recipe.outputs, t->weight->dtype);
 }
 
 static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *err)
@@ -58,7 +71,7 @@ static enum dr_code prepare(struct plan *plan, struct op *op, struct dr_error *e
     op->flop =
         2.0 * (double)shape_rows(t->shape) * t->weight->in * TAPS * t->weight->out;
     op->weight_bytes = t->weight->bytes + (t->bias ? t->bias->bytes : 0);
-    if (!is_by_panels(t)) return tiled_block_prepare(plan, op, err);
+    if (!is_by_panels(plan, t)) return tiled_block_prepare(plan, op, err);
     tiled_panel_prepare(op);
     return DR_OK;
 }
@@ -102,7 +115,7 @@ static bool run_rows(const struct plan *plan, const struct op *op, struct rows r
         run.lines.end = (int32_t)((rows.first + rows.count) / t->shape.w);
     }
     run.seen = needs(op, TILED_X, run.lines);
-    if (!is_by_panels(t)) return tiled_block_run(&run);
+    if (!is_by_panels(plan, t)) return tiled_block_run(&run);
     tiled_panel_run(&run);
     return true;
 }
@@ -141,7 +154,7 @@ bool tiled_conv_add(struct plan *plan, struct value x, struct value result,
     };
     struct dr_error err = {.code = DR_OK};
     const bool can =
-        is_by_panels(t) ? tiled_panel_choose(t) : tiled_block_choose(t, &err);
+        is_by_panels(plan, t) ? tiled_panel_choose(t) : tiled_block_choose(t, &err);
     if (err.code != DR_OK) {
         plan_fail(plan, err.code, "%s", err.message);
         return true;

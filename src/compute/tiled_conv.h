@@ -45,6 +45,12 @@ enum tiled_recipe {
 /* Tiles of side x side outputs of a result of this shape, of all images. */
 int64_t tiled_conv_tiles(struct shape shape, int32_t side);
 
+/* Is a result of this shape, in tiles of side x side outputs, multiplied panel by panel, by kernels of this layer
+ * (tiled_conv_panel.c)? float32 always is. Of bfloat16 what has few tiles, for which combining the taps takes the
+ * library's way too long; and not with AMX, which multiplies several times as fast as the kernels do. */
+bool tiled_conv_has_panels(const struct plan *plan, struct shape shape, int32_t side,
+                           enum dtype type);
+
 /* Of plan_conv: add the operator, for a 3x3 kernel at stride 1, padded by 1 on all sides; ENLARGING and
  * ENLARGING_4: of an activation upsampled to exactly twice its size; WINOGRAD_4: in float32. x and the residual (or none) were checked. False,
  * with nothing added, if the library's layout of this kernel does not allow combining. */

@@ -1,8 +1,8 @@
-/* float32 by panels: a task is a panel of outputs and a block of tiles.
+/* By panels: a task is a panel of outputs and a block of tiles.
  *
  *     windows of a group of tiles, by all workers              [block][point][chunk of inputs][tile][input]
  *     for each panel and block, by one worker:
- *         for each chunk of inputs and row of points:
+ *         for each chunk of inputs and row of points (in bfloat16 all points):
  *             combine the taps                                 [point][input][output]
  *             add the products                                 [point][tile][output]
  *         write the outputs
@@ -16,42 +16,60 @@
 #include "compute/compute.h"
 #include "compute/team.h"
 
-/* Inputs of a chunk: one point's combined taps (64 x 64 numbers) fit the first cache, a row's and a block's sums the
- * second. */
-#define CHUNK_IN 64
+/* Inputs of a chunk: one point's combined taps (64 outputs of them) fit the first cache, a block's sums the second. */
+#define CHUNK_BYTES 256
 /* Windows of a group: many, since the weights are combined again for each group; few, since they are memory. */
 #define GROUP_BYTES (12u << 20)
 /* The same where lines are wide: there the map itself is large, and its peak must not grow. */
 #define LINES_GROUP_BYTES (1280u << 10)
-/* Combining taps costs as much as multiplying one or two tiles with them. With more tiles than that, more tasks are
- * better. */
+/* Combining taps costs as much as multiplying two tiles with them, in bfloat16 ten. With more tiles than that, more
+ * tasks are better. */
 #define MOST_TILES        96
 #define FEWEST_TILES      24
 #define TASKS_PER_THREAD  4
 #define WINDOW_TASK_TILES 8
 
-/* Rows of outputs, all blocks one after the other: what the library chooses, and layout_panels. */
-static bool has_rows_of_outputs(const struct weight_layout *layout)
+/* Lines of outputs, all blocks one after the other: what the library chooses, and layout_panels. Of bfloat16 a line has
+ * two inputs, side by side. */
+static bool has_lines_of_outputs(const struct weight_layout *layout)
 {
+    const int32_t each = layout->type == DTYPE_BF16 ? 2 : 1;
     for (int32_t i = 0; i < layout->in_block; ++i)
-        if (layout->in_place[i] != i * layout->out_block) return false;
+        if (layout->in_place[i] != i / each * each * layout->out_block + i % each)
+            return false;
     for (int32_t i = 0; i < layout->out_block; ++i)
-        if (layout->out_place[i] != i) return false;
-    return layout->out_block % 16 == 0 &&
+        if (layout->out_place[i] != i * each) return false;
+    return layout->out_block % 16 == 0 && layout->in_block % each == 0 &&
            layout->in_stride == (size_t)(layout->in_block * layout->out_block);
+}
+
+static size_t element_bytes(const struct tiled_conv *t)
+{
+    return dtype_bytes(t->weight->dtype);
+}
+
+/* As kernel_multiply counts. */
+static size_t words(const struct tiled_conv *t, size_t numbers)
+{
+    return numbers * element_bytes(t) / sizeof(uint32_t);
 }
 
 bool tiled_panel_choose(struct tiled_conv *t)
 {
     const struct weight_layout *const layout = t->weight->layout;
     const int32_t in = t->weight->in;
-    if (!panel_has_layout(t->weight) || !has_rows_of_outputs(layout) ||
+    if (!panel_has_layout(t->weight) || !has_lines_of_outputs(layout) ||
         in % layout->in_block != 0)
         return false;
     t->panel_out = layout->out_block;
+    /* Combining row by row takes bfloat16 twice as long as all points together, which take half of the room. */
+    t->combined_points =
+        t->weight->dtype == DTYPE_F32 ? t->recipe.row : t->recipe.points;
     t->panels = (int32_t)divide_up(t->weight->out, t->panel_out);
-    const int32_t chunks = (int32_t)divide_up(in, CHUNK_IN);
-    t->chunk_in = (int32_t)divide_up(divide_up(in, chunks), 16) * 16;
+    const int64_t chunks =
+        divide_up((int64_t)in * (int64_t)element_bytes(t), CHUNK_BYTES);
+    const int32_t step = layout->in_block > 16 ? layout->in_block : 16;
+    t->chunk_in = (int32_t)divide_up(divide_up(in, chunks), step) * step;
     return true;
 }
 
@@ -71,7 +89,7 @@ static void choose_blocks(struct tiled_conv *t, int64_t tiles, size_t most_bytes
 {
     const size_t tile_bytes = (size_t)tiled_numbers(&t->recipe) *
                               (size_t)chunk_count(t) * (size_t)t->chunk_in *
-                              sizeof(float);
+                              element_bytes(t);
     const int64_t fitting = (int64_t)(most_bytes / tile_bytes);
     const int64_t groups =
         divide_up(tiles, fitting > FEWEST_TILES ? fitting : FEWEST_TILES);
@@ -94,16 +112,18 @@ void tiled_panel_prepare(struct op *op)
     const size_t tiles = (size_t)t->block_tiles, points = (size_t)t->recipe.points;
     const size_t chunk = (size_t)t->chunk_in, out = (size_t)t->panel_out;
     const size_t blocks = (size_t)divide_up(t->group_tiles, t->block_tiles);
-    t->source_step = step_between_points((size_t)chunk_count(t) * tiles * chunk * 4);
-    t->operand_step = step_between_points(chunk * out * sizeof(float));
+    const size_t element = element_bytes(t);
+    t->source_step =
+        step_between_points((size_t)chunk_count(t) * tiles * chunk * element);
+    t->operand_step = step_between_points(chunk * out * element);
     t->result_step = step_between_points(tiles * out * sizeof(float));
     t->windows_at = 0;
     t->lanes_at = blocks * block_bytes(t);
-    t->stage_at = (size_t)t->recipe.row * t->operand_step;
+    t->stage_at = (size_t)t->combined_points * t->operand_step;
     t->made_at = t->stage_at + points * t->result_step;
     t->lane_bytes = t->made_at;
     if (dtype_is_block(t->weight->stored))
-        t->lane_bytes += TAPS * chunk * out * sizeof(float);
+        t->lane_bytes += TAPS * chunk * out * element;
     t->lanes = team_lanes((int64_t)blocks * t->panels, t->lane_bytes);
     op->scratch_bytes = t->lanes_at + (size_t)t->lanes * t->lane_bytes;
 }
@@ -140,19 +160,19 @@ struct work {
     unsigned char *operand, *stage, *made; /* made: NULL where taps need not be */
 };
 
-/* Combine the taps of one row of points, and add its products of a chunk of inputs. */
-static void multiply_row(const struct tiled_run *run, const struct work *work,
-                         int32_t chunk, int32_t row)
+/* Combine the taps of some points, a row of them or all, and add their products of a chunk of inputs. */
+static void multiply_points(const struct tiled_run *run, const struct work *work,
+                            int32_t chunk, int32_t part)
 {
     const struct tiled_conv *const t = run->conv;
     const int32_t in = chunk * t->chunk_in;
     const int32_t count = at_most(t->weight->in - in, t->chunk_in);
-    const size_t points = (size_t)t->recipe.row, first = (size_t)row * points;
+    const size_t points = (size_t)t->combined_points, first = (size_t)part * points;
     const struct tiled_taps taps = {
         .in = in,
         .output = work->output,
         .count = (size_t)count * (size_t)t->panel_out,
-        .row = row,
+        .row = t->combined_points == t->recipe.points ? -1 : part,
         .made = work->made,
     };
     unsigned char *targets[TILE_MOST_POINTS];
@@ -160,22 +180,22 @@ static void multiply_row(const struct tiled_run *run, const struct work *work,
         targets[k] = work->operand + k * t->operand_step;
     tiled_combine(run, &taps, targets);
     struct kernel_multiply arguments = {
+        .type = t->weight->dtype,
         .rows = (size_t)work->block.tiles,
-        .inputs = (size_t)count,
+        .inputs = words(t, (size_t)count),
         .outputs = (size_t)t->panel_out,
-        .source_stride = (size_t)t->chunk_in,
+        .source_stride = words(t, (size_t)t->chunk_in),
         .operand_stride = (size_t)t->panel_out,
         .result_stride = (size_t)t->panel_out,
         .add = chunk > 0,
     };
     const unsigned char *const source =
         work->block.windows +
-        (size_t)chunk * (size_t)t->block_tiles * (size_t)t->chunk_in * sizeof(float);
+        (size_t)chunk * (size_t)t->block_tiles * (size_t)t->chunk_in * element_bytes(t);
     for (size_t k = 0; k < points; ++k) {
         const int32_t number = tiled_number_of(&t->recipe, (int32_t)(first + k));
-        arguments.source =
-            (const float *)(const void *)(source + (size_t)number * t->source_step);
-        arguments.operand = (const float *)(const void *)targets[k];
+        arguments.source = source + (size_t)number * t->source_step;
+        arguments.operand = targets[k];
         arguments.result =
             (float *)(void *)(work->stage + (first + k) * t->result_step);
         run->plan->kernels->multiply(&arguments);
@@ -201,8 +221,8 @@ static void multiply(void *context, int64_t task_idx, int lane)
         if (work.made)
             tiled_make_taps(run, in, work.output, (size_t)count * (size_t)t->panel_out,
                             work.made);
-        for (int32_t row = 0; row < t->recipe.row; ++row)
-            multiply_row(run, &work, chunk, row);
+        for (int32_t part = 0; part * t->combined_points < t->recipe.points; ++part)
+            multiply_points(run, &work, chunk, part);
     }
     tiled_write_outputs(run, &work.block, work.output, work.stage);
 }

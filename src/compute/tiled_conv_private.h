@@ -3,7 +3,7 @@
  *     tiled_conv.c         the operator: shapes, scratch memory, which lines it needs
  *     tiled_conv_tile.c    what happens to a tile: its window, its outputs; and the taps
  *     tiled_conv_block.c   GEMMs of the library, of blocks of tiles
- *     tiled_conv_panel.c   float32: GEMMs of this layer's kernels, of panels of outputs
+ *     tiled_conv_panel.c   GEMMs of this layer's kernels, of panels of outputs
  */
 #ifndef COMPUTE_TILED_CONV_PRIVATE_H
 #define COMPUTE_TILED_CONV_PRIVATE_H
@@ -61,6 +61,7 @@ struct tiled_conv {
     const struct product *products[2]; /* for whole blocks, and for the last */
     /* of panels */
     int32_t group_tiles;
+    int32_t combined_points; /* at once: those of a row, or all */
     size_t made_at;
 };
 

@@ -2,6 +2,7 @@
  * single lines. */
 #include "compute/plan_fixture.h"
 
+#include "compute/library.h"
 #include "compute/plan_private.h"
 #include "compute/tiled_conv.h"
 
@@ -238,6 +239,14 @@ static double try_many(enum tiled_recipe recipe, enum dtype dtype)
         };
         most = fmax(most, try_one(&c));
     }
+    if (dtype == DTYPE_BF16 && TRIES > 4) {
+        const struct one c = {
+  /* many tiles: in blocks, and combined in chunks */
+            .recipe = recipe, .dtype = dtype,  .input = {1, 18, 18, 1280},
+            .out = 256,       .result = dtype,
+        };
+        most = fmax(most, try_one(&c));
+    }
     fprintf(stderr, "     relative distance at most %.2e\n", most);
     return most;
 }
@@ -430,7 +439,7 @@ static void shapes_choose(void)
         {DTYPE_BF16, 16,  2560, 1280, 3, KEEPS_SIZE,         TILED_WINOGRAD   },
         {DTYPE_BF16, 16,  960,  640,  3, KEEPS_SIZE,         TILED_WINOGRAD   },
         {DTYPE_BF16, 11,  32,   32,   3, KEEPS_SIZE,         TILED_WINOGRAD   },
-        {DTYPE_BF16, 8,   320,  320,  3, KEEPS_SIZE,         TILED_NONE       },
+        {DTYPE_BF16, 4,   320,  320,  3, KEEPS_SIZE,         TILED_NONE       },
         {DTYPE_BF16, 16,  4,    320,  3, KEEPS_SIZE,         TILED_NONE       },
         {DTYPE_BF16, 16,  128,  3,    3, KEEPS_SIZE,         TILED_NONE       },
         {DTYPE_BF16, 16,  320,  320,  1, KEEPS_SIZE,         TILED_NONE       },
@@ -454,6 +463,9 @@ static void shapes_choose(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
         check_choice(&cases[i]);
+    const bool panels = kernels_choose()->multiplies_bf16 && !library_has_amx();
+    const enum tiled_recipe few = panels ? TILED_WINOGRAD : TILED_NONE;
+    check_choice(&(struct choice){DTYPE_BF16, 8, 320, 320, 3, KEEPS_SIZE, few});
 }
 
 /* ---- the same bytes ---- */
@@ -504,6 +516,11 @@ static void threads_give_the_same_bytes(void)
          ADDED_INPUT,   DTYPE_BF16,
          true },
         {TILED_WINOGRAD,
+         DTYPE_BF16, {1, 7, 22, 192},
+         96,   true,
+         ADDED_INPUT,   DTYPE_BF16,
+         false},
+        {TILED_WINOGRAD,
          DTYPE_F32,  {1, 8, 8, 32},
          1280, true,
          ADDED_COPY,    DTYPE_F32,
@@ -544,6 +561,11 @@ static void threads_give_the_same_bytes(void)
          ADDED_INPUT,   DTYPE_BF16,
          true },
         {TILED_ENLARGING_4,
+         DTYPE_BF16, {2, 7, 5, 320},
+         640,  true,
+         ADDED_COPY,    DTYPE_BF16,
+         false},
+        {TILED_ENLARGING_4,
          DTYPE_F32,  {1, 7, 130, 32},
          64,   true,
          ADDED_INPUT,   DTYPE_F32,
@@ -580,6 +602,11 @@ static void bytes_do_not_depend_on_the_place(void)
     static const struct one cases[] = {
         {TILED_WINOGRAD,
          DTYPE_BF16, {3, 11, 9, 64},
+         64, true,
+         ADDED_NOTHING, DTYPE_BF16,
+         false},
+        {TILED_WINOGRAD,
+         DTYPE_BF16, {3, 19, 17, 64},
          64, true,
          ADDED_NOTHING, DTYPE_BF16,
          false},
@@ -673,6 +700,11 @@ static void lines_alone_give_the_same_bytes(void)
          true},
         {TILED_ENLARGING_4,
          DTYPE_BF16, {1, 7, 70, 32},
+         64, true,
+         ADDED_INPUT, DTYPE_BF16,
+         true},
+        {TILED_ENLARGING_4,
+         DTYPE_BF16, {1, 2, 66, 160},
          64, true,
          ADDED_INPUT, DTYPE_BF16,
          true}
