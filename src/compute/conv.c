@@ -26,7 +26,7 @@
 
 /* By panels: combining the taps of one takes as long as multiplying so many tiles with them. */
 #define COMBINING_TILES      3
-#define COMBINING_TILES_BF16 10
+#define COMBINING_TILES_BF16 6
 
 struct conv {
     struct projection projection;

@@ -82,10 +82,41 @@ INLINE void combine_some(const struct kernel_taps *a, enum dtype type, enum dtyp
     }
 }
 
+#ifdef __AVX512BF16__
+/* bfloat16, two vectors at a time: numbers in even and in odd places are widened and put side by side again by one
+ * instruction each. */
+INLINE void combine_pairs(const struct kernel_taps *a, enum kernel_tiles tiles, size_t at)
+{
+    const size_t side = tile_points(tiles);
+    floats g[2][9], tall[2][3 * MOST_SIDE];
+    for (size_t k = 0; k < 9; ++k) {
+        words both;
+        memcpy(&both, (const uint16_t *)a->taps[k] + at, sizeof both);
+        g[0][k] = (floats)(both << 16);
+        g[1][k] = (floats)(both & 0xFFFF0000);
+    }
+    for (size_t half = 0; half < 2; ++half)
+        for (size_t k = 0; k < 3; ++k)
+            spread_taps(&g[half][k], 3, &tall[half][k], 3, tiles);
+    for (size_t k = 0; k < side; ++k) {
+        floats u[2][MOST_SIDE];
+        for (size_t half = 0; half < 2; ++half)
+            spread_taps(&tall[half][3 * k], 1, u[half], 1, tiles);
+        for (size_t j = 0; j < side; ++j)
+            store_pair(a->targets[side * k + j], at, u[0][j], u[1][j]);
+    }
+}
+#endif
+
 INLINE void combine_all(const struct kernel_taps *a, enum dtype type, enum dtype from,
                         enum kernel_tiles tiles)
 {
     size_t at = 0;
+#ifdef __AVX512BF16__
+    if (type == DTYPE_BF16 && from == DTYPE_BF16 && tiles != TILES_ENLARGING)
+        for (; at + 2 * LANES <= a->count; at += 2 * LANES)
+            combine_pairs(a, tiles, at);
+#endif
     for (; at + LANES <= a->count; at += LANES)
         combine_some(a, type, from, tiles, at, LANES);
     if (at < a->count) combine_some(a, type, from, tiles, at, a->count - at);

@@ -22,7 +22,7 @@
 #define GROUP_BYTES (12u << 20)
 /* The same where lines are wide: there the map itself is large, and its peak must not grow. */
 #define LINES_GROUP_BYTES (1280u << 10)
-/* Combining taps costs as much as multiplying two tiles with them, in bfloat16 ten. With more tiles than that, more
+/* Combining taps costs as much as multiplying two tiles with them, in bfloat16 six. With more tiles than that, more
  * tasks are better. */
 #define MOST_TILES        96
 #define FEWEST_TILES      24
