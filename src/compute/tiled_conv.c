@@ -47,15 +47,15 @@ static const struct recipe recipes[] = {
                         .from = {0, 1, 2, 2, 3}   },
 };
 
-/* bfloat16: fewer tiles of an image are multiplied by panels. */
-#define LEAST_BLOCK_TILES 64
+/* bfloat16: with more tiles of an image, blocks are faster than panels. */
+#define MOST_PANEL_TILES 64
 
 bool tiled_conv_has_panels(const struct plan *plan, struct shape shape, int32_t side,
                            enum dtype type)
 {
     shape.n = 1;
     return type == DTYPE_F32 || (plan->kernels->multiplies_bf16 && !library_has_amx() &&
-                                 tiled_conv_tiles(shape, side) < LEAST_BLOCK_TILES);
+                                 tiled_conv_tiles(shape, side) <= MOST_PANEL_TILES);
 }
 
 static bool is_by_panels(const struct plan *plan, const struct tiled_conv *t)
