@@ -85,7 +85,8 @@ INLINE void combine_some(const struct kernel_taps *a, enum dtype type, enum dtyp
 #ifdef __AVX512BF16__
 /* bfloat16, two vectors at a time: numbers in even and in odd places are widened and put side by side again by one
  * instruction each. */
-INLINE void combine_pairs(const struct kernel_taps *a, enum kernel_tiles tiles, size_t at)
+INLINE void combine_pairs(const struct kernel_taps *a, enum kernel_tiles tiles,
+                          size_t at)
 {
     const size_t side = tile_points(tiles);
     floats g[2][9], tall[2][3 * MOST_SIDE];

@@ -95,8 +95,9 @@ static void choose_blocks(struct tiled_conv *t, int64_t tiles, size_t most_bytes
     const int64_t groups =
         divide_up(tiles, fitting > FEWEST_TILES ? fitting : FEWEST_TILES);
     t->group_tiles = (int32_t)divide_up(tiles, groups);
-    int64_t blocks = divide_up(
-        t->group_tiles, t->weight->dtype == DTYPE_F32 ? MOST_TILES : MOST_TILES_BF16);
+    int64_t blocks =
+        divide_up(t->group_tiles,
+                  t->weight->dtype == DTYPE_F32 ? MOST_TILES : MOST_TILES_BF16);
     const int64_t wanted = divide_up(TASKS_PER_THREAD * threads, t->panels);
     const int64_t most = t->group_tiles / FEWEST_TILES;
     if (blocks < wanted) blocks = wanted < most ? wanted : most;
