@@ -241,6 +241,16 @@ INLINE floats add_word(floats sum, uint32_t word, floats b, enum dtype type)
     return sum + all(number) * b;
 }
 
+/* Twice LANES numbers of bfloat16: those in even places, and those in odd ones. Takes less than two loads; store_pair puts
+ * them side by side again. */
+INLINE void load_pair(const void *source, size_t at, floats *even, floats *odd)
+{
+    words both;
+    memcpy(&both, (const uint16_t *)source + at, sizeof both);
+    *even = (floats)(both << 16);
+    *odd = (floats)(both & 0xFFFF0000);
+}
+
 /* Sum of the lanes, in halves: a fixed order. */
 INLINE float sum_lanes(floats x)
 {
@@ -439,7 +449,7 @@ INLINE void turn_block(floats rows[static LANES])
     TURN_STEP(rows, 1)
 }
 
-/* Two keys of LANES queries side by side, in bfloat16. */
+/* Two vectors' numbers side by side, in bfloat16: those of `even` in even places. */
 INLINE void store_pair(void *target, size_t at, floats even, floats odd)
 {
 #ifdef __AVX512BF16__

@@ -90,12 +90,8 @@ INLINE void combine_pairs(const struct kernel_taps *a, enum kernel_tiles tiles,
 {
     const size_t side = tile_points(tiles);
     floats g[2][9], tall[2][3 * MOST_SIDE];
-    for (size_t k = 0; k < 9; ++k) {
-        words both;
-        memcpy(&both, (const uint16_t *)a->taps[k] + at, sizeof both);
-        g[0][k] = (floats)(both << 16);
-        g[1][k] = (floats)(both & 0xFFFF0000);
-    }
+    for (size_t k = 0; k < 9; ++k)
+        load_pair(a->taps[k], at, &g[0][k], &g[1][k]);
     for (size_t half = 0; half < 2; ++half)
         for (size_t k = 0; k < 3; ++k)
             spread_taps(&g[half][k], 3, &tall[half][k], 3, tiles);
@@ -262,6 +258,33 @@ INLINE void input_some(const struct kernel_winograd_input *a, enum dtype type,
     }
 }
 
+#ifdef __AVX512BF16__
+/* bfloat16, two vectors at a time. */
+INLINE void input_pairs(const struct kernel_winograd_input *a, size_t at, size_t to,
+                        bool inside)
+{
+    enum {
+        SIDE = 4
+    };
+    floats d[2][SIDE * SIDE];
+    if (inside) fetch_pixels(a, DTYPE_BF16, SIDE, at);
+    for (size_t j = 0; j < SIDE; ++j) {
+        for (size_t p = j; p < SIDE * SIDE; p += SIDE) {
+            d[0][p] = d[1][p] = all(0);
+            if (inside || a->pixels[p]) load_pair(a->pixels[p], at, &d[0][p], &d[1][p]);
+        }
+        for (size_t half = 0; half < 2; ++half)
+            spread_inputs(&d[half][j], SIDE, TILES_WINOGRAD_2);
+    }
+    for (size_t i = 0; i < SIDE; ++i) {
+        for (size_t half = 0; half < 2; ++half)
+            spread_inputs(&d[half][SIDE * i], 1, TILES_WINOGRAD_2);
+        for (size_t p = SIDE * i; p < SIDE * (i + 1); ++p)
+            store_pair(a->target, p * a->step + to, d[0][p], d[1][p]);
+    }
+}
+#endif
+
 INLINE void input_all(const struct kernel_winograd_input *a, enum dtype type,
                       enum kernel_tiles tiles, bool inside)
 {
@@ -270,6 +293,11 @@ INLINE void input_all(const struct kernel_winograd_input *a, enum dtype type,
         const size_t end =
             first + a->chunk < a->channels ? first + a->chunk : a->channels;
         size_t at = first;
+#ifdef __AVX512BF16__
+        if (type == DTYPE_BF16 && tiles == TILES_WINOGRAD_2)
+            for (; at + 2 * LANES <= end; at += 2 * LANES)
+                input_pairs(a, at, to + at - first, inside);
+#endif
         for (; at + LANES <= end; at += LANES)
             input_some(a, type, tiles, at, to + at - first, LANES, inside);
         if (at < end) input_some(a, type, tiles, at, to + at - first, end - at, inside);
