@@ -22,7 +22,7 @@
 #define MOST_OUTPUTS 320
 #define FEW_OUTPUTS  128
 /* At most this many bytes of combined weights, so that they stay in a shared cache until they are used. */
-#define COMBINED_BYTES (9u << 20)
+#define COMBINED_BYTES (10u << 20)
 /* Bytes of the windows of a group of blocks, for weights that are combined panel by panel: many, since
  * the weights are combined again for each group. */
 #define GROUP_BYTES       (16u << 20)
