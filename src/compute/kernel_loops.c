@@ -348,15 +348,24 @@ INLINE void turn_some(const struct kernel_turn *a, enum dtype to, enum dtype fro
     }
 }
 
+/* Where a block begins: the last one earlier rather than being a part, so that some numbers are written twice. */
+INLINE size_t block_start(size_t at, size_t count)
+{
+    return at + LANES > count && count >= LANES ? count - LANES : at;
+}
+
 INLINE void turn_all(const struct kernel_turn *a, enum dtype to, enum dtype from)
 {
-    for (size_t row = 0; row < a->rows; row += LANES)
-        for (size_t column = 0; column < a->columns; column += LANES) {
+    for (size_t i = 0; i < a->rows; i += LANES) {
+        const size_t row = block_start(i, a->rows);
+        for (size_t k = 0; k < a->columns; k += LANES) {
+            const size_t column = block_start(k, a->columns);
             if (row + LANES <= a->rows && column + LANES <= a->columns)
                 turn_some(a, to, from, row, column, LANES, LANES);
             else
                 turn_some(a, to, from, row, column, a->rows - row, a->columns - column);
         }
+    }
 }
 
 static void turn(const struct kernel_turn *arguments)
@@ -364,6 +373,8 @@ static void turn(const struct kernel_turn *arguments)
     const struct kernel_turn a = *arguments;
     if (a.source_type == DTYPE_F32 && a.target_type == DTYPE_F32)
         turn_all(&a, DTYPE_F32, DTYPE_F32);
+    else if (a.source_type == DTYPE_F32 && a.target_type == DTYPE_BF16)
+        turn_all(&a, DTYPE_BF16, DTYPE_F32);
     else
         turn_all(&a, a.target_type, a.source_type);
 }
