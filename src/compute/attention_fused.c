@@ -31,7 +31,7 @@ static void choose_blocks(struct attention *a, const struct kernels *kernels)
     a->query_blocks = (int32_t)divide_up(a->query_tokens, a->queries);
     a->key_blocks = (int32_t)divide_up(a->key_tokens, MOST_KEYS);
     const size_t keys = (size_t)divide_up(a->key_tokens, a->key_blocks);
-    f->key_rows = choose_rows(keys, kernels->attend_unit);
+    f->key_rows = round_up(keys, 4) < round_up(keys, 6) ? 4 : 6;
     a->keys = (int32_t)round_up(keys, f->key_rows);
     a->key_blocks = (int32_t)divide_up(a->key_tokens, a->keys);
 }
@@ -61,7 +61,9 @@ static enum dr_code prepare(struct plan *plan, struct attention *a,
     f->tile_step = (keys + each - 1) / each * f->value_rows;
     f->sum_bytes = size_align(queries * f->dims * sizeof(float), 64);
     f->row_bytes = size_align(queries * sizeof(float), 64); /* reference, total */
-    a->lane_bytes = f->query_bytes + f->score_bytes + f->sum_bytes + 2 * f->row_bytes;
+    f->factor_bytes = a->type == DTYPE_F32 ? size_align(dim * sizeof(float), 64) : 0;
+    a->lane_bytes = f->query_bytes + f->score_bytes + f->sum_bytes + 2 * f->row_bytes +
+                    f->factor_bytes;
     return DR_OK;
 }
 
@@ -164,6 +166,22 @@ static void pack(const struct attention_run *run, int32_t whole, int32_t block,
     pack_values(run, image, head, first, count, (void *)(packed + a->fused.key_bytes));
 }
 
+/* What scores are multiplied by: then 2^score is a probability. */
+static float score_factor(const struct attention *a)
+{
+    return a->options.scale * 1.44269504f;
+}
+
+/* Queries of float32 are multiplied instead of scores. */
+static const float *query_factors(const struct attention *a, unsigned char *scratch)
+{
+    if (a->type != DTYPE_F32) return NULL;
+    float *const factors = (void *)(scratch + a->lane_bytes - a->fused.factor_bytes);
+    for (int32_t d = 0; d < a->options.head_dim; ++d)
+        factors[d] = score_factor(a);
+    return factors;
+}
+
 /* Panel after panel, transposed: [dim_words][width]. Words of bfloat16 move like float32 numbers. */
 static void pack_queries(const struct attention_run *run,
                          const struct attention_task *task, unsigned char *target)
@@ -172,6 +190,7 @@ static void pack_queries(const struct attention_run *run,
     const struct attention_fused *const f = &a->fused;
     const size_t dim = (size_t)a->options.head_dim, count = (size_t)task->count;
     const size_t panel_bytes = f->width * f->dim_words * sizeof(uint32_t);
+    const float *const factors = query_factors(a, task->scratch);
     for (size_t query = 0; query < count; query += f->width, target += panel_bytes) {
         const size_t left = count - query, rows = left < f->width ? left : f->width;
         const int32_t first = task->first + (int32_t)query;
@@ -193,6 +212,7 @@ static void pack_queries(const struct attention_run *run,
             .columns = f->dim_words,
             .target_stride = f->width * sizeof(float),
             .source_stride = attention_step(run, ATTENTION_Q) * dtype_bytes(a->type),
+            .factor = factors,
         };
         run->plan->kernels->turn(&turn);
     }
@@ -250,7 +270,7 @@ static void attend_block(const struct attention_run *run,
             .seen = (size_t)(left < a->keys ? left : a->keys),
             .causal = a->options.causal,
             .first_seen = task->first + query + 1 - first_key,
-            .factor = a->options.scale * 1.44269504f,
+            .factor = score_factor(a),
         };
         if (block == 0) fetch_panel(run, task, query);
         run->plan->kernels->attend(&call);

@@ -31,7 +31,7 @@ struct attention_gemm {
 /* As struct kernel_attend. */
 struct attention_fused {
     size_t width, dim_words, dims, key_rows, value_rows, tile_step;
-    size_t key_bytes, query_bytes, score_bytes, sum_bytes, row_bytes;
+    size_t key_bytes, query_bytes, score_bytes, sum_bytes, row_bytes, factor_bytes;
 };
 
 struct attention {

@@ -86,9 +86,9 @@ struct kernel_softmax {
 
 /* Attention of a panel of queries, attend_width of the table, to a block of keys: what kernel_softmax and the GEMMs
  * around it do, in one pass. Counted in words of 32 bits: one number of float32, or two of bfloat16 side by side (of a
- * table with multiplies_bf16). Keys and values come in tiles of key_rows and value_rows, each attend_unit times 4, 5 or 6.
+ * table with multiplies_bf16). Keys come in tiles of 4 or 6, values in tiles of attend_unit times 4, 5 or 6.
  *
- *     queries  [dim_words][attend_width], two dimensions a word
+ *     queries  [dim_words][attend_width], two dimensions a word; in float32 times scale * log2(e)
  *     keys     [tiles][dim_words][key_rows], likewise; the last tile is whole
  *     values   [tiles, tile_step apart][words of keys][value_rows], two keys a word; dimensions and keys that do not
  *              exist are 0
@@ -108,7 +108,7 @@ struct kernel_attend {
     size_t seen;      /* number of keys */
     bool causal;      /* query q sees keys below first_seen + q only, and key 0 */
     int32_t first_seen;
-    float factor; /* scale * log2(e) */
+    float factor; /* scale * log2(e); float32: not used */
 };
 
 /* target[column][row] = source[row][column] * factor[column]; factor may be NULL: then numbers
