@@ -37,20 +37,28 @@ static void finish(const struct kernel_finish *arguments, size_t count)
 }
 
 INLINE void gate_some(const struct kernel_gate *a, enum dtype to, enum dtype from,
-                      size_t at, size_t count)
+                      size_t at, size_t vectors, size_t count)
 {
-    const floats value = load_some(a->value, from, at, count);
-    const floats x = load_some(a->gate, from, at, count);
-    store_some(a->target, to, at, value * gelu(x, to), count);
+    floats x[GELU_VECTORS];
+    for (size_t v = 0; v < vectors; ++v)
+        x[v] = load_some(a->gate, from, at + v * LANES, count);
+    gelu_some(x, vectors, to);
+    for (size_t v = 0; v < vectors; ++v) {
+        const floats value = load_some(a->value, from, at + v * LANES, count);
+        store_some(a->target, to, at + v * LANES, value * x[v], count);
+    }
 }
 
 INLINE void gate_all(const struct kernel_gate *a, enum dtype to, enum dtype from,
                      size_t count)
 {
+    const size_t wide = GELU_VECTORS * LANES;
     size_t at = 0;
+    for (; at + wide <= count; at += wide)
+        gate_some(a, to, from, at, GELU_VECTORS, LANES);
     for (; at + LANES <= count; at += LANES)
-        gate_some(a, to, from, at, LANES);
-    if (at < count) gate_some(a, to, from, at, count - at);
+        gate_some(a, to, from, at, 1, LANES);
+    if (at < count) gate_some(a, to, from, at, 1, count - at);
 }
 
 static void gate(const struct kernel_gate *arguments, size_t count)
@@ -58,6 +66,8 @@ static void gate(const struct kernel_gate *arguments, size_t count)
     const struct kernel_gate a = *arguments;
     if (a.source_type == DTYPE_F32 && a.target_type == DTYPE_BF16)
         gate_all(&a, DTYPE_BF16, DTYPE_F32, count);
+    else if (a.source_type == DTYPE_F32 && a.target_type == DTYPE_F32)
+        gate_all(&a, DTYPE_F32, DTYPE_F32, count);
     else
         gate_all(&a, a.target_type, a.source_type, count);
 }
