@@ -2,8 +2,9 @@
  * 512x512 (batch 2) and of its VAE decoder, each beside the library's own rates: that of its
  * convolutions, measured once, and that of its GEMM, measured before and after the operator.
  *
- *     compute_bench [f32] [single] [gemm] [PART OF A NAME]
+ *     compute_bench [f32] [f16] [single] [gemm] [PART OF A NAME]
  *
+ * `f16` stores weights in float16, as the packs of most checkpoints do: they are converted when they are multiplied.
  * `gemm` leaves the convolutions' rate out, which takes some seconds.
  * `single` runs on one thread and counts its processor time instead of the clock's: the
  * shares are then right on a busy machine too, but say nothing about how threads share work.
@@ -105,6 +106,7 @@ struct made {
     double bytes; /* read and written by a norm or a sum */
 };
 
+static bool is_stored_f16;
 static clockid_t clock_used = CLOCK_MONOTONIC;
 
 static double now_seconds(void)
@@ -128,6 +130,7 @@ static const struct weight *weight_of(struct made *m, enum weight_kind kind,
     const struct weight_shape shape = {
         kind, kind == WEIGHT_VECTOR ? DTYPE_F32 : dtype, out, in, kernel, kernel};
     if (weight_init(weight, &shape, &m->pool, &err) != DR_OK) die(&err);
+    if (is_stored_f16) (void)weight_store_as(weight, DTYPE_F16);
     weight->offset = m->weight_bytes;
     m->weight_bytes += (weight->bytes + 63) / 64 * 64;
     return weight;
@@ -219,7 +222,10 @@ static void fill(unsigned char *data, size_t bytes, enum dtype dtype)
             memcpy(data + i, &x, sizeof x);
         } else {
             uint16_t half;
-            dtype_to_bf16(&x, DTYPE_F32, &half, 1);
+            if (dtype == DTYPE_F16)
+                dtype_to_f16(&x, &half, 1);
+            else
+                dtype_to_bf16(&x, DTYPE_F32, &half, 1);
             memcpy(data + i, &half, sizeof half);
         }
     }
@@ -229,7 +235,7 @@ static void fill_weights(struct made *m)
 {
     for (size_t i = 0; i < m->weight_count; ++i)
         fill(m->region + m->weights[i].offset, m->weights[i].bytes,
-             m->weights[i].dtype);
+             m->weights[i].stored);
 }
 
 static void make(struct made *m, const struct bench *b, enum dtype dtype)
@@ -311,6 +317,8 @@ int main(int count, char **arguments)
     for (int i = 1; i < count; ++i)
         if (strcmp(arguments[i], "f32") == 0)
             dtype = DTYPE_F32;
+        else if (strcmp(arguments[i], "f16") == 0)
+            is_stored_f16 = true;
         else if (strcmp(arguments[i], "single") == 0)
             clock_used = CLOCK_PROCESS_CPUTIME_ID;
         else if (strcmp(arguments[i], "gemm") == 0)

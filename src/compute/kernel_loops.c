@@ -514,6 +514,8 @@ const struct kernels KERNELS_TABLE = {
     .winograd_input = winograd_input,
     .tile_output = tile_output,
     .multiply = multiply,
+    .multiply_width = LANES >= 8 ? STRIP : 0, /* where it was measured */
+    .cut_strips = cut_strips,
     .read_lines = read_lines,
     .write_lines = write_lines,
 };

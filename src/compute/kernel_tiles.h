@@ -422,52 +422,81 @@ static void tile_output(const struct kernel_tile_output *arguments)
 #define SUM_VECTORS 2
 #endif
 #define SUM_ROWS 6
+#define STRIP    (SUM_VECTORS * LANES)
 
-/* What comes from outer caches: the results that are added to after this sum, and a part of the next rows. */
-INLINE void fetch_ahead(const struct kernel_multiply *a, size_t row, size_t out,
-                        size_t rows, size_t width)
+/* Of the next rows, what comes from outer caches: a line of 16 words. Each strip of outputs fetches its share. Rows that lie
+ * whole pages apart share a few places of the first cache, which have no room for more of them. */
+INLINE void fetch_rows(const struct kernel_multiply *a, size_t row, size_t rows,
+                       size_t at)
 {
-    const float *const next =
-        (const float *)a->source + (row + rows) * a->source_stride;
-    const float *const result = a->result + row * a->result_stride;
+    if (a->source_stride % 1024 == 0) return;
+    const size_t end = row + rows < a->rows ? row + rows : a->rows;
+    for (; row < end; ++row)
+        __builtin_prefetch((const float *)a->source + row * a->source_stride + at);
+}
+
+/* What is added to after this sum. */
+INLINE void fetch_results(const struct kernel_multiply *a, size_t row, size_t out,
+                          size_t rows, size_t width)
+{
     for (size_t i = 0; i < rows; ++i)
         for (size_t at = out; at < out + width; at += 16) {
-            __builtin_prefetch(result + i * a->result_stride + at, 1);
-            if (at < a->inputs && row + rows + i < a->rows)
-                __builtin_prefetch(next + i * a->source_stride + at);
+            const size_t to = (row + i) * a->result_stride + at;
+            __builtin_prefetch(a->result + to, 1);
+            if (a->add && a->add != a->result) __builtin_prefetch(a->add + to);
         }
+}
+
+INLINE void multiply_word(floats sums[SUM_ROWS][SUM_VECTORS],
+                          const struct kernel_multiply *a, const uint32_t *source,
+                          const float *operand, size_t rows, size_t vectors,
+                          enum dtype type)
+{
+    floats b[SUM_VECTORS];
+    for (size_t v = 0; v < vectors; ++v)
+        b[v] = load(operand, DTYPE_F32, v * LANES);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < rows; ++i)
+        for (size_t v = 0; v < vectors; ++v)
+            sums[i][v] = add_word(sums[i][v], source[i * a->source_stride], b[v], type);
 }
 
 INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t out,
                           size_t rows, size_t vectors, enum dtype type)
 {
     floats sums[SUM_ROWS][SUM_VECTORS];
+    const size_t width = vectors * LANES;
+    const size_t fetch = a->inputs * out / a->outputs,
+                 fetch_end = a->inputs * (out + width) / a->outputs;
     const uint32_t *source = (const uint32_t *)a->source + row * a->source_stride;
     const float *operand = (const float *)a->operand + out;
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; ++i)
         for (size_t v = 0; v < vectors; ++v)
             sums[i][v] = all(0);
-    fetch_ahead(a, row, out, rows, vectors * LANES);
-    for (size_t k = 0; k < a->inputs; ++k) {
-        floats b[SUM_VECTORS];
-        for (size_t v = 0; v < vectors; ++v)
-            b[v] = load(operand, DTYPE_F32, v * LANES);
-#pragma GCC unroll 8
-        for (size_t i = 0; i < rows; ++i)
-            for (size_t v = 0; v < vectors; ++v)
-                sums[i][v] =
-                    add_word(sums[i][v], source[i * a->source_stride], b[v], type);
+    fetch_results(a, row, out, rows, width);
+    size_t k = 0;
+    for (; k + 16 <= a->inputs; k += 16) {
+        if (k >= fetch && k < fetch_end) fetch_rows(a, row + rows, rows, k);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < 16; ++j) {
+            multiply_word(sums, a, source, operand, rows, vectors, type);
+            ++source;
+            operand += a->operand_stride;
+        }
+    }
+    for (; k < a->inputs; ++k) {
+        multiply_word(sums, a, source, operand, rows, vectors, type);
         ++source;
         operand += a->operand_stride;
     }
-    float *const result = a->result + row * a->result_stride + out;
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; ++i)
         for (size_t v = 0; v < vectors; ++v) {
-            const size_t at = i * a->result_stride + v * LANES;
-            if (a->add) sums[i][v] += load(result, DTYPE_F32, at);
-            store(result, DTYPE_F32, at, sums[i][v]);
+            const size_t at = (row + i) * a->result_stride + out + v * LANES;
+            if (a->bias) sums[i][v] += load(a->bias, DTYPE_F32, out + v * LANES);
+            if (a->add) sums[i][v] += load(a->add, DTYPE_F32, at);
+            store(a->result, DTYPE_F32, at, sums[i][v]);
         }
 }
 
@@ -487,12 +516,14 @@ INLINE void multiply_rows(const struct kernel_multiply *a, size_t row, size_t ou
 /* Rows are divided evenly: no call has few of them. The operand stays in the first cache while all rows pass. */
 INLINE void multiply_all(const struct kernel_multiply *a, enum dtype type)
 {
-    const size_t wide = SUM_VECTORS * LANES;
-    size_t left = (a->rows + SUM_ROWS - 1) / SUM_ROWS;
+    size_t left = (a->rows + SUM_ROWS - 1) / SUM_ROWS, fetched = 0;
     for (size_t row = 0; row < a->rows; --left) {
         const size_t rows = (a->rows - row + left - 1) / left;
+        for (const size_t end = a->ahead_bytes * (row + rows) / a->rows; fetched < end;
+             fetched += 64)
+            __builtin_prefetch((const char *)a->ahead + fetched, 0, 2);
         size_t out = 0;
-        for (; out + wide <= a->outputs; out += wide)
+        for (; out + STRIP <= a->outputs; out += STRIP)
             multiply_rows(a, row, out, rows, SUM_VECTORS, type);
         for (; out < a->outputs; out += LANES)
             multiply_rows(a, row, out, rows, 1, type);
@@ -510,6 +541,31 @@ static void multiply(const struct kernel_multiply *arguments)
     }
 #endif
     multiply_all(&a, DTYPE_F32);
+}
+
+/* Lines are read in their order, a few ahead. */
+INLINE void cut_lines(const struct kernel_strips *a, enum dtype type)
+{
+    const size_t bytes = a->width * (type == DTYPE_F32 ? 4 : 2);
+    for (size_t line = 0; line < a->count; ++line) {
+        for (size_t at = 0; line + 16 < a->count && at < bytes; at += 64)
+            __builtin_prefetch((const char *)a->lines + (line + 16) * bytes + at);
+        for (size_t at = 0; at < a->width; at += STRIP)
+            for (size_t v = 0; v < STRIP; v += LANES)
+                store(a->strips, DTYPE_F32, at * a->count + line * STRIP + v,
+                      load_stored(a->lines, type, line * a->width + at + v));
+    }
+}
+
+static void cut_strips(const struct kernel_strips *arguments)
+{
+    const struct kernel_strips a = *arguments;
+    if (a.type == DTYPE_F32)
+        cut_lines(&a, DTYPE_F32);
+    else if (a.type == DTYPE_F16)
+        cut_lines(&a, DTYPE_F16);
+    else
+        cut_lines(&a, a.type);
 }
 
 #endif

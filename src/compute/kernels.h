@@ -9,9 +9,9 @@
  * is made of it. Results do not depend on how rows are divided among threads.
  *
  * exp: error below 2 ulp in [-87.3, 86.9]; other inputs are clamped to that range, so that the result
- * is never 0 or infinite (a sigmoid or softmax of it differs by less than 1e-37). erf: absolute
- * error below 2e-7 (Abramowitz and Stegun, 7.1.26). If the result is bfloat16, both have a
- * relative error of 1e-4, a twentieth of the rounding to bfloat16.
+ * is never 0 or infinite (a sigmoid or softmax of it differs by less than 1e-37). gelu: absolute error below 1e-7
+ * beside the rounding of the result. If the result is bfloat16, exp has a relative error of 1e-4, a twentieth of the
+ * rounding to bfloat16, and gelu an absolute error of 1e-5.
  */
 #ifndef COMPUTE_KERNELS_H
 #define COMPUTE_KERNELS_H
@@ -197,17 +197,30 @@ struct kernel_tile_output {
     enum kernel_tiles tiles;
 };
 
-/* result[row][out] = (result +) the sum over `in` of source[row][in] * operand[in][out], in float32. Inputs are counted in
- * words of 32 bits, as of kernel_attend: of bfloat16 (a table with multiplies_bf16) two inputs of an output are one.
- * Outputs: a multiple of 16. Strides in words from row to row. A sum is made in the order of the inputs, and then
- * added: it depends neither on the number of rows nor on that of outputs. */
+/* result[row][out] = the sum over `in` of source[row][in] * operand[in][out] (+ bias[out]) (+ add[row][out]), in float32.
+ * Inputs are counted in words of 32 bits, as of kernel_attend: of bfloat16 (a table with multiplies_bf16) two inputs of an
+ * output are one. Outputs: a multiple of 16. Strides in words from row to row; add has the result's, and may be the
+ * result. A sum is made in the order of the inputs, and then the others are added, in that order: it depends neither on the number of
+ * rows nor on that of outputs. */
 struct kernel_multiply {
     const void *source, *operand;
+    const float *add, *bias; /* may be NULL */
     float *result;
     enum dtype type; /* of source and operand */
     size_t rows, inputs, outputs;
     size_t source_stride, operand_stride, result_stride;
-    bool add;
+    const void
+        *ahead; /* what is read next, and comes from outer caches: fetched meanwhile */
+    size_t ahead_bytes;
+};
+
+/* The numbers of `count` lines as `multiply` reads them fastest: [strip][line][multiply_width], float32. Lines are dense,
+ * of a width that is a multiple of the strips', and of any of kernel_convert's types. */
+struct kernel_strips {
+    const void *lines;
+    float *strips;
+    enum dtype type;
+    size_t count, width;
 };
 
 /* Between lines of a packed weight (layout.h) and rows of float32 numbers: line i, `width` numbers, is row i;
@@ -245,6 +258,9 @@ struct kernels {
     void (*winograd_input)(const struct kernel_winograd_input *arguments);
     void (*tile_output)(const struct kernel_tile_output *arguments);
     void (*multiply)(const struct kernel_multiply *arguments);
+    /* Outputs whose operand `multiply` reads at a time; 0 where the library's GEMM is faster (product_own.c). */
+    size_t multiply_width;
+    void (*cut_strips)(const struct kernel_strips *arguments);
     void (*read_lines)(const struct kernel_lines *arguments);
     void (*write_lines)(const struct kernel_lines *arguments);
 };

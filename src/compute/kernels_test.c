@@ -612,7 +612,8 @@ static struct guarded paired(const float *w, size_t in, size_t out)
 }
 
 /* Rows alone have the bytes that they have among others, and outputs too. */
-static void multiply_once(const struct kernels *kernels, enum dtype type, bool add)
+/* By the round nothing is added, what the result holds, or other numbers; and a bias. */
+static void multiply_once(const struct kernels *kernels, enum dtype type, int round)
 {
     const size_t each = type == DTYPE_BF16 ? 2 : 1;
     const size_t rows = (size_t)fixture_int(1, 20), words = (size_t)fixture_int(1, 70);
@@ -620,6 +621,8 @@ static void multiply_once(const struct kernels *kernels, enum dtype type, bool a
     float *const x = fixture_reals(rows * in, 1, type);
     float *const w = fixture_reals(in * out, 1, type);
     float *const before = fixture_reals(rows * out, 1, DTYPE_F32);
+    float *const bias = fixture_reals(out, 1, DTYPE_F32);
+    const bool add = round % 3 > 0, bears = round % 2 > 0;
     struct guarded xs = packed(x, rows * in, type);
     struct guarded ws =
         type == DTYPE_BF16 ? paired(w, in, out) : packed(w, in * out, type);
@@ -635,11 +638,16 @@ static void multiply_once(const struct kernels *kernels, enum dtype type, bool a
         .source_stride = words,
         .operand_stride = out,
         .result_stride = out,
-        .add = add,
+        .add = round % 3 == 1 ? (float *)(void *)ys.data
+               : add          ? before
+                              : NULL,
+        .bias = bears ? bias : NULL,
     };
     kernels->multiply(&arguments);
     for (size_t i = 0; i < rows * out; ++i) {
-        double want = add ? (double)before[i] : 0, size = fabs(want);
+        const double more = bears ? (double)bias[i % out] : 0;
+        double want = more + (add ? (double)before[i] : 0);
+        double size = fabs(more) + fabs(want);
         for (size_t k = 0; k < in; ++k) {
             const double term =
                 (double)x[i / out * in + k] * (double)w[k * out + i % out];
@@ -655,6 +663,8 @@ static void multiply_once(const struct kernels *kernels, enum dtype type, bool a
     arguments.source = xs.data + row * words * sizeof(float);
     arguments.operand = ws.data + at * sizeof(float);
     arguments.result = alone;
+    if (add) arguments.add = alone;
+    if (bears) arguments.bias = bias + at;
     arguments.rows = 1;
     arguments.outputs = 16;
     kernels->multiply(&arguments);
@@ -662,6 +672,7 @@ static void multiply_once(const struct kernels *kernels, enum dtype type, bool a
     free(x);
     free(w);
     free(before);
+    free(bias);
     guarded_close(&xs);
     guarded_close(&ws);
     guarded_close(&ys);
@@ -670,9 +681,45 @@ static void multiply_once(const struct kernels *kernels, enum dtype type, bool a
 static void multiply_case(const struct kernels *kernels)
 {
     for (int round = 0; round < 60; ++round) {
-        multiply_once(kernels, DTYPE_F32, round & 1);
-        if (kernels->multiplies_bf16) multiply_once(kernels, DTYPE_BF16, round & 1);
+        multiply_once(kernels, DTYPE_F32, round);
+        if (kernels->multiplies_bf16) multiply_once(kernels, DTYPE_BF16, round);
     }
+}
+
+/* Every number of a line is in its strip, and nothing outside the lines is read. */
+static void cut_case(const struct kernels *kernels)
+{
+    if (kernels->multiply_width == 0) return;
+    for (int round = 0; round < 40; ++round) {
+        const size_t strip = kernels->multiply_width;
+        const size_t count = (size_t)fixture_int(1, 50),
+                     width = strip * (size_t)fixture_int(1, 4);
+        const enum dtype type = round % 2 ? DTYPE_BF16 : DTYPE_F32;
+        float *const x = fixture_reals(count * width, 1, type);
+        struct guarded xs = packed(x, count * width, type);
+        struct guarded ys = guarded_open(count * width * sizeof(float));
+        const struct kernel_strips arguments = {.lines = xs.data,
+                                                .strips = (float *)(void *)ys.data,
+                                                .type = type,
+                                                .count = count,
+                                                .width = width};
+        kernels->cut_strips(&arguments);
+        for (size_t i = 0; i < count * width; ++i) {
+            const size_t line = i / width, at = i % width;
+            const float got =
+                unpacked(&ys, DTYPE_F32,
+                         (at / strip * count + line) * strip + at % strip);
+            check_bytes(&got, &x[i], sizeof got);
+        }
+        free(x);
+        guarded_close(&xs);
+        guarded_close(&ys);
+    }
+}
+
+static void cuts_strips(void)
+{
+    for_all(cut_case);
 }
 
 static void multiplies(void)
@@ -697,5 +744,6 @@ int main(void)
     check_run(gathers_tiles);
     check_run(combines_taps);
     check_run(multiplies);
+    check_run(cuts_strips);
     return check_done();
 }

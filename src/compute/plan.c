@@ -39,7 +39,7 @@ enum dr_code plan_create(struct plan **out, const struct plan_options *options,
     plan->thread_count = library_begin_plan();
     assert(plan->thread_count > 0); /* compute_init comes first */
     plan->products.pool = &plan->pool;
-    plan->kernels = kernels_choose();
+    plan->products.kernels = plan->kernels = kernels_choose();
     *out = plan;
     return DR_OK;
 }

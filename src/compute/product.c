@@ -1,4 +1,4 @@
-#include "compute/product.h"
+#include "compute/product_private.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,9 +66,11 @@ static int32_t choose_part_in(const struct weight_layout *layout)
            layout->in_block;
 }
 
-bool product_wants_stage(const struct weight_layout *layout, enum dtype result,
+bool product_wants_stage(const struct product_set *set,
+                         const struct weight_layout *layout, enum dtype result,
                          bool add)
 {
+    if (product_is_own(set, layout)) return add && product_own_has_parts(layout);
     return (is_by_blocks(layout) && result != DTYPE_F32) ||
            (add && choose_part_in(layout) < layout->in);
 }
@@ -271,7 +273,7 @@ static struct product *new_product(struct product_set *set,
         .lane_count = compute_thread_count(),
         .next = set->first,
     };
-    if (product->by_panels || product->by_blocks)
+    if (product->by_panels || product->by_blocks || product_is_own(set, layout))
         product->panel_out = layout->out_block;
     if (shape->made)
         product->piece_bytes =
@@ -331,6 +333,11 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
     struct product *const product = new_product(set, shape, layout);
     if (!product) return error_set(err, DR_NOMEM, "no memory for a product's record");
     set->first = product; /* so that what was made before a failure is destroyed too */
+    if (product_is_own(set, layout)) {
+        product_own_prepare(product, set->kernels);
+        *out = product;
+        return DR_OK;
+    }
     const dnnl_status_t status = make_parts(product, set->pool);
     *out = product;
     return library_check(status, what, err);
@@ -474,6 +481,10 @@ static bool run_panels(const struct product *product,
 bool product_run(const struct product *product, int lane,
                  const struct product_call *call)
 {
+    if (product->kernels) {
+        product_own_run(product, call);
+        return true;
+    }
     struct product_call part = *call;
     const size_t row_bytes = (size_t)product->part_in * dtype_bytes(product->type);
     for (int32_t in = 0; in < product->in; in += product->part_in) {

@@ -1,4 +1,4 @@
-/* product — one GEMM of the library: rows x operand (+ bias) (+ what the result holds already).
+/* product — one GEMM: rows x operand (+ bias) (+ what the result holds already).
  *
  *     result[rows][out] = source[rows][in] * operand[in][out] + bias[out] (+ result)
  *
@@ -7,6 +7,7 @@
  * memory: a primitive of the library that is shared without separate scratchpads gives wrong results silently.
  * source and result are dense. A plan creates each different product once (product_set).
  *
+ * The GEMM is the library's (product.c); in float32, where the kernels have one that is faster, theirs (product_own.c).
  * The order in which a row is summed depends only on its inputs and the type, not on the other rows and outputs. The
  * library does not guarantee this; product.c does (decisions/0006).
  *
@@ -46,6 +47,7 @@ struct product_part {
 
 struct product {
     struct product_shape shape;
+    const struct kernels *kernels; /* whose GEMM it is; NULL: the library's */
     int32_t in, out;
     enum dtype type; /* of source and operand */
     dnnl_memory_desc_t operand;
@@ -65,12 +67,18 @@ struct product {
 /* The products of a plan. A zeroed set is empty. */
 struct product_set {
     struct product *first;
-    struct pool *pool; /* borrowed; set before use */
+    struct pool *pool;             /* borrowed; set before use */
+    const struct kernels *kernels; /* borrowed; NULL: the library's GEMMs alone */
 };
 
-/* Must the caller take the result in float32, and add the residual and convert it itself? Yes if the
- * inputs are multiplied in parts: a bfloat16 result would be rounded after each part. */
-bool product_wants_stage(const struct weight_layout *layout, enum dtype result,
+/* Are products of such operands made by this layer's own GEMM, of any number of rows alike? */
+bool product_is_own(const struct product_set *set, const struct weight_layout *layout);
+
+/* Must the caller take the result in float32, and add the residual and convert it itself? Yes if the inputs are multiplied
+ * in parts: a bfloat16 result would be rounded after each part, and a residual comes last, as where it is staged for other
+ * reasons. */
+bool product_wants_stage(const struct product_set *set,
+                         const struct weight_layout *layout, enum dtype result,
                          bool add);
 
 /* The product of this shape for operands of this layout; created if the set does not have it. */
@@ -88,6 +96,8 @@ struct product_call {
     int32_t output;                    /* ... of which it is the outputs from here on */
     const float *bias; /* NULL where, and only where, the shape has none */
     void *result, *scratch;
+    const float *
+        add; /* of a product that is own: added instead of what result holds; may be NULL */
 };
 /* False where the library fails. */
 bool product_run(const struct product *product, int lane,

@@ -76,11 +76,12 @@ static struct guarded operand_of(const struct numbers *n,
 }
 
 /* The result's last number is the last before a page that faults, the operand's too. */
-static void multiply(const struct numbers *n, const struct product_shape *shape)
+static void multiply(const struct numbers *n, const struct product_shape *shape,
+                     const struct kernels *kernels)
 {
     struct dr_error err = {0};
     struct pool pool = {.head = NULL};
-    struct product_set set = {.pool = &pool};
+    struct product_set set = {.pool = &pool, .kernels = kernels};
     struct weight_layout layout;
     const struct product *product = NULL;
     check_int(layout_panels(&layout, n->in, n->out, &err), ==, DR_OK);
@@ -118,9 +119,84 @@ static void multiplies_panel_by_panel(void)
                                                 .bias = kind % 2 == 1,
                                                 .add = kind / 2 == 1};
             const struct numbers numbers = numbers_of(rows, in, outs[i]);
-            multiply(&numbers, &shape);
+            multiply(&numbers, &shape, NULL);
+            for (const struct kernels *const *table = kernels_all(); *table; ++table)
+                multiply(&numbers, &shape, *table);
             free_numbers(&numbers);
         }
+}
+
+/* What a table's GEMM makes of the first rows and outputs; what is added lies in the result, or elsewhere. */
+static struct guarded multiply_own(const struct numbers *n,
+                                   const struct kernels *kernels, int32_t rows,
+                                   int32_t out, bool elsewhere)
+{
+    struct dr_error err = {0};
+    struct pool pool = {.head = NULL};
+    struct product_set set = {.pool = &pool, .kernels = kernels};
+    struct weight_layout layout, slice;
+    size_t offset = 0;
+    const struct product *product = NULL;
+    const struct product_shape shape = {
+        .rows = rows, .result = DTYPE_F32, .bias = true, .add = true};
+    const size_t r = (size_t)rows, o = (size_t)out;
+    check_int(layout_panels(&layout, n->in, n->out, &err), ==, DR_OK);
+    check(product_is_own(&set, &layout));
+    check(layout_slice(&layout, 0, out, &slice, &offset));
+    check_int(product_get(&set, &shape, &slice, &product, &err), ==, DR_OK);
+    struct guarded operand = operand_of(n, &layout);
+    struct guarded scratch = guarded_open(product->scratch_bytes);
+    struct guarded before = guarded_open(r * o * sizeof(float));
+    struct guarded result = guarded_open(r * o * sizeof(float));
+    memset(scratch.data, 0xff, product->scratch_bytes);
+    memset(result.data, 0xff, r * o * sizeof(float));
+    for (size_t row = 0; row < r; ++row)
+        memcpy((elsewhere ? before : result).data + row * o * sizeof(float),
+               n->before + row * (size_t)n->out, o * sizeof(float));
+    const struct product_call call = {
+        .source = n->source,
+        .operand = operand.data,
+        .bias = n->bias,
+        .result = result.data,
+        .scratch = scratch.data,
+        .add = elsewhere ? (const float *)(const void *)before.data : NULL};
+    check(product_run(product, 0, &call));
+    guarded_close(&operand);
+    guarded_close(&scratch);
+    guarded_close(&before);
+    product_set_finish(&set);
+    pool_finish(&pool);
+    return result;
+}
+
+static void own_case(const struct kernels *kernels, int32_t in)
+{
+    static const int32_t rows[] = {1, 2, 15, 16, 17, 18, 19, 64, 99};
+    const struct numbers n = numbers_of(100, in, 192);
+    struct guarded all = multiply_own(&n, kernels, 100, 192, false);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        const int32_t out = i % 2 ? 64 : 192;
+        const size_t bytes = (size_t)out * sizeof(float);
+        struct guarded some = multiply_own(&n, kernels, rows[i], out, i % 3 == 0);
+        for (size_t row = 0; row < (size_t)rows[i]; ++row)
+            check_bytes(all.data + row * 192 * sizeof(float), some.data + row * bytes,
+                        bytes);
+        guarded_close(&some);
+    }
+    guarded_close(&all);
+    free_numbers(&n);
+}
+
+/* A row's bytes are the same whatever rows and outputs are beside it, and wherever its addend lies. */
+static void own_bytes_do_not_depend_on_what_is_beside(void)
+{
+    for (const struct kernels *const *table = kernels_all(); *table; ++table) {
+        if ((*table)->multiply_width == 0) continue;
+        own_case(*table, 40);
+        own_case(*table, 330);
+        own_case(*table, 1024);
+        own_case(*table, 3000);
+    }
 }
 
 /* Some whole panels alone: the same numbers as in the whole. */
@@ -302,7 +378,8 @@ static void bytes_do_not_depend_on_what_is_beside(void)
         for (int extras = 0; extras < 2; ++extras)
             for (int type = 0; type < 2; ++type) {
                 const enum dtype dtype = type ? DTYPE_BF16 : DTYPE_F32;
-                if (product_wants_stage(&n.layout, dtype, extras)) continue;
+                const struct product_set library = {.first = NULL};
+                if (product_wants_stage(&library, &n.layout, dtype, extras)) continue;
                 const bool quick = n.in > 2880 && extras;
                 compare_some(&n, n.out, dtype, extras, rows, quick ? 3 : count);
                 compare_some(&n, shapes[i][2], dtype, extras, rows, quick ? 3 : count);
@@ -318,6 +395,7 @@ int main(void)
     check_int(compute_init(0, &err), ==, DR_OK);
     check_run(multiplies_panel_by_panel);
     check_run(multiplies_a_slice);
+    check_run(own_bytes_do_not_depend_on_what_is_beside);
     check_run(bytes_do_not_depend_on_what_is_beside);
     return check_done();
 }

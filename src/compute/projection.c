@@ -9,10 +9,13 @@
 /* Blocks of this many rows keep the library at its best rate: fewer read the weight too often,
  * more do not fit the caches. The gathered rows may be larger than a core's own cache: they
  * are read in order, which its prefetcher hides. */
-#define MOST_ROWS      128
-#define FEWEST_ROWS    32
-#define GATHERED_BYTES (6u << 20)
-#define STAGE_OUTPUTS  512
+#define MOST_ROWS 128
+/* An own GEMM makes a panel once for each block, and has no order of its own for the rows. */
+#define MOST_OWN_ROWS     192
+#define FEWEST_ROWS       32
+#define GATHERED_BYTES    (6u << 20)
+#define STAGE_OUTPUTS     512
+#define OWN_STAGE_OUTPUTS 128 /* whose finish finds them in the first or second cache */
 /* A weight above this leaves the caches before the next block wants it. */
 #define LARGE_WEIGHT (4u << 20)
 
@@ -27,7 +30,7 @@ static bool can_slice(const struct weight_layout *layout, int32_t count)
  * once by each block, so there the threads rather share its outputs. */
 static void choose_blocks(struct projection *p, size_t row_bytes, bool by_lines)
 {
-    int64_t most = MOST_ROWS;
+    int64_t most = p->own && !p->gather ? MOST_OWN_ROWS : MOST_ROWS;
     while (p->gather && most > FEWEST_ROWS && (size_t)most * row_bytes > GATHERED_BYTES)
         most /= 2;
     if (by_lines) { /* of which there are enough for the threads */
@@ -60,7 +63,8 @@ static void choose_chunks(struct projection *p, int32_t outputs, bool by_lines)
     p->chunk = outputs;
     if (!p->staged && wanted == 1) return;
     int32_t most = (int32_t)(outputs / wanted);
-    if (most > STAGE_OUTPUTS) most = STAGE_OUTPUTS;
+    const int32_t stage = p->own ? OWN_STAGE_OUTPUTS : STAGE_OUTPUTS;
+    if (most > stage) most = stage;
     for (int32_t chunk = most / LAYOUT_BLOCK * LAYOUT_BLOCK; chunk > 0;
          chunk -= LAYOUT_BLOCK)
         if (outputs % chunk == 0 && can_slice(layout, chunk)) {
@@ -110,10 +114,11 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
     const struct shape result_shape = plan->values[op->result.id].shape;
     p->rows = op->by_lines ? result_shape.w : shape_rows(result_shape);
     const size_t row_bytes = (size_t)layout->in * dtype_bytes(layout->type);
+    p->own = product_is_own(&plan->products, layout);
     choose_blocks(p, row_bytes, op->by_lines);
     p->staged = p->gated || multiply || p->activation != ACTIVATION_NONE ||
                 (layout->type == DTYPE_F32 && result != DTYPE_F32) ||
-                product_wants_stage(layout, result, residual);
+                product_wants_stage(&plan->products, layout, result, residual);
     choose_chunks(p, p->gated ? layout->out / 2 : layout->out, op->by_lines);
     const struct product_shape shape = {
         .result = p->staged ? DTYPE_F32 : result,
@@ -173,8 +178,9 @@ static unsigned char *result_row(const struct run *run, int64_t row, int32_t col
            (size_t)column * dtype_bytes(v->dtype);
 }
 
+/* add: as product_call's. */
 static bool multiply_slice(const struct run *run, const struct block *block, int lane,
-                           int32_t output, void *result)
+                           int32_t output, void *result, const void *add)
 {
     const struct projection *const p = run->projection;
     const struct weight_layout *const layout = p->weight->layout;
@@ -194,11 +200,12 @@ static bool multiply_slice(const struct run *run, const struct block *block, int
         .bias = bias ? bias + output : NULL,
         .result = result,
         .scratch = block->scratch,
+        .add = add,
     };
     return product_run(block->product, lane, &call);
 }
 
-/* The product writes the result itself; a residual is put there first. */
+/* The product writes the result itself; a residual is put there first, where it does not read that itself. */
 static bool run_direct(const struct run *run, const struct block *block, int lane)
 {
     const struct plan *const plan = run->plan;
@@ -206,6 +213,9 @@ static bool run_direct(const struct run *run, const struct block *block, int lan
     unsigned char *const result = result_row(run, block->first, 0);
     if (residual.id != 0 && !run->op->taken) {
         const struct plan_value *const v = &plan->values[residual.id];
+        if (run->projection->own && v->dtype == DTYPE_F32)
+            return multiply_slice(run, block, lane, 0, result,
+                                  row_of(plan, residual, block->first, 0));
         const struct kernel_finish copy = {
             .target = result,
             .target_type = plan->values[run->op->result.id].dtype,
@@ -214,7 +224,7 @@ static bool run_direct(const struct run *run, const struct block *block, int lan
         };
         plan->kernels->finish(&copy, (size_t)block->rows * (size_t)v->shape.c);
     }
-    return multiply_slice(run, block, lane, 0, result);
+    return multiply_slice(run, block, lane, 0, result, NULL);
 }
 
 static void finish_chunk(const struct run *run, const struct block *block,
@@ -270,13 +280,13 @@ static bool run_staged(const struct run *run, const struct block *block, int32_t
     const int64_t end = chunks * (column + 1) / p->columns;
     for (int64_t i = chunks * column / p->columns; i < end; ++i) {
         const int32_t output = (int32_t)i * p->chunk;
-        if (!multiply_slice(run, block, lane, output, block->stage)) return false;
+        if (!multiply_slice(run, block, lane, output, block->stage, NULL)) return false;
         if (!p->gated) {
             finish_chunk(run, block, output);
             continue;
         }
         if (!multiply_slice(run, block, lane, outputs + output,
-                            block->stage + p->stage_bytes))
+                            block->stage + p->stage_bytes, NULL))
             return false;
         gate_chunk(run, block, output);
     }

@@ -37,6 +37,7 @@ struct projection {
     int64_t rows;   /* that are cut into blocks: of all images, or of each line */
     int64_t blocks; /* that they are cut into */
     int32_t block_rows;
+    bool own; /* product_is_own */
     bool staged;
     int32_t columns; /* threads that share the outputs of one block: tasks of it */
     int32_t chunk;   /* outputs at a time */

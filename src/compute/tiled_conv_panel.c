@@ -190,7 +190,6 @@ static void multiply_points(const struct tiled_run *run, const struct work *work
         .source_stride = words(t, (size_t)t->chunk_in),
         .operand_stride = (size_t)t->panel_out,
         .result_stride = (size_t)t->panel_out,
-        .add = chunk > 0,
     };
     const unsigned char *const source =
         work->block.windows +
@@ -201,6 +200,7 @@ static void multiply_points(const struct tiled_run *run, const struct work *work
         arguments.operand = targets[k];
         arguments.result =
             (float *)(void *)(work->stage + (first + k) * t->result_step);
+        arguments.add = chunk > 0 ? arguments.result : NULL;
         run->plan->kernels->multiply(&arguments);
     }
 }
