@@ -70,88 +70,112 @@ static enum dr_code prepare(struct plan *plan, struct attention *a,
 /* ---- packing ------------------------------------------------------------------------ */
 
 /* Rows of one head lie far apart, in other pages: the processor does not read ahead by itself. */
-#define ROWS_AHEAD 16
+#define ROWS_AHEAD 24
 
-static void fetch_row(const struct attention_run *run, int which, int32_t image,
-                      int32_t token, int32_t head)
+/* Rows of one head, from a token on. */
+struct head_rows {
+    const unsigned char *first;
+    size_t step, bytes; /* from row to row, of one */
+    size_t exist;       /* rows up to the last token */
+};
+
+static struct head_rows rows_of(const struct attention_run *run, int which,
+                                int32_t image, int32_t token, int32_t head)
 {
     const struct attention *const a = run->attention;
-    if (token >= (which == ATTENTION_Q ? a->query_tokens : a->key_tokens)) return;
-    const unsigned char *const row = attention_head(run, which, image, token, head);
-    const size_t bytes = (size_t)a->options.head_dim * dtype_bytes(a->type);
-    for (size_t at = 0; at < bytes; at += 64)
-        __builtin_prefetch(row + at);
-    __builtin_prefetch(row + bytes - 1);
+    const int32_t tokens = which == ATTENTION_Q ? a->query_tokens : a->key_tokens;
+    return (struct head_rows){
+        .first = attention_head(run, which, image, token, head),
+        .step = attention_step(run, which) * dtype_bytes(a->type),
+        .bytes = (size_t)a->options.head_dim * dtype_bytes(a->type),
+        .exist = tokens > token ? (size_t)(tokens - token) : 0,
+    };
 }
 
-/* Words of `dim` numbers to words that lie `step` apart. */
-static void spread_words(uint32_t *target, size_t step, const unsigned char *source,
-                         size_t dim, enum dtype type)
+/* Inlined always: gcc takes a function that only fetches for one without effects, and leaves its calls out. */
+static inline __attribute__((always_inline)) void fetch_row(
+    const struct head_rows *rows, size_t i)
 {
-    const size_t bytes = dim * dtype_bytes(type), whole = bytes / sizeof(uint32_t);
+    if (i >= rows->exist) return;
+    const unsigned char *const row = rows->first + i * rows->step;
+    for (size_t at = 0; at < rows->bytes; at += 64)
+        __builtin_prefetch(row + at);
+    __builtin_prefetch(row + rows->bytes - 1);
+}
+
+/* Words of `bytes` to words that lie `step` apart. */
+static void spread_words(uint32_t *target, size_t step, const unsigned char *source,
+                         size_t bytes)
+{
+    const size_t whole = bytes / sizeof *target;
     for (size_t d = 0; d < whole; ++d)
         memcpy(&target[d * step], source + d * sizeof *target, sizeof *target);
-    if (bytes % sizeof(uint32_t) == 0) return;
+    if (bytes % sizeof *target == 0) return;
     uint16_t last;
     memcpy(&last, source + whole * sizeof *target, sizeof last);
     target[whole * step] = last;
 }
 
-static void pack_keys(const struct attention_run *run, int32_t image, int32_t head,
-                      int32_t first, size_t count, uint32_t *target)
+static void pack_keys(const struct attention_fused *f, const struct head_rows *keys,
+                      size_t count, uint32_t *target)
 {
-    const struct attention *const a = run->attention;
-    const struct attention_fused *const f = &a->fused;
-    const size_t rows = f->key_rows, padded = round_up(count, rows);
-    for (size_t k = 0; k < padded; ++k) {
-        const size_t key = k < count ? k : count - 1;
-        fetch_row(run, ATTENTION_K, image, first + (int32_t)k + ROWS_AHEAD, head);
-        spread_words(target + k / rows * rows * f->dim_words + k % rows, rows,
-                     attention_head(run, ATTENTION_K, image, first + (int32_t)key,
-                                    head),
-                     (size_t)a->options.head_dim, a->type);
-    }
-}
-
-/* A tile's words of one key's values; in bfloat16 of two keys' side by side, `next` may be NULL. */
-static void copy_values(uint32_t *target, const unsigned char *row,
-                        const unsigned char *next, size_t count, enum dtype type)
-{
-    if (type == DTYPE_F32) {
-        for (size_t i = 0; i < count; ++i)
-            memcpy(&target[i], row + i * sizeof *target, sizeof *target);
-        return;
-    }
-    for (size_t i = 0; i < count; ++i) {
-        uint16_t pair[2] = {0};
-        memcpy(&pair[0], row + i * sizeof *pair, sizeof *pair);
-        if (next) memcpy(&pair[1], next + i * sizeof *pair, sizeof *pair);
-        target[i] = pair[0] | (uint32_t)pair[1] << 16;
-    }
-}
-
-static void pack_values(const struct attention_run *run, int32_t image, int32_t head,
-                        int32_t first, size_t count, uint32_t *target)
-{
-    const struct attention *const a = run->attention;
-    const struct attention_fused *const f = &a->fused;
-    const size_t dim = (size_t)a->options.head_dim, each = numbers_of_word(a),
-                 rows = f->value_rows, element = dtype_bytes(a->type);
-    for (size_t k = 0; k < count; k += each, target += rows) {
-        const int32_t token = first + (int32_t)k;
-        for (int32_t i = 0; i < (int32_t)each; ++i)
-            fetch_row(run, ATTENTION_V, image, token + i + ROWS_AHEAD, head);
-        const unsigned char *row = attention_head(run, ATTENTION_V, image, token, head);
-        const unsigned char *next =
-            k + 1 < count ? attention_head(run, ATTENTION_V, image, token + 1, head)
-                          : NULL;
-        uint32_t *tile = target;
-        for (size_t d = 0; d < dim; d += rows, tile += f->tile_step) {
-            const size_t left = dim - d;
-            if (left < rows) memset(tile, 0, rows * sizeof *tile);
-            copy_values(tile, row + d * element, next ? next + d * element : NULL,
-                        left < rows ? left : rows, a->type);
+    for (size_t tile = 0; tile < count; tile += f->key_rows)
+        for (size_t i = 0; i < f->key_rows; ++i) {
+            const size_t key = tile + i < count ? tile + i : count - 1;
+            fetch_row(keys, key + ROWS_AHEAD);
+            spread_words(target + tile * f->dim_words + i, f->key_rows,
+                         keys->first + key * keys->step, keys->bytes);
         }
+}
+
+/* Words of two keys' numbers side by side, in bfloat16. */
+static void copy_pairs(uint32_t *restrict target, const unsigned char *restrict even,
+                       const unsigned char *restrict odd, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        uint16_t low, high;
+        memcpy(&low, even + i * sizeof low, sizeof low);
+        memcpy(&high, odd + i * sizeof high, sizeof high);
+        target[i] = low | (uint32_t)high << 16;
+    }
+}
+
+static void copy_words(uint32_t *restrict target, const unsigned char *restrict row,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        memcpy(&target[i], row + i * sizeof *target, sizeof *target);
+}
+
+/* One word of keys, in all tiles of dimensions. Without a next key its half is 0. */
+static void pack_value(const struct attention *a, const unsigned char *row,
+                       const unsigned char *next, uint32_t *target)
+{
+    const struct attention_fused *const f = &a->fused;
+    const size_t dim = (size_t)a->options.head_dim, rows = f->value_rows;
+    const size_t element = dtype_bytes(a->type), each = numbers_of_word(a);
+    for (size_t d = 0; d < dim; d += rows, target += f->tile_step) {
+        const size_t count = dim - d < rows ? dim - d : rows;
+        if (count < rows) memset(target, 0, rows * sizeof *target);
+        if (a->type == DTYPE_F32)
+            copy_words(target, row + d * element, count);
+        else
+            copy_pairs(target, row + d * element, (next ? next : row) + d * element,
+                       count);
+        for (size_t i = 0; i < count && each == 2 && !next; ++i)
+            target[i] &= 0xFFFF;
+    }
+}
+
+static void pack_values(const struct attention *a, const struct head_rows *values,
+                        size_t count, uint32_t *target)
+{
+    const size_t each = numbers_of_word(a);
+    for (size_t k = 0; k < count; k += each, target += a->fused.value_rows) {
+        const unsigned char *const row = values->first + k * values->step;
+        for (size_t i = 0; i < each; ++i)
+            fetch_row(values, k + i + ROWS_AHEAD);
+        pack_value(a, row, k + 1 < count ? row + values->step : NULL, target);
     }
 }
 
@@ -162,8 +186,10 @@ static void pack(const struct attention_run *run, int32_t whole, int32_t block,
     const int32_t image = whole / a->options.heads, head = whole % a->options.heads;
     const int32_t first = block * a->keys, left = a->key_tokens - first;
     const size_t count = (size_t)(left < a->keys ? left : a->keys);
-    pack_keys(run, image, head, first, count, (void *)packed);
-    pack_values(run, image, head, first, count, (void *)(packed + a->fused.key_bytes));
+    const struct head_rows keys = rows_of(run, ATTENTION_K, image, first, head);
+    const struct head_rows values = rows_of(run, ATTENTION_V, image, first, head);
+    pack_keys(&a->fused, &keys, count, (void *)packed);
+    pack_values(a, &values, count, (void *)(packed + a->fused.key_bytes));
 }
 
 /* What scores are multiplied by: then 2^score is a probability. */
@@ -200,7 +226,7 @@ static void pack_queries(const struct attention_run *run,
                 spread_words((uint32_t *)(void *)target + i, f->width,
                              attention_head(run, ATTENTION_Q, task->image,
                                             first + (int32_t)i, task->head),
-                             dim, a->type);
+                             dim * dtype_bytes(a->type));
             continue;
         }
         const struct kernel_turn turn = {
@@ -227,9 +253,10 @@ static void fetch_panel(const struct attention_run *run,
     const struct attention *const a = run->attention;
     const size_t bytes = (size_t)a->options.head_dim * dtype_bytes(a->type);
     const int32_t end = query + (int32_t)a->fused.width;
-    for (int32_t i = query; i < end; ++i)
-        fetch_row(run, ATTENTION_Q, task->image, task->first + a->queries + i,
-                  task->head);
+    const struct head_rows next = rows_of(run, ATTENTION_Q, task->image,
+                                          task->first + a->queries + query, task->head);
+    for (size_t i = 0; i < a->fused.width; ++i)
+        fetch_row(&next, i);
     for (int32_t i = query; i < end && i < task->count; ++i) {
         const unsigned char *const row = attention_result(run, task, i);
         for (size_t at = 0; at < bytes; at += 64)
