@@ -437,14 +437,17 @@ INLINE void fetch_rows(const struct kernel_multiply *a, size_t row, size_t rows,
 
 /* What is added to after this sum. */
 INLINE void fetch_results(const struct kernel_multiply *a, size_t row, size_t out,
-                          size_t rows, size_t width)
+                          size_t rows, size_t width, enum dtype to)
 {
-    for (size_t i = 0; i < rows; ++i)
-        for (size_t at = out; at < out + width; at += 16) {
-            const size_t to = (row + i) * a->result_stride + at;
-            __builtin_prefetch(a->result + to, 1);
-            if (a->add && a->add != a->result) __builtin_prefetch(a->add + to);
+    const size_t each = to == DTYPE_F32 ? 4 : 2;
+    for (size_t i = 0; i < rows; ++i) {
+        const size_t first = ((row + i) * a->result_stride + out) * each;
+        for (size_t at = first; at < first + width * each; at += 64) {
+            __builtin_prefetch((const char *)a->result + at, 1);
+            if (a->add && a->add != a->result)
+                __builtin_prefetch((const char *)a->add + at);
         }
+    }
 }
 
 INLINE void multiply_word(floats sums[SUM_ROWS][SUM_VECTORS],
@@ -462,7 +465,7 @@ INLINE void multiply_word(floats sums[SUM_ROWS][SUM_VECTORS],
 }
 
 INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t out,
-                          size_t rows, size_t vectors, enum dtype type)
+                          size_t rows, size_t vectors, enum dtype type, enum dtype to)
 {
     floats sums[SUM_ROWS][SUM_VECTORS];
     const size_t width = vectors * LANES;
@@ -474,7 +477,7 @@ INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t ou
     for (size_t i = 0; i < rows; ++i)
         for (size_t v = 0; v < vectors; ++v)
             sums[i][v] = all(0);
-    fetch_results(a, row, out, rows, width);
+    fetch_results(a, row, out, rows, width, to);
     size_t k = 0;
     for (; k + 16 <= a->inputs; k += 16) {
         if (k >= fetch && k < fetch_end) fetch_rows(a, row + rows, rows, k);
@@ -495,26 +498,27 @@ INLINE void multiply_some(const struct kernel_multiply *a, size_t row, size_t ou
         for (size_t v = 0; v < vectors; ++v) {
             const size_t at = (row + i) * a->result_stride + out + v * LANES;
             if (a->bias) sums[i][v] += load(a->bias, DTYPE_F32, out + v * LANES);
-            if (a->add) sums[i][v] += load(a->add, DTYPE_F32, at);
-            store(a->result, DTYPE_F32, at, sums[i][v]);
+            if (a->add) sums[i][v] += load(a->add, to, at);
+            store(a->result, to, at, sums[i][v]);
         }
 }
 
 INLINE void multiply_rows(const struct kernel_multiply *a, size_t row, size_t out,
-                          size_t rows, size_t vectors, enum dtype type)
+                          size_t rows, size_t vectors, enum dtype type, enum dtype to)
 {
     switch (rows) {
-    case 6: multiply_some(a, row, out, 6, vectors, type); break;
-    case 5: multiply_some(a, row, out, 5, vectors, type); break;
-    case 4: multiply_some(a, row, out, 4, vectors, type); break;
-    case 3: multiply_some(a, row, out, 3, vectors, type); break;
-    case 2: multiply_some(a, row, out, 2, vectors, type); break;
-    default: multiply_some(a, row, out, 1, vectors, type); break;
+    case 6: multiply_some(a, row, out, 6, vectors, type, to); break;
+    case 5: multiply_some(a, row, out, 5, vectors, type, to); break;
+    case 4: multiply_some(a, row, out, 4, vectors, type, to); break;
+    case 3: multiply_some(a, row, out, 3, vectors, type, to); break;
+    case 2: multiply_some(a, row, out, 2, vectors, type, to); break;
+    default: multiply_some(a, row, out, 1, vectors, type, to); break;
     }
 }
 
 /* Rows are divided evenly: no call has few of them. The operand stays in the first cache while all rows pass. */
-INLINE void multiply_all(const struct kernel_multiply *a, enum dtype type)
+INLINE void multiply_all(const struct kernel_multiply *a, enum dtype type,
+                         enum dtype to)
 {
     size_t left = (a->rows + SUM_ROWS - 1) / SUM_ROWS, fetched = 0;
     for (size_t row = 0; row < a->rows; --left) {
@@ -524,9 +528,9 @@ INLINE void multiply_all(const struct kernel_multiply *a, enum dtype type)
             __builtin_prefetch((const char *)a->ahead + fetched, 0, 2);
         size_t out = 0;
         for (; out + STRIP <= a->outputs; out += STRIP)
-            multiply_rows(a, row, out, rows, SUM_VECTORS, type);
+            multiply_rows(a, row, out, rows, SUM_VECTORS, type, to);
         for (; out < a->outputs; out += LANES)
-            multiply_rows(a, row, out, rows, 1, type);
+            multiply_rows(a, row, out, rows, 1, type, to);
         row += rows;
     }
 }
@@ -536,11 +540,14 @@ static void multiply(const struct kernel_multiply *arguments)
     const struct kernel_multiply a = *arguments;
 #ifdef __AVX512BF16__
     if (a.type == DTYPE_BF16) {
-        multiply_all(&a, DTYPE_BF16);
+        if (a.result_type == DTYPE_BF16)
+            multiply_all(&a, DTYPE_BF16, DTYPE_BF16);
+        else
+            multiply_all(&a, DTYPE_BF16, DTYPE_F32);
         return;
     }
 #endif
-    multiply_all(&a, DTYPE_F32);
+    multiply_all(&a, DTYPE_F32, DTYPE_F32);
 }
 
 /* Lines are read in their order, a few ahead. */

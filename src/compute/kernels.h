@@ -199,14 +199,16 @@ struct kernel_tile_output {
 
 /* result[row][out] = the sum over `in` of source[row][in] * operand[in][out] (+ bias[out]) (+ add[row][out]), in float32.
  * Inputs are counted in words of 32 bits, as of kernel_attend: of bfloat16 (a table with multiplies_bf16) two inputs of an
- * output are one. Outputs: a multiple of 16. Strides in words from row to row; add has the result's, and may be the
- * result. A sum is made in the order of the inputs, and then the others are added, in that order: it depends neither on the number of
- * rows nor on that of outputs. */
+ * output are one. Outputs: a multiple of 16. Strides from row to row in words, of the result in its numbers; add has the
+ * result's, and may be the result. A sum is made in the order of the inputs, and then the others are added, in that
+ * order: it depends neither on the number of rows nor on that of outputs. It is rounded once, at the end. */
 struct kernel_multiply {
     const void *source, *operand;
-    const float *add, *bias; /* may be NULL */
-    float *result;
-    enum dtype type; /* of source and operand */
+    const float *bias; /* may be NULL */
+    const void *add;   /* of the result's type; may be NULL */
+    void *result;
+    enum dtype type;        /* of source and operand */
+    enum dtype result_type; /* F32; or BF16 where the other is */
     size_t rows, inputs, outputs;
     size_t source_stride, operand_stride, result_stride;
     const void

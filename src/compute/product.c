@@ -28,7 +28,8 @@ static bool is_that(const struct product *product, const struct product_shape *s
     return product->shape.rows == shape->rows &&
            product->shape.result == shape->result &&
            product->shape.bias == shape->bias && product->shape.add == shape->add &&
-           product->shape.made == shape->made && product->in == layout->in &&
+           product->shape.made == shape->made &&
+           product->shape.library == shape->library && product->in == layout->in &&
            product->out == layout->out && product->type == layout->type &&
            product->by_panels == layout->by_panels &&
            dnnl_memory_desc_equal(&product->operand, &layout->desc);
@@ -252,6 +253,12 @@ static dnnl_status_t make_part(struct product *product, struct product_part *par
     return status;
 }
 
+static bool is_own(const struct product_set *set, const struct product_shape *shape,
+                   const struct weight_layout *layout)
+{
+    return !shape->library && product_is_own(set, layout);
+}
+
 static struct product *new_product(struct product_set *set,
                                    const struct product_shape *shape,
                                    const struct weight_layout *layout)
@@ -273,7 +280,7 @@ static struct product *new_product(struct product_set *set,
         .lane_count = compute_thread_count(),
         .next = set->first,
     };
-    if (product->by_panels || product->by_blocks || product_is_own(set, layout))
+    if (product->by_panels || product->by_blocks || is_own(set, shape, layout))
         product->panel_out = layout->out_block;
     if (shape->made)
         product->piece_bytes =
@@ -333,7 +340,7 @@ enum dr_code product_get(struct product_set *set, const struct product_shape *sh
     struct product *const product = new_product(set, shape, layout);
     if (!product) return error_set(err, DR_NOMEM, "no memory for a product's record");
     set->first = product; /* so that what was made before a failure is destroyed too */
-    if (product_is_own(set, layout)) {
+    if (is_own(set, shape, layout)) {
         product_own_prepare(product, set->kernels);
         *out = product;
         return DR_OK;

@@ -29,6 +29,7 @@ struct product_shape {
     bool bias; /* float32, [out] */
     bool add;  /* to what result holds, after one rounding of neither */
     bool made; /* the operand is made piece by piece (panel.h); its layout has panels */
+    bool library; /* the library's GEMM, even where product_is_own */
 };
 
 struct product_lane {
@@ -96,8 +97,8 @@ struct product_call {
     int32_t output;                    /* ... of which it is the outputs from here on */
     const float *bias; /* NULL where, and only where, the shape has none */
     void *result, *scratch;
-    const float *
-        add; /* of a product that is own: added instead of what result holds; may be NULL */
+    /* of a product that is own: added instead of what result holds, of its type; may be NULL */
+    const void *add;
 };
 /* False where the library fails. */
 bool product_run(const struct product *product, int lane,

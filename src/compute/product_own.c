@@ -1,4 +1,4 @@
-/* float32 by this layer's kernel, kernels.multiply, from weights in panels.
+/* By this layer's kernel, kernels.multiply, from weights in panels.
  *
  *     for some inputs, for each panel of outputs:
  *         make a piece of the panel, in strips as the kernel reads it     [strip][input][multiply_width]
@@ -7,10 +7,12 @@
  * The library copies rows and panel into an order of its own at each call; here the rows are read where they lie, and a
  * panel is put into order while it is converted. A strip stays in the first or second cache while all rows pass, and the
  * next panel is fetched meanwhile. A sum is made in the order of the inputs, whatever rows and outputs are beside it.
+ * In bfloat16 (vdpbf16ps) a panel lies as the kernel reads it, and all inputs are multiplied at once.
  */
 #include "compute/product_private.h"
 
 #include "base/size.h"
+#include "compute/library.h"
 
 /* A sum is stored and read again after so many inputs: a piece of a panel has 320 KB. */
 #define MOST_OWN_IN 1280
@@ -20,19 +22,30 @@
 static bool has_dense_lines(const struct weight_layout *layout)
 {
     struct layout_lines lines;
-    return layout_has_panels(layout) && layout_lines(layout, &lines) && !lines.paired &&
-           lines.in_step == lines.panel_out && lines.panel_out % 16 == 0;
+    if (!layout_has_panels(layout) || !layout_lines(layout, &lines)) return false;
+    const size_t each = lines.paired ? 2 : 1;
+    return lines.paired == (layout->type == DTYPE_BF16) &&
+           lines.in_step == each * lines.panel_out && lines.panel_out % 16 == 0;
+}
+
+/* Whole words of inputs, and no box for outputs. */
+static bool is_own_bf16(const struct kernels *kernels,
+                        const struct weight_layout *layout)
+{
+    return layout->type == DTYPE_BF16 && kernels->multiplies_bf16 &&
+           !library_has_amx() && layout->in % 2 == 0 && layout->out % 16 == 0;
 }
 
 bool product_is_own(const struct product_set *set, const struct weight_layout *layout)
 {
-    return set->kernels && set->kernels->multiply_width > 0 &&
-           layout->type == DTYPE_F32 && has_dense_lines(layout);
+    if (!set->kernels || !has_dense_lines(layout)) return false;
+    return layout->type == DTYPE_F32 ? set->kernels->multiply_width > 0
+                                     : is_own_bf16(set->kernels, layout);
 }
 
 bool product_own_has_parts(const struct weight_layout *layout)
 {
-    return layout->in > MOST_OWN_IN;
+    return layout->type == DTYPE_F32 && layout->in > MOST_OWN_IN;
 }
 
 /* Is a line of a panel several strips? */
@@ -45,9 +58,11 @@ static bool has_strips(const struct product *product)
 void product_own_prepare(struct product *product, const struct kernels *kernels)
 {
     product->kernels = kernels;
-    const int64_t parts = divide_up(product->in, MOST_OWN_IN);
+    const int64_t parts =
+        product->type == DTYPE_F32 ? divide_up(product->in, MOST_OWN_IN) : 1;
+    const size_t element = dtype_bytes(product->type);
     product->part_in = (int32_t)divide_up(divide_up(product->in, parts), 16) * 16;
-    const size_t line = (size_t)product->panel_out * sizeof(float);
+    const size_t line = (size_t)product->panel_out * element;
     if (product->shape.made || has_strips(product))
         product->piece_bytes = size_align((size_t)product->part_in * line, 64);
     if (product->out % 16 != 0)
@@ -67,13 +82,13 @@ static struct piece piece_of(const struct product *product,
                              const struct product_call *call, int32_t output,
                              int32_t in)
 {
-    struct piece piece = {.output = output, .in = in, .type = DTYPE_F32};
+    struct piece piece = {.output = output, .in = in, .type = product->type};
     piece.count =
         product->in - in < product->part_in ? product->in - in : product->part_in;
     const unsigned char *data = call->operand;
-    size_t first =
-        (size_t)(output / product->panel_out) * (product->panel_bytes / sizeof(float)) +
-        (size_t)in * (size_t)product->panel_out;
+    size_t first = (size_t)(output / product->panel_out) *
+                       (product->panel_bytes / dtype_bytes(product->type)) +
+                   (size_t)in * (size_t)product->panel_out;
     if (product->shape.made) {
         const struct weight *const weight = call->panels->weight;
         data = call->panels->data;
@@ -125,6 +140,7 @@ static void multiply_panel(const struct product *product,
                            const struct operand *operand, int32_t outputs)
 {
     struct kernel_multiply a = *whole;
+    const size_t each = dtype_bytes(a.result_type);
     const int32_t width = operand->strip_step
                               ? (int32_t)product->kernels->multiply_width
                               : product->panel_out;
@@ -136,9 +152,9 @@ static void multiply_panel(const struct product *product,
         a.outputs = (size_t)(outputs - at < width ? outputs - at : width);
         product->kernels->multiply(&a);
         data += operand->strip_step;
-        a.result += width;
+        a.result = (unsigned char *)a.result + (size_t)width * each;
         if (a.ahead) a.ahead = (const char *)a.ahead + a.ahead_bytes;
-        if (a.add) a.add += width;
+        if (a.add) a.add = (const unsigned char *)a.add + (size_t)width * each;
         if (a.bias) a.bias += width;
     }
 }
@@ -151,7 +167,8 @@ static void multiply_boxed(const struct product *product,
     struct kernel_multiply a = *whole;
     const size_t wide = (size_t)product->panel_out, count = (size_t)outputs;
     a.result = box;
-    a.add = a.bias = NULL;
+    a.add = NULL;
+    a.bias = NULL;
     a.result_stride = wide;
     multiply_panel(product, &a, operand, (int32_t)divide_up(outputs, 16) * 16);
     for (size_t row = 0; row < a.rows; ++row)
@@ -159,8 +176,8 @@ static void multiply_boxed(const struct product *product,
             const size_t at = row * whole->result_stride + i;
             float sum = box[row * wide + i];
             if (whole->bias) sum += whole->bias[i];
-            if (whole->add) sum += whole->add[at];
-            whole->result[at] = sum;
+            if (whole->add) sum += ((const float *)whole->add)[at];
+            ((float *)whole->result)[at] = sum;
         }
 }
 
@@ -168,20 +185,24 @@ static void run_piece(const struct product *product, const struct product_call *
                       const struct piece *piece)
 {
     const int32_t output = piece->output, left = product->out - output;
-    float *const result = (float *)call->result + output;
+    const size_t element = dtype_bytes(product->type), each = sizeof(float) / element;
+    const size_t to = (size_t)output * dtype_bytes(product->shape.result);
+    unsigned char *const result = (unsigned char *)call->result + to;
     struct kernel_multiply a = {
-        .source = (const float *)call->source + piece->in,
+        .source = (const unsigned char *)call->source + (size_t)piece->in * element,
+        .type = product->type,
         .result = result,
+        .result_type = product->shape.result,
         .rows = (size_t)product->shape.rows,
-        .inputs = (size_t)piece->count,
-        .source_stride = (size_t)product->in,
+        .inputs = (size_t)piece->count / each,
+        .source_stride = (size_t)product->in / each,
         .result_stride = (size_t)product->out,
         .bias = call->bias && piece->in == 0 ? call->bias + output : NULL,
     };
     if (piece->in > 0)
         a.add = result;
     else if (product->shape.add)
-        a.add = call->add ? call->add + output : result;
+        a.add = call->add ? (const unsigned char *)call->add + to : result;
     if (left > product->panel_out) {
         const struct piece next =
             piece_of(product, call, output + product->panel_out, piece->in);

@@ -244,6 +244,7 @@ struct rounded {
     uint16_t *source, *operand; /* [128][in], and in the layout's order */
     float *bias;
     struct weight_layout layout;
+    const struct kernels *kernels; /* whose GEMM; NULL: the library's */
 };
 
 enum {
@@ -296,7 +297,7 @@ static struct guarded multiply_some(const struct rounded *n, int32_t rows, int32
 {
     struct dr_error err = {0};
     struct pool pool = {.head = NULL};
-    struct product_set set = {.pool = &pool};
+    struct product_set set = {.pool = &pool, .kernels = n->kernels};
     struct weight_layout slice;
     size_t offset = 0;
     const struct product *product = NULL;
@@ -340,6 +341,56 @@ static void compare_some(const struct rounded *n, int32_t out, enum dtype type,
     guarded_close(&all);
 }
 
+/* The processor's, if its GEMM multiplies such operands. */
+static const struct kernels *own_kernels(const struct weight_layout *layout)
+{
+    const struct product_set set = {.kernels = kernels_choose()};
+    return product_is_own(&set, layout) ? set.kernels : NULL;
+}
+
+/* Of two results, all rows. */
+static double distance(const struct guarded *a, enum dtype a_type,
+                       const struct guarded *b, size_t count)
+{
+    float *const wanted = malloc(count * sizeof *wanted);
+    memcpy(wanted, b->data, count * sizeof *wanted);
+    const double result = fixture_distance(a->data, a_type, wanted, count);
+    free(wanted);
+    return result;
+}
+
+/* The own GEMM in bfloat16 against the library's, and its results in bfloat16 against those in float32. */
+static void own_is_near_the_librarys_in_bfloat16(void)
+{
+    static const int32_t shapes[][2] = {
+        {2,    16 },
+        {40,   48 },
+        {330,  192},
+        {1280, 96 },
+        {5120, 320}
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i)
+        for (int extras = 0; extras < 2 && compute_has_bf16(); ++extras) {
+            struct rounded n = rounded_of(shapes[i][0], shapes[i][1]);
+            const size_t count = (size_t)MOST_ROWS * (size_t)n.out;
+            struct guarded library =
+                multiply_some(&n, MOST_ROWS, n.out, DTYPE_F32, extras);
+            n.kernels = own_kernels(&n.layout);
+            struct guarded wide =
+                multiply_some(&n, MOST_ROWS, n.out, DTYPE_F32, extras);
+            struct guarded narrow =
+                multiply_some(&n, MOST_ROWS, n.out, DTYPE_BF16, extras);
+            if (n.kernels)
+                check_real(distance(&wide, DTYPE_F32, &library, count), <, 2e-6);
+            if (n.kernels)
+                check_real(distance(&narrow, DTYPE_BF16, &wide, count), <, 2e-3);
+            guarded_close(&library);
+            guarded_close(&wide);
+            guarded_close(&narrow);
+            free_rounded(&n);
+        }
+}
+
 /* With the widths of the networks that are served, up to the widest: 9 x 2560. Where bfloat16 is
  * emulated the library chooses a kernel by the rows even for narrow products; pictures there are
  * float32 unless bfloat16 is asked for. */
@@ -372,17 +423,20 @@ static void bytes_do_not_depend_on_what_is_beside(void)
     };
     static const int32_t rows[] = {1,  2,  3,  4,  5,   16,  17,  32, 33,
                                    48, 63, 64, 99, 105, 111, 123, 127};
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
-        struct rounded n = rounded_of(shapes[i][0], shapes[i][1]);
+    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; ++i) {
+        const int32_t *const shape = shapes[i / 2];
+        struct rounded n = rounded_of(shape[0], shape[1]);
+        if (i % 2) n.kernels = own_kernels(&n.layout);
         const size_t count = sizeof rows / sizeof *rows;
         for (int extras = 0; extras < 2; ++extras)
             for (int type = 0; type < 2; ++type) {
                 const enum dtype dtype = type ? DTYPE_BF16 : DTYPE_F32;
-                const struct product_set library = {.first = NULL};
-                if (product_wants_stage(&library, &n.layout, dtype, extras)) continue;
+                const struct product_set set = {.kernels = n.kernels};
+                if (i % 2 && !n.kernels) continue;
+                if (product_wants_stage(&set, &n.layout, dtype, extras)) continue;
                 const bool quick = n.in > 2880 && extras;
                 compare_some(&n, n.out, dtype, extras, rows, quick ? 3 : count);
-                compare_some(&n, shapes[i][2], dtype, extras, rows, quick ? 3 : count);
+                compare_some(&n, shape[2], dtype, extras, rows, quick ? 3 : count);
             }
         free_rounded(&n);
     }
@@ -397,5 +451,6 @@ int main(void)
     check_run(multiplies_a_slice);
     check_run(own_bytes_do_not_depend_on_what_is_beside);
     check_run(bytes_do_not_depend_on_what_is_beside);
+    check_run(own_is_near_the_librarys_in_bfloat16);
     return check_done();
 }

@@ -114,7 +114,9 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
     const struct shape result_shape = plan->values[op->result.id].shape;
     p->rows = op->by_lines ? result_shape.w : shape_rows(result_shape);
     const size_t row_bytes = (size_t)layout->in * dtype_bytes(layout->type);
-    p->own = product_is_own(&plan->products, layout);
+    /* In bfloat16 the library's GEMM is 2 to 4 % faster for pairs of results that stay in float32. */
+    const bool library = p->gated && layout->type == DTYPE_BF16;
+    p->own = !library && product_is_own(&plan->products, layout);
     choose_blocks(p, row_bytes, op->by_lines);
     p->staged = p->gated || multiply || p->activation != ACTIVATION_NONE ||
                 (layout->type == DTYPE_F32 && result != DTYPE_F32) ||
@@ -125,6 +127,7 @@ enum dr_code projection_prepare(struct plan *plan, struct op *op, struct project
         .bias = p->bias != NULL,
         .add = residual && !p->staged,
         .made = panel_is_made(p->weight),
+        .library = library,
     };
     const enum dr_code code = get_products(plan, p, &shape, err);
     if (code != DR_OK) return code;
@@ -213,7 +216,7 @@ static bool run_direct(const struct run *run, const struct block *block, int lan
     unsigned char *const result = result_row(run, block->first, 0);
     if (residual.id != 0 && !run->op->taken) {
         const struct plan_value *const v = &plan->values[residual.id];
-        if (run->projection->own && v->dtype == DTYPE_F32)
+        if (run->projection->own && v->dtype == plan->values[run->op->result.id].dtype)
             return multiply_slice(run, block, lane, 0, result,
                                   row_of(plan, residual, block->first, 0));
         const struct kernel_finish copy = {
