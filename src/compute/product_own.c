@@ -58,11 +58,13 @@ static bool has_strips(const struct product *product)
 void product_own_prepare(struct product *product, const struct kernels *kernels)
 {
     product->kernels = kernels;
-    const int64_t parts =
-        product->type == DTYPE_F32 ? divide_up(product->in, MOST_OWN_IN) : 1;
-    const size_t element = dtype_bytes(product->type);
-    product->part_in = (int32_t)divide_up(divide_up(product->in, parts), 16) * 16;
-    const size_t line = (size_t)product->panel_out * element;
+    const bool wide = product->type == DTYPE_F32;
+    const int64_t parts = wide ? divide_up(product->in, MOST_OWN_IN) : 1;
+    const int64_t block =
+        wide ? 16 : LAYOUT_BLOCK; /* of inputs: pieces are whole ones */
+    product->part_in =
+        (int32_t)(divide_up(divide_up(product->in, parts), block) * block);
+    const size_t line = (size_t)product->panel_out * dtype_bytes(product->type);
     if (product->shape.made || has_strips(product))
         product->piece_bytes = size_align((size_t)product->part_in * line, 64);
     if (product->out % 16 != 0)
