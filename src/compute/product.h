@@ -7,7 +7,7 @@
  * memory: a primitive of the library that is shared without separate scratchpads gives wrong results silently.
  * source and result are dense. A plan creates each different product once (product_set).
  *
- * The GEMM is the library's (product.c); in float32, where the kernels have one that is faster, theirs (product_own.c).
+ * The GEMM is the library's (product.c), or, where the kernels have one that is faster, theirs (product_own.c).
  * The order in which a row is summed depends only on its inputs and the type, not on the other rows and outputs. The
  * library does not guarantee this; product.c does (decisions/0006).
  *
