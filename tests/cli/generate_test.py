@@ -124,7 +124,7 @@ class Generate(Case):
             self.assertEqual((total[1], total[4]), ("total", "100.0"))
             self.assertEqual(sum(int(row[2]) for row in rows), int(total[2]))
             self.assertAlmostEqual(sum(float(row[4]) for row in rows), 100.0, delta=0.06 * len(rows))
-            named = [row for row in rows if re.fullmatch(r"[a-z0-9 ]+ \d+x\d+x\d+ \d+->\d+", row[1])]
+            named = [row for row in rows if re.fullmatch(r"[A-Za-z0-9 ]+ \d+x\d+x\d+ \d+->\d+", row[1])]
             self.assertLessEqual(len(named), 20)
             if name == "unet":
                 self.assertEqual(len(named), 20)
