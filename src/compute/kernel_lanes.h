@@ -409,7 +409,7 @@ INLINE floats fading_weight(floats x, enum dtype type)
                                              _mm256_set1_epi32(0x49C00000 - 120 * 8));
     const floats side = f + 1.01298203f;
     return (side * side + 6.79704499f) * (f + 2.3032041f) *
-           (floats)((bits << 20) + part);
+           (floats)(((words)bits << 20) + (words)part);
 #else
     return fading(x, type);
 #endif
