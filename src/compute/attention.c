@@ -29,12 +29,11 @@
 
 /* ---- making ------------------------------------------------------------------------- */
 
-/* AMX multiplies bfloat16 several times as fast as the kernel. */
 static const struct attention_core *choose_core(const struct plan *plan,
                                                 enum dtype type)
 {
     const bool fused =
-        type == DTYPE_F32 || (plan->kernels->multiplies_bf16 && !library_has_amx());
+        type == DTYPE_F32 || library_is_slower_in_bf16(plan->kernels->multiplies_bf16);
     return fused ? &attention_fused : &attention_gemm;
 }
 

@@ -21,6 +21,13 @@ dnnl_data_type_t library_type(enum dtype type); /* DTYPE_F32 or DTYPE_BF16 */
 /* May the library use AMX for bfloat16 on this processor? */
 bool library_has_amx(void);
 
+/* Are products in bfloat16 faster by a table's own kernels? kernels_multiply: the table can (multiplies_bf16). AMX multiplies
+ * several times as fast as they do. */
+static inline bool library_is_slower_in_bf16(bool kernels_multiply)
+{
+    return kernels_multiply && !library_has_amx();
+}
+
 /* Call this before creating or running the library's objects: the library crashes if an allocation is
  * refused, so enough memory must be available (mem/headroom.h). Errors: DR_NOMEM. */
 enum dr_code library_room(const char *what, struct dr_error *err) DR_MUST_CHECK;

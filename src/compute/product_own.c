@@ -32,8 +32,9 @@ static bool has_dense_lines(const struct weight_layout *layout)
 static bool is_own_bf16(const struct kernels *kernels,
                         const struct weight_layout *layout)
 {
-    return layout->type == DTYPE_BF16 && kernels->multiplies_bf16 &&
-           !library_has_amx() && layout->in % 2 == 0 && layout->out % 16 == 0;
+    return layout->type == DTYPE_BF16 &&
+           library_is_slower_in_bf16(kernels->multiplies_bf16) && layout->in % 2 == 0 &&
+           layout->out % 16 == 0;
 }
 
 bool product_is_own(const struct product_set *set, const struct weight_layout *layout)

@@ -54,8 +54,9 @@ bool tiled_conv_has_panels(const struct plan *plan, struct shape shape, int32_t 
                            enum dtype type)
 {
     shape.n = 1;
-    return type == DTYPE_F32 || (plan->kernels->multiplies_bf16 && !library_has_amx() &&
-                                 tiled_conv_tiles(shape, side) <= MOST_PANEL_TILES);
+    return type == DTYPE_F32 ||
+           (library_is_slower_in_bf16(plan->kernels->multiplies_bf16) &&
+            tiled_conv_tiles(shape, side) <= MOST_PANEL_TILES);
 }
 
 static bool is_by_panels(const struct plan *plan, const struct tiled_conv *t)

@@ -1,4 +1,4 @@
-/* Blocks of tiles, multiplied by the library.
+/* Blocks of tiles, multiplied by product.h.
  *
  * If all combined weights fit the buffer, a task is a block of tiles, and one worker makes its windows. Else
  * windows are made for a group of blocks, and the weights are combined some panels at a time.

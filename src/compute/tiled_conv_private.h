@@ -2,7 +2,7 @@
  *
  *     tiled_conv.c         the operator: shapes, scratch memory, which lines it needs
  *     tiled_conv_tile.c    what happens to a tile: its window, its outputs; and the taps
- *     tiled_conv_block.c   GEMMs of the library, of blocks of tiles
+ *     tiled_conv_block.c   GEMMs of product.h, of blocks of tiles
  *     tiled_conv_panel.c   GEMMs of this layer's kernels, of panels of outputs
  */
 #ifndef COMPUTE_TILED_CONV_PRIVATE_H
@@ -49,7 +49,7 @@ struct tiled_conv {
     size_t operand_step, source_step, result_step; /* bytes from point to point */
     int32_t lanes;
     size_t windows_at, lanes_at, stage_at, lane_bytes; /* of the scratch memory */
-    /* of GEMMs of the library */
+    /* of GEMMs of product.h */
     struct weight_layout
         operand;          /* of one product: parts x in inputs, a panel of outputs */
     int32_t chunk_panels; /* combined at once, but for the last */

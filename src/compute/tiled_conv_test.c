@@ -467,7 +467,7 @@ static void shapes_choose(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
         check_choice(&cases[i]);
-    const bool panels = kernels_choose()->multiplies_bf16 && !library_has_amx();
+    const bool panels = library_is_slower_in_bf16(kernels_choose()->multiplies_bf16);
     const enum tiled_recipe few = panels ? TILED_WINOGRAD : TILED_NONE;
     check_choice(&(struct choice){DTYPE_BF16, 8, 320, 320, 3, KEEPS_SIZE, few});
 }
